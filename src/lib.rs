@@ -1,0 +1,20 @@
+//! Unlocks many Clerk users: a list of users goes in, one recorded outcome per record comes out.
+//!
+//! # The map
+//!
+//! Data runs in one line, left to right; one bit, "stop", runs back.
+//!
+//! ```text
+//! input ─records─▶ plan ─jobs─▶ engine: crew ─events─▶ engine: fold ─┬─▶ results (the journal)
+//!                    ▲            │   ▲   ▲                          ├─▶ tally ─▶ summary
+//!   results (done) ──┘            ▼   │   └── pacer                  ├─▶ report (bar, lines, page)
+//!                               clerk │                              └─▶ stop rule ─▶ stop
+//!                                     └─────────────────────────────────────────────────┘
+//! ```
+//!
+//! The blank-line groups of modules below are layers. A module imports from groups above its own,
+//! never from beside or below; `tests/tidy.rs` holds us to it. Nothing in the first three groups
+//! reads a clock, rolls dice, or touches a file, a socket or a screen.
+
+// 1. Words.
+pub mod model;

@@ -1,0 +1,77 @@
+//! What happened, in the past tense: all that the engine says to the rest of the program.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Failure, Row, StopReason};
+
+/// What happened in a run. The fold hears every event, in the order in which they were sent.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// One attempt was answered or given up, and it is not the last word on its user: another
+    /// follows after `wait`, or the run was stopped before it.
+    AttemptFailed {
+        /// The place of the record in the input.
+        record: usize,
+        /// The attempt.
+        attempt: Attempt,
+        /// What went wrong.
+        failure: Failure,
+        /// How long this user waits before the next attempt.
+        wait: Duration,
+    },
+    /// A look-up of up to a hundred users was answered. The rows that it decides follow.
+    BatchAnswered {
+        /// The attempt.
+        attempt: Attempt,
+        /// How many records it was about.
+        n_records: usize,
+    },
+    /// The last word on one record. Exactly one for each row.
+    JobFinished {
+        /// The row to be recorded.
+        row: Box<Row>,
+        /// The call that brought the last word; `None` where none was made for it alone.
+        attempt: Option<Attempt>,
+    },
+    /// Nobody sends before `until`.
+    Paused(Pause),
+    /// The API answered again after a pause.
+    Resumed,
+    /// Time passed: listeners draw, the journal is synced.
+    Ticked,
+    /// Somebody asked for a line about how things stand (SIGUSR1).
+    StatusAsked,
+    /// No new jobs are taken; attempts in flight may still end.
+    Stopping(StopReason),
+}
+
+/// One call, seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// From sending to the answer.
+    pub took: Duration,
+    /// How long it waited for its turn before it was sent.
+    pub waited: Duration,
+    /// When it ended.
+    pub ended_at: SystemTime,
+}
+
+/// A pause for everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// When the next call may go.
+    pub until: Instant,
+    /// Why.
+    pub reason: PauseReason,
+}
+
+/// Why everybody pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PauseReason {
+    /// The API answered 429.
+    Throttled,
+    /// The API stopped answering; one probe at a time goes out.
+    Outage,
+}

@@ -1,0 +1,25 @@
+//! The words of the trade: what every other module speaks of, and what no module says twice.
+
+mod event;
+mod identifier;
+mod outcome;
+mod record;
+mod reply;
+mod row;
+mod stop_reason;
+mod text;
+mod user;
+mod user_id;
+mod user_view;
+
+pub use event::{Attempt, Event, Pause, PauseReason};
+pub use identifier::{Identifier, IdentifierKind, InvalidIdentifier};
+pub use outcome::Outcome;
+pub use record::{Column, InputRecord, Job, Records};
+pub use reply::{Answer, ErrorCode, Failure, Fault, Reply};
+pub use row::Row;
+pub use stop_reason::StopReason;
+pub use text::{canonical_cell, is_formula_start, one_line};
+pub use user::{EmailAddress, ExternalAccount, PhoneNumber, User, Verification, Web3Wallet};
+pub use user_id::{InvalidUserId, UserId};
+pub use user_view::UserView;

@@ -1,0 +1,49 @@
+//! Why a run ended before its last job.
+
+use std::fmt;
+
+/// Why a run ended before its last job. A stronger reason (a later one) replaces a weaker one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StopReason {
+    /// `--max-duration` is over.
+    MaxDuration,
+    /// `--canary`: not all of the first users ended well.
+    Canary,
+    /// `--max-fail`: too many users did not end well.
+    MaxFail,
+    /// The API stopped answering and did not come back in time.
+    Outage,
+    /// SIGINT, Ctrl-C.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+    /// 402 or 403 for each of the first users: the key may not do this.
+    Forbidden,
+    /// 401: the key is wrong or was revoked.
+    Unauthorized,
+    /// The results can't be written any more.
+    OutputFailed,
+}
+
+impl StopReason {
+    /// The stable word that the manifest and the JSON summary use.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::MaxDuration => "max_duration",
+            Self::Canary => "canary",
+            Self::MaxFail => "max_fail",
+            Self::Outage => "outage",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
+            Self::Forbidden => "forbidden",
+            Self::Unauthorized => "unauthorized",
+            Self::OutputFailed => "output_failed",
+        }
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}

@@ -1,0 +1,185 @@
+//! The id of one user, checked once, at the door.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The id of one Clerk user: `user_` and 1 to 64 ASCII letters and digits.
+///
+/// Whoever holds one need not check again: it is safe in a URL path, in a CSV cell and on a
+/// terminal. Clerk's ids are 27-character KSUIDs today; the part after `user_` is taken as opaque.
+///
+/// ```
+/// use bulk_unlock::model::UserId;
+///
+/// let id: UserId = "user_2abc".parse()?;
+/// assert_eq!(id.as_str(), "user_2abc");
+/// assert!("user_1/ban".parse::<UserId>().is_err());
+/// # Ok::<(), bulk_unlock::model::InvalidUserId>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// What every user id begins with.
+    pub const PREFIX: &'static str = "user_";
+    /// The most characters that may follow the prefix.
+    pub const MAX_TAIL: usize = 64;
+
+    /// Checks a text that is already shared, and shares it when it is an id.
+    ///
+    /// # Errors
+    ///
+    /// As [`UserId::from_str`].
+    pub fn from_shared(text: &Arc<str>) -> Result<Self, InvalidUserId> {
+        check(text).map(|()| Self(Arc::clone(text)))
+    }
+
+    /// The id as Clerk writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id's text, shared.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl FromStr for UserId {
+    type Err = InvalidUserId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUserId> {
+        check(text).map(|()| Self(Arc::from(text)))
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl AsRef<str> for UserId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a text can't be a user id. The text itself is not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidUserId {
+    /// Nothing there.
+    #[error("the cell is empty")]
+    Empty,
+    /// Another object's id, `sess_…` or `org_…`: its prefix up to the first underscore.
+    #[error("a user id starts with \"user_\"; this looks like the id of another kind of object")]
+    OtherObject,
+    /// No `user_` in front.
+    #[error("a user id starts with \"user_\"")]
+    NoPrefix,
+    /// `user_` and nothing behind it.
+    #[error("nothing follows \"user_\"")]
+    NoTail,
+    /// A character that no id holds.
+    #[error("{} can't stand in a user id; only ASCII letters and digits follow \"user_\"", Named(*.0))]
+    BadCharacter(char),
+    /// More than [`UserId::MAX_TAIL`] characters after the prefix.
+    #[error("{0} characters follow \"user_\"; a user id has at most 64")]
+    TooLong(usize),
+}
+
+/// A character as a person can recognise it, invisible ones included.
+struct Named(char);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ' ' => f.write_str("a space"),
+            c if c.is_ascii_graphic() || c.is_alphanumeric() => write!(f, "\"{c}\""),
+            c => write!(f, "the character U+{:04X}", u32::from(c)),
+        }
+    }
+}
+
+fn check(text: &str) -> Result<(), InvalidUserId> {
+    if text.is_empty() {
+        return Err(InvalidUserId::Empty);
+    }
+    let Some(tail) = text.strip_prefix(UserId::PREFIX) else {
+        return Err(no_prefix(text));
+    };
+    if tail.is_empty() {
+        return Err(InvalidUserId::NoTail);
+    }
+    if let Some(bad) = tail.chars().find(|c| !c.is_ascii_alphanumeric()) {
+        return Err(InvalidUserId::BadCharacter(bad));
+    }
+    if tail.len() > UserId::MAX_TAIL {
+        return Err(InvalidUserId::TooLong(tail.len()));
+    }
+    Ok(())
+}
+
+fn no_prefix(text: &str) -> InvalidUserId {
+    let is_other_object = text.split_once('_').is_some_and(|(prefix, tail)| {
+        let is_id_like = |s: &str| s.bytes().all(|b| b.is_ascii_alphanumeric());
+        prefix.bytes().all(|b| b.is_ascii_lowercase())
+            && !prefix.is_empty()
+            && tail.len() >= 20
+            && is_id_like(tail)
+    });
+    if is_other_object { InvalidUserId::OtherObject } else { InvalidUserId::NoPrefix }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str, expected: InvalidUserId) {
+        assert_eq!(text.parse::<UserId>(), Err(expected), "{text:?}");
+    }
+
+    #[test]
+    fn an_id_of_todays_shape_is_taken_as_it_is() {
+        let id: UserId = "user_2NNEqL2nrIRdJ194ndJqAHwEfxC".parse().unwrap();
+        assert_eq!(id.to_string(), "user_2NNEqL2nrIRdJ194ndJqAHwEfxC");
+    }
+
+    #[test]
+    fn one_to_sixty_four_characters_follow_the_prefix() {
+        assert!("user_a".parse::<UserId>().is_ok());
+        assert!(format!("user_{}", "a".repeat(64)).parse::<UserId>().is_ok());
+        refused(&format!("user_{}", "a".repeat(65)), InvalidUserId::TooLong(65));
+    }
+
+    #[test]
+    fn what_can_not_be_a_user_is_refused_with_its_own_reason() {
+        refused("", InvalidUserId::Empty);
+        refused("user_", InvalidUserId::NoTail);
+        refused("alice", InvalidUserId::NoPrefix);
+        refused("User_abc", InvalidUserId::NoPrefix);
+        refused("-user_x", InvalidUserId::NoPrefix);
+        refused("../x", InvalidUserId::NoPrefix);
+        refused("sess_2NNEqL2nrIRdJ194ndJqAHwEfxC", InvalidUserId::OtherObject);
+        refused("user_1/ban", InvalidUserId::BadCharacter('/'));
+        refused("user_a b", InvalidUserId::BadCharacter(' '));
+        refused("user_a_b", InvalidUserId::BadCharacter('_'));
+        refused("user_é", InvalidUserId::BadCharacter('é'));
+        refused("user_a\u{200b}", InvalidUserId::BadCharacter('\u{200b}'));
+    }
+
+    #[test]
+    fn an_invisible_character_is_named_by_its_number() {
+        let why = "user_a\u{200b}".parse::<UserId>().unwrap_err();
+        assert!(why.to_string().contains("U+200B"), "{why}");
+    }
+
+    #[test]
+    fn a_shared_text_is_not_copied() {
+        let text: Arc<str> = Arc::from("user_a");
+        let id = UserId::from_shared(&text).unwrap();
+        assert!(Arc::ptr_eq(&id.shared(), &text));
+    }
+}
