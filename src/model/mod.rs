@@ -20,6 +20,9 @@ pub use reply::{Answer, ErrorCode, Failure, Fault, Reply};
 pub use row::Row;
 pub use stop_reason::StopReason;
 pub use text::{canonical_cell, is_formula_start, one_line};
-pub use user::{EmailAddress, ExternalAccount, PhoneNumber, User, Verification, Web3Wallet};
+pub use user::{
+    EmailAddress, ExternalAccount, IdentificationLink, Passkey, PhoneNumber, User, Verification,
+    Web3Wallet,
+};
 pub use user_id::{InvalidUserId, UserId};
 pub use user_view::UserView;
