@@ -1,5 +1,6 @@
 //! The words of the trade: what every other module speaks of, and what no module says twice.
 
+mod answer_body;
 mod event;
 mod identifier;
 mod outcome;
@@ -12,6 +13,7 @@ mod user;
 mod user_id;
 mod user_view;
 
+pub use answer_body::{ApiError, NotAUserList, count_of, error_of, users_of};
 pub use event::{Attempt, Event, Pause, PauseReason};
 pub use identifier::{Identifier, IdentifierKind, InvalidIdentifier};
 pub use outcome::Outcome;
