@@ -18,3 +18,6 @@
 
 // 1. Words.
 pub mod model;
+
+// 2. What was counted.
+pub mod tally;

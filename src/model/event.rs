@@ -37,8 +37,14 @@ pub enum Event {
     Paused(Pause),
     /// The API answered again after a pause.
     Resumed,
-    /// Time passed: listeners draw, the journal is synced.
-    Ticked,
+    /// Time passed: listeners draw, the journal is synced. The same moment on both clocks, so
+    /// that whoever listens needs none.
+    Ticked {
+        /// The moment, for durations.
+        at: Instant,
+        /// The moment, for people.
+        wall: SystemTime,
+    },
     /// Somebody asked for a line about how things stand (SIGUSR1).
     StatusAsked,
     /// No new jobs are taken; attempts in flight may still end.

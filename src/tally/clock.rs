@@ -1,0 +1,147 @@
+//! The time as events tell it, and how much of it was pause.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::model::{Pause, PauseReason};
+
+/// The latest moment that any event named, on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    started: Instant,
+    ticked: (Instant, SystemTime),
+    at: Instant,
+}
+
+/// Attempts are told with wall time, which may jump; so it is believed only this far beyond a tick.
+const MAX_LEAD: Duration = Duration::from_secs(2);
+
+impl Clock {
+    pub(super) fn new(at: Instant, wall: SystemTime) -> Self {
+        Self { started: at, ticked: (at, wall), at }
+    }
+
+    /// A tick is the truth on both clocks.
+    pub(super) fn set(&mut self, at: Instant, wall: SystemTime) {
+        self.ticked = (at, wall);
+        self.at = at;
+    }
+
+    /// Between ticks both clocks go equally fast.
+    pub(super) fn reach(&mut self, wall: SystemTime) {
+        let lead = wall.duration_since(self.ticked.1).unwrap_or_default();
+        self.at = self.at.max(self.ticked.0 + lead.min(MAX_LEAD));
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.at
+    }
+
+    pub(super) fn wall(&self) -> SystemTime {
+        self.ticked.1 + self.at.saturating_duration_since(self.ticked.0)
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.at.saturating_duration_since(self.started)
+    }
+}
+
+/// How long everybody paused, overlapping pauses counted once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pauses {
+    ended: Duration,
+    current: Option<Current>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    since: Instant,
+    pause: Pause,
+}
+
+impl Current {
+    /// A throttle is over when its time is; an outage when the API answers.
+    fn is_on(&self, now: Instant) -> bool {
+        self.pause.reason == PauseReason::Outage || now < self.pause.until
+    }
+
+    fn lasted(&self, now: Instant) -> Duration {
+        let end = if self.is_on(now) { now } else { self.pause.until };
+        end.saturating_duration_since(self.since)
+    }
+}
+
+impl Pauses {
+    pub(super) fn begin(&mut self, pause: Pause, now: Instant) {
+        let since = match self.current {
+            Some(current) if current.is_on(now) => current.since,
+            _ => {
+                self.end(now);
+                now
+            }
+        };
+        self.current = Some(Current { since, pause });
+    }
+
+    pub(super) fn end(&mut self, now: Instant) {
+        if let Some(current) = self.current.take() {
+            self.ended += current.lasted(now);
+        }
+    }
+
+    pub(super) fn current(&self, now: Instant) -> Option<Pause> {
+        self.current.filter(|current| current.is_on(now)).map(|current| current.pause)
+    }
+
+    pub(super) fn total(&self, now: Instant) -> Duration {
+        self.ended + self.current.map_or(Duration::ZERO, |current| current.lasted(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    /// Pauses as (begins, until, reason) in seconds; the total as seen after 100 s.
+    #[track_caller]
+    fn check(told: &[(u64, u64, PauseReason)], resumed: Option<u64>, expected: u64) {
+        let zero = Instant::now();
+        let mut pauses = Pauses::default();
+        for &(begins, until, reason) in told {
+            pauses.begin(Pause { until: zero + secs(until), reason }, zero + secs(begins));
+        }
+        if let Some(at) = resumed {
+            pauses.end(zero + secs(at));
+        }
+        assert_eq!(pauses.total(zero + secs(100)), secs(expected), "{told:?}");
+    }
+
+    #[test]
+    fn overlapping_pauses_are_counted_once() {
+        use PauseReason::{Outage, Throttled};
+        check(&[(1, 5, Throttled)], None, 4);
+        check(&[(1, 5, Throttled), (2, 6, Throttled)], None, 5);
+        check(&[(1, 5, Throttled), (10, 12, Throttled)], None, 6);
+        check(&[(1, 5, Throttled)], Some(7), 4);
+        check(&[(1, 5, Throttled)], Some(3), 2);
+        check(&[(1, 5, Outage), (7, 9, Outage)], Some(20), 19);
+        check(&[(1, 5, Outage)], None, 99);
+    }
+
+    #[test]
+    fn between_ticks_the_wall_clock_leads_on_but_not_far() {
+        let (at, wall) = (Instant::now(), SystemTime::UNIX_EPOCH + secs(1000));
+        let mut clock = Clock::new(at, wall);
+        clock.reach(wall + secs(1));
+        assert_eq!((clock.elapsed(), clock.wall()), (secs(1), wall + secs(1)));
+        clock.reach(wall - secs(1));
+        assert_eq!(clock.elapsed(), secs(1));
+        clock.reach(wall + secs(3600));
+        assert_eq!(clock.elapsed(), secs(2));
+        clock.set(at + secs(9), wall);
+        assert_eq!((clock.elapsed(), clock.wall()), (secs(9), wall));
+    }
+}

@@ -1,0 +1,89 @@
+//! How long answers took.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+/// How long answers took, to two significant digits, in constant memory.
+#[derive(Clone, Debug)]
+pub struct Latency {
+    micros: Histogram<u64>,
+    sum: Duration,
+}
+
+/// An hour; an attempt that takes longer counts as one.
+const LONGEST_MICROS: u64 = 3_600_000_000;
+
+impl Default for Latency {
+    fn default() -> Self {
+        match Histogram::new_with_bounds(1, LONGEST_MICROS, 2) {
+            Ok(micros) => Self { micros, sum: Duration::ZERO },
+            Err(why) => unreachable!("the bounds are constants that hdrhistogram takes: {why}"),
+        }
+    }
+}
+
+impl Latency {
+    pub(super) fn add(&mut self, took: Duration) {
+        self.micros.saturating_record(micros(took));
+        self.sum = self.sum.saturating_add(took);
+    }
+
+    /// How many there were.
+    pub fn n(&self) -> u64 {
+        self.micros.len()
+    }
+
+    /// All of them together.
+    pub fn sum(&self) -> Duration {
+        self.sum
+    }
+
+    /// How many took no longer than that.
+    pub fn n_up_to(&self, limit: Duration) -> u64 {
+        self.micros.count_between(0, micros(limit))
+    }
+
+    /// The time within which that share (0 to 1) of them came; zero where there were none.
+    pub fn quantile(&self, share: f64) -> Duration {
+        Duration::from_micros(self.micros.value_at_quantile(share))
+    }
+
+    /// The slowest; zero where there was none.
+    pub fn max(&self) -> Duration {
+        self.quantile(1.0)
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(LONGEST_MICROS).min(LONGEST_MICROS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_right_to_two_digits() {
+        let mut latency = Latency::default();
+        (1..=100).for_each(|n| latency.add(Duration::from_millis(n)));
+        let is_near = |is: Duration, millis: u64| {
+            is.abs_diff(Duration::from_millis(millis)) <= Duration::from_micros(millis * 10)
+        };
+        assert!(is_near(latency.quantile(0.5), 50), "{:?}", latency.quantile(0.5));
+        assert!(is_near(latency.quantile(0.99), 99), "{:?}", latency.quantile(0.99));
+        assert!(is_near(latency.max(), 100), "{:?}", latency.max());
+        assert_eq!((latency.n(), latency.sum()), (100, Duration::from_millis(5050)));
+        assert_eq!(latency.n_up_to(Duration::from_millis(25)), 25);
+    }
+
+    #[test]
+    fn nothing_is_too_long_or_too_short() {
+        let mut latency = Latency::default();
+        assert_eq!(latency.max(), Duration::ZERO);
+        latency.add(Duration::ZERO);
+        latency.add(Duration::MAX);
+        assert_eq!(latency.n(), 2);
+        assert_eq!(latency.n_up_to(Duration::MAX), 2);
+    }
+}

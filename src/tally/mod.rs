@@ -1,0 +1,256 @@
+//! The running counts: a fold over events.
+//!
+//! Nothing here reads a clock: the time is what the events say it is.
+
+mod clock;
+mod counts;
+mod errors;
+mod latency;
+mod pace;
+mod recent;
+#[cfg(test)]
+pub(crate) mod story;
+#[cfg(test)]
+mod tests;
+mod timeline;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::model::{Attempt, Event, Failure, Outcome, Pause, Row, StopReason};
+
+use clock::{Clock, Pauses};
+pub use counts::Counts;
+pub use errors::{ErrorCounts, ErrorGroup, Example};
+pub use latency::Latency;
+pub use pace::{Ceiling, Limit, Pace};
+use recent::Recent;
+pub use timeline::{Bucket, Timeline};
+
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// The records that must be accounted for.
+    pub n_records: u64,
+    /// Those of them that became jobs of this run.
+    pub n_jobs: u64,
+    /// The rows that an earlier run recorded (`--resume`); they are part of `n_records`.
+    pub earlier: Counts,
+}
+
+/// The running counts of one run.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    size: Size,
+    counts: Counts,
+    requests: BTreeMap<Option<u16>, u64>,
+    n_requests: u64,
+    n_lookups: u64,
+    n_retries: u64,
+    n_banned: u64,
+    errors: ErrorCounts,
+    retried: ErrorCounts,
+    latency: Latency,
+    timeline: Timeline,
+    recent: Recent,
+    clock: Clock,
+    pauses: Pauses,
+    stopping: Option<StopReason>,
+}
+
+impl Tally {
+    /// Nothing happened yet; the run starts at this moment, told on both clocks.
+    pub fn new(size: Size, at: Instant, wall: SystemTime) -> Self {
+        Self {
+            size,
+            counts: size.earlier,
+            requests: BTreeMap::new(),
+            n_requests: 0,
+            n_lookups: 0,
+            n_retries: 0,
+            n_banned: 0,
+            errors: ErrorCounts::default(),
+            retried: ErrorCounts::default(),
+            latency: Latency::default(),
+            timeline: Timeline::default(),
+            recent: Recent::default(),
+            clock: Clock::new(at, wall),
+            pauses: Pauses::default(),
+            stopping: None,
+        }
+    }
+
+    /// Counts what happened.
+    pub fn hear(&mut self, event: &Event) {
+        match event {
+            Event::AttemptFailed { record, attempt, failure, .. } => {
+                self.count_attempt(attempt);
+                self.count_retry(*record, attempt, failure);
+            }
+            Event::BatchAnswered { attempt, .. } => {
+                self.count_attempt(attempt);
+                self.n_lookups += 1;
+            }
+            Event::JobFinished { row, attempt } => {
+                if let Some(attempt) = attempt {
+                    self.count_attempt(attempt);
+                }
+                self.count_row(row, attempt.is_some());
+            }
+            Event::Paused(pause) => self.pauses.begin(*pause, self.clock.now()),
+            Event::Resumed => self.pauses.end(self.clock.now()),
+            Event::Ticked { at, wall } => self.clock.set(*at, *wall),
+            Event::StatusAsked => {}
+            Event::Stopping(reason) => self.stopping = self.stopping.max(Some(*reason)),
+        }
+    }
+
+    fn count_attempt(&mut self, attempt: &Attempt) {
+        self.clock.reach(attempt.ended_at);
+        let elapsed = self.elapsed();
+        self.n_requests += 1;
+        *self.requests.entry(attempt.status).or_default() += 1;
+        self.latency.add(attempt.took);
+        self.recent.add(elapsed, attempt.waited, attempt.took);
+        let bucket = self.timeline.at(elapsed);
+        bucket.n_requests += 1;
+        bucket.n_throttled += u64::from(is_throttled(attempt));
+    }
+
+    fn count_retry(&mut self, record: usize, attempt: &Attempt, failure: &Failure) {
+        if !is_throttled(attempt) {
+            self.n_retries += 1;
+            self.retried.add(&failure.code, record, None, &failure.message);
+            self.timeline.at(self.clock.elapsed()).n_failed += 1;
+        }
+    }
+
+    fn count_row(&mut self, row: &Row, was_asked: bool) {
+        self.clock.reach(row.finished_at);
+        self.counts.add(row.outcome);
+        let is_banned = row.user.as_ref().is_some_and(|user| user.banned == Some(true));
+        self.n_banned += u64::from(is_banned && row.outcome == Outcome::WouldUnlock);
+        let bucket = self.timeline.at(self.clock.elapsed());
+        bucket.n_finished += 1;
+        bucket.n_failed += u64::from(was_asked && row.outcome == Outcome::Failed);
+        if !row.outcome.ended_well() {
+            let code = row.error_code.clone().unwrap_or(row.outcome.code().into());
+            let message = row.error_message.as_deref().unwrap_or(row.outcome.meaning());
+            self.errors.add(&code, row.record, row.user_id.as_ref(), message);
+        }
+    }
+}
+
+fn is_throttled(attempt: &Attempt) -> bool {
+    attempt.status == Some(429)
+}
+
+/// What was counted.
+impl Tally {
+    /// How much there is to do.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// All rows by outcome, those of an earlier run included.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The rows that ended so, those of an earlier run included.
+    pub fn count(&self, outcome: Outcome) -> u64 {
+        self.counts.get(outcome)
+    }
+
+    /// All rows, those of an earlier run included.
+    pub fn n_rows(&self) -> u64 {
+        self.counts.total()
+    }
+
+    /// The jobs without a row.
+    pub fn n_jobs_left(&self) -> u64 {
+        // Records that became no job have their rows before any job has.
+        self.size.n_records.saturating_sub(self.n_rows()).min(self.size.n_jobs)
+    }
+
+    /// The jobs with a row.
+    pub fn n_jobs_done(&self) -> u64 {
+        self.size.n_jobs - self.n_jobs_left()
+    }
+
+    /// All calls, look-ups and further attempts included.
+    pub fn n_requests(&self) -> u64 {
+        self.n_requests
+    }
+
+    /// The calls by status; `None`: no answer.
+    pub fn requests_by_status(&self) -> &BTreeMap<Option<u16>, u64> {
+        &self.requests
+    }
+
+    /// The calls whose status begins with that digit.
+    pub fn n_requests_of_class(&self, class: u16) -> u64 {
+        let is_of_class = |status: &Option<u16>| status.is_some_and(|it| it / 100 == class);
+        self.requests.iter().filter(|(status, _)| is_of_class(status)).map(|(_, n)| n).sum()
+    }
+
+    /// The calls that looked users up.
+    pub fn n_lookups(&self) -> u64 {
+        self.n_lookups
+    }
+
+    /// The attempts that failed and were not the last of their user, throttles left out.
+    pub fn n_retries(&self) -> u64 {
+        self.n_retries
+    }
+
+    /// The attempts that were answered 429.
+    pub fn n_throttled(&self) -> u64 {
+        self.requests.get(&Some(429)).copied().unwrap_or_default()
+    }
+
+    /// The users whom the plan would unlock and who are banned.
+    pub fn n_banned(&self) -> u64 {
+        self.n_banned
+    }
+
+    /// What went wrong with the rows that did not end well, those of this run alone.
+    pub fn errors(&self) -> &ErrorCounts {
+        &self.errors
+    }
+
+    /// What went wrong with attempts that were not the last of their user, throttles left out.
+    pub fn retried(&self) -> &ErrorCounts {
+        &self.retried
+    }
+
+    /// How long the attempts took.
+    pub fn latency(&self) -> &Latency {
+        &self.latency
+    }
+
+    /// What happened when.
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// From the start to the latest event.
+    pub fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    /// How much of that nobody was allowed to send.
+    pub fn paused(&self) -> Duration {
+        self.pauses.total(self.clock.now())
+    }
+
+    /// The pause that lasts, if one does.
+    pub fn pause(&self) -> Option<Pause> {
+        self.pauses.current(self.clock.now())
+    }
+
+    /// Why the run is stopping, if it is.
+    pub fn stopping(&self) -> Option<StopReason> {
+        self.stopping
+    }
+}

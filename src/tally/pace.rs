@@ -1,0 +1,121 @@
+//! How fast it goes, what keeps it from going faster, and how long it will still take.
+
+use std::time::{Duration, SystemTime};
+
+use crate::model::PauseReason;
+
+use super::Tally;
+use super::recent::Recent;
+
+/// The most requests that the job allows itself in any window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    /// How many requests.
+    pub n_requests: u32,
+    /// In how long.
+    pub per: Duration,
+}
+
+/// How fast it goes at the moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Requests that ended, a second, over the last five.
+    pub per_second: f64,
+    /// What keeps it from going faster; `None` before the first answer.
+    pub limit: Option<Limit>,
+    /// How long it will still take; `None` when nobody can say.
+    pub left: Option<Duration>,
+}
+
+/// What keeps a run from going faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// The ceiling: workers wait for their turn.
+    Rate,
+    /// The server: workers wait for answers.
+    Latency,
+    /// Everybody pauses.
+    Pause {
+        /// Why.
+        reason: PauseReason,
+        /// When the next request may go.
+        until: SystemTime,
+        /// How long that is from now.
+        left: Duration,
+    },
+}
+
+const RATE_SPAN: Duration = Duration::from_secs(5);
+
+impl Tally {
+    /// How fast it goes at the moment of the latest event.
+    pub fn pace(&self, ceiling: Option<Ceiling>) -> Pace {
+        Pace {
+            per_second: self.per_second(),
+            limit: self.limit(ceiling),
+            left: self.time_left(ceiling),
+        }
+    }
+
+    fn per_second(&self) -> f64 {
+        let elapsed = self.elapsed();
+        let n = self.recent.within(RATE_SPAN, elapsed).n;
+        real(n) / Recent::covered(RATE_SPAN, elapsed).as_secs_f64()
+    }
+
+    fn limit(&self, ceiling: Option<Ceiling>) -> Option<Limit> {
+        if let Some(pause) = self.pauses.current(self.clock.now()) {
+            let left = pause.until.saturating_duration_since(self.clock.now());
+            return Some(Limit::Pause {
+                reason: pause.reason,
+                until: self.clock.wall() + left,
+                left,
+            });
+        }
+        let flow = self.recent.within(Recent::SPAN, self.elapsed());
+        // A spent window is the ceiling at work even while no attempt ends that could say so.
+        if flow.waited > flow.took || ceiling.is_some_and(|it| self.room(it) * 20 < it.n_requests) {
+            Some(Limit::Rate)
+        } else {
+            (flow.n > 0).then_some(Limit::Latency)
+        }
+    }
+
+    /// How many requests the present window still takes; all of them where the window is longer
+    /// than memory goes.
+    fn room(&self, ceiling: Ceiling) -> u32 {
+        if ceiling.per > Recent::SPAN {
+            return ceiling.n_requests;
+        }
+        let spent = self.recent.within(ceiling.per, self.elapsed()).n;
+        ceiling.n_requests.saturating_sub(u32::try_from(spent).unwrap_or(u32::MAX))
+    }
+
+    /// The longer of two guesses: as the jobs went so far, and as fast as the ceiling allows. The
+    /// first alone would promise too much while a fresh window is being spent at once.
+    fn time_left(&self, ceiling: Option<Ceiling>) -> Option<Duration> {
+        let now = self.clock.now();
+        let pause = self.pauses.current(now);
+        let nobody_knows = pause.is_some_and(|it| it.reason == PauseReason::Outage);
+        let (n_left, n_done) = (self.n_jobs_left(), self.n_jobs_done());
+        if n_left == 0 || n_done == 0 || nobody_knows || self.stopping.is_some() {
+            return None;
+        }
+        let active = self.elapsed().saturating_sub(self.paused());
+        let as_before = active.as_secs_f64() * real(n_left) / real(n_done);
+        let at_most = ceiling.map_or(0.0, |it| {
+            let n_requests = real(n_left) * real(self.n_requests) / real(n_done);
+            let beyond = (n_requests - f64::from(self.room(it))).max(0.0);
+            beyond * it.per.as_secs_f64() / f64::from(it.n_requests.max(1))
+        });
+        let pause_left =
+            pause.map(|it| it.until.saturating_duration_since(now)).unwrap_or_default();
+        let left = Duration::try_from_secs_f64(as_before.max(at_most)).ok()?;
+        left.checked_add(pause_left)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count for an estimate")]
+fn real(n: u64) -> f64 {
+    n as f64
+}

@@ -1,0 +1,108 @@
+//! The last twelve seconds, in slots of half a second.
+
+use std::time::Duration;
+
+const N_SLOTS: u64 = 24;
+const SLOT: Duration = Duration::from_millis(500);
+
+/// What the attempts of some time were and what they did with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Flow {
+    pub(super) n: u64,
+    pub(super) waited: Duration,
+    pub(super) took: Duration,
+}
+
+/// The attempts that ended lately.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Recent {
+    slots: [Flow; N_SLOTS as usize],
+    newest: u64,
+}
+
+impl Recent {
+    /// As far back as it remembers.
+    pub(super) const SPAN: Duration = Duration::from_secs(12);
+
+    pub(super) fn add(&mut self, elapsed: Duration, waited: Duration, took: Duration) {
+        let number = slot_number(elapsed);
+        self.forget_up_to(number);
+        let slot = &mut self.slots[place(self.newest)];
+        slot.n += 1;
+        slot.waited += waited;
+        slot.took += took;
+    }
+
+    /// The attempts of the last `span`, to half a second.
+    pub(super) fn within(&self, span: Duration, elapsed: Duration) -> Flow {
+        let newest = slot_number(elapsed);
+        let n_slots = slot_number(span).clamp(1, N_SLOTS);
+        let oldest = (newest + 1).saturating_sub(n_slots);
+        let kept_from = (self.newest + 1).saturating_sub(N_SLOTS);
+        (oldest.max(kept_from)..=self.newest).fold(Flow::default(), |sum, number| {
+            let slot = self.slots[place(number)];
+            Flow { n: sum.n + slot.n, waited: sum.waited + slot.waited, took: sum.took + slot.took }
+        })
+    }
+
+    /// How much of the last `span` there has been, for a rate: at least a slot, so that the first
+    /// few attempts are not taken for a rush.
+    pub(super) fn covered(span: Duration, elapsed: Duration) -> Duration {
+        let newest_begins = SLOT * u32::try_from(slot_number(elapsed)).unwrap_or(u32::MAX);
+        let in_newest = elapsed.saturating_sub(newest_begins);
+        (span.saturating_sub(SLOT) + in_newest).min(elapsed).max(SLOT)
+    }
+
+    fn forget_up_to(&mut self, number: u64) {
+        let from = (self.newest + 1).max((number + 1).saturating_sub(N_SLOTS));
+        (from..=number).for_each(|it| self.slots[place(it)] = Flow::default());
+        self.newest = self.newest.max(number);
+    }
+}
+
+fn slot_number(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_millis() / SLOT.as_millis()).unwrap_or(u64::MAX / 2)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "smaller than N_SLOTS")]
+fn place(number: u64) -> usize {
+    (number % N_SLOTS) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    proptest! {
+        /// Against a list that forgets nothing.
+        #[test]
+        fn what_ended_in_the_last_slots_is_counted_and_nothing_else(
+            steps in prop::collection::vec(0u64..4000, 0..60), after in 0u64..20_000, span in 1u64..25
+        ) {
+            let (mut recent, mut ends, mut now) = (Recent::default(), Vec::new(), 0);
+            for step in steps {
+                now += step;
+                recent.add(ms(now), ms(1), ms(2));
+                ends.push(now);
+            }
+            now += after;
+            let oldest = (now / 500 + 1).saturating_sub(span);
+            let n = ends.iter().filter(|end| *end / 500 >= oldest).count() as u64;
+            let flow = recent.within(ms(span * 500), ms(now));
+            prop_assert_eq!(flow, Flow { n, waited: ms(n), took: ms(2 * n) });
+        }
+    }
+
+    #[test]
+    fn a_rate_is_taken_over_the_time_that_there_has_been() {
+        assert_eq!(Recent::covered(ms(5000), ms(100)), ms(500));
+        assert_eq!(Recent::covered(ms(5000), ms(2000)), ms(2000));
+        assert_eq!(Recent::covered(ms(5000), ms(60_200)), ms(4700));
+    }
+}

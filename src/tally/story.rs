@@ -1,0 +1,162 @@
+//! Events told by hand, for tests: a run as a story with its own time.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::model::{
+    Attempt, Event, Failure, InputRecord, Outcome, Pause, PauseReason, Row, StopReason, UserView,
+};
+
+use super::{Size, Tally};
+
+/// A run that is told event by event. It starts at 03:12:33 UTC.
+pub(crate) struct Story {
+    pub(crate) tally: Tally,
+    pub(crate) events: Vec<Event>,
+    start: (Instant, SystemTime),
+    now: Duration,
+    waited: Duration,
+    took: Duration,
+    n_rows: usize,
+}
+
+const START: Duration =
+    Duration::from_secs(1_700_000_000 - 1_700_000_000 % 86_400 + 3 * 3600 + 12 * 60 + 33);
+
+impl Story {
+    /// A run in which every record is a job.
+    pub(crate) fn of(n_records: u64) -> Self {
+        Self::with(Size { n_records, n_jobs: n_records, ..Size::default() })
+    }
+
+    pub(crate) fn with(size: Size) -> Self {
+        let start = (Instant::now(), SystemTime::UNIX_EPOCH + START);
+        Self {
+            tally: Tally::new(size, start.0, start.1),
+            events: Vec::new(),
+            start,
+            now: Duration::ZERO,
+            waited: Duration::ZERO,
+            took: Duration::from_millis(80),
+            n_rows: 0,
+        }
+    }
+
+    pub(crate) fn hear(mut self, event: Event) -> Self {
+        self.tally.hear(&event);
+        self.events.push(event);
+        self
+    }
+
+    /// It is so many milliseconds after the start.
+    pub(crate) fn at(mut self, millis: u64) -> Self {
+        self.now = Duration::from_millis(millis);
+        let event = Event::Ticked { at: self.start.0 + self.now, wall: self.wall() };
+        self.hear(event)
+    }
+
+    /// From here on attempts wait and take so many milliseconds.
+    pub(crate) fn attempts_take(mut self, waited: u64, took: u64) -> Self {
+        (self.waited, self.took) = (Duration::from_millis(waited), Duration::from_millis(took));
+        self
+    }
+
+    pub(crate) fn attempt(&self, status: u16) -> Attempt {
+        let status = (status != 0).then_some(status);
+        Attempt { status, took: self.took, waited: self.waited, ended_at: self.wall() }
+    }
+
+    pub(crate) fn rows(self, n: usize, outcome: Outcome) -> Self {
+        (0..n).fold(self, |story, _| story.row(outcome, 200, None))
+    }
+
+    pub(crate) fn failed_row(
+        self,
+        outcome: Outcome,
+        status: u16,
+        code: &'static str,
+        message: &str,
+    ) -> Self {
+        self.row(outcome, status, Some((code, message)))
+    }
+
+    /// Rows for which nothing was asked.
+    pub(crate) fn unasked_rows(mut self, n: usize, outcome: Outcome) -> Self {
+        for _ in 0..n {
+            let row = Box::new(Row::unasked(self.n_rows, outcome, self.wall()));
+            self.n_rows += 1;
+            self = self.hear(Event::JobFinished { row, attempt: None });
+        }
+        self
+    }
+
+    pub(crate) fn banned_row(mut self) -> Self {
+        let mut row = Box::new(Row::unasked(self.n_rows, Outcome::WouldUnlock, self.wall()));
+        row.user = Some(Box::new(UserView { banned: Some(true), ..UserView::default() }));
+        self.n_rows += 1;
+        self.hear(Event::JobFinished { row, attempt: None })
+    }
+
+    fn row(mut self, outcome: Outcome, status: u16, error: Option<(&'static str, &str)>) -> Self {
+        let mut row = Box::new(Row::unasked(self.n_rows, outcome, self.wall()));
+        row.user_id = format!("user_{}", self.n_rows + 1).parse().ok();
+        row.http_status = (status != 0).then_some(status);
+        row.attempts = 1;
+        row.duration = self.took;
+        row.error_code = error.map(|(code, _)| code.into());
+        row.error_message = error.map(|(_, message)| message.to_owned());
+        self.n_rows += 1;
+        let attempt = Some(self.attempt(status));
+        self.hear(Event::JobFinished { row, attempt })
+    }
+
+    pub(crate) fn retries(mut self, n: usize, status: u16, code: &'static str) -> Self {
+        for _ in 0..n {
+            let failure = Failure {
+                code: code.into(),
+                message: format!("the message of {code}"),
+                status: (status != 0).then_some(status),
+                trace_id: None,
+            };
+            let (record, attempt) = (self.n_rows, self.attempt(status));
+            let wait = Duration::from_millis(1200);
+            self = self.hear(Event::AttemptFailed { record, attempt, failure, wait });
+        }
+        self
+    }
+
+    pub(crate) fn lookups(mut self, n: usize) -> Self {
+        for _ in 0..n {
+            let attempt = self.attempt(200);
+            self = self.hear(Event::BatchAnswered { attempt, n_records: 100 });
+        }
+        self
+    }
+
+    /// Everybody pauses for so many milliseconds.
+    pub(crate) fn paused(self, reason: PauseReason, millis: u64) -> Self {
+        let until = self.start.0 + self.now + Duration::from_millis(millis);
+        self.hear(Event::Paused(Pause { until, reason }))
+    }
+
+    pub(crate) fn resumed(self) -> Self {
+        self.hear(Event::Resumed)
+    }
+
+    pub(crate) fn stopping(self, reason: StopReason) -> Self {
+        self.hear(Event::Stopping(reason))
+    }
+
+    fn wall(&self) -> SystemTime {
+        self.start.1 + self.now
+    }
+}
+
+/// Records on the lines 2, 3, … with the users that rows of a story have.
+pub(crate) fn records(n: usize) -> Vec<InputRecord> {
+    let record = |at: usize| InputRecord {
+        line: at as u64 + 2,
+        cell: format!("user_{}", at + 1).into(),
+        carried: Box::new([]),
+    };
+    (0..n).map(record).collect()
+}
