@@ -21,3 +21,6 @@ pub mod model;
 
 // 2. What was counted.
 pub mod tally;
+
+// 3. Decisions.
+pub mod summary;

@@ -1,0 +1,258 @@
+//! The summary for machines (`--json`). The names are stable; fields are only ever added.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::{ErrorFigures, Files, Forecast, LatencyFigures, Summary};
+use crate::tally::Counts;
+
+/// The version of the form below.
+const SCHEMA_VERSION: u32 = 1;
+
+impl Summary {
+    /// The summary as indented JSON, without a newline at its end.
+    ///
+    /// # Errors
+    ///
+    /// None that serde_json is known to have for such values.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+}
+
+impl Serialize for Summary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Wire::from(self).serialize(serializer)
+    }
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    schema_version: u32,
+    command: &'static str,
+    instance: &'a str,
+    host: &'a str,
+    ending: &'static str,
+    exit_code: u8,
+    counts: ByCode<'a>,
+    records: u64,
+    rows: u64,
+    unprocessed: u64,
+    banned: u64,
+    requests: u64,
+    retries: u64,
+    throttled: u64,
+    paused_seconds: f64,
+    elapsed_seconds: f64,
+    latency_ms: Option<WireLatency>,
+    errors: Vec<WireError<'a>>,
+    files: WireFiles,
+    forecast: Option<WireForecast>,
+    next_command: Option<&'a str>,
+}
+
+impl<'a> From<&'a Summary> for Wire<'a> {
+    fn from(summary: &'a Summary) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            command: summary.command.code(),
+            instance: &summary.instance,
+            host: &summary.host,
+            ending: summary.ending.code(),
+            exit_code: summary.exit_code,
+            counts: ByCode(&summary.counts),
+            records: summary.n_records,
+            rows: summary.n_rows(),
+            unprocessed: summary.n_unprocessed,
+            banned: summary.n_banned,
+            requests: summary.n_requests,
+            retries: summary.n_retries,
+            throttled: summary.n_throttled,
+            paused_seconds: seconds(summary.paused),
+            elapsed_seconds: seconds(summary.elapsed),
+            latency_ms: summary.latency.map(Into::into),
+            errors: summary.errors.iter().map(Into::into).collect(),
+            files: (&summary.files).into(),
+            forecast: summary.forecast.map(Into::into),
+            next_command: summary.next.as_ref().map(|it| it.command.as_str()),
+        }
+    }
+}
+
+/// In the order of summaries, not of the alphabet.
+struct ByCode<'a>(&'a Counts);
+
+impl Serialize for ByCode<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(outcome, n)| (outcome.code(), n)))
+    }
+}
+
+#[derive(Serialize)]
+struct WireLatency {
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    max: f64,
+}
+
+impl From<LatencyFigures> for WireLatency {
+    fn from(it: LatencyFigures) -> Self {
+        Self { p50: millis(it.p50), p90: millis(it.p90), p99: millis(it.p99), max: millis(it.max) }
+    }
+}
+
+#[derive(Serialize)]
+struct WireError<'a> {
+    code: &'a str,
+    count: u64,
+    example: WireExample<'a>,
+}
+
+#[derive(Serialize)]
+struct WireExample<'a> {
+    line: Option<u64>,
+    user: &'a str,
+    message: &'a str,
+}
+
+impl<'a> From<&'a ErrorFigures> for WireError<'a> {
+    fn from(error: &'a ErrorFigures) -> Self {
+        let (line, user, message) = (error.line, &error.user, &error.message);
+        Self { code: &error.code, count: error.n, example: WireExample { line, user, message } }
+    }
+}
+
+#[derive(Serialize)]
+struct WireFiles {
+    results: Option<String>,
+    failed: Option<String>,
+    unprocessed: Option<String>,
+    manifest: Option<String>,
+    report: Option<String>,
+}
+
+impl From<&Files> for WireFiles {
+    fn from(files: &Files) -> Self {
+        // A path that is no Unicode is told as well as it can be.
+        let told = |path: &Option<_>| path.as_deref().map(|it: &Path| it.display().to_string());
+        Self {
+            results: told(&files.results),
+            failed: told(&files.failed),
+            unprocessed: told(&files.unprocessed),
+            manifest: told(&files.manifest),
+            report: told(&files.report),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct WireForecast {
+    requests: u64,
+    seconds: f64,
+}
+
+impl From<Forecast> for WireForecast {
+    fn from(forecast: Forecast) -> Self {
+        Self { requests: forecast.n_requests, seconds: seconds(forecast.takes) }
+    }
+}
+
+/// To the millisecond.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e3).round() / 1e3
+}
+
+/// To the microsecond.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{CommandKind, Ending, NextStep};
+    use super::*;
+    use crate::model::{Outcome, PauseReason, StopReason};
+    use crate::tally::story::{Story, records};
+
+    #[test]
+    fn the_summary_for_machines() {
+        let tally = Story::of(200)
+            .rows(117, Outcome::Unlocked)
+            .retries(1, 429, "http_429")
+            .retries(2, 503, "http_503")
+            .paused(PauseReason::Throttled, 1500)
+            .failed_row(Outcome::NotFound, 404, "resource_not_found", "No \"user\"\nwas found.")
+            .unasked_rows(2, Outcome::Duplicate)
+            .at(4200)
+            .tally;
+        let ending = Ending::Stopped(StopReason::MaxFail);
+        let mut summary = Summary::new(&tally, CommandKind::Run, ending, &records(200));
+        (summary.instance, summary.host) = ("test".into(), "api.clerk.com".into());
+        summary.exit_code = 3;
+        summary.files.results = Some("ids.results.csv".into());
+        summary.next = Some(NextStep {
+            why: "To go on".into(),
+            command: "bulk-unlock run ids.csv --resume".into(),
+        });
+        insta::assert_snapshot!(summary.to_json().unwrap(), @r#"
+            {
+              "schema_version": 1,
+              "command": "run",
+              "instance": "test",
+              "host": "api.clerk.com",
+              "ending": "max_fail",
+              "exit_code": 3,
+              "counts": {
+                "unlocked": 117,
+                "duplicate": 2,
+                "not_found": 1
+              },
+              "records": 200,
+              "rows": 120,
+              "unprocessed": 80,
+              "banned": 0,
+              "requests": 121,
+              "retries": 2,
+              "throttled": 1,
+              "paused_seconds": 1.5,
+              "elapsed_seconds": 4.2,
+              "latency_ms": {
+                "p50": 80.0,
+                "p90": 80.0,
+                "p99": 80.0,
+                "max": 80.0
+              },
+              "errors": [
+                {
+                  "code": "resource_not_found",
+                  "count": 1,
+                  "example": {
+                    "line": 119,
+                    "user": "user_118",
+                    "message": "No \"user\"\nwas found."
+                  }
+                }
+              ],
+              "files": {
+                "results": "ids.results.csv",
+                "failed": null,
+                "unprocessed": null,
+                "manifest": null,
+                "report": null
+              },
+              "forecast": null,
+              "next_command": "bulk-unlock run ids.csv --resume"
+            }
+            "#);
+    }
+
+    #[test]
+    fn what_did_not_happen_is_null_or_empty() {
+        let tally = Story::of(0).tally;
+        let summary = Summary::new(&tally, CommandKind::Plan, Ending::NotConfirmed, &[]);
+        insta::assert_snapshot!(serde_json::to_string(&summary).unwrap(), @r#"{"schema_version":1,"command":"plan","instance":"","host":"","ending":"not_confirmed","exit_code":0,"counts":{},"records":0,"rows":0,"unprocessed":0,"banned":0,"requests":0,"retries":0,"throttled":0,"paused_seconds":0.0,"elapsed_seconds":0.0,"latency_ms":null,"errors":[],"files":{"results":null,"failed":null,"unprocessed":null,"manifest":null,"report":null},"forecast":null,"next_command":null}"#);
+    }
+}

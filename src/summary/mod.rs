@@ -1,0 +1,298 @@
+//! What a finished run has to say: chosen once, told by the closing lines, the page and `--json`.
+
+mod json;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::{InputRecord, Outcome, StopReason};
+use crate::tally::{Ceiling, Counts, ErrorCounts, ErrorGroup, Latency, Tally};
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CommandKind {
+    /// Users were unlocked.
+    #[default]
+    Run,
+    /// Users were looked up, nothing was changed.
+    Plan,
+    /// Users unlocked by an earlier run were read back.
+    Verify,
+}
+
+impl CommandKind {
+    /// The command's name.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Plan => "plan",
+            Self::Verify => "verify",
+        }
+    }
+
+    /// The outcome that it is after.
+    pub fn aim(self) -> Outcome {
+        match self {
+            Self::Run => Outcome::Unlocked,
+            Self::Plan => Outcome::WouldUnlock,
+            Self::Verify => Outcome::StillUnlocked,
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// Every record has its row.
+    #[default]
+    Completed,
+    /// It was stopped before the last record.
+    Stopped(StopReason),
+    /// The question was not answered with yes; nothing was sent.
+    NotConfirmed,
+    /// Records, rows and unprocessed do not add up.
+    Unaccounted,
+}
+
+impl Ending {
+    /// The stable word that the manifest and the JSON summary use.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Stopped(reason) => reason.code(),
+            Self::NotConfirmed => "not_confirmed",
+            Self::Unaccounted => "unaccounted",
+        }
+    }
+}
+
+/// What a finished run has to say.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// What was done.
+    pub command: CommandKind,
+    /// `live`, `test`, `other` or `sandbox`.
+    pub instance: String,
+    /// The host that was called.
+    pub host: String,
+    /// How it ended.
+    pub ending: Ending,
+    /// The exit code that follows from all this.
+    pub exit_code: u8,
+    /// All rows by outcome, those of an earlier run included.
+    pub counts: Counts,
+    /// The records that had to be accounted for.
+    pub n_records: u64,
+    /// The records without a row.
+    pub n_unprocessed: u64,
+    /// The rows that an earlier run recorded.
+    pub n_earlier: u64,
+    /// The users whom the plan would unlock and who are banned.
+    pub n_banned: u64,
+    /// All calls.
+    pub n_requests: u64,
+    /// Those of them that looked users up.
+    pub n_lookups: u64,
+    /// The attempts that failed and were not the last of their user, throttles left out.
+    pub n_retries: u64,
+    /// What went wrong with those, the commonest first.
+    pub retried: Vec<(String, u64)>,
+    /// The attempts that were answered 429.
+    pub n_throttled: u64,
+    /// How long nobody was allowed to send.
+    pub paused: Duration,
+    /// From the start to the last event.
+    pub elapsed: Duration,
+    /// How long answers took; `None` where nothing was asked.
+    pub latency: Option<LatencyFigures>,
+    /// What went wrong with the rows that did not end well, the commonest first.
+    pub errors: Vec<ErrorFigures>,
+    /// What was written.
+    pub files: Files,
+    /// What the run that was planned would cost.
+    pub forecast: Option<Forecast>,
+    /// The command that goes on from here.
+    pub next: Option<NextStep>,
+}
+
+/// How long answers took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatencyFigures {
+    /// Half of them took no longer.
+    pub p50: Duration,
+    /// 90 % of them took no longer.
+    pub p90: Duration,
+    /// 99 % of them took no longer.
+    pub p99: Duration,
+    /// The slowest.
+    pub max: Duration,
+}
+
+impl LatencyFigures {
+    /// The figures, where there was any answer.
+    pub fn of(latency: &Latency) -> Option<Self> {
+        (latency.n() > 0).then(|| Self {
+            p50: latency.quantile(0.5),
+            p90: latency.quantile(0.9),
+            p99: latency.quantile(0.99),
+            max: latency.max(),
+        })
+    }
+}
+
+/// All rows that did not end well under one code. The texts are as they came from outside: not
+/// clean for a screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorFigures {
+    /// The code.
+    pub code: String,
+    /// How many.
+    pub n: u64,
+    /// The line of the first of them, where the input has lines.
+    pub line: Option<u64>,
+    /// The user of the first of them: the id where it is known, else the cell.
+    pub user: String,
+    /// The message of the first of them.
+    pub message: String,
+}
+
+/// What was written; `None` where there is no such file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    /// The results, or the plan.
+    pub results: Option<PathBuf>,
+    /// The rows that did not end well.
+    pub failed: Option<PathBuf>,
+    /// The records without a row.
+    pub unprocessed: Option<PathBuf>,
+    /// The manifest.
+    pub manifest: Option<PathBuf>,
+    /// The HTML page.
+    pub report: Option<PathBuf>,
+}
+
+/// What the run that was planned would cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forecast {
+    /// Calls, look-ups included.
+    pub n_requests: u64,
+    /// How long that takes at this ceiling.
+    pub takes: Duration,
+    /// The ceiling it was reckoned with.
+    pub ceiling: Ceiling,
+}
+
+/// The command that goes on from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextStep {
+    /// What it is good for, without a full stop: "To unlock them".
+    pub why: String,
+    /// The exact command, quoted for a shell.
+    pub command: String,
+}
+
+impl Summary {
+    /// Sums up what was counted. The records are those of the input, for the lines of examples.
+    ///
+    /// What the tally can't know (address, files, exit code, forecast, next step) stays empty for
+    /// the caller to fill in.
+    pub fn new(
+        tally: &Tally,
+        command: CommandKind,
+        ending: Ending,
+        records: &[InputRecord],
+    ) -> Self {
+        Self {
+            command,
+            ending,
+            counts: *tally.counts(),
+            n_records: tally.size().n_records,
+            n_unprocessed: tally.size().n_records.saturating_sub(tally.n_rows()),
+            n_earlier: tally.size().earlier.total(),
+            n_banned: tally.n_banned(),
+            n_requests: tally.n_requests(),
+            n_lookups: tally.n_lookups(),
+            n_retries: tally.n_retries(),
+            retried: retried(tally.retried()),
+            n_throttled: tally.n_throttled(),
+            paused: tally.paused(),
+            elapsed: tally.elapsed(),
+            latency: LatencyFigures::of(tally.latency()),
+            errors: errors(tally.errors(), records),
+            ..Self::default()
+        }
+    }
+
+    /// All rows.
+    pub fn n_rows(&self) -> u64 {
+        self.counts.total()
+    }
+
+    /// Whether nothing more is wanted for any record.
+    pub fn all_ended_well(&self) -> bool {
+        self.counts.n_not_well() == 0 && self.n_unprocessed == 0
+    }
+
+    /// Whether every record is accounted for.
+    pub fn adds_up(&self) -> bool {
+        self.n_records == self.n_rows() + self.n_unprocessed
+    }
+}
+
+fn retried(counts: &ErrorCounts) -> Vec<(String, u64)> {
+    let groups = counts.commonest_first();
+    groups.into_iter().map(|(code, group)| (code.to_string(), group.n)).collect()
+}
+
+fn errors(counts: &ErrorCounts, records: &[InputRecord]) -> Vec<ErrorFigures> {
+    let groups = counts.commonest_first();
+    groups.into_iter().map(|(code, group)| figures(code, group, records)).collect()
+}
+
+fn figures(code: &str, group: &ErrorGroup, records: &[InputRecord]) -> ErrorFigures {
+    let example = &group.example;
+    let record = records.get(example.record);
+    let user = example.user.as_ref().map(ToString::to_string);
+    ErrorFigures {
+        code: code.to_owned(),
+        n: group.n,
+        line: record.map(|it| it.line),
+        user: user.or_else(|| record.map(|it| it.cell.to_string())).unwrap_or_default(),
+        message: example.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tally::story::{Story, records};
+
+    #[test]
+    fn what_has_no_row_is_unprocessed_and_did_not_end_well() {
+        let tally = Story::of(5).rows(3, Outcome::Unlocked).tally;
+        let summary = Summary::new(&tally, CommandKind::Run, Ending::Completed, &records(5));
+        assert_eq!((summary.n_rows(), summary.n_unprocessed), (3, 2));
+        assert!(!summary.all_ended_well() && summary.adds_up());
+    }
+
+    #[test]
+    fn one_row_that_did_not_end_well_is_enough() {
+        let all_well = |outcome| {
+            let tally = Story::of(2).rows(1, Outcome::Unlocked).rows(1, outcome).tally;
+            Summary::new(&tally, CommandKind::Run, Ending::Completed, &[]).all_ended_well()
+        };
+        assert!(all_well(Outcome::AlreadyUnlocked) && all_well(Outcome::Duplicate));
+        assert!(!all_well(Outcome::AdminLocked) && !all_well(Outcome::Failed));
+    }
+
+    #[test]
+    fn an_example_without_user_is_named_by_its_cell_and_one_without_record_by_nothing() {
+        let tally = Story::of(2).unasked_rows(1, Outcome::Invalid).tally;
+        let example = |records: &[InputRecord]| {
+            let summary = Summary::new(&tally, CommandKind::Run, Ending::Completed, records);
+            (summary.errors[0].line, summary.errors[0].user.clone())
+        };
+        assert_eq!(example(&records(1)), (Some(2), "user_1".to_owned()));
+        assert_eq!(example(&[]), (None, String::new()));
+    }
+}
