@@ -19,8 +19,5 @@
 // 1. Words.
 pub mod model;
 
-// 2. What was counted.
-pub mod tally;
-
-// 3. Decisions.
-pub mod summary;
+// 3. Edges: one door to each outside thing.
+pub mod input;

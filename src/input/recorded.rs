@@ -1,0 +1,159 @@
+//! Rows that an earlier run recorded, read back as an input: one road for `--retry-failed`,
+//! `--plan` and `verify`.
+
+use super::carry::Carried;
+use super::rows::Row;
+use super::table::Table;
+use super::user_column::Wanted;
+use super::{Carry, Error, Options, ReadInput, Source, UserColumn, header};
+use crate::model::{IdentifierKind, InputRecord, Outcome, Records};
+
+/// What the header of a results or plan file begins with.
+const HEADER: [&str; 4] = ["line", "input", "user_id", "outcome"];
+const LINE: usize = 0;
+const INPUT: usize = 1;
+const USER_ID: usize = 2;
+const OUTCOME: usize = 3;
+
+/// Which rows of a results or plan file are records, and what of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Rows with one of these outcomes are records; the others are not.
+    pub outcomes: Vec<Outcome>,
+    /// Which line a record is said to stand on.
+    pub line: LineFrom,
+    /// Which cell names the user.
+    pub cell: CellFrom,
+    /// Which of the columns that the file carried are kept: all of them but with
+    /// [`Carry::Named`].
+    pub carry: Carry,
+    /// How many records are passed over first.
+    pub skip: u64,
+    /// The most records that are taken after those.
+    pub limit: Option<u64>,
+}
+
+/// Which line a record is said to stand on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineFrom {
+    /// The row's own line in the file that is read.
+    Physical,
+    /// What the column `line` says: the line in the input of the run that wrote the file.
+    Column,
+}
+
+/// Which cell names the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellFrom {
+    /// `user_id`, and where that is empty, `input`. The records are of user ids.
+    UserId,
+    /// `input`, which holds this kind.
+    Input(IdentifierKind),
+}
+
+impl Filter {
+    /// Rows with these outcomes, named by user id, on the lines that the file names.
+    pub fn of(outcomes: &[Outcome]) -> Self {
+        Self {
+            outcomes: outcomes.to_vec(),
+            line: LineFrom::Column,
+            cell: CellFrom::UserId,
+            carry: Carry::None,
+            skip: 0,
+            limit: None,
+        }
+    }
+
+    /// The rows that may yet succeed, as an input of their own.
+    pub(super) fn retry(options: &Options) -> Self {
+        let outcomes = Outcome::ALL.into_iter().filter(|outcome| outcome.may_yet_succeed());
+        Self {
+            outcomes: outcomes.collect(),
+            line: LineFrom::Physical,
+            cell: match options.kind {
+                IdentifierKind::UserId => CellFrom::UserId,
+                kind => CellFrom::Input(kind),
+            },
+            carry: options.carry.clone(),
+            skip: options.skip,
+            limit: options.limit,
+        }
+    }
+
+    fn pick(&self, name: &str, row: Row<'_>) -> Result<Option<InputRecord>, Error> {
+        if !self.outcomes.contains(&outcome(name, &row)?) {
+            return Ok(None);
+        }
+        let line = match self.line {
+            LineFrom::Physical => row.line,
+            LineFrom::Column => line(name, &row)?,
+        };
+        let cell = match (self.cell, row.cell(USER_ID)) {
+            (CellFrom::UserId, user_id) if !user_id.is_empty() => user_id,
+            _ => row.cell(INPUT),
+        };
+        Ok(Some(InputRecord { line, cell: cell.into(), carried: Box::default() }))
+    }
+}
+
+impl CellFrom {
+    fn kind(self) -> IdentifierKind {
+        match self {
+            Self::UserId => IdentifierKind::UserId,
+            Self::Input(kind) => kind,
+        }
+    }
+
+    fn column(self, headers: &[String]) -> UserColumn {
+        match self {
+            Self::UserId => UserColumn::named(headers, USER_ID),
+            Self::Input(_) => UserColumn::named(headers, INPUT),
+        }
+    }
+}
+
+/// Reads rows that an earlier run recorded, in a results or plan file of this program. What the
+/// file carried is carried on, under the headers it had in the input.
+///
+/// # Errors
+///
+/// As [`read`](super::read), and when the file is none of this program's.
+pub fn recorded(source: Source<'_>, filter: &Filter) -> Result<ReadInput, Error> {
+    let wanted = Wanted { kind: IdentifierKind::UserId, column: None, or_user_id: false };
+    let mut table = Table::open(source, &wanted)?;
+    let headers = table.first()?;
+    if !headers.iter().map(String::as_str).take(HEADER.len()).eq(HEADER) {
+        return Err(Error::NotResults { name: table.name().to_owned() });
+    }
+    let carried = Carried::of_results(&filter.carry, table.name(), &headers)?;
+    let records = table.records(filter.skip, filter.limit, |name, row| {
+        let record = filter.pick(name, row)?;
+        Ok(record.map(|record| InputRecord { carried: carried.cells(&row), ..record }))
+    })?;
+    let kind = filter.cell.kind();
+    let records = Records {
+        records,
+        kind,
+        header: Some(header::usual(kind).to_owned()),
+        carried: carried.into_headers(),
+    };
+    table.finish(filter.cell.column(&headers), records)
+}
+
+fn outcome(name: &str, row: &Row<'_>) -> Result<Outcome, Error> {
+    let value = row.cell(OUTCOME);
+    value.parse().map_err(|_| Error::BadOutcome {
+        name: name.to_owned(),
+        line: row.line,
+        value: value.into_owned(),
+    })
+}
+
+fn line(name: &str, row: &Row<'_>) -> Result<u64, Error> {
+    let value = row.cell(LINE);
+    value.parse().map_err(|_| Error::BadLine {
+        name: name.to_owned(),
+        line: row.line,
+        value: value.into_owned(),
+    })
+}

@@ -1,0 +1,206 @@
+//! What holds for any input.
+
+use std::io::Read;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::model::{Outcome, canonical_cell};
+
+/// Gives one byte at a time.
+struct Drip<'a>(&'a [u8]);
+
+impl Read for Drip<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n_bytes = buffer.len().min(1);
+        self.0.read(&mut buffer[..n_bytes])
+    }
+}
+
+fn kind() -> impl Strategy<Value = IdentifierKind> {
+    select(vec![
+        IdentifierKind::UserId,
+        IdentifierKind::Email,
+        IdentifierKind::Phone,
+        IdentifierKind::Username,
+        IdentifierKind::ExternalId,
+    ])
+}
+
+fn options() -> impl Strategy<Value = Options> {
+    let column = select(vec![None, Some("id"), Some("a"), Some("1"), Some("2"), Some("0")]);
+    let carry = select(vec![Carry::None, Carry::All, Carry::Named(vec!["a".into()])]);
+    (kind(), column, carry, 0..3_u64, proptest::option::of(0..4_u64), any::<bool>()).prop_map(
+        |(kind, column, carry, skip, limit, retry_failed)| Options {
+            kind,
+            column: column.and_then(|choice| choice.parse().ok()),
+            carry,
+            skip,
+            limit,
+            retry_failed,
+        },
+    )
+}
+
+/// Bytes of the kind that break readers.
+fn hostile() -> impl Strategy<Value = Vec<u8>> {
+    const TOKENS: [&[u8]; 25] = [
+        b"user_a",
+        b"id",
+        b"a",
+        b"a@x.org",
+        b"line,input,user_id,outcome,in_a\n",
+        b"1,b,user_b,failed,",
+        b"\"",
+        b"\"\"",
+        b",",
+        b";",
+        b"\t",
+        b"|",
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"#",
+        b" ",
+        b"'=",
+        b"\xef\xbb\xbf",
+        b"\xe2\x9c",
+        b"\xff",
+        b"\0",
+        b"PK\x03\x04",
+        "é".as_bytes(),
+        "\u{a0}".as_bytes(),
+    ];
+    vec(select(TOKENS.to_vec()), 0..30).prop_map(|tokens| tokens.concat())
+}
+
+fn outcome_of(source: Source<'_>, options: &Options) -> String {
+    match read(source, options) {
+        Ok(input) => format!("{input:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused_and_never_panic(
+        bytes in vec(any::<u8>(), 0..200),
+        options in options(),
+    ) {
+        let _ = read(Source::bytes("x", &bytes), &options);
+        let _ = excluded::excluded(Source::bytes("x", &bytes), options.kind);
+    }
+
+    #[test]
+    fn it_does_not_matter_in_which_pieces_the_bytes_come(
+        bytes in hostile(),
+        options in options(),
+    ) {
+        let whole = outcome_of(Source::bytes("x", &bytes), &options);
+        prop_assert_eq!(outcome_of(Source::reader("x", Drip(&bytes)), &options), whole);
+        let _ = excluded::excluded(Source::bytes("x", &bytes), options.kind);
+        let _ = recorded(Source::bytes("x", &bytes), &Filter::of(&Outcome::ALL));
+    }
+}
+
+/// Cells full of what has to be quoted.
+fn cell() -> impl Strategy<Value = String> {
+    proptest::string::string_regex("[a-zé✓,;|\t\"\n\r #'=@ ]{0,6}").unwrap()
+}
+
+/// A table as it is written: rows of three cells, and what stands between them.
+#[derive(Clone, Debug)]
+struct Written {
+    delimiter: u8,
+    terminator: csv::Terminator,
+    quotes: csv::QuoteStyle,
+    has_bom: bool,
+    rows: Vec<([String; 3], &'static str)>,
+}
+
+fn written() -> impl Strategy<Value = Written> {
+    let between = select(vec!["", "", "", "\n", "\r\n", "  \r\n", "# a, \"b\n", "#\r\n\n"]);
+    (
+        select(vec![b',', b';', b'\t', b'|']),
+        select(vec![csv::Terminator::CRLF, csv::Terminator::Any(b'\n')]),
+        select(vec![csv::QuoteStyle::Always, csv::QuoteStyle::Necessary]),
+        any::<bool>(),
+        vec(([cell(), cell(), cell()], between), 0..12),
+    )
+        .prop_map(|(delimiter, terminator, quotes, has_bom, rows)| Written {
+            delimiter,
+            terminator,
+            quotes,
+            has_bom,
+            rows,
+        })
+}
+
+impl Written {
+    fn line(&self, cells: [&str; 3]) -> String {
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(self.delimiter)
+            .terminator(self.terminator)
+            .quote_style(self.quotes)
+            .from_writer(Vec::new());
+        writer.write_record(cells).unwrap();
+        String::from_utf8(writer.into_inner().unwrap()).unwrap()
+    }
+
+    /// The text, and its records with their lines, found in the plainest way.
+    fn text_and_records(&self) -> (String, Vec<(u64, Vec<String>)>) {
+        let mut text = String::from(if self.has_bom { "\u{feff}" } else { "" });
+        text += &self.line(["a", "user_id", "b"]);
+        let mut records = Vec::new();
+        for (cells, between) in &self.rows {
+            text += between;
+            let line = self.line([&cells[0], &cells[1], &cells[2]]);
+            // The writer does not know of comments, so it does not quote what looks like one.
+            if line.starts_with('#') {
+                continue;
+            }
+            let canonical = cells.iter().map(|cell| canonical_cell(cell).into_owned());
+            records.push((n_line_ends(&text) + 1, canonical.collect()));
+            text += &line;
+        }
+        (text, records)
+    }
+}
+
+fn n_line_ends(text: &str) -> u64 {
+    text.replace("\r\n", "\n").matches(['\n', '\r']).count() as u64
+}
+
+proptest! {
+    #[test]
+    fn what_a_csv_writer_wrote_is_read_back_cell_for_cell(written in written()) {
+        let (text, expected) = written.text_and_records();
+        let input = read_text(&text, &Options { carry: Carry::All, ..Options::default() }).unwrap();
+        prop_assert_eq!(input.delimiter, Some(char::from(written.delimiter)));
+        let records = input.records.records.iter().map(|it| {
+            let cells = [&*it.carried[0], &*it.cell, &*it.carried[1]].map(str::to_owned);
+            (it.line, cells.to_vec())
+        });
+        prop_assert_eq!(records.collect::<Vec<_>>(), expected, "{:?}", text);
+    }
+
+    #[test]
+    fn a_plain_list_has_as_many_records_as_lines_that_say_something(
+        lines in vec(select(vec!["user_a", "  user_b ", "# x", "", "  ", "\u{3000}", "#"]), 0..40),
+        end in select(vec!["\n", "\r\n", "\r"]),
+        is_last_ended in any::<bool>(),
+    ) {
+        let mut text = lines.join(end);
+        if is_last_ended {
+            text += end;
+        }
+        let input = read_text(&text, &Options::default()).unwrap();
+        let expected = lines.iter().enumerate().filter_map(|(index, line)| {
+            let is_record = !line.trim().is_empty() && !line.starts_with('#');
+            is_record.then(|| format!("{}:{}", index + 1, line.trim()))
+        });
+        prop_assert_eq!(told(&input), expected.collect::<Vec<_>>().join(" "));
+    }
+}
