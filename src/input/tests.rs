@@ -4,6 +4,7 @@ mod carrying;
 mod errors;
 mod properties;
 mod recorded;
+mod samples;
 
 use super::*;
 use crate::model::IdentifierKind;
