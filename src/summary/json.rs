@@ -16,7 +16,7 @@ impl Summary {
     ///
     /// # Errors
     ///
-    /// None that serde_json is known to have for such values.
+    /// None that `serde_json` is known to have for such values.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
     }

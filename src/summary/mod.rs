@@ -1,70 +1,16 @@
 //! What a finished run has to say: chosen once, told by the closing lines, the page and `--json`.
 
+mod ending;
+mod figures;
 mod json;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::{InputRecord, Outcome, StopReason};
-use crate::tally::{Ceiling, Counts, ErrorCounts, ErrorGroup, Latency, Tally};
+use crate::model::InputRecord;
+use crate::tally::{Counts, ErrorCounts, ErrorGroup, Tally};
 
-/// What was done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CommandKind {
-    /// Users were unlocked.
-    #[default]
-    Run,
-    /// Users were looked up, nothing was changed.
-    Plan,
-    /// Users unlocked by an earlier run were read back.
-    Verify,
-}
-
-impl CommandKind {
-    /// The command's name.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Run => "run",
-            Self::Plan => "plan",
-            Self::Verify => "verify",
-        }
-    }
-
-    /// The outcome that it is after.
-    pub fn aim(self) -> Outcome {
-        match self {
-            Self::Run => Outcome::Unlocked,
-            Self::Plan => Outcome::WouldUnlock,
-            Self::Verify => Outcome::StillUnlocked,
-        }
-    }
-}
-
-/// How it ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ending {
-    /// Every record has its row.
-    #[default]
-    Completed,
-    /// It was stopped before the last record.
-    Stopped(StopReason),
-    /// The question was not answered with yes; nothing was sent.
-    NotConfirmed,
-    /// Records, rows and unprocessed do not add up.
-    Unaccounted,
-}
-
-impl Ending {
-    /// The stable word that the manifest and the JSON summary use.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Stopped(reason) => reason.code(),
-            Self::NotConfirmed => "not_confirmed",
-            Self::Unaccounted => "unaccounted",
-        }
-    }
-}
+pub use ending::{CommandKind, Ending};
+pub use figures::{ErrorFigures, Files, Forecast, LatencyFigures, NextStep};
 
 /// What a finished run has to say.
 #[derive(Clone, Debug, Default)]
@@ -113,82 +59,6 @@ pub struct Summary {
     pub forecast: Option<Forecast>,
     /// The command that goes on from here.
     pub next: Option<NextStep>,
-}
-
-/// How long answers took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LatencyFigures {
-    /// Half of them took no longer.
-    pub p50: Duration,
-    /// 90 % of them took no longer.
-    pub p90: Duration,
-    /// 99 % of them took no longer.
-    pub p99: Duration,
-    /// The slowest.
-    pub max: Duration,
-}
-
-impl LatencyFigures {
-    /// The figures, where there was any answer.
-    pub fn of(latency: &Latency) -> Option<Self> {
-        (latency.n() > 0).then(|| Self {
-            p50: latency.quantile(0.5),
-            p90: latency.quantile(0.9),
-            p99: latency.quantile(0.99),
-            max: latency.max(),
-        })
-    }
-}
-
-/// All rows that did not end well under one code. The texts are as they came from outside: not
-/// clean for a screen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorFigures {
-    /// The code.
-    pub code: String,
-    /// How many.
-    pub n: u64,
-    /// The line of the first of them, where the input has lines.
-    pub line: Option<u64>,
-    /// The user of the first of them: the id where it is known, else the cell.
-    pub user: String,
-    /// The message of the first of them.
-    pub message: String,
-}
-
-/// What was written; `None` where there is no such file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Files {
-    /// The results, or the plan.
-    pub results: Option<PathBuf>,
-    /// The rows that did not end well.
-    pub failed: Option<PathBuf>,
-    /// The records without a row.
-    pub unprocessed: Option<PathBuf>,
-    /// The manifest.
-    pub manifest: Option<PathBuf>,
-    /// The HTML page.
-    pub report: Option<PathBuf>,
-}
-
-/// What the run that was planned would cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forecast {
-    /// Calls, look-ups included.
-    pub n_requests: u64,
-    /// How long that takes at this ceiling.
-    pub takes: Duration,
-    /// The ceiling it was reckoned with.
-    pub ceiling: Ceiling,
-}
-
-/// The command that goes on from here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NextStep {
-    /// What it is good for, without a full stop: "To unlock them".
-    pub why: String,
-    /// The exact command, quoted for a shell.
-    pub command: String,
 }
 
 impl Summary {
@@ -265,6 +135,7 @@ fn figures(code: &str, group: &ErrorGroup, records: &[InputRecord]) -> ErrorFigu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Outcome;
     use crate::tally::story::{Story, records};
 
     #[test]
@@ -287,7 +158,7 @@ mod tests {
 
     #[test]
     fn an_example_without_user_is_named_by_its_cell_and_one_without_record_by_nothing() {
-        let tally = Story::of(2).unasked_rows(1, Outcome::Invalid).tally;
+        let tally = Story::of(2).invalid_row().tally;
         let example = |records: &[InputRecord]| {
             let summary = Summary::new(&tally, CommandKind::Run, Ending::Completed, records);
             (summary.errors[0].line, summary.errors[0].user.clone())

@@ -133,7 +133,13 @@ impl Tally {
         let bucket = self.timeline.at(self.clock.elapsed());
         bucket.n_finished += 1;
         bucket.n_failed += u64::from(was_asked && row.outcome == Outcome::Failed);
-        if !row.outcome.ended_well() {
+        self.count_error(row);
+    }
+
+    /// An outcome that needs no explanation, "no such user" say, has no error beside it.
+    fn count_error(&mut self, row: &Row) {
+        let is_explained = row.error_code.is_some() || row.error_message.is_some();
+        if is_explained && !row.outcome.ended_well() {
             let code = row.error_code.clone().unwrap_or(row.outcome.code().into());
             let message = row.error_message.as_deref().unwrap_or(row.outcome.meaning());
             self.errors.add(&code, row.record, row.user_id.as_ref(), message);
@@ -214,7 +220,7 @@ impl Tally {
         self.n_banned
     }
 
-    /// What went wrong with the rows that did not end well, those of this run alone.
+    /// What went wrong with the rows that did not end well and say why, those of this run alone.
     pub fn errors(&self) -> &ErrorCounts {
         &self.errors
     }

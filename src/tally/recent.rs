@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 const N_SLOTS: u64 = 24;
+const N_PLACES: usize = 24;
 const SLOT: Duration = Duration::from_millis(500);
 
 /// What the attempts of some time were and what they did with it.
@@ -16,7 +17,7 @@ pub(super) struct Flow {
 /// The attempts that ended lately.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Recent {
-    slots: [Flow; N_SLOTS as usize],
+    slots: [Flow; N_PLACES],
     newest: u64,
 }
 
@@ -64,9 +65,8 @@ fn slot_number(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_millis() / SLOT.as_millis()).unwrap_or(u64::MAX / 2)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "smaller than N_SLOTS")]
 fn place(number: u64) -> usize {
-    (number % N_SLOTS) as usize
+    usize::try_from(number % N_SLOTS).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -96,6 +96,15 @@ impl Story {
         self.hear(Event::JobFinished { row, attempt: None })
     }
 
+    /// A cell that can't be a user.
+    pub(crate) fn invalid_row(mut self) -> Self {
+        let mut row = Box::new(Row::unasked(self.n_rows, Outcome::Invalid, self.wall()));
+        row.error_code = Some("invalid_user_id".into());
+        row.error_message = Some("a user id starts with \"user_\"".to_owned());
+        self.n_rows += 1;
+        self.hear(Event::JobFinished { row, attempt: None })
+    }
+
     fn row(mut self, outcome: Outcome, status: u16, error: Option<(&'static str, &str)>) -> Self {
         let mut row = Box::new(Row::unasked(self.n_rows, outcome, self.wall()));
         row.user_id = format!("user_{}", self.n_rows + 1).parse().ok();

@@ -38,15 +38,17 @@ fn rows_of_an_earlier_run_count_but_are_no_work_of_this_one() {
 }
 
 #[test]
-fn only_rows_that_did_not_end_well_are_errors() {
+fn only_rows_that_did_not_end_well_and_say_why_are_errors() {
     let tally = Story::of(9)
         .failed_row(Outcome::Duplicate, 0, "duplicate", "stands on line 2")
         .failed_row(Outcome::Failed, 503, "http_503", "service unavailable")
+        .failed_row(Outcome::Failed, 503, "http_503", "service unavailable")
+        .failed_row(Outcome::Invalid, 0, "invalid_user_id", "a user id starts with \"user_\"")
         .unasked_rows(2, Outcome::AdminLocked)
         .tally;
     let told: Vec<_> =
         tally.errors().commonest_first().into_iter().map(|(c, g)| (&**c, g.n)).collect();
-    assert_eq!(told, [("admin_locked", 2), ("http_503", 1)]);
+    assert_eq!(told, [("http_503", 2), ("invalid_user_id", 1)]);
 }
 
 #[test]

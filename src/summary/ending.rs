@@ -1,0 +1,61 @@
+//! What was done, and how it ended.
+
+use crate::model::{Outcome, StopReason};
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CommandKind {
+    /// Users were unlocked.
+    #[default]
+    Run,
+    /// Users were looked up, nothing was changed.
+    Plan,
+    /// Users unlocked by an earlier run were read back.
+    Verify,
+}
+
+impl CommandKind {
+    /// The command's name.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Plan => "plan",
+            Self::Verify => "verify",
+        }
+    }
+
+    /// The outcome that it is after.
+    pub fn aim(self) -> Outcome {
+        match self {
+            Self::Run => Outcome::Unlocked,
+            Self::Plan => Outcome::WouldUnlock,
+            Self::Verify => Outcome::StillUnlocked,
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// Every record has its row.
+    #[default]
+    Completed,
+    /// It was stopped before the last record.
+    Stopped(StopReason),
+    /// The question was not answered with yes; nothing was sent.
+    NotConfirmed,
+    /// Records, rows and unprocessed do not add up.
+    Unaccounted,
+}
+
+impl Ending {
+    /// The stable word that the manifest and the JSON summary use.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Stopped(reason) => reason.code(),
+            Self::NotConfirmed => "not_confirmed",
+            Self::Unaccounted => "unaccounted",
+        }
+    }
+}
