@@ -1,0 +1,52 @@
+//! The one line that says what happened.
+
+use crate::model::StopReason;
+use crate::report::text::{counted, duration, number};
+use crate::report::words;
+use crate::summary::{CommandKind, Ending, Summary};
+
+/// What happened, in one line.
+pub fn headline(summary: &Summary) -> String {
+    match summary.ending {
+        Ending::Completed if summary.n_records == 0 => "Done: there was nothing to do.".to_owned(),
+        Ending::Completed => completed(summary),
+        Ending::Stopped(reason) => stopped(summary, reason),
+        Ending::NotConfirmed => "Not confirmed: nothing was sent.".to_owned(),
+        Ending::Unaccounted => unaccounted(summary),
+    }
+}
+
+fn completed(summary: &Summary) -> String {
+    let n = number(summary.counts.get(summary.command.aim()));
+    let of = counted(summary.n_records, "user", "users");
+    let takes = duration(summary.elapsed);
+    match summary.command {
+        CommandKind::Run => format!("Done: {n} of {of} unlocked in {takes}."),
+        CommandKind::Plan => {
+            format!("Plan: a run would unlock {n} of {of}. Nothing was changed.")
+        }
+        CommandKind::Verify => {
+            let are = if summary.counts.get(summary.command.aim()) == 1 { "is" } else { "are" };
+            format!("Read back: {n} of {of} {are} still unlocked.")
+        }
+    }
+}
+
+fn stopped(summary: &Summary, reason: StopReason) -> String {
+    format!(
+        "Stopped {} after {} of {}: {} not processed.",
+        words::stopped_by(reason),
+        number(summary.n_rows()),
+        counted(summary.n_records, "record", "records"),
+        number(summary.n_unprocessed),
+    )
+}
+
+fn unaccounted(summary: &Summary) -> String {
+    format!(
+        "The accounting does not add up: {}, yet {} and {} unprocessed. This is a fault of the program.",
+        counted(summary.n_records, "record", "records"),
+        counted(summary.n_rows(), "row", "rows"),
+        number(summary.n_unprocessed),
+    )
+}

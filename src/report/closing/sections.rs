@@ -1,0 +1,167 @@
+//! The parts of the closing text. Each is empty where it has nothing to say.
+
+use std::path::Path;
+
+use super::done;
+use super::table::{Line, table};
+use crate::model::Outcome;
+use crate::report::text::{clean, clipped, counted, duration, number};
+use crate::report::{Paint, Style, words};
+use crate::summary::{CommandKind, Ending, ErrorFigures, LatencyFigures, Summary};
+
+/// So many codes are told; the results have the rest.
+const MAX_ERRORS: usize = 5;
+/// So many codes are told of attempts that were repeated.
+const MAX_RETRIED: usize = 3;
+const MAX_CODE: usize = 40;
+const MAX_MESSAGE: usize = 120;
+
+pub(super) fn headline(summary: &Summary, style: Style) -> String {
+    let paint = match summary.ending {
+        Ending::Completed if summary.all_ended_well() => Paint::Good,
+        Ending::Completed | Ending::NotConfirmed => Paint::Bold,
+        Ending::Stopped(_) | Ending::Unaccounted => Paint::Bad,
+    };
+    let earlier = match summary.n_earlier {
+        0 => String::new(),
+        n => counted(n, "record was", "records were") + " done by an earlier run.\n",
+    };
+    format!("{}\n{earlier}", style.paint(paint, &super::headline(summary)))
+}
+
+pub(super) fn counts(summary: &Summary, style: Style) -> String {
+    let row = |(outcome, n): (Outcome, u64)| Line {
+        name: outcome.code().to_owned(),
+        n,
+        paint: if outcome.ended_well() { Paint::Good } else { Paint::Bad },
+        remark: outcome.meaning().to_owned(),
+    };
+    let unprocessed = Line {
+        name: "unprocessed".to_owned(),
+        n: summary.n_unprocessed,
+        paint: Paint::Warn,
+        remark: "no row: never tried, or cut off".to_owned(),
+    };
+    let unprocessed = Some(unprocessed).filter(|line| line.n > 0);
+    table(&summary.counts.iter().map(row).chain(unprocessed).collect::<Vec<_>>(), style)
+}
+
+pub(super) fn warnings(summary: &Summary, style: Style) -> String {
+    if summary.n_banned == 0 {
+        return String::new();
+    }
+    let who = counted(summary.n_banned, "user to unlock is banned", "users to unlock are banned");
+    let what = "unlocking does not lift a ban";
+    format!("{}{who}; {what}.\n", style.paint(Paint::Warn, "warning: "))
+}
+
+pub(super) fn errors(summary: &Summary, style: Style) -> String {
+    let told = summary.errors.iter().take(MAX_ERRORS).map(|error| Line {
+        name: clipped(&error.code, MAX_CODE),
+        n: error.n,
+        paint: Paint::Plain,
+        remark: example(error),
+    });
+    let told: Vec<_> = told.collect();
+    if told.is_empty() {
+        return String::new();
+    }
+    let more = match (summary.errors.len() - told.len()) as u64 {
+        0 => String::new(),
+        n => format!("  and {} more\n", counted(n, "code", "codes")),
+    };
+    let lines = table(&told, style);
+    format!("Commonest errors, each with its first example:\n{lines}{more}")
+}
+
+/// `line 17 user_abc: No user was found.`
+fn example(error: &ErrorFigures) -> String {
+    let line = error.line.map(|line| format!("line {line}")).unwrap_or_default();
+    let place = [line, clipped(&error.user, MAX_CODE)].join(" ");
+    let message = clipped(&error.message, MAX_MESSAGE);
+    match place.trim() {
+        "" => message,
+        place => format!("{place}: {message}"),
+    }
+}
+
+pub(super) fn traffic(summary: &Summary) -> String {
+    if summary.n_requests == 0 {
+        return String::new();
+    }
+    let parts = [
+        counted(summary.n_requests, "request", "requests") + &lookups(summary.n_lookups),
+        counted(summary.n_retries, "retry", "retries") + &retried(&summary.retried),
+        match summary.n_throttled {
+            0 => "no 429".to_owned(),
+            n => format!("{} answered 429", number(n)),
+        },
+    ];
+    let paused = match duration(summary.paused) {
+        _ if summary.paused.is_zero() => String::new(),
+        paused => format!(", paused for {paused}"),
+    };
+    let latency = summary.latency.map(latency).unwrap_or_default();
+    format!("{}{paused}.\n{latency}", parts.join(", "))
+}
+
+fn lookups(n: u64) -> String {
+    if n == 0 { String::new() } else { format!(" ({})", counted(n, "look-up", "look-ups")) }
+}
+
+/// ` (http_503 20, timeout 17)`
+fn retried(codes: &[(String, u64)]) -> String {
+    let told = codes.iter().take(MAX_RETRIED);
+    let told: Vec<_> =
+        told.map(|(code, n)| format!("{} {}", clipped(code, MAX_CODE), number(*n))).collect();
+    let more = if codes.len() > MAX_RETRIED { ", …" } else { "" };
+    if told.is_empty() { String::new() } else { format!(" ({}{more})", told.join(", ")) }
+}
+
+fn latency(figures: LatencyFigures) -> String {
+    format!(
+        "Answers: half within {}, 99 % within {}, the slowest after {}.\n",
+        duration(figures.p50),
+        duration(figures.p99),
+        duration(figures.max),
+    )
+}
+
+pub(super) fn files(summary: &Summary, style: Style) -> String {
+    let files = &summary.files;
+    let n_failed = (summary.counts.n_not_well(), "row", "rows");
+    let n_unprocessed = (summary.n_unprocessed, "record", "records");
+    let line = |name: &str, path: Option<&Path>, n: Option<(u64, &str, &str)>| {
+        let count = n.map(|(n, one, many)| format!("  ({})", counted(n, one, many)));
+        let count = style.paint(Paint::Dim, &count.unwrap_or_default());
+        let path = path?.display().to_string();
+        Some(format!("  {name:<11}  {}{count}\n", clean(&path)))
+    };
+    let results = if summary.command == CommandKind::Plan { "plan" } else { "results" };
+    let lines = [
+        line(results, files.results.as_deref(), None),
+        line("failed", files.failed.as_deref(), Some(n_failed)),
+        line("unprocessed", files.unprocessed.as_deref(), Some(n_unprocessed)),
+        line("manifest", files.manifest.as_deref(), None),
+        line("report", files.report.as_deref(), None),
+    ];
+    lines.into_iter().flatten().collect()
+}
+
+pub(super) fn forecast(summary: &Summary) -> String {
+    let Some(forecast) = summary.forecast else { return String::new() };
+    format!(
+        "The run: {} {}, {}, about {} at {}.\n",
+        counted(summary.counts.get(summary.command.aim()), "user", "users"),
+        done(summary.command),
+        counted(forecast.n_requests, "request", "requests"),
+        duration(forecast.takes),
+        words::window(forecast.ceiling),
+    )
+}
+
+pub(super) fn next(summary: &Summary, style: Style) -> String {
+    let Some(next) = &summary.next else { return String::new() };
+    let command = clean(&next.command);
+    format!("{}:\n  {}\n", clean(&next.why), style.paint(Paint::Bold, &command))
+}

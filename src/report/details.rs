@@ -1,0 +1,135 @@
+//! What `-v` and `-vv` add: failed attempts and bad rows, then each request and each row.
+
+use super::text::{clean, clipped, duration};
+use super::{Level, Listener, Screen};
+use crate::model::{Attempt, Event, Failure, InputRecord, Row};
+use crate::tally::Tally;
+
+use std::time::Duration;
+
+/// What `-v` and `-vv` add. The screen knows which of it may be said.
+pub struct Details<'a> {
+    screen: Screen,
+    records: &'a [InputRecord],
+}
+
+/// A message longer than this belongs into the results, not on a screen.
+const MAX_MESSAGE: usize = 200;
+
+impl<'a> Details<'a> {
+    /// The records are named by line and cell.
+    pub fn new(screen: Screen, records: &'a [InputRecord]) -> Self {
+        Self { screen, records }
+    }
+
+    fn attempt_failed(&self, record: usize, attempt: &Attempt, failure: &Failure, wait: Duration) {
+        self.screen.say(
+            Level::Detail,
+            &format!(
+                "{}: {} after {}: {}; again in {}",
+                self.name(record),
+                clean(&failure.code),
+                duration(attempt.took),
+                clipped(&failure.message, MAX_MESSAGE),
+                duration(wait),
+            ),
+        );
+    }
+
+    fn job_finished(&self, row: &Row, attempt: Option<&Attempt>) {
+        let level = if row.outcome.ended_well() { Level::Trace } else { Level::Detail };
+        if !self.screen.may_speak(level) {
+            return;
+        }
+        let why = [row.error_code.as_deref(), row.error_message.as_deref()];
+        let why: Vec<_> = why.into_iter().flatten().map(|it| clipped(it, MAX_MESSAGE)).collect();
+        let parts = [why.join(": "), attempt.map(call).unwrap_or_default()];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let tail =
+            if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) };
+        self.screen.say(level, &format!("{}: {}{tail}", self.name(row.record), row.outcome));
+    }
+
+    fn name(&self, record: usize) -> String {
+        match self.records.get(record) {
+            Some(record) => format!("line {} {}", record.line, clipped(&record.cell, 100)),
+            None => format!("record {}", record + 1),
+        }
+    }
+}
+
+/// `200 in 80 ms, waited 12 ms`.
+fn call(attempt: &Attempt) -> String {
+    let status = attempt.status.map_or("no answer".to_owned(), |it| it.to_string());
+    format!("{status} in {}, waited {}", duration(attempt.took), duration(attempt.waited))
+}
+
+impl Listener for Details<'_> {
+    fn hear(&mut self, event: &Event, _tally: &Tally) {
+        match event {
+            Event::AttemptFailed { record, attempt, failure, wait } => {
+                self.attempt_failed(*record, attempt, failure, *wait);
+            }
+            Event::BatchAnswered { attempt, n_records } => {
+                let text = format!("look-up of {n_records}: {}", call(attempt));
+                self.screen.say(Level::Trace, &text);
+            }
+            Event::JobFinished { row, attempt } => self.job_finished(row, attempt.as_ref()),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::screen::tests::Page;
+    use super::*;
+    use crate::model::Outcome;
+    use crate::report::Voice;
+    use crate::tally::story::{Story, records};
+
+    fn said(voice: Voice) -> String {
+        let page = Page::default();
+        let records = records(3);
+        let mut details = Details::new(page.screen(voice), &records);
+        let story = Story::of(4)
+            .attempts_take(12, 80)
+            .lookups(1)
+            .retries(1, 503, "http_503")
+            .retries(1, 0, "timeout")
+            .rows(1, Outcome::Unlocked)
+            .failed_row(Outcome::NotFound, 404, "resource_not_found", "No user\n\u{1b}[31mfound.")
+            .unasked_rows(1, Outcome::Excluded)
+            .unasked_rows(1, Outcome::Invalid);
+        story.events.iter().for_each(|event| details.hear(event, &story.tally));
+        page.text()
+    }
+
+    #[test]
+    fn verbose_tells_what_went_wrong() {
+        insta::assert_snapshot!(said(Voice::Verbose), @"
+            line 2 user_1: http_503 after 80 ms: the message of http_503; again in 1.2 s
+            line 2 user_1: timeout after 80 ms: the message of timeout; again in 1.2 s
+            line 3 user_2: not_found (resource_not_found: No user  [31mfound.; 404 in 80 ms, waited 12 ms)
+            record 4: invalid
+            ");
+    }
+
+    #[test]
+    fn very_verbose_tells_everything() {
+        insta::assert_snapshot!(said(Voice::VeryVerbose), @"
+            look-up of 100: 200 in 80 ms, waited 12 ms
+            line 2 user_1: http_503 after 80 ms: the message of http_503; again in 1.2 s
+            line 2 user_1: timeout after 80 ms: the message of timeout; again in 1.2 s
+            line 2 user_1: unlocked (200 in 80 ms, waited 12 ms)
+            line 3 user_2: not_found (resource_not_found: No user  [31mfound.; 404 in 80 ms, waited 12 ms)
+            line 4 user_3: excluded
+            record 4: invalid
+            ");
+    }
+
+    #[test]
+    fn otherwise_nothing_is_told() {
+        assert_eq!(said(Voice::Normal), "");
+    }
+}

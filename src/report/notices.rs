@@ -1,0 +1,142 @@
+//! What is said once, when it happens: pauses, outages, the stop; and the answer to SIGUSR1.
+
+use super::text::duration;
+use super::{Level, Listener, Progress, Scene, Screen, status_line, words};
+use crate::model::{Event, PauseReason, StopReason};
+use crate::tally::Tally;
+
+/// What is said once, when it happens. A bar shows pauses itself, so beside one they are not said.
+pub struct Notices<'a> {
+    screen: Screen,
+    scene: Scene<'a>,
+    progress: Progress,
+    pause: Option<PauseReason>,
+    stopping: Option<StopReason>,
+}
+
+impl<'a> Notices<'a> {
+    /// Beside progress of that kind.
+    pub fn new(screen: Screen, scene: Scene<'a>, progress: Progress) -> Self {
+        Self { screen, scene, progress, pause: None, stopping: None }
+    }
+
+    /// Each 429 and each failed probe prolongs a pause; that is no news.
+    fn pause_begins(&mut self, reason: PauseReason, tally: &Tally) {
+        if self.pause.replace(reason) == Some(reason) {
+            return;
+        }
+        let limit = tally.pace(self.scene.ceiling).limit;
+        match (reason, limit) {
+            (PauseReason::Outage, _) => {
+                self.screen.warning("the API does not answer; one probe at a time goes out");
+            }
+            (PauseReason::Throttled, Some(limit)) if self.progress == Progress::Lines => {
+                self.screen.note(&words::limit(&limit));
+            }
+            (PauseReason::Throttled, _) => {}
+        }
+    }
+
+    fn pause_ends(&mut self, tally: &Tally) {
+        let paused = duration(tally.paused());
+        match self.pause.take() {
+            Some(PauseReason::Outage) => {
+                self.screen.note(&format!("the API answers again; paused for {paused} so far"));
+            }
+            Some(PauseReason::Throttled) if self.progress == Progress::Lines => {
+                self.screen.note(&format!("going on; paused for {paused} so far"));
+            }
+            Some(PauseReason::Throttled) | None => {}
+        }
+    }
+
+    fn stop_begins(&mut self, reason: StopReason) {
+        if self.stopping.replace(reason) == Some(reason) {
+            return;
+        }
+        let by = words::stopped_by(reason);
+        let again = match reason {
+            StopReason::Interrupted => " Ctrl-C again stops at once.",
+            _ => "",
+        };
+        self.screen.note(&format!("Stopping {by}. No new users; what is in flight ends.{again}"));
+    }
+}
+
+impl Listener for Notices<'_> {
+    fn hear(&mut self, event: &Event, tally: &Tally) {
+        match event {
+            Event::Paused(pause) => self.pause_begins(pause.reason, tally),
+            Event::Resumed => self.pause_ends(tally),
+            Event::Stopping(reason) => self.stop_begins(*reason),
+            Event::StatusAsked => {
+                // Asked for, so -q does not hold it back.
+                let line = status_line(tally, self.scene.command, self.scene.ceiling);
+                self.screen.say(Level::Answer, &line);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::screen::tests::Page;
+    use super::*;
+    use crate::model::Outcome;
+    use crate::report::Voice;
+    use crate::summary::CommandKind;
+    use crate::tally::story::Story;
+
+    fn said(voice: Voice, progress: Progress) -> String {
+        let page = Page::default();
+        let scene = Scene { command: CommandKind::Run, ceiling: None, records: &[] };
+        let mut notices = Notices::new(page.screen(voice), scene, progress);
+        let mut heard = 0;
+        let mut tell = |story: Story| {
+            story.events[heard..].iter().for_each(|event| notices.hear(event, &story.tally));
+            heard = story.events.len();
+            story
+        };
+        let story = tell(Story::of(9).at(1000).rows(2, Outcome::Unlocked));
+        let story = tell(story.paused(PauseReason::Throttled, 12_000));
+        let story = tell(story.paused(PauseReason::Throttled, 12_000));
+        let story = tell(story.at(13_000).resumed());
+        let story = tell(story.at(20_000).paused(PauseReason::Outage, 1000));
+        let story = tell(story.at(21_000).paused(PauseReason::Outage, 2000));
+        let story = tell(story.hear(Event::StatusAsked));
+        let story = tell(story.at(25_000).resumed());
+        let story = tell(story.stopping(StopReason::MaxFail));
+        tell(story.stopping(StopReason::Interrupted));
+        page.text()
+    }
+
+    #[test]
+    fn beside_lines_each_change_is_said_once() {
+        insta::assert_snapshot!(said(Voice::Normal, Progress::Lines), @"
+            paused by a 429 until 03:12:46Z (12 s)
+            going on; paused for 12 s so far
+            warning: the API does not answer; one probe at a time goes out
+            2 of 9 (22 %): 2 unlocked, 0 failed, 0 retries; 0/s, the API does not answer; next probe in 2 s
+            the API answers again; paused for 17 s so far
+            Stopping by --max-fail. No new users; what is in flight ends.
+            Stopping by Ctrl-C. No new users; what is in flight ends. Ctrl-C again stops at once.
+            ");
+    }
+
+    #[test]
+    fn beside_a_bar_throttles_are_left_to_it() {
+        insta::assert_snapshot!(said(Voice::Normal, Progress::Bar), @"
+            warning: the API does not answer; one probe at a time goes out
+            2 of 9 (22 %): 2 unlocked, 0 failed, 0 retries; 0/s, the API does not answer; next probe in 2 s
+            the API answers again; paused for 17 s so far
+            Stopping by --max-fail. No new users; what is in flight ends.
+            Stopping by Ctrl-C. No new users; what is in flight ends. Ctrl-C again stops at once.
+            ");
+    }
+
+    #[test]
+    fn a_quiet_run_answers_when_it_is_asked() {
+        insta::assert_snapshot!(said(Voice::Quiet, Progress::None), @"2 of 9 (22 %): 2 unlocked, 0 failed, 0 retries; 0/s, the API does not answer; next probe in 2 s");
+    }
+}

@@ -1,0 +1,337 @@
+//! The one door to stderr. Whatever the program says to people goes through it, so that nothing
+//! tears the bar, and nothing speaks that was told not to.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+
+use super::style::{Paint, Style};
+use super::text::clean;
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Voice {
+    /// Nothing at all.
+    Silent,
+    /// `-q`: errors and one closing line.
+    Quiet,
+    /// What a person wants to know.
+    #[default]
+    Normal,
+    /// `-v`: failed attempts, and rows that did not end well.
+    Verbose,
+    /// `-vv`: each request and each row.
+    VeryVerbose,
+}
+
+/// How much a message matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The program can't do what it was asked to.
+    Error,
+    /// What was asked for, and the last word: said under `-q` too.
+    Answer,
+    /// It can, and somebody should know this.
+    Warning,
+    /// What goes on.
+    Note,
+    /// Said under `-v`.
+    Detail,
+    /// Said under `-vv`.
+    Trace,
+}
+
+impl Level {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Answer | Self::Note => "info",
+            Self::Detail => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// How messages are written (`--log-format`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line: `time`, `level`, `message`.
+    Json,
+}
+
+/// The door to stderr. Clones share it. What can't be written, to a closed pipe say, is lost: no
+/// run ends because nobody listens.
+#[derive(Clone)]
+pub struct Screen {
+    voice: Voice,
+    style: Style,
+    format: LogFormat,
+    clock: fn() -> SystemTime,
+    out: Arc<Mutex<Out>>,
+}
+
+struct Out {
+    sink: Box<dyn Write + Send>,
+    bar: Option<ProgressBar>,
+}
+
+impl Screen {
+    /// The real one.
+    pub fn stderr(voice: Voice, style: Style, format: LogFormat) -> Self {
+        Self::to(Box::new(io::stderr()), voice, style, format, SystemTime::now)
+    }
+
+    /// One that writes elsewhere. The clock gives JSON lines their time.
+    pub fn to(
+        sink: Box<dyn Write + Send>,
+        voice: Voice,
+        style: Style,
+        format: LogFormat,
+        clock: fn() -> SystemTime,
+    ) -> Self {
+        let out = Arc::new(Mutex::new(Out { sink, bar: None }));
+        Self { voice, style, format, clock, out }
+    }
+
+    /// Whether to colour.
+    pub fn style(&self) -> Style {
+        self.style
+    }
+
+    /// How messages are written.
+    pub fn format(&self) -> LogFormat {
+        self.format
+    }
+
+    /// How much is said.
+    pub fn voice(&self) -> Voice {
+        self.voice
+    }
+
+    /// Whether a message of this level is said.
+    pub fn may_speak(&self, level: Level) -> bool {
+        let least = match level {
+            Level::Error | Level::Answer => Voice::Quiet,
+            Level::Warning | Level::Note => Voice::Normal,
+            Level::Detail => Voice::Verbose,
+            Level::Trace => Voice::VeryVerbose,
+        };
+        least <= self.voice
+    }
+
+    /// "error: …". The text may have several lines; whatever else could move the cursor is taken
+    /// out of it, as with the other messages.
+    pub fn error(&self, text: &str) {
+        self.message(Level::Error, "error: ", Paint::Bad, text);
+    }
+
+    /// "warning: …".
+    pub fn warning(&self, text: &str) {
+        self.message(Level::Warning, "warning: ", Paint::Warn, text);
+    }
+
+    /// What goes on.
+    pub fn note(&self, text: &str) {
+        self.say(Level::Note, text);
+    }
+
+    /// A message without a word in front of it.
+    pub fn say(&self, level: Level, text: &str) {
+        self.message(level, "", Paint::Plain, text);
+    }
+
+    fn message(&self, level: Level, prefix: &str, paint: Paint, text: &str) {
+        if !self.may_speak(level) {
+            return;
+        }
+        let lines: Vec<_> = text.split('\n').map(clean).collect();
+        let text = lines.join("\n");
+        match self.format {
+            LogFormat::Text => self.write(&format!("{}{text}\n", self.style.paint(paint, prefix))),
+            LogFormat::Json => self.write(&self.json_line(level, &text)),
+        }
+    }
+
+    fn json_line(&self, level: Level, text: &str) -> String {
+        let time = Timestamp::try_from((self.clock)()).unwrap_or(Timestamp::UNIX_EPOCH);
+        let message = serde_json::Value::from(text);
+        format!("{{\"time\":\"{time:.3}\",\"level\":\"{}\",\"message\":{message}}}\n", level.code())
+    }
+
+    /// A finished text, coloured and laid out by whoever made it of clean parts. Written as it
+    /// is: no newline is added, so that a question can be asked.
+    pub fn print(&self, level: Level, text: &str) {
+        if self.may_speak(level) {
+            self.write(text);
+        }
+    }
+
+    /// A way in for those who know nothing of screens: each line goes above the bar.
+    pub fn writer(&self) -> ScreenWriter {
+        ScreenWriter { screen: self.clone(), line: Vec::new() }
+    }
+
+    fn write(&self, text: &str) {
+        let mut out = self.out();
+        let Out { sink, bar } = &mut *out;
+        let mut write = || drop(sink.write_all(text.as_bytes()).and_then(|()| sink.flush()));
+        match bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// From here on everything is written above this bar, until it is replaced.
+    pub(super) fn set_bar(&self, bar: Option<ProgressBar>) {
+        self.out().bar = bar;
+    }
+
+    fn out(&self) -> MutexGuard<'_, Out> {
+        // Whoever panicked while speaking left at worst half a line.
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes on their way to a [`Screen`], line by line; the rest when it is flushed or dropped.
+pub struct ScreenWriter {
+    screen: Screen,
+    line: Vec<u8>,
+}
+
+impl Write for ScreenWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if let Some(end) = self.line.iter().rposition(|&byte| byte == b'\n') {
+            let rest = self.line.split_off(end + 1);
+            let lines = std::mem::replace(&mut self.line, rest);
+            self.screen.print(Level::Answer, &String::from_utf8_lossy(&lines));
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.line.is_empty() {
+            let line = std::mem::take(&mut self.line);
+            self.screen.print(Level::Answer, &String::from_utf8_lossy(&line));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ScreenWriter {
+    fn drop(&mut self) {
+        drop(self.flush());
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A sink that can be read, and that can be told to be closed.
+    #[derive(Clone, Default)]
+    pub(in crate::report) struct Page {
+        bytes: Arc<Mutex<Vec<u8>>>,
+        is_closed: bool,
+    }
+
+    impl Page {
+        pub(in crate::report) fn screen(&self, voice: Voice) -> Screen {
+            self.screen_in(voice, LogFormat::Text)
+        }
+
+        pub(in crate::report) fn screen_in(&self, voice: Voice, format: LogFormat) -> Screen {
+            let clock = || SystemTime::UNIX_EPOCH + Duration::from_millis(11_565_250);
+            Screen::to(Box::new(self.clone()), voice, Style::default(), format, clock)
+        }
+
+        pub(in crate::report) fn text(&self) -> String {
+            String::from_utf8(self.bytes.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.is_closed {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.bytes.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn said(voice: Voice) -> String {
+        let page = Page::default();
+        let screen = page.screen(voice);
+        screen.error("e");
+        screen.say(Level::Answer, "a");
+        screen.warning("w");
+        screen.note("n");
+        screen.say(Level::Detail, "d");
+        screen.say(Level::Trace, "t");
+        page.text().replace('\n', "|")
+    }
+
+    #[test]
+    fn each_voice_says_what_it_may() {
+        assert_eq!(said(Voice::Silent), "");
+        assert_eq!(said(Voice::Quiet), "error: e|a|");
+        assert_eq!(said(Voice::Normal), "error: e|a|warning: w|n|");
+        assert_eq!(said(Voice::Verbose), "error: e|a|warning: w|n|d|");
+        assert_eq!(said(Voice::VeryVerbose), "error: e|a|warning: w|n|d|t|");
+    }
+
+    #[test]
+    fn a_message_has_lines_but_never_moves_the_cursor() {
+        let page = Page::default();
+        page.screen(Voice::Normal).warning("one\ntwo \u{1b}[2J\u{9b}31m\r\u{202e}three");
+        assert_eq!(page.text(), "warning: one\ntwo  [2J 31m \u{fffd}three\n");
+    }
+
+    #[test]
+    fn a_json_line_has_time_and_level() {
+        let page = Page::default();
+        page.screen_in(Voice::Normal, LogFormat::Json).warning("the key \"x\"\nis old");
+        insta::assert_snapshot!(page.text(), @r#"{"time":"1970-01-01T03:12:45.250Z","level":"warning","message":"the key \"x\"\nis old"}"#);
+    }
+
+    #[test]
+    fn nobody_listening_is_no_fault() {
+        let page = Page { is_closed: true, ..Page::default() };
+        page.screen(Voice::Normal).error("nobody hears this");
+    }
+
+    #[test]
+    fn a_writer_passes_whole_lines_on() {
+        let page = Page::default();
+        let mut writer = page.screen(Voice::Normal).writer();
+        writer.write_all(b"one\ntw").unwrap();
+        assert_eq!(page.text(), "one\n");
+        writer.write_all(b"o\n").unwrap();
+        writer.write_all(b"rest").unwrap();
+        drop(writer);
+        assert_eq!(page.text(), "one\ntwo\nrest");
+    }
+
+    #[test]
+    fn what_is_said_while_a_bar_is_up_is_said_all_the_same() {
+        let page = Page::default();
+        let screen = page.screen(Voice::Normal);
+        screen.set_bar(Some(ProgressBar::hidden()));
+        screen.note("above the bar");
+        assert_eq!(page.text(), "above the bar\n");
+    }
+}

@@ -1,0 +1,136 @@
+//! How things stand, in one line: every ten seconds in a log, and whenever somebody asks.
+
+use super::text::{counted, number};
+use super::words;
+use crate::model::Outcome;
+use crate::summary::CommandKind;
+use crate::tally::{Ceiling, Pace, Tally};
+
+/// How things stand, in the words of the command.
+pub(super) struct Standing {
+    pub(super) n_done: u64,
+    pub(super) n_records: u64,
+    pub(super) percent: u64,
+    pub(super) n_aimed: u64,
+    pub(super) aimed: String,
+    pub(super) n_failed: u64,
+    pub(super) failed: String,
+    pub(super) retries: String,
+    pub(super) pace: Pace,
+}
+
+impl Standing {
+    pub(super) fn of(tally: &Tally, command: CommandKind, ceiling: Option<Ceiling>) -> Self {
+        let (n_done, n_records) = (tally.n_rows(), tally.size().n_records);
+        let n_aimed = tally.count(command.aim());
+        let n_failed = tally.counts().n_where(|outcome| is_failure(outcome, command));
+        Self {
+            n_done,
+            n_records,
+            percent: (n_done * 100).checked_div(n_records).unwrap_or(100),
+            n_aimed,
+            aimed: format!("{} {}", number(n_aimed), aim(command)),
+            n_failed,
+            failed: format!("{} {}", number(n_failed), failure(command)),
+            retries: counted(tally.n_retries(), "retry", "retries"),
+            pace: tally.pace(ceiling),
+        }
+    }
+}
+
+/// Left alone is not failed, except where nothing was there to be left alone.
+fn is_failure(outcome: Outcome, command: CommandKind) -> bool {
+    match command {
+        CommandKind::Run | CommandKind::Plan => outcome.counts_as_failure(),
+        CommandKind::Verify => !outcome.ended_well(),
+    }
+}
+
+fn aim(command: CommandKind) -> &'static str {
+    match command {
+        CommandKind::Run => "unlocked",
+        CommandKind::Plan => "to unlock",
+        CommandKind::Verify => "still unlocked",
+    }
+}
+
+fn failure(command: CommandKind) -> &'static str {
+    match command {
+        CommandKind::Run | CommandKind::Plan => "failed",
+        CommandKind::Verify => "locked or gone",
+    }
+}
+
+/// How things stand, in one line without a full stop.
+pub fn status_line(tally: &Tally, command: CommandKind, ceiling: Option<Ceiling>) -> String {
+    let standing = Standing::of(tally, command, ceiling);
+    let limit = match tally.stopping() {
+        Some(_) => Some("stopping".to_owned()),
+        None => standing.pace.limit.as_ref().map(words::limit),
+    };
+    let left = standing.pace.left.map(words::left);
+    let speed = [Some(words::rate(&standing.pace, ceiling)), limit];
+    format!(
+        "{} of {} ({} %): {}, {}, {}; {}{}",
+        number(standing.n_done),
+        number(standing.n_records),
+        standing.percent,
+        standing.aimed,
+        standing.failed,
+        standing.retries,
+        speed.into_iter().flatten().collect::<Vec<_>>().join(", "),
+        left.map(|it| format!("; {it}")).unwrap_or_default(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{PauseReason, StopReason};
+    use crate::tally::story::Story;
+
+    fn line(story: &Story, command: CommandKind) -> String {
+        let ceiling = Ceiling { n_requests: 800, per: Duration::from_secs(10) };
+        status_line(&story.tally, command, Some(ceiling))
+    }
+
+    #[test]
+    fn the_status_of_a_run() {
+        let story = Story::of(5000)
+            .attempts_take(500, 80)
+            .at(4900)
+            .rows(360, Outcome::Unlocked)
+            .retries(1, 503, "http_503")
+            .failed_row(Outcome::NotFound, 404, "resource_not_found", "")
+            .unasked_rows(1, Outcome::Invalid);
+        insta::assert_snapshot!(line(&story, CommandKind::Run), @"362 of 5,000 (7 %): 360 unlocked, 1 failed, 1 retry; 74/s of 800/10 s, limited by the rate; 1 min 3 s left");
+    }
+
+    #[test]
+    fn the_status_of_a_run_that_pauses_or_stops() {
+        let story = || Story::of(10).at(1000).rows(5, Outcome::Unlocked);
+        insta::assert_snapshot!(line(&story().paused(PauseReason::Throttled, 11_000), CommandKind::Run), @"5 of 10 (50 %): 5 unlocked, 0 failed, 0 retries; 5/s of 800/10 s, paused by a 429 until 03:12:45Z (11 s); 12 s left");
+        insta::assert_snapshot!(line(&story().paused(PauseReason::Outage, 4_000), CommandKind::Run), @"5 of 10 (50 %): 5 unlocked, 0 failed, 0 retries; 5/s of 800/10 s, the API does not answer; next probe in 4 s");
+        insta::assert_snapshot!(line(&story().paused(PauseReason::Outage, 4_000).at(5100), CommandKind::Run), @"5 of 10 (50 %): 5 unlocked, 0 failed, 0 retries; 1.1/s of 800/10 s, the API does not answer; a probe is out");
+        insta::assert_snapshot!(line(&story().stopping(StopReason::MaxFail), CommandKind::Run), @"5 of 10 (50 %): 5 unlocked, 0 failed, 0 retries; 5/s of 800/10 s, stopping");
+    }
+
+    #[test]
+    fn the_status_of_the_other_commands() {
+        let story = Story::of(200).lookups(1).unasked_rows(90, Outcome::WouldUnlock).at(100);
+        insta::assert_snapshot!(line(&story, CommandKind::Plan), @"90 of 200 (45 %): 90 to unlock, 0 failed, 0 retries; 2/s of 800/10 s, limited by latency; 1 s left");
+        let story = Story::of(200)
+            .lookups(1)
+            .unasked_rows(90, Outcome::StillUnlocked)
+            .unasked_rows(2, Outcome::LockedAgain)
+            .at(100);
+        insta::assert_snapshot!(line(&story, CommandKind::Verify), @"92 of 200 (46 %): 90 still unlocked, 2 locked or gone, 0 retries; 2/s of 800/10 s, limited by latency; 1 s left");
+    }
+
+    #[test]
+    fn nothing_to_do_is_done() {
+        insta::assert_snapshot!(status_line(&Story::of(0).tally, CommandKind::Run, None), @"0 of 0 (100 %): 0 unlocked, 0 failed, 0 retries; 0/s");
+    }
+}
