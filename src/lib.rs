@@ -19,11 +19,5 @@
 // 1. Words.
 pub mod model;
 
-// 2. What was counted.
-pub mod tally;
-
-// 3. Decisions.
-pub mod summary;
-
-// 4. Edges: one door to each outside thing.
-pub mod report;
+// 3. Edges: one door to each outside thing.
+pub mod clerk;
