@@ -48,6 +48,8 @@ pub struct Tally {
     n_lookups: u64,
     n_retries: u64,
     n_banned: u64,
+    n_asked: u64,
+    n_forbidden: u64,
     errors: ErrorCounts,
     retried: ErrorCounts,
     latency: Latency,
@@ -69,6 +71,8 @@ impl Tally {
             n_lookups: 0,
             n_retries: 0,
             n_banned: 0,
+            n_asked: 0,
+            n_forbidden: 0,
             errors: ErrorCounts::default(),
             retried: ErrorCounts::default(),
             latency: Latency::default(),
@@ -130,6 +134,9 @@ impl Tally {
         self.counts.add(row.outcome);
         let is_banned = row.user.as_ref().is_some_and(|user| user.banned == Some(true));
         self.n_banned += u64::from(is_banned && row.outcome == Outcome::WouldUnlock);
+        self.n_asked += u64::from(row.attempts > 0);
+        let is_forbidden = matches!(row.http_status, Some(402 | 403));
+        self.n_forbidden += u64::from(is_forbidden && row.outcome == Outcome::Rejected);
         let bucket = self.timeline.at(self.clock.elapsed());
         bucket.n_finished += 1;
         bucket.n_failed += u64::from(was_asked && row.outcome == Outcome::Failed);
@@ -166,6 +173,21 @@ impl Tally {
     /// The rows that ended so, those of an earlier run included.
     pub fn count(&self, outcome: Outcome) -> u64 {
         self.counts.get(outcome)
+    }
+
+    /// The rows of this run alone that ended so.
+    pub fn count_now(&self, outcome: Outcome) -> u64 {
+        self.counts.get(outcome) - self.size.earlier.get(outcome)
+    }
+
+    /// The rows of this run about which the API was asked.
+    pub fn n_asked(&self) -> u64 {
+        self.n_asked
+    }
+
+    /// Those of them that the API refused with 402 or 403.
+    pub fn n_forbidden(&self) -> u64 {
+        self.n_forbidden
     }
 
     /// All rows, those of an earlier run included.

@@ -1,0 +1,117 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{IdentifierKind, UserId};
+
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+fn records(cells: &[&str]) -> Records {
+    let record = |(index, cell): (usize, &&str)| InputRecord {
+        line: index as u64 + 2,
+        cell: Arc::from(*cell),
+        carried: Box::default(),
+    };
+    Records { records: cells.iter().enumerate().map(record).collect(), ..Records::default() }
+}
+
+fn excluded(ids: &[&str]) -> HashSet<Identifier> {
+    ids.iter().map(|id| Identifier::UserId(id.parse().unwrap())).collect()
+}
+
+fn done(rows: &[(&str, Outcome)]) -> Done {
+    let mut done = Done::default();
+    for (input, outcome) in rows {
+        let user: Option<UserId> = input.parse().ok();
+        done.note(IdentifierKind::UserId, 2, &Arc::from(*input), user.as_ref(), *outcome);
+    }
+    done
+}
+
+fn jobs(plan: &Plan) -> Vec<&str> {
+    plan.jobs.iter().map(|job| job.target.as_str()).collect()
+}
+
+fn left_out(plan: &Plan) -> Vec<(usize, Outcome)> {
+    plan.left_out.iter().map(|row| (row.record, row.outcome)).collect()
+}
+
+#[test]
+fn each_user_becomes_one_job_and_the_rest_become_rows_at_once() {
+    let plan = Plan::build(
+        &records(&["user_a", "oops", "user_b", "user_a", "user_c"]),
+        &excluded(&["user_c"]),
+        Done::default(),
+        NOW,
+    );
+    assert_eq!(jobs(&plan), ["user_a", "user_b"]);
+    assert_eq!(
+        left_out(&plan),
+        [(1, Outcome::Invalid), (3, Outcome::Duplicate), (4, Outcome::Excluded)]
+    );
+}
+
+#[test]
+fn a_duplicate_names_the_line_of_the_first() {
+    let plan = Plan::build(&records(&["user_a", "user_a"]), &excluded(&[]), Done::default(), NOW);
+    let message = plan.left_out[0].error_message.as_deref();
+    assert_eq!(message, Some("the same user stands on line 2"));
+}
+
+#[test]
+fn recorded_users_are_not_done_again_wherever_they_stand() {
+    let rows = done(&[("user_b", Outcome::Failed), ("user_z", Outcome::Unlocked)]);
+    let plan = Plan::build(&records(&["user_a", "user_b"]), &excluded(&[]), rows, NOW);
+    assert_eq!(jobs(&plan), ["user_a"]);
+    assert_eq!(plan.recorded, [1]);
+    assert_eq!(plan.n_rows_without_record, 1);
+}
+
+#[test]
+fn each_recorded_mistake_stands_for_one_record() {
+    let rows = done(&[("oops", Outcome::Invalid)]);
+    let plan = Plan::build(&records(&["oops", "oops"]), &excluded(&[]), rows, NOW);
+    assert_eq!(plan.recorded, [0]);
+    assert_eq!(left_out(&plan), [(1, Outcome::Invalid)]);
+}
+
+#[test]
+fn two_ways_to_write_one_address_are_one_user() {
+    let mut records = records(&["A@x.org", "a@X.org"]);
+    records.kind = IdentifierKind::Email;
+    let plan = Plan::build(&records, &HashSet::new(), Done::default(), NOW);
+    assert_eq!(jobs(&plan), ["a@x.org"]);
+    assert_eq!(left_out(&plan), [(1, Outcome::Duplicate)]);
+}
+
+proptest! {
+    #[test]
+    fn every_record_is_a_job_a_row_or_recorded_whatever_was_done_before(
+        cells in prop::collection::vec("(user_[ab]?[0-9]|oops[0-3])", 0..60),
+        earlier in prop::collection::vec("(user_[ab]?[0-9]|oops[0-3])", 0..60),
+        out in prop::collection::vec("user_[ab]?[0-9]", 0..5),
+    ) {
+        let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+        let earlier: Vec<&str> = earlier.iter().map(String::as_str).collect();
+        let out: Vec<&str> = out.iter().map(String::as_str).collect();
+        let n_earlier = earlier.len() as u64;
+
+        // What a run over the earlier input would have written.
+        let before = Plan::build(&records(&earlier), &excluded(&[]), Done::default(), NOW);
+        let rows: Vec<_> = before.jobs.iter().map(|j| (earlier[j.record], Outcome::Unlocked))
+            .chain(before.left_out.iter().map(|r| (earlier[r.record], r.outcome)))
+            .collect();
+
+        let plan = Plan::build(&records(&cells), &excluded(&out), done(&rows), NOW);
+        let mut all: Vec<usize> = plan.jobs.iter().map(|job| job.record)
+            .chain(plan.left_out.iter().map(|row| row.record))
+            .chain(plan.recorded.iter().copied())
+            .collect();
+        all.sort_unstable();
+        prop_assert_eq!(all, (0..cells.len()).collect::<Vec<_>>());
+        prop_assert_eq!(plan.recorded.len() as u64 + plan.n_rows_without_record, n_earlier);
+        let users: HashSet<&str> = jobs(&plan).into_iter().collect();
+        prop_assert_eq!(users.len(), plan.jobs.len());
+    }
+}

@@ -1,0 +1,162 @@
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn user() -> UserId {
+    "user_a".parse().unwrap()
+}
+
+fn answer(status: u16, body: &str) -> Reply {
+    Reply::Answer(Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() })
+}
+
+fn word<T>(verdict: &Verdict<T>) -> &'static str {
+    match verdict {
+        Verdict::Good(_) => "good",
+        Verdict::StillLocked(..) => "still locked, again",
+        Verdict::Transient { .. } => "transient",
+        Verdict::Throttled { .. } => "throttled",
+        Verdict::Final(Outcome::NotFound, _) => "not_found",
+        Verdict::Final(..) => "rejected",
+        Verdict::Fatal(_) => "fatal",
+    }
+}
+
+fn code<T>(verdict: &Verdict<T>) -> String {
+    match verdict {
+        Verdict::Good(_) => String::new(),
+        Verdict::StillLocked(_, failure)
+        | Verdict::Transient { failure, .. }
+        | Verdict::Throttled { failure, .. }
+        | Verdict::Final(_, failure)
+        | Verdict::Fatal(failure) => failure.code.to_string(),
+    }
+}
+
+/// Runs of statuses with the same verdict, one a line.
+fn table() -> String {
+    let mut table = String::new();
+    let mut first = 100;
+    for status in 100..=599 {
+        let of = |status| unlock(&user(), answer(status, r#"{"id":"user_a","locked":false}"#));
+        if status == 599 || word(&of(status)) != word(&of(status + 1)) {
+            writeln!(table, "{first}-{status} {}", word(&of(status))).unwrap();
+            first = status + 1;
+        }
+    }
+    table
+}
+
+#[test]
+fn every_status_has_one_meaning() {
+    insta::assert_snapshot!(table(), @r"
+    100-199 rejected
+    200-200 good
+    201-400 rejected
+    401-401 fatal
+    402-403 rejected
+    404-404 not_found
+    405-407 rejected
+    408-408 transient
+    409-424 rejected
+    425-425 transient
+    426-428 rejected
+    429-429 throttled
+    430-499 rejected
+    500-599 transient
+    ");
+}
+
+#[test]
+fn every_transport_fault_may_be_tried_again() {
+    let faults = [
+        Fault::Timeout(Duration::from_secs(30)),
+        Fault::Connection("connection refused".into()),
+        Fault::Truncated("unexpected end".into()),
+        Fault::TooLarge(4 << 20),
+    ];
+    let verdicts: Vec<String> = faults
+        .into_iter()
+        .map(|fault| unlock(&user(), Reply::Fault(fault)))
+        .map(|verdict| format!("{} {}", code(&verdict), word(&verdict)))
+        .collect();
+    insta::assert_snapshot!(verdicts.join("\n"), @r"
+    timeout transient
+    connection transient
+    truncated_answer transient
+    untrusted_answer transient
+    ");
+}
+
+#[track_caller]
+fn check_200(body: &str, expected: &str) {
+    assert_eq!(word(&unlock(&user(), answer(200, body))), expected, "{body}");
+}
+
+#[test]
+fn a_200_counts_only_as_this_users_object() {
+    check_200(r#"{"id":"user_a","locked":false}"#, "good");
+    check_200(r#"{"id":"user_a"}"#, "good");
+    check_200(r#"{"id":"user_a","locked":true}"#, "still locked, again");
+    check_200(r#"{"id":"user_b","locked":false}"#, "transient");
+    check_200(r#"{"locked":false}"#, "transient");
+    check_200("", "transient");
+    check_200("<html>", "transient");
+    check_200("[]", "transient");
+    check_200(r#"{"id":"user_a""#, "transient");
+    let not_utf8 = Answer { status: 200, body: vec![b'{', 0xff, b'}'], ..Answer::default() };
+    assert_eq!(word(&unlock(&user(), Reply::Answer(not_utf8))), "transient");
+}
+
+#[test]
+fn a_refusal_is_named_as_clerk_names_it_and_a_fault_by_its_status() {
+    let body = r#"{"errors":[{"message":"m","code":"resource_not_found"}],"clerk_trace_id":"t"}"#;
+    let verdict = unlock(&user(), answer(404, body));
+    assert_eq!(code(&verdict), "resource_not_found");
+    let Verdict::Final(Outcome::NotFound, failure) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(failure.trace_id.as_deref(), Some("t"));
+    assert_eq!(code(&unlock(&user(), answer(503, body))), "http_503");
+    assert_eq!(code(&unlock(&user(), answer(422, "<html>"))), "http_422");
+}
+
+#[test]
+fn where_the_body_names_no_trace_the_ray_does() {
+    let reply = Answer { status: 502, ray: Some("8f2-FRA".into()), ..Answer::default() };
+    let Verdict::Transient { failure, .. } = unlock(&user(), Reply::Answer(reply)) else {
+        panic!("a 502 is transient")
+    };
+    assert_eq!(failure.trace_id.as_deref(), Some("8f2-FRA"));
+}
+
+fn asked(emails: &[&str]) -> Vec<Identifier> {
+    emails.iter().map(|email| Identifier::Email((*email).into())).collect()
+}
+
+#[test]
+fn a_look_up_that_answers_with_a_stranger_is_not_trusted() {
+    let body = |email: &str| {
+        format!(r#"[{{"id":"user_a","email_addresses":[{{"id":"e","email_address":"{email}"}}]}}]"#)
+    };
+    let of = |email: &str| word(&look_up(&asked(&["a@x.org"]), 500, answer(200, &body(email))));
+    assert_eq!(of("A@x.org"), "good");
+    assert_eq!(of("b@x.org"), "transient");
+}
+
+#[test]
+fn a_look_up_that_fills_its_page_is_not_trusted_to_be_whole() {
+    let body = r#"[{"id":"user_a"},{"id":"user_b"}]"#;
+    let asked: Vec<Identifier> =
+        ["user_a", "user_b"].map(|id| Identifier::UserId(id.parse().unwrap())).into();
+    assert_eq!(word(&look_up(&asked, 2, answer(200, body))), "transient");
+    assert_eq!(word(&look_up(&asked, 500, answer(200, body))), "good");
+}
+
+proptest! {
+    #[test]
+    fn no_body_is_taken_for_a_user_by_accident(status in 100_u16..600, body in ".{0,80}") {
+        let verdict = unlock(&user(), answer(status, &body));
+        prop_assert!(!matches!(verdict, Verdict::Good(_)), "{body}");
+    }
+}

@@ -1,0 +1,9 @@
+//! Decisions, pure: what an answer means, what to do next, when to send, when to stop.
+//!
+//! Time and chance are parameters; nobody here sleeps.
+
+pub mod classify;
+pub mod decide;
+pub mod pacing;
+pub mod retry;
+pub mod stop_rule;

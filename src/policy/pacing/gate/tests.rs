@@ -1,0 +1,103 @@
+use std::num::NonZeroU32;
+
+use super::*;
+use crate::policy::pacing::Quota;
+
+fn gate(share: u32) -> Gate {
+    let quota = Quota { n: NonZeroU32::new(share).unwrap(), per: Duration::from_secs(10) };
+    Gate::new(GateSettings { pace: Pace::Window(quota), give_up_after: Duration::from_secs(900) })
+}
+
+#[track_caller]
+fn go(gate: &mut Gate, now: Instant) -> Ticket {
+    match gate.enter(now) {
+        Entry::Go(ticket) => ticket,
+        entry => panic!("expected to go, was told {entry:?}"),
+    }
+}
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+#[test]
+fn a_429_pauses_everybody_and_then_one_goes_alone() {
+    let start = Instant::now();
+    let mut gate = gate(100);
+    let first = go(&mut gate, start);
+    let change = gate.report(first, start, Report::Throttled(Some(secs(5))));
+    let until = start + secs(5);
+    assert_eq!(change, Change::Paused(Pause { until, reason: PauseReason::Throttled }));
+    assert_eq!(gate.enter(start), Entry::At(until));
+
+    let probe = go(&mut gate, until);
+    assert_eq!(gate.enter(until), Entry::AfterAnswer);
+    assert_eq!(gate.report(probe, until, Report::Answered), Change::Resumed);
+    go(&mut gate, until);
+}
+
+#[test]
+fn after_a_429_the_share_is_smaller() {
+    let start = Instant::now();
+    let mut gate = gate(4);
+    let tickets: Vec<Ticket> = (0..4).map(|_| go(&mut gate, start)).collect();
+    for ticket in tickets {
+        gate.report(ticket, start, Report::Throttled(Some(secs(20))));
+    }
+    let now = start + secs(20);
+    let probe = go(&mut gate, now);
+    gate.report(probe, now, Report::Answered);
+    go(&mut gate, now);
+    assert!(matches!(gate.enter(now), Entry::At(_)), "half of four is two");
+}
+
+#[test]
+fn a_second_429_sets_a_later_time_and_never_an_earlier_one() {
+    let start = Instant::now();
+    let mut gate = gate(100);
+    let (a, b, c) = (go(&mut gate, start), go(&mut gate, start), go(&mut gate, start));
+    gate.report(a, start, Report::Throttled(Some(secs(30))));
+    assert_eq!(gate.report(b, start, Report::Throttled(Some(secs(5)))), Change::None);
+    assert_eq!(gate.enter(start), Entry::At(start + secs(30)));
+    gate.report(c, start, Report::Throttled(Some(secs(40))));
+    assert_eq!(gate.enter(start), Entry::At(start + secs(40)));
+}
+
+#[test]
+fn an_outage_lets_one_probe_out_at_a_time_and_ends_with_the_first_answer() {
+    let start = Instant::now();
+    let mut gate = gate(100);
+    let tickets: Vec<Ticket> = (0..25).map(|_| go(&mut gate, start)).collect();
+    let changes: Vec<Change> = tickets
+        .into_iter()
+        .enumerate()
+        .map(|(user, ticket)| gate.report(ticket, start, Report::Transient { user }))
+        .collect();
+    let n_paused = changes.iter().filter(|it| matches!(it, Change::Paused(_))).count();
+    assert_eq!(n_paused, 1);
+    assert!(gate.is_outage());
+
+    let mut now = start + secs(1);
+    let probe = go(&mut gate, now);
+    assert_eq!(gate.enter(now), Entry::AfterAnswer);
+    gate.report(probe, now, Report::Transient { user: 1 });
+    assert_eq!(gate.enter(now), Entry::At(now + secs(2)));
+
+    now += secs(2);
+    let probe = go(&mut gate, now);
+    assert_eq!(gate.report(probe, now, Report::Answered), Change::Resumed);
+    assert!(!gate.is_outage());
+    assert_eq!(gate.n_outages(), 1);
+}
+
+#[test]
+fn a_probe_that_is_given_up_leaves_the_way_free_for_the_next() {
+    let start = Instant::now();
+    let mut gate = gate(100);
+    let ticket = go(&mut gate, start);
+    gate.report(ticket, start, Report::Throttled(Some(secs(1))));
+    let now = start + secs(1);
+    let probe = go(&mut gate, now);
+    gate.report(probe, now, Report::GivenUp);
+    go(&mut gate, now);
+}
