@@ -1,0 +1,167 @@
+//! The stop bit: one bit that runs back from whoever sees a reason to whoever starts new work.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::model::StopReason;
+
+/// How far a stop has gone. It only ever grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    #[default]
+    Running,
+    /// No new users, no waits; attempts in flight end and are recorded.
+    Draining,
+    /// Attempts in flight are given up.
+    Aborted,
+}
+
+/// Tells everybody to stop, and why. Shared by reference; any thread may ask.
+#[derive(Debug, Default)]
+pub struct Stop {
+    level: watch::Sender<Level>,
+    reason: Mutex<Option<StopReason>>,
+}
+
+impl Stop {
+    /// How long attempts in flight may take to end once a stop was asked for.
+    pub const GRACE: Duration = Duration::from_secs(10);
+
+    /// Asks for an orderly stop. A stronger reason replaces a weaker one.
+    pub fn ask(&self, reason: StopReason) {
+        let mut known = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = (*known).max(Some(reason));
+        drop(known);
+        self.raise(Level::Draining);
+    }
+
+    /// Asks for a stop at once.
+    pub fn abort(&self) {
+        self.raise(Level::Aborted);
+    }
+
+    /// Why, if a stop was asked for.
+    pub fn reason(&self) -> Option<StopReason> {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a stop was asked for.
+    pub fn is_asked(&self) -> bool {
+        *self.level.borrow() >= Level::Draining
+    }
+
+    /// Comes back when a stop was asked for.
+    pub async fn asked(&self) {
+        self.reached(Level::Draining).await;
+    }
+
+    /// Comes back when attempts in flight are to be given up: asked for, or the grace is over.
+    pub async fn aborted(&self) {
+        self.reached(Level::Aborted).await;
+    }
+
+    /// Gives those in flight [`Stop::GRACE`] from the moment a stop is asked for. Never comes
+    /// back: it is polled beside the work.
+    pub async fn keep_grace(&self) -> std::convert::Infallible {
+        self.asked().await;
+        tokio::time::sleep(Self::GRACE).await;
+        self.abort();
+        std::future::pending().await
+    }
+
+    fn raise(&self, level: Level) {
+        self.level.send_if_modified(|known| {
+            let is_more = *known < level;
+            *known = (*known).max(level);
+            is_more
+        });
+    }
+
+    async fn reached(&self, level: Level) {
+        // The sender lives in `self`, so waiting can't fail.
+        let _ = self.level.subscribe().wait_for(|known| *known >= level).await;
+    }
+}
+
+/// Turns signals into stops until it is dropped. Never comes back otherwise.
+///
+/// The first SIGINT or SIGTERM drains, the second aborts; SIGUSR1 calls `on_status`.
+///
+/// # Errors
+///
+/// When the operating system does not let a handler be set.
+#[cfg(unix)]
+pub async fn heed_signals(
+    stop: &Stop,
+    on_status: impl Fn(),
+) -> std::io::Result<std::convert::Infallible> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut status = signal(SignalKind::user_defined1())?;
+    let mut n_heard = 0_u32;
+    loop {
+        let reason = tokio::select! {
+            _ = interrupt.recv() => StopReason::Interrupted,
+            _ = terminate.recv() => StopReason::Terminated,
+            _ = status.recv() => {
+                on_status();
+                continue;
+            }
+        };
+        n_heard += 1;
+        stop.ask(reason);
+        if n_heard > 1 {
+            stop.abort();
+        }
+    }
+}
+
+/// Turns Ctrl-C into stops until it is dropped. Never comes back otherwise.
+///
+/// # Errors
+///
+/// When the operating system does not let a handler be set.
+#[cfg(not(unix))]
+pub async fn heed_signals(
+    stop: &Stop,
+    _on_status: impl Fn(),
+) -> std::io::Result<std::convert::Infallible> {
+    tokio::signal::ctrl_c().await?;
+    stop.ask(StopReason::Interrupted);
+    tokio::signal::ctrl_c().await?;
+    stop.abort();
+    std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stronger_reason_replaces_a_weaker_one_and_never_the_other_way() {
+        let stop = Stop::default();
+        assert_eq!(stop.reason(), None);
+        stop.ask(StopReason::Interrupted);
+        stop.ask(StopReason::MaxDuration);
+        assert_eq!(stop.reason(), Some(StopReason::Interrupted));
+        stop.ask(StopReason::OutputFailed);
+        assert_eq!(stop.reason(), Some(StopReason::OutputFailed));
+        stop.asked().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_in_flight_has_ten_seconds() {
+        let stop = Stop::default();
+        let start = tokio::time::Instant::now();
+        stop.ask(StopReason::Interrupted);
+        tokio::select! {
+            _ = stop.keep_grace() => {}
+            () = stop.aborted() => {}
+        }
+        assert_eq!(start.elapsed().as_secs(), 10);
+    }
+}
