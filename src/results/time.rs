@@ -1,0 +1,126 @@
+//! Moments as the files write them: RFC 3339, UTC, milliseconds.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+/// Unix milliseconds of the first moment of the year 0; what is before it has no RFC 3339 text.
+const YEAR_ZERO_MS: i64 = -62_167_219_200_000;
+
+/// A moment that can be written.
+#[derive(Clone, Copy)]
+pub(super) struct Moment(Timestamp);
+
+impl Moment {
+    /// `None` outside the years that RFC 3339 can name.
+    pub(super) fn from_unix_ms(ms: i64) -> Option<Self> {
+        if ms < YEAR_ZERO_MS { None } else { Timestamp::from_millisecond(ms).ok().map(Self) }
+    }
+
+    /// The moment, cut to milliseconds; `None` as above.
+    pub(super) fn from_system(time: SystemTime) -> Option<Self> {
+        Self::from_unix_ms(Timestamp::try_from(time).ok()?.as_millisecond())
+    }
+
+    /// Reads what [`Moment`]'s `Display` wrote, and any other RFC 3339 text.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+
+    /// `None` where the system's clock does not reach.
+    pub(super) fn to_system(self) -> Option<SystemTime> {
+        self.0.try_into().ok()
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0)
+    }
+}
+
+/// A [`SystemTime`] in JSON.
+pub(super) mod as_text {
+    use serde::de::Error as _;
+    use serde::ser::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Moment, SystemTime};
+
+    pub(in crate::results) fn serialize<S: Serializer>(
+        time: &SystemTime,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let moment = Moment::from_system(*time);
+        serializer.collect_str(&moment.ok_or_else(|| S::Error::custom("no such moment"))?)
+    }
+
+    pub(in crate::results) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SystemTime, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time = Moment::parse(&text).and_then(Moment::to_system);
+        time.ok_or_else(|| D::Error::custom("no RFC 3339 time"))
+    }
+}
+
+/// A [`SystemTime`] in JSON, or null.
+pub(super) mod as_text_or_null {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::SystemTime;
+
+    #[derive(Serialize, Deserialize)]
+    struct Text(#[serde(with = "super::as_text")] SystemTime);
+
+    // Serde asks for a reference to the field.
+    #[allow(clippy::ref_option)]
+    pub(in crate::results) fn serialize<S: Serializer>(
+        time: &Option<SystemTime>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(Text).serialize(serializer)
+    }
+
+    pub(in crate::results) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SystemTime>, D::Error> {
+        Ok(Option::<Text>::deserialize(deserializer)?.map(|text| text.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(ms: i64, expected: Option<&str>) {
+        assert_eq!(Moment::from_unix_ms(ms).map(|it| it.to_string()).as_deref(), expected, "{ms}");
+    }
+
+    #[test]
+    fn a_moment_is_written_in_utc_with_milliseconds() {
+        check(0, Some("1970-01-01T00:00:00.000Z"));
+        check(1_700_000_000_123, Some("2023-11-14T22:13:20.123Z"));
+        check(-1, Some("1969-12-31T23:59:59.999Z"));
+        check(YEAR_ZERO_MS, Some("0000-01-01T00:00:00.000Z"));
+    }
+
+    #[test]
+    fn a_moment_without_a_year_of_four_digits_is_none() {
+        check(YEAR_ZERO_MS - 1, None);
+        check(i64::MAX, None);
+        check(i64::MIN, None);
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_to_the_millisecond() {
+        let time = UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_999_999);
+        let text = Moment::from_system(time).unwrap().to_string();
+        let read = Moment::parse(&text).unwrap().to_system().unwrap();
+        assert_eq!(read, UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
+    }
+}
