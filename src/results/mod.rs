@@ -9,12 +9,35 @@
 //! - No row means not done: resuming is by the set of recorded users, never by position.
 //! - A file beside it is there whole, or as it was before.
 
+pub mod atomic;
 pub mod format;
+pub mod manifest;
 
 mod cells;
 mod compact;
+mod done;
+mod error;
+mod header;
+mod journal;
+mod lines;
+mod reader;
+mod recorded_row;
 mod redact;
+mod resume;
+mod same_file;
+mod sink;
 mod time;
+mod writer;
 
+pub use done::Done;
+pub use error::{OpenError, Problem, ReadError, WriteError};
 pub use format::{RowFormat, SnapshotMode};
+pub use journal::{Existing, Journal, refuse_existing};
+pub use manifest::Manifest;
+pub use reader::Reader;
+pub use recorded_row::RecordedRow;
 pub use redact::Redaction;
+pub use resume::{Resumed, resume};
+pub use same_file::same_file;
+pub use sink::Sink;
+pub use writer::Writer;

@@ -1,0 +1,264 @@
+//! What can go wrong with the files of a run, in words that say what to do.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The results, or a file beside them, can't be written any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} can't be written: {problem}. {}.", Target(path.as_deref()), problem.advice())]
+pub struct WriteError {
+    /// The file; `None` is standard output.
+    pub path: Option<PathBuf>,
+    /// What is in the way.
+    pub problem: Problem,
+}
+
+impl WriteError {
+    /// Makes words of what the system said about that file.
+    pub fn new(path: impl Into<PathBuf>, error: &io::Error) -> Self {
+        Self { path: Some(path.into()), problem: Problem::of(error) }
+    }
+}
+
+/// What is in the way of writing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// No room is left.
+    DiskFull,
+    /// The quota of the user, or the largest size of a file, is reached.
+    Quota,
+    /// The file system can't be written to.
+    ReadOnly,
+    /// Not allowed.
+    Permission,
+    /// The file is no longer where it was: removed, moved or replaced by another.
+    Removed,
+    /// Whoever read standard output went away.
+    BrokenPipe,
+    /// Anything else, as the system says it.
+    Other(String),
+}
+
+impl Problem {
+    /// What the system's error means here.
+    pub fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull => Self::DiskFull,
+            io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Self::Quota,
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            io::ErrorKind::PermissionDenied => Self::Permission,
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+
+    /// What to do about it: one sentence without its full stop.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::DiskFull | Self::Quota => "Make room, then run the same command with --resume",
+            Self::ReadOnly | Self::Permission => {
+                "Make it writable, then run the same command with --resume"
+            }
+            Self::Removed => "Put it back, then run the same command with --resume",
+            Self::BrokenPipe => {
+                "What was not read is not recorded; write to a file with --output to be able to \
+                 resume"
+            }
+            Self::Other(_) => "Once that is mended, run the same command with --resume",
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DiskFull => "the disk is full",
+            Self::Quota => "the disk quota or the largest file size is reached",
+            Self::ReadOnly => "the file system is read-only",
+            Self::Permission => "permission denied",
+            Self::Removed => "it was removed or replaced while it was being written",
+            Self::BrokenPipe => "its reader closed it",
+            Self::Other(reason) => reason,
+        })
+    }
+}
+
+struct Target<'a>(Option<&'a Path>);
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(path) => path.display().fmt(f),
+            None => f.write_str("standard output"),
+        }
+    }
+}
+
+/// A results file can't be begun or gone on with. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is there already, and nobody said what to do with it.
+    #[error(
+        "{} exists already: --resume goes on with it, --force overwrites it, --output names \
+         another",
+        .path.display()
+    )]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another run holds it.
+    #[error("{} is in use by another run; wait for its end or name another with --output", .path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A directory, a device, a pipe.
+    #[error("{} is no regular file; name another with --output (\"-\" is standard output)", .path.display())]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// It can't be opened or created.
+    #[error("{} can't be opened for writing: {reason}", .path.display())]
+    CantOpen {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// Its file system has no locks, so that two runs could mix their rows.
+    #[error("{} can't be locked ({reason}); name a file on another disk with --output", .path.display())]
+    CantLock {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// Its carried columns are others than those asked for.
+    #[error(
+        "{} carries {} and this command {}; use the same --carry or name another with --output",
+        .path.display(), named(.recorded), named(.asked)
+    )]
+    OtherCarried {
+        /// The file.
+        path: PathBuf,
+        /// What it carries.
+        recorded: Vec<String>,
+        /// What was asked for.
+        asked: Vec<String>,
+    },
+    /// A later version of this program made it: it has columns that this one can't fill.
+    #[error(
+        "{} was made by a later version of this program (it has the column {column}); go on with \
+         that version or name another with --output",
+        .path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The first column that is not known here.
+        column: String,
+    },
+    /// It can't be read, or it is not what it should be.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The first bytes could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+fn named(columns: &[String]) -> String {
+    if columns.is_empty() { "no columns".to_owned() } else { columns.join(", ") }
+}
+
+/// A file of this program can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system does not give it.
+    #[error("{} can't be read: {reason}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// Nothing was recorded in it: it is empty, or was cut off inside its header.
+    #[error("{} holds nothing: it was cut off before its first row", .path.display())]
+    NoHeader {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another kind of file.
+    #[error("{} is no results file of this program: {why}", .path.display())]
+    NotResults {
+        /// The file.
+        path: PathBuf,
+        /// How that shows.
+        why: String,
+    },
+    /// A row that this program did not write so.
+    #[error("{}, line {line}: {why}", .path.display())]
+    BadRow {
+        /// The file.
+        path: PathBuf,
+        /// The line of that file, 1-based.
+        line: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A manifest that can't be understood.
+    #[error("{} is no manifest of this program: {why}", .path.display())]
+    NotManifest {
+        /// The file.
+        path: PathBuf,
+        /// How that shows.
+        why: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(kind: io::ErrorKind, expected: &str) {
+        assert_eq!(WriteError::new("out.csv", &kind.into()).to_string(), expected);
+    }
+
+    #[test]
+    fn a_write_error_names_the_file_the_reason_and_what_to_do() {
+        check(
+            io::ErrorKind::StorageFull,
+            "out.csv can't be written: the disk is full. Make room, then run the same command \
+             with --resume.",
+        );
+        check(
+            io::ErrorKind::ReadOnlyFilesystem,
+            "out.csv can't be written: the file system is read-only. Make it writable, then run \
+             the same command with --resume.",
+        );
+        check(
+            io::ErrorKind::QuotaExceeded,
+            "out.csv can't be written: the disk quota or the largest file size is reached. Make \
+             room, then run the same command with --resume.",
+        );
+    }
+
+    #[test]
+    fn a_closed_pipe_is_standard_outputs() {
+        let error = WriteError { path: None, problem: Problem::BrokenPipe };
+        insta::assert_snapshot!(error, @"standard output can't be written: its reader closed it. What was not read is not recorded; write to a file with --output to be able to resume.");
+    }
+
+    #[test]
+    fn other_carried_columns_are_both_named() {
+        let error = OpenError::OtherCarried {
+            path: "out.csv".into(),
+            recorded: vec!["team".into(), "ticket".into()],
+            asked: vec![],
+        };
+        insta::assert_snapshot!(error, @"out.csv carries team, ticket and this command no columns; use the same --carry or name another with --output");
+    }
+}

@@ -1,0 +1,103 @@
+//! Reads back what a run recorded, so that another can go on with it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::model::{Outcome, one_line};
+
+use super::done::Done;
+use super::error::{OpenError, ReadError};
+use super::journal::Journal;
+use super::manifest::Kind;
+use super::reader::Reader;
+
+/// An existing results file, read and locked; nothing in it is changed yet.
+#[derive(Debug)]
+pub struct Resumed {
+    /// What is recorded.
+    pub done: Done,
+    /// How many rows have each outcome.
+    pub counts: BTreeMap<Outcome, u64>,
+    /// How many bytes of a row that a crash tore will be cut off.
+    pub n_torn_bytes: u64,
+    /// The file, for [`Writer::resume`](super::Writer::resume).
+    pub journal: Journal,
+}
+
+impl Resumed {
+    /// What kind of job wrote the rows, as far as they tell; the manifest knows better.
+    pub fn kind(&self) -> Option<Kind> {
+        self.counts.keys().find_map(|&outcome| kind_of(outcome))
+    }
+}
+
+/// The kind of job that alone says so.
+fn kind_of(outcome: Outcome) -> Option<Kind> {
+    match outcome {
+        Outcome::WouldUnlock => Some(Kind::Plan),
+        Outcome::Unlocked | Outcome::StillLocked => Some(Kind::Run),
+        Outcome::StillUnlocked | Outcome::LockedAgain | Outcome::Gone => Some(Kind::Verify),
+        Outcome::AlreadyUnlocked
+        | Outcome::Duplicate
+        | Outcome::Excluded
+        | Outcome::AdminLocked
+        | Outcome::NotFound
+        | Outcome::Ambiguous
+        | Outcome::Invalid
+        | Outcome::Rejected
+        | Outcome::Failed => None,
+    }
+}
+
+/// Locks and reads an existing results file; `None` where there is none. One that was cut off
+/// before its first row is gone on with as if it were new.
+///
+/// # Errors
+///
+/// When another run holds the file, when it is no results file of this program or can't be read,
+/// and when its columns are not those that this run would write.
+pub fn resume(path: &Path, carried: &[String]) -> Result<Option<Resumed>, OpenError> {
+    let Some(journal) = Journal::open(path)? else { return Ok(None) };
+    match journal.reader() {
+        Ok(reader) => {
+            check_columns(&reader, carried, path)?;
+            read_all(reader, journal).map(Some)
+        }
+        Err(ReadError::NoHeader { .. }) => Ok(Some(nothing_recorded(journal))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn check_columns(reader: &Reader, carried: &[String], path: &Path) -> Result<(), OpenError> {
+    if let Some(column) = reader.unknown_columns().first() {
+        return Err(OpenError::Newer { path: path.to_owned(), column: column.clone() });
+    }
+    // The header was written on one line.
+    if reader.carried().iter().map(String::as_str).eq(carried.iter().map(|it| one_line(it))) {
+        return Ok(());
+    }
+    Err(OpenError::OtherCarried {
+        path: path.to_owned(),
+        recorded: reader.carried().to_vec(),
+        asked: carried.to_vec(),
+    })
+}
+
+fn read_all(mut reader: Reader, mut journal: Journal) -> Result<Resumed, OpenError> {
+    let mut done = Done::default();
+    let mut counts = BTreeMap::new();
+    for row in &mut reader {
+        let row = row?;
+        *counts.entry(row.outcome).or_default() += 1;
+        done.add(&row);
+    }
+    journal.n_whole = reader.n_whole_bytes();
+    Ok(Resumed { done, counts, n_torn_bytes: reader.n_torn_bytes(), journal })
+}
+
+fn nothing_recorded(journal: Journal) -> Resumed {
+    Resumed { done: Done::default(), counts: BTreeMap::new(), n_torn_bytes: journal.len(), journal }
+}
+
+#[cfg(test)]
+mod tests;

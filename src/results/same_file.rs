@@ -1,0 +1,90 @@
+//! Whether two paths lead to one file: an output must not be the input.
+
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+
+/// Whether two paths lead to one file, by whatever names, links included. Files that do not exist
+/// yet are compared by the directory in which they would be.
+pub fn same_file(a: &Path, b: &Path) -> bool {
+    match (a.metadata(), b.metadata()) {
+        (Ok(one), Ok(other)) => same_identity(&one, &other).unwrap_or_else(|| same_place(a, b)),
+        (Err(_), Err(_)) => same_place(a, b),
+        _ => false,
+    }
+}
+
+/// Whether it is the same file of the same disk; `None` where the system does not tell.
+#[cfg(unix)]
+// The other systems do not know.
+#[allow(clippy::unnecessary_wraps)]
+pub(super) fn same_identity(a: &Metadata, b: &Metadata) -> Option<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Some((a.dev(), a.ino()) == (b.dev(), b.ino()))
+}
+
+/// Whether it is the same file of the same disk; `None` where the system does not tell.
+#[cfg(not(unix))]
+pub(super) fn same_identity(_: &Metadata, _: &Metadata) -> Option<bool> {
+    None
+}
+
+fn same_place(a: &Path, b: &Path) -> bool {
+    a == b || matches!((place(a), place(b)), (Some(a), Some(b)) if a == b)
+}
+
+/// The path without links and detours, as far as it exists.
+fn place(path: &Path) -> Option<PathBuf> {
+    if let Ok(whole) = path.canonicalize() {
+        return Some(whole);
+    }
+    Some(directory(path).canonicalize().ok()?.join(path.file_name()?))
+}
+
+/// The directory that holds a file; `.` for a bare name.
+pub(super) fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn detours_and_links_lead_to_the_same_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a.csv"), dir.path().join("b.csv"));
+        fs::write(&a, "x").unwrap();
+        fs::write(&b, "x").unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        assert!(same_file(&a, &a));
+        assert!(same_file(&a, &dir.path().join("sub/../a.csv")));
+        assert!(!same_file(&a, &b));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_of_both_kinds_are_seen_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.csv");
+        fs::write(&file, "x").unwrap();
+        fs::hard_link(&file, dir.path().join("hard.csv")).unwrap();
+        std::os::unix::fs::symlink(&file, dir.path().join("soft.csv")).unwrap();
+        assert!(same_file(&file, &dir.path().join("hard.csv")));
+        assert!(same_file(&file, &dir.path().join("soft.csv")));
+    }
+
+    #[test]
+    fn files_that_are_not_there_yet_are_compared_by_their_place() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        let new = dir.path().join("new.csv");
+        assert!(same_file(&new, &dir.path().join("sub/../new.csv")));
+        assert!(!same_file(&new, &dir.path().join("sub/new.csv")));
+        assert!(!same_file(&new, dir.path()));
+    }
+}
