@@ -12,9 +12,11 @@
 pub mod atomic;
 pub mod format;
 pub mod manifest;
+pub mod sidecars;
 
 mod cells;
 mod compact;
+mod digest;
 mod done;
 mod error;
 mod header;
@@ -29,6 +31,7 @@ mod sink;
 mod time;
 mod writer;
 
+pub use digest::{sha256, sha256_file};
 pub use done::Done;
 pub use error::{OpenError, Problem, ReadError, WriteError};
 pub use format::{RowFormat, SnapshotMode};
@@ -39,5 +42,6 @@ pub use recorded_row::RecordedRow;
 pub use redact::Redaction;
 pub use resume::{Resumed, resume};
 pub use same_file::same_file;
+pub use sidecars::Sidecars;
 pub use sink::Sink;
 pub use writer::Writer;
