@@ -17,7 +17,6 @@ pub mod sidecars;
 mod cells;
 mod compact;
 mod digest;
-mod done;
 mod error;
 mod header;
 mod journal;
@@ -32,7 +31,6 @@ mod time;
 mod writer;
 
 pub use digest::{sha256, sha256_file};
-pub use done::Done;
 pub use error::{OpenError, Problem, ReadError, WriteError};
 pub use format::{RowFormat, SnapshotMode};
 pub use journal::{Existing, Journal, refuse_existing};

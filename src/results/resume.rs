@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::model::{Outcome, one_line};
+use crate::model::{IdentifierKind, Outcome, one_line};
+use crate::plan::Done;
 
-use super::done::Done;
 use super::error::{OpenError, ReadError};
 use super::journal::Journal;
 use super::manifest::Kind;
@@ -50,18 +51,22 @@ fn kind_of(outcome: Outcome) -> Option<Kind> {
 }
 
 /// Locks and reads an existing results file; `None` where there is none. One that was cut off
-/// before its first row is gone on with as if it were new.
+/// before its first row is gone on with as if it were new. `kind` is what the input's column holds.
 ///
 /// # Errors
 ///
 /// When another run holds the file, when it is no results file of this program or can't be read,
 /// and when its columns are not those that this run would write.
-pub fn resume(path: &Path, carried: &[String]) -> Result<Option<Resumed>, OpenError> {
+pub fn resume(
+    path: &Path,
+    kind: IdentifierKind,
+    carried: &[String],
+) -> Result<Option<Resumed>, OpenError> {
     let Some(journal) = Journal::open(path)? else { return Ok(None) };
     match journal.reader() {
         Ok(reader) => {
             check_columns(&reader, carried, path)?;
-            read_all(reader, journal).map(Some)
+            read_all(reader, kind, journal).map(Some)
         }
         Err(ReadError::NoHeader { .. }) => Ok(Some(nothing_recorded(journal))),
         Err(error) => Err(error.into()),
@@ -83,13 +88,18 @@ fn check_columns(reader: &Reader, carried: &[String], path: &Path) -> Result<(),
     })
 }
 
-fn read_all(mut reader: Reader, mut journal: Journal) -> Result<Resumed, OpenError> {
+fn read_all(
+    mut reader: Reader,
+    kind: IdentifierKind,
+    mut journal: Journal,
+) -> Result<Resumed, OpenError> {
     let mut done = Done::default();
     let mut counts = BTreeMap::new();
     for row in &mut reader {
         let row = row?;
         *counts.entry(row.outcome).or_default() += 1;
-        done.add(&row);
+        let input = Arc::from(row.input.as_str());
+        done.note(kind, row.line, &input, row.user_id.as_ref(), row.outcome);
     }
     journal.n_whole = reader.n_whole_bytes();
     Ok(Resumed { done, counts, n_torn_bytes: reader.n_torn_bytes(), journal })

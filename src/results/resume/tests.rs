@@ -8,6 +8,10 @@ use super::super::journal::Existing;
 use super::super::writer::Writer;
 use super::*;
 
+fn resume(path: &Path, carried: &[String]) -> Result<Option<Resumed>, OpenError> {
+    super::resume(path, IdentifierKind::UserId, carried)
+}
+
 fn row(outcome: Outcome, user: Option<&str>) -> Row {
     let user_id = user.map(|it| it.parse().unwrap());
     Row { user_id, ..Row::unasked(0, outcome, moment(0)) }
@@ -40,14 +44,14 @@ fn what_is_done_is_known_by_user_and_else_by_cell() {
     let dir = tempfile::tempdir().unwrap();
     let resumed = resume(&file(&dir, &rows()), &[]).unwrap().unwrap();
     let done = &resumed.done;
-    let user = |id: &str| id.parse().unwrap();
-    assert_eq!(done.users, [user("user_a"), user("user_b")].into());
-    assert_eq!(done.duplicates, [(user("user_a"), 2)].into());
-    let unasked =
-        [((Outcome::Invalid, "bad".into()), 2), ((Outcome::NotFound, "=c@x.org".into()), 1)];
-    assert_eq!(done.unasked, unasked.into());
-    assert_eq!(done.resolved, [("b@x.org".into(), user("user_b"))].into());
-    assert_eq!(done.n_rows, 7);
+    let records = crate::model::Records {
+        records: ["user_a", "user_a", "user_b", "bad"].map(|cell| record(2, cell, &[])).into(),
+        ..crate::model::Records::default()
+    };
+    let none = std::collections::HashSet::new();
+    let plan = crate::plan::Plan::build(&records, &none, done.clone(), moment(0));
+    assert_eq!(plan.recorded, [0, 1, 2, 3]);
+    assert_eq!(done.n_rows(), 7);
     assert_eq!(resumed.counts.values().sum::<u64>(), 7);
     assert_eq!(resumed.counts[&Outcome::Duplicate], 2);
 }
@@ -62,7 +66,7 @@ fn a_file_torn_at_any_byte_is_gone_on_with_as_if_it_had_never_been_torn() {
         fs::write(&path, &whole[..end]).unwrap();
         let resumed = resume(&path, &[]).unwrap().unwrap();
         assert_eq!(fs::read(&path).unwrap().len(), end, "nothing is changed yet");
-        let n_done = resumed.done.n_rows;
+        let n_done = usize::try_from(resumed.done.n_rows()).unwrap();
         let n_kept = whole[..end].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
         assert_eq!(resumed.n_torn_bytes, (end - n_kept) as u64, "cut at {end}");
         let mut writer = Writer::resume(resumed.journal, RowFormat::default()).unwrap();
@@ -79,7 +83,7 @@ fn what_a_power_cut_left_behind_its_last_sync_is_cut_off() {
     let whole = fs::read(&path).unwrap();
     fs::write(&path, [&whole[..], b"3,user_\0\0\0\0\n4,user_d,user_d\n"].concat()).unwrap();
     let resumed = resume(&path, &[]).unwrap().unwrap();
-    assert_eq!((resumed.done.n_rows, resumed.n_torn_bytes), (7, 28));
+    assert_eq!((resumed.done.n_rows(), resumed.n_torn_bytes), (7, 28));
     Writer::resume(resumed.journal, RowFormat::default()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), whole);
 }

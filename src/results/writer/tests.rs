@@ -199,14 +199,16 @@ fn a_file_in_use_is_refused_whoever_asks_and_untouched() {
         let error = Writer::create(&path, existing, RowFormat::default()).err().unwrap();
         assert!(matches!(error, OpenError::InUse { .. }), "{existing:?}: {error}");
     }
-    let error = super::super::resume(&path, &[]).unwrap_err();
+    let error = super::super::resume(&path, crate::model::IdentifierKind::UserId, &[]).unwrap_err();
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     let error = super::super::refuse_existing(&path).unwrap_err();
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     let journal = writer.finish().unwrap();
-    assert!(super::super::resume(&path, &[]).is_err());
+    assert!(super::super::resume(&path, crate::model::IdentifierKind::UserId, &[]).is_err());
     drop(journal);
-    assert!(super::super::resume(&path, &[]).unwrap().is_some());
+    assert!(
+        super::super::resume(&path, crate::model::IdentifierKind::UserId, &[]).unwrap().is_some()
+    );
     assert_eq!(users(&path).len(), 1);
 }
 
