@@ -35,8 +35,10 @@ mod fault;
 mod faults;
 mod latency;
 mod rate_limit;
+mod world;
 
 pub use fault::FaultKind;
 pub use faults::{Faults, InvalidFaults};
 pub use latency::{InvalidLatency, Latency};
 pub use rate_limit::{InvalidRateLimit, Quota, RateLimit};
+pub use world::{Lock, Truth, World};
