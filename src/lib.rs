@@ -19,5 +19,18 @@
 // 1. Words.
 pub mod model;
 
-// 3. Edges: one door to each outside thing.
+// 2. What was counted.
+pub mod tally;
+
+// 3. Decisions.
+pub mod plan;
+pub mod policy;
+pub mod summary;
+
+// 4. Edges: one door to each outside thing.
+pub mod clerk;
+pub mod input;
+pub mod report;
+pub mod results;
 pub mod sandbox;
+pub mod stop;
