@@ -34,3 +34,6 @@ pub mod report;
 pub mod results;
 pub mod sandbox;
 pub mod stop;
+
+// 5. The engine joins decisions to edges.
+pub mod engine;

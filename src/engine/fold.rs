@@ -1,0 +1,128 @@
+//! The fold: the one place that changes things. Record, count, tell, judge, in that order.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::model::{Event, InputRecord, StopReason};
+use crate::policy::stop_rule::StopRule;
+use crate::report::Listener;
+use crate::results::{WriteError, Writer};
+use crate::stop::Stop;
+use crate::tally::Tally;
+
+/// Hears every event of a run, on a thread of its own, so that a slow disk never stalls a socket.
+pub struct Fold<'a> {
+    /// The input, for the rows.
+    pub records: &'a [InputRecord],
+    /// The journal.
+    pub writer: Writer,
+    /// What was counted so far.
+    pub tally: Tally,
+    /// Who is told.
+    pub listeners: Vec<Box<dyn Listener + Send>>,
+    /// The guards.
+    pub stop_rule: StopRule,
+    /// The bit that runs back.
+    pub stop: &'a Stop,
+    /// Which records have a row.
+    pub recorded: Vec<bool>,
+}
+
+/// What a fold leaves behind.
+pub struct Folded {
+    /// The journal, with all that was recorded committed.
+    pub writer: Writer,
+    /// What was counted.
+    pub tally: Tally,
+    /// Who was told.
+    pub listeners: Vec<Box<dyn Listener + Send>>,
+    /// Which records have a row.
+    pub recorded: Vec<bool>,
+    /// Why rows could not be written.
+    pub failure: Option<WriteError>,
+}
+
+/// How many events are taken at once at most: one write serves them all.
+const BATCH: usize = 256;
+
+/// How often what is written is brought to the disk: what a power cut can cost.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+impl Fold<'_> {
+    /// Works until the last sender is gone.
+    pub(super) fn run(mut self, mut events: mpsc::Receiver<Event>) -> Folded {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut synced_at: Option<Instant> = None;
+        let mut failure = None;
+        while events.blocking_recv_many(&mut batch, BATCH) > 0 {
+            failure = self.on_batch(&batch).or(failure);
+            if let Some(at) = batch.iter().rev().find_map(moment)
+                && at >= *synced_at.get_or_insert(at) + SYNC_EVERY
+            {
+                synced_at = Some(at);
+                failure = self.sync().or(failure);
+            }
+            batch.clear();
+        }
+        let Self { writer, tally, listeners, recorded, .. } = self;
+        Folded { writer, tally, listeners, recorded, failure }
+    }
+
+    /// The order matters: rows are in the file before anyone hears of them. A row that could not
+    /// be written did not happen.
+    fn on_batch(&mut self, batch: &[Event]) -> Option<WriteError> {
+        let n_before = self.writer.n_rows();
+        for row in batch.iter().filter_map(row) {
+            self.writer.append(&self.records[row.record], row);
+        }
+        let failure = self.writer.commit().err();
+        let mut n_kept = self.writer.n_rows() - n_before;
+        for event in batch {
+            if let Some(row) = row(event) {
+                if n_kept == 0 {
+                    continue;
+                }
+                n_kept -= 1;
+                self.recorded[row.record] = true;
+            }
+            self.tell(event);
+        }
+        if failure.is_some() {
+            self.stop.ask(StopReason::OutputFailed);
+        }
+        failure
+    }
+
+    fn tell(&mut self, event: &Event) {
+        self.tally.hear(event);
+        for listener in &mut self.listeners {
+            listener.hear(event, &self.tally);
+        }
+        if let Some(reason) = self.stop_rule.check(&self.tally) {
+            self.stop.ask(reason);
+        }
+    }
+
+    fn sync(&mut self) -> Option<WriteError> {
+        let failure = self.writer.sync().err();
+        if failure.is_some() {
+            self.stop.ask(StopReason::OutputFailed);
+        }
+        failure
+    }
+}
+
+fn row(event: &Event) -> Option<&crate::model::Row> {
+    match event {
+        Event::JobFinished { row, .. } => Some(row),
+        _ => None,
+    }
+}
+
+fn moment(event: &Event) -> Option<Instant> {
+    match event {
+        Event::Ticked { at, .. } => Some(*at),
+        _ => None,
+    }
+}

@@ -1,0 +1,288 @@
+//! The look-up stage: a hundred users a call, decided in the order of the input.
+
+mod batch;
+mod order;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+pub use batch::{Batch, batches};
+use order::InOrder;
+
+use super::unlock::{UnlockJob, with_failure};
+use super::work::{Conclusion, End, Last, Work};
+use crate::clerk::{Api, MAX_PAGE};
+use crate::model::{
+    Attempt, Event, Failure, Identifier, InputRecord, Outcome, Reply, Row, UserId, UserView,
+};
+use crate::plan::duplicate_of;
+use crate::policy::classify::{self, Verdict};
+use crate::policy::decide::{AdminLocked, decide, read_back};
+
+/// What a look-up is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To say what a run would do: every record gets its row.
+    Plan(AdminLocked),
+    /// To find those who are to be unlocked: the others get their rows, these become jobs.
+    Run(AdminLocked),
+    /// To read back what was unlocked.
+    ReadBack,
+}
+
+/// Looks users up and decides about each.
+pub struct LookUp<'a, A> {
+    api: &'a A,
+    purpose: Purpose,
+    records: &'a [InputRecord],
+    excluded: &'a HashSet<Identifier>,
+    decided: RefCell<Decided>,
+}
+
+/// What has been decided so far, in the order of the input.
+struct Decided {
+    in_order: InOrder<Found>,
+    /// Each user found under another identifier, and the first line that named it.
+    first_line: HashMap<UserId, u64>,
+    to_unlock: Vec<UnlockJob>,
+}
+
+/// What a look-up found out about one record.
+struct Found {
+    record: usize,
+    target: Identifier,
+    facts: Facts,
+    what: What,
+}
+
+/// The call that found it out.
+#[derive(Clone)]
+struct Facts {
+    attempt: Attempt,
+    n_attempts: u32,
+    took: Duration,
+    ray: Option<String>,
+}
+
+enum What {
+    Users(Vec<UserView>),
+    Failed(Outcome, Failure),
+}
+
+impl<'a, A: Api> LookUp<'a, A> {
+    /// Looks up through this API. `known` are users that an earlier run found by another
+    /// identifier, each with the line that named it.
+    pub fn new(
+        api: &'a A,
+        purpose: Purpose,
+        records: &'a [InputRecord],
+        excluded: &'a HashSet<Identifier>,
+        known: HashMap<UserId, u64>,
+    ) -> Self {
+        let decided =
+            Decided { in_order: InOrder::default(), first_line: known, to_unlock: Vec::new() };
+        Self { api, purpose, records, excluded, decided: RefCell::new(decided) }
+    }
+
+    /// Those who are to be unlocked, in the order of the input.
+    pub fn into_jobs(self) -> Vec<UnlockJob> {
+        self.decided.into_inner().to_unlock
+    }
+
+    /// Takes a decided batch in and gives the rows of all that is now decided in order.
+    fn settle(&self, first: usize, found: Vec<Found>) -> Vec<Event> {
+        let mut decided = self.decided.borrow_mut();
+        decided.in_order.put(first, found);
+        let ready = decided.in_order.take_ready();
+        ready.into_iter().filter_map(|found| self.decide(found, &mut decided)).collect()
+    }
+
+    /// The row of one record, or a job in its place.
+    fn decide(&self, found: Found, decided: &mut Decided) -> Option<Event> {
+        let Found { record, target, facts, what } = found;
+        let row = match what {
+            What::Failed(outcome, failure) => {
+                let row = Row { user_id: target.user_id().cloned(), ..facts.row(record, outcome) };
+                with_failure(row, Some(failure))
+            }
+            What::Users(users) => match <[UserView; 1]>::try_from(users) {
+                Ok([user]) => self.one(record, &target, &facts, user, decided)?,
+                Err(users) => self.none_or_many(record, &target, &facts, &users),
+            },
+        };
+        Some(Event::JobFinished { row: Box::new(row), attempt: None })
+    }
+
+    fn one(
+        &self,
+        record: usize,
+        target: &Identifier,
+        facts: &Facts,
+        user: UserView,
+        decided: &mut Decided,
+    ) -> Option<Row> {
+        let Ok(id) = user.id.parse::<UserId>() else { return Some(facts.without_id(record)) };
+        if target.user_id().is_none() {
+            let line = self.records[record].line;
+            if let Some(&first) = decided.first_line.get(&id) {
+                let row = duplicate_of(record, first, facts.attempt.ended_at);
+                return Some(Row { user_id: Some(id), attempts: facts.n_attempts, ..row });
+            }
+            decided.first_line.insert(id.clone(), line);
+        }
+        let outcome = self.outcome(&id, &user);
+        if outcome == Outcome::WouldUnlock && matches!(self.purpose, Purpose::Run(_)) {
+            decided.to_unlock.push(UnlockJob { record, user: id });
+            return None;
+        }
+        let row = facts.row(record, outcome);
+        Some(Row { user_id: Some(id), user: Some(Box::new(user)), ..row })
+    }
+
+    fn outcome(&self, id: &UserId, user: &UserView) -> Outcome {
+        match self.purpose {
+            Purpose::ReadBack => read_back(Some(user)),
+            Purpose::Plan(_) | Purpose::Run(_) if self.is_excluded(id, user) => Outcome::Excluded,
+            Purpose::Plan(admin_locked) | Purpose::Run(admin_locked) => decide(user, admin_locked),
+        }
+    }
+
+    /// Under whichever name the exclude file knows the user.
+    fn is_excluded(&self, id: &UserId, user: &UserView) -> bool {
+        self.excluded.contains(&Identifier::UserId(id.clone()))
+            || self.excluded.iter().any(|it| it.user_id().is_none() && classify::matches(it, user))
+    }
+
+    fn none_or_many(
+        &self,
+        record: usize,
+        target: &Identifier,
+        facts: &Facts,
+        users: &[UserView],
+    ) -> Row {
+        let noun = target.kind().noun();
+        let (outcome, code, message) = match (self.purpose, users) {
+            (Purpose::ReadBack, []) => {
+                (read_back(None), "resource_not_found", "no such user any more".to_owned())
+            }
+            (_, []) => {
+                (Outcome::NotFound, "resource_not_found", format!("no user has this {noun}"))
+            }
+            (_, users) => {
+                let ids: Vec<&str> = users.iter().take(5).map(|user| user.id.as_str()).collect();
+                let ids = ids.join(", ");
+                let message = format!("{} users have this {noun}: {ids}", users.len());
+                (Outcome::Ambiguous, "ambiguous_identifier", message)
+            }
+        };
+        Row {
+            user_id: target.user_id().cloned(),
+            error_code: Some(code.into()),
+            error_message: Some(message),
+            ..facts.row(record, outcome)
+        }
+    }
+}
+
+impl Facts {
+    fn row(&self, record: usize, outcome: Outcome) -> Row {
+        Row {
+            http_status: self.attempt.status,
+            attempts: self.n_attempts,
+            duration: self.took,
+            trace_id: self.ray.clone(),
+            ..Row::unasked(record, outcome, self.attempt.ended_at)
+        }
+    }
+
+    fn without_id(&self, record: usize) -> Row {
+        let failure = Failure {
+            code: "untrusted_answer".into(),
+            message: "the user in the answer has no valid id".into(),
+            status: self.attempt.status,
+            trace_id: self.ray.clone(),
+        };
+        with_failure(self.row(record, Outcome::Failed), Some(failure))
+    }
+}
+
+impl<A: Api> Work for LookUp<'_, A> {
+    type Item = Batch;
+    type Good = Vec<UserView>;
+
+    async fn call(&self, batch: &Batch) -> Reply {
+        self.api.look_up(&batch.targets).await
+    }
+
+    fn classify(&self, batch: &Batch, reply: Reply) -> Verdict<Vec<UserView>> {
+        classify::look_up(&batch.targets, usize::from(MAX_PAGE), reply)
+    }
+
+    fn record(&self, batch: &Batch) -> usize {
+        batch.records.first().copied().unwrap_or_default()
+    }
+
+    fn conclude(&self, last: Last<Batch, Vec<UserView>>) -> Conclusion<Batch> {
+        let Last { task, end, attempt, ray, answered_at } = last;
+        let record = self.record(&task.item);
+        let began = task.first_sent_at.unwrap_or(answered_at);
+        let took = answered_at.saturating_duration_since(began);
+        let facts = Facts { attempt, n_attempts: task.n_attempts, took, ray };
+        match end {
+            // One value that the API can't stomach must not cost the ninety-nine beside it.
+            End::Final(_, failure) if task.item.n_jobs() > 1 && is_about_a_value(&failure) => {
+                let wait = Duration::ZERO;
+                let event = Event::AttemptFailed { record, attempt, failure, wait };
+                Conclusion { events: vec![event], more: task.item.halves(), ended_well: true }
+            }
+            end => {
+                let first = task.item.first;
+                let mut events =
+                    vec![Event::BatchAnswered { attempt, n_records: task.item.n_jobs() }];
+                events.extend(self.settle(first, found(task.item, &facts, end)));
+                Conclusion { events, more: Vec::new(), ended_well: true }
+            }
+        }
+    }
+}
+
+/// Whether a refusal may be about one of the values and not about the key or the address.
+fn is_about_a_value(failure: &Failure) -> bool {
+    !matches!(failure.status, Some(401..=405))
+}
+
+fn found(batch: Batch, facts: &Facts, end: End<Vec<UserView>>) -> Vec<Found> {
+    let mut what: Box<dyn FnMut(&Identifier) -> What> = match end {
+        End::Good(users) => Box::new(by_target(users)),
+        // A 404 here is about the address, not about these users.
+        End::Final(_, failure) => {
+            Box::new(move |_| What::Failed(Outcome::Rejected, failure.clone()))
+        }
+        End::Exhausted(failure) | End::StillLocked(_, failure) => {
+            Box::new(move |_| What::Failed(Outcome::Failed, failure.clone()))
+        }
+    };
+    let pairs = batch.records.into_iter().zip(batch.targets);
+    pairs
+        .map(|(record, target)| {
+            let what = what(&target);
+            Found { record, target, facts: facts.clone(), what }
+        })
+        .collect()
+}
+
+/// Hands each target its users: by id at once, by anything else by looking.
+fn by_target(users: Vec<UserView>) -> impl FnMut(&Identifier) -> What {
+    let mut by_id: HashMap<String, UserView> =
+        users.into_iter().map(|user| (user.id.clone(), user)).collect();
+    move |target| {
+        let users = match target.user_id() {
+            Some(id) => by_id.remove(id.as_str()).into_iter().collect(),
+            None => {
+                by_id.values().filter(|user| classify::matches(target, user)).cloned().collect()
+            }
+        };
+        What::Users(users)
+    }
+}

@@ -1,0 +1,87 @@
+//! Up to a hundred users a call.
+
+use crate::clerk::n_that_fit;
+use crate::model::{Identifier, Job};
+
+/// The users of one look-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The place of its first job among all jobs.
+    pub first: usize,
+    /// The places of the records in the input; never none.
+    pub records: Vec<usize>,
+    /// Whom to look up, one for each record.
+    pub targets: Vec<Identifier>,
+}
+
+/// Cuts the jobs into batches, in order.
+pub fn batches(jobs: Vec<Job>) -> impl Iterator<Item = Batch> + 'static {
+    let (records, targets): (Vec<usize>, Vec<Identifier>) =
+        jobs.into_iter().map(|job| (job.record, job.target)).unzip();
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let n_jobs = n_that_fit(&targets[first..]);
+        let (start, end) = (first, first + n_jobs);
+        first = end;
+        (n_jobs > 0).then(|| Batch {
+            first: start,
+            records: records[start..end].to_vec(),
+            targets: targets[start..end].to_vec(),
+        })
+    })
+}
+
+impl Batch {
+    /// How many jobs it holds.
+    pub fn n_jobs(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The same jobs in two batches.
+    pub(super) fn halves(mut self) -> Vec<Self> {
+        let middle = self.n_jobs() / 2;
+        let second = Self {
+            first: self.first + middle,
+            records: self.records.split_off(middle),
+            targets: self.targets.split_off(middle),
+        };
+        vec![second, self]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jobs(n: usize, length: usize) -> Vec<Job> {
+        let target = |record| Identifier::ExternalId(format!("{record:0>length$}").into());
+        (0..n).map(|record| Job { record, target: target(record) }).collect()
+    }
+
+    fn sizes(n: usize, length: usize) -> Vec<(usize, usize)> {
+        batches(jobs(n, length)).map(|batch| (batch.first, batch.n_jobs())).collect()
+    }
+
+    #[test]
+    fn a_hundred_go_into_one_call() {
+        assert_eq!(sizes(250, 20), [(0, 100), (100, 100), (200, 50)]);
+        assert_eq!(sizes(0, 20), []);
+    }
+
+    #[test]
+    fn long_values_make_smaller_batches_and_none_is_lost() {
+        let sizes = sizes(100, 250);
+        assert!(sizes.len() > 1);
+        assert_eq!(sizes.iter().map(|(_, n)| n).sum::<usize>(), 100);
+    }
+
+    #[test]
+    fn halves_hold_the_same_jobs_in_order() {
+        let batch = batches(jobs(5, 9)).next().unwrap();
+        let mut halves = batch.clone().halves();
+        halves.reverse();
+        assert_eq!(halves.iter().map(|half| half.first).collect::<Vec<_>>(), [0, 2]);
+        let targets: Vec<Identifier> = halves.into_iter().flat_map(|half| half.targets).collect();
+        assert_eq!(targets, batch.targets);
+    }
+}

@@ -1,0 +1,104 @@
+//! A session: the work on this thread, the fold on another, and what watches over both.
+
+use std::convert::Infallible;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+
+use super::clock::{now, wall_clock};
+use super::fold::{Fold, Folded};
+use crate::model::{Event, StopReason};
+use crate::stop::{Stop, heed_signals};
+
+/// How many events may be on their way to the fold. A slow disk slows the crew down by this bound,
+/// and a guard that trips is heard at most so many rows late.
+pub const EVENTS_IN_FLIGHT: usize = 64;
+
+/// How often listeners are told that time passed.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What watches over some work: signals, the grace after a stop, the deadline.
+#[derive(Clone, Copy)]
+pub struct Session<'a> {
+    /// The stop bit.
+    pub stop: &'a Stop,
+    /// When `--max-duration` is over.
+    pub deadline: Option<Instant>,
+}
+
+impl Session<'_> {
+    /// Runs the work to its end, the fold beside it, and gives what both leave behind.
+    ///
+    /// # Errors
+    ///
+    /// When the fold's thread can't be started.
+    ///
+    /// # Panics
+    ///
+    /// When the fold panicked: what it knew is lost, and the journal alone tells what was done.
+    pub fn run<T>(
+        &self,
+        runtime: &Runtime,
+        fold: Fold<'_>,
+        work: impl AsyncFnOnce(&mpsc::Sender<Event>) -> T,
+    ) -> io::Result<(Folded, T)> {
+        let (events, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
+        thread::scope(|scope| {
+            let folding = thread::Builder::new()
+                .name("fold".into())
+                .spawn_scoped(scope, move || fold.run(receiver))?;
+            let done = runtime.block_on(async {
+                tokio::select! {
+                    done = work(&events) => Ok(done),
+                    error = self.watch(&events) => Err(error),
+                }
+            });
+            drop(events);
+            let folded = folding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((folded, done?))
+        })
+    }
+
+    /// Comes back only when signals can't be heard.
+    async fn watch(&self, events: &mpsc::Sender<Event>) -> io::Error {
+        let on_status = || drop(events.try_send(Event::StatusAsked));
+        let error = tokio::select! {
+            heard = heed_signals(self.stop, on_status) => heard.err(),
+            never = self.stop.keep_grace() => match never {},
+            never = self.keep_deadline() => match never {},
+            never = tick(events) => match never {},
+            never = self.say_stopping(events) => match never {},
+        };
+        error.unwrap_or_else(|| io::ErrorKind::Other.into())
+    }
+
+    async fn keep_deadline(&self) -> Infallible {
+        if let Some(deadline) = self.deadline {
+            sleep_until(deadline.into()).await;
+            self.stop.ask(StopReason::MaxDuration);
+        }
+        std::future::pending().await
+    }
+
+    async fn say_stopping(&self, events: &mpsc::Sender<Event>) -> Infallible {
+        self.stop.asked().await;
+        if let Some(reason) = self.stop.reason() {
+            let _ = events.send(Event::Stopping(reason)).await;
+        }
+        std::future::pending().await
+    }
+}
+
+async fn tick(events: &mpsc::Sender<Event>) -> Infallible {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // A full channel has enough to show.
+        let _ = events.try_send(Event::Ticked { at: now(), wall: wall_clock() });
+    }
+}

@@ -1,0 +1,87 @@
+//! The main work: one call a user.
+
+use super::queue::Task;
+use super::work::{Conclusion, End, Last, Work};
+use crate::clerk::Api;
+use crate::model::{Event, Failure, Outcome, Reply, Row, UserId, UserView};
+use crate::policy::classify::{self, Verdict};
+
+/// Unlocks users, one call each.
+pub struct Unlock<'a, A> {
+    api: &'a A,
+}
+
+/// One user to unlock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnlockJob {
+    /// The place of the record in the input.
+    pub record: usize,
+    /// Whom.
+    pub user: UserId,
+}
+
+impl<'a, A: Api> Unlock<'a, A> {
+    /// Unlocks through this API.
+    pub fn new(api: &'a A) -> Self {
+        Self { api }
+    }
+}
+
+impl<A: Api> Work for Unlock<'_, A> {
+    type Item = UnlockJob;
+    type Good = Box<UserView>;
+
+    async fn call(&self, job: &UnlockJob) -> Reply {
+        self.api.unlock(&job.user).await
+    }
+
+    fn classify(&self, job: &UnlockJob, reply: Reply) -> Verdict<Box<UserView>> {
+        classify::unlock(&job.user, reply)
+    }
+
+    fn record(&self, job: &UnlockJob) -> usize {
+        job.record
+    }
+
+    fn conclude(&self, last: Last<UnlockJob, Box<UserView>>) -> Conclusion<UnlockJob> {
+        let attempt = last.attempt;
+        let row = row(last);
+        let ended_well = row.outcome.ended_well();
+        let event = Event::JobFinished { row: Box::new(row), attempt: Some(attempt) };
+        Conclusion { events: vec![event], more: Vec::new(), ended_well }
+    }
+}
+
+fn row(last: Last<UnlockJob, Box<UserView>>) -> Row {
+    let Last { task, end, attempt, ray, answered_at } = last;
+    let (outcome, user, failure) = match end {
+        End::Good(user) => (Outcome::Unlocked, Some(user), None),
+        End::StillLocked(user, failure) => (Outcome::StillLocked, Some(user), Some(failure)),
+        End::Final(outcome, failure) => (outcome, None, Some(failure)),
+        End::Exhausted(failure) => (Outcome::Failed, None, Some(failure)),
+    };
+    let Task { item, n_attempts, first_sent_at, .. } = task;
+    let began = first_sent_at.unwrap_or(answered_at);
+    let row = Row {
+        user_id: Some(item.user),
+        http_status: attempt.status,
+        attempts: n_attempts,
+        duration: answered_at.saturating_duration_since(began),
+        trace_id: ray,
+        user,
+        ..Row::unasked(item.record, outcome, attempt.ended_at)
+    };
+    with_failure(row, failure)
+}
+
+/// The row with what went wrong written into it.
+pub(super) fn with_failure(row: Row, failure: Option<Failure>) -> Row {
+    let Some(failure) = failure else { return row };
+    Row {
+        http_status: failure.status,
+        error_code: Some(failure.code),
+        error_message: Some(failure.message),
+        trace_id: failure.trace_id.or(row.trace_id),
+        ..row
+    }
+}

@@ -1,0 +1,186 @@
+//! The walk over the whole instance, page by page, several stretches side by side.
+
+use std::cell::RefCell;
+
+use super::work::{Conclusion, End, Last, Work};
+use crate::clerk::{Api, CreatedAt, PageRequest};
+use crate::model::{Event, Failure, Reply, UserId, UserView};
+use crate::policy::classify::{self, Verdict};
+
+/// A stretch of the instance, by the time its users were made, in Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Users made at this moment or later.
+    pub from: i64,
+    /// Users made at this moment or earlier.
+    pub to: i64,
+}
+
+/// Cuts the time between two moments into stretches side by side, that every moment is in one of.
+pub fn spans(whole: Span, n_spans: u32) -> Vec<Span> {
+    let n_spans = i64::from(n_spans.max(1));
+    let length = whole.to.saturating_sub(whole.from).max(0) / n_spans + 1;
+    let start = |index: i64| whole.from.saturating_add(length.saturating_mul(index));
+    (0..n_spans)
+        .map(|index| Span { from: start(index), to: (start(index + 1) - 1).min(whole.to) })
+        .filter(|span| span.from <= span.to)
+        .collect()
+}
+
+/// The next page of a stretch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    page: PageRequest,
+}
+
+impl Stretch {
+    /// The first page of everything.
+    pub fn whole() -> Self {
+        Self { page: PageRequest::default() }
+    }
+
+    /// The first page of a stretch. Clerk does not say whether its bounds are inside, so they are
+    /// taken one millisecond wider: whoever stands on the seam is seen twice and never missed.
+    pub fn of(span: Span) -> Self {
+        let created_at = CreatedAt {
+            before: Some(span.to.saturating_add(1)),
+            after: Some(span.from.saturating_sub(1)),
+        };
+        Self { page: PageRequest { created_at, ..PageRequest::default() } }
+    }
+
+    fn after(mut self, last: UserId) -> Self {
+        self.page.starting_after = Some(last);
+        self
+    }
+}
+
+/// Walks over stretches and hands every page on.
+pub struct Walk<'a, A, F> {
+    api: &'a A,
+    on_page: RefCell<F>,
+    failure: RefCell<Option<Failure>>,
+}
+
+impl<'a, A: Api, F: FnMut(Vec<UserView>)> Walk<'a, A, F> {
+    /// Walks through this API.
+    pub fn new(api: &'a A, on_page: F) -> Self {
+        Self { api, on_page: RefCell::new(on_page), failure: RefCell::new(None) }
+    }
+
+    /// Why a page could not be had; without it the walk is not whole.
+    pub fn into_failure(self) -> Option<Failure> {
+        self.failure.into_inner()
+    }
+
+    /// The page after a full one. A cursor that is no id can't be walked from.
+    fn next(stretch: Stretch, users: &[UserView]) -> Option<Stretch> {
+        let is_full = users.len() >= usize::from(stretch.page.limit);
+        let last = users.last().filter(|_| is_full)?;
+        last.id.parse().ok().map(|last| stretch.after(last))
+    }
+}
+
+impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
+    type Item = Stretch;
+    type Good = Vec<UserView>;
+
+    async fn call(&self, stretch: &Stretch) -> Reply {
+        self.api.page(&stretch.page).await
+    }
+
+    fn classify(&self, _: &Stretch, reply: Reply) -> Verdict<Vec<UserView>> {
+        classify::page(reply)
+    }
+
+    fn record(&self, _: &Stretch) -> usize {
+        0
+    }
+
+    fn conclude(&self, last: Last<Stretch, Vec<UserView>>) -> Conclusion<Stretch> {
+        let Last { task, end, attempt, .. } = last;
+        let (more, n_records) = match end {
+            End::Good(users) => {
+                let n_users = users.len();
+                let more = Self::next(task.item, &users);
+                (self.on_page.borrow_mut())(users);
+                (more, n_users)
+            }
+            End::Final(_, failure) | End::StillLocked(_, failure) | End::Exhausted(failure) => {
+                self.failure.borrow_mut().get_or_insert(failure);
+                (None, 0)
+            }
+        };
+        let event = Event::BatchAnswered { attempt, n_records };
+        let ended_well = self.failure.borrow().is_none();
+        Conclusion { events: vec![event], more: more.into_iter().collect(), ended_well }
+    }
+}
+
+/// Counts the users of the instance.
+pub struct Count<'a, A> {
+    api: &'a A,
+    counted: RefCell<Option<Result<u64, Failure>>>,
+}
+
+impl<'a, A: Api> Count<'a, A> {
+    /// Counts through this API.
+    pub fn new(api: &'a A) -> Self {
+        Self { api, counted: RefCell::new(None) }
+    }
+
+    /// How many there are; `None` when the run was stopped before it could be said.
+    pub fn into_counted(self) -> Option<Result<u64, Failure>> {
+        self.counted.into_inner()
+    }
+}
+
+impl<A: Api> Work for Count<'_, A> {
+    type Item = ();
+    type Good = u64;
+
+    async fn call(&self, (): &()) -> Reply {
+        self.api.count(CreatedAt::default()).await
+    }
+
+    fn classify(&self, (): &(), reply: Reply) -> Verdict<u64> {
+        classify::count(reply)
+    }
+
+    fn record(&self, (): &()) -> usize {
+        0
+    }
+
+    fn conclude(&self, last: Last<(), u64>) -> Conclusion<()> {
+        let counted = match last.end {
+            End::Good(n_users) => Ok(n_users),
+            End::Final(_, failure) | End::StillLocked(_, failure) | End::Exhausted(failure) => {
+                Err(failure)
+            }
+        };
+        *self.counted.borrow_mut() = Some(counted);
+        let event = Event::BatchAnswered { attempt: last.attempt, n_records: 0 };
+        Conclusion { events: vec![event], more: Vec::new(), ended_well: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_moment_is_in_one_stretch() {
+        let whole = Span { from: 10, to: 109 };
+        for n_spans in [1, 2, 3, 7, 100, 250] {
+            let spans = spans(whole, n_spans);
+            assert_eq!(spans.first().unwrap().from, 10);
+            assert_eq!(spans.last().unwrap().to, 109);
+            assert!(spans.windows(2).all(|pair| pair[0].to + 1 == pair[1].from), "{spans:?}");
+        }
+    }
+
+    #[test]
+    fn one_moment_is_one_stretch() {
+        assert_eq!(spans(Span { from: 5, to: 5 }, 8), [Span { from: 5, to: 5 }]);
+    }
+}

@@ -1,0 +1,65 @@
+//! What a crew can be set to: the one seam between "how to try" and "what to ask".
+
+use std::future::Future;
+use std::time::Instant;
+
+use super::queue::Task;
+use crate::model::{Attempt, Event, Failure, Outcome, Reply, UserView};
+use crate::policy::classify::Verdict;
+
+/// A kind of request, its meaning and its consequences. Pacing, retries, pauses and stops are the
+/// crew's and the same for all.
+pub trait Work {
+    /// What one request is about.
+    type Item: 'static;
+    /// What a good answer gives.
+    type Good;
+
+    /// One attempt. Never fails: whatever happens is some reply.
+    fn call(&self, item: &Self::Item) -> impl Future<Output = Reply>;
+
+    /// What the reply means.
+    fn classify(&self, item: &Self::Item, reply: Reply) -> Verdict<Self::Good>;
+
+    /// A record that the item is about, for the log.
+    fn record(&self, item: &Self::Item) -> usize;
+
+    /// The last word was said: which rows it gives, and what more there is to ask.
+    fn conclude(&self, last: Last<Self::Item, Self::Good>) -> Conclusion<Self::Item>;
+}
+
+/// The last attempt of a task.
+pub struct Last<T, G> {
+    /// The task.
+    pub task: Task<T>,
+    /// How it ended.
+    pub end: End<G>,
+    /// The last call.
+    pub attempt: Attempt,
+    /// Its `CF-Ray`.
+    pub ray: Option<String>,
+    /// When its answer came.
+    pub answered_at: Instant,
+}
+
+/// How a task ended.
+pub enum End<G> {
+    /// With the answer that was wanted.
+    Good(G),
+    /// With a final answer.
+    Final(Outcome, Failure),
+    /// With 200 and a user who is still locked, and no retries left.
+    StillLocked(Box<UserView>, Failure),
+    /// With no retries left.
+    Exhausted(Failure),
+}
+
+/// What follows from the last word.
+pub struct Conclusion<T> {
+    /// What to tell.
+    pub events: Vec<Event>,
+    /// What more to ask.
+    pub more: Vec<T>,
+    /// Whether the task ended well, for the canary.
+    pub ended_well: bool,
+}
