@@ -37,3 +37,6 @@ pub mod stop;
 
 // 5. The engine joins decisions to edges.
 pub mod engine;
+
+// 6. The command line joins everything.
+pub mod cli;

@@ -20,7 +20,7 @@ pub struct Fold<'a> {
     /// What was counted so far.
     pub tally: Tally,
     /// Who is told.
-    pub listeners: Vec<Box<dyn Listener + Send>>,
+    pub listeners: Vec<Box<dyn Listener + 'a>>,
     /// The guards.
     pub stop_rule: StopRule,
     /// The bit that runs back.
@@ -30,13 +30,13 @@ pub struct Fold<'a> {
 }
 
 /// What a fold leaves behind.
-pub struct Folded {
+pub struct Folded<'a> {
     /// The journal, with all that was recorded committed.
     pub writer: Writer,
     /// What was counted.
     pub tally: Tally,
     /// Who was told.
-    pub listeners: Vec<Box<dyn Listener + Send>>,
+    pub listeners: Vec<Box<dyn Listener + 'a>>,
     /// Which records have a row.
     pub recorded: Vec<bool>,
     /// Why rows could not be written.
@@ -49,9 +49,9 @@ const BATCH: usize = 256;
 /// How often what is written is brought to the disk: what a power cut can cost.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
-impl Fold<'_> {
+impl<'a> Fold<'a> {
     /// Works until the last sender is gone.
-    pub(super) fn run(mut self, mut events: mpsc::Receiver<Event>) -> Folded {
+    pub(super) fn run(mut self, mut events: mpsc::Receiver<Event>) -> Folded<'a> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut synced_at: Option<Instant> = None;
         let mut failure = None;

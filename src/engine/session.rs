@@ -40,12 +40,12 @@ impl Session<'_> {
     /// # Panics
     ///
     /// When the fold panicked: what it knew is lost, and the journal alone tells what was done.
-    pub fn run<T>(
+    pub fn run<'f, T>(
         &self,
         runtime: &Runtime,
-        fold: Fold<'_>,
+        fold: Fold<'f>,
         work: impl AsyncFnOnce(&mpsc::Sender<Event>) -> T,
-    ) -> io::Result<(Folded, T)> {
+    ) -> io::Result<(Folded<'f>, T)> {
         let (events, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
         thread::scope(|scope| {
             let folding = thread::Builder::new()

@@ -59,7 +59,7 @@ pub enum SidecarError {
 }
 
 /// Writes the rows of a results file that did not end well, as input for another run, and says
-/// how many they are. `header` is that of the input's column, where it had one.
+/// how many rows the results have in all. `header` is that of the input's column, where it had one.
 ///
 /// # Errors
 ///
@@ -72,13 +72,16 @@ pub fn write_failed<R: Read>(
     let carried = results.carried().to_vec();
     let more = ["line", "outcome", "error_code", "error_message"];
     let mut table = TableWriter::create(path, header, &carried, &more)?;
+    let mut n_rows = 0;
     for row in &mut results {
         let row = row?;
+        n_rows += 1;
         if !row.outcome.ended_well() {
             table.write(|cells| failed_cells(&row, cells))?;
         }
     }
-    Ok(table.finish()?)
+    table.finish()?;
+    Ok(n_rows)
 }
 
 fn failed_cells(row: &RecordedRow, cells: &mut CellWriter<'_>) {

@@ -1,0 +1,160 @@
+//! The command line as it was typed: nothing is decided here. What is true is in `settings`.
+
+mod connection;
+mod execution;
+mod input;
+mod output;
+mod sandbox;
+mod selection;
+mod terminal;
+pub(super) mod values;
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub(super) use connection::ConnectionArgs;
+pub(super) use execution::ExecutionArgs;
+pub(super) use input::{IfEmpty, InputArgs};
+pub(super) use output::{OutputArgs, PageArgs};
+pub(super) use sandbox::{EmbeddedSandboxArgs, SandboxArgs};
+pub(super) use selection::{ConsentArgs, LookUpArgs, SelectionArgs};
+pub(super) use terminal::{ColorArg, ProgressArg, TerminalArgs};
+
+/// What an environment variable of ours begins with; behind it the long flag's name, in capitals.
+const ENV_PREFIX: &str = "BULK_UNLOCK_";
+
+const AFTER_HELP: &str = "\
+Every flag has an environment variable: BULK_UNLOCK_ and the flag's long name in capitals, such as \
+BULK_UNLOCK_QUOTA_SHARE=50%. A flag goes before its variable.
+
+Exit codes: 0 all ended well; 1 some rows did not; 2 nothing was sent, usage, input or address; \
+3 stopped by a guard; 4 the key; 5 not confirmed; 6 the results can't be written; 7 internal; \
+130, 143 signals.";
+
+/// Unlocks many Clerk users: paced, resumable, with one recorded outcome per user
+#[derive(Debug, Parser)]
+#[command(name = "bulk-unlock", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Unlock every listed user and write the results CSV
+    Run(Box<RunArgs>),
+    /// The dry run: look every user up and write what a run would do; changes nothing
+    Plan(Box<PlanArgs>),
+    /// Read back the users that a results file says were unlocked
+    Verify(Box<VerifyArgs>),
+    /// A local server that behaves like Clerk's Backend API, to rehearse against
+    Sandbox(SandboxArgs),
+}
+
+impl Command {
+    /// What its terminal flags say.
+    pub(super) fn terminal(&self) -> &TerminalArgs {
+        match self {
+            Self::Run(args) => &args.terminal,
+            Self::Plan(args) => &args.terminal,
+            Self::Verify(args) => &args.terminal,
+            Self::Sandbox(args) => &args.terminal,
+        }
+    }
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+    #[command(flatten)]
+    pub(super) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(super) look_up: LookUpArgs,
+    #[command(flatten)]
+    pub(super) consent: ConsentArgs,
+    #[command(flatten)]
+    pub(super) execution: ExecutionArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) page: PageArgs,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(super) sandbox: EmbeddedSandboxArgs,
+    #[command(flatten)]
+    pub(super) terminal: TerminalArgs,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+    #[command(flatten)]
+    pub(super) look_up: LookUpArgs,
+    #[command(flatten)]
+    pub(super) execution: ExecutionArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) page: PageArgs,
+    /// Why; kept in the manifest and on the report
+    #[arg(long, value_name = "TEXT", help_heading = "Selection and consent")]
+    pub(super) reason: Option<String>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(super) sandbox: EmbeddedSandboxArgs,
+    #[command(flatten)]
+    pub(super) terminal: TerminalArgs,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The results file of a run
+    #[arg(value_name = "RESULTS")]
+    pub(super) results: PathBuf,
+    #[command(flatten)]
+    pub(super) execution: ExecutionArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) page: PageArgs,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(super) sandbox: EmbeddedSandboxArgs,
+    #[command(flatten)]
+    pub(super) terminal: TerminalArgs,
+}
+
+/// The whole command line, with an environment variable for each flag.
+pub(super) fn command() -> clap::Command {
+    Cli::command().mut_subcommands(|command| command.mut_args(with_variable))
+}
+
+/// What the matches of [`command`] say.
+///
+/// # Errors
+///
+/// With clap's own text.
+pub(super) fn from_matches(matches: &ArgMatches) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(matches)
+}
+
+fn with_variable(arg: clap::Arg) -> clap::Arg {
+    let Some(long) = arg.get_long().filter(|long| !matches!(*long, "help" | "version")) else {
+        return arg;
+    };
+    let name = format!("{ENV_PREFIX}{}", long.replace('-', "_").to_uppercase());
+    arg.env(name).hide_env(true)
+}
+
+#[cfg(test)]
+mod tests;

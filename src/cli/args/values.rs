@@ -1,0 +1,98 @@
+//! How values of flags are written.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::policy::pacing::Quota;
+use crate::policy::stop_rule::MaxFail;
+
+/// `30s`, `500ms`, `1h30m`. Never zero.
+pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
+    let hint = "a duration is written with its unit, such as 500ms, 30s, 15m or 2h";
+    let signed: SignedDuration = text.parse().map_err(|_| hint.to_owned())?;
+    match Duration::try_from(signed) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("a duration is longer than zero".to_owned()),
+    }
+}
+
+/// `1000/10s`: so many requests in such a window.
+pub(in crate::cli) fn quota(text: &str) -> Result<Quota, String> {
+    per_time(text, "a quota is written as requests per window, such as 1000/10s")
+}
+
+/// `80/s`, `6000/m`: so many requests, evenly.
+pub(in crate::cli) fn rate(text: &str) -> Result<Quota, String> {
+    per_time(text, "a rate is written as requests per time, such as 80/s or 6000/m")
+}
+
+fn per_time(text: &str, hint: &str) -> Result<Quota, String> {
+    let (n, time) = text.split_once('/').ok_or(hint)?;
+    let n: NonZeroU32 = n.trim().parse().map_err(|_| hint.to_owned())?;
+    let time = time.trim();
+    let is_bare_unit = time.starts_with(|c: char| c.is_ascii_alphabetic());
+    let per = if is_bare_unit { duration(&format!("1{time}")) } else { duration(time) };
+    Ok(Quota { n, per: per.map_err(|_| hint.to_owned())? })
+}
+
+/// `80%` or `80`: more than nothing, at most all.
+pub(in crate::cli) fn percent(text: &str) -> Result<f64, String> {
+    let hint = "a share is a percentage above 0 and at most 100, such as 80%";
+    let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| hint.to_owned())?;
+    if number > 0.0 && number <= 100.0 { Ok(number) } else { Err(hint.to_owned()) }
+}
+
+/// `25` users or `5%` of them.
+pub(in crate::cli) fn max_fail(text: &str) -> Result<MaxFail, String> {
+    if text.ends_with('%') {
+        return percent(text).map(MaxFail::Percent);
+    }
+    match text.parse() {
+        Ok(n) if n > 0 => Ok(MaxFail::Count(n)),
+        _ => Err("a number of users, at least 1, or a percentage, such as 25 or 5%".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_their_unit() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        for text in ["30", "", "0s", "-3s", "fast"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotas_and_rates_name_a_time() {
+        let of = |n, secs| Quota { n: NonZeroU32::new(n).unwrap(), per: Duration::from_secs(secs) };
+        assert_eq!(quota("1000/10s"), Ok(of(1000, 10)));
+        assert_eq!(rate("80/s"), Ok(of(80, 1)));
+        assert_eq!(rate("6000/m"), Ok(of(6000, 60)));
+        for text in ["1000", "0/10s", "x/s", "10/", "10/0s", "-5/s"] {
+            assert!(quota(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_more_than_nothing_and_at_most_all() {
+        assert_eq!(percent("80%"), Ok(80.0));
+        assert_eq!(percent("12.5"), Ok(12.5));
+        for text in ["0%", "101%", "-1", "NaN", "all"] {
+            assert!(percent(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn failures_are_counted_or_measured() {
+        assert_eq!(max_fail("25"), Ok(MaxFail::Count(25)));
+        assert_eq!(max_fail("5%"), Ok(MaxFail::Percent(5.0)));
+        assert!(max_fail("0").is_err());
+    }
+}

@@ -1,0 +1,6 @@
+//! One file a command.
+
+pub(super) mod plan;
+pub(super) mod run;
+pub(super) mod sandbox;
+pub(super) mod verify;

@@ -1,0 +1,40 @@
+//! `plan`: the dry run.
+
+use super::run::{admin_locked, input_choice, output};
+use crate::cli::args::PlanArgs;
+use crate::cli::connection::Connection;
+use crate::cli::failure::Failure;
+use crate::cli::invocation::Invocation;
+use crate::cli::job::{self, Answers, Execution, Spec, Surroundings};
+use crate::cli::status::Status;
+use crate::report::{Progress, Screen};
+use crate::summary::CommandKind;
+
+pub(in crate::cli) fn plan(
+    args: PlanArgs,
+    invocation: &Invocation,
+    screen: &Screen,
+    progress: Progress,
+) -> Result<Status, Failure> {
+    let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
+    let (if_empty, exclude) = (args.input.if_empty, args.input.exclude.clone());
+    let input = input_choice(args.input)?;
+    let spec = Spec {
+        command: CommandKind::Plan,
+        if_empty,
+        exclude,
+        only_locked: true,
+        admin_locked: admin_locked(args.look_up.include_admin_locked),
+        expect_count: None,
+        max_users: None,
+        yes: true,
+        reason: args.reason,
+        canary: None,
+        verify: false,
+        output: output(args.output.output.as_deref(), &input, CommandKind::Plan),
+        answers: Answers::new(args.output, args.page),
+        execution: Execution::new(&args.execution),
+        input,
+    };
+    job::run(&spec, &Surroundings { connection: &connection, invocation, screen, progress })
+}

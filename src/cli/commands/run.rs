@@ -1,0 +1,93 @@
+//! `run`: unlock every listed user.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::args::{InputArgs, RunArgs};
+use crate::cli::connection::Connection;
+use crate::cli::failure::Failure;
+use crate::cli::invocation::Invocation;
+use crate::cli::job::{self, Answers, Execution, InputChoice, Spec, Surroundings, check_plan};
+use crate::cli::status::Status;
+use crate::engine::wall_clock;
+use crate::input::{Carry, Options};
+use crate::model::Outcome;
+use crate::policy::decide::AdminLocked;
+use crate::report::{Progress, Screen};
+use crate::summary::CommandKind;
+
+pub(in crate::cli) fn run(
+    args: RunArgs,
+    invocation: &Invocation,
+    screen: &Screen,
+    progress: Progress,
+) -> Result<Status, Failure> {
+    let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
+    if let Some(plan) = &args.selection.plan {
+        let max_age = args.selection.plan_max_age;
+        check_plan(plan, max_age, &connection, wall_clock(), screen)?;
+    }
+    let spec = spec(args)?;
+    job::run(&spec, &Surroundings { connection: &connection, invocation, screen, progress })
+}
+
+fn spec(args: RunArgs) -> Result<Spec, Failure> {
+    let command = if args.selection.dry_run { CommandKind::Plan } else { CommandKind::Run };
+    let (if_empty, exclude) = (args.input.if_empty, args.input.exclude.clone());
+    let input = match args.selection.plan {
+        Some(plan) => InputChoice::Recorded(plan, Outcome::WouldUnlock),
+        None => input_choice(args.input)?,
+    };
+    Ok(Spec {
+        command,
+        if_empty,
+        exclude,
+        only_locked: args.selection.only_locked,
+        admin_locked: admin_locked(args.look_up.include_admin_locked),
+        expect_count: args.consent.expect_count,
+        max_users: args.consent.max_users,
+        yes: args.consent.yes,
+        reason: args.consent.reason,
+        canary: args.selection.canary.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        verify: args.selection.verify && command == CommandKind::Run,
+        output: output(args.output.output.as_deref(), &input, command),
+        answers: Answers::new(args.output, args.page),
+        execution: Execution::new(&args.execution),
+        input,
+    })
+}
+
+/// Where the users come from and how they are read.
+pub(super) fn input_choice(args: InputArgs) -> Result<InputChoice, Failure> {
+    let carry = match args.carry.as_slice() {
+        [] => Carry::None,
+        [all] if all == "all" => Carry::All,
+        _ => Carry::Named(args.carry),
+    };
+    let column = args.column.map(|column| match column.parse() {
+        Ok(column) => column,
+        Err(never) => match never {},
+    });
+    let options = Options {
+        kind: args.by.into(),
+        column,
+        limit: args.limit,
+        skip: args.skip,
+        carry,
+        retry_failed: args.retry_failed,
+    };
+    InputChoice::new(args.input, options, args.max_input_age)
+}
+
+/// The output that was named, or one named after the input.
+pub(super) fn output(named: Option<&Path>, input: &InputChoice, command: CommandKind) -> PathBuf {
+    let ending = match command {
+        CommandKind::Run => "results",
+        CommandKind::Plan => "plan",
+        CommandKind::Verify => "verify",
+    };
+    named.map_or_else(|| format!("{}.{ending}.csv", input.stem()).into(), Path::to_owned)
+}
+
+pub(super) fn admin_locked(include: bool) -> AdminLocked {
+    if include { AdminLocked::Include } else { AdminLocked::LeaveAlone }
+}

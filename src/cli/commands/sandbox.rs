@@ -1,0 +1,81 @@
+//! `sandbox`: a server to rehearse against, until it is interrupted.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::runtime::Builder;
+
+use crate::cli::args::SandboxArgs;
+use crate::cli::failure::Failure;
+use crate::cli::status::Status;
+use crate::report::Screen;
+use crate::sandbox::{RunningSandbox, Sandbox, SandboxConfig, Stats};
+use crate::stop::{Stop, heed_signals};
+
+pub(in crate::cli) fn sandbox(args: SandboxArgs, screen: &Screen) -> Result<Status, Failure> {
+    let config = SandboxConfig {
+        quota: args.quota.0,
+        latency: args.latency,
+        faults: args.faults,
+        n_users: args.users,
+        seed: args.seed,
+        ..SandboxConfig::default()
+    };
+    let running = Sandbox::start(config, args.port)
+        .with_context(|| format!("the sandbox can't listen on 127.0.0.1:{}", args.port))
+        .map_err(|error| Failure::new(Status::Usage, error))?;
+    let exports = format!(
+        "export CLERK_API_URL={}\nexport CLERK_SECRET_KEY={}\n",
+        running.url(),
+        running.key()
+    );
+    // Whoever reads this from a pipe waits for it.
+    let mut stdout = std::io::stdout();
+    let _ = stdout.write_all(exports.as_bytes()).and_then(|()| stdout.flush());
+    screen.note("the sandbox answers until it is interrupted (Ctrl-C)");
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
+    runtime.block_on(serve(&running, screen))
+}
+
+/// A line a second about what was answered, as long as there is anything to say.
+async fn serve(running: &RunningSandbox, screen: &Screen) -> Result<Status, Failure> {
+    let stop = Stop::default();
+    let watch = async {
+        let mut before = Stats::default();
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = running.stats();
+            if now.n_requests != before.n_requests {
+                screen.note(&line(&before, &now));
+            }
+            before = now;
+        }
+    };
+    tokio::select! {
+        heard = heed_signals(&stop, || ()) => heard.map(|never| match never {}).map_err(Failure::internal),
+        () = watch => Ok(Status::Success),
+        () = stop.asked() => Ok(Status::Success),
+    }
+}
+
+fn line(before: &Stats, now: &Stats) -> String {
+    let n_of =
+        |stats: &Stats, status: u16| stats.by_status.get(&status).copied().unwrap_or_default();
+    let answers: Vec<String> = now
+        .by_status
+        .keys()
+        .map(|&status| (status, n_of(now, status) - n_of(before, status)))
+        .filter(|(_, n)| *n > 0)
+        .map(|(status, n)| format!("{n} × {status}"))
+        .collect();
+    let n_unanswered = now.n_unanswered - before.n_unanswered;
+    let unanswered =
+        if n_unanswered > 0 { format!(", {n_unanswered} unanswered") } else { String::new() };
+    format!(
+        "{} requests: {}{unanswered}; {} unlocked in all",
+        now.n_requests - before.n_requests,
+        answers.join(", "),
+        now.n_unlocks
+    )
+}

@@ -1,0 +1,51 @@
+//! `verify`: read back whom a results file says was unlocked.
+
+use crate::cli::args::{IfEmpty, VerifyArgs};
+use crate::cli::connection::Connection;
+use crate::cli::failure::Failure;
+use crate::cli::invocation::Invocation;
+use crate::cli::job::{self, Answers, Execution, InputChoice, Spec, Surroundings, check_instance};
+use crate::cli::status::Status;
+use crate::model::Outcome;
+use crate::policy::decide::AdminLocked;
+use crate::report::{Progress, Screen};
+use crate::results::{Manifest, Sidecars};
+use crate::summary::CommandKind;
+
+pub(in crate::cli) fn verify(
+    args: VerifyArgs,
+    invocation: &Invocation,
+    screen: &Screen,
+    progress: Progress,
+) -> Result<Status, Failure> {
+    let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
+    let beside = Sidecars::beside(&args.results);
+    let manifest =
+        Manifest::read(&beside.manifest).map_err(|error| Failure::usage(error.to_string()))?;
+    match manifest {
+        Some(manifest) => check_instance(&args.results, &manifest, &connection)?,
+        None => screen.warning(&format!(
+            "{} is missing: whether {} is of this instance can't be checked",
+            beside.manifest.display(),
+            args.results.display()
+        )),
+    }
+    let spec = Spec {
+        command: CommandKind::Verify,
+        input: InputChoice::Recorded(args.results, Outcome::Unlocked),
+        if_empty: IfEmpty::Warn,
+        exclude: None,
+        only_locked: true,
+        admin_locked: AdminLocked::LeaveAlone,
+        expect_count: None,
+        max_users: None,
+        yes: true,
+        reason: None,
+        canary: None,
+        verify: false,
+        output: args.output.output.clone().unwrap_or(beside.verify),
+        answers: Answers::new(args.output, args.page),
+        execution: Execution::new(&args.execution),
+    };
+    job::run(&spec, &Surroundings { connection: &connection, invocation, screen, progress })
+}

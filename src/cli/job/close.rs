@@ -1,0 +1,169 @@
+//! The end of a job: the files beside the results, the sum, the last words.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use super::next_step::next_step;
+use super::seal::seal;
+use super::stages::{Stages, State};
+use crate::cli::consent::ceiling;
+use crate::cli::failure::Failure;
+use crate::cli::status::Status;
+use crate::model::{Outcome, StopReason};
+use crate::report::closing;
+use crate::results::sidecars::{SidecarError, write_failed, write_unprocessed};
+use crate::results::{Journal, Reader};
+use crate::summary::{CommandKind, Ending, Files, Forecast, Summary};
+
+impl Stages<'_> {
+    /// Takes away what this run made: it was refused before anybody was unlocked.
+    pub(super) fn take_back(self) {
+        let state = self.state.borrow();
+        let paths = &state.outputs.paths;
+        if !state.outputs.is_new {
+            return;
+        }
+        let beside = paths.sidecars().map(|it| [&it.failed, &it.unprocessed, &it.manifest]);
+        let beside = beside.into_iter().flatten().map(PathBuf::as_path);
+        for path in paths.results().into_iter().chain(beside) {
+            // What can't be taken away is harmless: it says itself that it is not finished.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Writes the lists beside the results and says how many rows the results hold.
+    pub(super) fn write_lists(&self, state: &State) -> Result<Option<u64>, Failure> {
+        let paths = &state.outputs.paths;
+        let (Some(results), Some(sidecars)) = (paths.results(), paths.sidecars()) else {
+            return Ok(None);
+        };
+        let records = &self.intake.records;
+        let failed =
+            write_failed(Reader::open(results)?, records.header.as_deref(), &sidecars.failed);
+        let n_rows = failed.map_err(|error| match error {
+            SidecarError::Read(error) => Failure::from(error),
+            SidecarError::Write(error) => Failure::from(error),
+        })?;
+        let unrecorded =
+            state.recorded.iter().enumerate().filter(|(_, is_recorded)| !**is_recorded);
+        write_unprocessed(records, unrecorded.map(|(record, _)| record), &sidecars.unprocessed)?;
+        Ok(Some(n_rows))
+    }
+
+    /// Ends the job: everything is written, checked and told.
+    pub(super) fn close(self) -> Result<Status, Failure> {
+        let state = &mut *self.state.borrow_mut();
+        // It holds the lock until all files are written.
+        let _journal = self.end_journal(state)?;
+        let n_reread = match self.write_lists(state) {
+            Ok(n_reread) => n_reread,
+            // The disk has failed already; the results themselves are what counts.
+            Err(failure) if state.failure.is_some() => {
+                self.around.screen.warning(&failure.to_string());
+                None
+            }
+            Err(failure) => return Err(failure),
+        };
+        let mut summary = self.summary(state, n_reread);
+        let status = Status::of(&summary);
+        summary.exit_code = status.code();
+        summary.next = next_step(&self, &summary);
+        if let Err(failure) = seal(&self, state, &summary) {
+            if state.failure.is_none() {
+                return Err(failure);
+            }
+            self.around.screen.warning(&failure.to_string());
+        }
+        self.tell(state, &summary)?;
+        Ok(status)
+    }
+
+    fn end_journal(&self, state: &mut State) -> Result<Option<Journal>, Failure> {
+        let mut writer = state.outputs.take_writer()?;
+        if state.failure.is_none() {
+            state.failure = writer.commit().and_then(|()| writer.sync()).err();
+        }
+        if state.failure.is_some() {
+            self.stop.ask(StopReason::OutputFailed);
+        }
+        Ok(writer.abandon())
+    }
+
+    fn summary(&self, state: &State, n_reread: Option<u64>) -> Summary {
+        let n_unprocessed =
+            state.recorded.iter().filter(|is_recorded| !**is_recorded).count() as u64;
+        let records = &self.intake.records.records;
+        let ending = self.ending(n_unprocessed);
+        let mut summary = Summary::new(&state.tally, self.spec.command, ending, records);
+        summary.n_unprocessed = n_unprocessed;
+        let is_true = n_reread.is_none_or(|n_rows| n_rows == summary.n_rows());
+        if !(summary.adds_up() && is_true) {
+            summary.ending = Ending::Unaccounted;
+        }
+        let connection = self.around.connection;
+        connection.instance.code().clone_into(&mut summary.instance);
+        summary.host.clone_from(&connection.host);
+        summary.forecast = self.forecast(&summary);
+        summary.files = files(state);
+        summary
+    }
+
+    /// A stop that came when everything was done stopped nothing; a guard has tripped all the same.
+    fn ending(&self, n_unprocessed: u64) -> Ending {
+        use StopReason::{Interrupted, MaxDuration, Terminated};
+        match self.stop.reason() {
+            None => Ending::Completed,
+            Some(MaxDuration | Interrupted | Terminated) if n_unprocessed == 0 => Ending::Completed,
+            Some(reason) => Ending::Stopped(reason),
+        }
+    }
+
+    fn forecast(&self, summary: &Summary) -> Option<Forecast> {
+        if summary.command != CommandKind::Plan {
+            return None;
+        }
+        let n_users = summary.counts.get(Outcome::WouldUnlock);
+        let n_requests = n_users + n_users.div_ceil(100);
+        let pace = self.around.connection.pace;
+        Some(Forecast { n_requests, takes: pace.duration_of(n_requests), ceiling: ceiling(pace) })
+    }
+
+    fn tell(&self, state: &State, summary: &Summary) -> Result<(), Failure> {
+        let screen = self.around.screen;
+        if summary.ending == Ending::Unaccounted {
+            screen.error(&format!(
+                "the accounting does not add up: {} records, {} rows, {} unprocessed; please \
+                 report this, and trust the results file alone",
+                summary.n_records,
+                summary.n_rows(),
+                summary.n_unprocessed
+            ));
+        }
+        if let Some(failure) = &state.failure {
+            screen.error(&failure.to_string());
+        }
+        closing::say(summary, screen);
+        if self.spec.answers.json {
+            let json = summary.to_json().map_err(Failure::internal)?;
+            writeln!(std::io::stdout(), "{json}").map_err(|error| {
+                Failure::new(
+                    Status::Output,
+                    anyhow::anyhow!("the summary can't be written to stdout: {error}"),
+                )
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn files(state: &State) -> Files {
+    let paths = &state.outputs.paths;
+    let sidecars = paths.sidecars();
+    Files {
+        results: paths.results().map(PathBuf::from),
+        failed: sidecars.map(|it| it.failed.clone()),
+        unprocessed: sidecars.map(|it| it.unprocessed.clone()),
+        manifest: sidecars.map(|it| it.manifest.clone()),
+        report: paths.report().map(PathBuf::from),
+    }
+}

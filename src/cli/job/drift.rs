@@ -1,0 +1,43 @@
+//! What changed between a plan and its run.
+
+use crate::model::{Event, InputRecord};
+use crate::report::{Listener, Screen, text};
+use crate::tally::Tally;
+
+/// Lists the users of a plan who no longer need to be unlocked.
+pub(super) struct Drift<'a> {
+    screen: Screen,
+    records: &'a [InputRecord],
+    n_drifted: u64,
+}
+
+/// How many are listed one by one; all of them have their rows.
+const MOST: u64 = 20;
+
+impl<'a> Drift<'a> {
+    pub(super) fn new(screen: Screen, records: &'a [InputRecord]) -> Self {
+        Self { screen, records, n_drifted: 0 }
+    }
+}
+
+impl Listener for Drift<'_> {
+    fn hear(&mut self, event: &Event, _: &Tally) {
+        let Event::JobFinished { row, .. } = event else { return };
+        self.n_drifted += 1;
+        if self.n_drifted <= MOST {
+            let record = &self.records[row.record];
+            let (line, cell, outcome) = (record.line, &record.cell, row.outcome);
+            self.screen
+                .note(&format!("drift: line {line}, {cell}: {outcome} ({})", outcome.meaning()));
+        }
+    }
+
+    fn finish(self: Box<Self>) {
+        if self.n_drifted > 0 {
+            let users = text::counted(self.n_drifted, "user", "users");
+            let verb = if self.n_drifted == 1 { "has" } else { "have" };
+            self.screen
+                .warning(&format!("{users} of the plan {verb} changed since and are left out"));
+        }
+    }
+}

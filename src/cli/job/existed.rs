@@ -1,0 +1,141 @@
+//! What an earlier run left, and whether this one may go on with it.
+
+use std::path::Path;
+
+use super::intake::Intake;
+use super::paths::Paths;
+use super::spec::Existing;
+use super::{Connection, Spec};
+use crate::cli::failure::Failure;
+use crate::cli::status::Status;
+use crate::plan::Done;
+use crate::report::{Screen, text};
+use crate::results::manifest::{Kind, Manifest};
+use crate::results::{Resumed, refuse_existing, resume};
+use crate::summary::CommandKind;
+use crate::tally::Counts;
+
+/// What an earlier run left.
+#[derive(Default)]
+pub(super) struct Existed {
+    pub(super) resumed: Option<Resumed>,
+    pub(super) manifest: Option<Manifest>,
+}
+
+impl Existed {
+    /// Reads what an earlier run left where that is wanted, and refuses what is in the way.
+    /// Nothing is changed yet; a file that is gone on with is locked.
+    pub(super) fn find(
+        spec: &Spec,
+        paths: &Paths,
+        intake: &Intake,
+        connection: &Connection,
+        screen: &Screen,
+    ) -> Result<Self, Failure> {
+        let (Some(results), Some(sidecars)) = (paths.results(), paths.sidecars()) else {
+            return Ok(Self::default());
+        };
+        match spec.answers.existing {
+            Existing::Resume => {}
+            Existing::Replace => return Ok(Self::default()),
+            Existing::Refuse => {
+                refuse_existing(results)?;
+                return Ok(Self::default());
+            }
+        }
+        let Some(resumed) = resume(results, intake.records.kind, &intake.records.carried)? else {
+            screen.note(&format!("{} is not there yet: starting a new one", results.display()));
+            return Ok(Self::default());
+        };
+        let manifest = Manifest::read(&sidecars.manifest)?;
+        check_kind(spec, results, &resumed, manifest.as_ref())?;
+        if let Some(manifest) = &manifest {
+            check_instance(results, manifest, connection)?;
+        } else if resumed.done.n_rows() > 0 {
+            screen.warning(&format!(
+                "{} is missing: whether {} is of this instance can't be checked",
+                sidecars.manifest.display(),
+                results.display()
+            ));
+        }
+        let existed = Self { resumed: Some(resumed), manifest };
+        existed.say(results, intake, screen);
+        Ok(existed)
+    }
+
+    /// What is recorded.
+    pub(super) fn take_done(&mut self) -> Done {
+        self.resumed.as_mut().map(|resumed| std::mem::take(&mut resumed.done)).unwrap_or_default()
+    }
+
+    /// How many rows have each outcome.
+    pub(super) fn counts(&self) -> Counts {
+        let counts = self.resumed.iter().flat_map(|resumed| &resumed.counts);
+        let each = |(&outcome, &n)| (0..n).map(move |_| outcome);
+        counts.flat_map(each).collect()
+    }
+
+    fn say(&self, results: &Path, intake: &Intake, screen: &Screen) {
+        let Some(resumed) = &self.resumed else { return };
+        let rows = text::counted(resumed.done.n_rows(), "row", "rows");
+        screen.note(&format!("going on with {}: {rows} recorded", results.display()));
+        if resumed.n_torn_bytes > 0 {
+            let bytes = text::counted(resumed.n_torn_bytes, "byte", "bytes");
+            screen.note(&format!(
+                "a row that was torn off is cut ({bytes}); its user is asked again"
+            ));
+        }
+        let files = self.manifest.iter().flat_map(|manifest| &manifest.files);
+        let then = files.into_iter().find(|file| file.role == "input").map(|file| &file.sha256);
+        if then.is_some() && then != intake.files.first().map(|file| &file.sha256) {
+            screen.warning("the input has changed since; what it says now is taken");
+        }
+    }
+}
+
+fn check_kind(
+    spec: &Spec,
+    results: &Path,
+    resumed: &Resumed,
+    manifest: Option<&Manifest>,
+) -> Result<(), Failure> {
+    let kind = resumed.kind().or_else(|| manifest.map(|manifest| manifest.kind));
+    if kind.is_none_or(|kind| kind == kind_of(spec.command)) {
+        return Ok(());
+    }
+    let text = format!(
+        "{} was not written by `{}` but by another command; give another -o PATH",
+        results.display(),
+        spec.command.code()
+    );
+    Err(Failure::new(Status::Output, anyhow::anyhow!(text)))
+}
+
+/// Refuses a file that was made for another host or kind of instance.
+pub(in crate::cli) fn check_instance(
+    file: &Path,
+    manifest: &Manifest,
+    connection: &Connection,
+) -> Result<(), Failure> {
+    let here = (connection.instance.code(), connection.host.as_str());
+    if (manifest.instance.as_str(), manifest.host.as_str()) == here {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{} was made for the {} instance at {}, and this would call the {} instance at {}",
+        file.display(),
+        manifest.instance,
+        manifest.host,
+        here.0,
+        here.1
+    )))
+}
+
+/// The manifest's word for a command.
+pub(super) fn kind_of(command: CommandKind) -> Kind {
+    match command {
+        CommandKind::Run => Kind::Run,
+        CommandKind::Plan => Kind::Plan,
+        CommandKind::Verify => Kind::Verify,
+    }
+}

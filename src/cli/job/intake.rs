@@ -1,0 +1,152 @@
+//! The input: read whole, checked, and named on the screen.
+
+use std::collections::HashSet;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::Spec;
+use crate::cli::args::IfEmpty;
+use crate::cli::failure::Failure;
+use crate::input::{self, Filter, Options, ReadInput, Source};
+use crate::model::{Identifier, IdentifierKind, Outcome, Records};
+use crate::report::{Screen, text};
+use crate::results::manifest::FileEntry;
+use crate::results::sha256_file;
+
+/// Where the users come from.
+#[derive(Debug)]
+pub(in crate::cli) enum InputChoice {
+    /// A file, and how old it may be.
+    File(PathBuf, Options, Option<Duration>),
+    /// Standard input.
+    Stdin(Options),
+    /// The rows of a finished file that have this outcome.
+    Recorded(PathBuf, Outcome),
+}
+
+impl InputChoice {
+    /// The input that was named, or stdin where that is no terminal.
+    pub(in crate::cli) fn new(
+        path: Option<PathBuf>,
+        options: Options,
+        max_age: Option<Duration>,
+    ) -> Result<Self, Failure> {
+        match path {
+            Some(path) if path.as_os_str() != "-" => Ok(Self::File(path, options, max_age)),
+            None if std::io::stdin().is_terminal() => Err(Failure::usage(
+                "no input: name a file with users (CSV or a plain list), or pipe one in; to see \
+                 how it works, run the samples with --sandbox",
+            )),
+            _ => Ok(Self::Stdin(options)),
+        }
+    }
+
+    /// Whether the users are not named by id, or were found to be locked a while ago.
+    pub(super) fn needs_look_up(&self) -> bool {
+        match self {
+            Self::File(_, options, _) | Self::Stdin(options) => {
+                options.kind != IdentifierKind::UserId
+            }
+            Self::Recorded(..) => true,
+        }
+    }
+
+    /// The file, where it is one.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path, ..) | Self::Recorded(path, _) => Some(path),
+            Self::Stdin(_) => None,
+        }
+    }
+
+    /// What the names of the outputs begin with.
+    pub(in crate::cli) fn stem(&self) -> String {
+        let stem = self.path().and_then(Path::file_stem);
+        stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().into_owned())
+    }
+
+    fn name(&self) -> String {
+        self.path().map_or_else(|| "stdin".to_owned(), |path| path.display().to_string())
+    }
+
+    fn read(&self) -> Result<ReadInput, input::Error> {
+        match self {
+            Self::File(path, options, _) => input::read(Source::path(path), options),
+            Self::Stdin(options) => input::read(Source::stdin(), options),
+            Self::Recorded(path, outcome) => {
+                input::recorded(Source::path(path), &Filter::of(&[*outcome]))
+            }
+        }
+    }
+}
+
+/// Everything that was read.
+pub(super) struct Intake {
+    pub(super) records: Records,
+    pub(super) excluded: HashSet<Identifier>,
+    /// For the manifest; the input is the first.
+    pub(super) files: Vec<FileEntry>,
+}
+
+impl Intake {
+    /// Reads the input and the exclude file, whole.
+    pub(super) fn read(spec: &Spec, now: SystemTime, screen: &Screen) -> Result<Self, Failure> {
+        let input = spec.input.read()?;
+        check_age(&spec.input, &input, now)?;
+        if input.is_empty() {
+            accept_emptiness(spec, screen)?;
+        } else {
+            let n_records = input.records.records.len() as u64;
+            let records = text::counted(n_records, "record", "records");
+            screen.note(&format!("{records}; users are read from {}", input.column));
+        }
+        let entry = |role: &str, name, sha256| FileEntry { role: role.into(), name, sha256 };
+        let mut files = vec![entry("input", spec.input.name(), input.sha256)];
+        let mut excluded = HashSet::new();
+        if let Some(path) = &spec.exclude {
+            excluded = input::read_excluded(path, input.records.kind)?;
+            if excluded.is_empty() {
+                screen.warning(&format!("the exclude file {} names nobody", path.display()));
+            }
+            let sha256 = sha256_file(path).map_err(Failure::internal)?;
+            files.push(entry("exclude", path.display().to_string(), sha256));
+        }
+        Ok(Self { records: input.records, excluded, files })
+    }
+}
+
+fn check_age(choice: &InputChoice, input: &ReadInput, now: SystemTime) -> Result<(), Failure> {
+    let InputChoice::File(path, _, Some(max_age)) = choice else { return Ok(()) };
+    let age = input.modified.and_then(|modified| now.duration_since(modified).ok());
+    match age {
+        Some(age) if age > *max_age => Err(Failure::usage(format!(
+            "{} was last changed {} ago, and --max-input-age allows {}; make the list anew",
+            path.display(),
+            text::duration(age),
+            text::duration(*max_age)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn accept_emptiness(spec: &Spec, screen: &Screen) -> Result<(), Failure> {
+    let name = spec.input.name();
+    let text = match &spec.input {
+        InputChoice::Recorded(_, outcome) => format!("{name} has no row that says {outcome}"),
+        _ => format!("{name} holds no record: there is nobody to unlock"),
+    };
+    match spec.if_empty {
+        IfEmpty::Fail => Err(Failure::usage(format!(
+            "{text}; --if-empty ok takes that for success, for jobs on a schedule"
+        ))),
+        IfEmpty::Warn => {
+            screen.warning(&text);
+            Ok(())
+        }
+        IfEmpty::Ok => {
+            screen.note(&text);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The exact command that goes on from here.
+
+use super::stages::Stages;
+use crate::cli::connection::Instance;
+use crate::model::Outcome;
+use crate::summary::{CommandKind, Ending, NextStep, Summary};
+
+/// Arguments that belong to one input or one output.
+const OF_THIS_JOB: [&str; 18] = [
+    "input",
+    "column",
+    "by",
+    "limit",
+    "skip",
+    "carry",
+    "if_empty",
+    "max_input_age",
+    "exclude",
+    "dry_run",
+    "plan",
+    "plan_max_age",
+    "expect_count",
+    "output",
+    "resume",
+    "force",
+    "retry_failed",
+    "report",
+];
+
+/// What to do next, where there is something to do.
+pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextStep> {
+    let results = summary.files.results.as_ref()?.display().to_string();
+    let invocation = stages.around.invocation.clone();
+    if summary.n_unprocessed > 0 {
+        let why = match summary.ending {
+            Ending::Stopped(crate::model::StopReason::Unauthorized) => {
+                "To go on, with a key that is taken"
+            }
+            Ending::Stopped(crate::model::StopReason::OutputFailed) => {
+                "To go on, once there is room to write"
+            }
+            _ => "To go on from here",
+        };
+        let command = invocation.without(&["force"]).with("resume", &["--resume"]);
+        return Some(NextStep { why: why.to_owned(), command: command.text() });
+    }
+    let is_rehearsal = stages.around.connection.instance == Instance::Sandbox;
+    let n_again: u64 = Outcome::ALL
+        .into_iter()
+        .filter(|outcome| outcome.may_yet_succeed())
+        .map(|outcome| summary.counts.get(outcome))
+        .sum();
+    let (why, command, input): (_, _, Vec<&str>) = match summary.command {
+        CommandKind::Plan if summary.counts.get(Outcome::WouldUnlock) > 0 => {
+            ("To unlock them", "run", vec!["--plan", &results])
+        }
+        CommandKind::Run if n_again > 0 => {
+            ("To try those again that may yet succeed", "run", vec![&results, "--retry-failed"])
+        }
+        CommandKind::Run if summary.counts.get(Outcome::Unlocked) > 0 && !is_rehearsal => {
+            ("To read back whether they stay unlocked", "verify", vec![&results])
+        }
+        _ => return None,
+    };
+    let of_run_alone =
+        ["yes", "only_locked", "include_admin_locked", "max_users", "canary", "verify", "reason"];
+    let mut next = invocation.without(&OF_THIS_JOB).into_command(command);
+    if command == "verify" {
+        next = next.without(&of_run_alone);
+    }
+    Some(NextStep { why: why.to_owned(), command: next.with("input", &input).text() })
+}

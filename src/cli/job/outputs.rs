@@ -1,0 +1,111 @@
+//! The files of a job, open: all of them are there before the first call.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::existed::{Existed, kind_of};
+use super::intake::Intake;
+use super::paths::Paths;
+use super::{Spec, Surroundings, spec};
+use crate::cli::failure::Failure;
+use crate::engine::wall_clock;
+use crate::plan::Plan;
+use crate::results::manifest::{Latency, Manifest, Pass};
+use crate::results::{Existing, Writer, format};
+use crate::tally::Counts;
+
+/// The open files of a job.
+pub(super) struct Outputs {
+    pub(super) paths: Paths,
+    /// Taken while a fold has it.
+    pub(super) writer: Option<Writer>,
+    pub(super) manifest: Manifest,
+    /// The rows that an earlier run recorded.
+    pub(super) earlier: Counts,
+    /// Whether there was nothing before.
+    pub(super) is_new: bool,
+}
+
+impl Outputs {
+    /// Makes the results file, or opens it to go on, and says in the manifest that it is written.
+    pub(super) fn open(
+        spec: &Spec,
+        paths: Paths,
+        existed: Existed,
+        intake: &Intake,
+        plan: &Plan,
+        around: &Surroundings<'_>,
+    ) -> Result<Self, Failure> {
+        let earlier = existed.counts();
+        let Existed { resumed, manifest } = existed;
+        let is_new = resumed.is_none();
+        let row_format = spec.row_format(intake.records.carried.clone());
+        let existing = match spec.answers.existing {
+            spec::Existing::Replace => Existing::Replace,
+            spec::Existing::Refuse | spec::Existing::Resume => Existing::Refuse,
+        };
+        let writer = match (paths.results(), resumed) {
+            (None, _) => Writer::stream(io::stdout(), row_format)?,
+            (Some(_), Some(resumed)) => Writer::resume(resumed.journal, row_format)?,
+            (Some(path), None) => Writer::create(path, existing, row_format)?,
+        };
+        let mut manifest = manifest.filter(|_| !is_new).unwrap_or_else(|| begun(spec, around));
+        manifest.records = intake.records.records.len() as u64 + plan.n_rows_without_record;
+        manifest.rows = earlier.total();
+        manifest.unprocessed = manifest.records.saturating_sub(manifest.rows);
+        manifest.files.clone_from(&intake.files);
+        manifest.counts = earlier.iter().collect();
+        go_on(&mut manifest, spec, around);
+        if let Some(sidecars) = paths.sidecars() {
+            manifest.write(&sidecars.manifest)?;
+        }
+        Ok(Self { paths, writer: Some(writer), manifest, earlier, is_new })
+    }
+}
+
+/// The manifest of a job that begins.
+fn begun(spec: &Spec, around: &Surroundings<'_>) -> Manifest {
+    Manifest {
+        schema_version: format::SCHEMA_VERSION,
+        program_version: String::new(),
+        command: String::new(),
+        kind: kind_of(spec.command),
+        instance: around.connection.instance.code().to_owned(),
+        host: around.connection.host.clone(),
+        key: around.connection.fingerprint.clone(),
+        reason: None,
+        started_at: wall_clock(),
+        finished_at: None,
+        ending: String::new(),
+        exit_code: None,
+        counts: BTreeMap::new(),
+        records: 0,
+        rows: 0,
+        unprocessed: 0,
+        files: Vec::new(),
+        passes: Vec::new(),
+    }
+}
+
+/// Another pass of the same job begins.
+fn go_on(manifest: &mut Manifest, spec: &Spec, around: &Surroundings<'_>) {
+    env!("CARGO_PKG_VERSION").clone_into(&mut manifest.program_version);
+    manifest.command = around.invocation.text();
+    manifest.key.clone_from(&around.connection.fingerprint);
+    manifest.reason = spec.reason.clone().or(manifest.reason.take());
+    Manifest::RUNNING.clone_into(&mut manifest.ending);
+    manifest.finished_at = None;
+    manifest.exit_code = None;
+    manifest.passes.push(Pass {
+        started_at: wall_clock(),
+        finished_at: None,
+        ending: Manifest::RUNNING.to_owned(),
+        requests: 0,
+        retries: 0,
+        throttled: 0,
+        paused_seconds: 0.0,
+        look_ups: 0,
+        timeline: Vec::new(),
+        latency_ms: Latency::default(),
+    });
+}

@@ -1,0 +1,75 @@
+//! A plan that is to be run: exactly as it was made, for this instance, and not too old.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::check_instance;
+use crate::cli::connection::Connection;
+use crate::cli::failure::Failure;
+use crate::report::{Screen, text};
+use crate::results::manifest::{Kind, Manifest};
+use crate::results::{Sidecars, sha256_file};
+
+/// Refuses a plan that was changed, that was made for another instance, or that is too old.
+pub(in crate::cli) fn check_plan(
+    plan: &Path,
+    max_age: Duration,
+    connection: &Connection,
+    now: SystemTime,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let name = plan.display();
+    let sha256 = sha256_file(plan).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let path = Sidecars::beside(plan).manifest;
+    let manifest = Manifest::read(&path).map_err(|error| Failure::usage(error.to_string()))?;
+    let manifest = manifest.ok_or_else(|| {
+        Failure::usage(format!(
+            "{name} has no {} beside it, so nothing tells whether it is as it was made; make the \
+             plan anew",
+            path.display()
+        ))
+    })?;
+    if manifest.kind != Kind::Plan {
+        return Err(Failure::usage(format!("{name} is no plan: `bulk-unlock plan` makes one")));
+    }
+    let made = manifest.files.iter().find(|file| file.role == "results");
+    let Some(made) = made else {
+        return Err(Failure::usage(format!(
+            "{name} was never finished; finish it with `plan --resume`, or make it anew"
+        )));
+    };
+    if made.sha256 != sha256 {
+        return Err(Failure::usage(format!(
+            "{name} was changed since it was made; make the plan anew, or run the edited list as \
+             an input with --only-locked"
+        )));
+    }
+    check_instance(plan, &manifest, connection)?;
+    check_age(plan, &manifest, max_age, now)?;
+    if manifest.unprocessed > 0 {
+        screen.warning(&format!(
+            "{name} is not complete: {} of its input {} never looked up",
+            text::counted(manifest.unprocessed, "record", "records"),
+            if manifest.unprocessed == 1 { "was" } else { "were" }
+        ));
+    }
+    Ok(())
+}
+
+fn check_age(
+    plan: &Path,
+    manifest: &Manifest,
+    max_age: Duration,
+    now: SystemTime,
+) -> Result<(), Failure> {
+    let made_at = manifest.finished_at.unwrap_or(manifest.started_at);
+    match now.duration_since(made_at) {
+        Ok(age) if age > max_age => Err(Failure::usage(format!(
+            "{} was made {} ago, and --plan-max-age allows {}; make the plan anew",
+            plan.display(),
+            text::duration(age),
+            text::duration(max_age)
+        ))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,85 @@
+//! The manifest of a job that has ended: what it counted, and the hash of each file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::stages::{Stages, State};
+use crate::cli::failure::Failure;
+use crate::engine::wall_clock;
+use crate::results::manifest::{Bucket, FileEntry, Latency, Pass};
+use crate::results::sha256_file;
+use crate::summary::Summary;
+use crate::tally::Tally;
+
+/// Writes the manifest for the last time.
+pub(super) fn seal(
+    stages: &Stages<'_>,
+    state: &mut State,
+    summary: &Summary,
+) -> Result<(), Failure> {
+    let Some(sidecars) = state.outputs.paths.sidecars().cloned() else { return Ok(()) };
+    let now = wall_clock();
+    let manifest = &mut state.outputs.manifest;
+    manifest.finished_at = Some(now);
+    summary.ending.code().clone_into(&mut manifest.ending);
+    manifest.exit_code = Some(summary.exit_code);
+    manifest.counts = summary.counts.iter().collect();
+    manifest.records = summary.n_records;
+    manifest.rows = summary.n_rows();
+    manifest.unprocessed = summary.n_unprocessed;
+    manifest.files.clone_from(&stages.intake.files);
+    let outputs = [
+        ("results", state.outputs.paths.results()),
+        ("failed", Some(sidecars.failed.as_path())),
+        ("unprocessed", Some(sidecars.unprocessed.as_path())),
+    ];
+    for (role, path) in outputs {
+        manifest.files.extend(path.map(|path| entry(role, path)).transpose()?);
+    }
+    if let Some(pass) = manifest.passes.last_mut() {
+        pass.finished_at = Some(now);
+        pass.ending.clone_from(&manifest.ending);
+        fill(pass, &state.tally);
+    }
+    Ok(manifest.write(&sidecars.manifest)?)
+}
+
+fn entry(role: &str, path: &Path) -> Result<FileEntry, Failure> {
+    let sha256 = sha256_file(path)
+        .map_err(|error| Failure::internal(anyhow::anyhow!("{}: {error}", path.display())))?;
+    Ok(FileEntry { role: role.to_owned(), name: path.display().to_string(), sha256 })
+}
+
+fn fill(pass: &mut Pass, tally: &Tally) {
+    pass.requests = tally.n_requests();
+    pass.retries = tally.n_retries();
+    pass.throttled = tally.n_throttled();
+    pass.paused_seconds = tally.paused().as_secs_f64();
+    pass.look_ups = tally.n_lookups();
+    let width = tally.timeline().width();
+    let buckets = tally.timeline().buckets().iter().zip(0_u32..);
+    pass.timeline = buckets
+        .map(|(bucket, index)| Bucket {
+            at: (width * index).as_secs_f64(),
+            bucket_seconds: width.as_secs_f64(),
+            requests: bucket.n_requests,
+            throttled: bucket.n_throttled,
+            failed_attempts: bucket.n_failed,
+        })
+        .collect();
+    pass.latency_ms = latency(tally);
+}
+
+fn latency(tally: &Tally) -> Latency {
+    let latency = tally.latency();
+    let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
+    #[expect(clippy::cast_precision_loss, reason = "a mean")]
+    let n = latency.n().max(1) as f64;
+    Latency {
+        p50: ms(latency.quantile(0.5)),
+        p90: ms(latency.quantile(0.9)),
+        p99: ms(latency.quantile(0.99)),
+        max: ms(latency.max()),
+        mean: ms(latency.sum()) / n,
+    }
+}

@@ -1,0 +1,165 @@
+//! What a job is to do: the arguments of three commands in one form, decided.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::InputChoice;
+use crate::cli::args::{ExecutionArgs, IfEmpty, OutputArgs, PageArgs};
+use crate::cli::failure::Failure;
+use crate::engine::{CrewSettings, Purpose};
+use crate::policy::decide::AdminLocked;
+use crate::policy::pacing::{GateSettings, Pace};
+use crate::policy::retry::RetryPolicy;
+use crate::policy::stop_rule::MaxFail;
+use crate::results::{Redaction, RowFormat, SnapshotMode};
+use crate::summary::CommandKind;
+
+/// What a job is to do.
+#[derive(Debug)]
+pub(in crate::cli) struct Spec {
+    pub(in crate::cli) command: CommandKind,
+    pub(in crate::cli) input: InputChoice,
+    pub(in crate::cli) if_empty: IfEmpty,
+    pub(in crate::cli) exclude: Option<PathBuf>,
+    pub(in crate::cli) only_locked: bool,
+    pub(in crate::cli) admin_locked: AdminLocked,
+    pub(in crate::cli) expect_count: Option<u64>,
+    pub(in crate::cli) max_users: Option<u64>,
+    pub(in crate::cli) yes: bool,
+    pub(in crate::cli) reason: Option<String>,
+    pub(in crate::cli) canary: Option<usize>,
+    pub(in crate::cli) verify: bool,
+    pub(in crate::cli) output: PathBuf,
+    pub(in crate::cli) answers: Answers,
+    pub(in crate::cli) execution: Execution,
+}
+
+/// What is done with what comes out.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Answers {
+    pub(in crate::cli) existing: Existing,
+    pub(in crate::cli) snapshot: SnapshotMode,
+    pub(in crate::cli) redact: Vec<String>,
+    pub(in crate::cli) json: bool,
+    pub(in crate::cli) report: Option<PathBuf>,
+    pub(in crate::cli) report_pii: bool,
+}
+
+/// What is done with results that are there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Existing {
+    /// They are left as they are, and nothing is sent.
+    Refuse,
+    /// `--resume`.
+    Resume,
+    /// `--force`.
+    Replace,
+}
+
+/// How calls are made.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct Execution {
+    pub(in crate::cli) concurrency: usize,
+    pub(in crate::cli) max_retries: u32,
+    pub(in crate::cli) max_duration: Option<Duration>,
+    pub(in crate::cli) max_outage: Duration,
+    pub(in crate::cli) max_fail: Option<MaxFail>,
+}
+
+impl Spec {
+    /// Whether users are looked up first: where that is the job, where the input does not name
+    /// them by id, and where not all of them may still need it.
+    pub(in crate::cli) fn looks_up(&self) -> bool {
+        self.command != CommandKind::Run || self.only_locked || self.input.needs_look_up()
+    }
+
+    /// What a look-up is made for.
+    pub(in crate::cli) fn purpose(&self) -> Purpose {
+        match self.command {
+            CommandKind::Run => Purpose::Run(self.admin_locked),
+            CommandKind::Plan => Purpose::Plan(self.admin_locked),
+            CommandKind::Verify => Purpose::ReadBack,
+        }
+    }
+
+    /// How rows are written.
+    pub(in crate::cli) fn row_format(&self, carried: Vec<String>) -> RowFormat {
+        RowFormat {
+            snapshot: self.answers.snapshot,
+            redaction: Redaction::new(self.answers.redact.iter().cloned()),
+            carried,
+        }
+    }
+
+    /// Whether the results go to stdout.
+    pub(in crate::cli) fn is_to_stdout(&self) -> bool {
+        self.output.as_os_str() == "-"
+    }
+
+    /// Refuses what can't be had together.
+    pub(in crate::cli) fn check(&self) -> Result<(), Failure> {
+        if !self.is_to_stdout() {
+            return Ok(());
+        }
+        let answers = &self.answers;
+        let flags = [
+            (answers.json, "--json"),
+            (answers.existing == Existing::Resume, "--resume"),
+            (answers.existing == Existing::Replace, "--force"),
+            (answers.report.is_some(), "--report"),
+            (self.verify, "--verify"),
+        ];
+        match flags.into_iter().find(|(is_asked, _)| *is_asked) {
+            None => Ok(()),
+            Some((_, flag)) => Err(Failure::usage(format!(
+                "{flag} can't be had with -o -: the results go to stdout, and no file is written"
+            ))),
+        }
+    }
+}
+
+impl Execution {
+    pub(in crate::cli) fn new(args: &ExecutionArgs) -> Self {
+        Self {
+            concurrency: usize::from(args.concurrency),
+            max_retries: args.max_retries,
+            max_duration: args.max_duration,
+            max_outage: args.max_outage,
+            max_fail: args.max_fail,
+        }
+    }
+
+    /// How a crew works at this pace.
+    pub(in crate::cli) fn crew(self, pace: Pace, canary: Option<usize>) -> CrewSettings {
+        /// The part of the pace that retries alone may take when nothing succeeds.
+        const TRICKLE: f64 = 0.2;
+        CrewSettings {
+            concurrency: self.concurrency,
+            retry: RetryPolicy { max_retries: self.max_retries, ..RetryPolicy::default() },
+            retries_per_second: pace.quota().per_second() * TRICKLE,
+            canary,
+        }
+    }
+
+    /// What the gate is built from.
+    pub(in crate::cli) fn gate(self, pace: Pace) -> GateSettings {
+        GateSettings { pace, give_up_after: self.max_outage }
+    }
+}
+
+impl Answers {
+    pub(in crate::cli) fn new(output: OutputArgs, page: PageArgs) -> Self {
+        Self {
+            existing: match (output.resume, output.force) {
+                (true, _) => Existing::Resume,
+                (false, true) => Existing::Replace,
+                (false, false) => Existing::Refuse,
+            },
+            snapshot: output.snapshot.into(),
+            redact: output.redact,
+            json: output.json,
+            report: page.report,
+            report_pii: page.report_pii,
+        }
+    }
+}

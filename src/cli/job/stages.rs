@@ -1,0 +1,208 @@
+//! The stages of a job: those left out, the look-up, the unlocks. Each is a session of its own,
+//! and all of them share the journal, the counts, the pace and the stop bit.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Instant;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::Sender;
+
+use super::drift::Drift;
+use super::intake::Intake;
+use super::outputs::Outputs;
+use super::{InputChoice, Spec, Surroundings};
+use crate::cli::consent::ceiling;
+use crate::cli::failure::Failure;
+use crate::engine::{Crew, Fold, LookUp, Pacer, Session, Unlock, UnlockJob, batches, wall_clock};
+use crate::model::{Event, Identifier, Job, Row, UserId};
+use crate::plan::Plan;
+use crate::policy::stop_rule::StopRule;
+use crate::report::{Listener, Scene, listeners};
+use crate::results::{WriteError, Writer};
+use crate::stop::Stop;
+use crate::summary::CommandKind;
+use crate::tally::{Size, Tally};
+
+/// A job under way.
+pub(super) struct Stages<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) around: &'a Surroundings<'a>,
+    pub(super) intake: &'a Intake,
+    pub(super) stop: Stop,
+    left_out: RefCell<Vec<Row>>,
+    n_jobs: u64,
+    runtime: Runtime,
+    pacer: Pacer,
+    deadline: Option<Instant>,
+    pub(super) state: RefCell<State>,
+}
+
+/// What a fold is given and gives back.
+pub(super) struct State {
+    pub(super) outputs: Outputs,
+    pub(super) tally: Tally,
+    /// Which records have a row.
+    pub(super) recorded: Vec<bool>,
+    /// Why rows could not be written.
+    pub(super) failure: Option<WriteError>,
+}
+
+impl<'a> Stages<'a> {
+    pub(super) fn new(
+        spec: &'a Spec,
+        around: &'a Surroundings<'a>,
+        intake: &'a Intake,
+        outputs: Outputs,
+        plan: Plan,
+        n_jobs: u64,
+    ) -> Result<Self, Failure> {
+        let runtime =
+            Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
+        let now = Instant::now();
+        let size = Size { n_records: outputs.manifest.records, n_jobs, earlier: outputs.earlier };
+        let mut recorded = vec![false; intake.records.records.len()];
+        plan.recorded.iter().for_each(|&record| recorded[record] = true);
+        let tally = Tally::new(size, now, wall_clock());
+        let state = State { outputs, tally, recorded, failure: None };
+        Ok(Self {
+            spec,
+            around,
+            intake,
+            stop: Stop::default(),
+            left_out: RefCell::new(plan.left_out),
+            n_jobs,
+            runtime,
+            pacer: Pacer::new(spec.execution.gate(around.connection.pace)),
+            deadline: spec.execution.max_duration.and_then(|length| now.checked_add(length)),
+            state: RefCell::new(state),
+        })
+    }
+
+    /// Whether a stop was asked for.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_asked()
+    }
+
+    /// Where the results are, as people call them.
+    pub(super) fn results_name(&self) -> String {
+        self.state.borrow().outputs.paths.name()
+    }
+
+    /// Records those about whom nothing is asked, and writes the files beside the results as they
+    /// are now: should the program be killed, they name everybody who is outstanding.
+    pub(super) fn tell_left_out(&self) -> Result<(), Failure> {
+        let rows = self.left_out.take();
+        self.stage(Vec::new(), async |events| {
+            for row in rows {
+                let event = Event::JobFinished { row: Box::new(row), attempt: None };
+                if events.send(event).await.is_err() {
+                    return;
+                }
+            }
+        })?;
+        let state = self.state.borrow();
+        match &state.failure {
+            Some(_) => Ok(()),
+            None => self.write_lists(&state).map(drop),
+        }
+    }
+
+    /// Whom to unlock: those whom a look-up left, where one is made, else everybody.
+    pub(super) fn look_up_or_pass(
+        &self,
+        jobs: Vec<Job>,
+        known: HashMap<UserId, u64>,
+    ) -> Result<Vec<UnlockJob>, Failure> {
+        if self.spec.looks_up() { self.look_up(jobs, known) } else { Ok(pass(jobs)) }
+    }
+
+    fn look_up(
+        &self,
+        jobs: Vec<Job>,
+        known: HashMap<UserId, u64>,
+    ) -> Result<Vec<UnlockJob>, Failure> {
+        let api = &self.around.connection.client;
+        let records = &self.intake.records.records;
+        let purpose = self.spec.purpose();
+        let work = LookUp::new(api, purpose, records, &self.intake.excluded, known);
+        self.stage(self.listeners(), async |events| {
+            let settings = self.spec.execution.crew(self.around.connection.pace, None);
+            let items = batches(jobs);
+            Crew::new(&work, items, settings, &self.pacer, &self.stop, events).run().await;
+        })?;
+        Ok(work.into_jobs())
+    }
+
+    /// Unlocks.
+    pub(super) fn unlock(&self, jobs: Vec<UnlockJob>) -> Result<(), Failure> {
+        let work = Unlock::new(&self.around.connection.client);
+        let listeners = self.plain_listeners();
+        self.stage(listeners, async |events| {
+            let settings = self.spec.execution.crew(self.around.connection.pace, self.spec.canary);
+            Crew::new(&work, jobs, settings, &self.pacer, &self.stop, events).run().await;
+        })
+    }
+
+    /// One session, with the journal in the hands of its fold meanwhile.
+    fn stage<T>(
+        &self,
+        listeners: Vec<Box<dyn Listener + '_>>,
+        work: impl AsyncFnOnce(&Sender<Event>) -> T,
+    ) -> Result<T, Failure> {
+        let mut state = self.state.borrow_mut();
+        let writer = state.outputs.take_writer()?;
+        let fold = Fold {
+            records: &self.intake.records.records,
+            writer,
+            tally: state.tally.clone(),
+            listeners,
+            stop_rule: StopRule { max_fail: self.spec.execution.max_fail, n_jobs: self.n_jobs },
+            stop: &self.stop,
+            recorded: std::mem::take(&mut state.recorded),
+        };
+        let session = Session { stop: &self.stop, deadline: self.deadline };
+        let (folded, done) = session.run(&self.runtime, fold, work).map_err(Failure::internal)?;
+        folded.listeners.into_iter().for_each(Listener::finish);
+        state.outputs.writer = Some(folded.writer);
+        state.tally = folded.tally;
+        state.recorded = folded.recorded;
+        state.failure = folded.failure.or(state.failure.take());
+        Ok(done)
+    }
+
+    fn listeners(&self) -> Vec<Box<dyn Listener + '_>> {
+        let mut listeners = self.plain_listeners();
+        let is_from_plan = matches!(self.spec.input, InputChoice::Recorded(..));
+        if is_from_plan && self.spec.command == CommandKind::Run {
+            let records = &self.intake.records.records;
+            listeners.push(Box::new(Drift::new(self.around.screen.clone(), records)));
+        }
+        listeners
+    }
+
+    fn plain_listeners(&self) -> Vec<Box<dyn Listener + '_>> {
+        let scene = Scene {
+            command: self.spec.command,
+            ceiling: Some(ceiling(self.around.connection.pace)),
+            records: &self.intake.records.records,
+        };
+        listeners(self.around.screen, self.around.progress, scene)
+    }
+}
+
+impl Outputs {
+    pub(super) fn take_writer(&mut self) -> Result<Writer, Failure> {
+        let writer = self.writer.take();
+        writer.ok_or_else(|| Failure::internal(anyhow::anyhow!("the journal is not at hand")))
+    }
+}
+
+/// Jobs that name their users by id need no look-up.
+fn pass(jobs: Vec<Job>) -> Vec<UnlockJob> {
+    let unlock = |job: Job| match job.target {
+        Identifier::UserId(user) => Some(UnlockJob { record: job.record, user }),
+        _ => None,
+    };
+    jobs.into_iter().filter_map(unlock).collect()
+}

@@ -1,0 +1,60 @@
+//! The command line joins everything: arguments become settings, settings become a run, and its
+//! end becomes an exit code.
+
+mod args;
+mod commands;
+mod connection;
+mod consent;
+mod failure;
+mod invocation;
+mod job;
+mod screen;
+mod status;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use args::Command;
+use failure::Failure;
+use invocation::Invocation;
+use status::Status;
+
+/// Runs the program with these arguments, the first of which is its own name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let command = args::command();
+    let parsed = command
+        .clone()
+        .try_get_matches_from(&arguments)
+        .and_then(|matches| args::from_matches(&matches).map(|cli| (cli, matches)));
+    match parsed {
+        Err(error) => tell_usage(&error),
+        Ok((cli, matches)) => {
+            let program = arguments.first().map(OsString::as_os_str).unwrap_or_default();
+            let invocation = Invocation::new(program, &command, &matches);
+            ExitCode::from(dispatch(cli.command, &invocation).code())
+        }
+    }
+}
+
+fn dispatch(command: Command, invocation: &Invocation) -> Status {
+    let (screen, progress) = screen::screen(command.terminal());
+    let done = match command {
+        Command::Run(args) => commands::run::run(*args, invocation, &screen, progress),
+        Command::Plan(args) => commands::plan::plan(*args, invocation, &screen, progress),
+        Command::Verify(args) => commands::verify::verify(*args, invocation, &screen, progress),
+        Command::Sandbox(args) => commands::sandbox::sandbox(args, &screen),
+    };
+    done.unwrap_or_else(|failure: Failure| {
+        screen.error(&failure.to_string());
+        failure.status
+    })
+}
+
+/// Help and version are answers; anything else is a mistake.
+fn tell_usage(error: &clap::Error) -> ExitCode {
+    // A closed stdout is nobody's fault here.
+    let _ = error.print();
+    let status = if error.use_stderr() { Status::Usage } else { Status::Success };
+    ExitCode::from(status.code())
+}

@@ -1,0 +1,116 @@
+//! The exit codes: one table.
+
+use crate::model::StopReason;
+use crate::summary::{CommandKind, Ending, Summary};
+
+/// How the program ended, as its caller sees it. The codes are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Every row ended well, or the plan is complete.
+    Success,
+    /// Ran to the end; some rows did not end well.
+    NotAllWell,
+    /// Usage, configuration, address, input or plan; nothing was sent.
+    Usage,
+    /// A guard stopped the run; rows are left.
+    Guard,
+    /// The secret key is missing, malformed or refused.
+    Key,
+    /// Not confirmed.
+    NotConfirmed,
+    /// The results can't be written.
+    Output,
+    /// The accounting does not add up, or another internal fault.
+    Internal,
+    /// SIGINT.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+}
+
+impl Status {
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::NotAllWell => 1,
+            Self::Usage => 2,
+            Self::Guard => 3,
+            Self::Key => 4,
+            Self::NotConfirmed => 5,
+            Self::Output => 6,
+            Self::Internal => 7,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// What follows from how a run ended and what it counted.
+    pub(super) fn of(summary: &Summary) -> Self {
+        match summary.ending {
+            Ending::Unaccounted => Self::Internal,
+            Ending::NotConfirmed => Self::NotConfirmed,
+            Ending::Stopped(reason) => Self::of_stop(reason),
+            Ending::Completed => match summary.command {
+                CommandKind::Plan => Self::Success,
+                CommandKind::Run | CommandKind::Verify if summary.all_ended_well() => Self::Success,
+                CommandKind::Run | CommandKind::Verify => Self::NotAllWell,
+            },
+        }
+    }
+
+    fn of_stop(reason: StopReason) -> Self {
+        match reason {
+            StopReason::MaxDuration
+            | StopReason::Canary
+            | StopReason::MaxFail
+            | StopReason::Outage => Self::Guard,
+            StopReason::Interrupted => Self::Interrupted,
+            StopReason::Terminated => Self::Terminated,
+            StopReason::Forbidden | StopReason::Unauthorized => Self::Key,
+            StopReason::OutputFailed => Self::Output,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Outcome;
+    use crate::tally::Counts;
+
+    #[track_caller]
+    fn check(command: CommandKind, ending: Ending, outcomes: &[Outcome], expected: u8) {
+        let counts: Counts = outcomes.iter().copied().collect();
+        let summary = Summary { command, ending, counts, ..Summary::default() };
+        assert_eq!(Status::of(&summary).code(), expected, "{command:?} {ending:?} {outcomes:?}");
+    }
+
+    #[test]
+    fn a_run_to_the_end_is_judged_by_its_rows() {
+        use CommandKind::{Plan, Run, Verify};
+        check(Run, Ending::Completed, &[Outcome::Unlocked, Outcome::Duplicate], 0);
+        check(Run, Ending::Completed, &[Outcome::Unlocked, Outcome::NotFound], 1);
+        check(Plan, Ending::Completed, &[Outcome::WouldUnlock, Outcome::NotFound], 0);
+        check(Verify, Ending::Completed, &[Outcome::StillUnlocked], 0);
+        check(Verify, Ending::Completed, &[Outcome::LockedAgain], 1);
+    }
+
+    #[test]
+    fn a_stop_is_judged_by_its_reason() {
+        for (reason, code) in [
+            (StopReason::MaxDuration, 3),
+            (StopReason::Canary, 3),
+            (StopReason::MaxFail, 3),
+            (StopReason::Outage, 3),
+            (StopReason::Interrupted, 130),
+            (StopReason::Terminated, 143),
+            (StopReason::Forbidden, 4),
+            (StopReason::Unauthorized, 4),
+            (StopReason::OutputFailed, 6),
+        ] {
+            check(CommandKind::Run, Ending::Stopped(reason), &[Outcome::Unlocked], code);
+        }
+        check(CommandKind::Run, Ending::Unaccounted, &[], 7);
+        check(CommandKind::Run, Ending::NotConfirmed, &[], 5);
+    }
+}
