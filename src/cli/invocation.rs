@@ -109,7 +109,7 @@ mod tests {
         let line = "./bulk-unlock run 'my ids.csv' -c 8 -y -vv --redact a,b --rate 80/s";
         insta::assert_snapshot!(
             typed(line).text(),
-            @"./bulk-unlock run 'my ids.csv' --redact a,b --yes --rate 80/s --concurrency 8 --verbose --verbose"
+            @"./bulk-unlock run 'my ids.csv' --yes --rate 80/s --concurrency 8 --redact a,b --verbose --verbose"
         );
     }
 
