@@ -33,11 +33,18 @@ pub struct PageRequest {
     pub starting_after: Option<UserId>,
     /// Whom the walk is over.
     pub created_at: CreatedAt,
+    /// Oldest users first, in place of newest.
+    pub oldest_first: bool,
 }
 
 impl Default for PageRequest {
     fn default() -> Self {
-        Self { limit: MAX_PAGE, starting_after: None, created_at: CreatedAt::default() }
+        Self {
+            limit: MAX_PAGE,
+            starting_after: None,
+            created_at: CreatedAt::default(),
+            oldest_first: false,
+        }
     }
 }
 

@@ -62,6 +62,9 @@ impl Urls {
             query.append_pair("starting_after", last.as_str());
         }
         append_created_at(&mut query, page.created_at);
+        if page.oldest_first {
+            query.append_pair("order_by", "+created_at");
+        }
         query.finish()
     }
 
@@ -163,6 +166,8 @@ mod tests {
         let url = urls().page(&page);
         let query = "limit=500&starting_after=user_z&created_at_before=20&created_at_after=-10";
         assert_eq!(url.split_once('?').unwrap().1, query);
+        let oldest = PageRequest { limit: 1, oldest_first: true, ..PageRequest::default() };
+        assert!(urls().page(&oldest).ends_with("?limit=1&order_by=%2Bcreated_at"));
     }
 
     #[test]

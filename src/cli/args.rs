@@ -16,7 +16,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand}
 pub(super) use connection::ConnectionArgs;
 pub(super) use execution::ExecutionArgs;
 pub(super) use input::{IfEmpty, InputArgs};
-pub(super) use output::{OutputArgs, PageArgs};
+pub(super) use output::{OutputArgs, PageArgs, SnapshotArg};
 pub(super) use sandbox::{EmbeddedSandboxArgs, SandboxArgs};
 pub(super) use selection::{ConsentArgs, LookUpArgs, SelectionArgs};
 pub(super) use terminal::{ColorArg, ProgressArg, TerminalArgs};
@@ -47,6 +47,8 @@ pub(super) enum Command {
     Run(Box<RunArgs>),
     /// The dry run: look every user up and write what a run would do; changes nothing
     Plan(Box<PlanArgs>),
+    /// List the users who are locked now, as a CSV that `plan` and `run` read
+    Locked(Box<LockedArgs>),
     /// Read back the users that a results file says were unlocked
     Verify(Box<VerifyArgs>),
     /// A local server that behaves like Clerk's Backend API, to rehearse against
@@ -59,6 +61,7 @@ impl Command {
         match self {
             Self::Run(args) => &args.terminal,
             Self::Plan(args) => &args.terminal,
+            Self::Locked(args) => &args.terminal,
             Self::Verify(args) => &args.terminal,
             Self::Sandbox(args) => &args.terminal,
         }
@@ -106,6 +109,31 @@ pub(super) struct PlanArgs {
     /// Why; kept in the manifest and on the report
     #[arg(long, value_name = "TEXT", help_heading = "Selection and consent")]
     pub(super) reason: Option<String>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(super) sandbox: EmbeddedSandboxArgs,
+    #[command(flatten)]
+    pub(super) terminal: TerminalArgs,
+}
+
+/// `locked`.
+#[derive(Debug, Args)]
+pub(super) struct LockedArgs {
+    /// The CSV; `-`, the default, is stdout
+    #[arg(short, long, value_name = "PATH", default_value = "-", help_heading = "Output")]
+    pub(super) output: PathBuf,
+    /// Overwrite an existing file
+    #[arg(long, help_heading = "Output")]
+    pub(super) force: bool,
+    /// The user in the last column: whole JSON, or not
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "full", help_heading = "Output")]
+    pub(super) snapshot: SnapshotArg,
+    /// Top-level fields of the user that are replaced by "[redacted]"
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',', help_heading = "Output")]
+    pub(super) redact: Vec<String>,
+    #[command(flatten)]
+    pub(super) execution: ExecutionArgs,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
     #[command(flatten)]

@@ -42,6 +42,7 @@ fn dispatch(command: Command, invocation: &Invocation) -> Status {
     let done = match command {
         Command::Run(args) => commands::run::run(*args, invocation, &screen, progress),
         Command::Plan(args) => commands::plan::plan(*args, invocation, &screen, progress),
+        Command::Locked(args) => commands::locked::locked(&args, &screen, progress),
         Command::Verify(args) => commands::verify::verify(*args, invocation, &screen, progress),
         Command::Sandbox(args) => commands::sandbox::sandbox(args, &screen),
     };

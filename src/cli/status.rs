@@ -51,7 +51,7 @@ impl Status {
             Ending::NotConfirmed => Self::NotConfirmed,
             Ending::Stopped(reason) => Self::of_stop(reason),
             Ending::Completed => match summary.command {
-                CommandKind::Plan => Self::Success,
+                CommandKind::Plan | CommandKind::Locked => Self::Success,
                 CommandKind::Run | CommandKind::Verify if summary.all_ended_well() => Self::Success,
                 CommandKind::Run | CommandKind::Verify => Self::NotAllWell,
             },

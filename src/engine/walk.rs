@@ -1,10 +1,11 @@
 //! The walk over the whole instance, page by page, several stretches side by side.
 
 use std::cell::RefCell;
+use std::time::SystemTime;
 
 use super::work::{Conclusion, End, Last, Work};
 use crate::clerk::{Api, CreatedAt, PageRequest};
-use crate::model::{Event, Failure, Reply, UserId, UserView};
+use crate::model::{Event, Failure, Outcome, Reply, Row, UserId, UserView};
 use crate::policy::classify::{self, Verdict};
 
 /// A stretch of the instance, by the time its users were made, in Unix milliseconds.
@@ -39,12 +40,25 @@ impl Stretch {
         Self { page: PageRequest::default() }
     }
 
+    /// The oldest user alone.
+    pub fn oldest() -> Self {
+        let page = PageRequest { limit: 1, oldest_first: true, ..PageRequest::default() };
+        Self { page }
+    }
+
+    /// The newest user alone.
+    pub fn newest() -> Self {
+        Self { page: PageRequest { limit: 1, ..PageRequest::default() } }
+    }
+
     /// The first page of a stretch. Clerk does not say whether its bounds are inside, so they are
     /// taken one millisecond wider: whoever stands on the seam is seen twice and never missed.
-    pub fn of(span: Span) -> Self {
+    ///
+    /// The first stretch has no beginning and the last no end: users may be made meanwhile.
+    pub fn of(span: Span, is_first: bool, is_last: bool) -> Self {
         let created_at = CreatedAt {
-            before: Some(span.to.saturating_add(1)),
-            after: Some(span.from.saturating_sub(1)),
+            before: (!is_last).then(|| span.to.saturating_add(1)),
+            after: (!is_first).then(|| span.from.saturating_sub(1)),
         };
         Self { page: PageRequest { created_at, ..PageRequest::default() } }
     }
@@ -75,7 +89,8 @@ impl<'a, A: Api, F: FnMut(Vec<UserView>)> Walk<'a, A, F> {
 
     /// The page after a full one. A cursor that is no id can't be walked from.
     fn next(stretch: Stretch, users: &[UserView]) -> Option<Stretch> {
-        let is_full = users.len() >= usize::from(stretch.page.limit);
+        let is_one_alone = stretch.page.limit == 1;
+        let is_full = !is_one_alone && users.len() >= usize::from(stretch.page.limit);
         let last = users.last().filter(|_| is_full)?;
         last.id.parse().ok().map(|last| stretch.after(last))
     }
@@ -99,22 +114,27 @@ impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
 
     fn conclude(&self, last: Last<Stretch, Vec<UserView>>) -> Conclusion<Stretch> {
         let Last { task, end, attempt, .. } = last;
-        let (more, n_records) = match end {
+        let mut events = vec![Event::BatchAnswered { attempt, n_records: 0 }];
+        let mut more = None;
+        match end {
             End::Good(users) => {
-                let n_users = users.len();
-                let more = Self::next(task.item, &users);
+                more = Self::next(task.item, &users);
+                events.extend(users.iter().map(|user| seen(user, attempt.ended_at)));
                 (self.on_page.borrow_mut())(users);
-                (more, n_users)
             }
             End::Final(_, failure) | End::StillLocked(_, failure) | End::Exhausted(failure) => {
                 self.failure.borrow_mut().get_or_insert(failure);
-                (None, 0)
             }
-        };
-        let event = Event::BatchAnswered { attempt, n_records };
+        }
         let ended_well = self.failure.borrow().is_none();
-        Conclusion { events: vec![event], more: more.into_iter().collect(), ended_well }
+        Conclusion { events, more: more.into_iter().collect(), ended_well }
     }
+}
+
+/// A user passed by: counted, so that progress can be shown.
+fn seen(user: &UserView, now: SystemTime) -> Event {
+    let outcome = if user.is_locked() { Outcome::WouldUnlock } else { Outcome::AlreadyUnlocked };
+    Event::JobFinished { row: Box::new(Row::unasked(0, outcome, now)), attempt: None }
 }
 
 /// Counts the users of the instance.

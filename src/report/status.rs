@@ -41,7 +41,7 @@ impl Standing {
 /// Left alone is not failed, except where nothing was there to be left alone.
 fn is_failure(outcome: Outcome, command: CommandKind) -> bool {
     match command {
-        CommandKind::Run | CommandKind::Plan => outcome.counts_as_failure(),
+        CommandKind::Run | CommandKind::Plan | CommandKind::Locked => outcome.counts_as_failure(),
         CommandKind::Verify => !outcome.ended_well(),
     }
 }
@@ -51,12 +51,13 @@ fn aim(command: CommandKind) -> &'static str {
         CommandKind::Run => "unlocked",
         CommandKind::Plan => "to unlock",
         CommandKind::Verify => "still unlocked",
+        CommandKind::Locked => "locked",
     }
 }
 
 fn failure(command: CommandKind) -> &'static str {
     match command {
-        CommandKind::Run | CommandKind::Plan => "failed",
+        CommandKind::Run | CommandKind::Plan | CommandKind::Locked => "failed",
         CommandKind::Verify => "locked or gone",
     }
 }

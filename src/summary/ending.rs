@@ -12,6 +12,8 @@ pub enum CommandKind {
     Plan,
     /// Users unlocked by an earlier run were read back.
     Verify,
+    /// The locked users of the instance were listed.
+    Locked,
 }
 
 impl CommandKind {
@@ -21,6 +23,7 @@ impl CommandKind {
             Self::Run => "run",
             Self::Plan => "plan",
             Self::Verify => "verify",
+            Self::Locked => "locked",
         }
     }
 
@@ -28,7 +31,7 @@ impl CommandKind {
     pub fn aim(self) -> Outcome {
         match self {
             Self::Run => Outcome::Unlocked,
-            Self::Plan => Outcome::WouldUnlock,
+            Self::Plan | Self::Locked => Outcome::WouldUnlock,
             Self::Verify => Outcome::StillUnlocked,
         }
     }

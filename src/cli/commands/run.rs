@@ -2,17 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use super::verify::read_back;
 use crate::cli::args::{InputArgs, RunArgs};
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
-use crate::cli::job::{self, Answers, Execution, InputChoice, Spec, Surroundings, check_plan};
+use crate::cli::job::{
+    self, Answers, Execution, Existing, InputChoice, Spec, Surroundings, check_plan,
+};
 use crate::cli::status::Status;
 use crate::engine::wall_clock;
 use crate::input::{Carry, Options};
 use crate::model::Outcome;
 use crate::policy::decide::AdminLocked;
 use crate::report::{Progress, Screen};
+use crate::results::Sidecars;
 use crate::summary::CommandKind;
 
 pub(in crate::cli) fn run(
@@ -27,7 +31,22 @@ pub(in crate::cli) fn run(
         check_plan(plan, max_age, &connection, wall_clock(), screen)?;
     }
     let spec = spec(args)?;
-    job::run(&spec, &Surroundings { connection: &connection, invocation, screen, progress })
+    let around = Surroundings { connection: &connection, invocation, screen, progress };
+    let status = job::run(&spec, &around)?;
+    if spec.verify && matches!(status, Status::Success | Status::NotAllWell) {
+        let verified = verify(&spec, &around)?;
+        return Ok(if verified == Status::Success { status } else { verified });
+    }
+    Ok(status)
+}
+
+/// Reads back what the run unlocked. What an earlier look back found is of an earlier run.
+fn verify(spec: &Spec, around: &Surroundings<'_>) -> Result<Status, Failure> {
+    let answers =
+        Answers { existing: Existing::Replace, json: false, report: None, ..spec.answers.clone() };
+    let output = Sidecars::beside(&spec.output).verify;
+    let execution = Execution { max_duration: None, max_fail: None, ..spec.execution };
+    job::run(&read_back(spec.output.clone(), output, answers, execution), around)
 }
 
 fn spec(args: RunArgs) -> Result<Spec, Failure> {
@@ -84,6 +103,7 @@ pub(super) fn output(named: Option<&Path>, input: &InputChoice, command: Command
         CommandKind::Run => "results",
         CommandKind::Plan => "plan",
         CommandKind::Verify => "verify",
+        CommandKind::Locked => "locked",
     };
     named.map_or_else(|| format!("{}.{ending}.csv", input.stem()).into(), Path::to_owned)
 }

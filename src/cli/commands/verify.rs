@@ -1,5 +1,7 @@
 //! `verify`: read back whom a results file says was unlocked.
 
+use std::path::PathBuf;
+
 use crate::cli::args::{IfEmpty, VerifyArgs};
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
@@ -30,9 +32,22 @@ pub(in crate::cli) fn verify(
             args.results.display()
         )),
     }
-    let spec = Spec {
+    let output = args.output.output.clone().unwrap_or(beside.verify);
+    let answers = Answers::new(args.output, args.page);
+    let spec = read_back(args.results, output, answers, Execution::new(&args.execution));
+    job::run(&spec, &Surroundings { connection: &connection, invocation, screen, progress })
+}
+
+/// What reads back whom a results file says was unlocked.
+pub(super) fn read_back(
+    results: PathBuf,
+    output: PathBuf,
+    answers: Answers,
+    execution: Execution,
+) -> Spec {
+    Spec {
         command: CommandKind::Verify,
-        input: InputChoice::Recorded(args.results, Outcome::Unlocked),
+        input: InputChoice::Recorded(results, Outcome::Unlocked),
         if_empty: IfEmpty::Warn,
         exclude: None,
         only_locked: true,
@@ -43,9 +58,8 @@ pub(in crate::cli) fn verify(
         reason: None,
         canary: None,
         verify: false,
-        output: args.output.output.clone().unwrap_or(beside.verify),
-        answers: Answers::new(args.output, args.page),
-        execution: Execution::new(&args.execution),
-    };
-    job::run(&spec, &Surroundings { connection: &connection, invocation, screen, progress })
+        output,
+        answers,
+        execution,
+    }
 }

@@ -137,5 +137,6 @@ pub(super) fn kind_of(command: CommandKind) -> Kind {
         CommandKind::Run => Kind::Run,
         CommandKind::Plan => Kind::Plan,
         CommandKind::Verify => Kind::Verify,
+        CommandKind::Locked => Kind::Locked,
     }
 }

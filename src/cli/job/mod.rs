@@ -19,7 +19,7 @@ mod stages;
 pub(super) use existed::check_instance;
 pub(super) use intake::InputChoice;
 pub(super) use plan_file::check_plan;
-pub(super) use spec::{Answers, Execution, Spec};
+pub(super) use spec::{Answers, Execution, Existing, Spec};
 
 use super::connection::Connection;
 use super::consent::Consent;
@@ -50,7 +50,7 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Status, Fail
     let Surroundings { connection, screen, .. } = *around;
     let mut consent = match spec.command {
         CommandKind::Run => Consent::new(spec.yes, connection.instance)?,
-        CommandKind::Plan | CommandKind::Verify => Consent::Given,
+        CommandKind::Plan | CommandKind::Verify | CommandKind::Locked => Consent::Given,
     };
     let now = wall_clock();
     let paths = Paths::new(spec)?;

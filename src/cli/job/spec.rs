@@ -77,7 +77,7 @@ impl Spec {
     pub(in crate::cli) fn purpose(&self) -> Purpose {
         match self.command {
             CommandKind::Run => Purpose::Run(self.admin_locked),
-            CommandKind::Plan => Purpose::Plan(self.admin_locked),
+            CommandKind::Plan | CommandKind::Locked => Purpose::Plan(self.admin_locked),
             CommandKind::Verify => Purpose::ReadBack,
         }
     }

@@ -29,6 +29,7 @@ fn completed(summary: &Summary) -> String {
             let are = if summary.counts.get(summary.command.aim()) == 1 { "is" } else { "are" };
             format!("Read back: {n} of {of} {are} still unlocked.")
         }
+        CommandKind::Locked => format!("Listed: {n} of {of} are locked."),
     }
 }
 

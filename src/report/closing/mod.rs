@@ -43,5 +43,6 @@ fn done(command: CommandKind) -> &'static str {
         CommandKind::Run => "unlocked",
         CommandKind::Plan => "to unlock",
         CommandKind::Verify => "still unlocked",
+        CommandKind::Locked => "locked",
     }
 }

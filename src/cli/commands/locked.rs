@@ -1,0 +1,54 @@
+//! `locked`: walk the instance and list who is locked now.
+
+mod list;
+mod walker;
+
+use std::path::Path;
+
+use crate::cli::args::LockedArgs;
+use crate::cli::connection::Connection;
+use crate::cli::failure::Failure;
+use crate::cli::job::Execution;
+use crate::cli::status::Status;
+use crate::report::{Level, Progress, Screen, text};
+use list::{Listed, LockedList};
+use walker::Walker;
+
+pub(in crate::cli) fn locked(
+    args: &LockedArgs,
+    screen: &Screen,
+    progress: Progress,
+) -> Result<Status, Failure> {
+    let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
+    let list = LockedList::create(args)?;
+    let execution = Execution::new(&args.execution);
+    let walker = Walker::new(&connection, execution, screen, progress)?;
+    let n_users = walker.count()?;
+    walker.walk(n_users, |users| list.add(&users, walker.stop()))?;
+    // A list that is not whole must not pass for one that is: a file is not given its name.
+    let listed = list.finish(walker.why_not_whole())?;
+    screen.say(Level::Answer, &headline(&listed, n_users));
+    if let Some(path) = file(&args.output).filter(|_| listed.locked > 0) {
+        screen.note(&format!(
+            "To see what a run would do with them, give {} to plan.",
+            path.display()
+        ));
+    }
+    Ok(Status::Success)
+}
+
+/// The output, where it is a file.
+fn file(output: &Path) -> Option<&Path> {
+    (output.as_os_str() != "-").then_some(output)
+}
+
+fn headline(listed: &Listed, n_users: u64) -> String {
+    let users = text::counted(n_users, "user", "users");
+    let n_never = listed.never_expiring;
+    format!(
+        "{} of {users} are locked: {} locked on purpose, {} whose lock never ends by itself.",
+        text::number(listed.locked),
+        text::number(listed.admin_locked),
+        text::number(n_never)
+    )
+}

@@ -1,0 +1,180 @@
+//! The walk over the instance: counted first, then walked in stretches side by side.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::time::Instant;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::clerk::Client;
+use crate::cli::connection::Connection;
+use crate::cli::consent::ceiling;
+use crate::cli::failure::Failure;
+use crate::cli::job::Execution;
+use crate::cli::status::Status;
+use crate::engine::{
+    Count, Crew, Fold, Pacer, Session, Span, Stretch, Walk, Work, spans, wall_clock,
+};
+use crate::model::{Failure as Refusal, InputRecord, StopReason, UserView};
+use crate::policy::stop_rule::StopRule;
+use crate::report::{Listener, Progress, Scene, Screen, listeners};
+use crate::results::{RowFormat, Writer};
+use crate::stop::Stop;
+use crate::summary::{CommandKind, Ending, Summary};
+use crate::tally::{Size, Tally};
+
+/// Below so many users one walk is as quick as several.
+const USERS_PER_STRETCH: u64 = 5_000;
+const MOST_STRETCHES: u64 = 16;
+
+/// Asks for pages, at the pace of every other job.
+pub(super) struct Walker<'a> {
+    client: &'a Client,
+    connection: &'a Connection,
+    execution: Execution,
+    screen: &'a Screen,
+    progress: Progress,
+    runtime: Runtime,
+    pacer: Pacer,
+    stop: Stop,
+    deadline: Option<Instant>,
+    refusal: RefCell<Option<Refusal>>,
+}
+
+impl<'a> Walker<'a> {
+    pub(super) fn new(
+        connection: &'a Connection,
+        execution: Execution,
+        screen: &'a Screen,
+        progress: Progress,
+    ) -> Result<Self, Failure> {
+        let runtime =
+            Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
+        let deadline = execution.max_duration.and_then(|it| Instant::now().checked_add(it));
+        Ok(Self {
+            client: &connection.client,
+            connection,
+            execution,
+            screen,
+            progress,
+            runtime,
+            pacer: Pacer::new(execution.gate(connection.pace)),
+            stop: Stop::default(),
+            deadline,
+            refusal: RefCell::new(None),
+        })
+    }
+
+    pub(super) fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// How many users the instance has.
+    pub(super) fn count(&self) -> Result<u64, Failure> {
+        let work = Count::new(self.client);
+        self.work(&work, vec![()], 0, Vec::new())?;
+        match work.into_counted() {
+            Some(Ok(n_users)) => Ok(n_users),
+            Some(Err(refusal)) => Err(self.refused(&refusal)),
+            None => Err(self.why_stopped()),
+        }
+    }
+
+    /// Walks over everybody.
+    pub(super) fn walk(
+        &self,
+        n_users: u64,
+        on_page: impl FnMut(Vec<UserView>),
+    ) -> Result<(), Failure> {
+        let n_stretches = (n_users / USERS_PER_STRETCH).clamp(1, MOST_STRETCHES);
+        let stretches = match n_stretches {
+            1 => vec![Stretch::whole()],
+            _ => self.stretches(u32::try_from(n_stretches).unwrap_or(1))?,
+        };
+        let walk = Walk::new(self.client, on_page);
+        self.work(&walk, stretches, n_users, self.listeners())?;
+        *self.refusal.borrow_mut() = walk.into_failure();
+        Ok(())
+    }
+
+    /// Why not everybody was seen.
+    pub(super) fn why_not_whole(&self) -> Option<Failure> {
+        if let Some(refusal) = &*self.refusal.borrow() {
+            return Some(self.refused(refusal));
+        }
+        self.stop.is_asked().then(|| self.why_stopped())
+    }
+
+    /// Cuts the time between the oldest and the newest user; without their times, one stretch.
+    fn stretches(&self, n_stretches: u32) -> Result<Vec<Stretch>, Failure> {
+        let ends = Cell::new(None::<(i64, i64)>);
+        let walk = Walk::new(self.client, |users: Vec<UserView>| {
+            for created_at in users.iter().filter_map(|user| user.created_at) {
+                let (from, to) = ends.get().unwrap_or((created_at, created_at));
+                ends.set(Some((from.min(created_at), to.max(created_at))));
+            }
+        });
+        self.work(&walk, vec![Stretch::oldest(), Stretch::newest()], 0, Vec::new())?;
+        let Some((from, to)) = ends.get() else { return Ok(vec![Stretch::whole()]) };
+        let spans = spans(Span { from, to }, n_stretches);
+        let last = spans.len().saturating_sub(1);
+        let stretch = |(at, &span)| Stretch::of(span, at == 0, at == last);
+        Ok(spans.iter().enumerate().map(stretch).collect())
+    }
+
+    fn work<W: Work>(
+        &self,
+        work: &W,
+        items: Vec<W::Item>,
+        n_users: u64,
+        listeners: Vec<Box<dyn Listener + '_>>,
+    ) -> Result<(), Failure> {
+        let size = Size { n_records: n_users, n_jobs: n_users, ..Size::default() };
+        let fold = Fold {
+            records: &[nobody()],
+            // Users passed by are counted; the list is written elsewhere.
+            writer: Writer::stream(io::sink(), RowFormat::default())?,
+            tally: Tally::new(size, Instant::now(), wall_clock()),
+            listeners,
+            stop_rule: StopRule::default(),
+            stop: &self.stop,
+            recorded: vec![false],
+        };
+        let session = Session { stop: &self.stop, deadline: self.deadline };
+        let settings = self.execution.crew(self.connection.pace, None);
+        let ran = session.run(&self.runtime, fold, async |events| {
+            Crew::new(work, items, settings, &self.pacer, &self.stop, events).run().await;
+        });
+        let (folded, ()) = ran.map_err(Failure::internal)?;
+        folded.listeners.into_iter().for_each(Listener::finish);
+        Ok(())
+    }
+
+    fn listeners(&self) -> Vec<Box<dyn Listener + '_>> {
+        let ceiling = Some(ceiling(self.connection.pace));
+        let scene = Scene { command: CommandKind::Locked, ceiling, records: &[] };
+        listeners(self.screen, self.progress, scene)
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Failure {
+        let status =
+            if self.stop.is_asked() { self.why_stopped().status } else { Status::NotAllWell };
+        let text = format!("the list is not whole: {} ({})", refusal.message, refusal.code);
+        Failure::new(status, anyhow::anyhow!(text))
+    }
+
+    fn why_stopped(&self) -> Failure {
+        let reason = self.stop.reason().unwrap_or(StopReason::Interrupted);
+        let summary = Summary { ending: Ending::Stopped(reason), ..Summary::default() };
+        let text = match reason {
+            StopReason::Unauthorized => "the API refused the secret key (401)".to_owned(),
+            reason => format!("the list is not whole: the walk was stopped ({reason})"),
+        };
+        Failure::new(Status::of(&summary), anyhow::anyhow!(text))
+    }
+}
+
+/// The one record that every user passed by stands for.
+fn nobody() -> InputRecord {
+    InputRecord { line: 0, cell: "".into(), carried: Box::default() }
+}
