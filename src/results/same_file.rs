@@ -15,8 +15,7 @@ pub fn same_file(a: &Path, b: &Path) -> bool {
 
 /// Whether it is the same file of the same disk; `None` where the system does not tell.
 #[cfg(unix)]
-// The other systems do not know.
-#[allow(clippy::unnecessary_wraps)]
+#[allow(clippy::unnecessary_wraps, reason = "the other systems do not know")]
 pub(super) fn same_identity(a: &Metadata, b: &Metadata) -> Option<bool> {
     use std::os::unix::fs::MetadataExt;
     Some((a.dev(), a.ino()) == (b.dev(), b.ino()))

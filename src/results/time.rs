@@ -74,8 +74,7 @@ pub(super) mod as_text_or_null {
     #[derive(Serialize, Deserialize)]
     struct Text(#[serde(with = "super::as_text")] SystemTime);
 
-    // Serde asks for a reference to the field.
-    #[allow(clippy::ref_option)]
+    #[allow(clippy::ref_option, reason = "serde asks for a reference to the field")]
     pub(in crate::results) fn serialize<S: Serializer>(
         time: &Option<SystemTime>,
         serializer: S,

@@ -58,8 +58,12 @@ fn simulate(n: usize, share: usize, latencies: &[(u64, f64)]) -> (Vec<u64>, u64)
             Room::Now => {
                 let (latency, part) = latencies[n_sent % latencies.len()];
                 ledger.leave();
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                #[expect(clippy::cast_precision_loss)]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_precision_loss,
+                    clippy::cast_sign_loss,
+                    reason = "a part of a latency, itself below 2^52"
+                )]
                 counted.push(now + (latency as f64 * part) as u64);
                 in_flight.insert((now + latency, n_sent));
                 n_sent += 1;
