@@ -1,0 +1,26 @@
+//! A results file that somebody edited, or that a crash or a bad disk left behind.
+
+#![no_main]
+
+use std::path::Path;
+
+use bulk_unlock::results::{ReadError, Reader};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Err(error) = read(bytes) {
+        let text = error.to_string();
+        assert!(!text.contains(char::is_control), "what people read is one line: {text:?}");
+    }
+});
+
+fn read(bytes: &[u8]) -> Result<(), ReadError> {
+    let mut reader = Reader::new(bytes, Path::new("fuzz.results.csv"))?;
+    let n_carried = reader.carried().len();
+    for row in reader.by_ref() {
+        assert_eq!(row?.carried.len(), n_carried);
+    }
+    let n_bytes = reader.n_whole_bytes() + reader.n_torn_bytes();
+    assert_eq!(n_bytes, bytes.len() as u64, "every byte is whole or torn");
+    Ok(())
+}
