@@ -7,8 +7,9 @@ use crate::model::{Identifier, IdentifierKind, Outcome, UserId};
 
 /// What an earlier run has recorded.
 ///
-/// Users are matched by who they are. Rows without a user (`invalid`, `duplicate`) can't be, so
-/// they are matched by what stood in the cell, each row once.
+/// Users are matched by who they are. An `invalid` row is matched by what stood in the cell, each
+/// row once. A `duplicate` row says nothing about its user: it stands for one more record of that
+/// user and never for the first, whose own row may be missing yet.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
     settled: HashSet<Identifier>,
@@ -31,6 +32,9 @@ impl Done {
         outcome: Outcome,
     ) {
         self.n_rows += 1;
+        // Only a look-up can find a user under a second name, and only then does the row know who.
+        let is_looked_up = kind != IdentifierKind::UserId && user_id.is_some();
+        let by_second_name = outcome == Outcome::Duplicate && is_looked_up;
         let target = match (kind, user_id) {
             (IdentifierKind::UserId, Some(id)) => Some(Identifier::UserId(id.clone())),
             _ => Identifier::parse(kind, input).ok(),
@@ -39,13 +43,15 @@ impl Done {
             (None, _) | (_, Outcome::Invalid) => {
                 *self.invalid.entry(Arc::clone(input)).or_default() += 1;
             }
-            (Some(target), Outcome::Duplicate) => *self.duplicates.entry(target).or_default() += 1,
+            (Some(target), Outcome::Duplicate) if !by_second_name => {
+                *self.duplicates.entry(target).or_default() += 1;
+            }
             (Some(target), _) => {
                 self.settled.insert(target);
             }
         }
-        // Only a look-up can find a user under a second name.
-        if let (Some(id), true) = (user_id, kind != IdentifierKind::UserId) {
+        // The user of a duplicate has a row of its own, or is still to get it.
+        if let Some(id) = user_id.filter(|_| is_looked_up && outcome != Outcome::Duplicate) {
             self.users.entry(id.clone()).or_insert(line);
         }
     }

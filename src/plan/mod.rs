@@ -97,7 +97,7 @@ impl Plan {
         done: &mut Done,
         now: SystemTime,
     ) {
-        if done.take_settled(&target) || done.take_duplicate(&target) {
+        if done.take_settled(&target) {
             self.recorded.push(index);
         } else if excluded.contains(&target) {
             self.left_out.push(Row {

@@ -77,6 +77,34 @@ fn each_recorded_mistake_stands_for_one_record() {
 }
 
 #[test]
+fn a_recorded_duplicate_never_stands_for_the_first_line_of_its_user() {
+    let cells = ["user_a", "user_a", "user_a"];
+    let rows = done(&[("user_a", Outcome::Duplicate)]);
+    let plan = Plan::build(&records(&cells), &excluded(&[]), rows, NOW);
+    assert_eq!(jobs(&plan), ["user_a"]);
+    assert_eq!(plan.recorded, [1]);
+    assert_eq!(left_out(&plan), [(2, Outcome::Duplicate)]);
+}
+
+/// What a crash leaves when it comes between the row of the second name and that of the first.
+#[test]
+fn a_user_found_by_a_second_name_is_still_to_be_done_under_the_first() {
+    let mut records = records(&["first@x.org", "second@x.org", "second@x.org"]);
+    records.kind = IdentifierKind::Email;
+    let user: UserId = "user_a".parse().unwrap();
+    let mut done = Done::default();
+    for (line, user) in [(3, Some(&user)), (4, None)] {
+        let cell = Arc::from("second@x.org");
+        done.note(IdentifierKind::Email, line, &cell, user, Outcome::Duplicate);
+    }
+    assert!(done.users().is_empty(), "nobody is done yet");
+    let plan = Plan::build(&records, &excluded(&[]), done, NOW);
+    assert_eq!(jobs(&plan), ["first@x.org"]);
+    assert_eq!(plan.recorded, [1, 2]);
+    assert_eq!(left_out(&plan), []);
+}
+
+#[test]
 fn two_ways_to_write_one_address_are_one_user() {
     let mut records = records(&["A@x.org", "a@X.org"]);
     records.kind = IdentifierKind::Email;
@@ -91,17 +119,19 @@ proptest! {
         cells in prop::collection::vec("(user_[ab]?[0-9]|oops[0-3])", 0..60),
         earlier in prop::collection::vec("(user_[ab]?[0-9]|oops[0-3])", 0..60),
         out in prop::collection::vec("user_[ab]?[0-9]", 0..5),
+        n_lost in 0_usize..60,
     ) {
         let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
         let earlier: Vec<&str> = earlier.iter().map(String::as_str).collect();
         let out: Vec<&str> = out.iter().map(String::as_str).collect();
-        let n_earlier = earlier.len() as u64;
 
-        // What a run over the earlier input would have written.
+        // What a run over the earlier input would have written before it was killed.
         let before = Plan::build(&records(&earlier), &excluded(&[]), Done::default(), NOW);
-        let rows: Vec<_> = before.jobs.iter().map(|j| (earlier[j.record], Outcome::Unlocked))
-            .chain(before.left_out.iter().map(|r| (earlier[r.record], r.outcome)))
+        let mut rows: Vec<_> = before.left_out.iter().map(|r| (earlier[r.record], r.outcome))
+            .chain(before.jobs.iter().map(|j| (earlier[j.record], Outcome::Unlocked)))
             .collect();
+        rows.truncate(rows.len().saturating_sub(n_lost));
+        let n_earlier = rows.len() as u64;
 
         let plan = Plan::build(&records(&cells), &excluded(&out), done(&rows), NOW);
         let mut all: Vec<usize> = plan.jobs.iter().map(|job| job.record)
@@ -113,5 +143,9 @@ proptest! {
         prop_assert_eq!(plan.recorded.len() as u64 + plan.n_rows_without_record, n_earlier);
         let users: HashSet<&str> = jobs(&plan).into_iter().collect();
         prop_assert_eq!(users.len(), plan.jobs.len());
+        for cell in cells.iter().filter(|cell| cell.starts_with("user_") && !out.contains(cell)) {
+            let is_done = rows.contains(&(cell, Outcome::Unlocked));
+            prop_assert_eq!(is_done, !users.contains(cell), "{}", cell);
+        }
     }
 }
