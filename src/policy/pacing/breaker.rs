@@ -69,11 +69,15 @@ impl Breaker {
                 Beat::Pause(now + Self::FIRST_PAUSE)
             }
             Some(_) if !is_probe => Beat::Closed,
-            Some(outage) if now >= outage.since + self.give_up_after => Beat::GiveUp,
             Some(outage) => {
-                let until = now + outage.next_pause;
+                let silence = now.saturating_duration_since(outage.since);
+                let rest = self.give_up_after.saturating_sub(silence);
+                if rest.is_zero() {
+                    return Beat::GiveUp;
+                }
+                let pause = outage.next_pause.min(rest);
                 outage.next_pause = (outage.next_pause * 2).min(Self::LONGEST_PAUSE);
-                Beat::Pause(until.min(outage.since + self.give_up_after))
+                Beat::Pause(now + pause)
             }
         }
     }
@@ -158,6 +162,17 @@ mod tests {
     fn stragglers_of_before_the_outage_do_not_lengthen_it() {
         let now = Instant::now();
         assert_eq!(tripped(now).on_transient(5, false, now), Beat::Closed);
+    }
+
+    #[test]
+    fn a_limit_beyond_all_time_is_never_reached() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(Duration::MAX);
+        for user in 0..20 {
+            breaker.on_transient(user, false, now);
+        }
+        let until = now + Duration::from_secs(2);
+        assert_eq!(breaker.on_transient(0, true, now), Beat::Pause(until));
     }
 
     #[test]

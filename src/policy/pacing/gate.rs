@@ -22,7 +22,10 @@ pub struct Gate {
     ledger: Option<Ledger>,
     throttle: Throttle,
     breaker: Breaker,
-    pause: Option<Pause>,
+    /// When a 429 lets a probe go; there until one has shown that the API takes requests again.
+    throttled_until: Option<Instant>,
+    /// When an outage lets its next probe go; there as long as the outage lasts.
+    silent_until: Option<Instant>,
     is_probing: bool,
 }
 
@@ -77,20 +80,25 @@ pub enum Change {
 /// What the window is lengthened by, so that no rounding of a timer on either side can tell.
 const MARGIN: Duration = Duration::from_millis(5);
 
+/// No window is longer than this: what is added to a moment must stay a moment.
+const LONGEST_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 impl Gate {
     /// An open gate.
     pub fn new(settings: GateSettings) -> Self {
         let quota = settings.pace.quota();
+        let window = quota.per.min(LONGEST_WINDOW);
         let ledger = match settings.pace {
-            Pace::Window(quota) => Some(Ledger::new(quota.per + MARGIN)),
+            Pace::Window(_) => Some(Ledger::new(window + MARGIN)),
             Pace::Even(_) => None,
         };
         Self {
             share: usize::try_from(quota.n.get()).unwrap_or(usize::MAX),
             ledger,
-            throttle: Throttle::new(quota.per),
+            throttle: Throttle::new(window),
             breaker: Breaker::new(settings.give_up_after),
-            pause: None,
+            throttled_until: None,
+            silent_until: None,
             is_probing: false,
         }
     }
@@ -100,7 +108,7 @@ impl Gate {
     /// After a pause the first one goes alone: if the API is still unwell, it is asked once and
     /// not by everybody.
     pub fn enter(&mut self, now: Instant) -> Entry {
-        let is_probe = match self.pause {
+        let is_probe = match self.pause() {
             Some(pause) if now < pause.until => return Entry::At(pause.until),
             Some(_) if self.is_probing => return Entry::AfterAnswer,
             Some(_) => true,
@@ -127,21 +135,21 @@ impl Gate {
         if ticket.is_probe {
             self.is_probing = false;
         }
+        let before = self.pause();
         match report {
-            Report::GivenUp => Change::None,
-            Report::Answered => self.on_answered(now, ticket),
-            Report::Throttled(retry_after) => {
-                self.breaker.on_answered();
-                let until = self.throttle.on_throttled(ticket.sent_at, now, retry_after);
-                self.pause_until(until, PauseReason::Throttled)
-            }
-            Report::Transient { user } => {
-                match self.breaker.on_transient(user, ticket.is_probe, now) {
-                    Beat::Closed => self.end_of_throttle(ticket),
-                    Beat::Pause(until) => self.pause_until(until, PauseReason::Outage),
-                    Beat::GiveUp => Change::GiveUp,
-                }
-            }
+            Report::GivenUp => {}
+            Report::Answered => self.on_answered(ticket, now),
+            Report::Throttled(retry_after) => self.on_throttled(ticket, now, retry_after),
+            Report::Transient { user } => match self.on_transient(ticket, now, user) {
+                Beat::Closed => {}
+                Beat::Pause(until) => self.silent_until = Some(until),
+                Beat::GiveUp => return Change::GiveUp,
+            },
+        }
+        match self.pause() {
+            pause if pause == before => Change::None,
+            Some(pause) => Change::Paused(pause),
+            None => Change::Resumed,
         }
     }
 
@@ -160,30 +168,44 @@ impl Gate {
         self.breaker.n_outages()
     }
 
-    fn on_answered(&mut self, now: Instant, ticket: Ticket) -> Change {
-        self.throttle.on_answered(now);
-        let ended_outage = self.breaker.on_answered();
-        // A straggler of before a 429 says nothing about the API now; any answer ends an outage.
-        if self.pause.is_some() && (ticket.is_probe || ended_outage) {
-            self.pause = None;
-            return Change::Resumed;
-        }
-        Change::None
+    /// The later of the two: nobody sends before either is over.
+    fn pause(&self) -> Option<Pause> {
+        let of = |until: Option<Instant>, reason| until.map(|until| Pause { until, reason });
+        let silent = of(self.silent_until, PauseReason::Outage);
+        let throttled = of(self.throttled_until, PauseReason::Throttled);
+        silent.into_iter().chain(throttled).max_by_key(|pause| pause.until)
     }
 
-    /// A probe after a 429 that fails otherwise has shown that the throttling is over.
-    fn end_of_throttle(&mut self, ticket: Ticket) -> Change {
-        if ticket.is_probe && self.pause.take().is_some() { Change::Resumed } else { Change::None }
+    fn on_answered(&mut self, ticket: Ticket, now: Instant) {
+        self.throttle.on_answered(ticket.sent_at, now);
+        self.end_outage();
+        self.end_throttle(ticket);
     }
 
-    fn pause_until(&mut self, until: Instant, reason: PauseReason) -> Change {
-        let until = self.pause.map_or(until, |pause| pause.until.max(until));
-        let pause = Pause { until, reason };
-        if self.pause == Some(pause) {
-            return Change::None;
+    fn on_throttled(&mut self, ticket: Ticket, now: Instant, retry_after: Option<Duration>) {
+        self.end_outage();
+        let until = self.throttle.on_throttled(ticket.sent_at, now, retry_after);
+        self.throttled_until = self.throttled_until.max(Some(until));
+    }
+
+    fn on_transient(&mut self, ticket: Ticket, now: Instant, user: usize) -> Beat {
+        // Otherwise than by a 429: the throttling is over.
+        self.end_throttle(ticket);
+        let is_probe = ticket.is_probe && is_over(self.silent_until, ticket);
+        self.breaker.on_transient(user, is_probe, now)
+    }
+
+    /// Any answer ends an outage.
+    fn end_outage(&mut self) {
+        self.breaker.on_answered();
+        self.silent_until = None;
+    }
+
+    /// What left before the pause was over says nothing about the API after it.
+    fn end_throttle(&mut self, ticket: Ticket) {
+        if ticket.is_probe && is_over(self.throttled_until, ticket) {
+            self.throttled_until = None;
         }
-        self.pause = Some(pause);
-        Change::Paused(pause)
     }
 
     #[expect(
@@ -195,6 +217,11 @@ impl Gate {
     fn share_now(&self) -> usize {
         ((self.share as f64 * self.throttle.fraction()).floor() as usize).max(1)
     }
+}
+
+/// Whether that pause was over when the request left.
+fn is_over(until: Option<Instant>, ticket: Ticket) -> bool {
+    until.is_some_and(|until| until <= ticket.sent_at)
 }
 
 #[cfg(test)]

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 pub struct Throttle {
     window: Duration,
     fraction: f64,
+    /// When the present episode began, or the last step was given back.
     changed_at: Option<Instant>,
+    /// When the last pause ends, or the last step was given back.
+    calm_since: Option<Instant>,
     n_unhinted: u32,
 }
 
@@ -23,7 +26,7 @@ impl Throttle {
 
     /// Nothing throttled yet. `window` is the length of the server's window.
     pub fn new(window: Duration) -> Self {
-        Self { window, fraction: 1.0, changed_at: None, n_unhinted: 0 }
+        Self { window, fraction: 1.0, changed_at: None, calm_since: None, n_unhinted: 0 }
     }
 
     /// A request that left at `sent_at` was answered 429. Gives the moment before which nobody
@@ -45,19 +48,28 @@ impl Throttle {
                 self.n_unhinted = self.n_unhinted.saturating_add(1);
             }
         }
-        now + match retry_after {
-            Some(wait) => wait.clamp(Self::SHORTEST, Self::LONGEST),
-            None => self.unhinted(),
-        }
+        let until = now
+            + match retry_after {
+                Some(wait) => wait.clamp(Self::SHORTEST, Self::LONGEST),
+                None => self.unhinted(),
+            };
+        self.calm_since = self.calm_since.max(Some(until));
+        until
     }
 
-    /// The API answered something else: a window without a 429 gives a step of the share back.
-    pub fn on_answered(&mut self, now: Instant) {
-        self.n_unhinted = 0;
+    /// A request that left at `sent_at` was answered otherwise: a window without a 429, pauses not
+    /// counted, gives a step of the share back.
+    ///
+    /// What had left before the pause does not say that the API is well again.
+    pub fn on_answered(&mut self, sent_at: Instant, now: Instant) {
+        if self.changed_at.is_none_or(|at| sent_at > at) {
+            self.n_unhinted = 0;
+        }
         let is_due = |at: Instant| now >= at + self.window;
-        if self.fraction < 1.0 && self.changed_at.is_some_and(is_due) {
+        if self.fraction < 1.0 && self.calm_since.is_some_and(is_due) {
             self.fraction = (self.fraction + Self::STEP).min(1.0);
             self.changed_at = Some(now);
+            self.calm_since = Some(now);
         }
     }
 
@@ -99,7 +111,10 @@ mod tests {
             (throttle.on_throttled(now, now, None) - now).as_secs()
         });
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
-        throttle.on_answered(now);
+        throttle.on_answered(now, now);
+        assert_eq!(throttle.unhinted(), Duration::from_secs(30), "it had left before the pause");
+        now += Duration::from_secs(60);
+        throttle.on_answered(now, now);
         now += Duration::from_secs(60);
         assert_eq!(throttle.on_throttled(now, now, None) - now, Duration::from_secs(1));
     }
@@ -125,12 +140,13 @@ mod tests {
             throttle.on_throttled(now, now, None);
         }
         assert!(throttle.fraction() > 0.0);
-        throttle.on_answered(now + WINDOW / 2);
-        assert!(throttle.fraction() < 0.1, "not before a window is over");
+        now += Throttle::LONGEST_UNHINTED;
+        throttle.on_answered(now, now + WINDOW / 2);
+        assert!(throttle.fraction() < 0.1, "not before a window after the pause is over");
         let mut n_steps = 0;
         while throttle.fraction() < 1.0 {
             now += WINDOW;
-            throttle.on_answered(now);
+            throttle.on_answered(now, now);
             n_steps += 1;
         }
         assert_eq!(n_steps, 8);

@@ -101,3 +101,88 @@ fn a_probe_that_is_given_up_leaves_the_way_free_for_the_next() {
     gate.report(probe, now, Report::GivenUp);
     go(&mut gate, now);
 }
+
+/// A gate that 64 requests have left, all of them still in flight.
+fn busy(start: Instant) -> (Gate, Vec<Ticket>) {
+    let mut gate = gate(1_000);
+    let tickets = (0..64).map(|_| go(&mut gate, start)).collect();
+    (gate, tickets)
+}
+
+fn paused(until: Instant, reason: PauseReason) -> Change {
+    Change::Paused(Pause { until, reason })
+}
+
+#[test]
+fn a_probe_does_not_end_a_pause_that_began_after_it_had_left() {
+    let start = Instant::now();
+    let (mut gate, mut tickets) = busy(start);
+    gate.report(tickets.pop().unwrap(), start, Report::Throttled(Some(secs(5))));
+    let probe = go(&mut gate, start + secs(5));
+    let straggler = tickets.pop().unwrap();
+    gate.report(straggler, start + secs(6), Report::Throttled(Some(secs(5))));
+
+    assert_eq!(gate.report(probe, start + secs(7), Report::Answered), Change::None);
+    assert_eq!(gate.enter(start + secs(7)), Entry::At(start + secs(11)));
+    let probe = go(&mut gate, start + secs(11));
+    assert_eq!(gate.report(probe, start + secs(11), Report::Answered), Change::Resumed);
+}
+
+#[test]
+fn the_end_of_an_outage_does_not_end_the_pause_of_a_429() {
+    let start = Instant::now();
+    let (mut gate, mut tickets) = busy(start);
+    let end = start + secs(60);
+    gate.report(tickets.pop().unwrap(), start, Report::Throttled(Some(secs(60))));
+    for user in 0..20 {
+        gate.report(tickets.pop().unwrap(), start, Report::Transient { user });
+    }
+    assert!(gate.is_outage());
+    assert_eq!(gate.enter(start), Entry::At(end));
+    gate.report(tickets.pop().unwrap(), start + secs(1), Report::Answered);
+    assert!(!gate.is_outage());
+    assert_eq!(gate.enter(start + secs(1)), Entry::At(end));
+}
+
+#[test]
+fn a_429_in_an_outage_ends_it_and_sets_its_own_time() {
+    let start = Instant::now();
+    let (mut gate, mut tickets) = busy(start);
+    for user in 0..20 {
+        gate.report(tickets.pop().unwrap(), start, Report::Transient { user });
+    }
+    let now = start + secs(1);
+    let probe = go(&mut gate, now);
+    let change = gate.report(probe, now, Report::Throttled(Some(secs(7))));
+    assert_eq!(change, paused(now + secs(7), PauseReason::Throttled));
+    assert!(!gate.is_outage());
+    assert_eq!(gate.enter(now), Entry::At(now + secs(7)));
+}
+
+#[test]
+fn a_probe_of_before_the_outage_does_not_lengthen_it() {
+    let start = Instant::now();
+    let (mut gate, mut tickets) = busy(start);
+    gate.report(tickets.pop().unwrap(), start, Report::Throttled(Some(secs(1))));
+    let now = start + secs(1);
+    let early = go(&mut gate, now);
+    for user in 0..20 {
+        gate.report(tickets.pop().unwrap(), now, Report::Transient { user });
+    }
+    gate.report(early, now, Report::Transient { user: 70 });
+    assert_eq!(gate.enter(now), Entry::At(now + secs(1)), "the first pause of the outage");
+}
+
+#[test]
+fn the_longest_quotas_and_waits_that_can_be_written_are_no_fault() {
+    let now = Instant::now();
+    for pace in [Pace::Window, Pace::Even] {
+        let quota = Quota { n: NonZeroU32::MIN, per: Duration::MAX };
+        let settings = GateSettings { pace: pace(quota), give_up_after: Duration::MAX };
+        let mut gate = Gate::new(settings);
+        let ticket = go(&mut gate, now);
+        gate.report(ticket, now, Report::Throttled(Some(Duration::MAX)));
+        assert_eq!(gate.enter(now), Entry::At(now + secs(600)));
+        assert!(matches!(gate.enter(now + secs(600)), Entry::At(_) | Entry::Go(_)));
+    }
+}
