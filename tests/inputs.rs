@@ -1,0 +1,357 @@
+//! What is read, and what is refused to be read.
+
+mod common;
+
+use std::fs::File;
+use std::time::{Duration, SystemTime};
+
+use bulk_unlock::model::UserId;
+use common::{Stage, list, missing_user, users};
+
+/// Runs without a question, at a pace that keeps nobody waiting.
+const RUN: &str = "--yes --quota 1000/1s";
+
+/// Reads that text as a list and checks `line outcome` of each row; gives what was said.
+#[track_caller]
+fn check(text: impl AsRef<[u8]>, flags: &str, expected: &[&str]) -> String {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", text);
+    let ended = stage.run(&format!("run ids.csv {RUN} {flags}"));
+    assert!(matches!(ended.code, Some(0 | 1)), "{}", ended.stderr);
+    assert_eq!(stage.outcomes("ids.results.csv"), expected, "{}", ended.stderr);
+    ended.stderr
+}
+
+/// Reads that text as a list, which must be refused with all of these words.
+#[track_caller]
+fn check_refused(text: impl AsRef<[u8]>, flags: &str, said: &[&str]) {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", text);
+    let mut ended = stage.refuses(&format!("run ids.csv {RUN} {flags}"), 2);
+    for words in said {
+        ended = ended.says(words);
+    }
+}
+
+/// Two users.
+fn two() -> (UserId, UserId) {
+    let ids = users(2);
+    (ids[0].clone(), ids[1].clone())
+}
+
+#[test]
+fn the_delimiter_is_found_by_looking() {
+    let (a, b) = two();
+    for delimiter in [",", ";", "\t", "|"] {
+        let rows =
+            [["name", "userID", "team"], ["Ann", a.as_str(), "red"], ["Bob", b.as_str(), ""]];
+        let text: String = rows.map(|row| row.join(delimiter) + "\n").concat();
+        let said = check(text, "", &["2 unlocked", "3 unlocked"]);
+        assert!(said.contains("users are read from column 2, \"userID\""), "{said}");
+    }
+}
+
+#[test]
+fn marks_line_ends_quotes_blank_lines_and_comments_are_taken_as_they_come() {
+    let (a, b) = two();
+    let text = format!(
+        "\u{feff}# from the desk\r\n\r\n\"name\",\"user_id\"\r\n\"Ann,\r\nthe first\",{a}\r\n# gone\r\n\r\nBob,\"{b}\""
+    );
+    check(text, "", &["4 unlocked", "8 unlocked"]);
+}
+
+#[test]
+fn the_column_is_found_by_its_header_however_it_is_written() {
+    let (a, b) = two();
+    for header in ["user_id", "userId", "id", "clerk_id", "Clerk User-ID", "USER ID"] {
+        let said =
+            check(format!("team,{header}\nred,{a}\nblue,{b}\n"), "", &["2 unlocked", "3 unlocked"]);
+        assert!(said.contains(&format!("2 records; users are read from column 2, \"{header}\"")));
+    }
+}
+
+#[test]
+fn one_column_without_a_known_header_is_a_plain_list_and_each_line_a_record() {
+    let (a, b) = two();
+    let said = check(format!("{a}\n{b}\n"), "", &["1 unlocked", "2 unlocked"]);
+    assert!(said.contains("users are read from a plain list, one a line"), "{said}");
+    check(format!("accounts\n{a}\n"), "", &["1 invalid", "2 unlocked"]);
+}
+
+#[test]
+fn several_columns_whose_first_cell_is_a_user_have_no_header() {
+    let (a, b) = two();
+    let said = check(format!("{a},red\n{b},blue\n"), "", &["1 unlocked", "2 unlocked"]);
+    assert!(said.contains("column 1 (there is no header)"), "{said}");
+}
+
+#[test]
+fn several_columns_without_a_known_header_are_refused_with_the_columns_there_are() {
+    let (a, _) = two();
+    check_refused(format!("name,account\nAnn,{a}\n"), "", &["\"name\"", "\"account\"", "--column"]);
+}
+
+#[test]
+fn column_names_or_numbers_the_column_that_holds_the_users() {
+    let (a, b) = two();
+    let text = format!("user_id,account\nx,{a}\ny,{b}\n");
+    check(&text, "--column account", &["2 unlocked", "3 unlocked"]);
+    check(&text, "--column ACCOUNT", &["2 unlocked", "3 unlocked"]);
+    check(&text, "--column 2", &["2 unlocked", "3 unlocked"]);
+    let said = check(format!("x,{a}\ny,{b}\n"), "--column 2", &["1 unlocked", "2 unlocked"]);
+    assert!(said.contains("column 2 (there is no header)"), "{said}");
+}
+
+#[test]
+fn column_that_is_not_there_is_refused_with_the_columns_there_are() {
+    let (a, _) = two();
+    let text = format!("name,user_id\nAnn,{a}\n");
+    check_refused(&text, "--column accounts", &["\"accounts\"", "\"name\"", "\"user_id\""]);
+    check_refused(&text, "--column 3", &["column number 3", "\"name\"", "\"user_id\""]);
+    check_refused(&text, "--column 0", &["column number 0"]);
+}
+
+#[test]
+fn white_space_and_the_guard_of_a_formula_are_taken_off() {
+    let (a, b) = two();
+    check(format!("user_id\n  {a}\t\n\" {b}\u{a0}\"\n"), "", &["2 unlocked", "3 unlocked"]);
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", "user_id\n'=1+1\n'quoted\n");
+    stage.run(&format!("run ids.csv {RUN}")).exits_with(1);
+    assert_eq!(stage.column("ids.results.csv", "input"), ["'=1+1", "'quoted"]);
+}
+
+#[test]
+fn a_blank_line_is_no_record_and_a_blank_cell_is_invalid() {
+    let (a, _) = two();
+    check(
+        format!("name,user_id\n\nAnn,\n   \nBob,\"  \"\nCid,{a}\nDan\n"),
+        "",
+        &["3 invalid", "5 invalid", "6 unlocked", "7 invalid"],
+    );
+}
+
+#[test]
+fn a_user_on_a_later_line_again_is_a_duplicate_that_names_the_earlier_line() {
+    let (a, b) = two();
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", format!("user_id\n{a}\n{b}\n {a}\n"));
+    stage.run(&format!("run ids.csv {RUN}")).exits_with(0);
+    let row = stage.row("ids.results.csv", 4);
+    assert_eq!((&*row["outcome"], &*row["user_id"]), ("duplicate", a.as_str()));
+    assert!(row["error_message"].contains("line 2"), "{}", row["error_message"]);
+    assert_eq!(stage.n_requests(), 2);
+}
+
+#[test]
+fn stdin_is_read_when_it_is_named_or_when_nothing_is() {
+    let (a, b) = two();
+    for line in ["run -", "run"] {
+        let stage = Stage::with_quick_sandbox();
+        stage.pipe(list(&[a.clone(), b.clone()]), &format!("{line} {RUN}")).exits_with(0);
+        assert_eq!(stage.outcomes("stdin.results.csv"), ["1 unlocked", "2 unlocked"]);
+        assert_eq!(stage.json("stdin.results.manifest.json")["files"][0]["name"], "stdin");
+    }
+}
+
+#[test]
+fn the_whole_input_is_checked_before_the_first_call() {
+    let ids = list(&users(50));
+    check_refused(format!("user_id\n{ids}\"user_open\n"), "", &["line 52", "quote"]);
+    check_refused([b"user_id\n", ids.as_bytes(), b"caf\xe9\n"].concat(), "", &["line 52", "UTF-8"]);
+}
+
+#[test]
+fn what_is_no_utf8_text_is_refused_with_what_it_looks_like_and_how_to_convert_it() {
+    check_refused(b"name,user_id\nJos\xe9,user_1\n", "", &["line 2", "iconv -f WINDOWS-1252"]);
+    let utf16: Vec<u8> = "user_id\nuser_1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    check_refused([b"\xff\xfe", &*utf16].concat(), "", &["UTF-16", "iconv -f UTF-16LE -t UTF-8"]);
+    check_refused(&utf16, "", &["UTF-16"]);
+    check_refused(b"PK\x03\x04rest", "", &["Excel workbook", "CSV"]);
+    check_refused(br#"[{"id":"user_1"}]"#, "", &["JSON", "jq"]);
+    check_refused(b"user_id\nuser_\0\n", "", &["line 2", "NUL"]);
+}
+
+#[test]
+fn an_input_that_can_not_be_opened_is_refused_with_its_path_and_the_reason() {
+    let stage = Stage::with_quick_sandbox();
+    std::fs::create_dir(stage.path("lists")).expect("a directory");
+    stage.refuses(&format!("run missing.csv {RUN}"), 2).says("missing.csv").says("No such file");
+    stage.refuses(&format!("run lists {RUN}"), 2).says("lists is a directory");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_input_that_may_not_be_read_is_refused_with_its_path_and_the_reason() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let stage = Stage::with_quick_sandbox();
+    let path = stage.write("ids.csv", list(&users(1)));
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o000)).expect("permissions");
+    // Whoever may read everything can't be kept out.
+    if File::open(&path).is_err() {
+        let ended = stage.run(&format!("run ids.csv {RUN}")).exits_with(2);
+        ended.says("ids.csv").says("Permission denied");
+        assert_eq!(stage.files(), ["ids.csv"]);
+    }
+}
+
+#[test]
+fn an_input_without_a_record_is_refused_and_if_empty_takes_it() {
+    for text in ["", "user_id\n", "# nobody today\n\n", "\u{feff}"] {
+        check_refused(text, "", &["ids.csv holds no record", "--if-empty ok"]);
+        check_refused(text, "--if-empty fail", &["ids.csv holds no record"]);
+        let said = check(text, "--if-empty warn", &[]);
+        assert!(said.contains("warning: ids.csv holds no record"), "{said}");
+        let said = check(text, "--if-empty ok", &[]);
+        assert!(!said.contains("warning"), "{said}");
+    }
+}
+
+#[test]
+fn limit_and_skip_leave_the_other_records_out_of_every_count() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", format!("user_id\n{}", list(&users(10))));
+    stage.run(&format!("run ids.csv {RUN} --skip 3 --limit 2")).exits_with(0);
+    assert_eq!(stage.outcomes("ids.results.csv"), ["5 unlocked", "6 unlocked"]);
+    assert_eq!(stage.json("ids.results.manifest.json")["records"], 2);
+    assert_eq!(stage.rows("ids.results.unprocessed.csv").len(), 0);
+    stage.refuses(&format!("run ids.csv {RUN} --skip 10 -o none.csv"), 2).says("no record");
+}
+
+#[test]
+fn exclude_keeps_users_from_being_touched() {
+    let ids = users(3);
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", list(&ids));
+    stage.write("taken-over.csv", format!("name;id\nAnn; {}\n", ids[1]));
+    stage.run(&format!("run ids.csv {RUN} --exclude taken-over.csv")).exits_with(0);
+    let expected = ["1 unlocked", "2 excluded", "3 unlocked"];
+    assert_eq!(stage.outcomes("ids.results.csv"), expected);
+    let asked = stage.sandbox().requests();
+    assert!(asked.iter().all(|it| !it.path_and_query.contains(ids[1].as_str())));
+    let files = stage.json("ids.results.manifest.json")["files"].clone();
+    assert_eq!(files[1]["role"], "exclude");
+    assert_eq!(files[1]["sha256"], stage.sha256("taken-over.csv"));
+}
+
+#[test]
+fn exclude_with_a_line_that_can_be_no_user_is_refused() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", list(&users(3)));
+    stage.write("out.txt", format!("{}\nuser one\n", users(1)[0]));
+    let ended = stage.refuses(&format!("run ids.csv {RUN} --exclude out.txt"), 2);
+    ended.says("out.txt, line 2").says("user one");
+    stage.refuses(&format!("run ids.csv {RUN} --exclude nowhere.txt"), 2).says("nowhere.txt");
+}
+
+#[test]
+fn max_input_age_refuses_an_older_file() {
+    let stage = Stage::with_quick_sandbox();
+    let path = stage.write("ids.csv", list(&users(1)));
+    let then = SystemTime::now() - Duration::from_secs(3 * 3_600);
+    File::options().write(true).open(path).and_then(|it| it.set_modified(then)).expect("a file");
+    let ended = stage.refuses(&format!("run ids.csv {RUN} --max-input-age 2h"), 2);
+    ended.says("3 h 00 min ago").says("--max-input-age");
+    stage.run(&format!("run ids.csv {RUN} --max-input-age 4h")).exits_with(0);
+}
+
+#[test]
+fn carry_repeats_input_columns_in_the_results_and_beside_them() {
+    let stage = Stage::with_quick_sandbox();
+    let (a, b) = two();
+    let text = format!("Ticket,user_id,team\nT-1,{a},red\nT-2,{},\nT-3,{b}\n", missing_user());
+    stage.write("ids.csv", text);
+    stage.run(&format!("run ids.csv {RUN} --carry team,ticket")).exits_with(1);
+    assert!(stage.read("ids.results.csv").lines().all(|line| line.split(',').count() >= 25));
+    assert_eq!(stage.column("ids.results.csv", "in_Ticket"), ["T-1", "T-2", "T-3"]);
+    assert_eq!(stage.column("ids.results.csv", "in_team"), ["red", "", ""]);
+    let header = stage.read("ids.results.csv").lines().next().map(str::to_owned);
+    assert!(header.is_some_and(|it| it.ends_with(",user,in_team,in_Ticket")));
+    let failed = stage.read("ids.results.failed.csv");
+    let header = "user_id,team,Ticket,line,outcome,error_code,error_message\n";
+    assert!(failed.starts_with(header), "{failed}");
+    assert_eq!(stage.rows("ids.results.failed.csv")[0]["Ticket"], "T-2");
+
+    stage.run(&format!("run ids.csv {RUN} --carry all -o all.csv")).exits_with(1);
+    assert_eq!(stage.column("all.csv", "in_Ticket"), ["T-1", "T-2", "T-3"]);
+    stage.refuses(&format!("run ids.csv {RUN} --carry Tickets -o no.csv"), 2).says("\"Ticket\"");
+}
+
+#[test]
+fn by_looks_users_up_by_what_the_column_holds() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = users(5);
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt {RUN}")).exits_with(0);
+    for (by, header, column) in [
+        ("email", "Email Address", "email"),
+        ("username", "user_name", "username"),
+        ("external-id", "externalId", "external_id"),
+    ] {
+        let cells = stage.column("ids.results.csv", column);
+        let known: Vec<&String> = cells.iter().filter(|cell| !cell.is_empty()).collect();
+        let rows = known.iter().fold(String::new(), |rows, cell| rows + "x," + cell + "\n");
+        stage.write("who.csv", format!("id,{header}\n{rows}x,nobody@nowhere.example\n"));
+        let line = format!("run who.csv {RUN} --by {by} --force");
+        let n_before = stage.n_requests();
+        let ended = stage.run(&line).exits_with(1).says(&format!("column 2, \"{header}\""));
+        assert_eq!(stage.n_requests(), n_before + 1, "{}", ended.stderr);
+        let mut outcomes = vec!["already_unlocked"; known.len()];
+        outcomes.push("not_found");
+        assert_eq!(stage.column("who.results.csv", "outcome"), outcomes, "{by}");
+        let failed = stage.read("who.results.failed.csv");
+        assert!(failed.starts_with(&format!("{header},line,")), "{failed}");
+    }
+}
+
+#[test]
+fn the_files_of_an_earlier_run_are_inputs() {
+    let stage = Stage::with_quick_sandbox();
+    let (a, b) = two();
+    let gone = missing_user();
+    stage.write("ids.csv", format!("account,user_id\n1,{a}\n2,=1+1\n3,{gone}\n4,{b}\n"));
+    stage.run("plan ids.csv --quota 1000/1s").exits_with(0);
+    stage.run(&format!("run ids.csv {RUN}")).exits_with(1);
+    let results = ["2 unlocked", "3 invalid", "4 not_found", "5 unlocked"];
+    assert_eq!(stage.outcomes("ids.results.csv"), results);
+
+    let again = |input: &str, flags: &str| {
+        let code = stage.run(&format!("run {input} {RUN} --force -o again.csv {flags}")).code;
+        assert!(matches!(code, Some(0 | 1)), "{input}: {code:?}");
+        let outcomes = stage.column("again.csv", "outcome");
+        outcomes.into_iter().zip(stage.column("again.csv", "input")).collect::<Vec<_>>()
+    };
+    let row = |outcome: &str, input: &str| (outcome.to_owned(), input.to_owned());
+    let failed = [row("invalid", "'=1+1"), row("not_found", gone.as_str())];
+    assert_eq!(again("ids.results.failed.csv", ""), failed);
+    assert_eq!(again("ids.results.unprocessed.csv", "--if-empty ok"), []);
+    // A cell that was no user has no user id to be read.
+    let mut expected = vec![row("invalid", ""), row("not_found", gone.as_str())];
+    expected.extend([&a, &b].map(|user| row("unlocked", user.as_str())));
+    for file in ["ids.results.csv", "ids.plan.csv"] {
+        let mut read = again(file, "");
+        read.sort();
+        expected.sort();
+        assert_eq!(read, expected, "{file}");
+    }
+}
+
+#[test]
+fn a_file_of_unprocessed_records_goes_on_where_the_run_was_stopped() {
+    let stage = Stage::with_quick_sandbox();
+    let mut ids = vec![missing_user()];
+    ids.extend(users(30));
+    let rows = (0..).zip(&ids).map(|(n, id)| format!("T-{n},{id}\n"));
+    stage.write("ids.csv", format!("ticket,clerk_id\n{}", rows.collect::<String>()));
+    let line = format!("run ids.csv {RUN} --canary 1 --carry ticket");
+    stage.run(&line).exits_with(3);
+    let unprocessed = stage.read("ids.results.unprocessed.csv");
+    assert!(unprocessed.starts_with("clerk_id,ticket,line\n"), "{unprocessed}");
+    let n_rows = stage.rows("ids.results.csv").len();
+    assert_eq!(n_rows + stage.rows("ids.results.unprocessed.csv").len(), ids.len());
+    let line = format!("run ids.results.unprocessed.csv {RUN} --carry ticket -o rest.csv");
+    stage.run(&line).exits_with(0);
+    assert_eq!(n_rows + stage.rows("rest.csv").len(), ids.len());
+    assert!(stage.column("rest.csv", "in_ticket").contains(&"T-30".to_owned()));
+}

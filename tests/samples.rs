@@ -1,0 +1,117 @@
+//! The samples that come with the program, run as a newcomer would.
+
+mod common;
+
+use common::Stage;
+use common::contract::sample;
+
+/// A server inside the program that answers at once.
+const SANDBOX: &str = "--sandbox --sandbox-latency 0ms";
+
+/// Runs a command on a sample and checks that each record has one row or is unprocessed.
+#[track_caller]
+fn check(stage: &Stage, command: &str, name: &str, flags: &str, code: i32) {
+    let line = format!("{command} {} {SANDBOX} {flags} -o out.csv --force", sample(name));
+    stage.run(&line).exits_with(code);
+    let manifest = stage.json("out.manifest.json");
+    let (rows, rest) = (stage.rows("out.csv"), stage.rows("out.unprocessed.csv"));
+    assert_eq!(manifest["records"], rows.len() + rest.len(), "{line}");
+    let mut lines: Vec<&str> = rows.iter().chain(&rest).map(|row| row["line"].as_str()).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(manifest["records"], lines.len(), "{line}: a record stands there twice");
+}
+
+#[test]
+fn every_record_of_every_sample_has_exactly_one_row() {
+    let stage = Stage::new();
+    for (name, n_records, code) in [
+        ("clerk-export.csv", 200, 0),
+        ("locked-users.txt", 39, 0),
+        ("mistakes.csv", 38, 1),
+        ("exclude.txt", 5, 0),
+    ] {
+        check(&stage, "run", name, "", code);
+        assert_eq!(stage.rows("out.csv").len(), n_records, "{name}");
+        check(&stage, "plan", name, "", 0);
+        assert_eq!(stage.rows("out.csv").len(), n_records, "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_half_way_accounts_for_every_record_too() {
+    let stage = Stage::new();
+    check(&stage, "run", "clerk-export.csv", "--max-fail 1 --sandbox-faults escapes=30%", 3);
+    assert!(!stage.rows("out.unprocessed.csv").is_empty());
+}
+
+#[test]
+fn a_fault_in_five_answers_keeps_nobody_from_being_unlocked() {
+    let stage = Stage::new();
+    let flags = "--sandbox-faults 20% --sandbox-quota none --quota 1000/1s";
+    check(&stage, "run", "clerk-export.csv", flags, 0);
+    let outcomes = stage.column("out.csv", "outcome");
+    assert!(outcomes.iter().all(|outcome| outcome == "unlocked"), "{outcomes:?}");
+    assert!(stage.json("out.manifest.json")["passes"][0]["retries"].as_u64() > Some(10));
+}
+
+#[test]
+fn the_excluded_of_the_samples_are_left_alone() {
+    let stage = Stage::new();
+    let flags = format!("--exclude {}", sample("exclude.txt"));
+    check(&stage, "run", "locked-users.txt", &flags, 0);
+    let outcomes = stage.column("out.csv", "outcome");
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "excluded").count(), 3);
+}
+
+#[test]
+fn each_mistake_has_the_outcome_and_the_reason_that_it_should_have() {
+    let stage = Stage::new();
+    check(&stage, "run", "mistakes.csv", "--carry Ticket", 1);
+    let columns = ["line", "in_Ticket", "outcome", "error_message"];
+    let [lines, tickets, outcomes, reasons] = columns.map(|it| stage.column("out.csv", it));
+    let of = |at: usize| {
+        format!("{} {} {}  {}", lines[at], tickets[at], outcomes[at], reasons[at]).trim().to_owned()
+    };
+    let told: Vec<String> = (0..lines.len()).map(of).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    3 T-1 unlocked
+    4 T-2 unlocked
+    5 T-3 unlocked
+    6 T-4 duplicate  the same user stands on line 3
+    7 T-5 duplicate  the same user stands on line 5
+    9 T-6 invalid  the cell is empty
+    10 T-7 invalid  the cell is empty
+    12 T-8 invalid  a user id starts with "user_"; this looks like the id of another kind of object
+    13 T-9 invalid  a user id starts with "user_"; this looks like the id of another kind of object
+    14 T-10 invalid  a space can't stand in a user id; only ASCII letters and digits follow "user_"
+    15 T-11 invalid  "," can't stand in a user id; only ASCII letters and digits follow "user_"
+    16 T-12 invalid  87 characters follow "user_"; a user id has at most 64
+    17 T-13 invalid  nothing follows "user_"
+    18 T-14 invalid  a user id starts with "user_"
+    19 T-15 invalid  a user id starts with "user_"
+    20 T-16 invalid  a user id starts with "user_"
+    21 T-17 invalid  a user id starts with "user_"
+    22 T-18 invalid  "/" can't stand in a user id; only ASCII letters and digits follow "user_"
+    23 T-19 invalid  a user id starts with "user_"
+    24 T-20 invalid  a user id starts with "user_"
+    25 T-21 invalid  a user id starts with "user_"
+    26 T-22 invalid  a user id starts with "user_"
+    27  invalid  the cell is empty
+    28  unlocked
+    29 T-23 unlocked
+    30 T-24 unlocked
+    32 T-25 invalid  a space can't stand in a user id; only ASCII letters and digits follow "user_"
+    34 T-26 invalid  a space can't stand in a user id; only ASCII letters and digits follow "user_"
+    35 T-27 invalid  a user id starts with "user_"
+    36 T-28 invalid  the character U+200B can't stand in a user id; only ASCII letters and digits follow "user_"
+    37 T-29 unlocked
+    38 T-30 invalid  a user id starts with "user_"
+    39 T-31 invalid  a user id starts with "user_"
+    40 T-32 invalid  a user id starts with "user_"
+    41 T-33 unlocked
+    43 T-35 unlocked
+    44 Ticket invalid  a user id starts with "user_"
+    45 T-36 unlocked
+    "#);
+}

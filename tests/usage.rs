@@ -1,0 +1,297 @@
+//! How the program is called: the key, the address, variables, consent, help, the sandbox.
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use bulk_unlock::sandbox::{Mode, Scripted};
+use common::contract::sample;
+use common::{Running, Stage, list, users};
+
+/// Runs without a question, at a pace that keeps nobody waiting.
+const RUN: &str = "run ids.csv --yes --quota 1000/1s";
+
+/// A stage with a sandbox and a list of two users.
+fn stage() -> Stage {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", list(&users(2)));
+    stage
+}
+
+/// A key that must never be seen, whole or in part.
+const SECRET: &str = "9vJq7TzXw2RkLmN4";
+
+#[track_caller]
+fn check_key_refused(key: &str, said: &str) {
+    let mut stage = stage();
+    stage.set("CLERK_SECRET_KEY", key);
+    let ended = stage.refuses(RUN, 4).says("CLERK_SECRET_KEY").says(said);
+    ended.never_says(SECRET).never_says(&SECRET[..6]);
+    stage.unset("CLERK_SECRET_KEY");
+    stage.write("key", key);
+    let ended = stage.refuses(&format!("{RUN} --secret-key-file key"), 4).says(said);
+    ended.never_says(SECRET).never_says(&SECRET[..6]);
+}
+
+#[test]
+fn without_a_key_it_says_how_to_set_one_and_how_to_try_the_sandbox() {
+    let mut stage = stage();
+    stage.unset("CLERK_SECRET_KEY");
+    let ended = stage.refuses(RUN, 4).says("CLERK_SECRET_KEY");
+    ended.says("--secret-key-file").says("--sandbox").says("sk_live_");
+}
+
+#[test]
+fn a_key_of_the_wrong_shape_is_refused_and_never_shown() {
+    check_key_refused(&format!("pk_live_{SECRET}"), "publishable key");
+    check_key_refused(&format!("sk_live_{SECRET} {SECRET}"), "white space");
+    check_key_refused(&format!("sk_live_{SECRET}\n{SECRET}"), "white space");
+    check_key_refused(&format!("sk_live_{SECRET}\u{7}{SECRET}"), "characters in it that no key");
+    check_key_refused(&format!("sk_live_{SECRET}é"), "characters in it that no key");
+    check_key_refused("", "empty");
+    check_key_refused(" \n", "empty");
+    check_key_refused("sk_live_", "ends after its prefix");
+}
+
+#[test]
+fn a_key_file_is_read_without_the_line_break_at_its_end() {
+    let mut stage = stage();
+    stage.unset("CLERK_SECRET_KEY");
+    stage.write("key", format!("{}\n", stage.sandbox().key()));
+    stage.run(&format!("{RUN} --secret-key-file key")).exits_with(0);
+    let ended = stage.refuses(&format!("{RUN} -o o.csv --secret-key-file nowhere"), 4);
+    ended.says("nowhere").says("No such file");
+    stage.refuses(&format!("{RUN} -o o.csv --secret-key-file -"), 4);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_file_that_others_can_read_is_taken_with_a_warning() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let stage = stage();
+    let path = stage.write("key", stage.sandbox().key());
+    let run = |mode: u32| {
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("permissions");
+        stage.run(&format!("{RUN} --force --secret-key-file key")).exits_with(0)
+    };
+    run(0o644).says("warning: others can read").says("chmod 600 key");
+    run(0o600).never_says("warning");
+}
+
+#[test]
+fn a_key_of_another_shape_is_taken_with_a_warning() {
+    let mut stage = stage();
+    stage.set("CLERK_SECRET_KEY", &format!("ak_{SECRET}"));
+    let ended = stage.run(RUN).exits_with(4).says("warning: the key is of a shape");
+    ended.never_says(SECRET);
+    let manifest = stage.json("ids.results.manifest.json");
+    assert_eq!((&manifest["instance"], &manifest["key"]), (&"other".into(), &"…LmN4".into()));
+}
+
+#[test]
+fn the_key_is_in_no_file_and_on_no_screen() {
+    let mut stage = stage();
+    let key = stage.sandbox().key().to_owned();
+    let tail = key.trim_start_matches("sk_test_").to_owned();
+    let ended = stage.run(&format!("{RUN} -vv --json")).exits_with(0);
+    assert!(!ended.stderr.contains(&tail) && !ended.stdout.contains(&tail));
+    stage.set("CLERK_SECRET_KEY", &format!("sk_test_{SECRET}"));
+    let ended = stage.run(&format!("{RUN} -vv --json --force")).exits_with(4);
+    assert!(!ended.stderr.contains(SECRET) && !ended.stdout.contains(SECRET));
+    for name in stage.files() {
+        let text = stage.read(&name);
+        assert!(!text.contains(&tail) && !text.contains(SECRET), "{name}");
+    }
+}
+
+#[test]
+fn a_key_that_the_server_refuses_stops_the_run() {
+    let stage = stage();
+    stage.sandbox().set_mode(Mode::Revoked);
+    stage.run(RUN).exits_with(4).says("401");
+    assert_eq!(stage.rows("ids.results.csv").len(), 0);
+    assert_eq!(stage.rows("ids.results.unprocessed.csv").len(), 2);
+    assert_eq!(stage.json("ids.results.manifest.json")["ending"], "unauthorized");
+}
+
+#[test]
+fn the_address_is_taken_with_or_without_v1_and_slash() {
+    let mut stage = stage();
+    let url = stage.sandbox().url();
+    for end in ["", "/", "/v1", "/v1/"] {
+        stage.set("CLERK_API_URL", &format!("{url}{end}"));
+        stage.run(&format!("{RUN} --force")).exits_with(0);
+    }
+    let paths = stage.sandbox().requests();
+    assert!(paths.iter().all(|it| it.path_and_query.starts_with("/v1/users/user_")));
+    assert_eq!(paths.len(), 8);
+    // The flag goes before the variable.
+    stage.set("CLERK_API_URL", "http://127.0.0.1:1");
+    stage.run(&format!("{RUN} --force --api-url {url}")).exits_with(0);
+}
+
+#[test]
+fn an_address_that_would_leak_or_lose_something_is_refused() {
+    let mut stage = stage();
+    let mut check = |url: &str, said: &str| {
+        stage.set("CLERK_API_URL", url);
+        stage.refuses(RUN, 2).says("address").says(said);
+    };
+    check("http://api.clerk.test", "unencrypted");
+    check("http://127.0.0.1.example.test", "unencrypted");
+    check("https://me:word@api.clerk.test", "user name or password");
+    check("https://api.clerk.test/?x=1", "query");
+    check("https://api.clerk.test/v2", "path other than /v1");
+    check("api.clerk.test", "no readable host");
+    check("ftp://api.clerk.test", "no readable host");
+}
+
+#[test]
+fn a_pasted_key_in_place_of_the_address_is_not_repeated() {
+    let mut stage = stage();
+    stage.set("CLERK_API_URL", &format!("sk_live_{SECRET}"));
+    stage.refuses(RUN, 2).never_says(SECRET);
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let id = users(1).remove(0);
+    let elsewhere = Stage::with_quick_sandbox();
+    let target = format!("{}/v1/users/{id}/unlock", elsewhere.sandbox().url());
+    let answer = Scripted::status(307).with_header("Location", &target);
+    let stage = Stage::with_script([(id.clone(), [answer].into())].into());
+    stage.write("ids.csv", list(&[id]));
+    stage.run(RUN).exits_with(1);
+    assert_eq!(stage.outcomes("ids.results.csv"), ["1 rejected"]);
+    assert_eq!(elsewhere.n_requests(), 0);
+}
+
+#[test]
+fn without_a_terminal_and_without_yes_a_run_is_refused() {
+    let stage = stage();
+    stage.refuses("run ids.csv", 5).says("no terminal").says("--yes");
+    stage.run("run ids.csv --sandbox --sandbox-latency 0ms").exits_with(0);
+}
+
+#[test]
+fn a_variable_stands_for_its_flag_and_the_flag_goes_before_it() {
+    let mut stage = stage();
+    stage.set("BULK_UNLOCK_YES", "true");
+    stage.set("BULK_UNLOCK_LIMIT", "1");
+    stage.set("BULK_UNLOCK_QUOTA", "1000/1s");
+    stage.run("run ids.csv").exits_with(0);
+    assert_eq!(stage.rows("ids.results.csv").len(), 1);
+    stage.run("run ids.csv --limit 2 --force").exits_with(0);
+    assert_eq!(stage.rows("ids.results.csv").len(), 2);
+    stage.set("BULK_UNLOCK_YES", "false");
+    stage.refuses("run ids.csv --force", 5);
+    stage.set("BULK_UNLOCK_YES", "perhaps");
+    stage.refuses("run ids.csv --force", 2);
+    stage.unset("BULK_UNLOCK_YES");
+    stage.set("BULK_UNLOCK_LIMIT", "some");
+    stage.refuses("run ids.csv --yes --force", 2).says("some");
+}
+
+#[test]
+fn a_flag_or_value_that_can_not_be_is_refused_before_anything_is_read() {
+    let stage = stage();
+    for flags in [
+        "--frobnicate",
+        "--quota 1000",
+        "--quota-share 0%",
+        "--rate fast",
+        "--timeout 30",
+        "--concurrency 0",
+        "--max-fail 0",
+        "--by telepathy",
+        "--snapshot some",
+        "--progress loud",
+        "--limit -1",
+        "--quiet --verbose",
+        "--resume --force",
+        "--sandbox-latency 0ms",
+    ] {
+        stage.refuses(&format!("run ids.csv --yes {flags}"), 2);
+    }
+    stage.refuses("", 2);
+    stage.refuses("unlock ids.csv", 2);
+}
+
+#[test]
+fn max_users_and_expect_count_refuse_another_number() {
+    let stage = stage();
+    stage.refuses(&format!("{RUN} --max-users 1"), 2).says("is 2").says("--max-users allows 1");
+    stage.refuses(&format!("{RUN} --expect-count 3"), 2).says("is 2").says("--expect-count says 3");
+    stage.run(&format!("{RUN} --max-users 2 --expect-count 2")).exits_with(0);
+}
+
+#[test]
+fn help_and_version_are_answers_on_stdout() {
+    let stage = Stage::new();
+    let version = stage.run("--version").exits_with(0);
+    assert_eq!(version.stdout, format!("bulk-unlock {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(version.stderr, "");
+    let help = stage.run("--help").exits_with(0);
+    assert!(help.stdout.contains("Exit codes:") && help.stdout.contains("BULK_UNLOCK_"));
+}
+
+/// What `sandbox` prints, once it has printed it.
+fn exports(child: &mut Running) -> Vec<String> {
+    let stdout = child.take_stdout();
+    BufReader::new(stdout).lines().take(2).map(|line| line.expect("a line")).collect()
+}
+
+#[test]
+fn the_sandbox_prints_what_to_export_and_serves_until_it_is_interrupted() {
+    for signal in ["INT", "TERM"] {
+        let mut stage = Stage::new();
+        stage.write("ids.csv", list(&users(2)));
+        let mut sandbox = stage.spawn("sandbox --port 0 --latency 0ms --quota none");
+        let lines = exports(&mut sandbox);
+        for line in &lines {
+            let (name, value) = line
+                .strip_prefix("export ")
+                .and_then(|it| it.split_once('='))
+                .unwrap_or_else(|| panic!("{line} can be evaluated by a shell"));
+            stage.set(name, value);
+        }
+        assert!(lines[0].contains("CLERK_API_URL=http://127.0.0.1:"), "{lines:?}");
+        assert!(lines[1].contains("CLERK_SECRET_KEY=sk_test_"), "{lines:?}");
+        stage.run(RUN).exits_with(0);
+        sandbox.signal(signal);
+        let ended = sandbox.wait().exits_with(0);
+        assert!(ended.stderr.contains("until it is interrupted"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_refused() {
+    let taken = Stage::with_quick_sandbox();
+    let port = taken.sandbox().addr().port();
+    Stage::new().refuses(&format!("sandbox --port {port}"), 2).says(&format!("127.0.0.1:{port}"));
+}
+
+#[test]
+fn the_sandbox_of_a_run_needs_no_key_and_asks_nothing() {
+    let stage = Stage::new();
+    for command in ["run", "plan"] {
+        let line = format!("{command} {} --sandbox --sandbox-latency 0ms", sample("exclude.txt"));
+        stage.run(&line).exits_with(0);
+    }
+    let manifest = stage.json("exclude.results.manifest.json");
+    let of = ["instance", "host", "key"].map(|it| manifest[it].clone());
+    assert_eq!(of, ["sandbox".into(), "sandbox".into(), serde_json::Value::Null]);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_nothing_early() {
+    let stage = stage();
+    let mut command = stage.command(RUN);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
+    drop(child.stderr.take());
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("the program ends").code(), Some(0));
+    assert_eq!(stage.rows("ids.results.csv").len(), 2);
+}
