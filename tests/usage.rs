@@ -195,6 +195,48 @@ fn a_variable_stands_for_its_flag_and_the_flag_goes_before_it() {
 }
 
 #[test]
+fn a_flag_goes_before_the_variables_of_flags_that_it_can_not_be_had_with() {
+    let mut stage = stage();
+    let mut check = |name: &str, value: &str, flags: &str| {
+        stage.set(name, value);
+        stage.run(&format!("run ids.csv --yes --force {flags}")).exits_with(0);
+        stage.unset(name);
+    };
+    check("BULK_UNLOCK_QUOTA_SHARE", "1%", "--rate 1000/s");
+    check("BULK_UNLOCK_RATE", "1/h", "--quota-share 100%");
+    check("BULK_UNLOCK_QUIET", "true", "-v");
+    check("BULK_UNLOCK_COLUMN", "none", "--column 1");
+    check("BULK_UNLOCK_API_URL", "http://127.0.0.1:1", "--sandbox --sandbox-latency 0ms");
+}
+
+#[test]
+fn a_variable_that_says_false_is_as_good_as_none() {
+    let mut stage = stage();
+    let url = stage.sandbox().url();
+    for name in ["SANDBOX", "QUIET", "RESUME", "FORCE", "DRY_RUN", "RETRY_FAILED", "ONLY_LOCKED"] {
+        stage.set(&format!("BULK_UNLOCK_{name}"), "false");
+    }
+    stage.run(&format!("{RUN} -v --api-url {url}")).exits_with(0);
+    stage.run(&format!("{RUN} --resume --column 1")).exits_with(0);
+    stage.run(&format!("{RUN} --force")).exits_with(0);
+    assert_eq!(stage.n_requests(), 4);
+}
+
+#[test]
+fn variables_about_the_sandbox_are_for_runs_in_the_sandbox() {
+    let mut stage = stage();
+    stage.set("BULK_UNLOCK_SANDBOX_LATENCY", "0ms");
+    stage.set("BULK_UNLOCK_SANDBOX_USERS", "10");
+    stage.run(RUN).exits_with(0);
+    assert_eq!(stage.n_requests(), 2);
+    stage.set("BULK_UNLOCK_SANDBOX", "true");
+    stage.run(&format!("{RUN} --force")).exits_with(0);
+    assert_eq!(stage.n_requests(), 2);
+    // Whoever set the sandbox for all runs is not surprised by a real one.
+    stage.refuses(&format!("{RUN} --force --api-url {}", stage.sandbox().url()), 2);
+}
+
+#[test]
 fn a_flag_or_value_that_can_not_be_is_refused_before_anything_is_read() {
     let stage = stage();
     for flags in [

@@ -8,7 +8,9 @@ mod sandbox;
 mod selection;
 mod terminal;
 pub(super) mod values;
+mod variables;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -20,9 +22,6 @@ pub(super) use output::{OutputArgs, PageArgs, SnapshotArg};
 pub(super) use sandbox::{EmbeddedSandboxArgs, SandboxArgs};
 pub(super) use selection::{ConsentArgs, LookUpArgs, SelectionArgs};
 pub(super) use terminal::{ColorArg, ProgressArg, TerminalArgs};
-
-/// What an environment variable of ours begins with; behind it the long flag's name, in capitals.
-const ENV_PREFIX: &str = "BULK_UNLOCK_";
 
 const AFTER_HELP: &str = "\
 Every flag has an environment variable: BULK_UNLOCK_ and the flag's long name in capitals, such as \
@@ -164,7 +163,12 @@ pub(super) struct VerifyArgs {
 
 /// The whole command line, with an environment variable for each flag.
 pub(super) fn command() -> clap::Command {
-    Cli::command().mut_subcommands(|command| command.mut_args(with_variable))
+    Cli::command().mut_subcommands(variables::with_variables)
+}
+
+/// The same for these arguments: a variable that they overrule is not asked.
+pub(super) fn command_for(arguments: &[OsString]) -> clap::Command {
+    variables::without_overruled(command(), arguments)
 }
 
 /// What the matches of [`command`] say.
@@ -174,14 +178,6 @@ pub(super) fn command() -> clap::Command {
 /// With clap's own text.
 pub(super) fn from_matches(matches: &ArgMatches) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(matches)
-}
-
-fn with_variable(arg: clap::Arg) -> clap::Arg {
-    let Some(long) = arg.get_long().filter(|long| !matches!(*long, "help" | "version")) else {
-        return arg;
-    };
-    let name = format!("{ENV_PREFIX}{}", long.replace('-', "_").to_uppercase());
-    arg.env(name).hide_env(true)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use status::Status;
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let command = args::command();
+    let command = args::command_for(&arguments);
     let parsed = command
         .clone()
         .try_get_matches_from(&arguments)
