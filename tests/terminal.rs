@@ -2,7 +2,7 @@
 
 mod common;
 
-use bulk_unlock::sandbox::{Script, Scripted};
+use bulk_unlock::sandbox::{Mode, Script, Scripted};
 use common::{Ended, Stage, list, locked_users, missing_user, users};
 
 /// Runs without a question, at a pace that keeps nobody waiting.
@@ -135,6 +135,67 @@ fn the_closing_lines_of_a_failure_name_the_command_that_tries_again() {
     To try those again that may yet succeed:
       bulk-unlock run ids.results.csv --retry-failed --yes --quota 1000/1s --max-retries 0
     ");
+}
+
+/// The command that the closing lines name, without the program's own name.
+#[track_caller]
+fn next_command(ended: &Ended) -> String {
+    let program = concat!("  ", env!("CARGO_BIN_EXE_bulk-unlock"), " ");
+    let line = ended.stderr.lines().last().and_then(|line| line.strip_prefix(program));
+    line.unwrap_or_else(|| panic!("no command in\n{}", ended.stderr)).to_owned()
+}
+
+#[test]
+fn the_command_that_goes_on_is_one_that_does() {
+    let ids = [vec![missing_user()], locked_users(5)].concat();
+    let answer = Scripted::status(503);
+    let stage = Stage::with_script(Script::from([(ids[3].clone(), [answer].into())]));
+    let rows = ids.iter().fold("team,id".to_owned(), |rows, id| rows + "\nred," + id.as_str());
+    stage.write("it's mine.csv", rows);
+    let flags = "--carry team --redact private_metadata --max-retries 0";
+    let line = format!(r#"-y -o "my out.csv" --column ID --quota 1000/1s {flags}"#);
+    let ended = stage.run(&format!(r#"run "it's mine.csv" {line} --canary 1 --force"#));
+    let ended = stage.run(&next_command(&ended.exits_with(3))).exits_with(1);
+    assert!(ended.line.contains("--resume") && !ended.line.contains("--force"));
+    assert_eq!(stage.rows("my out.csv").len(), 6);
+    let ended = stage.run(&next_command(&ended)).exits_with(0);
+    assert_eq!(stage.rows("my out.results.csv").len(), 1);
+    let ended = stage.run(&next_command(&ended)).exits_with(0);
+    ended.says("Read back: 1 of 1 user is still unlocked.");
+    assert_eq!(stage.rows("my out.results.verify.csv").len(), 1);
+}
+
+#[test]
+fn the_command_that_runs_a_plan_does() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", list(&[locked_users(3), vec![missing_user()]].concat()));
+    let ended = stage.run("run -n ids.csv --quota 1000/1s --yes --max-users 9 --reason 'a b'");
+    stage.run(&next_command(&ended.exits_with(0))).exits_with(0);
+    assert_eq!(stage.column("ids.plan.results.csv", "outcome"), ["unlocked"; 3]);
+    assert_eq!(stage.json("ids.plan.results.manifest.json")["reason"], "a b");
+}
+
+#[test]
+fn the_command_that_tries_failed_look_ups_again_looks_up_by_the_same() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("who.csv", "email\nnobody@nowhere.example\n");
+    stage.sandbox().set_mode(Mode::AllStatus(503));
+    let line = "run who.csv --by email --yes --quota 1000/1s --max-retries 0";
+    let ended = stage.run(line).exits_with(1);
+    assert_eq!(stage.outcomes("who.results.csv"), ["2 failed"]);
+    stage.sandbox().set_mode(Mode::Normal);
+    stage.run(&next_command(&ended)).exits_with(1);
+    assert_eq!(stage.outcomes("who.results.results.csv"), ["2 not_found"]);
+}
+
+#[test]
+fn the_command_that_goes_on_with_piped_users_is_one_that_does() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = [vec![missing_user()], users(4)].concat();
+    let line = "run --yes --quota 1000/1s --canary 1";
+    let ended = stage.pipe(list(&ids), line).exits_with(3).says("piped in again");
+    stage.pipe(list(&ids), &next_command(&ended)).exits_with(1);
+    assert_eq!(stage.rows("stdin.results.csv").len(), 5);
 }
 
 #[test]

@@ -6,10 +6,9 @@ use crate::model::Outcome;
 use crate::summary::{CommandKind, Ending, NextStep, Summary};
 
 /// Arguments that belong to one input or one output.
-const OF_THIS_JOB: [&str; 18] = [
+const OF_THIS_JOB: [&str; 17] = [
     "input",
     "column",
-    "by",
     "limit",
     "skip",
     "carry",
@@ -39,6 +38,9 @@ pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextSt
             Ending::Stopped(crate::model::StopReason::OutputFailed) => {
                 "To go on, once there is room to write"
             }
+            _ if stages.spec.input.path().is_none() => {
+                "To go on from here, with the same users piped in again"
+            }
             _ => "To go on from here",
         };
         let command = invocation.without(&["force"]).with("resume", &["--resume"]);
@@ -65,6 +67,10 @@ pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextSt
     let of_run_alone =
         ["yes", "only_locked", "include_admin_locked", "max_users", "canary", "verify", "reason"];
     let mut next = invocation.without(&OF_THIS_JOB).into_command(command);
+    // A user who was not found out is named in the results as in the input.
+    if !input.contains(&"--retry-failed") {
+        next = next.without(&["by"]);
+    }
     if command == "verify" {
         next = next.without(&of_run_alone);
     }
