@@ -1,0 +1,178 @@
+//! For stories in which something happens while the program runs: waiting for it, watching it,
+//! and checking what it left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bulk_unlock::model::UserId;
+use bulk_unlock::sandbox::{RunningSandbox, Sandbox, SandboxConfig};
+
+use super::{Ended, Running, SEED, Stage};
+
+/// A pace that stands in nobody's way.
+pub const FAST: &str = "--quota 1000000/1s --quota-share 100%";
+
+/// How long anything may take before a story is given up: far more than it needs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A sandbox that remembers what it was asked, and takes so long for each answer.
+pub fn slow_config(latency: &str) -> SandboxConfig {
+    SandboxConfig {
+        latency: latency.parse().expect("a latency"),
+        log_requests: true,
+        seed: SEED,
+        ..SandboxConfig::default()
+    }
+}
+
+/// Waits until it is so; fails when it never is.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+impl Stage {
+    /// Stops the server: from here on connections are refused.
+    pub fn close_sandbox(&mut self) {
+        self.sandbox = None;
+    }
+
+    /// Starts another server, on that port.
+    pub fn open_sandbox(&mut self, config: SandboxConfig, port: u16) {
+        self.sandbox = Some(Sandbox::start(config, port).expect("the sandbox starts"));
+    }
+
+    /// A stage with a server on a port that the system gives to nobody else, so that it is still
+    /// free when it was closed for a while.
+    pub fn with_sandbox_on_own_port(config: &SandboxConfig) -> Self {
+        let mut stage = Self::new();
+        let first = 10_000 + u16::try_from(std::process::id() % 20_000).expect("below 20,000");
+        let start = |port| Sandbox::start(config.clone(), port).ok();
+        let running: RunningSandbox = (first..32_000).find_map(start).expect("a free port");
+        stage.set("CLERK_API_URL", &running.url());
+        stage.set("CLERK_SECRET_KEY", running.key());
+        stage.sandbox = Some(running);
+        stage
+    }
+
+    /// Starts a program that was made ready by hand.
+    pub fn start(&self, mut command: Command) -> Running {
+        let child = command.spawn().expect("the program starts");
+        Running { line: format!("{command:?}"), child: Some(child) }
+    }
+
+    /// The same command line through a shell that does this first.
+    pub fn command_after(&self, first: &str, line: &str) -> Command {
+        let plain = self.command(line);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{first}\nexec \"$0\" \"$@\"")]);
+        command.arg(plain.get_program()).args(plain.get_args());
+        command.current_dir(self.dir.path()).env_clear();
+        for (name, value) in plain.get_envs() {
+            value.map(|value| command.env(name, value));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// How many whole rows a file has so far; none when it is not there.
+    pub fn n_rows(&self, name: &str) -> usize {
+        let bytes = fs::read(self.path(name)).unwrap_or_default();
+        bytes.iter().filter(|&&byte| byte == b'\n').count().saturating_sub(1)
+    }
+
+    /// How often each user was asked to be unlocked, in the server's own log.
+    pub fn posts(&self) -> BTreeMap<String, usize> {
+        let requests = self.sandbox().requests();
+        let posts = requests.iter().filter(|request| request.method == "POST");
+        posts.fold(BTreeMap::new(), |mut counts, request| {
+            for id in &request.user_ids {
+                *counts.entry(id.clone()).or_default() += 1;
+            }
+            counts
+        })
+    }
+
+    /// How many unlock calls the server saw.
+    pub fn n_posts(&self) -> usize {
+        self.posts().values().sum()
+    }
+
+    /// Fails unless each of these users has exactly one row, and nobody else has.
+    #[track_caller]
+    pub fn has_each_once(&self, results: &str, users: &[UserId]) {
+        let rows = self.rows(results);
+        let ids: BTreeSet<String> = rows.iter().map(|row| row["user_id"].clone()).collect();
+        let expected: BTreeSet<String> = users.iter().map(ToString::to_string).collect();
+        assert_eq!(rows.len(), users.len(), "one row each");
+        assert_eq!(ids, expected);
+    }
+
+    /// Fails unless every row has this outcome.
+    #[track_caller]
+    pub fn all_are(&self, results: &str, outcome: &str) {
+        for row in self.rows(results) {
+            assert_eq!(row["outcome"], outcome, "{row:?}");
+        }
+    }
+
+    /// Fails unless each of these users stands either in the results or in `unprocessed`, once,
+    /// and the manifest says so too. Gives the number of rows.
+    #[track_caller]
+    pub fn adds_up(&self, stem: &str, users: &[UserId]) -> usize {
+        let rows = self.rows(&format!("{stem}.csv"));
+        let unprocessed = self.rows(&format!("{stem}.unprocessed.csv"));
+        let done = rows.iter().map(|row| row["user_id"].as_str());
+        let rest = unprocessed.iter().map(|row| row["user_id"].as_str());
+        let mut ids: Vec<&str> = done.chain(rest).collect();
+        ids.sort_unstable();
+        let mut expected: Vec<&str> = users.iter().map(UserId::as_str).collect();
+        expected.sort_unstable();
+        assert_eq!(ids, expected, "records = rows + unprocessed");
+        let manifest = self.json(&format!("{stem}.manifest.json"));
+        let said = ["records", "rows", "unprocessed"].map(|name| manifest[name].as_u64());
+        let counted = [users.len(), rows.len(), unprocessed.len()].map(|n| Some(n as u64));
+        assert_eq!(said, counted, "the manifest's records, rows, unprocessed");
+        rows.len()
+    }
+}
+
+impl Running {
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Waits for its end and says how much memory it took at most, in MiB, where the system tells.
+    pub fn wait_and_weigh(mut self) -> (Ended, Option<u64>) {
+        // Nobody reads its pipes meanwhile: for programs that say little.
+        let status = format!("/proc/{}/status", self.id());
+        let mut peak = None;
+        while self.is_alive() {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let kib = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = kib.and_then(|kib| kib.trim().trim_end_matches(" kB").parse::<u64>().ok());
+            peak = kib.map(|kib| kib / 1024).or(peak);
+            thread::sleep(Duration::from_millis(1));
+        }
+        (self.wait(), peak)
+    }
+}
+
+impl Ended {
+    /// Fails when it said this.
+    #[track_caller]
+    pub fn never_says(self, text: &str) -> Self {
+        for said in [&self.stderr, &self.stdout] {
+            assert!(!said.contains(text), "{}: {text:?} is in\n{said}", self.line);
+        }
+        self
+    }
+}
