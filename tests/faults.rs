@@ -74,8 +74,10 @@ fn a_503_with_retry_after_is_tried_again_and_not_before() {
         .collect();
     assert!(!met.is_empty());
     for user in met {
-        let calls: Vec<_> =
-            requests.iter().filter(|request| request.user_ids.iter().any(|id| id == user)).collect();
+        let calls: Vec<_> = requests
+            .iter()
+            .filter(|request| request.user_ids.iter().any(|id| id == user))
+            .collect();
         for pair in calls.windows(2) {
             let wait = pair[1].at - pair[0].at;
             assert!(wait.as_millis() >= 1_000, "{user} was asked again after {wait:?}");
