@@ -1,5 +1,5 @@
 //! What people are told: the bar, the lines, the log, the closing text. All of it goes to stderr,
-//! through one door, the [`Screen`].
+//! through one door, the [`Screen`]. What is kept is the [`page`].
 //!
 //! Whatever is said while a run goes on is said by a [`Listener`]: it hears each event and the
 //! counts up to it, so it keeps almost no state and never asks the time.
@@ -9,6 +9,7 @@ pub mod closing;
 mod details;
 mod lines;
 mod notices;
+pub mod page;
 mod screen;
 mod status;
 mod style;
