@@ -50,6 +50,8 @@ pub(super) enum Command {
     Locked(Box<LockedArgs>),
     /// Read back the users that a results file says were unlocked
     Verify(Box<VerifyArgs>),
+    /// The summary of finished results or plan files, and with --html the page
+    Report(ReportArgs),
     /// A local server that behaves like Clerk's Backend API, to rehearse against
     Sandbox(SandboxArgs),
 }
@@ -62,6 +64,7 @@ impl Command {
             Self::Plan(args) => &args.terminal,
             Self::Locked(args) => &args.terminal,
             Self::Verify(args) => &args.terminal,
+            Self::Report(args) => &args.terminal,
             Self::Sandbox(args) => &args.terminal,
         }
     }
@@ -157,6 +160,28 @@ pub(super) struct VerifyArgs {
     pub(super) connection: ConnectionArgs,
     #[command(flatten)]
     pub(super) sandbox: EmbeddedSandboxArgs,
+    #[command(flatten)]
+    pub(super) terminal: TerminalArgs,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Finished results or plan files; several are told as one
+    #[arg(required = true, value_name = "RESULTS")]
+    pub(super) results: Vec<PathBuf>,
+    /// Also write the page, one self-contained HTML file
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub(super) html: Option<PathBuf>,
+    /// Names, addresses and messages on the page too, not ids alone
+    #[arg(long, help_heading = "Output")]
+    pub(super) report_pii: bool,
+    /// Overwrite an existing page
+    #[arg(long, help_heading = "Output")]
+    pub(super) force: bool,
+    /// The summary as JSON
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
     #[command(flatten)]
     pub(super) terminal: TerminalArgs,
 }

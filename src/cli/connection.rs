@@ -8,7 +8,8 @@ use super::args::{ConnectionArgs, EmbeddedSandboxArgs, ExecutionArgs};
 use super::failure::Failure;
 use super::status::Status;
 use crate::clerk::{ApiAddress, Client, ClientConfig, KeyKind, SecretKey};
-use crate::policy::pacing::{Pace, Quota};
+use crate::engine::Pacer;
+use crate::policy::pacing::{GateSettings, Pace, Quota};
 use crate::report::Screen;
 use crate::sandbox::{RunningSandbox, Sandbox, SandboxConfig};
 
@@ -51,6 +52,8 @@ pub(super) struct Connection {
     pub(super) fingerprint: Option<String>,
     pub(super) client: Client,
     pub(super) pace: Pace,
+    /// Every request of this process passes it: what a run sent counts for what reads it back.
+    pub(super) pacer: Pacer,
     /// The quota that the pace is a share of; `None` under `--rate`.
     pub(super) share_of: Option<(f64, Quota)>,
     // Ends with the run.
@@ -88,7 +91,8 @@ impl Connection {
         let mut config = config(address, key, execution);
         config.ca_file.clone_from(&connection.ca_file);
         let client = Client::new(config).map_err(|error| Failure::new(Status::Usage, error))?;
-        Ok(Self { instance, host, fingerprint, client, pace, share_of, _sandbox: None })
+        let pacer = pacer(pace, execution);
+        Ok(Self { instance, host, fingerprint, client, pace, pacer, share_of, _sandbox: None })
     }
 
     fn to_sandbox(args: &EmbeddedSandboxArgs, execution: &ExecutionArgs) -> Result<Self, Failure> {
@@ -114,6 +118,7 @@ impl Connection {
             fingerprint: None,
             client,
             pace,
+            pacer: pacer(pace, execution),
             share_of,
             _sandbox: Some(running),
         })
@@ -139,6 +144,10 @@ fn pace(execution: &ExecutionArgs, default: Quota) -> (Pace, Option<(f64, Quota)
     let quota = execution.quota.unwrap_or(default);
     let percent = execution.quota_share;
     (Pace::Window(quota.share(percent)), Some((percent, quota)))
+}
+
+fn pacer(pace: Pace, execution: &ExecutionArgs) -> Pacer {
+    Pacer::new(GateSettings { pace, give_up_after: execution.max_outage })
 }
 
 fn config(address: ApiAddress, key: SecretKey, execution: &ExecutionArgs) -> ClientConfig {

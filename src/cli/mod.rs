@@ -8,6 +8,7 @@ mod consent;
 mod failure;
 mod invocation;
 mod job;
+mod page;
 mod screen;
 mod status;
 
@@ -44,6 +45,7 @@ fn dispatch(command: Command, invocation: &Invocation) -> Status {
         Command::Plan(args) => commands::plan::plan(*args, invocation, &screen, progress),
         Command::Locked(args) => commands::locked::locked(&args, &screen, progress),
         Command::Verify(args) => commands::verify::verify(*args, invocation, &screen, progress),
+        Command::Report(args) => commands::report::report(&args, &screen),
         Command::Sandbox(args) => commands::sandbox::sandbox(args, &screen),
     };
     done.unwrap_or_else(|failure: Failure| {

@@ -47,7 +47,7 @@ impl Status {
     /// What follows from how a run ended and what it counted.
     pub(super) fn of(summary: &Summary) -> Self {
         match summary.ending {
-            Ending::Unaccounted => Self::Internal,
+            Ending::Unaccounted | Ending::Unfinished => Self::Internal,
             Ending::NotConfirmed => Self::NotConfirmed,
             Ending::Stopped(reason) => Self::of_stop(reason),
             Ending::Completed => match summary.command {

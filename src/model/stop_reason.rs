@@ -26,6 +26,19 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// Every reason, the weakest first.
+    pub const ALL: [Self; 9] = [
+        Self::MaxDuration,
+        Self::Canary,
+        Self::MaxFail,
+        Self::Outage,
+        Self::Interrupted,
+        Self::Terminated,
+        Self::Forbidden,
+        Self::Unauthorized,
+        Self::OutputFailed,
+    ];
+
     /// The stable word that the manifest and the JSON summary use.
     pub fn code(self) -> &'static str {
         match self {

@@ -40,7 +40,7 @@ pub use manifest::Manifest;
 pub use reader::Reader;
 pub use recorded_row::RecordedRow;
 pub use redact::Redaction;
-pub use resume::{Resumed, resume};
+pub use resume::{Resumed, kind_of_outcome, resume};
 pub use same_file::same_file;
 pub use sidecars::Sidecars;
 pub use sink::Sink;

@@ -28,12 +28,12 @@ pub struct Resumed {
 impl Resumed {
     /// What kind of job wrote the rows, as far as they tell; the manifest knows better.
     pub fn kind(&self) -> Option<Kind> {
-        self.counts.keys().find_map(|&outcome| kind_of(outcome))
+        self.counts.keys().find_map(|&outcome| kind_of_outcome(outcome))
     }
 }
 
 /// The kind of job that alone says so.
-fn kind_of(outcome: Outcome) -> Option<Kind> {
+pub fn kind_of_outcome(outcome: Outcome) -> Option<Kind> {
     match outcome {
         Outcome::WouldUnlock => Some(Kind::Plan),
         Outcome::Unlocked | Outcome::StillLocked => Some(Kind::Run),

@@ -47,6 +47,8 @@ pub enum Ending {
     Stopped(StopReason),
     /// The question was not answered with yes; nothing was sent.
     NotConfirmed,
+    /// It was killed, or goes on: known of files alone.
+    Unfinished,
     /// Records, rows and unprocessed do not add up.
     Unaccounted,
 }
@@ -58,6 +60,7 @@ impl Ending {
             Self::Completed => "completed",
             Self::Stopped(reason) => reason.code(),
             Self::NotConfirmed => "not_confirmed",
+            Self::Unfinished => "running",
             Self::Unaccounted => "unaccounted",
         }
     }

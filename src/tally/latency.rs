@@ -25,7 +25,8 @@ impl Default for Latency {
 }
 
 impl Latency {
-    pub(super) fn add(&mut self, took: Duration) {
+    /// One more of them.
+    pub fn add(&mut self, took: Duration) {
         self.micros.saturating_record(micros(took));
         self.sum = self.sum.saturating_add(took);
         self.max = self.max.max(took);

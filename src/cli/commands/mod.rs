@@ -2,6 +2,7 @@
 
 pub(super) mod locked;
 pub(super) mod plan;
+pub(super) mod report;
 pub(super) mod run;
 pub(super) mod sandbox;
 pub(super) mod verify;

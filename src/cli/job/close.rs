@@ -8,6 +8,7 @@ use super::seal::seal;
 use super::stages::{Stages, State};
 use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
+use crate::cli::page::{self, gather};
 use crate::cli::status::Status;
 use crate::model::{Outcome, StopReason};
 use crate::report::closing;
@@ -73,6 +74,13 @@ impl Stages<'_> {
                 return Err(failure);
             }
             self.around.screen.warning(&failure.to_string());
+        }
+        if let (Some(begun), Some(path)) = (state.outputs.page.take(), &summary.files.report)
+            && let Some(results) = summary.files.results.clone()
+            && state.failure.is_none()
+        {
+            let gathered = gather(&[results])?;
+            page::write(begun, path, &gathered.facts, self.spec.answers.report_pii)?;
         }
         self.tell(state, &summary)?;
         Ok(status)

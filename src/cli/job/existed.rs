@@ -40,6 +40,7 @@ impl Existed {
             Existing::Replace => return Ok(Self::default()),
             Existing::Refuse => {
                 refuse_existing(results)?;
+                paths.report().map_or(Ok(()), refuse_existing)?;
                 return Ok(Self::default());
             }
         }

@@ -10,6 +10,7 @@ use super::{Spec, Surroundings, spec};
 use crate::cli::failure::Failure;
 use crate::engine::wall_clock;
 use crate::plan::Plan;
+use crate::results::atomic::AtomicWriter;
 use crate::results::manifest::{Latency, Manifest, Pass};
 use crate::results::{Existing, Writer, format};
 use crate::tally::Counts;
@@ -22,6 +23,8 @@ pub(super) struct Outputs {
     pub(super) manifest: Manifest,
     /// The rows that an earlier run recorded.
     pub(super) earlier: Counts,
+    /// The page, begun: a bad path fails at once.
+    pub(super) page: Option<AtomicWriter>,
     /// Whether there was nothing before.
     pub(super) is_new: bool,
 }
@@ -36,6 +39,7 @@ impl Outputs {
         plan: &Plan,
         around: &Surroundings<'_>,
     ) -> Result<Self, Failure> {
+        let page = paths.report().map(AtomicWriter::create).transpose()?;
         let earlier = existed.counts();
         let Existed { resumed, manifest } = existed;
         let is_new = resumed.is_none();
@@ -59,7 +63,7 @@ impl Outputs {
         if let Some(sidecars) = paths.sidecars() {
             manifest.write(&sidecars.manifest)?;
         }
-        Ok(Self { paths, writer: Some(writer), manifest, earlier, is_new })
+        Ok(Self { paths, writer: Some(writer), manifest, earlier, page, is_new })
     }
 }
 

@@ -8,7 +8,7 @@ use crate::cli::args::{ExecutionArgs, IfEmpty, OutputArgs, PageArgs};
 use crate::cli::failure::Failure;
 use crate::engine::{CrewSettings, Purpose};
 use crate::policy::decide::AdminLocked;
-use crate::policy::pacing::{GateSettings, Pace};
+use crate::policy::pacing::Pace;
 use crate::policy::retry::RetryPolicy;
 use crate::policy::stop_rule::MaxFail;
 use crate::results::{Redaction, RowFormat, SnapshotMode};
@@ -62,7 +62,6 @@ pub(in crate::cli) struct Execution {
     pub(in crate::cli) concurrency: usize,
     pub(in crate::cli) max_retries: u32,
     pub(in crate::cli) max_duration: Option<Duration>,
-    pub(in crate::cli) max_outage: Duration,
     pub(in crate::cli) max_fail: Option<MaxFail>,
 }
 
@@ -124,7 +123,6 @@ impl Execution {
             concurrency: usize::from(args.concurrency),
             max_retries: args.max_retries,
             max_duration: args.max_duration,
-            max_outage: args.max_outage,
             max_fail: args.max_fail,
         }
     }
@@ -139,11 +137,6 @@ impl Execution {
             retries_per_second: pace.quota().per_second() * TRICKLE,
             canary,
         }
-    }
-
-    /// What the gate is built from.
-    pub(in crate::cli) fn gate(self, pace: Pace) -> GateSettings {
-        GateSettings { pace, give_up_after: self.max_outage }
     }
 }
 

@@ -14,7 +14,7 @@ use super::outputs::Outputs;
 use super::{InputChoice, Spec, Surroundings};
 use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
-use crate::engine::{Crew, Fold, LookUp, Pacer, Session, Unlock, UnlockJob, batches, wall_clock};
+use crate::engine::{Crew, Fold, LookUp, Session, Unlock, UnlockJob, batches, wall_clock};
 use crate::model::{Event, Identifier, Job, Row, UserId};
 use crate::plan::Plan;
 use crate::policy::stop_rule::StopRule;
@@ -33,7 +33,6 @@ pub(super) struct Stages<'a> {
     left_out: RefCell<Vec<Row>>,
     n_jobs: u64,
     runtime: Runtime,
-    pacer: Pacer,
     deadline: Option<Instant>,
     pub(super) state: RefCell<State>,
 }
@@ -73,7 +72,6 @@ impl<'a> Stages<'a> {
             left_out: RefCell::new(plan.left_out),
             n_jobs,
             runtime,
-            pacer: Pacer::new(spec.execution.gate(around.connection.pace)),
             deadline: spec.execution.max_duration.and_then(|length| now.checked_add(length)),
             state: RefCell::new(state),
         })
@@ -129,7 +127,9 @@ impl<'a> Stages<'a> {
         self.stage(self.listeners(), async |events| {
             let settings = self.spec.execution.crew(self.around.connection.pace, None);
             let items = batches(jobs);
-            Crew::new(&work, items, settings, &self.pacer, &self.stop, events).run().await;
+            Crew::new(&work, items, settings, &self.around.connection.pacer, &self.stop, events)
+                .run()
+                .await;
         })?;
         Ok(work.into_jobs())
     }
@@ -140,7 +140,9 @@ impl<'a> Stages<'a> {
         let listeners = self.plain_listeners();
         self.stage(listeners, async |events| {
             let settings = self.spec.execution.crew(self.around.connection.pace, self.spec.canary);
-            Crew::new(&work, jobs, settings, &self.pacer, &self.stop, events).run().await;
+            Crew::new(&work, jobs, settings, &self.around.connection.pacer, &self.stop, events)
+                .run()
+                .await;
         })
     }
 

@@ -13,6 +13,11 @@ pub fn headline(summary: &Summary) -> String {
         Ending::Stopped(reason) => stopped(summary, reason),
         Ending::NotConfirmed => "Not confirmed: nothing was sent.".to_owned(),
         Ending::Unaccounted => unaccounted(summary),
+        Ending::Unfinished => format!(
+            "Not finished: {} of {} have their row; the run was killed, or goes on.",
+            number(summary.n_rows()),
+            counted(summary.n_records, "record", "records"),
+        ),
     }
 }
 

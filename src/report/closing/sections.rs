@@ -20,7 +20,7 @@ pub(super) fn headline(summary: &Summary, style: Style) -> String {
     let paint = match summary.ending {
         Ending::Completed if summary.all_ended_well() => Paint::Good,
         Ending::Completed | Ending::NotConfirmed => Paint::Bold,
-        Ending::Stopped(_) | Ending::Unaccounted => Paint::Bad,
+        Ending::Stopped(_) | Ending::Unaccounted | Ending::Unfinished => Paint::Bad,
     };
     let earlier = match summary.n_earlier {
         0 => String::new(),

@@ -12,9 +12,7 @@ use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
 use crate::cli::job::Execution;
 use crate::cli::status::Status;
-use crate::engine::{
-    Count, Crew, Fold, Pacer, Session, Span, Stretch, Walk, Work, spans, wall_clock,
-};
+use crate::engine::{Count, Crew, Fold, Session, Span, Stretch, Walk, Work, spans, wall_clock};
 use crate::model::{Failure as Refusal, InputRecord, StopReason, UserView};
 use crate::policy::stop_rule::StopRule;
 use crate::report::{Listener, Progress, Scene, Screen, listeners};
@@ -35,7 +33,6 @@ pub(super) struct Walker<'a> {
     screen: &'a Screen,
     progress: Progress,
     runtime: Runtime,
-    pacer: Pacer,
     stop: Stop,
     deadline: Option<Instant>,
     refusal: RefCell<Option<Refusal>>,
@@ -58,7 +55,6 @@ impl<'a> Walker<'a> {
             screen,
             progress,
             runtime,
-            pacer: Pacer::new(execution.gate(connection.pace)),
             stop: Stop::default(),
             deadline,
             refusal: RefCell::new(None),
@@ -143,7 +139,9 @@ impl<'a> Walker<'a> {
         let session = Session { stop: &self.stop, deadline: self.deadline };
         let settings = self.execution.crew(self.connection.pace, None);
         let ran = session.run(&self.runtime, fold, async |events| {
-            Crew::new(work, items, settings, &self.pacer, &self.stop, events).run().await;
+            Crew::new(work, items, settings, &self.connection.pacer, &self.stop, events)
+                .run()
+                .await;
         });
         let (folded, ()) = ran.map_err(Failure::internal)?;
         folded.listeners.into_iter().for_each(Listener::finish);

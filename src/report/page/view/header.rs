@@ -49,7 +49,7 @@ fn heading(facts: &Facts) -> String {
         Some(CommandKind::Run) => "Unlock run",
         Some(CommandKind::Plan) => "Unlock plan",
         Some(CommandKind::Verify) => "Unlocked users, read back",
-        None => "Unlock report",
+        Some(CommandKind::Locked) | None => "Unlock report",
     };
     match facts.sources.len() {
         0 | 1 => what.to_owned(),
@@ -89,6 +89,7 @@ fn what(kind: CommandKind) -> &'static str {
         CommandKind::Run => "Users were unlocked",
         CommandKind::Plan => "Users were looked up; nothing was changed",
         CommandKind::Verify => "Users unlocked earlier were read back",
+        CommandKind::Locked => "Locked users were listed",
     }
 }
 

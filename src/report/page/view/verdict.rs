@@ -91,10 +91,10 @@ fn completed(facts: &Facts, totals: &Totals) -> Verdict {
             let are = if n == 1 { "is" } else { "are" };
             format!("{} of {users} {are} still unlocked.", number(n))
         }
-        Some(CommandKind::Run) | None if totals.n_not_well == 0 => {
+        Some(CommandKind::Run | CommandKind::Locked) | None if totals.n_not_well == 0 => {
             format!("{} of {records} ended well.", number(totals.n_rows))
         }
-        Some(CommandKind::Run) | None => {
+        Some(CommandKind::Run | CommandKind::Locked) | None => {
             format!("{} of {records} did not end well.", number(totals.n_not_well))
         }
     };
@@ -114,7 +114,7 @@ fn done(facts: &Facts, totals: &Totals) -> String {
             number(count(Outcome::LockedAgain)),
             number(count(Outcome::Gone))
         ),
-        None => String::new(),
+        Some(CommandKind::Locked) | None => String::new(),
     };
     let left = match totals.n_not_well {
         0 => "Nothing is left to look at.".to_owned(),

@@ -1,0 +1,47 @@
+//! `report`: the summary of finished files, and the page.
+
+use std::io::Write as _;
+
+use crate::cli::args::ReportArgs;
+use crate::cli::failure::Failure;
+use crate::cli::page::{self, gather};
+use crate::cli::status::Status;
+use crate::report::{Screen, Style, closing};
+use crate::results::atomic::AtomicWriter;
+use crate::results::{refuse_existing, same_file};
+
+pub(in crate::cli) fn report(args: &ReportArgs, screen: &Screen) -> Result<Status, Failure> {
+    let begun = args.html.as_deref().map(|path| begin(args, path)).transpose()?;
+    let gathered = gather(&args.results)?;
+    for warning in &gathered.facts.warnings {
+        screen.warning(warning);
+    }
+    if let (Some(begun), Some(path)) = (begun, &args.html) {
+        page::write(begun, path, &gathered.facts, args.report_pii)?;
+        screen.note(&format!("the page is {}", path.display()));
+    }
+    let mut summary = gathered.summary;
+    summary.files.report.clone_from(&args.html);
+    summary.next = gathered.facts.next.into_iter().next();
+    let text = if args.json {
+        summary.to_json().map_err(Failure::internal)? + "\n"
+    } else {
+        closing::text(&summary, Style { colour: false })
+    };
+    std::io::stdout().write_all(text.as_bytes()).map_err(|error| {
+        let text = format!("the summary can't be written to stdout: {error}");
+        Failure::new(Status::Output, anyhow::anyhow!(text))
+    })?;
+    Ok(Status::Success)
+}
+
+/// Makes sure that the page can be written, before anything is read.
+fn begin(args: &ReportArgs, path: &std::path::Path) -> Result<AtomicWriter, Failure> {
+    if args.results.iter().any(|results| same_file(path, results)) {
+        return Err(Failure::usage(format!("{} would be read and written", path.display())));
+    }
+    if !args.force {
+        refuse_existing(path)?;
+    }
+    Ok(AtomicWriter::create(path)?)
+}

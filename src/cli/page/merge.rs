@@ -1,0 +1,97 @@
+//! Several finished files, summed up as one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::model::{Outcome, StopReason};
+use crate::report::page::Source;
+use crate::results::manifest::{Kind, Manifest};
+use crate::results::{RecordedRow, kind_of_outcome};
+use crate::summary::{Ending, ErrorFigures, Files, LatencyFigures, Summary};
+use crate::tally::Latency;
+
+/// What was read so far.
+#[derive(Default)]
+pub(super) struct Merged {
+    summary: Summary,
+    kind: Option<Kind>,
+    latency: Latency,
+    errors: BTreeMap<String, ErrorFigures>,
+    endings: Vec<Ending>,
+}
+
+impl Merged {
+    pub(super) fn add_row(&mut self, row: &RecordedRow) {
+        self.summary.counts.add(row.outcome);
+        self.kind = self.kind.or_else(|| kind_of_outcome(row.outcome));
+        let is_banned = row.outcome == Outcome::WouldUnlock && row.banned == Some(true);
+        self.summary.n_banned += u64::from(is_banned);
+        if row.attempts > 0 {
+            self.latency.add(row.duration);
+        }
+        if !row.outcome.ended_well() {
+            self.add_error(row);
+        }
+    }
+
+    /// What the rows say of the command that wrote them.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        self.kind
+    }
+
+    pub(super) fn add_source(&mut self, source: &Source) {
+        let summary = &mut self.summary;
+        summary.command = source.kind.unwrap_or(summary.command);
+        summary.instance = source.instance.clone().unwrap_or_default();
+        summary.host = source.host.clone().unwrap_or_default();
+        summary.n_unprocessed += source.n_unprocessed.unwrap_or_default();
+        for pass in &source.passes {
+            summary.n_requests += pass.n_requests;
+            summary.n_lookups += pass.n_lookups;
+            summary.n_retries += pass.n_retries;
+            summary.n_throttled += pass.n_throttled;
+            summary.paused += pass.paused;
+            let ended = pass.finished_at.and_then(|it| it.duration_since(pass.started_at).ok());
+            summary.elapsed += ended.unwrap_or_default();
+        }
+        self.endings.push(source.ending.as_deref().map_or(Ending::Completed, ending_of));
+    }
+
+    pub(super) fn summary(self, paths: &[PathBuf]) -> Summary {
+        let mut summary = self.summary;
+        summary.n_records = summary.n_rows() + summary.n_unprocessed;
+        summary.latency = LatencyFigures::of(&self.latency);
+        summary.errors = self.errors.into_values().collect();
+        summary.errors.sort_by_key(|error| std::cmp::Reverse(error.n));
+        let not_completed = self.endings.into_iter().find(|ending| *ending != Ending::Completed);
+        summary.ending = not_completed.unwrap_or_default();
+        if let [path] = paths {
+            summary.files = Files { results: Some(path.clone()), ..Files::default() };
+        }
+        summary
+    }
+
+    fn add_error(&mut self, row: &RecordedRow) {
+        let Some(code) = row.error_code.clone() else { return };
+        let user = row.user_id.as_ref().map_or_else(|| row.input.clone(), ToString::to_string);
+        let first = || ErrorFigures {
+            code: code.clone(),
+            n: 0,
+            line: Some(row.line),
+            user,
+            message: row.error_message.clone().unwrap_or_default(),
+        };
+        self.errors.entry(code.clone()).or_insert_with(first).n += 1;
+    }
+}
+
+fn ending_of(code: &str) -> Ending {
+    let stopped = StopReason::ALL.into_iter().find(|reason| reason.code() == code);
+    match (stopped, code) {
+        (Some(reason), _) => Ending::Stopped(reason),
+        (None, Manifest::RUNNING) => Ending::Unfinished,
+        (None, "unaccounted") => Ending::Unaccounted,
+        (None, "not_confirmed") => Ending::NotConfirmed,
+        (None, _) => Ending::Completed,
+    }
+}

@@ -1,0 +1,90 @@
+//! What a manifest says, in the words of the page.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::report::page::{Pass, Source, SourceFile, TimedBucket};
+use crate::results::manifest::{self, Kind, Manifest};
+use crate::summary::{CommandKind, LatencyFigures};
+use crate::tally::Bucket;
+
+/// One results file and its manifest.
+pub(super) fn source(results: &Path, manifest: Option<&Manifest>, kind: Option<Kind>) -> Source {
+    let name = results.display().to_string();
+    let kind = manifest.map(|it| it.kind).or(kind).map(command_of);
+    let Some(manifest) = manifest else { return Source { name, kind, ..Source::default() } };
+    Source {
+        name,
+        kind,
+        program_version: Some(manifest.program_version.clone()),
+        command: Some(manifest.command.clone()),
+        instance: Some(manifest.instance.clone()),
+        host: Some(manifest.host.clone()),
+        key: manifest.key.clone(),
+        reason: manifest.reason.clone(),
+        started_at: Some(manifest.started_at),
+        finished_at: manifest.finished_at,
+        ending: Some(manifest.ending.clone()),
+        exit_code: manifest.exit_code,
+        n_records: Some(manifest.records),
+        n_unprocessed: Some(manifest.unprocessed),
+        files: manifest.files.iter().map(file).collect(),
+        passes: manifest.passes.iter().map(pass).collect(),
+    }
+}
+
+/// The command that writes files of this kind.
+pub(super) fn command_of(kind: Kind) -> CommandKind {
+    match kind {
+        Kind::Run => CommandKind::Run,
+        Kind::Plan => CommandKind::Plan,
+        Kind::Verify => CommandKind::Verify,
+        Kind::Locked => CommandKind::Locked,
+    }
+}
+
+fn file(entry: &manifest::FileEntry) -> SourceFile {
+    SourceFile { role: entry.role.clone(), name: entry.name.clone(), sha256: entry.sha256.clone() }
+}
+
+fn pass(pass: &manifest::Pass) -> Pass {
+    let bucket = |bucket: &manifest::Bucket| TimedBucket {
+        start: pass.started_at + seconds(bucket.at),
+        width: seconds(bucket.bucket_seconds),
+        counts: Bucket {
+            n_requests: bucket.requests,
+            n_throttled: bucket.throttled,
+            n_failed: bucket.failed_attempts,
+            ..Bucket::default()
+        },
+    };
+    Pass {
+        started_at: pass.started_at,
+        finished_at: pass.finished_at,
+        ending: pass.ending.clone(),
+        n_requests: pass.requests,
+        n_lookups: pass.look_ups,
+        n_retries: pass.retries,
+        n_throttled: pass.throttled,
+        paused: seconds(pass.paused_seconds),
+        latency: (pass.requests > 0).then(|| latency(&pass.latency_ms)),
+        timeline: pass.timeline.iter().map(bucket).collect(),
+    }
+}
+
+fn latency(latency: &manifest::Latency) -> LatencyFigures {
+    let ms = |ms: f64| seconds(ms / 1_000.0);
+    LatencyFigures {
+        p50: ms(latency.p50),
+        p90: ms(latency.p90),
+        p99: ms(latency.p99),
+        max: ms(latency.max),
+    }
+}
+
+/// A manifest is a file like any other: a number in it may be anything.
+fn seconds(seconds: f64) -> Duration {
+    /// More than any run.
+    const LONGEST: f64 = 1e9;
+    Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST)).unwrap_or_default()
+}
