@@ -51,7 +51,7 @@ fn failed(header: Option<&str>, results: &[u8]) -> (u64, String) {
 #[test]
 fn rows_that_did_not_end_well_can_be_read_as_input() {
     let (n_rows, text) = failed(Some("=clerk id"), &results());
-    assert_eq!(n_rows, 3);
+    assert_eq!(n_rows, 4);
     insta::assert_snapshot!(text, @r##"
 '=clerk id,team,ticket,line,outcome,error_code,error_message
 user_b,'-red,"""2""",3,failed,timeout,"no answer within 30 s, nine times"
