@@ -70,13 +70,6 @@ impl Running {
 }
 
 impl Ended {
-    /// Fails if it said this on stderr.
-    #[track_caller]
-    pub fn never_says(self, text: &str) -> Self {
-        assert!(!self.stderr.contains(text), "{}: {text:?} is in\n{}", self.line, self.stderr);
-        self
-    }
-
     /// What it said, with everything that differs from run to run replaced.
     pub fn steady(&self) -> String {
         let program = env!("CARGO_BIN_EXE_bulk-unlock");
