@@ -40,3 +40,8 @@ pub mod engine;
 
 // 6. The command line joins everything.
 pub mod cli;
+
+/// Compiles the README's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
