@@ -1,0 +1,138 @@
+//! What finished files are told as: the summary, its JSON, and the page.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use bulk_unlock::sandbox::{SandboxConfig, Script, Scripted};
+use common::{Stage, list, locked_users, missing_user};
+
+/// A finished run of twelve users: nine unlocked, one not found, one refused, one a duplicate.
+fn finished() -> Stage {
+    let mut ids = locked_users(10);
+    let refused = Scripted::status(422).with_body(
+        r#"{"errors":[{"code":"form_param_invalid","message":"<script>alert(1)</script>"}]}"#,
+    );
+    let script: Script = [(ids[0].clone(), [refused].into())].into();
+    let stage = Stage::with_sandbox(SandboxConfig { script, ..SandboxConfig::default() });
+    ids.push(missing_user());
+    ids.push(ids[1].clone());
+    stage.write("ids.txt", list(&ids));
+    stage.run("run ids.txt --yes --quota 1000/1s --reason INC-1").exits_with(1);
+    stage
+}
+
+fn outcomes(stage: &Stage, name: &str) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for row in stage.rows(name) {
+        *counts.entry(row["outcome"].clone()).or_default() += 1;
+    }
+    counts
+}
+
+/// The counts that the page says, read from its markup.
+fn outcomes_on_page(html: &str) -> BTreeMap<String, u64> {
+    let attribute = |tag: &str, name: &str| {
+        let (_, rest) = tag.split_once(&format!("{name}=\""))?;
+        rest.split_once('"').map(|(value, _)| value.to_owned())
+    };
+    let tags = html.split('<').map(|rest| rest.split('>').next().unwrap_or_default());
+    let counted = tags.filter_map(|tag| {
+        let count = attribute(tag, "data-count")?.parse().ok()?;
+        Some((attribute(tag, "data-outcome")?, count))
+    });
+    counted.collect()
+}
+
+#[test]
+fn the_counts_on_the_page_are_those_of_the_csv() {
+    let stage = finished();
+    stage.run("report ids.results.csv --html page.html").exits_with(0);
+    let html = stage.read("page.html");
+    assert_eq!(outcomes_on_page(&html), outcomes(&stage, "ids.results.csv"));
+    assert!(html.contains("INC-1"), "the reason is on the page");
+    assert!(!html.contains("<script>alert"), "what a server says is no markup");
+}
+
+#[test]
+fn the_page_names_nobody_but_by_id_unless_it_is_asked_to() {
+    let stage = finished();
+    stage.run("report ids.results.csv --html page.html").exits_with(0);
+    stage.run("report ids.results.csv --html pii.html --report-pii").exits_with(0);
+    let emails: Vec<String> = stage.column("ids.results.csv", "email");
+    let emails: Vec<&String> = emails.iter().filter(|email| !email.is_empty()).collect();
+    assert!(!emails.is_empty());
+    let (page, pii) = (stage.read("page.html"), stage.read("pii.html"));
+    assert!(emails.iter().all(|email| !page.contains(email.as_str())));
+    assert!(emails.iter().any(|email| pii.contains(&email.replace('+', "&#43;")) || pii.contains(email.as_str())));
+}
+
+#[test]
+fn the_summary_is_on_stdout_and_as_json_for_machines() {
+    let stage = finished();
+    let told = stage.run("report ids.results.csv").exits_with(0);
+    assert!(told.stdout.contains("9 of 12 users unlocked"), "{}", told.stdout);
+    let json = stage.run("report ids.results.csv --json").exits_with(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["counts"]["unlocked"], 9);
+    assert_eq!(json["counts"]["rejected"], 1);
+    assert_eq!(json["records"], 12);
+    assert_eq!(json["ending"], "completed");
+}
+
+#[test]
+fn several_files_are_told_as_one() {
+    let stage = finished();
+    stage.write("more.txt", list(&locked_users(14)[10..]));
+    stage.run("run more.txt --yes --quota 1000/1s").exits_with(0);
+    let json = stage.run("report ids.results.csv more.results.csv --json").exits_with(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["counts"]["unlocked"], 13);
+    assert_eq!((&json["records"], &json["rows"]), (&16.into(), &16.into()));
+}
+
+#[test]
+fn a_file_that_was_changed_since_is_told_with_a_warning() {
+    let stage = finished();
+    let edited = stage.read("ids.results.csv").replacen(",not_found,", ",unlocked,", 1);
+    stage.write("ids.results.csv", edited);
+    stage.run("report ids.results.csv --html page.html").exits_with(0).says("was changed since");
+    assert!(stage.read("page.html").contains("was changed since"));
+}
+
+#[test]
+fn a_page_that_is_there_is_not_overwritten_unless_forced() {
+    let stage = finished();
+    stage.write("page.html", "mine");
+    stage.run("report ids.results.csv --html page.html").exits_with(6);
+    assert_eq!(stage.read("page.html"), "mine");
+    stage.run("report ids.results.csv --html page.html --force").exits_with(0);
+    stage.run("report ids.results.csv --html ids.results.csv --force").exits_with(2);
+}
+
+#[test]
+fn what_is_no_results_file_is_refused() {
+    let stage = finished();
+    stage.run("report ids.txt").exits_with(2).says("ids.txt");
+    stage.run("report nowhere.csv").exits_with(2).says("nowhere.csv");
+}
+
+#[test]
+fn run_plan_and_verify_write_the_page_too() {
+    let stage = finished();
+    stage.run("plan ids.txt --report plan.html --quota 1000/1s").exits_with(0);
+    assert_eq!(outcomes_on_page(&stage.read("plan.html")), outcomes(&stage, "ids.plan.csv"));
+    stage.run("verify ids.results.csv --report verify.html --quota 1000/1s").exits_with(0);
+    let verified = outcomes(&stage, "ids.results.verify.csv");
+    assert_eq!(outcomes_on_page(&stage.read("verify.html")), verified);
+    stage.run("run ids.txt -o again.csv --yes --report run.html --quota 1000/1s").exits_with(1);
+    assert_eq!(outcomes_on_page(&stage.read("run.html")), outcomes(&stage, "again.csv"));
+}
+
+#[test]
+fn a_page_that_can_not_be_written_is_refused_before_anything_is_sent() {
+    let stage = finished();
+    let before = stage.sandbox().stats().n_requests;
+    stage.run("run ids.txt -o b.csv --yes --report nowhere/p.html").exits_with(6);
+    assert_eq!(stage.sandbox().stats().n_requests, before);
+}
