@@ -137,6 +137,34 @@ pub async fn heed_signals(
     std::future::pending().await
 }
 
+/// From here on a file that reaches the largest size that the system allows (`ulimit -f`) is an
+/// error of writing, like a full disk, and not the end of the process: by default SIGXFSZ kills it.
+///
+/// # Errors
+///
+/// When the operating system does not let a handler be set.
+#[cfg(all(unix, not(any(target_arch = "mips", target_arch = "mips64"))))]
+pub fn outlive_file_size_limit() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    /// The same on Linux, macOS and the BSDs.
+    const SIGXFSZ: i32 = 25;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _in_it = runtime.enter();
+    // The handler stays when the runtime is gone; that nobody listens is what is wanted.
+    signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
+}
+
+/// There is no such signal here, or it has another number.
+///
+/// # Errors
+///
+/// None.
+#[cfg(not(all(unix, not(any(target_arch = "mips", target_arch = "mips64")))))]
+pub fn outlive_file_size_limit() -> std::io::Result<()> {
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

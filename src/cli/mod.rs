@@ -20,6 +20,8 @@ use failure::Failure;
 use invocation::Invocation;
 use status::Status;
 
+use crate::stop;
+
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -40,6 +42,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command, invocation: &Invocation) -> Status {
     let (screen, progress) = screen::screen(command.terminal());
+    if let Err(error) = stop::outlive_file_size_limit() {
+        screen.warning(&format!("a file size limit would end this program: {error}"));
+    }
     let done = match command {
         Command::Run(args) => commands::run::run(*args, invocation, &screen, progress),
         Command::Plan(args) => commands::plan::plan(*args, invocation, &screen, progress),
