@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bulk_unlock::model::UserId;
 use bulk_unlock::sandbox::{FaultKind, Faults, SandboxConfig, Script, Scripted};
-use common::watch::FAST;
+use common::watch::{FAST, with_each};
 use common::{SEED, Stage, locked_users};
 
 /// Such a part of the answers meets the fault: many, yet not twenty in a row, which would be an
@@ -37,7 +37,7 @@ fn all_are_unlocked_once(stage: &Stage, ids: &[UserId]) {
     stage.all_are("ids.results.csv", "unlocked");
     let posts = stage.posts();
     for row in stage.rows("ids.results.csv") {
-        let attempts: usize = row["attempts"].parse().unwrap();
+        let attempts: usize = row["attempts"].parse().expect("a number");
         assert_eq!(posts[&row["user_id"]], attempts, "{row:?}");
         assert_eq!(row["error_code"], "", "an unlocked user has no error: {row:?}");
     }
@@ -49,7 +49,7 @@ fn all_are_unlocked_once(stage: &Stage, ids: &[UserId]) {
 #[track_caller]
 fn alone(kind: FaultKind, n_users: usize, flags: &str) {
     let stage = check(Faults::only(kind, SHARE), n_users, flags);
-    let most = stage.posts().into_values().max().unwrap();
+    let most = stage.posts().into_values().max().expect("somebody was called");
     assert!((2..=4).contains(&most), "{kind} strikes three times in a row at most: {most}");
 }
 
@@ -221,17 +221,49 @@ fn for_ever(fault: FaultKind, outcome: &str, code: &str) {
 
 #[test]
 fn a_fault_that_does_not_pass_ends_its_own_user_alone_and_is_named() {
-    for_ever(FaultKind::InternalError, "failed", "http_500");
-    for_ever(FaultKind::BadGateway, "failed", "http_502");
-    for_ever(FaultKind::Reset, "failed", "connection");
-    for_ever(FaultKind::Garbage, "failed", "untrusted_answer");
-    for_ever(FaultKind::Empty, "failed", "untrusted_answer");
-    for_ever(FaultKind::OtherUser, "failed", "untrusted_answer");
-    for_ever(FaultKind::StillLocked, "still_locked", "still_locked");
+    let ends = [
+        (FaultKind::InternalError, "failed", "http_500"),
+        (FaultKind::BadGateway, "failed", "http_502"),
+        (FaultKind::Unavailable, "failed", "http_503"),
+        (FaultKind::GatewayTimeout, "failed", "http_504"),
+        (FaultKind::Reset, "failed", "connection"),
+        (FaultKind::ResetAfter, "failed", "connection"),
+        (FaultKind::Hang, "failed", "timeout"),
+        (FaultKind::Slow, "failed", "timeout"),
+        (FaultKind::Garbage, "failed", "untrusted_answer"),
+        (FaultKind::Empty, "failed", "untrusted_answer"),
+        (FaultKind::OtherUser, "failed", "untrusted_answer"),
+        (FaultKind::StillLocked, "still_locked", "still_locked"),
+    ];
+    with_each(ends, |(fault, outcome, code)| for_ever(fault, outcome, code));
 }
 
 #[test]
-fn a_server_that_never_answers_in_time_ends_its_own_user_alone() {
-    for_ever(FaultKind::Hang, "failed", "timeout");
-    for_ever(FaultKind::Slow, "failed", "timeout");
+fn every_row_tells_attempts_time_status_code_and_trace_id() {
+    let ids = locked_users(3);
+    let body = r#"{"errors":[{"message":"m","code":"c"}],"clerk_trace_id":"trace-of-clerk"}"#;
+    let script: Script = [
+        (ids[0].clone(), vec![Scripted::status(500); 2].into()),
+        (ids[1].clone(), vec![Scripted::status(422).with_body(body)].into()),
+        (ids[2].clone(), vec![Scripted::status(409).with_body("<html>")].into()),
+    ]
+    .into_iter()
+    .collect();
+    let stage = Stage::with_sandbox(SandboxConfig { script, seed: SEED, ..Default::default() });
+    stage.write("ids.txt", common::list(&ids));
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(1);
+    let column = |name: &str| stage.column("ids.results.csv", name);
+    assert_eq!(column("attempts"), ["3", "1", "1"]);
+    assert_eq!(column("http_status"), ["200", "422", "409"]);
+    assert_eq!(column("error_code"), ["", "c", "http_409"]);
+    assert_eq!(column("trace_id")[1], "trace-of-clerk");
+    for index in [0, 2] {
+        let trace_id = &column("trace_id")[index];
+        assert!(
+            trace_id.ends_with("-LHR"),
+            "the CF-Ray where there is none of Clerk's: {trace_id}"
+        );
+    }
+    assert!(column("duration_ms").iter().all(|ms| ms.parse::<u64>().is_ok()));
+    assert!(column("finished_at").iter().all(|at| at.ends_with('Z')));
 }

@@ -15,8 +15,8 @@ use crate::model::{Answer, Fault, Identifier, Reply, User, UserId, error_of};
 
 use super::request::Urls;
 use super::{
-    Api, ApiAddress, ClientConfig, ClientError, CreatedAt, Error, PageRequest, Untrusted, fault,
-    retry_after, tls,
+    Api, ApiAddress, ClientConfig, ClientError, CreatedAt, Error, PageRequest, SecretKey,
+    Untrusted, fault, retry_after, tls,
 };
 
 /// A connection to one API with one key. Clones share their connections.
@@ -25,7 +25,7 @@ pub struct Client {
     http: reqwest::Client,
     urls: Urls,
     address: ApiAddress,
-    fingerprint: String,
+    key: SecretKey,
     timeout: Duration,
     connect_timeout: Duration,
     max_answer: usize,
@@ -50,7 +50,7 @@ impl Client {
             http: builder(&config)?.build().map_err(no_trust)?,
             urls: Urls::new(&config.address),
             address: config.address,
-            fingerprint: config.key.fingerprint(),
+            key: config.key,
             timeout: config.timeout,
             connect_timeout: config.connect_timeout,
             max_answer: config.max_answer,
@@ -134,8 +134,19 @@ impl Client {
         match read {
             Err(fault) if !is_error => Reply::Fault(fault),
             // An error is told by its status; its body only explains it.
-            Ok(()) | Err(_) => Reply::Answer(answer),
+            Ok(()) | Err(_) => Reply::Answer(self.without_key(answer)),
         }
+    }
+
+    /// What a server repeats of its request would be written to files and screens.
+    fn without_key(&self, mut answer: Answer) -> Answer {
+        let body = str::from_utf8(&answer.body).ok().and_then(|body| self.key.hidden_in(body));
+        if let Some(body) = body {
+            answer.body = body.into_bytes();
+        }
+        let ray = answer.ray.as_deref().and_then(|ray| self.key.hidden_in(ray));
+        answer.ray = ray.or(answer.ray);
+        answer
     }
 }
 
@@ -161,7 +172,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("address", &self.address.as_str())
-            .field("key", &self.fingerprint)
+            .field("key", &self.key)
             .finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::status::Status;
+use crate::clerk::mask_keys;
 use crate::results::{OpenError, ReadError, WriteError};
 
 /// Why a command ended before it could tell what it did.
@@ -30,8 +31,17 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
+    /// The error and its causes, each said once, and no key in any of them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)
+        let mut text = String::new();
+        for cause in self.error.chain().map(ToString::to_string) {
+            if text.is_empty() {
+                text = cause;
+            } else if !text.ends_with(&cause) {
+                text = text + ": " + &cause;
+            }
+        }
+        f.write_str(&mask_keys(&text))
     }
 }
 
@@ -56,5 +66,20 @@ impl From<WriteError> for Failure {
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         Self::new(Status::Output, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clerk::SecretKey;
+
+    #[test]
+    fn a_cause_is_said_once_and_a_key_that_was_taken_for_a_path_is_not_repeated() {
+        let path = "/no/such/sk_live_0123456789abcdefghijXYZ1";
+        let error = SecretKey::from_file(path.as_ref()).unwrap_err();
+        let text = Failure::new(Status::Key, error).to_string();
+        assert!(text.contains("/sk_live_…XYZ1 can't be read"), "{text}");
+        assert_eq!(text.matches("os error").count(), 1, "{text}");
     }
 }

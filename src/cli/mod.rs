@@ -12,6 +12,7 @@ mod page;
 mod screen;
 mod status;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -20,6 +21,8 @@ use failure::Failure;
 use invocation::Invocation;
 use status::Status;
 
+use crate::clerk::mask_keys;
+use crate::report::{Level, LogFormat, Screen, Style, Voice};
 use crate::stop;
 
 /// Runs the program with these arguments, the first of which is its own name.
@@ -61,8 +64,15 @@ fn dispatch(command: Command, invocation: &Invocation) -> Status {
 
 /// Help and version are answers; anything else is a mistake.
 fn tell_usage(error: &clap::Error) -> ExitCode {
-    // A closed stdout is nobody's fault here.
-    let _ = error.print();
+    match mask_keys(&error.to_string()) {
+        // A closed stdout is nobody's fault here.
+        Cow::Borrowed(_) => drop(error.print()),
+        Cow::Owned(masked) => {
+            let style = Style { colour: false };
+            let screen = Screen::stderr(Voice::Normal, style, LogFormat::Text);
+            screen.print(Level::Answer, &masked);
+        }
+    }
     let status = if error.use_stderr() { Status::Usage } else { Status::Success };
     ExitCode::from(status.code())
 }

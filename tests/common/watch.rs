@@ -28,6 +28,17 @@ pub fn slow_config(latency: &str) -> SandboxConfig {
     }
 }
 
+/// Plays the same story with each of these, all at once: stories mostly wait.
+#[track_caller]
+pub fn with_each<T: Send>(items: impl IntoIterator<Item = T>, story: impl Fn(T) + Sync) {
+    let story = &story;
+    thread::scope(|scope| {
+        for item in items {
+            scope.spawn(move || story(item));
+        }
+    });
+}
+
 /// Waits until it is so; fails when it never is.
 #[track_caller]
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -62,12 +73,6 @@ impl Stage {
         stage
     }
 
-    /// Starts a program that was made ready by hand.
-    pub fn start(&self, mut command: Command) -> Running {
-        let child = command.spawn().expect("the program starts");
-        Running { line: format!("{command:?}"), child: Some(child) }
-    }
-
     /// The same command line through a shell that does this first.
     pub fn command_after(&self, first: &str, line: &str) -> Command {
         let plain = self.command(line);
@@ -85,7 +90,11 @@ impl Stage {
     /// How many whole rows a file has so far; none when it is not there.
     pub fn n_rows(&self, name: &str) -> usize {
         let bytes = fs::read(self.path(name)).unwrap_or_default();
-        bytes.iter().filter(|&&byte| byte == b'\n').count().saturating_sub(1)
+        bytes
+            .split_inclusive(|&byte| byte == b'\n')
+            .filter(|line| line.ends_with(b"\n"))
+            .skip(1)
+            .count()
     }
 
     /// How often each user was asked to be unlocked, in the server's own log.
@@ -145,6 +154,12 @@ impl Stage {
 }
 
 impl Running {
+    /// Starts a program that was made ready by hand.
+    pub fn start(mut command: Command) -> Self {
+        let child = command.spawn().expect("the program starts");
+        Self { line: format!("{command:?}"), child: Some(child) }
+    }
+
     /// Whether it still runs.
     pub fn is_alive(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
@@ -174,5 +189,29 @@ impl Ended {
             assert!(!said.contains(text), "{}: {text:?} is in\n{said}", self.line);
         }
         self
+    }
+}
+
+/// Where [`Stage::spawn_and_listen`] puts what the program says.
+const HEARD: &str = "stderr.txt";
+
+impl Stage {
+    /// Starts the program so that [`hears`](Stage::hears) can follow what it says on stderr.
+    pub fn spawn_and_listen(&self, line: &str) -> Running {
+        let file = fs::File::create(self.path(HEARD)).expect("a file can be made");
+        let mut command = self.command(line);
+        command.stderr(file);
+        Running::start(command)
+    }
+
+    /// Waits until that program said this on stderr.
+    #[track_caller]
+    pub fn hears(&self, text: &str) {
+        wait_until(text, || self.heard().contains(text));
+    }
+
+    /// What that program said so far.
+    pub fn heard(&self) -> String {
+        self.read(HEARD)
     }
 }

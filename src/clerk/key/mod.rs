@@ -1,8 +1,10 @@
 //! The secret key: checked once, and never shown.
 
 mod file;
+mod hide;
 
 pub use file::{KeyFile, KeyFileError};
+pub use hide::mask_keys;
 
 use std::fmt;
 

@@ -1,0 +1,189 @@
+//! The key never shows: not on a screen, not in a file, not in an argument, not in a child.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::process::Stdio;
+
+use bulk_unlock::sandbox::{FaultKind, Faults, Mode, SandboxConfig, Script, Scripted};
+use common::watch::{FAST, slow_config, wait_until};
+use common::{Ended, Running, Stage, list, users};
+
+/// As long as a real one.
+const KEY: &str = "sk_test_Zq7Wm3KLEAKED9xT5bR1vN8cJ4hG6fD2sA0pY2u7";
+const FINGERPRINT: &str = "sk_test_…Y2u7";
+
+/// A part of it in the middle, which stands nowhere else.
+const LEAK: &str = "LEAKED";
+
+fn stage(config: SandboxConfig) -> Stage {
+    let stage = Stage::with_sandbox(SandboxConfig { key: KEY.to_owned(), ..config });
+    stage.write("ids.txt", list(&users(20)));
+    stage
+}
+
+/// The key is neither in what was printed nor in any file of the story.
+#[track_caller]
+fn shows_nothing(stage: &Stage, ended: Ended) -> Ended {
+    for name in stage.files() {
+        let bytes = fs::read(stage.path(&name)).unwrap_or_default();
+        let is_in = bytes.windows(LEAK.len()).any(|window| window == LEAK.as_bytes());
+        assert!(!is_in, "{}: the key is in {name}", ended.line);
+    }
+    ended.never_says(LEAK)
+}
+
+#[test]
+fn a_run_that_ends_well_shows_the_fingerprint_and_never_the_key() {
+    for flags in ["", "-q", "-v", "-vv", "--json"] {
+        let stage = stage(slow_config("0"));
+        let ended = stage.run(&format!("run ids.txt --yes {FAST} {flags}")).exits_with(0);
+        shows_nothing(&stage, ended);
+        assert_eq!(stage.json("ids.results.manifest.json")["key"], FINGERPRINT);
+    }
+}
+
+#[test]
+fn whatever_goes_wrong_the_key_is_in_no_message_and_no_file() {
+    let faults: Faults = FaultKind::ALL
+        .iter()
+        .filter(|kind| !matches!(kind, FaultKind::Throttled | FaultKind::Huge))
+        .map(|kind| format!("{kind}=4%"))
+        .collect::<Vec<_>>()
+        .join(",")
+        .parse()
+        .unwrap();
+    let stage = stage(SandboxConfig { faults, ..slow_config("0") });
+    let line = format!("run ids.txt --yes -vv --max-retries 1 --timeout 300ms {FAST}");
+    let ended = stage.run(&line);
+    assert!(matches!(ended.code, Some(0 | 1)), "{}", ended.stderr);
+    shows_nothing(&stage, ended);
+}
+
+#[test]
+fn the_loudest_logs_of_every_library_do_not_show_it() {
+    let mut stage = stage(slow_config("0"));
+    stage.set("RUST_LOG", "trace");
+    stage.set("RUST_BACKTRACE", "full");
+    let ended = stage.run(&format!("run ids.txt --yes -vv {FAST}")).exits_with(0);
+    shows_nothing(&stage, ended);
+}
+
+#[test]
+fn a_key_that_is_refused_is_not_repeated() {
+    let stage = stage(slow_config("0"));
+    stage.sandbox().set_mode(Mode::Revoked);
+    let ended = stage.run("run ids.txt --yes -vv").exits_with(4);
+    shows_nothing(&stage, ended);
+}
+
+#[test]
+fn a_key_that_is_malformed_is_not_repeated() {
+    let mut stage = stage(slow_config("0"));
+    for key in
+        [format!("{KEY} {KEY}"), format!("pk_{KEY}"), format!("{KEY}\u{7}"), format!("{KEY}é")]
+    {
+        stage.set("CLERK_SECRET_KEY", &key);
+        let ended = stage.run("run ids.txt --yes -vv").exits_with(4);
+        shows_nothing(&stage, ended);
+    }
+}
+
+#[test]
+fn a_key_in_the_wrong_place_is_not_repeated() {
+    let stage = stage(slow_config("0"));
+    let check = |line: &str, code| {
+        let ended = stage.run(line).exits_with(code);
+        shows_nothing(&stage, Ended { line: "a key in the wrong place".to_owned(), ..ended });
+    };
+    check(&format!("run ids.txt --yes --api-url https://{KEY}@api.example.com"), 2);
+    check(&format!("run ids.txt --yes --api-url {KEY}"), 2);
+    check(&format!("run ids.txt --yes --secret-key-file {KEY}"), 4);
+    check(&format!("run ids.txt --yes --secret-key={KEY}"), 2);
+    check(&format!("run ids.txt --yes --quota {KEY}"), 2);
+    check(&format!("run {KEY} --yes"), 2);
+    check(KEY, 2);
+}
+
+#[test]
+fn a_server_that_repeats_the_key_finds_it_nowhere_again() {
+    let ids = users(20);
+    let body = format!(
+        r#"{{"errors":[{{"message":"invalid key {KEY}","long_message":"the key {KEY} may not","code":"{KEY}","meta":{{}}}}],"clerk_trace_id":"{KEY}"}}"#
+    );
+    let user = format!(
+        r#"{{"id":"{}","object":"user","locked":false,"first_name":"{KEY}","private_metadata":{{"key":"{KEY}"}}}}"#,
+        ids[1]
+    );
+    let answers = [
+        Scripted::status(422).with_body(body.clone()),
+        Scripted::status(200).with_body(user),
+        Scripted::status(500).with_body(body.clone()),
+        Scripted::status(307).with_header("Location", &format!("http://127.0.0.1:9/{KEY}")),
+        Scripted::status(403).with_body(format!("<html>{KEY}</html>")),
+        Scripted::status(422).with_body("{}").with_header("CF-Ray", KEY),
+        Scripted::status(200).with_body(format!("not json {KEY}")),
+    ];
+    let script: Script =
+        ids.iter().cloned().zip(answers.into_iter().map(|answer| [answer].into())).collect();
+    let stage = stage(SandboxConfig { script, ..slow_config("0") });
+    let ended = stage.run(&format!("run ids.txt --yes -vv {FAST}")).exits_with(1);
+    shows_nothing(&stage, ended);
+    let messages = stage.column("ids.results.csv", "error_message").join("\n");
+    assert!(messages.contains(&format!("the key {FINGERPRINT} may not")), "{messages}");
+
+    let refused: Script =
+        [(ids[0].clone(), [Scripted::status(401).with_body(body)].into())].into_iter().collect();
+    let stage = self::stage(SandboxConfig { script: refused, ..slow_config("0") });
+    let ended = stage.run(&format!("run ids.txt --yes -vv -c 1 {FAST}")).exits_with(4);
+    shows_nothing(&stage, ended);
+}
+
+#[test]
+fn the_key_of_a_file_is_in_no_argument_no_environment_and_there_are_no_children() {
+    let mut stage = stage(slow_config("30ms"));
+    stage.write("key", format!("{KEY}\n"));
+    stage.unset("CLERK_SECRET_KEY");
+    let mut command = stage.command("run ids.txt --yes --rate 40/s --secret-key-file key");
+    command.stdout(Stdio::piped());
+    let running = Running::start(command);
+    wait_until("a row is written", || stage.n_rows("ids.results.csv") > 2);
+    let proc = format!("/proc/{}", running.id());
+    if fs::metadata(&proc).is_ok() {
+        for name in ["cmdline", "environ"] {
+            let text =
+                String::from_utf8_lossy(&fs::read(format!("{proc}/{name}")).unwrap()).into_owned();
+            assert!(!text.is_empty() && !text.contains(LEAK), "the key is in {name}");
+        }
+        for task in fs::read_dir(format!("{proc}/task")).unwrap() {
+            let children = fs::read_to_string(task.unwrap().path().join("children"));
+            assert_eq!(children.unwrap_or_default(), "", "it has children");
+        }
+    }
+    let ended = running.wait().exits_with(0);
+    fs::remove_file(stage.path("key")).unwrap();
+    shows_nothing(&stage, ended);
+}
+
+#[test]
+fn the_key_of_the_environment_is_in_no_argument() {
+    let stage = stage(slow_config("30ms"));
+    let running = stage.spawn("run ids.txt --yes --rate 40/s");
+    wait_until("a row is written", || stage.n_rows("ids.results.csv") > 2);
+    let cmdline = fs::read(format!("/proc/{}/cmdline", running.id())).unwrap_or_default();
+    assert!(!String::from_utf8_lossy(&cmdline).contains(LEAK));
+    let ended = running.wait().exits_with(0);
+    shows_nothing(&stage, ended);
+}
+
+#[test]
+fn a_killed_run_leaves_no_key_behind() {
+    let stage = stage(slow_config("30ms"));
+    let running = stage.spawn("run ids.txt --yes -vv --rate 40/s");
+    wait_until("a row is written", || stage.n_rows("ids.results.csv") > 2);
+    running.signal("KILL");
+    let ended = running.wait();
+    shows_nothing(&stage, ended);
+}
