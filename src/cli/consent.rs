@@ -12,6 +12,9 @@ use crate::report::text;
 use crate::report::{Level, Paint, Screen};
 use crate::tally::Ceiling;
 
+/// Reads the answer: it comes when a person types it.
+pub(super) type ReadAnswer = Box<dyn FnOnce() -> io::Result<String> + Send>;
+
 /// Somebody who can answer.
 pub(super) enum Consent {
     /// `--yes`, or the sandbox: nobody is asked.
@@ -41,22 +44,26 @@ impl Consent {
         })
     }
 
-    /// Asks. `Ok` is yes.
+    /// Asks. `Ok` is yes. `wait` reads the answer, or gives up.
     pub(super) fn ask(
         &mut self,
         n_users: u64,
         connection: &Connection,
         results: &str,
         screen: &Screen,
+        wait: impl FnOnce(ReadAnswer) -> Option<io::Result<String>>,
     ) -> Result<(), Failure> {
-        let Self::Ask(terminal) = self else { return Ok(()) };
         if n_users == 0 {
             return Ok(());
         }
+        let Self::Ask(mut terminal) = std::mem::replace(self, Self::Given) else { return Ok(()) };
         let is_careful = matches!(connection.instance, Instance::Live | Instance::Other);
         screen.print(Level::Answer, &question(n_users, connection, results, is_careful, screen));
-        let mut answer = String::new();
-        terminal.read_line(&mut answer).map_err(Failure::internal)?;
+        let read: ReadAnswer = Box::new(move || {
+            let mut answer = String::new();
+            terminal.read_line(&mut answer).map(|_| answer)
+        });
+        let answer = wait(read).transpose().map_err(Failure::internal)?.unwrap_or_default();
         if is_yes(&answer, n_users, is_careful) {
             return Ok(());
         }

@@ -58,7 +58,8 @@ impl Status {
         }
     }
 
-    fn of_stop(reason: StopReason) -> Self {
+    /// What follows from a stop that left something undone.
+    pub(super) fn of_stop(reason: StopReason) -> Self {
         match reason {
             StopReason::MaxDuration
             | StopReason::Canary

@@ -65,7 +65,7 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Status, Fail
         guards.check_at_most(n_jobs)?;
     } else {
         guards.check(n_jobs)?;
-        consent.ask(n_jobs, connection, &paths.name(), screen)?;
+        consent.ask(n_jobs, connection, &paths.name(), screen, |read| Some(read()))?;
     }
     let jobs = std::mem::take(&mut plan.jobs);
     let outputs = Outputs::open(spec, paths, existed, &intake, &plan, around)?;
@@ -76,10 +76,12 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Status, Fail
         if spec.looks_up() && !stages.is_stopped() {
             let n_users = jobs.len() as u64;
             let name = stages.results_name();
+            let wait = |read| stages.unless_stopped(read);
             let may_go_on = guards
                 .check(n_users)
-                .and_then(|()| consent.ask(n_users, connection, &name, screen));
-            if let Err(refusal) = may_go_on {
+                .and_then(|()| consent.ask(n_users, connection, &name, screen, wait));
+            if let Err(mut refusal) = may_go_on {
+                refusal.status = stages.stop_status().unwrap_or(refusal.status);
                 stages.take_back();
                 return Err(refusal);
             }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
 
 use super::drift::Drift;
 use super::intake::Intake;
@@ -14,13 +15,14 @@ use super::outputs::Outputs;
 use super::{InputChoice, Spec, Surroundings};
 use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
+use crate::cli::status::Status;
 use crate::engine::{Crew, Fold, LookUp, Session, Unlock, UnlockJob, batches, wall_clock};
 use crate::model::{Event, Identifier, Job, Row, UserId};
 use crate::plan::Plan;
 use crate::policy::stop_rule::StopRule;
 use crate::report::{Listener, Scene, listeners};
 use crate::results::{WriteError, Writer};
-use crate::stop::Stop;
+use crate::stop::{Stop, heed_signals};
 use crate::summary::CommandKind;
 use crate::tally::{Size, Tally};
 
@@ -80,6 +82,29 @@ impl<'a> Stages<'a> {
     /// Whether a stop was asked for.
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.is_asked()
+    }
+
+    /// The exit code of that stop.
+    pub(super) fn stop_status(&self) -> Option<Status> {
+        self.stop.reason().map(Status::of_stop)
+    }
+
+    /// Waits for what blocks, or for a signal: the first session has taken the signals over from
+    /// the system for good, so that here nobody else would hear them.
+    pub(super) fn unless_stopped<T: Send + 'static>(
+        &self,
+        blocking: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (tell, told) = oneshot::channel();
+        // It ends with the process when the wait is given up.
+        std::thread::spawn(move || tell.send(blocking()));
+        self.runtime.block_on(async {
+            tokio::select! {
+                answer = told => answer.ok(),
+                () = self.stop.asked() => None,
+                _ = heed_signals(&self.stop, || {}) => None,
+            }
+        })
     }
 
     /// Where the results are, as people call them.
