@@ -1,0 +1,251 @@
+//! Nothing lost: killed at any moment, gone on with, and every record has its row once.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use bulk_unlock::model::UserId;
+use bulk_unlock::sandbox::{FaultKind, SandboxConfig, Script, Scripted};
+use common::watch::{FAST, slow_config};
+use common::{SEED, Stage, is_there, list, users};
+
+/// A pace at which fewer than the sixteen workers have a request in flight on average, as in any
+/// run that its quota limits.
+const LINE: &str = "run ids.txt --yes --resume -c 16 --rate 250/s";
+
+/// What must hold right after a kill, however far the run had come.
+#[track_caller]
+fn what_is_left_is_whole(stage: &Stage, ids: &[UserId]) {
+    let results = fs::read(stage.path("ids.results.csv")).unwrap_or_default();
+    let whole = results.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let mut reader = csv::Reader::from_reader(&results[..whole]);
+    let recorded: Vec<String> =
+        reader.records().map(|row| row.expect("a whole row")[2].to_owned()).collect();
+
+    if is_there(&stage.path("ids.results.manifest.json")) {
+        let manifest = stage.json("ids.results.manifest.json");
+        assert_eq!(manifest["ending"], "running", "{manifest:#}");
+        assert!(manifest["finished_at"].is_null(), "{manifest:#}");
+    }
+    for name in ["ids.results.failed.csv", "ids.results.unprocessed.csv"] {
+        if is_there(&stage.path(name)) {
+            assert!(stage.read(name).ends_with('\n'), "{name} is torn");
+            stage.rows(name);
+        }
+    }
+    if is_there(&stage.path("ids.results.unprocessed.csv")) {
+        let mut known = recorded;
+        let rest = stage.rows("ids.results.unprocessed.csv");
+        known.extend(rest.into_iter().map(|row| row["user_id"].clone()));
+        known.sort();
+        let missing = ids.iter().find(|id| known.binary_search(&id.to_string()).is_err());
+        assert_eq!(missing, None, "is in neither file");
+    }
+}
+
+#[test]
+fn killed_a_dozen_times_and_resumed_every_user_has_one_row_and_few_are_called_again() {
+    const N_KILLS: usize = 12;
+    let stage = Stage::with_sandbox(slow_config("10ms..40ms"));
+    let ids = users(800);
+    stage.write("ids.txt", list(&ids));
+    let mut rng = fastrand::Rng::with_seed(SEED);
+    let mut n_kills = 0;
+    while n_kills < N_KILLS {
+        let mut running = stage.spawn(LINE);
+        thread::sleep(Duration::from_millis(rng.u64(0..200)));
+        assert!(running.is_alive(), "it should have been killed in the middle");
+        running.signal("KILL");
+        assert_eq!(running.wait().code, None);
+        n_kills += 1;
+        what_is_left_is_whole(&stage, &ids);
+    }
+    let n_before = stage.n_rows("ids.results.csv");
+    assert!(0 < n_before && n_before < ids.len(), "{n_before} rows before the last run");
+
+    stage.run(LINE).exits_with(0).says("going on with ids.results.csv");
+    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    stage.has_each_once("ids.results.csv", &ids);
+    stage.all_are("ids.results.csv", "unlocked");
+    let n_again: usize = stage.posts().into_values().map(|n_calls| n_calls - 1).sum();
+    assert!(n_again <= N_KILLS * 16, "{n_again} calls were made again");
+}
+
+#[test]
+fn killed_while_users_are_looked_up_it_goes_on_all_the_same() {
+    let stage = Stage::with_sandbox(slow_config("20ms..80ms"));
+    let ids = users(600);
+    stage.write("ids.txt", list(&ids));
+    let line = "run ids.txt --yes --resume --only-locked --include-admin-locked -c 4 --rate 200/s";
+    let mut rng = fastrand::Rng::with_seed(SEED);
+    for _ in 0..10 {
+        let mut running = stage.spawn(line);
+        thread::sleep(Duration::from_millis(rng.u64(0..250)));
+        if running.is_alive() {
+            running.signal("KILL");
+        }
+        drop(running.wait());
+    }
+    stage.run(line).exits_with(0);
+    stage.has_each_once("ids.results.csv", &ids);
+    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    assert!(ids.iter().all(|id| !stage.sandbox().is_locked(id)));
+}
+
+#[test]
+fn a_row_that_was_torn_off_is_cut_said_and_asked_again() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = users(20);
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
+    let rows = stage.read("ids.results.csv");
+    stage.write("ids.results.csv", &rows[..rows.len() - 25]);
+    stage
+        .run(&format!("run ids.txt --yes --resume {FAST}"))
+        .exits_with(0)
+        .says("19 rows recorded")
+        .says("a row that was torn off is cut");
+    stage.has_each_once("ids.results.csv", &ids);
+    assert_eq!(stage.n_posts(), 21);
+}
+
+#[test]
+fn a_power_cut_that_left_a_hole_costs_only_what_stands_behind_it() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = users(20);
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
+    let mut rows = fs::read(stage.path("ids.results.csv")).unwrap();
+    let half = rows.len() / 2;
+    rows[half..].fill(0);
+    stage.write("ids.results.csv", rows);
+    stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0).says("is cut");
+    stage.has_each_once("ids.results.csv", &ids);
+}
+
+#[test]
+fn a_file_cut_off_inside_its_header_is_begun_anew_by_resume() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = users(5);
+    stage.write("ids.txt", list(&ids));
+    for torn in ["", "line,input,user_id,outc"] {
+        stage.write("ids.results.csv", torn);
+        stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0);
+        stage.has_each_once("ids.results.csv", &ids);
+        fs::remove_file(stage.path("ids.results.manifest.json")).unwrap();
+    }
+}
+
+#[test]
+fn resume_without_a_file_starts_a_new_one_and_says_so() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = users(5);
+    stage.write("ids.txt", list(&ids));
+    stage
+        .run(&format!("run ids.txt --yes --resume {FAST}"))
+        .exits_with(0)
+        .says("ids.results.csv is not there yet");
+    stage.has_each_once("ids.results.csv", &ids);
+}
+
+#[test]
+fn resuming_what_is_finished_calls_nobody() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(5)));
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
+    let rows = stage.read("ids.results.csv");
+    stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0);
+    assert_eq!(stage.read("ids.results.csv"), rows);
+    assert_eq!(stage.n_posts(), 5);
+}
+
+#[test]
+fn an_input_edited_meanwhile_is_said_and_taken_by_the_set_and_not_by_position() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = users(12);
+    stage.write("ids.txt", list(&ids[..8]));
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
+    let mut edited = ids[4..].to_vec();
+    edited.reverse();
+    stage.write("ids.txt", list(&edited));
+    stage
+        .run(&format!("run ids.txt --yes --resume {FAST}"))
+        .exits_with(0)
+        .says("the input has changed since");
+    stage.has_each_once("ids.results.csv", &ids);
+    assert!(stage.posts().into_values().all(|n_calls| n_calls == 1), "nobody was called twice");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_untouched_and_nothing_is_sent() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = users(3);
+    stage.write("ids.csv", format!("user_id,team\n{}", list(&ids).replace('\n', ",red\n")));
+    let refused = |content: &str, flags: &str, code, text: &str| {
+        stage.write("out.csv", content);
+        stage
+            .run(&format!("run ids.csv --yes -o out.csv --resume {flags}"))
+            .exits_with(code)
+            .says(text);
+        assert_eq!(stage.read("out.csv"), content);
+    };
+    stage.run(&format!("run ids.csv --yes -o done.csv {FAST}")).exits_with(0);
+    let done = stage.read("done.csv");
+    let n_posts = stage.n_posts();
+
+    refused("a,b\n1,2\n", "", 6, "out.csv is no results file of this program");
+    refused("just some text, which must not be lost", "", 6, "out.csv");
+    refused(&done, "--carry team", 6, "use the same --carry");
+    refused(&done.replacen('\n', ",some_new_column\n", 1), "", 6, "some_new_column");
+    let (header, rows) = done.split_once('\n').unwrap();
+    let not_a_row = format!("{header}\nwhat is this\n{rows}");
+    refused(&not_a_row, "", 6, "out.csv, line 2");
+    stage.run(&format!("plan ids.csv -o plan.csv {FAST}")).exits_with(0);
+    let line = "run ids.csv --yes -o plan.csv --resume";
+    stage.run(line).exits_with(6).says("plan.csv was not written by `run`");
+    assert_eq!(stage.n_posts(), n_posts);
+}
+
+#[test]
+fn a_file_of_another_instance_is_not_gone_on_with() {
+    let mut stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(3)));
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
+    let rows = stage.read("ids.results.csv");
+    stage.set("CLERK_SECRET_KEY", "sk_live_another_instance_altogether");
+    stage.run("run ids.txt --yes --resume").exits_with(2).says("was made for the test instance");
+    assert_eq!(stage.read("ids.results.csv"), rows);
+    assert_eq!(stage.n_posts(), 3);
+}
+
+#[test]
+fn retry_failed_asks_those_again_who_may_yet_succeed_and_nobody_else() {
+    let ids = users(6);
+    let faults = [
+        (&ids[1], vec![Scripted::status(500); 2]),
+        (&ids[2], vec![Scripted::Fault(FaultKind::StillLocked); 2]),
+        (&ids[3], vec![Scripted::status(422)]),
+    ];
+    let script: Script =
+        faults.into_iter().map(|(id, answers)| (id.clone(), answers.into())).collect();
+    let stage = Stage::with_sandbox(SandboxConfig {
+        script,
+        log_requests: true,
+        ..SandboxConfig::default()
+    });
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt --yes --max-retries 1 {FAST}")).exits_with(1);
+    assert_eq!(
+        stage.column("ids.results.csv", "outcome"),
+        ["unlocked", "failed", "still_locked", "rejected", "unlocked", "unlocked"]
+    );
+    stage
+        .run(&format!("run ids.results.csv --retry-failed --yes -o again.csv {FAST}"))
+        .exits_with(0);
+    stage.has_each_once("again.csv", &ids[1..3]);
+    stage.all_are("again.csv", "unlocked");
+}

@@ -1,0 +1,467 @@
+//! Hostile content, from the server and from the input: the right outcome, little memory, a clean
+//! terminal, cells that no spreadsheet runs, and never a panic.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use bulk_unlock::model::UserId;
+use bulk_unlock::sandbox::{FaultKind, Faults, SandboxConfig, Script, Scripted};
+use common::watch::{FAST, slow_config, with_each};
+use common::{Ended, SEED, Stage, list, users};
+
+/// What a terminal would act upon. Line breaks are the program's own.
+fn moves_the_cursor(c: char) -> bool {
+    (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[track_caller]
+fn is_clean(ended: Ended) -> Ended {
+    let found = ended.stderr.chars().find(|&c| moves_the_cursor(c));
+    assert_eq!(found, None, "{}: on stderr\n{:?}", ended.line, ended.stderr);
+    ended.never_says("panicked")
+}
+
+/// No cell of it can be run, no line holds what a terminal would act upon.
+#[track_caller]
+fn is_safe_csv(stage: &Stage, name: &str) {
+    let text = stage.read(name);
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    for row in reader.records() {
+        for cell in &row.expect("a row") {
+            let is_number = cell.parse::<f64>().is_ok();
+            let is_formula = cell.starts_with(['=', '+', '-', '@']) && !is_number;
+            assert!(!is_formula, "{name}: {cell:?}");
+        }
+    }
+}
+
+/// A run in which the first user is answered with this, and the others well.
+fn told(answer: Scripted, flags: &str) -> (Stage, Ended) {
+    let ids = users(3);
+    let script: Script = [(ids[0].clone(), vec![answer; 9].into())].into_iter().collect();
+    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("0") });
+    stage.write("ids.txt", list(&ids));
+    let ended = stage.run(&format!("run ids.txt --yes -vv --max-retries 1 {FAST} {flags}"));
+    let ended = is_clean(ended);
+    for name in ["ids.results.csv", "ids.results.failed.csv", "ids.results.unprocessed.csv"] {
+        is_safe_csv(&stage, name);
+    }
+    stage.adds_up("ids.results", &ids);
+    (stage, ended)
+}
+
+#[track_caller]
+fn ends_as(answer: &Scripted, outcome: &str, code: &str) {
+    let (stage, ended) = told(answer.clone(), "");
+    assert_eq!(
+        stage.column("ids.results.csv", "outcome"),
+        [outcome, "unlocked", "unlocked"],
+        "{answer:?}"
+    );
+    assert_eq!(stage.column("ids.results.csv", "error_code")[0], code, "{answer:?}");
+    assert_eq!(ended.code, Some(i32::from(outcome != "unlocked")), "{answer:?}");
+}
+
+fn ok(body: impl Into<String>) -> Scripted {
+    Scripted::status(200).with_body(body)
+}
+
+/// A user object of the first user, with more fields.
+fn object(fields: &str) -> String {
+    format!(r#"{{"id":"{}","object":"user","locked":false{fields}}}"#, users(1)[0])
+}
+
+#[test]
+fn a_200_that_can_not_be_trusted_is_never_an_unlock() {
+    let untrusted = [
+        String::new(),
+        "null".to_owned(),
+        "[]".to_owned(),
+        "{}".to_owned(),
+        "true".to_owned(),
+        "\u{feff}".to_owned(),
+        "<html>all is well</html>".to_owned(),
+        r#"{"id":"user_somebodyElse","object":"user","locked":false}"#.to_owned(),
+        format!("[{}]", object("")),
+        format!(r#"{{"data":{}}}"#, object("")),
+        object("")[..20].to_owned(),
+        format!("{}{}", object(""), object("")),
+        object("").replace("\"id\":\"user_", "\"id\":\"USER_"),
+        r#"{"id":["#.repeat(50_000),
+        format!(r#"{{"id":{}"x"}}"#, "[".repeat(100_000)),
+        "[".repeat(1_000_000),
+    ];
+    with_each(untrusted, |body| ends_as(&ok(body), "failed", "untrusted_answer"));
+}
+
+#[test]
+fn odd_but_trustworthy_answers_are_taken() {
+    for fields in [
+        "",
+        r#","brand_new":{"a":[1,2,{"b":null}]}"#,
+        r#","email_addresses":"none","phone_numbers":7,"banned":"perhaps""#,
+        r#","created_at":1e400,"updated_at":-1,"last_sign_in_at":99999999999999999999"#,
+        r#","lockout_expires_in_seconds":-5,"verification_attempts_remaining":"many""#,
+    ] {
+        let (stage, ended) = told(ok(object(fields)), "");
+        assert_eq!(ended.code, Some(0), "{fields}: {}", ended.stderr);
+        assert_eq!(stage.column("ids.results.csv", "outcome")[0], "unlocked", "{fields}");
+    }
+}
+
+#[test]
+fn an_answer_that_says_locked_is_no_unlock_and_one_that_says_both_is_not_trusted() {
+    let locked = object("").replace("false", "true");
+    ends_as(&ok(locked), "still_locked", "still_locked");
+    ends_as(&ok(object(r#","locked":true"#)), "failed", "untrusted_answer");
+}
+
+#[test]
+fn names_that_are_escape_sequences_or_formulas_are_tamed_in_every_file_and_on_the_screen() {
+    let nasty = [
+        r"\u001b[31mred\u001b[0m",
+        r"\u001b]0;owned\u0007",
+        r"a\r\nb\u2028c\u0000d\u009b5m\u202edrawkcab",
+        r#"=HYPERLINK(\"http:\/\/evil\")"#,
+        "@SUM(1)",
+        "+1+cmd|' /C calc'!A0",
+        "-2+3",
+        r"\t=1+1",
+        r"\r=1+1",
+        r#"\",\"\n\"=1"#,
+        r"'=1+1",
+    ];
+    for name in nasty {
+        let fields = format!(
+            r#","username":"{name}","first_name":"{name}","last_name":"{name}","external_id":"{name}","primary_email_address_id":"e","email_addresses":[{{"id":"e","email_address":"{name}"}}],"public_metadata":{{"{name}":"{name}"}}"#
+        );
+        let (stage, ended) = told(ok(object(&fields)), "");
+        assert_eq!(ended.code, Some(0), "{name}: {}", ended.stderr);
+        assert_eq!(stage.n_rows("ids.results.csv"), 3, "one line each");
+    }
+}
+
+#[test]
+fn messages_that_are_escape_sequences_or_formulas_are_tamed_too() {
+    ends_as(&Scripted::Fault(FaultKind::Escapes), "rejected", "form_param_value_invalid");
+    for text in [r"=cmd|' /C calc'!A0", r"\u001b[2J\u001b[H", r"a\nb\rc\u0000", r"@x", r"\t-1"] {
+        let body = format!(
+            r#"{{"errors":[{{"message":"{text}","long_message":"{text}","code":"{text}"}}],"clerk_trace_id":"{text}"}}"#
+        );
+        let (stage, _) = told(Scripted::status(422).with_body(body), "");
+        assert_eq!(stage.column("ids.results.csv", "outcome")[0], "rejected", "{text}");
+    }
+}
+
+#[test]
+fn error_bodies_of_any_kind_change_nothing_about_the_outcome() {
+    const BODIES: [&str; 6] =
+        ["", "null", "<html>", r#"{"errors":7}"#, r#"{"errors":[null,{"code":[]}]}"#, "\u{0}"];
+    with_each(BODIES, |body| {
+        let meanings = [(400, "rejected"), (404, "not_found"), (409, "rejected"), (500, "failed")];
+        for (status, outcome) in meanings {
+            let code = format!("http_{status}");
+            ends_as(&Scripted::status(status).with_body(body), outcome, &code);
+        }
+    });
+    let endless = format!(r#"{{"errors":[{{"message":"{}"}}]}}"#, "x".repeat(3 << 20));
+    ends_as(&Scripted::status(422).with_body(endless), "rejected", "http_422");
+}
+
+#[test]
+fn retry_after_of_any_kind_is_survived() {
+    const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
+    with_each(["0", "-1", "NaN", "1e9", "tomorrow", "0.2", "", "1, 1", DATE], |value| {
+        let ids = users(3);
+        let answer = Scripted::status(429).with_header("Retry-After", value);
+        let script: Script = [(ids[0].clone(), [answer].into())].into_iter().collect();
+        let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("0") });
+        stage.write("ids.txt", list(&ids));
+        // What asks for more than this may be granted ten minutes.
+        let ended = stage.run(&format!("run ids.txt --yes --max-duration 3s {FAST}"));
+        assert!(matches!(ended.code, Some(0 | 3)), "{value}: {}", ended.stderr);
+        assert!(value == "1e9" || ended.code == Some(0), "{value}: {}", ended.stderr);
+    });
+}
+
+/// A server that speaks HTTP only so far: each connection gets these bytes, and is closed.
+fn raw_server(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+            let _ = stream.read(&mut [0; 4_096]);
+            // Whoever leaves early has seen enough.
+            let _ = stream.write_all(answer);
+        }
+    });
+    url
+}
+
+#[test]
+fn what_is_no_http_at_all_fails_that_user_and_no_more() {
+    let answers: [&[u8]; 8] = [
+        b"",
+        b"SSH-2.0-OpenSSH_9.9\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n",
+        b"HTTP/1.1 200 \x1b[31m\r\n\x00: \x01\r\n\r\n",
+        b"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\xff\xff\xff\xff",
+    ];
+    with_each(answers, |answer: &'static [u8]| {
+        let mut stage = Stage::with_quick_sandbox();
+        let ids = users(1);
+        stage.write("ids.txt", list(&ids));
+        stage.set("CLERK_API_URL", &raw_server(answer));
+        let line = format!("run ids.txt --yes -vv --max-retries 1 --timeout 2s {FAST}");
+        let ended = is_clean(stage.run(&line)).exits_with(1);
+        let outcome = &stage.column("ids.results.csv", "outcome")[0];
+        assert!(["failed", "rejected"].contains(&outcome.as_str()), "{outcome} {}", ended.stderr);
+        is_safe_csv(&stage, "ids.results.csv");
+    });
+}
+
+/// The most memory that a run against this may take, in MiB.
+#[track_caller]
+fn stays_below(limit: u64, stage: &Stage, line: &str) {
+    let (ended, peak) = stage.spawn(line).wait_and_weigh();
+    let ended = is_clean(ended);
+    assert!(matches!(ended.code, Some(0 | 1)), "{}", ended.stderr);
+    let peak = peak.unwrap_or(0);
+    assert!(peak < limit, "{peak} MiB");
+}
+
+fn against(faults: Faults, n_users: usize) -> Stage {
+    let stage = Stage::with_sandbox(SandboxConfig { faults, seed: SEED, ..slow_config("0") });
+    stage.write("ids.txt", list(&users(n_users)));
+    stage
+}
+
+#[test]
+fn answers_of_64_mebibytes_take_little_memory() {
+    let stage = against(Faults::only(FaultKind::Huge, 0.5), 20);
+    // Each of four workers holds 4 MiB at most, twice while it grows.
+    stays_below(80, &stage, &format!("run ids.txt --yes -c 4 {FAST}"));
+    stage.all_are("ids.results.csv", "unlocked");
+}
+
+#[test]
+fn deep_nesting_takes_little_memory() {
+    let stage = against(Faults::only(FaultKind::Deep, 0.5), 20);
+    stays_below(60, &stage, &format!("run ids.txt --yes -c 4 {FAST}"));
+    stage.all_are("ids.results.csv", "unlocked");
+}
+
+#[test]
+fn an_answer_that_comes_a_piece_every_100_ms_is_cut_off_by_the_timeout() {
+    let ids = users(3);
+    let script: Script =
+        [(ids[0].clone(), vec![Scripted::Fault(FaultKind::Slow); 9].into())].into_iter().collect();
+    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("0") });
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt --yes --timeout 400ms --max-retries 1 {FAST}")).exits_with(1);
+    assert_eq!(stage.column("ids.results.csv", "outcome"), ["failed", "unlocked", "unlocked"]);
+    assert_eq!(stage.column("ids.results.csv", "error_code")[0], "timeout");
+}
+
+#[test]
+fn hostile_answers_to_a_look_up_make_nobody_look_unlocked() {
+    let kinds = [
+        FaultKind::Garbage,
+        FaultKind::Empty,
+        FaultKind::OtherUser,
+        FaultKind::Deep,
+        FaultKind::Gzip,
+        FaultKind::Truncated,
+    ];
+    with_each(kinds, |kind| {
+        let stage = against(Faults::only(kind, 1.0), 30);
+        let line = format!("run ids.txt --dry-run -vv --max-retries 1 {FAST}");
+        let ended = is_clean(stage.run(&line)).exits_with(0);
+        for row in stage.rows("ids.plan.csv") {
+            assert_eq!(row["outcome"], "failed", "{kind}: {row:?}\n{}", ended.stderr);
+        }
+        is_safe_csv(&stage, "ids.plan.csv");
+    });
+}
+
+const IN_SANDBOX: &str =
+    "--sandbox --sandbox-latency 0ms --sandbox-quota none --quota 1000000/1s --progress none";
+
+/// The program reads this from stdin: it may refuse it or run it, and does nothing else.
+#[track_caller]
+fn survives(input: impl AsRef<[u8]>) -> (Stage, Ended) {
+    let stage = Stage::new();
+    let ended = is_clean(stage.pipe(input, &format!("run {IN_SANDBOX}")));
+    assert!(matches!(ended.code, Some(0..=2)), "{:?} {}", ended.code, ended.stderr);
+    if ended.code == Some(2) {
+        assert_eq!(stage.files(), Vec::<String>::new(), "refused, so no file is made");
+    } else {
+        is_safe_csv(&stage, "stdin.results.csv");
+        let manifest = stage.json("stdin.results.manifest.json");
+        assert_eq!(manifest["records"], stage.n_rows("stdin.results.csv"));
+    }
+    (stage, ended)
+}
+
+#[track_caller]
+fn is_refused(input: impl AsRef<[u8]>, text: &str) {
+    survives(input).1.exits_with(2).says(text);
+}
+
+#[test]
+fn input_that_is_no_text_is_refused_with_its_reason() {
+    is_refused(b"user_id\nuser_a\0b\n", "NUL");
+    is_refused(b"\xff\xfeu\0s\0e\0r\0_\0a\0\n\0", "UTF-16");
+    is_refused(b"user_id\nuser_\xe9\n", "this is not UTF-8");
+    is_refused(b"PK\x03\x04 a workbook", "standard input looks like");
+    is_refused(b"\x1f\x8b\x08\0 compressed", "standard input looks like");
+    is_refused(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "standard input looks like");
+    is_refused("user_id\n\"user_a\nuser_b\n", "never closed");
+    let noise: Vec<u8> = {
+        let mut rng = fastrand::Rng::with_seed(SEED);
+        (0..100_000).map(|_| rng.u8(..)).collect()
+    };
+    is_refused(noise, "error: ");
+}
+
+#[test]
+fn one_line_without_end_is_refused_long_before_its_end_and_takes_little_memory() {
+    let stage = Stage::new();
+    let mut command = stage.command(&format!("run {IN_SANDBOX}"));
+    command.stdin(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let feeder = thread::spawn(move || {
+        let chunk = vec![b'x'; 64 << 10];
+        // A gibibyte, if anybody wanted it.
+        (0..16_384_u32).find(|_| pipe.write_all(&chunk).is_err())
+    });
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let kib = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = kib.and_then(|kib| kib.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        peak = kib.unwrap_or(0).max(peak);
+        thread::sleep(Duration::from_millis(1));
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("longer than 16 MiB"), "{said}");
+    let n_chunks = feeder.join().unwrap().expect("the pipe was closed early");
+    assert!(n_chunks < 1_024, "{} MiB were read", n_chunks / 16);
+    assert!(peak < 160 << 10, "{} MiB", peak >> 10);
+}
+
+#[test]
+fn a_hundred_thousand_columns_are_read_and_a_million_and_more_refused() {
+    let header = format!("user_id{}", ",x".repeat(100_000));
+    let row = format!("{}{}", users(1)[0], ",y".repeat(100_000));
+    survives(format!("{header}\n{row}\n")).1.exits_with(0);
+    is_refused(format!("user_id{}\n", ",".repeat(1_100_000)), "more than a million cells");
+}
+
+#[test]
+fn cells_that_are_formulas_or_escape_sequences_are_invalid_and_tamed() {
+    let input = "user_id,team\n=1+1,=2+2\n\u{1b}[31muser_a,\u{1b}[2J\n\"user_b\nuser_c\",\"x\ny\"\n\
+        @x,+1\n'=1,-1\nuser_../../v1/users,\u{202e}x\nuser_a?x=1#y,\u{9b}5m\n";
+    let stage = Stage::new();
+    let ended = stage.pipe(input, &format!("run --carry all -vv {IN_SANDBOX}"));
+    is_clean(ended).exits_with(1);
+    assert!(stage.rows("stdin.results.csv").iter().all(|row| row["outcome"] == "invalid"));
+    assert_eq!(stage.rows("stdin.results.csv").len(), 7);
+    for name in ["stdin.results.csv", "stdin.results.failed.csv"] {
+        is_safe_csv(&stage, name);
+    }
+    // What was written can be read again, and means the same.
+    stage.run(&format!("run stdin.results.failed.csv {IN_SANDBOX}")).exits_with(1);
+    assert_eq!(stage.rows("stdin.results.failed.results.csv").len(), 7);
+}
+
+#[test]
+fn a_path_in_an_id_never_reaches_the_address() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", "user_a/../../x\nuser_a%2f..\nuser_\nuser_a b\nuser_é\nuser_a;b\n");
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(1);
+    stage.all_are("ids.results.csv", "invalid");
+    assert!(stage.sandbox().requests().is_empty());
+}
+
+/// A good CSV file in which some bytes were changed, taken away or doubled.
+fn mutated(rng: &mut fastrand::Rng, ids: &[UserId]) -> Vec<u8> {
+    const BAD: &[u8] = b"\"\"\",;\t|\n\r#'=\0\xff\xc3\xa9\xef\xbb\xbf\x1b ";
+    let rows = list(ids).replace('\n', ",\"Doe, \"\"J\"\"\",2\n");
+    let mut bytes = format!("user_id,name,n\n{rows}").into_bytes();
+    for _ in 0..rng.usize(1..12) {
+        let at = rng.usize(..bytes.len());
+        match rng.u8(..5) {
+            0 => bytes[at] = BAD[rng.usize(..BAD.len())],
+            1 => bytes.insert(at, BAD[rng.usize(..BAD.len())]),
+            2 => drop(bytes.remove(at)),
+            3 => bytes.truncate(at.max(1)),
+            _ => {
+                let end = (at + rng.usize(1..60)).min(bytes.len());
+                let again = bytes[at..end].to_vec();
+                bytes.extend(again);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn mutated_csv_is_refused_or_run_and_never_a_panic() {
+    let ids = users(8);
+    let mut rng = fastrand::Rng::with_seed(SEED);
+    let mut codes = [0; 3];
+    for _ in 0..60 {
+        let (_, ended) = survives(mutated(&mut rng, &ids));
+        codes[usize::try_from(ended.code.unwrap()).unwrap()] += 1;
+    }
+    assert!(codes[1] > 5 && codes[2] > 5, "both are met: {codes:?}");
+}
+
+#[test]
+fn mutated_results_are_refused_or_gone_on_with_and_never_a_panic() {
+    let ids = users(6);
+    let stage = Stage::new();
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt {IN_SANDBOX}")).exits_with(0);
+    let good = std::fs::read(stage.path("ids.results.csv")).unwrap();
+    let mut rng = fastrand::Rng::with_seed(SEED);
+    for _ in 0..40 {
+        let mut bytes = good.clone();
+        for _ in 0..rng.usize(1..6) {
+            let at = rng.usize(..bytes.len());
+            match rng.u8(..3) {
+                0 => bytes[at] = rng.u8(..),
+                1 => bytes.truncate(at.max(1)),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        stage.write("ids.results.csv", &bytes);
+        let line = format!("run ids.txt --resume {IN_SANDBOX}");
+        let ended = is_clean(stage.run(&line));
+        match ended.code {
+            Some(6 | 2) => assert_eq!(std::fs::read(stage.path("ids.results.csv")).unwrap(), bytes),
+            Some(0 | 1) => drop(stage.rows("ids.results.csv")),
+            code => panic!("{code:?} {}", ended.stderr),
+        }
+        let ended = is_clean(stage.run(&format!("verify ids.results.csv --force {IN_SANDBOX}")));
+        assert!(matches!(ended.code, Some(0..=2)), "{:?} {}", ended.code, ended.stderr);
+    }
+}

@@ -1,0 +1,149 @@
+//! The key goes to one address only, encrypted or not at all.
+
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use bulk_unlock::sandbox::{FaultKind, SandboxConfig, Script, Scripted};
+
+use crate::common::watch::{FAST, slow_config};
+use crate::common::{Stage, list, users};
+
+/// A server that should never be asked; remembers the first bytes of whoever comes.
+struct Trap {
+    url: String,
+    seen: mpsc::Receiver<Vec<u8>>,
+}
+
+impl Trap {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/v1/users", listener.local_addr().expect("an address"));
+        let (tell, seen) = mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let mut bytes = vec![0; 4_096];
+                let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
+                let n = stream.read(&mut bytes).unwrap_or(0);
+                bytes.truncate(n);
+                if tell.send(bytes).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { url, seen }
+    }
+
+    fn seen(&self) -> Vec<Vec<u8>> {
+        self.seen.try_iter().collect()
+    }
+}
+
+#[test]
+fn a_redirect_is_an_outcome_and_is_never_followed() {
+    let trap = Trap::new();
+    let ids = users(6);
+    let to_trap = |status| Scripted::status(status).with_header("Location", &trap.url);
+    let statuses = [301, 302, 303, 307, 308];
+    let script: Script = ids
+        .iter()
+        .zip(statuses)
+        .map(|(id, status)| (id.clone(), [to_trap(status)].into()))
+        .collect();
+    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("0") });
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(1);
+    assert_eq!(
+        stage.column("ids.results.csv", "outcome"),
+        ["rejected", "rejected", "rejected", "rejected", "rejected", "unlocked"]
+    );
+    assert_eq!(
+        stage.column("ids.results.csv", "http_status"),
+        ["301", "302", "303", "307", "308", "200"]
+    );
+    assert_eq!(stage.n_posts(), 6, "a redirect is asked once");
+    assert!(trap.seen().is_empty(), "the trap was asked");
+}
+
+#[test]
+fn the_sandboxs_own_redirect_is_not_followed_either() {
+    let ids = users(1);
+    let script: Script =
+        [(ids[0].clone(), [Scripted::Fault(FaultKind::Redirect)].into())].into_iter().collect();
+    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("0") });
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(1);
+    assert_eq!(stage.column("ids.results.csv", "outcome"), ["rejected"]);
+}
+
+#[test]
+fn http_to_another_machine_is_refused_unless_allowed_and_then_warned_of() {
+    let mut stage = Stage::with_quick_sandbox();
+    let ids = users(2);
+    stage.write("ids.txt", list(&ids));
+    // No loopback address, and yet this machine.
+    let port = stage.sandbox().addr().port();
+    stage.set("CLERK_API_URL", &format!("http://0.0.0.0:{port}"));
+    stage.run("run ids.txt --yes").exits_with(2).says("give --allow-http");
+    stage.run("run ids.txt --yes --api-url http://api.example.com").exits_with(2);
+    assert_eq!(stage.files(), ["ids.txt"]);
+    assert!(stage.sandbox().requests().is_empty());
+
+    stage
+        .run(&format!("run ids.txt --yes --allow-http {FAST}"))
+        .exits_with(0)
+        .says("the address is http: the secret key travels in the clear");
+    stage.has_each_once("ids.results.csv", &ids);
+}
+
+#[test]
+fn what_is_no_address_is_refused_and_nothing_is_sent() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(2)));
+    for address in [
+        "ftp://api.example.com",
+        "api.example.com",
+        "https://",
+        "https://someone:secret@api.example.com",
+        "https://api.example.com/v1/users",
+        "https://api.example.com/?x=1",
+        "file:///etc/passwd",
+    ] {
+        stage.run(&format!("run ids.txt --yes --api-url '{address}'")).exits_with(2);
+    }
+    assert_eq!(stage.files(), ["ids.txt"]);
+    assert!(stage.sandbox().requests().is_empty());
+}
+
+#[test]
+fn a_server_without_a_certificate_never_sees_the_key() {
+    let trap = Trap::new();
+    let mut stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(1)));
+    let https = trap.url.replace("http:", "https:").replace("/v1/users", "");
+    stage.set("CLERK_API_URL", &https);
+    stage.run("run ids.txt --yes --max-retries 0 --timeout 3s --connect-timeout 3s").exits_with(1);
+    assert_eq!(stage.column("ids.results.csv", "outcome"), ["failed"]);
+    let seen = trap.seen();
+    assert!(!seen.is_empty(), "the trap was asked");
+    let key = stage.sandbox().key().as_bytes();
+    assert!(seen.iter().all(|bytes| bytes.windows(key.len()).all(|window| window != key)));
+    assert!(seen.iter().all(|bytes| !bytes.starts_with(b"POST")));
+}
+
+#[test]
+fn loopback_is_asked_directly_whatever_proxy_the_environment_names() {
+    let trap = Trap::new();
+    let mut stage = Stage::with_quick_sandbox();
+    let ids = users(2);
+    stage.write("ids.txt", list(&ids));
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        stage.set(name, trap.url.trim_end_matches("/v1/users"));
+    }
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
+    stage.has_each_once("ids.results.csv", &ids);
+    assert!(trap.seen().is_empty(), "the proxy was asked");
+}

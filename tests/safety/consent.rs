@@ -1,0 +1,215 @@
+//! The question, asked at a terminal: `script` of util-linux makes one. Where it is missing, only
+//! what needs no terminal is shown.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bulk_unlock::sandbox::{RunningSandbox, SandboxConfig};
+
+use crate::common::watch::{FAST, PATIENCE, slow_config};
+use crate::common::{Stage, list, users};
+
+const N_USERS: usize = 12;
+
+fn stage() -> Stage {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(N_USERS)));
+    stage
+}
+
+fn live_stage() -> Stage {
+    let key = "sk_live_0123456789abcdefghijklmnopqrstuvwxyza1b2".to_owned();
+    let stage = Stage::with_sandbox(SandboxConfig { key, ..slow_config("0") });
+    stage.write("ids.txt", list(&users(N_USERS)));
+    stage
+}
+
+#[test]
+fn without_a_terminal_and_without_yes_nothing_is_sent_and_no_file_is_left() {
+    let stage = stage();
+    stage.run("run ids.txt").exits_with(5).says("give --yes");
+    stage.pipe(list(&users(3)), "run").exits_with(5).says("give --yes");
+    assert_eq!(stage.files(), ["ids.txt"]);
+    assert!(stage.sandbox().requests().is_empty());
+}
+
+#[test]
+fn the_sandbox_and_the_dry_run_ask_nothing() {
+    let stage = stage();
+    stage.run(&format!("run ids.txt --dry-run {FAST}")).exits_with(0);
+    assert_eq!(stage.n_posts(), 0);
+    stage.run("run ids.txt --sandbox --sandbox-latency 0 --sandbox-quota none").exits_with(0);
+    assert_eq!(stage.n_posts(), 0);
+}
+
+fn has_script() -> bool {
+    let tried = Command::new("script").arg("--version").stdout(Stdio::null()).status();
+    tried.is_ok_and(|status| status.success())
+}
+
+/// What was shown on the terminal, and the exit code.
+struct Shown {
+    code: Option<i32>,
+    text: String,
+}
+
+/// Runs a shell's command line (`$BU` is the program) at a terminal, and types this when it shows
+/// the question.
+fn at_a_terminal(stage: &Stage, line: &str, typed: &str) -> Shown {
+    let plain = stage.command("");
+    let mut command = Command::new("script");
+    let log = stage.path("typescript");
+    command.args(["-qefc", line]).arg(&log).current_dir(stage.path("")).env_clear();
+    for (name, value) in plain.get_envs() {
+        value.map(|value| command.env(name, value));
+    }
+    command.env("BU", plain.get_program()).env("TERM", "xterm").env("SHELL", "/bin/sh");
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("script");
+    let shown = || String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
+    let asks = |text: &str| text.contains("[y/N] ") || text.contains("to go on: ");
+    let start = Instant::now();
+    while !asks(&shown()) && matches!(child.try_wait(), Ok(None)) && start.elapsed() < PATIENCE {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(typed.as_bytes()).expect("script listens");
+    let code = child.wait().expect("script ends").code();
+    drop(stdin);
+    let text = shown();
+    std::fs::remove_file(&log).expect("script made its file");
+    Shown { code, text }
+}
+
+#[track_caller]
+fn is_confirmed(stage: &Stage, shown: &Shown) {
+    assert_eq!(shown.code, Some(0), "{}", shown.text);
+    stage.has_each_once("ids.results.csv", &users(N_USERS));
+}
+
+#[track_caller]
+fn is_refused(stage: &Stage, shown: &Shown) {
+    assert_eq!(shown.code, Some(5), "{}", shown.text);
+    assert!(shown.text.contains("not confirmed; nobody was unlocked"), "{}", shown.text);
+    assert_eq!(stage.files(), ["ids.txt"]);
+    assert_eq!(stage.n_posts(), 0);
+}
+
+#[test]
+fn the_question_names_instance_host_key_users_pace_and_time() {
+    if !has_script() {
+        return;
+    }
+    let stage = live_stage();
+    let shown = at_a_terminal(&stage, "\"$BU\" run ids.txt", "12\n");
+    for part in [
+        "About to unlock 12 users.",
+        "production (key sk_live_…a1b2)",
+        &format!("127.0.0.1:{}", stage.sandbox().addr().port()),
+        "at most 800 requests in 10 s",
+        "takes     about",
+        "ids.results.csv",
+        "Type the number of users (12) to go on:",
+    ] {
+        assert!(shown.text.contains(part), "{part:?} is not in\n{}", shown.text);
+    }
+    is_confirmed(&stage, &shown);
+}
+
+#[test]
+fn for_a_live_key_the_number_is_typed_and_nothing_else_will_do() {
+    if !has_script() {
+        return;
+    }
+    for typed in ["y\n", "11\n", "\n", "\u{4}"] {
+        let stage = live_stage();
+        is_refused(&stage, &at_a_terminal(&stage, "\"$BU\" run ids.txt", typed));
+        assert!(stage.sandbox().requests().is_empty());
+    }
+}
+
+#[test]
+fn for_a_test_key_a_y_will_do() {
+    if !has_script() {
+        return;
+    }
+    let stage = stage();
+    let shown = at_a_terminal(&stage, "\"$BU\" run ids.txt", "y\n");
+    assert!(shown.text.contains("development"), "{}", shown.text);
+    is_confirmed(&stage, &shown);
+}
+
+#[test]
+fn no_is_no() {
+    if !has_script() {
+        return;
+    }
+    for typed in ["n\n", "\n", "12\n"] {
+        let stage = stage();
+        is_refused(&stage, &at_a_terminal(&stage, "\"$BU\" run ids.txt", typed));
+        assert!(stage.sandbox().requests().is_empty());
+    }
+}
+
+#[test]
+fn the_terminal_is_asked_even_when_the_users_come_from_stdin() {
+    if !has_script() {
+        return;
+    }
+    let stage = stage();
+    let shown = at_a_terminal(&stage, "cat ids.txt | \"$BU\" run -o ids.results.csv", "y\n");
+    is_confirmed(&stage, &shown);
+    let stage = self::stage();
+    is_refused(&stage, &at_a_terminal(&stage, "cat ids.txt | \"$BU\" run", "n\n"));
+}
+
+#[test]
+fn a_question_that_nobody_would_see_is_not_asked() {
+    if !has_script() {
+        return;
+    }
+    let stage = stage();
+    let shown = at_a_terminal(&stage, "\"$BU\" run ids.txt 2>/dev/null", "");
+    assert_eq!(shown.code, Some(5), "{}", shown.text);
+    assert_eq!(stage.files(), ["ids.txt"]);
+}
+
+#[test]
+fn after_a_look_up_those_are_asked_about_who_are_locked_and_no_takes_the_files_away() {
+    if !has_script() {
+        return;
+    }
+    let stage = stage();
+    let n_locked = locked(stage.sandbox());
+    let line = "\"$BU\" run ids.txt --only-locked";
+    let shown = at_a_terminal(&stage, line, "n\n");
+    let what = format!("About to unlock {n_locked} users.");
+    assert!(shown.text.contains(&what), "{what:?} is not in\n{}", shown.text);
+    is_refused(&stage, &shown);
+    let shown = at_a_terminal(&stage, line, "y\n");
+    assert_eq!(stage.n_posts(), n_locked, "{}", shown.text);
+}
+
+fn locked(sandbox: &RunningSandbox) -> usize {
+    let is_to_unlock = |id: &&bulk_unlock::model::UserId| {
+        let truth = sandbox.world().state_of(id);
+        truth.locked() && !truth.admin_locked()
+    };
+    users(N_USERS).iter().filter(is_to_unlock).count()
+}
+
+#[test]
+fn ctrl_c_at_the_question_ends_the_program_before_and_after_a_look_up() {
+    if !has_script() {
+        return;
+    }
+    let stage = stage();
+    for flag in ["", "--only-locked"] {
+        let shown = at_a_terminal(&stage, &format!("exec \"$BU\" run ids.txt {flag}"), "\u{3}");
+        assert_eq!(shown.code, Some(130), "{flag}: {}", shown.text);
+        assert_eq!(stage.files(), ["ids.txt"], "{flag}");
+        assert_eq!(stage.n_posts(), 0, "{flag}");
+    }
+}

@@ -1,0 +1,235 @@
+//! A disk that fails: full, limited, read-only, taken away; and a reader who goes.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use crate::common::watch::{FAST, slow_config, wait_until};
+use crate::common::{Running, Stage, list, users};
+
+const N_USERS: usize = 250;
+const N_WORKERS: usize = 4;
+
+/// A stage with a list of users, and answers that take a moment.
+fn stage() -> Stage {
+    let stage = Stage::with_sandbox(slow_config("5ms..15ms"));
+    stage.write("ids.txt", list(&users(N_USERS)));
+    stage
+}
+
+fn line(flags: &str) -> String {
+    format!("run ids.txt --yes -c {N_WORKERS} --rate 300/s {flags}")
+}
+
+/// At most this much is unrecorded: the requests in flight, and the answers on their way to the
+/// file.
+const IN_FLIGHT: usize = N_WORKERS + 64;
+
+#[track_caller]
+fn few_are_unrecorded(n_posts: usize, n_rows: usize) {
+    assert!(n_posts - n_rows <= IN_FLIGHT, "{n_posts} calls, {n_rows} rows");
+    assert!(n_posts < N_USERS, "it stopped before the end");
+}
+
+#[test]
+fn a_file_that_reaches_its_largest_size_stops_the_run_and_resume_finishes_it() {
+    let stage = stage();
+    let limited = Running::start(stage.command_after("ulimit -f 64", &line(""))).wait();
+    limited
+        .exits_with(6)
+        .says("ids.results.csv can't be written: the disk quota or the largest file size")
+        .says("Make room, then run the same command with --resume")
+        .says("To go on, once there is room to write:");
+    let n_rows = stage.adds_up("ids.results", &users(N_USERS));
+    assert!(n_rows > 0, "some rows were whole");
+    assert!(stage.read("ids.results.csv").ends_with('\n'));
+    few_are_unrecorded(stage.n_posts(), n_rows);
+
+    stage.run(&line("--resume")).exits_with(0);
+    stage.has_each_once("ids.results.csv", &users(N_USERS));
+    assert_eq!(stage.adds_up("ids.results", &users(N_USERS)), N_USERS);
+}
+
+/// Whether a disk can be made here: in a name space of its own, which ends with the story. Where
+/// not, the stories that need one are passed over; `ulimit` tells much the same.
+fn can_mount() -> bool {
+    let tried = Command::new("unshare")
+        .args(["-rm", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/mnt"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    tried.is_ok_and(|status| status.success())
+}
+
+/// Plays a shell script in a name space of its own; `$0` is the program.
+fn play(stage: &Stage, script: &str) -> String {
+    let mut command = stage.command("");
+    let program = command.get_program().to_owned();
+    command = {
+        let mut shell = Command::new("unshare");
+        shell.args(["-rm", "sh", "-ec", script]).arg(program);
+        shell.current_dir(stage.path("")).stdin(Stdio::null());
+        for (name, value) in command.get_envs() {
+            value.map(|value| shell.env(name, value));
+        }
+        shell
+    };
+    let output = command.output().expect("unshare");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+#[test]
+fn a_full_disk_stops_the_run_and_resume_finishes_it_once_there_is_room() {
+    if !can_mount() {
+        return;
+    }
+    let stage = stage();
+    fs::create_dir(stage.path("disk")).unwrap();
+    let (first, again) = (line(""), line("--resume"));
+    let said = play(
+        &stage,
+        &format!(
+            "mount -t tmpfs -o size=96k tmpfs disk; cp ids.txt disk; cd disk
+             code=0; \"$0\" {first} || code=$?
+             cp -r . ../full; test $code = 6
+             mount -o remount,size=16m .
+             \"$0\" {again}
+             cp -r . ../roomy"
+        ),
+    );
+    assert!(said.contains("ids.results.csv can't be written: the disk is full"), "{said}");
+    assert!(said.contains("Make room, then run the same command with --resume"), "{said}");
+    let n_rows = stage.rows("full/ids.results.csv").len();
+    assert!(0 < n_rows && n_rows < N_USERS, "{n_rows}");
+    assert!(stage.read("full/ids.results.csv").ends_with('\n'));
+    assert!(stage.read("roomy/ids.results.csv").starts_with(&stage.read("full/ids.results.csv")));
+    stage.has_each_once("roomy/ids.results.csv", &users(N_USERS));
+    let n_again: usize = stage.posts().into_values().map(|n_calls| n_calls - 1).sum();
+    assert!(n_again <= IN_FLIGHT, "{n_again} calls were made again");
+}
+
+#[test]
+fn a_disk_too_small_for_the_files_beside_it_is_told_before_anything_is_sent() {
+    if !can_mount() {
+        return;
+    }
+    let stage = stage();
+    fs::create_dir(stage.path("disk")).unwrap();
+    let first = line("-o disk/out.csv");
+    let said = play(
+        &stage,
+        &format!(
+            "mount -t tmpfs -o size=4k tmpfs disk
+             code=0; \"$0\" {first} || code=$?
+             test $code = 6"
+        ),
+    );
+    assert!(said.contains("the disk is full"), "{said}");
+    assert_eq!(stage.n_posts(), 0);
+}
+
+#[test]
+fn a_read_only_disk_is_told_before_anything_is_sent() {
+    if !can_mount() {
+        return;
+    }
+    let stage = stage();
+    fs::create_dir(stage.path("disk")).unwrap();
+    let first = line("-o disk/out.csv");
+    let said = play(
+        &stage,
+        &format!(
+            "mount -t tmpfs -o ro tmpfs disk
+             code=0; \"$0\" {first} || code=$?
+             test $code = 6"
+        ),
+    );
+    assert!(said.contains("disk/out.csv can't be opened for writing"), "{said}");
+    assert!(said.contains("Read-only"), "{said}");
+    assert_eq!(stage.n_posts(), 0);
+}
+
+#[test]
+fn a_path_that_can_not_be_written_fails_at_once_and_nothing_is_sent() {
+    let stage = stage();
+    let refused = |output: &str, text: &str| {
+        stage.run(&line(&format!("-o {output}"))).exits_with(6).says(text);
+        assert_eq!(stage.n_posts(), 0, "{output}");
+    };
+    fs::create_dir(stage.path("folder")).unwrap();
+    refused("no/such/out.csv", "its directory does not exist");
+    refused("folder", "folder is a directory");
+    refused("/dev/full", "is no regular file");
+    refused("ids.txt/out.csv", "ids.txt/out.csv");
+}
+
+#[test]
+fn results_that_are_taken_away_stop_the_run_within_moments() {
+    let stage = stage();
+    let ids = users(1_000);
+    stage.write("ids.txt", list(&ids));
+    fs::create_dir(stage.path("out")).unwrap();
+    let running = stage.spawn(&line("-o out/done.csv"));
+    wait_until("a row is written", || stage.n_rows("out/done.csv") > 2);
+    fs::remove_dir_all(stage.path("out")).unwrap();
+    running
+        .wait()
+        .exits_with(6)
+        .says("out/done.csv can't be written: it was removed or replaced")
+        .says("Put it back, then run the same command with --resume");
+    assert!(stage.n_posts() < 1_000, "it stopped before the end");
+}
+
+#[test]
+fn a_closed_pipe_under_stdout_stops_the_run() {
+    let stage = stage();
+    let mut command = stage.command(&line("-o -"));
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..3 {
+        assert!(lines.next().is_some());
+    }
+    drop(lines);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    assert!(said.contains("standard output can't be written: its reader closed it"), "{said}");
+    assert!(stage.n_posts() < N_USERS, "it stopped before the end");
+    assert_eq!(stage.files(), ["ids.txt"], "with -o - there are no files beside");
+}
+
+#[test]
+fn nobody_reading_stderr_is_no_fault() {
+    let stage = stage();
+    let mut child = stage.command(&line("-vv")).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    stage.has_each_once("ids.results.csv", &users(N_USERS));
+}
+
+#[test]
+fn all_files_are_there_before_the_first_call_and_for_their_owner_alone() {
+    let stage = Stage::with_sandbox(slow_config("2s"));
+    stage.write("ids.txt", list(&users(3)));
+    let running = stage.spawn(&format!("run ids.txt --yes {FAST}"));
+    wait_until("a call arrives", || stage.n_posts() > 0);
+    let files = [
+        "ids.results.csv",
+        "ids.results.failed.csv",
+        "ids.results.manifest.json",
+        "ids.results.unprocessed.csv",
+        "ids.txt",
+    ];
+    assert_eq!(stage.files(), files);
+    assert_eq!(stage.json("ids.results.manifest.json")["ending"], "running");
+    assert_eq!(stage.rows("ids.results.unprocessed.csv").len(), 3);
+    running.wait().exits_with(0);
+    assert_eq!(stage.files(), files);
+    for name in &files[..4] {
+        let mode = stage.path(name).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}

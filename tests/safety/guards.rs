@@ -1,0 +1,175 @@
+//! A job that goes wrong stops itself.
+
+use bulk_unlock::model::UserId;
+use bulk_unlock::sandbox::{SandboxConfig, Script, Scripted};
+
+use crate::common::watch::{FAST, slow_config};
+use crate::common::{Stage, list, users};
+
+const N_WORKERS: usize = 4;
+/// What a guard may be late by: the requests in flight, and the events on their way.
+const OVERSHOOT: usize = N_WORKERS + 64;
+
+/// A stage on which these users are refused with a 422, once.
+fn stage(ids: &[UserId], is_refused: impl Fn(usize) -> bool) -> Stage {
+    let refused = ids.iter().enumerate().filter(|(index, _)| is_refused(*index));
+    let script: Script =
+        refused.map(|(_, id)| (id.clone(), [Scripted::status(422)].into())).collect();
+    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("2ms..6ms") });
+    stage.write("ids.txt", list(ids));
+    stage
+}
+
+fn line(flags: &str) -> String {
+    format!("run ids.txt --yes -c {N_WORKERS} {FAST} {flags}")
+}
+
+#[test]
+fn max_fail_stops_after_so_many_and_names_the_next_command() {
+    let ids = users(400);
+    let stage = stage(&ids, |_| true);
+    stage
+        .run(&line("--max-fail 10"))
+        .exits_with(3)
+        .says("Stopped by --max-fail")
+        .says("run ids.txt --yes --quota")
+        .says("--max-fail 10 --resume");
+    let n_rows = stage.adds_up("ids.results", &ids);
+    assert!((10..=10 + OVERSHOOT).contains(&n_rows), "{n_rows} rows");
+    assert_eq!(stage.n_posts(), n_rows, "everything that was sent is recorded");
+    assert_eq!(stage.json("ids.results.manifest.json")["exit_code"], 3);
+
+    stage.run(&line("--resume")).exits_with(1);
+    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+}
+
+#[test]
+fn max_fail_in_percent_waits_for_a_hundred_users() {
+    let ids = users(400);
+    let stage = stage(&ids, |index| index % 5 == 0);
+    stage.run(&line("--max-fail 10%")).exits_with(3).says("Stopped by --max-fail");
+    let n_rows = stage.adds_up("ids.results", &ids);
+    assert!((100..=100 + OVERSHOOT).contains(&n_rows), "{n_rows} rows");
+}
+
+#[test]
+fn fewer_failures_than_max_fail_stop_nothing() {
+    let ids = users(120);
+    let stage = stage(&ids, |index| index % 20 == 0);
+    stage.run(&line("--max-fail 10%")).exits_with(1);
+    stage.run(&line("--max-fail 7 --force")).exits_with(0);
+    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+}
+
+#[test]
+fn a_bad_canary_stops_the_run_before_anybody_else_is_called() {
+    let ids = users(100);
+    let stage = stage(&ids, |index| index == 1);
+    stage
+        .run(&line("--canary 3"))
+        .exits_with(3)
+        .says("Stopped by --canary (not all of the first users ended well)")
+        .says("--resume");
+    assert!(stage.adds_up("ids.results", &ids) <= 3);
+    assert!(stage.posts().keys().all(|id| ids[..3].iter().any(|canary| canary.as_str() == id)));
+}
+
+#[test]
+fn a_good_canary_is_followed_by_everybody_else() {
+    let ids = users(60);
+    let stage = stage(&ids, |_| false);
+    stage.run(&line("--canary 5")).exits_with(0);
+    stage.has_each_once("ids.results.csv", &ids);
+    let requests = stage.sandbox().requests();
+    let order: Vec<&str> = requests.iter().map(|request| request.user_ids[0].as_str()).collect();
+    assert!(order[..5].iter().all(|id| ids[..5].iter().any(|canary| canary.as_str() == *id)));
+}
+
+#[test]
+fn max_duration_stops_the_run_and_resume_goes_on() {
+    let ids = users(200);
+    let stage = stage(&ids, |_| false);
+    stage
+        .run("run ids.txt --yes --rate 50/s --max-duration 1s")
+        .exits_with(3)
+        .says("Stopped by --max-duration")
+        .says("--resume");
+    let n_rows = stage.adds_up("ids.results", &ids);
+    assert!(0 < n_rows && n_rows < ids.len(), "{n_rows} rows");
+    assert_eq!(stage.n_posts(), n_rows, "everything that was sent is recorded");
+    stage.run(&line("--resume")).exits_with(0);
+    stage.has_each_once("ids.results.csv", &ids);
+}
+
+#[test]
+fn max_duration_gives_up_waits_and_pauses() {
+    let ids = users(50);
+    let wait = Scripted::status(429).with_header("Retry-After", "600");
+    let script: Script = ids.iter().map(|id| (id.clone(), [wait.clone()].into())).collect();
+    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("0") });
+    stage.write("ids.txt", list(&ids));
+    stage.run(&line("--max-duration 1s")).exits_with(3);
+    assert_eq!(stage.adds_up("ids.results", &ids), 0);
+    assert!(stage.n_posts() <= N_WORKERS, "{} calls", stage.n_posts());
+}
+
+/// Refused with exit 2, and no user was called and no file left.
+#[track_caller]
+fn refused(flags: &str, text: &str) -> Stage {
+    let ids = users(40);
+    let stage = stage(&ids, |_| false);
+    stage.run(&line(flags)).exits_with(2).says(text).says("nobody was unlocked");
+    assert_eq!(stage.n_posts(), 0, "{flags}");
+    assert_eq!(stage.files(), ["ids.txt"], "{flags}");
+    stage
+}
+
+#[test]
+fn another_number_of_users_than_expect_count_is_refused_and_nothing_is_sent() {
+    for flags in ["--expect-count 39", "--expect-count 41"] {
+        let stage = refused(flags, "the number of users to unlock is 40, and --expect-count says");
+        assert!(stage.sandbox().requests().is_empty());
+    }
+}
+
+#[test]
+fn more_users_than_max_users_are_refused_and_nothing_is_sent() {
+    let stage = refused("--max-users 39", "the number of users to unlock is 40, and --max-users");
+    assert!(stage.sandbox().requests().is_empty());
+}
+
+#[test]
+fn under_only_locked_those_are_counted_whom_the_look_up_left() {
+    let stage = refused("--only-locked --max-users 5", "and --max-users allows 5");
+    assert_eq!(stage.sandbox().requests().len(), 1, "one look-up, and no more");
+    let stage = refused("--only-locked --expect-count 40", "and --expect-count says 40");
+    assert_eq!(stage.sandbox().requests().len(), 1, "one look-up, and no more");
+}
+
+#[test]
+fn the_right_numbers_pass() {
+    let ids = users(10);
+    let stage = stage(&ids, |_| false);
+    stage.run(&line("--expect-count 10 --max-users 10")).exits_with(0);
+    stage.has_each_once("ids.results.csv", &ids);
+}
+
+#[test]
+fn the_reason_is_kept_in_the_manifest() {
+    let ids = users(2);
+    let stage = stage(&ids, |_| false);
+    stage.run(&line("--reason 'INC-77: credential stuffing'")).exits_with(0);
+    let manifest = stage.json("ids.results.manifest.json");
+    assert_eq!(manifest["reason"], "INC-77: credential stuffing");
+}
+
+#[test]
+fn excluded_users_are_never_called() {
+    let ids = users(20);
+    let stage = stage(&ids, |_| false);
+    stage.write("not-these.txt", list(&ids[5..10]));
+    stage.run(&line("--exclude not-these.txt")).exits_with(0);
+    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    assert_eq!(stage.n_posts(), 15);
+    assert!(ids[5..10].iter().all(|id| !stage.posts().contains_key(id.as_str())));
+}

@@ -1,0 +1,124 @@
+//! A key that is wrong, revoked, or may not do this.
+
+use bulk_unlock::sandbox::{Mode, SandboxConfig, Script, Scripted};
+
+use crate::common::watch::{FAST, slow_config, wait_until};
+use crate::common::{Stage, list, users};
+
+#[test]
+fn a_key_revoked_in_the_middle_stops_the_run_and_resume_goes_on_with_one_that_is_taken() {
+    let stage = Stage::with_sandbox(slow_config("10ms..30ms"));
+    let ids = users(300);
+    stage.write("ids.txt", list(&ids));
+    let running = stage.spawn("run ids.txt --yes -c 8 --rate 200/s");
+    wait_until("some are done", || stage.n_rows("ids.results.csv") > 20);
+    stage.sandbox().set_mode(Mode::Revoked);
+    running
+        .wait()
+        .exits_with(4)
+        .says("the secret key was refused (401)")
+        .says("To go on, with a key that is taken:")
+        .says("--resume");
+    let n_rows = stage.adds_up("ids.results", &ids);
+    stage.all_are("ids.results.csv", "unlocked");
+    let n_refused =
+        stage.sandbox().requests().iter().filter(|request| request.status == Some(401)).count();
+    assert!((1..=8).contains(&n_refused), "{n_refused} calls were refused");
+    assert_eq!(stage.n_posts(), n_rows + n_refused);
+
+    stage.sandbox().set_mode(Mode::Normal);
+    stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0);
+    stage.has_each_once("ids.results.csv", &ids);
+}
+
+#[test]
+fn a_wrong_key_is_known_at_the_first_answer_and_everybody_is_unprocessed() {
+    let mut stage = Stage::with_sandbox(slow_config("5ms..10ms"));
+    let ids = users(100);
+    stage.write("ids.txt", list(&ids));
+    stage.set("CLERK_SECRET_KEY", "sk_test_a_key_that_is_not_the_right_one");
+    stage.run(&format!("run ids.txt --yes -c 4 {FAST}")).exits_with(4);
+    assert_eq!(stage.adds_up("ids.results", &ids), 0);
+    assert!(stage.n_posts() <= 4, "{} calls", stage.n_posts());
+}
+
+#[test]
+fn a_401_while_users_are_looked_up_stops_the_run_too() {
+    let mut stage = Stage::with_quick_sandbox();
+    let ids = users(300);
+    stage.write("ids.txt", list(&ids));
+    stage.set("CLERK_SECRET_KEY", "sk_test_a_key_that_is_not_the_right_one");
+    stage.run(&format!("run ids.txt --yes --only-locked -c 1 {FAST}")).exits_with(4);
+    assert_eq!(stage.adds_up("ids.results", &ids), 0);
+    assert_eq!(stage.sandbox().requests().len(), 1);
+}
+
+#[track_caller]
+fn refused_for_everybody(status: u16) {
+    let stage = Stage::with_sandbox(slow_config("5ms..10ms"));
+    let ids = users(400);
+    stage.write("ids.txt", list(&ids));
+    stage.sandbox().set_mode(Mode::AllStatus(status));
+    stage
+        .run(&format!("run ids.txt --yes -c 4 {FAST}"))
+        .exits_with(4)
+        .says("the key may not do this (402 or 403 for every user)");
+    let n_rows = stage.adds_up("ids.results", &ids);
+    assert!((5..=5 + 4 + 64).contains(&n_rows), "{n_rows} rows");
+    stage.all_are("ids.results.csv", "rejected");
+    assert_eq!(stage.n_posts(), n_rows, "everything that was sent is recorded");
+}
+
+#[test]
+fn a_403_for_every_user_stops_the_run_after_five() {
+    refused_for_everybody(403);
+}
+
+#[test]
+fn a_402_for_every_user_stops_the_run_after_five() {
+    refused_for_everybody(402);
+}
+
+#[test]
+fn a_403_for_some_users_is_theirs_alone() {
+    let ids = users(40);
+    let forbidden = ids[10..20].iter().map(|id| (id.clone(), [Scripted::status(403)].into()));
+    let script: Script = forbidden.collect();
+    let stage = Stage::with_sandbox(SandboxConfig { script, ..SandboxConfig::default() });
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt --yes -c 1 {FAST}")).exits_with(1);
+    let outcomes = stage.column("ids.results.csv", "outcome");
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "rejected").count(), 10);
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "unlocked").count(), 30);
+}
+
+#[test]
+fn a_key_that_is_none_is_refused_before_anything_is_read_or_sent() {
+    let mut stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(3)));
+    let publishable = "pk_test_0123456789abcdef";
+    for key in ["", publishable, "sk_test_01 23456789abcdef", "sk_test_\u{7f}123456789abcdef"] {
+        stage.set("CLERK_SECRET_KEY", key);
+        stage.run("run ids.txt --yes").exits_with(4);
+    }
+    stage.unset("CLERK_SECRET_KEY");
+    stage.run("run ids.txt --yes").exits_with(4).says("set CLERK_SECRET_KEY");
+    assert_eq!(stage.files(), ["ids.txt"]);
+    assert!(stage.sandbox().requests().is_empty());
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mut stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(3)));
+    let key = stage.write("key", format!("{}\n", stage.sandbox().key()));
+    stage.unset("CLERK_SECRET_KEY");
+    let line = format!("run ids.txt --yes --force --secret-key-file key {FAST}");
+    let mode = |mode| std::fs::set_permissions(&key, PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o644);
+    stage.run(&line).exits_with(0).says("others can read the secret key file key; chmod 600 key");
+    mode(0o600);
+    stage.run(&line).exits_with(0).never_says("others can read");
+}

@@ -1,0 +1,151 @@
+//! Ctrl-C, SIGTERM and SIGUSR1.
+
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use bulk_unlock::sandbox::{FaultKind, Faults, Mode, SandboxConfig, Script, Scripted};
+
+use crate::common::watch::{FAST, slow_config, wait_until};
+use crate::common::{Running, Stage, list, users};
+
+const N_USERS: usize = 300;
+
+fn stage(config: SandboxConfig) -> Stage {
+    let stage = Stage::with_sandbox(config);
+    stage.write("ids.txt", list(&users(N_USERS)));
+    stage
+}
+
+#[track_caller]
+fn drains(signal: &str, code: i32, text: &str) {
+    let ids = users(N_USERS);
+    let stage = stage(slow_config("50ms..150ms"));
+    let running = stage.spawn("run ids.txt --yes -c 8 --rate 100/s");
+    wait_until("some are done", || stage.n_rows("ids.results.csv") > 5);
+    running.signal(signal);
+    running.wait().exits_with(code).says(text).says("--resume");
+    let n_rows = stage.adds_up("ids.results", &ids);
+    assert!(n_rows < N_USERS, "it stopped before the end");
+    assert_eq!(stage.n_posts(), n_rows, "what was in flight ended and is recorded");
+    assert_eq!(stage.json("ids.results.manifest.json")["exit_code"], code);
+
+    stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0);
+    stage.has_each_once("ids.results.csv", &ids);
+    assert_eq!(stage.n_posts(), N_USERS, "nobody was called twice");
+}
+
+#[test]
+fn the_first_ctrl_c_lets_what_is_in_flight_end_and_writes_everything() {
+    drains("INT", 130, "Stopped by Ctrl-C");
+}
+
+#[test]
+fn sigterm_lets_what_is_in_flight_end_and_writes_everything() {
+    drains("TERM", 143, "Stopped by SIGTERM");
+}
+
+/// A server that never answers, a first signal, and a second: what is in flight is given up.
+#[track_caller]
+fn stops_at_once(first: &str, second: &str, code: i32) {
+    let ids = users(N_USERS);
+    let faults = Faults::only(FaultKind::Hang, 1.0);
+    let stage = stage(SandboxConfig { faults, ..slow_config("0") });
+    let running = stage.spawn_and_listen("run ids.txt --yes -c 8 --timeout 90s");
+    wait_until("all workers wait", || stage.n_posts() == 8);
+    running.signal(first);
+    stage.hears("No new users; what is in flight ends.");
+    running.signal(second);
+    running.wait().exits_with(code);
+    assert_eq!(stage.adds_up("ids.results", &ids), 0, "no answer, no row");
+    assert_eq!(stage.n_posts(), 8);
+}
+
+#[test]
+fn the_second_ctrl_c_stops_at_once_and_everything_is_written() {
+    stops_at_once("INT", "INT", 130);
+}
+
+#[test]
+fn sigterm_after_ctrl_c_stops_at_once() {
+    stops_at_once("INT", "TERM", 143);
+}
+
+#[test]
+fn what_is_in_flight_is_given_up_after_ten_seconds() {
+    let ids = users(N_USERS);
+    let faults = Faults::only(FaultKind::Hang, 1.0);
+    let stage = stage(SandboxConfig { faults, ..slow_config("0") });
+    let running = stage.spawn("run ids.txt --yes -c 8 --timeout 90s");
+    wait_until("all workers wait", || stage.n_posts() == 8);
+    running.signal("INT");
+    running.wait().exits_with(130);
+    assert_eq!(stage.adds_up("ids.results", &ids), 0);
+}
+
+#[test]
+fn ctrl_c_ends_the_pause_after_a_429() {
+    let ids = users(N_USERS);
+    let wait = Scripted::status(429).with_header("Retry-After", "600");
+    let script: Script = ids.iter().map(|id| (id.clone(), [wait.clone()].into())).collect();
+    let stage = stage(SandboxConfig { script, ..slow_config("0") });
+    let running = stage.spawn(&format!("run ids.txt --yes -c 8 {FAST}"));
+    wait_until("it is throttled", || stage.sandbox().stats().by_status.contains_key(&429));
+    running.signal("INT");
+    running.wait().exits_with(130);
+    assert_eq!(stage.adds_up("ids.results", &ids), 0);
+    assert!(stage.n_posts() <= 8, "{} calls", stage.n_posts());
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_in_an_outage() {
+    let ids = users(N_USERS);
+    let stage = stage(slow_config("0"));
+    stage.sandbox().set_mode(Mode::AllStatus(503));
+    let running = stage.spawn_and_listen(&format!("run ids.txt --yes -c 8 {FAST}"));
+    stage.hears("the API does not answer");
+    running.signal("INT");
+    running.wait().exits_with(130);
+    assert_eq!(stage.adds_up("ids.results", &ids), 0);
+}
+
+#[test]
+fn ctrl_c_while_users_are_looked_up_stops_before_anybody_is_unlocked() {
+    let ids = users(1_000);
+    let stage = stage(slow_config("300ms"));
+    stage.write("ids.txt", list(&ids));
+    let running = stage.spawn("run ids.txt --yes --only-locked -c 1");
+    wait_until("a look-up arrives", || stage.sandbox().stats().n_gets > 1);
+    running.signal("INT");
+    running.wait().exits_with(130).says("--resume");
+    assert!(stage.adds_up("ids.results", &ids) < ids.len());
+    assert_eq!(stage.n_posts(), 0);
+}
+
+#[test]
+fn sigusr1_prints_one_status_line_and_the_run_goes_on() {
+    let stage = stage(slow_config("5ms..10ms"));
+    let running = stage.spawn_and_listen("run ids.txt --yes -q -c 8 --rate 150/s");
+    wait_until("some are done", || stage.n_rows("ids.results.csv") > 5);
+    running.signal("USR1");
+    stage.hears(&format!(" of {N_USERS} ("));
+    running.wait().exits_with(0);
+    let n_lines = stage.heard().lines().filter(|line| line.contains(" of 300 (")).count();
+    assert_eq!(n_lines, 1, "{}", stage.heard());
+    stage.has_each_once("ids.results.csv", &users(N_USERS));
+}
+
+#[test]
+fn ctrl_c_before_the_run_began_leaves_nothing_behind() {
+    let stage = Stage::with_quick_sandbox();
+    let mut command = stage.command("run --yes");
+    command.stdin(Stdio::piped());
+    let mut running = Running::start(command);
+    thread::sleep(Duration::from_millis(300));
+    assert!(running.is_alive(), "it waits for its input");
+    running.signal("INT");
+    let code = running.wait().code;
+    assert!(matches!(code, None | Some(130)), "{code:?}");
+    assert_eq!(stage.files(), Vec::<String>::new());
+    assert!(stage.sandbox().requests().is_empty());
+}
