@@ -49,7 +49,7 @@ impl Urls {
         // One email address may belong to several users, so more than were asked for may come.
         query.append_pair("limit", "500");
         for identifier in identifiers {
-            let (sign, text) = (sign(identifier.kind()), identifier.as_str());
+            let (sign, text) = (sign(identifier), identifier.as_str());
             query.append_pair(identifier.kind().query_parameter(), &format!("{sign}{text}"));
         }
         query.finish()
@@ -81,13 +81,12 @@ impl Urls {
     }
 }
 
-/// The API reads a `+` or `-` before these kinds as "these" and "all but these": without a sign of
-/// ours, a look-up of the external id `-7` would list everybody else.
-fn sign(kind: IdentifierKind) -> &'static str {
-    match kind {
-        IdentifierKind::UserId | IdentifierKind::ExternalId => "+",
-        IdentifierKind::Email | IdentifierKind::Phone | IdentifierKind::Username => "",
-    }
+/// The API reads a `+` or `-` before an external id as "these" and "all but these": without a sign
+/// of ours, a look-up of the external id `-7` would list everybody else. It reads user ids likewise,
+/// but none begins with a sign.
+fn sign(identifier: &Identifier) -> &'static str {
+    let is_external = identifier.kind() == IdentifierKind::ExternalId;
+    if is_external && identifier.as_str().starts_with(['+', '-']) { "+" } else { "" }
 }
 
 fn append_created_at(query: &mut Serializer<'_, String>, created_at: CreatedAt) {
@@ -144,8 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_asked_for_with_a_sign_so_that_none_of_them_excludes() {
-        looks_up(IdentifierKind::UserId, "user_a", "user_id=%2Buser_a");
+    fn an_external_id_that_begins_with_a_sign_is_given_another_so_that_it_excludes_nobody() {
+        looks_up(IdentifierKind::UserId, "user_a", "user_id=user_a");
+        looks_up(IdentifierKind::ExternalId, "7-", "external_id=7-");
         looks_up(IdentifierKind::ExternalId, "-7", "external_id=%2B-7");
         looks_up(IdentifierKind::ExternalId, "+7", "external_id=%2B%2B7");
     }
@@ -154,7 +154,7 @@ mod tests {
     fn a_parameter_is_repeated_for_each_identifier() {
         let ids = ["user_a", "user_b"].map(|id| identifier(IdentifierKind::UserId, id));
         let url = urls().look_up(&ids);
-        assert!(url.ends_with("?limit=500&user_id=%2Buser_a&user_id=%2Buser_b"), "{url}");
+        assert!(url.ends_with("?limit=500&user_id=user_a&user_id=user_b"), "{url}");
     }
 
     #[test]
