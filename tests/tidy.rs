@@ -199,6 +199,27 @@ fn the_readme_begins_with_how_to_run_it_and_how_to_test_it() {
     assert_eq!(test, "cargo test", "the README's second command");
 }
 
+#[test]
+fn every_test_that_the_readme_names_is_there() {
+    let Some(readme) = read("README.md") else { return };
+    let named: Vec<&str> =
+        readme.split('`').filter(|word| word.contains("::") && !word.contains(' ')).collect();
+    let shown = named.iter().filter_map(|word| word.split_once("::"));
+    let shown: Vec<_> = shown.filter(|(file, _)| !file.contains("bulk_unlock")).collect();
+    assert!(shown.len() > 20, "the README's table names its tests: {named:?}");
+    for (file, test) in shown {
+        let is_there =
+            |path: &str| read(path).is_some_and(|code| code.contains(&format!("fn {test}()")));
+        let folder = std::fs::read_dir(format!("{}/tests/{file}", env!("CARGO_MANIFEST_DIR")));
+        let inside = folder.into_iter().flatten().flatten();
+        let mut inside = inside.map(|it| format!("tests/{file}/{}", it.file_name().display()));
+        assert!(
+            is_there(&format!("tests/{file}.rs")) || inside.any(|path| is_there(&path)),
+            "the README names {file}::{test}, which is no test"
+        );
+    }
+}
+
 /// Where a crate is named: at the start of a path, or imported whole. A variable may be called so.
 fn paths_into(name: &str, code: &str) -> Vec<usize> {
     let is_path =
