@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bulk_unlock::model::UserId;
 use bulk_unlock::sandbox::{FaultKind, SandboxConfig, Script, Scripted};
-use common::watch::{FAST, slow_config};
+use common::watch::{FAST, slow_config, wait_until};
 use common::{SEED, Stage, is_there, list, users};
 
 /// A pace at which fewer than the sixteen workers have a request in flight on average, as in any
@@ -54,14 +54,18 @@ fn killed_a_dozen_times_and_resumed_every_user_has_one_row_and_few_are_called_ag
     let ids = users(800);
     stage.write("ids.txt", list(&ids));
     let mut rng = fastrand::Rng::with_seed(SEED);
-    let mut n_kills = 0;
-    while n_kills < N_KILLS {
+    for n_kills in 0..N_KILLS {
+        let n_before = stage.n_rows("ids.results.csv");
         let mut running = stage.spawn(LINE);
-        thread::sleep(Duration::from_millis(rng.u64(0..200)));
+        // Some die while they start, some in the middle of their work.
+        if n_kills % 3 > 0 {
+            let n_more = rng.usize(1..30);
+            wait_until("it works", || stage.n_rows("ids.results.csv") >= n_before + n_more);
+        }
+        thread::sleep(Duration::from_millis(rng.u64(0..80)));
         assert!(running.is_alive(), "it should have been killed in the middle");
         running.signal("KILL");
         assert_eq!(running.wait().code, None);
-        n_kills += 1;
         what_is_left_is_whole(&stage, &ids);
     }
     let n_before = stage.n_rows("ids.results.csv");
