@@ -41,6 +41,10 @@ impl ApiAddress {
             "http" => true,
             _ => return Err(AddressError::NoAddress),
         };
+        // A host is shown; a key that was pasted in its place must not be.
+        if url.host_str().is_some_and(|host| host.starts_with("sk_") || host.starts_with("pk_")) {
+            return Err(AddressError::NoAddress);
+        }
         let is_loopback = url.host().is_some_and(|host| is_loopback(&host));
         check_parts(&url)?;
         if is_http && !is_loopback && !allow_http {
@@ -178,6 +182,7 @@ mod tests {
         check("api.clerk.com", Err(AddressError::NoAddress));
         check("localhost:8787", Err(AddressError::NoAddress));
         check("sk_live_abcdefghijklmnop", Err(AddressError::NoAddress));
+        check("https://sk_live_abcdefghijklmnop", Err(AddressError::NoAddress));
         check("https://", Err(AddressError::NoAddress));
         check("https://api.cl\nerk.com", Err(AddressError::NoAddress));
         check("https://me@api.clerk.com", Err(AddressError::Userinfo));

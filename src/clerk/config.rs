@@ -41,7 +41,7 @@ impl ClientConfig {
             ca_file: None,
             api_version: "2025-11-10".to_owned(),
             max_answer: 4 << 20,
-            max_list: 64 << 20,
+            max_list: 32 << 20,
             n_idle_connections: 64,
         }
     }

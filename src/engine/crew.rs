@@ -1,6 +1,6 @@
 //! The crew: workers that take a task, wait for their turn, ask, judge, and finish or put back.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -11,6 +11,7 @@ use super::canary::Canary;
 use super::clock::{now, wall_clock};
 use super::pacer::{Pacer, Turn};
 use super::queue::{Next, Queue, Task};
+use super::recorded::Recorded;
 use super::work::{Conclusion, End, Last, Work};
 use crate::model::{Attempt, Event, Failure, Reply, StopReason, UserView};
 use crate::policy::classify::Verdict;
@@ -31,6 +32,15 @@ pub struct CrewSettings {
     pub canary: Option<usize>,
 }
 
+/// Who hears what a crew has to tell.
+#[derive(Clone, Copy)]
+pub struct Ears<'a> {
+    /// The way to the fold.
+    pub events: &'a mpsc::Sender<Event>,
+    /// The way back: which rows it is done with. Fresh for each crew.
+    pub heard: &'a Recorded,
+}
+
 /// Workers on one thread, joined and not spawned: they borrow what they need.
 pub struct Crew<'a, W: Work> {
     work: &'a W,
@@ -38,6 +48,8 @@ pub struct Crew<'a, W: Work> {
     pacer: &'a Pacer,
     stop: &'a Stop,
     events: &'a mpsc::Sender<Event>,
+    heard: &'a Recorded,
+    n_rows_told: Cell<u64>,
     queue: RefCell<Queue<W::Item>>,
     budget: RefCell<RetryBudget>,
     changed: Notify,
@@ -51,7 +63,7 @@ impl<'a, W: Work> Crew<'a, W> {
         settings: CrewSettings,
         pacer: &'a Pacer,
         stop: &'a Stop,
-        events: &'a mpsc::Sender<Event>,
+        ears: Ears<'a>,
     ) -> Self {
         /// Retries that may go at once, before the budget is asked to pay.
         const BURST: f64 = 100.0;
@@ -62,7 +74,9 @@ impl<'a, W: Work> Crew<'a, W> {
             settings,
             pacer,
             stop,
-            events,
+            events: ears.events,
+            heard: ears.heard,
+            n_rows_told: Cell::new(0),
             queue: RefCell::new(queue),
             budget: RefCell::new(budget),
             changed: Notify::new(),
@@ -192,7 +206,14 @@ impl<'a, W: Work> Crew<'a, W> {
     async fn finish(&self, conclusion: Conclusion<W::Item>) {
         let Conclusion { events, more, ended_well } = conclusion;
         for event in events {
+            let is_row = matches!(event, Event::JobFinished { .. });
             self.tell(event).await;
+            self.n_rows_told.set(self.n_rows_told.get() + u64::from(is_row));
+        }
+        // The fold is gone only when it failed; whoever waits for it would wait for ever.
+        tokio::select! {
+            () = self.heard.reached(self.n_rows_told.get()) => {}
+            () = self.events.closed() => {}
         }
         if self.queue.borrow_mut().ended(ended_well, more) {
             self.stop.ask(StopReason::Canary);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::recorded::Recorded;
 use crate::model::{Event, InputRecord, StopReason};
 use crate::policy::stop_rule::StopRule;
 use crate::report::Listener;
@@ -51,7 +52,7 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 impl<'a> Fold<'a> {
     /// Works until the last sender is gone.
-    pub(super) fn run(mut self, mut events: mpsc::Receiver<Event>) -> Folded<'a> {
+    pub(super) fn run(mut self, mut events: mpsc::Receiver<Event>, heard: &Recorded) -> Folded<'a> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut synced_at: Option<Instant> = None;
         let mut failure = None;
@@ -63,6 +64,7 @@ impl<'a> Fold<'a> {
                 synced_at = Some(at);
                 failure = self.sync().or(failure);
             }
+            heard.add(batch.iter().filter_map(row).count() as u64);
             batch.clear();
         }
         let Self { writer, tally, listeners, recorded, .. } = self;

@@ -10,12 +10,13 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::clock::{now, wall_clock};
+use super::crew::Ears;
 use super::fold::{Fold, Folded};
+use super::recorded::Recorded;
 use crate::model::{Event, StopReason};
 use crate::stop::{Stop, heed_signals};
 
-/// How many events may be on their way to the fold. A slow disk slows the crew down by this bound,
-/// and a guard that trips is heard at most so many rows late.
+/// How many events may be on their way to the fold: a slow disk slows the crew down by this bound.
 pub const EVENTS_IN_FLIGHT: usize = 64;
 
 /// How often listeners are told that time passed.
@@ -44,16 +45,17 @@ impl Session<'_> {
         &self,
         runtime: &Runtime,
         fold: Fold<'f>,
-        work: impl AsyncFnOnce(&mpsc::Sender<Event>) -> T,
+        work: impl AsyncFnOnce(Ears<'_>) -> T,
     ) -> io::Result<(Folded<'f>, T)> {
         let (events, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
+        let heard = &Recorded::default();
         thread::scope(|scope| {
             let folding = thread::Builder::new()
                 .name("fold".into())
-                .spawn_scoped(scope, move || fold.run(receiver))?;
+                .spawn_scoped(scope, move || fold.run(receiver, heard))?;
             let done = runtime.block_on(async {
                 tokio::select! {
-                    done = work(&events) => Ok(done),
+                    done = work(Ears { events: &events, heard }) => Ok(done),
                     error = self.watch(&events) => Err(error),
                 }
             });

@@ -17,13 +17,21 @@ use crate::results::{Journal, Reader};
 use crate::summary::{CommandKind, Ending, Files, Forecast, Summary};
 
 impl Stages<'_> {
-    /// Takes away what this run made: it was refused before anybody was unlocked.
-    pub(super) fn take_back(self) {
-        let state = self.state.borrow();
-        let paths = &state.outputs.paths;
+    /// Takes away what this run made: it was refused before anybody was unlocked. What an earlier
+    /// run began stays, and its manifest says that this one ended.
+    pub(super) fn take_back(self, status: Status) {
+        let state = &mut *self.state.borrow_mut();
         if !state.outputs.is_new {
+            let summary = Summary {
+                ending: Ending::NotConfirmed,
+                exit_code: status.code(),
+                ..self.summary(state, None)
+            };
+            // The refusal is what is told; the rows are safe whatever the manifest says.
+            drop(seal(&self, state, &summary));
             return;
         }
+        let paths = &state.outputs.paths;
         let beside = paths.sidecars().map(|it| [&it.failed, &it.unprocessed, &it.manifest]);
         let beside = beside.into_iter().flatten().map(PathBuf::as_path);
         for path in paths.results().into_iter().chain(beside) {

@@ -82,7 +82,7 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Status, Fail
                 .and_then(|()| consent.ask(n_users, connection, &name, screen, wait));
             if let Err(mut refusal) = may_go_on {
                 refusal.status = stages.stop_status().unwrap_or(refusal.status);
-                stages.take_back();
+                stages.take_back(refusal.status);
                 return Err(refusal);
             }
         }

@@ -127,6 +127,13 @@ impl Execution {
         }
     }
 
+    /// How a crew that reads lists works at this pace. An answer about a hundred users or more may
+    /// be large, so fewer of them are asked for at once.
+    pub(in crate::cli) fn look_up_crew(self, pace: Pace) -> CrewSettings {
+        const AT_ONCE: usize = 8;
+        CrewSettings { concurrency: self.concurrency.min(AT_ONCE), ..self.crew(pace, None) }
+    }
+
     /// How a crew works at this pace.
     pub(in crate::cli) fn crew(self, pace: Pace, canary: Option<usize>) -> CrewSettings {
         /// The part of the pace that retries alone may take when nothing succeeds.

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 use super::drift::Drift;
@@ -16,7 +15,7 @@ use super::{InputChoice, Spec, Surroundings};
 use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
-use crate::engine::{Crew, Fold, LookUp, Session, Unlock, UnlockJob, batches, wall_clock};
+use crate::engine::{Crew, Ears, Fold, LookUp, Session, Unlock, UnlockJob, batches, wall_clock};
 use crate::model::{Event, Identifier, Job, Row, UserId};
 use crate::plan::Plan;
 use crate::policy::stop_rule::StopRule;
@@ -116,10 +115,10 @@ impl<'a> Stages<'a> {
     /// are now: should the program be killed, they name everybody who is outstanding.
     pub(super) fn tell_left_out(&self) -> Result<(), Failure> {
         let rows = self.left_out.take();
-        self.stage(Vec::new(), async |events| {
+        self.stage(Vec::new(), async |ears| {
             for row in rows {
                 let event = Event::JobFinished { row: Box::new(row), attempt: None };
-                if events.send(event).await.is_err() {
+                if ears.events.send(event).await.is_err() {
                     return;
                 }
             }
@@ -149,12 +148,10 @@ impl<'a> Stages<'a> {
         let records = &self.intake.records.records;
         let purpose = self.spec.purpose();
         let work = LookUp::new(api, purpose, records, &self.intake.excluded, known);
-        self.stage(self.listeners(), async |events| {
-            let settings = self.spec.execution.crew(self.around.connection.pace, None);
-            let items = batches(jobs);
-            Crew::new(&work, items, settings, &self.around.connection.pacer, &self.stop, events)
-                .run()
-                .await;
+        self.stage(self.listeners(), async |ears| {
+            let settings = self.spec.execution.look_up_crew(self.around.connection.pace);
+            let (items, pacer) = (batches(jobs), &self.around.connection.pacer);
+            Crew::new(&work, items, settings, pacer, &self.stop, ears).run().await;
         })?;
         Ok(work.into_jobs())
     }
@@ -163,11 +160,10 @@ impl<'a> Stages<'a> {
     pub(super) fn unlock(&self, jobs: Vec<UnlockJob>) -> Result<(), Failure> {
         let work = Unlock::new(&self.around.connection.client);
         let listeners = self.plain_listeners();
-        self.stage(listeners, async |events| {
+        self.stage(listeners, async |ears| {
             let settings = self.spec.execution.crew(self.around.connection.pace, self.spec.canary);
-            Crew::new(&work, jobs, settings, &self.around.connection.pacer, &self.stop, events)
-                .run()
-                .await;
+            let pacer = &self.around.connection.pacer;
+            Crew::new(&work, jobs, settings, pacer, &self.stop, ears).run().await;
         })
     }
 
@@ -175,7 +171,7 @@ impl<'a> Stages<'a> {
     fn stage<T>(
         &self,
         listeners: Vec<Box<dyn Listener + '_>>,
-        work: impl AsyncFnOnce(&Sender<Event>) -> T,
+        work: impl AsyncFnOnce(Ears<'_>) -> T,
     ) -> Result<T, Failure> {
         let mut state = self.state.borrow_mut();
         let writer = state.outputs.take_writer()?;

@@ -137,11 +137,10 @@ impl<'a> Walker<'a> {
             recorded: vec![false],
         };
         let session = Session { stop: &self.stop, deadline: self.deadline };
-        let settings = self.execution.crew(self.connection.pace, None);
-        let ran = session.run(&self.runtime, fold, async |events| {
-            Crew::new(work, items, settings, &self.connection.pacer, &self.stop, events)
-                .run()
-                .await;
+        let settings = self.execution.look_up_crew(self.connection.pace);
+        let ran = session.run(&self.runtime, fold, async |ears| {
+            let pacer = &self.connection.pacer;
+            Crew::new(work, items, settings, pacer, &self.stop, ears).run().await;
         });
         let (folded, ()) = ran.map_err(Failure::internal)?;
         folded.listeners.into_iter().for_each(Listener::finish);

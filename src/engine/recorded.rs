@@ -1,0 +1,26 @@
+//! How many rows the fold is done with: what a worker waits for before it takes its next task.
+
+use tokio::sync::watch;
+
+/// Counts the rows that were recorded, counted, told and judged.
+///
+/// A worker whose row is not among them yet takes no new task. So whatever happens to the disk,
+/// at most as many users as there are workers were asked and have no row; and a guard that trips
+/// is heard before anybody goes on.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    n_rows: watch::Sender<u64>,
+}
+
+impl Recorded {
+    /// The fold is done with so many more rows.
+    pub(super) fn add(&self, n_rows: u64) {
+        self.n_rows.send_modify(|n| *n += n_rows);
+    }
+
+    /// Comes back when it is done with so many in all.
+    pub(super) async fn reached(&self, n_rows: u64) {
+        // The sender lives in `self`, so waiting can't fail.
+        let _ = self.n_rows.subscribe().wait_for(|n| *n >= n_rows).await;
+    }
+}
