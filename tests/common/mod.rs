@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of this")]
 
 pub mod contract;
+pub mod lookups;
 pub mod watch;
 
 use std::collections::HashMap;

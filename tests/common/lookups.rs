@@ -1,0 +1,166 @@
+//! For stories about looking users up: whom there is to find, what is true of them, and how to
+//! change it behind the program's back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::ops::Range;
+
+use bulk_unlock::model::UserId;
+use bulk_unlock::sandbox::{LoggedRequest, SandboxConfig, Truth, World};
+use serde_json::Value;
+
+use super::{Ended, SEED, Stage};
+
+/// The users that the instance lists with these places.
+pub fn listed(places: Range<u32>) -> Vec<UserId> {
+    let world = World::new(SEED);
+    places.map(|place| world.listed_id(place)).collect()
+}
+
+/// Users whom the instance does not list; two of a hundred of them do not exist.
+pub fn unlisted(numbers: Range<u32>) -> Vec<UserId> {
+    numbers.map(|number| format!("user_{number}").parse().expect("an id")).collect()
+}
+
+/// So many listed users of whom this is true.
+pub fn listed_where(n_users: usize, is_wanted: impl Fn(&Truth) -> bool) -> Vec<UserId> {
+    let world = World::new(SEED);
+    let ids = (0..).map(|place| world.listed_id(place));
+    ids.filter(|id| is_wanted(&world.state_of(id))).take(n_users).collect()
+}
+
+/// So many users who look locked on purpose.
+pub fn admin_locked_users(n_users: usize) -> Vec<UserId> {
+    listed_where(n_users, Truth::admin_locked)
+}
+
+/// So many users who are not locked.
+pub fn open_users(n_users: usize) -> Vec<UserId> {
+    listed_where(n_users, |truth| !truth.locked())
+}
+
+/// So many users who do not exist.
+pub fn missing_users(n_users: usize) -> Vec<UserId> {
+    let world = World::new(SEED);
+    let ids = unlisted(0..10_000).into_iter();
+    ids.filter(|id| !world.state_of(id).exists).take(n_users).collect()
+}
+
+/// What a plan has to say of a user about whom this is true.
+pub fn planned(truth: &Truth) -> &'static str {
+    match truth {
+        Truth { exists: false, .. } => "not_found",
+        _ if truth.admin_locked() => "admin_locked",
+        _ if truth.locked() => "would_unlock",
+        _ => "already_unlocked",
+    }
+}
+
+/// What a plan has to say of each of these users.
+pub fn plan_of(ids: &[UserId]) -> BTreeMap<String, String> {
+    let world = World::new(SEED);
+    let plan_of = |id: &UserId| (id.to_string(), planned(&world.state_of(id)).to_owned());
+    ids.iter().map(plan_of).collect()
+}
+
+/// The locked ones among these users, on purpose or not.
+pub fn locked_of(ids: &[UserId]) -> BTreeSet<String> {
+    let world = World::new(SEED);
+    let locked = ids.iter().filter(|id| world.state_of(id).locked());
+    locked.map(ToString::to_string).collect()
+}
+
+impl Stage {
+    /// With a quick server that lists so many users and remembers what it was asked.
+    pub fn with_users(n_users: u32) -> Self {
+        Self::with_sandbox(SandboxConfig {
+            n_users,
+            log_requests: true,
+            ..SandboxConfig::default()
+        })
+    }
+
+    /// Asks the server behind the program's back; such requests are in its log too.
+    #[track_caller]
+    pub fn ask(&self, method: &str, path: &str) -> Value {
+        let sandbox = self.sandbox();
+        let mut stream = TcpStream::connect(sandbox.addr()).expect("a connection");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: sandbox\r\nAuthorization: Bearer {}\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n",
+            sandbox.key()
+        );
+        stream.write_all(head.as_bytes()).expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{method} {path}: {answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).expect("JSON")
+    }
+
+    /// The user object, as the server has it now.
+    #[track_caller]
+    pub fn user(&self, id: &UserId) -> Value {
+        self.ask("GET", &format!("/v1/users/{id}"))
+    }
+
+    /// Locks a user, as somebody does in the dashboard.
+    #[track_caller]
+    pub fn lock(&self, id: &UserId) {
+        self.ask("POST", &format!("/v1/users/{id}/lock"));
+        assert!(self.sandbox().is_locked(id));
+    }
+
+    /// Unlocks a user, as somebody does in the dashboard.
+    #[track_caller]
+    pub fn unlock(&self, id: &UserId) {
+        self.ask("POST", &format!("/v1/users/{id}/unlock"));
+        assert!(!self.sandbox().is_locked(id));
+    }
+
+    /// All email addresses of a user, the primary one first.
+    #[track_caller]
+    pub fn emails(&self, id: &UserId) -> Vec<String> {
+        let user = self.user(id);
+        let emails = user["email_addresses"].as_array().expect("a list");
+        let text = |email: &Value| email["email_address"].as_str().expect("a text").to_owned();
+        emails.iter().map(text).collect()
+    }
+
+    /// Each user of a results or plan file and what it says about them.
+    #[track_caller]
+    pub fn told(&self, name: &str) -> BTreeMap<String, String> {
+        let rows = self.rows(name);
+        let n_rows = rows.len();
+        let told: BTreeMap<String, String> = rows
+            .into_iter()
+            .map(|mut row| {
+                let user = row.remove("user_id").expect("a user");
+                (user, row.remove("outcome").expect("an outcome"))
+            })
+            .collect();
+        assert_eq!(told.len(), n_rows, "{name}: each user has one row");
+        told
+    }
+
+    /// The requests since the log was so long.
+    pub fn requests_since(&self, n_before: usize) -> Vec<LoggedRequest> {
+        self.sandbox().requests().split_off(n_before)
+    }
+
+    /// The users for whom an unlock call was sent.
+    pub fn posted(&self) -> BTreeSet<String> {
+        self.posts().into_keys().collect()
+    }
+}
+
+impl Ended {
+    /// The command that its closing lines end with, without the program's own name.
+    #[track_caller]
+    pub fn next(&self) -> String {
+        let program = concat!("  ", env!("CARGO_BIN_EXE_bulk-unlock"), " ");
+        let line = self.stderr.lines().last().and_then(|line| line.strip_prefix(program));
+        line.unwrap_or_else(|| panic!("no command in\n{}", self.stderr)).to_owned()
+    }
+}

@@ -1,0 +1,239 @@
+//! The list of those who are locked now.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
+
+use bulk_unlock::sandbox::{Faults, Mode, SandboxConfig};
+use common::Stage;
+use common::lookups::{listed, locked_of, plan_of};
+use common::watch::{FAST, slow_config, wait_until};
+
+const HEADER: &str = "user_id,username,email,external_id,first_name,last_name,locked,admin_locked,\
+    lockout_expires_in_seconds,verification_attempts_remaining,banned,last_sign_in_at,created_at,user";
+
+/// The rows of a CSV text, by column.
+fn rows(text: &str) -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    reader.deserialize().map(|row| row.expect("a row")).collect()
+}
+
+/// The users of a list, each of whom stands on it once.
+#[track_caller]
+fn users_of(text: &str) -> BTreeSet<String> {
+    let rows = rows(text);
+    let users: BTreeSet<String> = rows.iter().map(|row| row["user_id"].clone()).collect();
+    assert_eq!(users.len(), rows.len(), "each user once");
+    users
+}
+
+#[test]
+fn the_list_goes_to_stdout_and_all_that_is_said_to_stderr() {
+    let stage = Stage::with_users(1_200);
+    let ended = stage.run(&format!("locked {FAST}")).exits_with(0);
+    assert_eq!(ended.stdout.lines().next(), Some(HEADER));
+    assert_eq!(users_of(&ended.stdout), locked_of(&listed(0..1_200)));
+    assert!(stage.files().is_empty());
+    let stats = stage.sandbox().stats();
+    assert_eq!((stats.n_requests, stats.n_posts), (1 + 3, 0), "a count and three pages");
+    insta::assert_snapshot!(ended.steady(), @r"
+    1,014 of 1,200 users are locked: 36 locked on purpose, 68 whose lock never ends by itself.
+    ");
+}
+
+#[test]
+fn a_row_says_who_is_locked_how_and_until_when() {
+    let stage = Stage::with_users(200);
+    let ended = stage.run(&format!("locked -o - {FAST}")).exits_with(0);
+    let plan = plan_of(&listed(0..200));
+    let mut kinds = BTreeSet::new();
+    for row in rows(&ended.stdout).into_iter().step_by(7) {
+        let user = stage.user(&row["user_id"].parse().expect("an id"));
+        let is_on_purpose = plan[&row["user_id"]] == "admin_locked";
+        assert_eq!(
+            (row["locked"].as_str(), &row["admin_locked"]),
+            ("true", &is_on_purpose.to_string())
+        );
+        for field in ["banned", "verification_attempts_remaining"] {
+            assert_eq!(row[field], user[field].to_string(), "{field}");
+        }
+        for field in ["username", "external_id"] {
+            assert_eq!(row[field], user[field].as_str().unwrap_or_default(), "{field}");
+        }
+        assert_eq!(row["email"], user["email_addresses"][0]["email_address"]);
+        let expires = user["lockout_expires_in_seconds"].as_u64();
+        assert_eq!(row["lockout_expires_in_seconds"].is_empty(), expires.is_none());
+        assert!(row["created_at"].ends_with('Z') && row["created_at"].len() == 24, "{row:?}");
+        let whole: serde_json::Value = serde_json::from_str(&row["user"]).expect("JSON");
+        assert_eq!(whole["private_metadata"], user["private_metadata"]);
+        kinds.insert((is_on_purpose, expires.is_some()));
+    }
+    assert!(kinds.len() > 1, "{kinds:?}");
+}
+
+#[test]
+fn nobody_is_missed_or_told_twice_in_a_walk_of_several_stretches_through_faults() {
+    let stage = Stage::with_sandbox(SandboxConfig {
+        faults: Faults::mix(0.2),
+        n_users: 12_000,
+        log_requests: true,
+        ..SandboxConfig::default()
+    });
+    let ended = stage.run(&format!("locked --snapshot summary {FAST}")).exits_with(0);
+    assert_eq!(users_of(&ended.stdout), locked_of(&listed(0..12_000)));
+    let requests = stage.sandbox().requests();
+    let after = |query: &str| {
+        query.split('&').find(|it| it.starts_with("created_at_after=")).map(str::to_owned)
+    };
+    let stretches: BTreeSet<_> = requests.iter().map(|it| after(&it.path_and_query)).collect();
+    assert!(stretches.len() > 1, "{stretches:?}");
+    assert!(requests.iter().all(|it| it.method == "GET"));
+}
+
+#[test]
+fn the_file_is_for_its_owner_alone_and_an_existing_one_is_left_as_it_is_unless_forced() {
+    let stage = Stage::with_users(50);
+    stage
+        .run(&format!("locked -o locked.csv {FAST}"))
+        .exits_with(0)
+        .says("give locked.csv to plan");
+    assert_eq!(stage.files(), ["locked.csv"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = stage.path("locked.csv").metadata().expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let list = stage.read("locked.csv");
+    assert_eq!(users_of(&list), locked_of(&listed(0..50)));
+    stage.write("locked.csv", "precious\n");
+    let line = format!("locked -o locked.csv {FAST}");
+    stage.refuses(&line, 6).says("locked.csv exists already").says("--force");
+    stage.run(&format!("{line} --force")).exits_with(0);
+    assert_eq!(users_of(&stage.read("locked.csv")), users_of(&list));
+    stage.refuses(&format!("locked -o nowhere/locked.csv {FAST}"), 6);
+}
+
+#[test]
+fn the_list_feeds_plan_and_run() {
+    let stage = Stage::with_users(120);
+    stage.run(&format!("locked -o locked.csv {FAST}")).exits_with(0);
+    let ended = stage.run(&format!("plan locked.csv {FAST}")).exits_with(0);
+    ended.says("users are read from column 1, \"user_id\"");
+    let mut expected = plan_of(&listed(0..120));
+    expected.retain(|_, plan| plan != "already_unlocked");
+    assert_eq!(stage.told("locked.plan.csv"), expected);
+    let list = stage.read("locked.csv");
+    stage.pipe(&list, &format!("run --only-locked --yes {FAST}")).exits_with(1);
+    let left = stage.run(&format!("locked {FAST}")).exits_with(0);
+    expected.retain(|_, plan| plan == "admin_locked");
+    assert_eq!(users_of(&left.stdout), expected.into_keys().collect());
+    // By another of its columns, too.
+    stage.run(&format!("plan locked.csv --by email -o by-email.csv {FAST}")).exits_with(0);
+    assert_eq!(stage.rows("by-email.csv").len(), rows(&list).len());
+}
+
+#[test]
+fn an_interrupted_walk_leaves_no_half_list() {
+    let config = SandboxConfig { n_users: 4_000, ..slow_config("60ms") };
+    let stage = Stage::with_sandbox(config);
+    stage.write("old.csv", "precious\n");
+    for (line, signal, code) in [
+        ("locked -o new.csv", "INT", 130),
+        ("locked -o old.csv --force", "TERM", 143),
+        ("locked", "INT", 130),
+    ] {
+        let n_before = stage.n_requests();
+        let mut command = stage.command(&format!("{line} {FAST}"));
+        command.stdout(Stdio::null());
+        let walk = stage.start(command);
+        wait_until("it walks", || stage.n_requests() > n_before + 2);
+        walk.signal(signal);
+        walk.wait().exits_with(code).says("the list is not whole");
+        assert_eq!(stage.files(), ["old.csv"]);
+        assert_eq!(stage.read("old.csv"), "precious\n");
+    }
+}
+
+#[test]
+fn a_walk_that_runs_out_of_time_says_so_and_leaves_no_half_list() {
+    let stage = Stage::with_sandbox(SandboxConfig { n_users: 4_000, ..slow_config("60ms") });
+    let ended = stage.run(&format!("locked -o new.csv {FAST} --max-duration 200ms"));
+    ended.exits_with(3).says("the list is not whole");
+    assert!(stage.files().is_empty());
+}
+
+#[test]
+fn a_page_that_can_not_be_had_makes_the_list_none() {
+    let stage = Stage::with_users(1_200);
+    for (mode, code) in [
+        (Mode::AllStatus(500), 1),
+        (Mode::AllStatus(422), 1),
+        (Mode::Refuse, 1),
+        (Mode::Revoked, 4),
+    ] {
+        stage.sandbox().set_mode(mode);
+        let ended = stage.run(&format!("locked -o new.csv {FAST} --max-retries 0"));
+        assert_eq!(ended.code, Some(code), "{mode:?}: {}", ended.stderr);
+        assert!(stage.files().is_empty());
+    }
+}
+
+#[test]
+fn an_instance_with_nobody_in_it_is_a_list_of_nobody() {
+    let stage = Stage::with_users(0);
+    let ended = stage.run(&format!("locked {FAST}")).exits_with(0);
+    assert_eq!(ended.stdout, format!("{HEADER}\n"));
+    ended.says("0 of 0 users are locked");
+}
+
+#[test]
+fn what_is_known_of_a_user_can_be_left_off_the_list() {
+    let stage = Stage::with_users(100);
+    let run =
+        |flags: &str| rows(&stage.run(&format!("locked {flags} {FAST}")).exits_with(0).stdout);
+    assert!(
+        run("--snapshot summary")
+            .iter()
+            .all(|row| row["user"].is_empty() && !row["email"].is_empty())
+    );
+    let bare = run("--snapshot none");
+    assert!(bare.iter().all(|row| row["user"].is_empty() && row["email"].is_empty()));
+    assert!(bare.iter().all(|row| row["locked"] == "true"));
+    let redacted = run("--redact email_addresses,private_metadata");
+    assert!(redacted.iter().all(|row| row["email"] == "[redacted]"));
+    let is_left_out = |row: &BTreeMap<String, String>| {
+        let user: serde_json::Value = serde_json::from_str(&row["user"]).expect("JSON");
+        let redacted = ["email_addresses", "private_metadata"].map(|field| user[field].as_str());
+        redacted == [Some("[redacted]"); 2] && user["id"].is_string()
+    };
+    assert!(redacted.iter().all(is_left_out));
+}
+
+#[test]
+fn the_walk_keeps_the_pace() {
+    let stage = Stage::with_users(4_000);
+    stage.run("locked --snapshot none --quota 5/1s --quota-share 100%").exits_with(0);
+    let requests = stage.sandbox().requests();
+    let most = bulk_unlock::sandbox::max_in_any(&requests, std::time::Duration::from_secs(1));
+    assert_eq!((requests.len(), most <= 5), (9 + 1, true), "{most} in a second");
+}
+
+#[test]
+fn it_needs_no_key_in_the_sandbox() {
+    let stage = Stage::new();
+    let line = "locked --sandbox --sandbox-users 30 --sandbox-latency 0ms";
+    let ended = stage.run(line).exits_with(0);
+    assert_eq!(users_of(&ended.stdout), locked_of(&listed(0..30)));
+    stage.run("locked").exits_with(4);
+}
+
+#[test]
+fn a_list_that_is_read_by_nobody_any_more_ends_the_walk() {
+    let stage = Stage::with_sandbox(SandboxConfig { n_users: 4_000, ..slow_config("30ms") });
+    let mut walk = stage.spawn(&format!("locked {FAST}"));
+    drop(walk.take_stdout());
+    walk.wait().exits_with(6).says("the list");
+    assert!(stage.n_requests() < 5, "{} requests", stage.n_requests());
+}

@@ -1,0 +1,602 @@
+//! Looking before leaping: the plan, and the run that follows it.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use bulk_unlock::model::UserId;
+use bulk_unlock::sandbox::{FaultKind, Faults, Lock, Mode, SandboxConfig, Script, Scripted, World};
+use common::lookups::{
+    admin_locked_users, listed, listed_where, missing_users, open_users, plan_of, unlisted,
+};
+use common::watch::{FAST, slow_config, wait_until};
+use common::{Ended, SEED, Stage, list, locked_users, missing_user};
+
+/// Three locked users, two who look locked on purpose, two who are open, one who is missing: in
+/// this order.
+fn some_of_each() -> Vec<UserId> {
+    [locked_users(3), admin_locked_users(2), open_users(2), vec![missing_user()]].concat()
+}
+
+/// A stage with a plan of these users, made with these flags.
+#[track_caller]
+fn planned(ids: &[UserId], flags: &str) -> Stage {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(ids));
+    stage.run(&format!("plan ids.txt {FAST} {flags}")).exits_with(0);
+    stage
+}
+
+/// Runs the plan of a stage.
+#[track_caller]
+fn run_plan(stage: &Stage, flags: &str) -> Ended {
+    stage.run(&format!("run --plan ids.plan.csv --yes {FAST} {flags}"))
+}
+
+#[test]
+fn ten_thousand_users_are_planned_by_the_truth_with_a_hundred_reads_and_no_write() {
+    let stage = Stage::with_users(5_000);
+    let ids = [listed(0..5_000), unlisted(0..5_000)].concat();
+    stage.write("ids.txt", list(&ids));
+    let ended = stage.run(&format!("plan ids.txt --snapshot summary {FAST}")).exits_with(0);
+    ended.says("Plan: a run would unlock 7,917 of 10,000 users. Nothing was changed.");
+    assert_eq!(stage.told("ids.plan.csv"), plan_of(&ids));
+    let stats = stage.sandbox().stats();
+    assert_eq!((stats.n_requests, stats.n_gets, stats.n_unlocks), (100, 100, 0));
+}
+
+#[test]
+fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_that_does_it() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&[some_of_each(), locked_users(1)].concat()) + "oops\n");
+    let ended = stage.run("plan ids.txt --quota 1000/10s --reason 'INC 7'").exits_with(0);
+    insta::assert_snapshot!(ended.steady(), @r#"
+    10 records; users are read from a plain list, one a line
+    Plan: a run would unlock 3 of 10 users. Nothing was changed.
+
+      would_unlock      3  locked; a run would unlock it
+      already_unlocked  2  was not locked; no unlock call made
+      duplicate         1  the same user stands on an earlier line
+      admin_locked      2  looks locked on purpose; left alone
+      not_found         1  no such user
+      invalid           1  can't be a user; nothing was sent
+
+    Commonest errors, each with its first example:
+      invalid_input       1  line 10 oops: a user id starts with "user_"
+      resource_not_found  1  line 8 user_170: no user has this user id
+
+    1 request (1 look-up), 0 retries, no 429.
+    Answers: half within T, 99 % within T, the slowest after T.
+
+      plan         ids.plan.csv
+      failed       ids.plan.failed.csv  (4 rows)
+      unprocessed  ids.plan.unprocessed.csv  (0 records)
+      manifest     ids.plan.manifest.json
+
+    The run: 3 users to unlock, 4 requests, about T at 800/10 s.
+
+    To unlock them:
+      bulk-unlock run --quota 1000/10s --reason 'INC 7' --plan ids.plan.csv
+    "#);
+}
+
+#[test]
+fn the_forecast_is_at_the_pace_of_the_kind_of_key() {
+    let check = |key: &str, pace: &str| {
+        let config = SandboxConfig { key: key.to_owned(), ..SandboxConfig::default() };
+        let stage = Stage::with_sandbox(config);
+        stage.write("ids.txt", list(&locked_users(200)));
+        let ended = stage.run("plan ids.txt").exits_with(0);
+        ended.says("The run: 200 users to unlock, 202 requests, about").says(pace);
+    };
+    check("sk_live_sandboxOnly", " at 800/10 s.");
+    check("sk_test_sandboxOnly", " at 80/10 s.");
+}
+
+#[test]
+fn a_plan_row_holds_the_user_as_it_is_now_and_when_its_lock_ends() {
+    let for_ever = |lock: &Lock| {
+        use Lock::{ByAttempts, OnPurpose};
+        matches!(lock, ByAttempts { expires_in: None } | OnPurpose { expires_in: None, .. })
+    };
+    let ids = [some_of_each(), listed_where(2, |truth| for_ever(&truth.lock))].concat();
+    let stage = planned(&ids, "");
+    let mut n_ending = 0;
+    for row in stage.rows("ids.plan.csv").iter().filter(|row| row["outcome"] != "not_found") {
+        let now = stage.user(&row["user_id"].parse().expect("an id"));
+        let then: serde_json::Value = serde_json::from_str(&row["user"]).expect("JSON");
+        for field in ["id", "locked", "banned", "email_addresses", "private_metadata"] {
+            assert_eq!(then[field], now[field], "{field} of {row:?}");
+        }
+        assert_eq!(row["locked"], now["locked"].to_string());
+        let seconds = |text: &str| text.parse::<i64>().ok();
+        let (left, left_now) = (
+            seconds(&row["lockout_expires_in_seconds"]),
+            now["lockout_expires_in_seconds"].as_i64(),
+        );
+        assert_eq!(left.is_some(), left_now.is_some(), "{row:?}");
+        n_ending += u32::from(left.is_some());
+        let passed = left.unwrap_or_default() - left_now.unwrap_or_default();
+        assert!((0..60).contains(&passed), "{passed} s passed since {row:?}");
+        assert_eq!((row["http_status"].as_str(), row["attempts"].as_str()), ("200", "1"));
+    }
+    assert!(n_ending > 0, "somebody's lock ends by itself");
+}
+
+#[test]
+fn a_user_who_is_not_there_has_a_row_that_says_so() {
+    let stage = planned(&some_of_each(), "");
+    let row = stage.row("ids.plan.csv", 8);
+    let told = ["outcome", "error_code", "error_message", "user_id"].map(|it| row[it].as_str());
+    let missing = missing_user();
+    let expected = ["not_found", "resource_not_found", "no user has this user id"];
+    assert_eq!(told, [expected.as_slice(), &[missing.as_str()]].concat()[..]);
+}
+
+#[test]
+fn run_dry_run_is_plan() {
+    let stage = Stage::with_quick_sandbox();
+    let text = list(&some_of_each()) + "oops\n" + locked_users(1)[0].as_str() + "\n";
+    stage.write("ids.txt", text);
+    stage.run(&format!("plan ids.txt -o a.csv {FAST}")).exits_with(0);
+    for flags in ["--dry-run", "-n --only-locked --yes"] {
+        stage.run(&format!("run ids.txt {flags} -o b.csv {FAST} --force")).exits_with(0);
+        assert_eq!(stage.outcomes("a.csv"), stage.outcomes("b.csv"));
+        assert_eq!(stage.column("a.csv", "user_id"), stage.column("b.csv", "user_id"));
+        assert_eq!(stage.json("b.manifest.json")["kind"], "plan");
+    }
+    let expected =
+        ["1 would_unlock", "2 would_unlock", "3 would_unlock", "4 admin_locked", "5 admin_locked"];
+    assert_eq!(stage.outcomes("a.csv")[..5], expected);
+    let expected =
+        ["6 already_unlocked", "7 already_unlocked", "8 not_found", "9 invalid", "10 duplicate"];
+    assert_eq!(stage.outcomes("a.csv")[5..], expected);
+    assert_eq!(stage.n_posts(), 0);
+}
+
+#[test]
+fn a_banned_user_to_be_unlocked_is_a_warning_and_an_open_one_is_none() {
+    let would = |banned| {
+        listed_where(1, move |it| it.banned == banned && it.locked() && !it.admin_locked())
+    };
+    let banned_but_open = listed_where(1, |it| it.banned && !it.locked());
+    let stage = planned(&[would(true), would(false), banned_but_open].concat(), "");
+    assert_eq!(stage.column("ids.plan.csv", "banned"), ["true", "false", "true"]);
+    let ended = stage.run(&format!("plan ids.txt {FAST} --force")).exits_with(0);
+    ended.says("warning: 1 user to unlock is banned; unlocking does not lift a ban.");
+}
+
+#[test]
+fn plan_run_and_verify_leave_nobody_locked_who_should_not_be() {
+    let stage = Stage::with_users(600);
+    let ids = [listed(0..600), unlisted(0..100)].concat();
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("plan ids.txt {FAST}")).exits_with(0);
+    run_plan(&stage, "").exits_with(0);
+    stage.run(&format!("verify ids.plan.results.csv {FAST}")).exits_with(0);
+    let left_locked = ids.iter().filter(|id| stage.sandbox().is_locked(id));
+    let on_purpose = |id: &&UserId| World::new(SEED).state_of(id).admin_locked();
+    let left_locked: Vec<&UserId> = left_locked.collect();
+    assert!(!left_locked.is_empty());
+    assert!(left_locked.iter().all(on_purpose), "{left_locked:?}");
+    let would_unlock = plan_of(&ids).into_iter().filter(|(_, plan)| plan == "would_unlock");
+    let would_unlock: BTreeSet<String> = would_unlock.map(|(id, _)| id).collect();
+    assert_eq!(stage.posted(), would_unlock, "the others were not called");
+    assert_eq!(stage.told("ids.plan.results.verify.csv").len(), would_unlock.len());
+}
+
+#[test]
+fn a_plan_that_is_run_is_exactly_its_would_unlock_rows_on_their_own_lines() {
+    let ids = some_of_each();
+    let stage = Stage::with_quick_sandbox();
+    let rows = ids.iter().enumerate().map(|(n, id)| format!("T-{n};{id};\"team\n{n}\"\n"));
+    let rows: String = rows.collect();
+    stage.write("ids.csv", format!("# made by hand\nTicket;User ID;Team name\n\n{rows}"));
+    stage.run(&format!("plan ids.csv {FAST} --carry 'ticket,Team name'")).exits_with(0);
+    stage.run(&format!("run --plan ids.plan.csv --yes {FAST}")).exits_with(0);
+    let file = "ids.plan.results.csv";
+    assert_eq!(stage.outcomes(file), ["4 unlocked", "6 unlocked", "8 unlocked"]);
+    assert_eq!(stage.column(file, "in_Ticket"), ["T-0", "T-1", "T-2"]);
+    assert_eq!(stage.column(file, "in_Team name"), ["team 0", "team 1", "team 2"]);
+    assert_eq!(
+        stage.column(file, "input"),
+        ids[..3].iter().map(UserId::as_str).collect::<Vec<_>>()
+    );
+    let manifest = stage.json("ids.plan.results.manifest.json");
+    assert_eq!(manifest["files"][0]["name"], "ids.plan.csv");
+    assert_eq!(manifest["files"][0]["sha256"], stage.sha256("ids.plan.csv"));
+    // What is left beside it names the same columns.
+    let header = "user_id,Ticket,Team name,line,outcome,error_code,error_message\n";
+    assert_eq!(stage.read("ids.plan.results.failed.csv"), header);
+}
+
+#[test]
+fn a_plan_that_was_edited_is_refused() {
+    let stage = planned(&some_of_each(), "");
+    let path = stage.path("ids.plan.csv");
+    let plan = stage.read("ids.plan.csv");
+    let refused = |text: String| {
+        fs::write(&path, text).expect("a file");
+        let line = format!("run --plan ids.plan.csv --yes {FAST}");
+        stage.refuses(&line, 2).says("ids.plan.csv was changed since it was made");
+    };
+    refused(plan.replacen("admin_locked", "would_unlock", 1));
+    refused(plan.clone() + "\n");
+    refused(plan.lines().take(3).fold(String::new(), |text, line| text + line + "\n"));
+    fs::write(&path, plan).expect("a file");
+    run_plan(&stage, "").exits_with(0);
+}
+
+#[test]
+fn a_plan_without_its_manifest_is_refused() {
+    let stage = planned(&some_of_each(), "");
+    fs::remove_file(stage.path("ids.plan.manifest.json")).expect("a file");
+    let ended = stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
+    ended.says("ids.plan.manifest.json").says("make the plan anew");
+    stage.write("ids.plan.manifest.json", "{}");
+    stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
+}
+
+#[test]
+fn a_plan_that_is_not_there_is_refused() {
+    let stage = Stage::with_quick_sandbox();
+    stage.refuses(&format!("run --plan gone.csv --yes {FAST}"), 2).says("gone.csv");
+}
+
+#[test]
+fn a_file_that_is_no_plan_is_refused() {
+    let stage = planned(&some_of_each(), "");
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(1);
+    let refused =
+        |file: &str| stage.refuses(&format!("run --plan {file} --yes {FAST} -o x.csv"), 2);
+    refused("ids.results.csv").says("ids.results.csv is no plan");
+    refused("ids.txt");
+}
+
+#[test]
+fn a_plan_of_another_host_is_refused() {
+    let mut stage = planned(&some_of_each(), "");
+    let other = Stage::with_quick_sandbox();
+    let host = stage.sandbox().addr().to_string();
+    stage.set("CLERK_API_URL", &other.sandbox().url());
+    let ended = stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
+    ended.says(&host).says(&other.sandbox().addr().to_string());
+    assert_eq!(other.n_requests(), 0);
+}
+
+#[test]
+fn a_plan_of_another_kind_of_instance_is_refused() {
+    let mut stage = planned(&some_of_each(), "");
+    for key in ["sk_live_sandboxOnly", "another_shape_of_key"] {
+        stage.set("CLERK_SECRET_KEY", key);
+        let ended = stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
+        ended.says("was made for the test instance at");
+    }
+    let ended = stage.refuses("run --plan ids.plan.csv --sandbox", 2);
+    ended.says("would call the sandbox instance");
+}
+
+#[test]
+fn a_plan_of_a_live_instance_runs_with_a_live_key_alone() {
+    let key = "sk_live_sandboxOnly".to_owned();
+    let config = SandboxConfig { key, log_requests: true, ..SandboxConfig::default() };
+    let mut stage = Stage::with_sandbox(config);
+    stage.write("ids.txt", list(&locked_users(2)));
+    stage.run(&format!("plan ids.txt {FAST}")).exits_with(0);
+    stage.set("CLERK_SECRET_KEY", "sk_test_sandbox_only");
+    let ended = stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
+    ended.says("was made for the live instance at");
+    stage.set("CLERK_SECRET_KEY", "sk_live_sandboxOnly");
+    run_plan(&stage, "").exits_with(0);
+}
+
+#[test]
+fn a_plan_that_is_too_old_is_refused() {
+    let stage = planned(&some_of_each(), "");
+    let line = format!("run --plan ids.plan.csv --yes {FAST}");
+    let ended = stage.refuses(&format!("{line} --plan-max-age 1ms"), 2);
+    ended.says("--plan-max-age allows 1 ms; make the plan anew");
+    let manifest = stage.read("ids.plan.manifest.json");
+    let finished = stage.json("ids.plan.manifest.json")["finished_at"].clone();
+    let finished = finished.as_str().expect("a time");
+    let old = manifest.replace(finished, "2024-01-01T00:00:00.000Z");
+    stage.write("ids.plan.manifest.json", old);
+    stage.refuses(&line, 2).says("--plan-max-age allows 24 h");
+    run_plan(&stage, "--plan-max-age 200000h").exits_with(0);
+}
+
+#[test]
+fn a_plan_that_never_ended_is_refused_and_one_that_was_stopped_is_run_with_a_warning() {
+    let stage = Stage::with_sandbox(slow_config("200ms"));
+    stage.write("ids.txt", list(&listed(0..400)));
+    let plan = stage.spawn(&format!("plan ids.txt {FAST} -c 1"));
+    wait_until("some users are looked up", || stage.n_rows("ids.plan.csv") >= 100);
+    plan.signal("KILL");
+    plan.wait();
+    let line = format!("run --plan ids.plan.csv --yes {FAST}");
+    stage.refuses(&line, 2).says("ids.plan.csv was never finished");
+    let plan = stage.spawn(&format!("plan ids.txt {FAST} -c 1 --resume"));
+    wait_until("some more are looked up", || stage.n_rows("ids.plan.csv") >= 200);
+    plan.signal("INT");
+    plan.wait().exits_with(130).says("plan ids.txt").says("--resume");
+    let ended = stage.run(&line).exits_with(0);
+    ended.says("ids.plan.csv is not complete");
+    stage.run(&format!("plan ids.txt {FAST} --resume")).exits_with(0);
+    assert_eq!(stage.rows("ids.plan.csv").len(), 400);
+}
+
+#[test]
+fn users_who_changed_since_the_plan_are_listed_and_left_out() {
+    let ids = some_of_each();
+    let stage = planned(&[ids.clone(), locked_users(5)[3..].to_vec()].concat(), "");
+    // Somebody was unlocked by hand since, somebody was locked on purpose.
+    stage.unlock(&ids[0]);
+    stage.unlock(&ids[1]);
+    stage.lock(&ids[1]);
+    let n_before = stage.sandbox().requests().len();
+    let ended = run_plan(&stage, "").exits_with(1);
+    let posts = stage.requests_since(n_before);
+    let posts: Vec<_> = posts.iter().filter(|it| it.method == "POST").collect();
+    assert_eq!(posts.len(), 3, "{posts:?}");
+    let expected =
+        ["1 already_unlocked", "2 admin_locked", "3 unlocked", "9 unlocked", "10 unlocked"];
+    assert_eq!(stage.outcomes("ids.plan.results.csv"), expected);
+    assert!(stage.sandbox().is_locked(&ids[1]));
+    insta::assert_snapshot!(ended.steady(), @r#"
+    5 records; users are read from column 3, "user_id"
+    drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (was not locked; no unlock call made)
+    drift: line 2, user_2C3DqZ3t08qp64MiHJixFxWAn2u: admin_locked (looks locked on purpose; left alone)
+    warning: 2 users of the plan have changed since and are left out
+    Done: 3 of 5 users unlocked in T.
+
+      unlocked          3  unlocked by this job
+      already_unlocked  1  was not locked; no unlock call made
+      admin_locked      1  looks locked on purpose; left alone
+
+    4 requests (1 look-up), 0 retries, no 429.
+    Answers: half within T, 99 % within T, the slowest after T.
+
+      results      ids.plan.results.csv
+      failed       ids.plan.results.failed.csv  (1 row)
+      unprocessed  ids.plan.results.unprocessed.csv  (0 records)
+      manifest     ids.plan.results.manifest.json
+
+    To read back whether they stay unlocked:
+      bulk-unlock verify ids.plan.results.csv --quota 1000000/1s --quota-share '100%'
+    "#);
+}
+
+#[test]
+fn a_plan_that_named_users_locked_on_purpose_unlocks_them_only_when_asked_again() {
+    let ids = some_of_each();
+    let stage = planned(&ids, "--include-admin-locked");
+    assert_eq!(stage.outcomes("ids.plan.csv")[3], "4 would_unlock");
+    run_plan(&stage, "-o first.csv").exits_with(1).says("2 users of the plan have changed since");
+    assert_eq!(stage.outcomes("first.csv")[3..], ["4 admin_locked", "5 admin_locked"]);
+    assert!(ids[3..5].iter().all(|id| stage.sandbox().is_locked(id)));
+    run_plan(&stage, "-o second.csv --include-admin-locked").exits_with(0);
+    assert!(!ids.iter().any(|id| stage.sandbox().is_locked(id)));
+}
+
+#[test]
+fn the_command_that_runs_a_plan_asks_for_those_locked_on_purpose_where_the_plan_did() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&some_of_each()));
+    let ended = stage.run(&format!("plan ids.txt {FAST} --include-admin-locked"));
+    let last = ended.stderr.lines().last().expect("a line").to_owned();
+    assert!(last.contains("--include-admin-locked") && last.contains("--plan"), "{last}");
+}
+
+#[test]
+fn the_run_of_a_plan_that_was_killed_is_resumed() {
+    let stage = Stage::with_sandbox(slow_config("15ms"));
+    let ids = locked_users(40);
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("plan ids.txt {FAST}")).exits_with(0);
+    let run = stage.spawn(&format!("run --plan ids.plan.csv --yes {FAST} -c 1 --resume"));
+    wait_until("some are unlocked", || stage.n_rows("ids.plan.results.csv") >= 5);
+    run.signal("KILL");
+    run.wait();
+    let n_done = stage.n_rows("ids.plan.results.csv");
+    assert!((5..40).contains(&n_done), "{n_done} rows");
+    run_plan(&stage, "--resume").exits_with(0);
+    stage.has_each_once("ids.plan.results.csv", &ids);
+    stage.all_are("ids.plan.results.csv", "unlocked");
+    let lines: Vec<String> = (1..=40).map(|line| line.to_string()).collect();
+    assert_eq!(stage.column("ids.plan.results.csv", "line"), lines);
+    // Nobody who has a row is called again; the one in flight may be.
+    assert!(stage.n_posts() <= 41, "{} calls", stage.n_posts());
+}
+
+#[test]
+fn a_run_of_a_plan_can_exclude_and_can_have_a_canary() {
+    let ids = locked_users(6);
+    let stage = planned(&ids, "");
+    stage.write("keep.txt", list(&ids[1..2]));
+    run_plan(&stage, "--exclude keep.txt --canary 2 --expect-count 5").exits_with(0);
+    assert_eq!(stage.outcomes("ids.plan.results.csv")[1], "2 excluded");
+    assert!(stage.sandbox().is_locked(&ids[1]));
+    assert_eq!(stage.n_posts(), 5);
+}
+
+#[test]
+fn excluded_users_are_not_looked_up() {
+    let ids = some_of_each();
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&ids));
+    stage.write("keep.txt", list(&ids[..2]));
+    stage.run(&format!("plan ids.txt --exclude keep.txt {FAST}")).exits_with(0);
+    assert_eq!(stage.outcomes("ids.plan.csv")[..2], ["1 excluded", "2 excluded"]);
+    let asked: Vec<_> = stage.sandbox().requests().into_iter().flat_map(|it| it.user_ids).collect();
+    assert_eq!(asked.len(), 6);
+}
+
+#[test]
+fn a_plan_to_stdout_is_the_plan_alone() {
+    let stage = Stage::with_quick_sandbox();
+    let ended = stage.pipe(list(&some_of_each()), &format!("plan - -o - {FAST}")).exits_with(0);
+    assert_eq!(ended.stdout.lines().count(), 1 + 8);
+    assert!(ended.stdout.lines().next().unwrap().starts_with("line,input,user_id,outcome,"));
+    assert!(stage.files().is_empty());
+}
+
+#[test]
+fn the_json_of_a_plan_says_what_a_run_would_do() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&some_of_each()));
+    let ended = stage.run(&format!("plan ids.txt --json {FAST}")).exits_with(0);
+    let summary: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(summary["counts"]["would_unlock"], 3);
+    assert_eq!(summary["counts"]["admin_locked"], 2);
+}
+
+#[test]
+fn look_ups_through_faults_still_tell_the_truth() {
+    let faults = Faults::mix(0.2);
+    let config = SandboxConfig { faults, log_requests: true, ..SandboxConfig::default() };
+    let stage = Stage::with_sandbox(config);
+    let ids = [listed(0..1_000), unlisted(0..1_000)].concat();
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("plan ids.txt --snapshot summary {FAST}")).exits_with(0);
+    assert_eq!(stage.told("ids.plan.csv"), plan_of(&ids));
+    let n_requests = stage.n_requests();
+    assert!((21..100).contains(&n_requests), "{n_requests} requests");
+}
+
+#[test]
+fn an_answer_with_a_stranger_in_it_makes_nobody_missing() {
+    let faults = Faults::only(FaultKind::OtherUser, 0.6);
+    let config = SandboxConfig { faults, log_requests: true, ..SandboxConfig::default() };
+    let stage = Stage::with_sandbox(config);
+    let ids = listed(0..500);
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("plan ids.txt --snapshot summary {FAST}")).exits_with(0);
+    assert_eq!(stage.told("ids.plan.csv"), plan_of(&ids));
+    assert!(stage.n_requests() > 5, "no stranger was met");
+}
+
+#[test]
+fn look_ups_count_for_the_pace() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&listed(0..900)));
+    stage.run("plan ids.txt --quota 5/1s --quota-share 100% --snapshot none").exits_with(0);
+    let requests = stage.sandbox().requests();
+    let most = bulk_unlock::sandbox::max_in_any(&requests, std::time::Duration::from_secs(1));
+    assert_eq!((requests.len(), most <= 5), (9, true), "{most} in a second");
+}
+
+#[test]
+fn a_key_that_is_refused_ends_a_plan_at_once() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&listed(0..1_000)));
+    stage.sandbox().set_mode(Mode::Revoked);
+    stage.run(&format!("plan ids.txt {FAST} -c 2")).exits_with(4);
+    assert!(stage.n_requests() <= 2, "{} requests", stage.n_requests());
+    stage.sandbox().set_mode(Mode::AllStatus(403));
+    stage.run(&format!("plan ids.txt {FAST} -c 2 --force")).exits_with(4);
+}
+
+#[test]
+fn only_locked_calls_the_locked_alone_and_the_others_have_their_user_all_the_same() {
+    let stage = Stage::with_users(300);
+    let ids = [listed(0..300), unlisted(0..200)].concat();
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt --only-locked --yes {FAST}")).exits_with(1);
+    let mut expected = plan_of(&ids);
+    let would_unlock = expected.iter().filter(|(_, plan)| *plan == "would_unlock");
+    let would_unlock: BTreeSet<String> = would_unlock.map(|(id, _)| id.clone()).collect();
+    for id in &would_unlock {
+        expected.insert(id.clone(), "unlocked".to_owned());
+    }
+    assert_eq!(stage.told("ids.results.csv"), expected);
+    assert_eq!(stage.posted(), would_unlock);
+    assert_eq!(stage.n_requests() - stage.n_posts() as u64, 5, "look-ups");
+    for row in stage.rows("ids.results.csv") {
+        let user: serde_json::Value = serde_json::from_str(&row["user"]).unwrap_or_default();
+        let (id, locked) = (user["id"].as_str(), user["locked"].as_bool());
+        match row["outcome"].as_str() {
+            "not_found" => assert!(user.is_null(), "{row:?}"),
+            "admin_locked" => assert_eq!((id, locked), (Some(&*row["user_id"]), Some(true))),
+            _ => assert_eq!((id, locked), (Some(&*row["user_id"]), Some(false))),
+        }
+    }
+}
+
+#[test]
+fn a_user_locked_on_purpose_is_left_alone_by_a_look_up_unless_asked_for() {
+    let ids = admin_locked_users(3);
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&ids));
+    let locked = || ids.iter().filter(|id| stage.sandbox().is_locked(id)).count();
+    stage.run(&format!("run ids.txt -o a.csv --only-locked --yes {FAST}")).exits_with(1);
+    stage.all_are("a.csv", "admin_locked");
+    assert_eq!((locked(), stage.n_posts()), (3, 0));
+    let flags = "--only-locked --include-admin-locked";
+    stage.run(&format!("run ids.txt -o b.csv {flags} --yes {FAST}")).exits_with(0);
+    stage.all_are("b.csv", "unlocked");
+    assert_eq!(locked(), 0);
+}
+
+#[test]
+fn the_guards_count_those_who_are_to_be_unlocked_and_leave_nothing_behind_when_they_refuse() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&some_of_each()));
+    let run = |flags: &str| stage.run(&format!("run ids.txt --only-locked --yes {FAST} {flags}"));
+    for (flags, n_said) in [
+        ("--expect-count 2", "--expect-count says 2"),
+        ("--expect-count 8", "--expect-count says 8"),
+        ("--expect-count 9", "--expect-count says 9"),
+        ("--max-users 2", "--max-users allows 2"),
+    ] {
+        run(flags).exits_with(2).says("nobody was unlocked").says(n_said);
+        assert_eq!(stage.files(), ["ids.txt"]);
+    }
+    assert_eq!(stage.n_posts(), 0);
+    run("--expect-count 3 --max-users 3").exits_with(1);
+    assert_eq!(stage.n_posts(), 3);
+}
+
+#[test]
+fn more_users_expected_than_listed_are_refused_before_the_look_up() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&some_of_each()));
+    let line = format!("run ids.txt --only-locked --yes {FAST} --expect-count 9");
+    stage.refuses(&line, 2).says("--expect-count says 9");
+}
+
+#[test]
+fn without_a_yes_or_a_terminal_nobody_is_even_looked_up() {
+    let stage = planned(&some_of_each(), "");
+    stage.refuses(&format!("run ids.txt --only-locked {FAST}"), 5).says("--yes");
+    stage.refuses(&format!("run --plan ids.plan.csv {FAST}"), 5).says("--yes");
+}
+
+#[test]
+fn too_many_missing_users_stop_a_run_before_anybody_is_unlocked() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = [locked_users(300), missing_users(4)].concat();
+    stage.write("ids.txt", list(&ids));
+    let line = format!("run ids.txt --only-locked --max-fail 4 --yes {FAST}");
+    stage.run(&line).exits_with(3).says("by --max-fail");
+    assert_eq!(stage.n_posts(), 0);
+}
+
+#[test]
+fn a_killed_run_with_look_ups_is_resumed_and_looks_up_nobody_who_has_a_row() {
+    let stage = Stage::with_sandbox(slow_config("15ms"));
+    let ids = [open_users(50), locked_users(40)].concat();
+    stage.write("ids.txt", list(&ids));
+    let line = format!("run ids.txt --only-locked --yes {FAST}");
+    let run = stage.spawn(&format!("{line} -c 1"));
+    wait_until("some are unlocked", || stage.n_rows("ids.results.csv") >= 55);
+    run.signal("KILL");
+    run.wait();
+    let n_done = stage.n_rows("ids.results.csv");
+    let n_before = stage.sandbox().requests().len();
+    stage.run(&format!("{line} --resume")).exits_with(0);
+    stage.has_each_once("ids.results.csv", &ids);
+    let look_up = &stage.requests_since(n_before)[0];
+    assert_eq!((look_up.method.as_str(), look_up.user_ids.len()), ("GET", 90 - n_done));
+    assert!(!ids.iter().any(|id| stage.sandbox().is_locked(id)));
+}

@@ -1,0 +1,264 @@
+//! The proof afterwards: reading back whom a run unlocked.
+
+mod common;
+
+use std::time::Duration;
+
+use bulk_unlock::model::UserId;
+use bulk_unlock::sandbox::{Faults, Mode, SandboxConfig, Script, Scripted, max_in_any};
+use common::lookups::{admin_locked_users, listed, open_users};
+use common::watch::FAST;
+use common::{Stage, list, locked_users, missing_user};
+
+/// A stage on which these users were run.
+fn after_run(ids: &[UserId], flags: &str) -> Stage {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(ids));
+    let ended = stage.run(&format!("run ids.txt --yes {FAST} {flags}"));
+    assert!(matches!(ended.code, Some(0 | 1)), "{}", ended.stderr);
+    stage
+}
+
+/// A stage on which the first of some users is said to be unlocked and is not.
+fn with_a_false_answer(ids: &[UserId]) -> Stage {
+    let lie = format!("{{\"id\":\"{}\",\"object\":\"user\",\"locked\":false}}", ids[0]);
+    let answer = Scripted::status(200).with_body(lie);
+    let stage = Stage::with_script(Script::from([(ids[0].clone(), [answer].into())]));
+    stage.write("ids.txt", list(ids));
+    stage
+}
+
+#[test]
+fn everybody_who_was_unlocked_is_read_back_a_hundred_a_call() {
+    let ids = locked_users(250);
+    let stage = after_run(&ids, "");
+    let n_before = stage.sandbox().requests().len();
+    let ended = stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
+    ended.says("Read back: 250 of 250 users are still unlocked.");
+    stage.has_each_once("ids.results.verify.csv", &ids);
+    stage.all_are("ids.results.verify.csv", "still_unlocked");
+    let requests = stage.requests_since(n_before);
+    assert_eq!(requests.len(), 3);
+    assert!(requests.iter().all(|it| it.method == "GET"));
+    let lines: Vec<String> = (1..=250).map(|line| line.to_string()).collect();
+    assert_eq!(stage.column("ids.results.verify.csv", "line"), lines);
+    let row = stage.row("ids.results.verify.csv", 1);
+    let user: serde_json::Value = serde_json::from_str(&row["user"]).expect("JSON");
+    assert_eq!((row["locked"].as_str(), user["id"].as_str()), ("false", Some(ids[0].as_str())));
+}
+
+#[test]
+fn who_is_locked_again_or_gone_is_told_and_makes_it_end_with_1() {
+    let ids = locked_users(6);
+    let stage = after_run(&ids, "");
+    stage.lock(&ids[1]);
+    stage.lock(&ids[4]);
+    // Nobody can be deleted in the sandbox: the fifth row names somebody who is not there.
+    let results = stage.read("ids.results.csv").replace(ids[5].as_str(), missing_user().as_str());
+    stage.write("ids.results.csv", results);
+    let ended = stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(1);
+    let expected = [
+        "1 still_unlocked",
+        "2 locked_again",
+        "3 still_unlocked",
+        "4 still_unlocked",
+        "5 locked_again",
+        "6 gone",
+    ];
+    assert_eq!(stage.outcomes("ids.results.verify.csv"), expected);
+    let gone = stage.row("ids.results.verify.csv", 6);
+    let told = ["user_id", "error_code", "error_message"].map(|it| gone[it].as_str());
+    let missing = missing_user();
+    assert_eq!(told, [missing.as_str(), "resource_not_found", "no such user any more"]);
+    assert_eq!(stage.row("ids.results.verify.csv", 2)["locked"], "true");
+    assert_eq!(stage.json("ids.results.verify.manifest.json")["kind"], "verify");
+    insta::assert_snapshot!(ended.steady(), @r#"
+    6 records; users are read from column 3, "user_id"
+    Read back: 3 of 6 users are still unlocked.
+
+      still_unlocked  3  read back: not locked
+      locked_again    2  read back: locked again
+      gone            1  read back: no such user any more
+
+    Commonest errors, each with its first example:
+      resource_not_found  1  line 6 user_170: no such user any more
+
+    1 request (1 look-up), 0 retries, no 429.
+    Answers: half within T, 99 % within T, the slowest after T.
+
+      results      ids.results.verify.csv
+      failed       ids.results.verify.failed.csv  (3 rows)
+      unprocessed  ids.results.verify.unprocessed.csv  (0 records)
+      manifest     ids.results.verify.manifest.json
+    "#);
+}
+
+#[test]
+fn those_who_were_not_unlocked_are_not_read_back() {
+    let ids = [
+        locked_users(2),
+        open_users(2),
+        admin_locked_users(1),
+        vec![missing_user(), locked_users(1)[0].clone()],
+    ];
+    let stage = after_run(&ids.concat(), "--only-locked");
+    stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
+    let expected = ["1 still_unlocked", "2 still_unlocked"];
+    assert_eq!(stage.outcomes("ids.results.verify.csv"), expected);
+}
+
+#[test]
+fn results_in_which_nobody_was_unlocked_are_a_warning() {
+    let stage = after_run(&open_users(2), "--only-locked");
+    let n_before = stage.n_requests();
+    let ended = stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
+    ended.says("warning: ids.results.csv has no row that says unlocked");
+    assert_eq!(stage.n_requests(), n_before);
+}
+
+#[test]
+fn results_of_another_host_or_kind_of_instance_are_refused() {
+    let mut stage = after_run(&locked_users(2), "");
+    let line = format!("verify ids.results.csv {FAST}");
+    let ended = stage.refuses("verify ids.results.csv --sandbox", 2);
+    ended.says("would call the sandbox instance");
+    stage.set("CLERK_SECRET_KEY", "sk_live_sandboxOnly");
+    stage.refuses(&line, 2).says("was made for the test instance").says("the live instance");
+    stage.set("CLERK_SECRET_KEY", "sk_test_sandbox_only");
+    let other = Stage::with_quick_sandbox();
+    stage.set("CLERK_API_URL", &other.sandbox().url());
+    stage.refuses(&line, 2).says(&other.sandbox().addr().to_string());
+    assert_eq!(other.n_requests(), 0);
+}
+
+#[test]
+fn without_a_manifest_it_is_said_that_the_instance_can_not_be_checked() {
+    let stage = after_run(&locked_users(2), "");
+    std::fs::remove_file(stage.path("ids.results.manifest.json")).expect("a file");
+    let ended = stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
+    ended.says("warning: ids.results.manifest.json is missing");
+}
+
+#[test]
+fn what_was_read_back_before_is_not_overwritten_unless_forced() {
+    let stage = after_run(&locked_users(2), "");
+    let line = format!("verify ids.results.csv {FAST}");
+    stage.run(&line).exits_with(0);
+    stage.refuses(&line, 6).says("ids.results.verify.csv exists already");
+    stage.lock(&locked_users(1)[0]);
+    stage.run(&format!("{line} --force")).exits_with(1);
+    assert_eq!(stage.outcomes("ids.results.verify.csv")[0], "1 locked_again");
+    stage.run(&format!("{line} -o other.csv")).exits_with(1);
+    assert_eq!(stage.rows("other.csv").len(), 2);
+    let ended = stage.run(&format!("{line} -o -")).exits_with(1);
+    assert_eq!(ended.stdout.lines().count(), 1 + 2);
+}
+
+#[test]
+fn a_file_that_is_no_results_file_is_refused() {
+    let stage = after_run(&locked_users(2), "");
+    for file in ["ids.txt", "gone.csv"] {
+        stage.refuses(&format!("verify {file} {FAST}"), 2).says(file);
+    }
+}
+
+#[test]
+fn the_results_can_not_be_written_over() {
+    let stage = after_run(&locked_users(2), "");
+    let line = format!("verify ids.results.csv -o ids.results.csv --force {FAST}");
+    stage.refuses(&line, 2).says("would be read and written");
+}
+
+#[test]
+fn reading_back_through_faults_tells_the_truth() {
+    let config = SandboxConfig { faults: Faults::mix(0.2), ..SandboxConfig::default() };
+    let stage = Stage::with_sandbox(config);
+    let ids = locked_users(300);
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt --snapshot none --yes {FAST}")).exits_with(0);
+    stage.run(&format!("verify ids.results.csv --snapshot none {FAST}")).exits_with(0);
+    stage.all_are("ids.results.verify.csv", "still_unlocked");
+}
+
+#[test]
+fn who_could_not_be_read_back_is_neither_unlocked_nor_locked() {
+    let stage = after_run(&locked_users(2), "");
+    stage.sandbox().set_mode(Mode::AllStatus(503));
+    stage.run(&format!("verify ids.results.csv --max-retries 0 {FAST}")).exits_with(1);
+    assert_eq!(stage.outcomes("ids.results.verify.csv"), ["1 failed", "2 failed"]);
+    stage.sandbox().set_mode(Mode::Revoked);
+    stage.run(&format!("verify ids.results.csv --force {FAST}")).exits_with(4);
+}
+
+#[test]
+fn the_json_says_what_was_found() {
+    let ids = locked_users(3);
+    let stage = after_run(&ids, "");
+    stage.lock(&ids[0]);
+    let ended = stage.run(&format!("verify ids.results.csv --json {FAST}")).exits_with(1);
+    let summary: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(summary["counts"]["still_unlocked"], 2);
+    assert_eq!(summary["counts"]["locked_again"], 1);
+}
+
+#[test]
+fn run_verify_reads_back_at_the_end() {
+    let ids = locked_users(120);
+    let stage = after_run(&ids, "--verify");
+    stage.has_each_once("ids.results.verify.csv", &ids);
+    stage.all_are("ids.results.verify.csv", "still_unlocked");
+    let requests = stage.sandbox().requests();
+    let n_posts = requests.iter().take_while(|it| it.method == "POST").count();
+    assert_eq!((n_posts, requests.len()), (120, 122), "the look back comes last");
+}
+
+#[test]
+fn run_verify_finds_who_is_locked_though_the_answer_said_otherwise() {
+    let ids = locked_users(3);
+    let stage = with_a_false_answer(&ids);
+    let ended = stage.run(&format!("run ids.txt --verify --yes {FAST}")).exits_with(1);
+    assert_eq!(stage.outcomes("ids.results.csv")[0], "1 unlocked");
+    assert_eq!(stage.outcomes("ids.results.verify.csv")[0], "1 locked_again");
+    ended.says("Done: 3 of 3 users unlocked").says("Read back: 2 of 3 users are still unlocked.");
+}
+
+#[test]
+fn run_verify_ends_as_the_run_did_where_all_are_still_unlocked() {
+    let ids = [locked_users(2), vec![missing_user()]].concat();
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt --verify --yes {FAST}")).exits_with(1);
+    stage.all_are("ids.results.verify.csv", "still_unlocked");
+    stage.run(&format!("run ids.txt --verify --yes --limit 2 --force {FAST}")).exits_with(0);
+}
+
+#[test]
+fn a_run_that_was_stopped_is_not_read_back() {
+    let ids = [vec![missing_user()], locked_users(4)].concat();
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt --verify --canary 2 --yes {FAST}")).exits_with(3);
+    assert!(!stage.files().contains(&"ids.results.verify.csv".to_owned()));
+}
+
+#[test]
+fn the_run_and_its_look_back_keep_the_pace_together() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&locked_users(8)));
+    stage.run("run ids.txt --verify --yes --quota 8/1s --quota-share 100%").exits_with(0);
+    let requests = stage.sandbox().requests();
+    assert_eq!(requests.len(), 9);
+    assert!(max_in_any(&requests, Duration::from_secs(1)) <= 8);
+}
+
+#[test]
+fn a_resumed_run_is_read_back_whole() {
+    let ids = [vec![missing_user()], listed(0..9)].concat();
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("run ids.txt --canary 3 --yes -c 1 {FAST}")).exits_with(3);
+    stage.run(&format!("run ids.txt --verify --resume --yes {FAST}")).exits_with(1);
+    let n_unlocked = stage.column("ids.results.csv", "outcome");
+    let n_unlocked = n_unlocked.iter().filter(|it| *it == "unlocked").count();
+    assert_eq!((n_unlocked, stage.rows("ids.results.verify.csv").len()), (9, 9));
+}
