@@ -368,6 +368,15 @@ fn users_who_changed_since_the_plan_are_listed_and_left_out() {
 }
 
 #[test]
+fn a_user_whose_look_up_failed_is_not_said_to_have_changed() {
+    let stage = planned(&locked_users(2), "");
+    stage.sandbox().set_mode(Mode::AllStatus(503));
+    let ended = run_plan(&stage, "--max-retries 0").exits_with(1);
+    assert_eq!(stage.outcomes("ids.plan.results.csv"), ["1 failed", "2 failed"]);
+    ended.never_says("drift").never_says("changed since");
+}
+
+#[test]
 fn a_plan_that_named_users_locked_on_purpose_unlocks_them_only_when_asked_again() {
     let ids = some_of_each();
     let stage = planned(&ids, "--include-admin-locked");

@@ -1,6 +1,6 @@
 //! What changed between a plan and its run.
 
-use crate::model::{Event, InputRecord};
+use crate::model::{Event, InputRecord, Outcome};
 use crate::report::{Listener, Screen, text};
 use crate::tally::Tally;
 
@@ -23,6 +23,9 @@ impl<'a> Drift<'a> {
 impl Listener for Drift<'_> {
     fn hear(&mut self, event: &Event, _: &Tally) {
         let Event::JobFinished { row, .. } = event else { return };
+        if !is_change(row.outcome) {
+            return;
+        }
         self.n_drifted += 1;
         if self.n_drifted <= MOST {
             let record = &self.records[row.record];
@@ -40,4 +43,9 @@ impl Listener for Drift<'_> {
                 .warning(&format!("{users} of the plan {verb} changed since and are left out"));
         }
     }
+}
+
+/// Who could not be looked up may not have changed at all.
+fn is_change(outcome: Outcome) -> bool {
+    !matches!(outcome, Outcome::Failed | Outcome::Rejected | Outcome::Excluded)
 }
