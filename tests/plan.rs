@@ -327,6 +327,16 @@ fn a_plan_that_never_ended_is_refused_and_one_that_was_stopped_is_run_with_a_war
 }
 
 #[test]
+fn flags_that_choose_other_users_are_refused_with_a_plan() {
+    let stage = planned(&some_of_each(), "");
+    let flags = ["--limit 1", "--skip 1", "--by email", "--column 1", "--carry all"];
+    for flags in flags.into_iter().chain(["--max-input-age 1h", "--retry-failed", "-n", "ids.txt"])
+    {
+        stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST} {flags}"), 2).says("--plan");
+    }
+}
+
+#[test]
 fn users_who_changed_since_the_plan_are_listed_and_left_out() {
     let ids = some_of_each();
     let stage = planned(&[ids.clone(), locked_users(5)[3..].to_vec()].concat(), "");

@@ -7,6 +7,11 @@ use clap::Args;
 
 use super::values::duration;
 
+/// What chooses users in an input, or reads them in another way than a plan holds them: passed over
+/// in silence, `--limit 5` of a plan would unlock everybody on it.
+const OF_AN_INPUT: [&str; 9] =
+    ["input", "dry_run", "column", "by", "limit", "skip", "carry", "max_input_age", "retry_failed"];
+
 /// Whom to unlock.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection and consent")]
@@ -18,7 +23,7 @@ pub(in crate::cli) struct SelectionArgs {
     #[arg(long)]
     pub(in crate::cli) only_locked: bool,
     /// Run exactly the `would_unlock` rows of this plan file
-    #[arg(long, value_name = "PLAN", conflicts_with_all = ["input", "dry_run", "column", "by", "retry_failed"])]
+    #[arg(long, value_name = "PLAN", conflicts_with_all = OF_AN_INPUT)]
     pub(in crate::cli) plan: Option<PathBuf>,
     /// How old that plan may be
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "24h")]
