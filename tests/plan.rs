@@ -428,6 +428,40 @@ fn the_run_of_a_plan_that_was_killed_is_resumed() {
     assert!(stage.n_posts() <= 41, "{} calls", stage.n_posts());
 }
 
+/// A stage with a plan of five users, the first of whom is refused once.
+fn with_refusal(status: u16) -> Stage {
+    let ids = locked_users(5);
+    let answer = Scripted::status(status);
+    let stage = Stage::with_script(Script::from([(ids[0].clone(), [answer].into())]));
+    stage.write("ids.txt", list(&ids));
+    stage.run(&format!("plan ids.txt {FAST}")).exits_with(0);
+    stage
+}
+
+#[test]
+fn the_command_that_goes_on_with_the_run_of_a_plan_does() {
+    let stage = with_refusal(422);
+    let ended = run_plan(&stage, "--canary 1 --expect-count 5").exits_with(3);
+    assert_eq!(stage.n_posts(), 1);
+    stage.run(&ended.next()).exits_with(1);
+    assert_eq!(stage.n_posts(), 5);
+    assert_eq!(stage.rows("ids.plan.results.csv").len(), 5);
+}
+
+#[test]
+fn the_command_that_tries_a_failed_run_of_a_plan_again_looks_users_up_as_well() {
+    let stage = with_refusal(503);
+    let ended = run_plan(&stage, "--max-retries 0").exits_with(1);
+    // Meanwhile somebody finds out that the account is compromised.
+    stage.unlock(&locked_users(1)[0]);
+    stage.lock(&locked_users(1)[0]);
+    stage.run(&ended.next()).exits_with(1);
+    assert_eq!(
+        stage.outcomes("ids.plan.results.results.csv")[0].split(' ').nth(1),
+        Some("admin_locked")
+    );
+}
+
 #[test]
 fn a_run_of_a_plan_can_exclude_and_can_have_a_canary() {
     let ids = locked_users(6);

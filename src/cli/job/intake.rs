@@ -52,6 +52,11 @@ impl InputChoice {
         }
     }
 
+    /// Whether the users were found by an earlier job of this program.
+    pub(super) fn is_recorded(&self) -> bool {
+        matches!(self, Self::Recorded(..))
+    }
+
     /// The file, where it is one.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {

@@ -43,7 +43,9 @@ pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextSt
             }
             _ => "To go on from here",
         };
-        let command = invocation.without(&["force"]).with("resume", &["--resume"]);
+        // Fewer are left than were expected at first.
+        let command = invocation.without(&["force", "expect_count"]);
+        let command = command.with("resume", &["--resume"]);
         return Some(NextStep { why: why.to_owned(), command: command.text() });
     }
     let is_rehearsal = stages.around.connection.instance == Instance::Sandbox;
@@ -70,6 +72,10 @@ pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextSt
     // A user who was not found out is named in the results as in the input.
     if !input.contains(&"--retry-failed") {
         next = next.without(&["by"]);
+    }
+    // The users of a plan were to be looked up first, and they still are.
+    if stages.spec.input.is_recorded() && command == "run" {
+        next = next.with("only_locked", &["--only-locked"]);
     }
     if command == "verify" {
         next = next.without(&of_run_alone);

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::drift::Drift;
 use super::intake::Intake;
 use super::outputs::Outputs;
-use super::{InputChoice, Spec, Surroundings};
+use super::{Spec, Surroundings};
 use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
@@ -196,8 +196,7 @@ impl<'a> Stages<'a> {
 
     fn listeners(&self) -> Vec<Box<dyn Listener + '_>> {
         let mut listeners = self.plain_listeners();
-        let is_from_plan = matches!(self.spec.input, InputChoice::Recorded(..));
-        if is_from_plan && self.spec.command == CommandKind::Run {
+        if self.spec.input.is_recorded() && self.spec.command == CommandKind::Run {
             let records = &self.intake.records.records;
             listeners.push(Box::new(Drift::new(self.around.screen.clone(), records)));
         }
