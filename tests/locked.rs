@@ -172,6 +172,7 @@ fn a_page_that_can_not_be_had_makes_the_list_none() {
         (Mode::AllStatus(422), 1),
         (Mode::Refuse, 1),
         (Mode::Revoked, 4),
+        (Mode::AllStatus(403), 4),
     ] {
         stage.sandbox().set_mode(mode);
         let ended = stage.run(&format!("locked -o new.csv {FAST} --max-retries 0"));

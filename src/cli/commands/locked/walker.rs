@@ -154,8 +154,11 @@ impl<'a> Walker<'a> {
     }
 
     fn refused(&self, refusal: &Refusal) -> Failure {
-        let status =
-            if self.stop.is_asked() { self.why_stopped().status } else { Status::NotAllWell };
+        let status = match refusal.status {
+            _ if self.stop.is_asked() => self.why_stopped().status,
+            Some(401..=403) => Status::Key,
+            _ => Status::NotAllWell,
+        };
         let text = format!("the list is not whole: {} ({})", refusal.message, refusal.code);
         Failure::new(status, anyhow::anyhow!(text))
     }
