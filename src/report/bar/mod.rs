@@ -2,6 +2,7 @@
 
 mod fit;
 mod model;
+mod terminal;
 
 pub use model::BarModel;
 
@@ -11,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{Listener, Scene, Screen};
 use crate::model::Event;
 use crate::tally::Tally;
+use terminal::Terminal;
 
 /// Progress on a terminal, drawn in place at most ten times a second.
 ///
@@ -28,8 +30,7 @@ const USUAL_WIDTH: u16 = 80;
 impl<'a> Bar<'a> {
     /// Takes its place at the lower end of the screen.
     pub fn new(screen: Screen, scene: Scene<'a>) -> Self {
-        let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
-        let brush = ProgressBar::with_draw_target(None, target);
+        let brush = ProgressBar::with_draw_target(None, target());
         // A template of this one word can't be refused; if it were, indicatif's own would do.
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             brush.set_style(style);
@@ -42,6 +43,14 @@ impl<'a> Bar<'a> {
         let columns = self.term.size_checked().map(|(_, columns)| columns);
         columns.filter(|it| *it > 0).unwrap_or(USUAL_WIDTH).into()
     }
+}
+
+fn target() -> ProgressDrawTarget {
+    let term = Term::buffered_stderr();
+    if !term.is_term() {
+        return ProgressDrawTarget::hidden();
+    }
+    ProgressDrawTarget::term_like_with_hz(Box::new(Terminal::new(term)), REDRAWS_PER_SECOND)
 }
 
 impl Listener for Bar<'_> {
