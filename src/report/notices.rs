@@ -1,8 +1,8 @@
 //! What is said once, when it happens: pauses, outages, the stop; and the answer to SIGUSR1.
 
-use super::text::duration;
+use super::text::{clean, clipped, duration};
 use super::{Level, Listener, Progress, Scene, Screen, status_line, words};
-use crate::model::{Event, PauseReason, StopReason};
+use crate::model::{Event, Failure, PauseReason, StopReason};
 use crate::tally::Tally;
 
 /// What is said once, when it happens. A bar shows pauses itself, so beside one they are not said.
@@ -11,13 +11,17 @@ pub struct Notices<'a> {
     scene: Scene<'a>,
     progress: Progress,
     pause: Option<PauseReason>,
+    last_failure: String,
     stopping: Option<StopReason>,
 }
+
+/// Enough to know what is wrong; `-v` has the rest.
+const MAX_MESSAGE: usize = 120;
 
 impl<'a> Notices<'a> {
     /// Beside progress of that kind.
     pub fn new(screen: Screen, scene: Scene<'a>, progress: Progress) -> Self {
-        Self { screen, scene, progress, pause: None, stopping: None }
+        Self { screen, scene, progress, pause: None, last_failure: String::new(), stopping: None }
     }
 
     /// Each 429 and each failed probe prolongs a pause; that is no news.
@@ -28,7 +32,10 @@ impl<'a> Notices<'a> {
         let limit = tally.pace(self.scene.ceiling).limit;
         match (reason, limit) {
             (PauseReason::Outage, _) => {
-                self.screen.warning("the API does not answer; one probe at a time goes out");
+                let why = &self.last_failure;
+                self.screen.warning(&format!(
+                    "the API does not answer{why}; one probe at a time goes out"
+                ));
             }
             (PauseReason::Throttled, Some(limit)) if self.progress == Progress::Lines => {
                 self.screen.note(&words::limit(&limit));
@@ -63,9 +70,16 @@ impl<'a> Notices<'a> {
     }
 }
 
+/// ` (connection: the host was not found)`
+fn why(failure: &Failure) -> String {
+    let message = clipped(&failure.message, MAX_MESSAGE);
+    format!(" ({}: {message})", clean(&failure.code))
+}
+
 impl Listener for Notices<'_> {
     fn hear(&mut self, event: &Event, tally: &Tally) {
         match event {
+            Event::AttemptFailed { failure, .. } => self.last_failure = why(failure),
             Event::Paused(pause) => self.pause_begins(pause.reason, tally),
             Event::Resumed => self.pause_ends(tally),
             Event::Stopping(reason) => self.stop_begins(*reason),
@@ -102,6 +116,7 @@ mod tests {
         let story = tell(story.paused(PauseReason::Throttled, 12_000));
         let story = tell(story.paused(PauseReason::Throttled, 12_000));
         let story = tell(story.at(13_000).resumed());
+        let story = tell(story.retries(1, 0, "timeout"));
         let story = tell(story.at(20_000).paused(PauseReason::Outage, 1000));
         let story = tell(story.at(21_000).paused(PauseReason::Outage, 2000));
         let story = tell(story.hear(Event::StatusAsked));
@@ -116,8 +131,8 @@ mod tests {
         insta::assert_snapshot!(said(Voice::Normal, Progress::Lines), @"
             paused by a 429 until 03:12:46Z (12 s)
             going on; paused for 12 s so far
-            warning: the API does not answer; one probe at a time goes out
-            2 of 9 (22 %): 2 unlocked, 0 failed, 0 retries; 0/s, the API does not answer; next probe in 2 s
+            warning: the API does not answer (timeout: the message of timeout); one probe at a time goes out
+            2 of 9 (22 %): 2 unlocked, 0 failed, 1 retry; 0/s, the API does not answer; next probe in 2 s
             the API answers again; paused for 17 s so far
             Stopping by --max-fail. No new users; what is in flight ends.
             Stopping by Ctrl-C. No new users; what is in flight ends. Ctrl-C again stops at once.
@@ -127,8 +142,8 @@ mod tests {
     #[test]
     fn beside_a_bar_throttles_are_left_to_it() {
         insta::assert_snapshot!(said(Voice::Normal, Progress::Bar), @"
-            warning: the API does not answer; one probe at a time goes out
-            2 of 9 (22 %): 2 unlocked, 0 failed, 0 retries; 0/s, the API does not answer; next probe in 2 s
+            warning: the API does not answer (timeout: the message of timeout); one probe at a time goes out
+            2 of 9 (22 %): 2 unlocked, 0 failed, 1 retry; 0/s, the API does not answer; next probe in 2 s
             the API answers again; paused for 17 s so far
             Stopping by --max-fail. No new users; what is in flight ends.
             Stopping by Ctrl-C. No new users; what is in flight ends. Ctrl-C again stops at once.
@@ -137,6 +152,6 @@ mod tests {
 
     #[test]
     fn a_quiet_run_answers_when_it_is_asked() {
-        insta::assert_snapshot!(said(Voice::Quiet, Progress::None), @"2 of 9 (22 %): 2 unlocked, 0 failed, 0 retries; 0/s, the API does not answer; next probe in 2 s");
+        insta::assert_snapshot!(said(Voice::Quiet, Progress::None), @"2 of 9 (22 %): 2 unlocked, 0 failed, 1 retry; 0/s, the API does not answer; next probe in 2 s");
     }
 }
