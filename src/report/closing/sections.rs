@@ -1,6 +1,7 @@
 //! The parts of the closing text. Each is empty where it has nothing to say.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::done;
 use super::table::{Line, table};
@@ -13,6 +14,8 @@ use crate::summary::{CommandKind, Ending, ErrorFigures, LatencyFigures, Summary}
 const MAX_ERRORS: usize = 5;
 /// So many codes are told of attempts that were repeated.
 const MAX_RETRIED: usize = 3;
+/// The answers take their time too, so nothing shorter is foretold.
+const SHORTEST_FORECAST: Duration = Duration::from_secs(1);
 const MAX_CODE: usize = 40;
 const MAX_MESSAGE: usize = 120;
 
@@ -149,13 +152,16 @@ pub(super) fn files(summary: &Summary, style: Style) -> String {
 }
 
 pub(super) fn forecast(summary: &Summary) -> String {
-    let Some(forecast) = summary.forecast else { return String::new() };
+    let n_users = summary.counts.get(summary.command.aim());
+    // A part of a plan tells nothing of the run, and nobody to unlock needs none.
+    let is_told = summary.ending == Ending::Completed && n_users > 0;
+    let Some(forecast) = summary.forecast.filter(|_| is_told) else { return String::new() };
     format!(
         "The run: {} {}, {}, about {} at {}.\n",
-        counted(summary.counts.get(summary.command.aim()), "user", "users"),
+        counted(n_users, "user", "users"),
         done(summary.command),
         counted(forecast.n_requests, "request", "requests"),
-        duration(forecast.takes),
+        duration(forecast.takes.max(SHORTEST_FORECAST)),
         words::window(forecast.ceiling),
     )
 }

@@ -327,3 +327,22 @@ fn a_quiet_screen_gets_one_line_and_a_log_for_machines_too() {
     assert_eq!(said(Voice::Normal, LogFormat::Text), text(&mixed(), PLAIN));
     assert_eq!(said(Voice::Normal, LogFormat::Json).lines().count(), 1);
 }
+
+#[test]
+fn only_a_whole_plan_with_somebody_to_unlock_foretells_its_run() {
+    let told = |outcome, ending| {
+        let story = Story::of(9).lookups(1).unasked_rows(3, outcome);
+        let mut summary = summed_up(&story, CommandKind::Plan, ending);
+        summary.forecast = Some(Forecast {
+            n_requests: 4,
+            takes: Duration::from_millis(184),
+            ceiling: Ceiling { n_requests: 800, per: Duration::from_secs(10) },
+        });
+        text(&summary, PLAIN).lines().find(|it| it.starts_with("The run")).map(str::to_owned)
+    };
+    let whole = told(Outcome::WouldUnlock, Ending::Completed);
+    let line = "The run: 3 users to unlock, 4 requests, about 1 s at 800/10 s.";
+    assert_eq!(whole.as_deref(), Some(line));
+    assert_eq!(told(Outcome::AlreadyUnlocked, Ending::Completed), None);
+    assert_eq!(told(Outcome::WouldUnlock, Ending::Stopped(StopReason::Unauthorized)), None);
+}
