@@ -26,12 +26,12 @@ impl<'a> Details<'a> {
         self.screen.say(
             Level::Detail,
             &format!(
-                "{}: {} after {}: {}; again in {}",
+                "{}: {} after {}: {}{}",
                 self.name(record),
                 clean(&failure.code),
                 duration(attempt.took),
                 clipped(&failure.message, MAX_MESSAGE),
-                duration(wait),
+                again(attempt, wait),
             ),
         );
     }
@@ -55,6 +55,16 @@ impl<'a> Details<'a> {
             Some(record) => format!("line {} {}", record.line, clipped(&record.cell, 100)),
             None => format!("record {}", record + 1),
         }
+    }
+}
+
+/// `; again in 1.2 s`; nothing where the run ends with the refusal of its key.
+fn again(attempt: &Attempt, wait: Duration) -> String {
+    match attempt.status {
+        Some(401) => String::new(),
+        Some(429) => "; again after the pause".to_owned(),
+        _ if wait.is_zero() => "; again at once".to_owned(),
+        _ => format!("; again in {}", duration(wait)),
     }
 }
 
@@ -113,6 +123,18 @@ mod tests {
             line 3 user_2: not_found (resource_not_found: No user  [31mfound.; 404 in 80 ms, waited 12 ms)
             record 4: invalid
             ");
+    }
+
+    #[test]
+    fn what_follows_is_told_as_it_is() {
+        let told = |status, millis| {
+            let attempt = Story::of(1).attempt(status);
+            again(&attempt, Duration::from_millis(millis))
+        };
+        assert_eq!(told(503, 1200), "; again in 1.2 s");
+        assert_eq!(told(414, 0), "; again at once");
+        assert_eq!(told(429, 0), "; again after the pause");
+        assert_eq!(told(401, 0), "");
     }
 
     #[test]
