@@ -11,7 +11,7 @@ pub(super) fn advice(paths: &[PathBuf], sources: &[Source], summary: &Summary) -
     let resumes = sources.iter().filter_map(resume);
     let each = paths.iter().zip(sources).filter_map(|(path, source)| {
         let name = path.to_string_lossy().into_owned();
-        next_of(source.kind?, &name, summary)
+        next_of(source, &name, summary)
     });
     resumes.chain(each).collect()
 }
@@ -28,13 +28,15 @@ fn resume(source: &Source) -> Option<NextStep> {
     Some(NextStep { why, command: shell_words::join(words) })
 }
 
-fn next_of(kind: CommandKind, name: &str, summary: &Summary) -> Option<NextStep> {
+fn next_of(source: &Source, name: &str, summary: &Summary) -> Option<NextStep> {
+    // A sandbox ends with its run: there is nothing to read back, and no key for the rest.
+    let is_rehearsal = source.instance.as_deref() == Some("sandbox");
     let n_again: u64 = Outcome::ALL
         .into_iter()
         .filter(|outcome| outcome.may_yet_succeed())
         .map(|outcome| summary.counts.get(outcome))
         .sum();
-    let (why, words) = match kind {
+    let (why, mut words) = match source.kind? {
         CommandKind::Plan if summary.counts.get(Outcome::WouldUnlock) > 0 => {
             ("To unlock them", vec!["bulk-unlock", "run", "--plan", name])
         }
@@ -42,10 +44,41 @@ fn next_of(kind: CommandKind, name: &str, summary: &Summary) -> Option<NextStep>
             "To try those again that may yet succeed",
             vec!["bulk-unlock", "run", name, "--retry-failed"],
         ),
-        CommandKind::Run if summary.counts.get(Outcome::Unlocked) > 0 => {
+        CommandKind::Run if summary.counts.get(Outcome::Unlocked) > 0 && !is_rehearsal => {
             ("To read back whether they stay unlocked", vec!["bulk-unlock", "verify", name])
         }
         _ => return None,
     };
+    if is_rehearsal {
+        words.push("--sandbox");
+    }
     Some(NextStep { why: why.to_owned(), command: shell_words::join(words) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(kind: CommandKind, instance: &str, outcome: Outcome, expected: &[&str]) {
+        let source =
+            Source { kind: Some(kind), instance: Some(instance.to_owned()), ..Source::default() };
+        let mut summary = Summary::default();
+        summary.counts.add(outcome);
+        let next = advice(&[PathBuf::from("a b.csv")], &[source], &summary);
+        let commands: Vec<_> = next.into_iter().map(|it| it.command).collect();
+        assert_eq!(commands, expected);
+    }
+
+    #[test]
+    fn each_file_is_gone_on_with_where_it_was_made() {
+        let (run, plan) = (CommandKind::Run, CommandKind::Plan);
+        check(plan, "live", Outcome::WouldUnlock, &["bulk-unlock run --plan 'a b.csv'"]);
+        check(run, "live", Outcome::Failed, &["bulk-unlock run 'a b.csv' --retry-failed"]);
+        check(run, "live", Outcome::Unlocked, &["bulk-unlock verify 'a b.csv'"]);
+        let rehearsed = ["bulk-unlock run --plan 'a b.csv' --sandbox"];
+        check(plan, "sandbox", Outcome::WouldUnlock, &rehearsed);
+        let again = ["bulk-unlock run 'a b.csv' --retry-failed --sandbox"];
+        check(run, "sandbox", Outcome::Failed, &again);
+        check(run, "sandbox", Outcome::Unlocked, &[]);
+    }
 }
