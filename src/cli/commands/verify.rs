@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::args::{IfEmpty, VerifyArgs};
-use crate::cli::connection::Connection;
+use crate::cli::connection::{Connection, Instance};
 use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::job::{self, Answers, Execution, InputChoice, Spec, Surroundings, check_instance};
@@ -31,6 +31,12 @@ pub(in crate::cli) fn verify(
             beside.manifest.display(),
             args.results.display()
         )),
+    }
+    if connection.instance == Instance::Sandbox {
+        screen.warning(
+            "a new sandbox remembers no earlier run, so it will find most of these users locked; \
+             bulk-unlock sandbox starts one that several commands share",
+        );
     }
     let output = args.output.output.clone().unwrap_or(beside.verify);
     let answers = Answers::new(args.output, args.page);
