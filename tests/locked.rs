@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 
 use bulk_unlock::sandbox::{Faults, Mode, SandboxConfig};
-use common::Stage;
 use common::lookups::{listed, locked_of, plan_of};
 use common::watch::{FAST, slow_config, wait_until};
+use common::{Running, Stage};
 
 const HEADER: &str = "user_id,username,email,external_id,first_name,last_name,locked,admin_locked,\
     lockout_expires_in_seconds,verification_attempts_remaining,banned,last_sign_in_at,created_at,user";
@@ -37,9 +37,10 @@ fn the_list_goes_to_stdout_and_all_that_is_said_to_stderr() {
     assert!(stage.files().is_empty());
     let stats = stage.sandbox().stats();
     assert_eq!((stats.n_requests, stats.n_posts), (1 + 3, 0), "a count and three pages");
-    insta::assert_snapshot!(ended.steady(), @r"
-    1,014 of 1,200 users are locked: 36 locked on purpose, 68 whose lock never ends by itself.
-    ");
+    insta::assert_snapshot!(
+        ended.steady(),
+        @"1,014 of 1,200 users are locked: 36 locked on purpose, 68 whose lock never ends by itself."
+    );
 }
 
 #[test]
@@ -147,7 +148,7 @@ fn an_interrupted_walk_leaves_no_half_list() {
         let n_before = stage.n_requests();
         let mut command = stage.command(&format!("{line} {FAST}"));
         command.stdout(Stdio::null());
-        let walk = stage.start(command);
+        let walk = Running::start(command);
         wait_until("it walks", || stage.n_requests() > n_before + 2);
         walk.signal(signal);
         walk.wait().exits_with(code).says("the list is not whole");

@@ -71,6 +71,15 @@ pub fn locked_of(ids: &[UserId]) -> BTreeSet<String> {
     locked.map(ToString::to_string).collect()
 }
 
+/// Fails unless all of these were unlocked by a run that was killed and resumed: whoever was
+/// unlocked while it was killed is found unlocked, and one at most is in flight with `-c 1`.
+#[track_caller]
+pub fn all_were_unlocked(outcomes: impl IntoIterator<Item = impl AsRef<str>>) {
+    let others = outcomes.into_iter().filter(|it| it.as_ref() != "unlocked");
+    let others: Vec<String> = others.map(|it| it.as_ref().to_owned()).collect();
+    assert!(others.is_empty() || others == ["already_unlocked"], "{others:?}");
+}
+
 impl Stage {
     /// With a quick server that lists so many users and remembers what it was asked.
     pub fn with_users(n_users: u32) -> Self {
