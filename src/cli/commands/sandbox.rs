@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 use crate::cli::args::SandboxArgs;
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
-use crate::report::Screen;
+use crate::report::{Screen, text};
 use crate::sandbox::{RunningSandbox, Sandbox, SandboxConfig, Stats};
 use crate::stop::{Stop, heed_signals};
 
@@ -46,7 +46,8 @@ async fn serve(running: &RunningSandbox, screen: &Screen) -> Result<Status, Fail
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let now = running.stats();
-            if now.n_requests != before.n_requests {
+            // An answer may come in another second than its request.
+            if now != before {
                 screen.note(&line(&before, &now));
             }
             before = now;
@@ -73,9 +74,9 @@ fn line(before: &Stats, now: &Stats) -> String {
     let unanswered =
         if n_unanswered > 0 { format!(", {n_unanswered} unanswered") } else { String::new() };
     format!(
-        "{} requests: {}{unanswered}; {} unlocked in all",
-        now.n_requests - before.n_requests,
-        answers.join(", "),
-        now.n_unlocks
+        "{} in, {} out{unanswered}; {} unlocked in all",
+        text::counted(now.n_requests - before.n_requests, "request", "requests"),
+        if answers.is_empty() { "no answer".to_owned() } else { answers.join(", ") },
+        text::number(now.n_unlocks)
     )
 }
