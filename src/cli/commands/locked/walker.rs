@@ -67,8 +67,10 @@ impl<'a> Walker<'a> {
 
     /// How many users the instance has.
     pub(super) fn count(&self) -> Result<u64, Failure> {
+        self.screen.note(&format!("counting users first ({})", self.connection.host));
         let work = Count::new(self.client);
-        self.work(&work, vec![()], 0, Vec::new())?;
+        // There is nothing to draw yet; what goes wrong is told all the same.
+        self.work(&work, vec![()], 0, self.listeners(Progress::None))?;
         match work.into_counted() {
             Some(Ok(n_users)) => Ok(n_users),
             Some(Err(refusal)) => Err(self.refused(&refusal)),
@@ -88,7 +90,7 @@ impl<'a> Walker<'a> {
             _ => self.stretches(u32::try_from(n_stretches).unwrap_or(1))?,
         };
         let walk = Walk::new(self.client, on_page);
-        self.work(&walk, stretches, n_users, self.listeners())?;
+        self.work(&walk, stretches, n_users, self.listeners(self.progress))?;
         *self.refusal.borrow_mut() = walk.into_failure();
         Ok(())
     }
@@ -147,10 +149,10 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    fn listeners(&self) -> Vec<Box<dyn Listener + '_>> {
+    fn listeners(&self, progress: Progress) -> Vec<Box<dyn Listener + '_>> {
         let ceiling = Some(ceiling(self.connection.pace));
         let scene = Scene { command: CommandKind::Locked, ceiling, records: &[] };
-        listeners(self.screen, self.progress, scene)
+        listeners(self.screen, progress, scene)
     }
 
     fn refused(&self, refusal: &Refusal) -> Failure {
