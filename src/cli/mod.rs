@@ -51,7 +51,7 @@ fn dispatch(command: Command, invocation: &Invocation) -> Status {
     let done = match command {
         Command::Run(args) => commands::run::run(*args, invocation, &screen, progress),
         Command::Plan(args) => commands::plan::plan(*args, invocation, &screen, progress),
-        Command::Locked(args) => commands::locked::locked(&args, &screen, progress),
+        Command::Locked(args) => commands::locked::locked(&args, invocation, &screen, progress),
         Command::Verify(args) => commands::verify::verify(*args, invocation, &screen, progress),
         Command::Report(args) => commands::report::report(&args, &screen),
         Command::Sandbox(args) => commands::sandbox::sandbox(args, &screen),

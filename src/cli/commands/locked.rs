@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::cli::args::LockedArgs;
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
+use crate::cli::invocation::Invocation;
 use crate::cli::job::Execution;
 use crate::cli::status::Status;
 use crate::report::{Level, Progress, Screen, text};
@@ -16,6 +17,7 @@ use walker::Walker;
 
 pub(in crate::cli) fn locked(
     args: &LockedArgs,
+    invocation: &Invocation,
     screen: &Screen,
     progress: Progress,
 ) -> Result<Status, Failure> {
@@ -29,10 +31,13 @@ pub(in crate::cli) fn locked(
     let listed = list.finish(walker.why_not_whole())?;
     screen.say(Level::Answer, &headline(&listed, n_users));
     if let Some(path) = file(&args.output).filter(|_| listed.locked > 0) {
-        screen.note(&format!(
-            "To see what a run would do with them, give {} to plan.",
-            path.display()
-        ));
+        let plan = invocation
+            .clone()
+            .into_command("plan")
+            .without(&["output", "force"])
+            .with("input", &[&path.display().to_string()]);
+        let why = "To see what a run would do with them";
+        screen.note(&format!("\n{why}:\n  {}", plan.text()));
     }
     Ok(Status::Success)
 }
