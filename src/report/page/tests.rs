@@ -253,6 +253,13 @@ proptest! {
     }
 }
 
+#[test]
+fn what_was_said_stands_on_the_page_as_it_was_said() {
+    let mut facts = facts();
+    facts.sources[0].reason = Some("INC-4312: the wave of Friday".to_owned());
+    assert!(html(&facts).contains(">INC-4312: the wave of Friday<"));
+}
+
 /// Those texts wherever a text may come from outside, in a page that has the same tags whatever
 /// they are: none is left out for being empty.
 fn of_texts(texts: &[String]) -> Facts {
