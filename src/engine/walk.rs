@@ -118,7 +118,11 @@ impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
         let mut more = None;
         match end {
             End::Good(users) => {
-                more = Self::next(task.item, &users);
+                if let Some(failure) = no_progress(&task.item, &users, attempt.status) {
+                    self.failure.borrow_mut().get_or_insert(failure);
+                } else {
+                    more = Self::next(task.item, &users);
+                }
                 events.extend(users.iter().map(|user| seen(user, attempt.ended_at)));
                 (self.on_page.borrow_mut())(users);
             }
@@ -129,6 +133,18 @@ impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
         let ended_well = self.failure.borrow().is_none();
         Conclusion { events, more: more.into_iter().collect(), ended_well }
     }
+}
+
+/// A page that holds the user it should come after: the server does not know of cursors, and
+/// walking on would never end.
+fn no_progress(stretch: &Stretch, users: &[UserView], status: Option<u16>) -> Option<Failure> {
+    let cursor = stretch.page.starting_after.as_ref()?;
+    users.iter().any(|user| user.is_of(cursor)).then(|| Failure {
+        code: "untrusted_answer".into(),
+        message: format!("the page after {cursor} holds that user again"),
+        status,
+        trace_id: None,
+    })
 }
 
 /// A user passed by: counted, so that progress can be shown.
@@ -197,6 +213,25 @@ mod tests {
             assert_eq!(spans.last().unwrap().to, 109);
             assert!(spans.windows(2).all(|pair| pair[0].to + 1 == pair[1].from), "{spans:?}");
         }
+    }
+
+    #[track_caller]
+    fn goes_on(starting_after: Option<&str>, ids: &[&str], expected: bool) {
+        let page = PageRequest {
+            starting_after: starting_after.map(|it| it.parse().unwrap()),
+            ..PageRequest::default()
+        };
+        let user = |id: &&str| UserView::parse(&format!(r#"{{"id":"{id}"}}"#)).unwrap();
+        let users: Vec<UserView> = ids.iter().map(user).collect();
+        let failure = no_progress(&Stretch { page }, &users, Some(200));
+        assert_eq!(failure.is_none(), expected, "{failure:?}");
+    }
+
+    #[test]
+    fn a_page_that_holds_its_own_cursor_ends_the_walk() {
+        goes_on(None, &["user_a", "user_b"], true);
+        goes_on(Some("user_b"), &["user_c", "user_d"], true);
+        goes_on(Some("user_b"), &["user_a", "user_b"], false);
     }
 
     #[test]

@@ -26,10 +26,10 @@ pub(in crate::cli) fn locked(
     let execution = Execution::new(&args.execution);
     let walker = Walker::new(&connection, execution, screen, progress)?;
     let n_users = walker.count()?;
-    walker.walk(n_users, |users| list.add(&users, walker.stop()))?;
+    walker.walk(n_users.unwrap_or(0), |users| list.add(&users, walker.stop()))?;
     // A list that is not whole must not pass for one that is: a file is not given its name.
     let listed = list.finish(walker.why_not_whole())?;
-    screen.say(Level::Answer, &headline(&listed, n_users));
+    screen.say(Level::Answer, &headline(&listed, n_users.unwrap_or(listed.seen)));
     if let Some(path) = file(&args.output).filter(|_| listed.locked > 0) {
         let plan = invocation
             .clone()

@@ -16,7 +16,9 @@ use crate::stop::Stop;
 /// How many users were listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Listed {
-    /// All of them.
+    /// Users passed by, locked or not; whoever stands on a seam between stretches counts twice.
+    pub(super) seen: u64,
+    /// All who are locked.
     pub(super) locked: u64,
     pub(super) admin_locked: u64,
     pub(super) never_expiring: u64,
@@ -71,6 +73,7 @@ impl LockedList {
     /// be written, the walk is over.
     pub(super) fn add(&self, users: &[UserView], stop: &Stop) {
         let state = &mut *self.state.borrow_mut();
+        state.listed.seen += users.len() as u64;
         for user in users.iter().filter(|user| user.is_locked()) {
             if state.seen.insert(user.id.as_str().into()) {
                 self.format.append_user(user, &mut state.buffer);

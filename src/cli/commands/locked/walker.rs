@@ -65,15 +65,20 @@ impl<'a> Walker<'a> {
         &self.stop
     }
 
-    /// How many users the instance has.
-    pub(super) fn count(&self) -> Result<u64, Failure> {
+    /// How many users the instance has; `None` where the API does not say. The walk needs no
+    /// count, it only shows its progress by it.
+    pub(super) fn count(&self) -> Result<Option<u64>, Failure> {
         self.screen.note(&format!("counting users first ({})", self.connection.host));
         let work = Count::new(self.client);
         // There is nothing to draw yet; what goes wrong is told all the same.
         self.work(&work, vec![()], 0, self.listeners(Progress::None))?;
         match work.into_counted() {
-            Some(Ok(n_users)) => Ok(n_users),
-            Some(Err(refusal)) => Err(self.refused(&refusal)),
+            Some(Ok(n_users)) => Ok(Some(n_users)),
+            Some(Err(refusal)) => {
+                let text = format!("the users can't be counted: {}", refusal.message);
+                self.screen.warning(&text);
+                Ok(None)
+            }
             None => Err(self.why_stopped()),
         }
     }
