@@ -1,4 +1,4 @@
-//! `--canary N`: a few users first, and the rest only if all of those end well.
+//! `--canary N`: a few users first, all of them, and the rest only if those ended well.
 
 /// Holds everybody else back until the first few ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Canary {
         let is_canary = self.n_ended < self.n_wanted;
         self.n_ended += 1;
         self.all_well &= well || !is_canary;
-        !self.all_well
+        !self.all_well && self.n_ended >= self.n_wanted
     }
 }
 
@@ -54,10 +54,11 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_end_stops_the_run() {
-        let mut canary = Canary::new(Some(2));
-        canary.on_started();
-        assert!(canary.on_ended(false));
+    fn one_bad_end_stops_the_run_when_all_of_the_first_ended() {
+        let mut canary = Canary::new(Some(3));
+        assert!(!canary.on_ended(true));
+        assert!(!canary.on_ended(false));
+        assert!(canary.on_ended(true));
     }
 
     #[test]
