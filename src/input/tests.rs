@@ -79,7 +79,7 @@ fn a_record_stands_on_its_first_line() {
 #[test]
 fn quotes_padding_and_formula_guards_are_taken_off() {
     check("id,x\n\"user_a\",\"b\"\"c\"\n  user_b ,d\n", "2:user_a 3:user_b");
-    check("id\n'=1+1\n'user_a\n", "2:=1+1 3:'user_a");
+    check("id\n'=1+1\n'user_a\n", "2:=1+1 3:user_a");
     check("id,x\n\"user_\na\",1\n", "2:user_ a");
 }
 

@@ -17,13 +17,16 @@ pub fn is_formula_start(c: char) -> bool {
 }
 
 /// An input cell as the program speaks of it: on one line, white space around it taken off, and
-/// without the `'` that guards a formula.
+/// without the `'` that guards a formula, or with which people make a spreadsheet leave a user id
+/// alone.
 pub fn canonical_cell(text: &str) -> Cow<'_, str> {
     let line = match one_line(text) {
         Cow::Borrowed(line) => Cow::Borrowed(line.trim()),
         Cow::Owned(line) => Cow::Owned(line.trim().to_owned()),
     };
-    let is_guarded = line.strip_prefix('\'').is_some_and(|rest| rest.starts_with(is_formula_start));
+    let is_guarded = line
+        .strip_prefix('\'')
+        .is_some_and(|rest| rest.starts_with(is_formula_start) || rest.starts_with("user_"));
     match line {
         Cow::Borrowed(line) if is_guarded => Cow::Borrowed(&line[1..]),
         Cow::Owned(mut line) if is_guarded => {
@@ -49,7 +52,8 @@ mod tests {
     fn a_cell_loses_its_padding_and_its_formula_guard_and_nothing_else() {
         assert_eq!(canonical_cell("  user_a \t"), "user_a");
         assert_eq!(canonical_cell("'+15551234"), "+15551234");
-        assert_eq!(canonical_cell("'user_a"), "'user_a");
+        assert_eq!(canonical_cell(" 'user_a"), "user_a");
+        assert_eq!(canonical_cell("'o'brien"), "'o'brien");
         assert_eq!(canonical_cell("''=x"), "''=x");
         assert_eq!(canonical_cell(" \u{feff} "), "\u{feff}");
     }
