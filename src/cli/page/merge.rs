@@ -54,6 +54,8 @@ impl Merged {
             let ended = pass.finished_at.and_then(|it| it.duration_since(pass.started_at).ok());
             summary.elapsed += ended.unwrap_or_default();
         }
+        // Several are as bad as the worst of them.
+        summary.exit_code = summary.exit_code.max(source.exit_code.unwrap_or_default());
         self.endings.push(source.ending.as_deref().map_or(Ending::Completed, ending_of));
     }
 
