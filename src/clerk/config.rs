@@ -51,12 +51,12 @@ impl ClientConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The file of certificates can't be read.
-    #[error("the certificates in {} can't be read: {source}", path.display())]
+    #[error("the certificates in {} can't be read: {reason}", path.display())]
     CaFile {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file holds something else than certificates, or broken ones.
     #[error(

@@ -45,7 +45,7 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<Certificate>, ClientError> {
 
 fn read(path: &Path) -> Result<Vec<Certificate>, ClientError> {
     let pem = std::fs::read(path)
-        .map_err(|source| ClientError::CaFile { path: path.to_owned(), source })?;
+        .map_err(|reason| ClientError::CaFile { path: path.to_owned(), reason })?;
     certificates(&pem)
         .map_err(|reason| ClientError::NoCertificates { path: path.to_owned(), reason })
 }

@@ -29,9 +29,12 @@ impl SecretKey {
     /// When the file can't be read or holds no key. The error names the file and never holds a
     /// part of what stands in it.
     pub fn from_file(path: &Path) -> Result<KeyFile, KeyFileError> {
+        if path.as_os_str() == "-" {
+            return Err(KeyFileError::Stdin);
+        }
         let (text, readable_by_others) =
-            read(path).map_err(|source| KeyFileError::Read { path: path.to_owned(), source })?;
-        let no_key = |source| KeyFileError::NoKey { path: path.to_owned(), source };
+            read(path).map_err(|reason| KeyFileError::Read { path: path.to_owned(), reason })?;
+        let no_key = |reason| KeyFileError::NoKey { path: path.to_owned(), reason };
         let text = std::str::from_utf8(&text).map_err(|_| no_key(KeyError::BadCharacter))?;
         // An editor's byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -42,21 +45,24 @@ impl SecretKey {
 /// Why no key came out of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
+    /// `-`: stdin may hold the users, and a key that is piped is one that was typed.
+    #[error("no key is read from stdin (-); name a file that holds it, or set CLERK_SECRET_KEY")]
+    Stdin,
     /// It can't be read.
-    #[error("the secret key file {} can't be read: {source}", path.display())]
+    #[error("the secret key file {} can't be read: {reason}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// What stands in it is no key.
-    #[error("the secret key file {} holds no secret key: {source}", path.display())]
+    #[error("the secret key file {} holds no secret key: {reason}", path.display())]
     NoKey {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: KeyError,
+        reason: KeyError,
     },
 }
 
