@@ -122,10 +122,14 @@ impl Tally {
     }
 
     fn count_retry(&mut self, record: usize, attempt: &Attempt, failure: &Failure) {
-        if !is_throttled(attempt) {
+        if is_throttled(attempt) {
+            return;
+        }
+        self.timeline.at(self.clock.elapsed()).n_failed += 1;
+        // A refused key ends the run: nothing follows.
+        if attempt.status != Some(401) {
             self.n_retries += 1;
             self.retried.add(&failure.code, record, None, &failure.message);
-            self.timeline.at(self.clock.elapsed()).n_failed += 1;
         }
     }
 
