@@ -106,7 +106,7 @@ fn users_are_found_by_email_with_a_plus_in_it_and_whatever_its_case() {
     let (stage, people) = with_people();
     let owners = unambiguous_emails(&people);
     assert!(owners.keys().all(|email| email.contains('+')));
-    check(&stage, "email", "Email address", &owners, |email| email.to_uppercase());
+    check(&stage, "email", "Email address", &owners, str::to_uppercase);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn users_are_found_by_phone_however_its_digits_are_set() {
 fn users_are_found_by_user_name_whatever_its_case() {
     let (stage, people) = with_people();
     let owners = unambiguous(&people, |user| text(user, "username"));
-    check(&stage, "username", "login", &owners, |name| name.to_uppercase());
+    check(&stage, "username", "login", &owners, str::to_uppercase);
 }
 
 #[test]

@@ -47,19 +47,22 @@ fn stage(answer: fn(&str) -> (u16, String)) -> Stage {
 
 #[test]
 fn without_a_count_the_walk_is_made_all_the_same() {
-    let stage = stage(|target| match target.contains("/count") {
-        true => (404, String::new()),
-        false => (200, page(3)),
-    });
+    let stage =
+        stage(
+            |target| if target.contains("/count") { (404, String::new()) } else { (200, page(3)) },
+        );
     let ended = stage.run("locked").exits_with(0).says("can't be counted").says("3 of 3 users");
     assert_eq!(ended.stdout.lines().count(), 4);
 }
 
 #[test]
 fn a_server_that_knows_no_cursor_is_not_walked_for_ever() {
-    let stage = stage(|target| match target.contains("/count") {
-        true => (200, r#"{"object":"total_count","total_count":500}"#.to_owned()),
-        false => (200, page(500)),
+    let stage = stage(|target| {
+        if target.contains("/count") {
+            (200, r#"{"object":"total_count","total_count":500}"#.to_owned())
+        } else {
+            (200, page(500))
+        }
     });
     stage.run("locked -o locked.csv").exits_with(1).says("user_499").says("not whole");
     assert!(!stage.path("locked.csv").exists());

@@ -81,9 +81,8 @@ mod tests {
     struct Paper(Mutex<String>);
 
     impl Paper {
-        fn put(&self, text: &str) -> io::Result<()> {
+        fn put(&self, text: &str) {
             self.0.lock().unwrap().push_str(text);
-            Ok(())
         }
     }
 
@@ -93,31 +92,38 @@ mod tests {
         }
 
         fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-            self.put(&format!("<up {n}>"))
+            self.put(&format!("<up {n}>"));
+            Ok(())
         }
 
         fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-            self.put(&format!("<down {n}>"))
+            self.put(&format!("<down {n}>"));
+            Ok(())
         }
 
         fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-            self.put(&format!("<right {n}>"))
+            self.put(&format!("<right {n}>"));
+            Ok(())
         }
 
         fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-            self.put(&format!("<left {n}>"))
+            self.put(&format!("<left {n}>"));
+            Ok(())
         }
 
         fn write_line(&self, text: &str) -> io::Result<()> {
-            self.put(&format!("{text}|"))
+            self.put(&format!("{text}|"));
+            Ok(())
         }
 
         fn write_str(&self, text: &str) -> io::Result<()> {
-            self.put(text)
+            self.put(text);
+            Ok(())
         }
 
         fn clear_line(&self) -> io::Result<()> {
-            self.put("<clear>")
+            self.put("<clear>");
+            Ok(())
         }
 
         fn flush(&self) -> io::Result<()> {
@@ -127,7 +133,9 @@ mod tests {
 
     fn drawn(texts: &[&str]) -> String {
         let terminal = Terminal::new(Paper::default());
-        texts.iter().for_each(|text| terminal.write_str(text).unwrap());
+        for text in texts {
+            terminal.write_str(text).unwrap();
+        }
         terminal.flush().unwrap();
         terminal.inner.0.into_inner().unwrap()
     }
