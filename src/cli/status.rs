@@ -1,6 +1,6 @@
 //! The exit codes: one table.
 
-use crate::model::StopReason;
+use crate::model::{Outcome, StopReason};
 use crate::summary::{CommandKind, Ending, Summary};
 
 /// How the program ended, as its caller sees it. The codes are stable.
@@ -51,9 +51,10 @@ impl Status {
             Ending::NotConfirmed => Self::NotConfirmed,
             Ending::Stopped(reason) => Self::of_stop(reason),
             Ending::Completed => match summary.command {
-                CommandKind::Plan | CommandKind::Locked => Self::Success,
+                CommandKind::Locked => Self::Success,
+                CommandKind::Plan if is_complete(summary) => Self::Success,
                 CommandKind::Run | CommandKind::Verify if summary.all_ended_well() => Self::Success,
-                CommandKind::Run | CommandKind::Verify => Self::NotAllWell,
+                CommandKind::Plan | CommandKind::Run | CommandKind::Verify => Self::NotAllWell,
             },
         }
     }
@@ -73,10 +74,14 @@ impl Status {
     }
 }
 
+/// Whether a plan says of everybody what a run would do: a look-up that failed says nothing.
+fn is_complete(plan: &Summary) -> bool {
+    [Outcome::Failed, Outcome::Rejected].iter().all(|&outcome| plan.counts.get(outcome) == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Outcome;
     use crate::tally::Counts;
 
     #[track_caller]
@@ -92,6 +97,7 @@ mod tests {
         check(Run, Ending::Completed, &[Outcome::Unlocked, Outcome::Duplicate], 0);
         check(Run, Ending::Completed, &[Outcome::Unlocked, Outcome::NotFound], 1);
         check(Plan, Ending::Completed, &[Outcome::WouldUnlock, Outcome::NotFound], 0);
+        check(Plan, Ending::Completed, &[Outcome::WouldUnlock, Outcome::Failed], 1);
         check(Verify, Ending::Completed, &[Outcome::StillUnlocked], 0);
         check(Verify, Ending::Completed, &[Outcome::LockedAgain], 1);
     }
