@@ -8,7 +8,17 @@ use super::read::open_column;
 use super::table::Table;
 use super::user_column::Wanted;
 use super::{Error, Source};
-use crate::model::{Identifier, IdentifierKind, InvalidIdentifier, UserId};
+use crate::model::{Identifier, IdentifierKind, InvalidIdentifier, Records, UserId};
+
+/// The users that are never to be touched, and the file that names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excluded {
+    /// The users.
+    pub users: HashSet<Identifier>,
+    /// The SHA-256 of all bytes of the file, in lower-case hexadecimal: taken while it is read, for
+    /// a pipe can't be read twice.
+    pub sha256: String,
+}
 
 /// Reads the users of an exclude file. User ids and identifiers of `kind` may stand in it side by
 /// side. A cell that could be either is taken as both: rather one user too many left alone.
@@ -17,28 +27,27 @@ use crate::model::{Identifier, IdentifierKind, InvalidIdentifier, UserId};
 ///
 /// As [`read`](super::read), and for *any* cell that can't be a user, a blank one included: these
 /// are accounts that may have been taken over, so none is passed over in silence.
-pub fn read_excluded(path: &Path, kind: IdentifierKind) -> Result<HashSet<Identifier>, Error> {
+pub fn read_excluded(path: &Path, kind: IdentifierKind) -> Result<Excluded, Error> {
     excluded(Source::path(path), kind)
 }
 
-pub(super) fn excluded(
-    source: Source<'_>,
-    kind: IdentifierKind,
-) -> Result<HashSet<Identifier>, Error> {
+pub(super) fn excluded(source: Source<'_>, kind: IdentifierKind) -> Result<Excluded, Error> {
     let wanted = Wanted { kind, column: None, or_user_id: true };
     let mut table = Table::open(source, &wanted)?;
     let (column, _) = open_column(&mut table, &wanted)?;
     let name = table.name().to_owned();
-    let mut excluded = HashSet::new();
+    let mut users = HashSet::new();
     while let Some(row) = table.read()? {
         let cell: Arc<str> = row.cell(column.index()).into();
-        let users = identifiers(kind, &cell).map_err(|why| {
+        let these = identifiers(kind, &cell).map_err(|why| {
             let value = cell.as_ref().to_owned();
             Error::BadExcluded { name: name.clone(), line: row.line, value, why }
         })?;
-        excluded.extend(users);
+        users.extend(these);
     }
-    Ok(excluded)
+    let nobody = Records { records: vec![], kind, header: None, carried: vec![] };
+    let sha256 = table.finish(column, nobody)?.sha256;
+    Ok(Excluded { users, sha256 })
 }
 
 fn identifiers(

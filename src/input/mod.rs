@@ -26,7 +26,7 @@ mod tests;
 
 pub use columns::Columns;
 pub use error::Error;
-pub use excluded::read_excluded;
+pub use excluded::{Excluded, read_excluded};
 pub use foreign::{Encoding, Foreign};
 pub use options::{Carry, ColumnChoice, Options};
 pub use read::{ReadInput, read};

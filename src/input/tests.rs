@@ -157,7 +157,7 @@ fn very_many_columns_do_no_harm() {
 fn what_is_excluded_may_be_ids_and_identifiers_side_by_side() {
     let text = "# taken over\nuser_a\nA@x.org\n\nuser_b@x.org\n";
     let source = Source::bytes("exclude.txt", text.as_bytes());
-    let excluded = super::excluded::excluded(source, IdentifierKind::Email).unwrap();
+    let excluded = super::excluded::excluded(source, IdentifierKind::Email).unwrap().users;
     let mut names: Vec<&str> = excluded.iter().map(crate::model::Identifier::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["a@x.org", "user_a", "user_b@x.org"]);
@@ -166,6 +166,6 @@ fn what_is_excluded_may_be_ids_and_identifiers_side_by_side() {
 #[test]
 fn an_excluded_cell_that_may_be_an_id_or_another_identifier_is_both() {
     let source = Source::bytes("exclude.txt", b"user_a\n");
-    let excluded = super::excluded::excluded(source, IdentifierKind::ExternalId).unwrap();
+    let excluded = super::excluded::excluded(source, IdentifierKind::ExternalId).unwrap().users;
     assert_eq!(excluded.len(), 2);
 }

@@ -12,7 +12,6 @@ use crate::input::{self, Filter, Options, ReadInput, Source};
 use crate::model::{Identifier, IdentifierKind, Outcome, Records};
 use crate::report::{Screen, text};
 use crate::results::manifest::FileEntry;
-use crate::results::sha256_file;
 
 /// Where the users come from.
 #[derive(Debug)]
@@ -110,12 +109,12 @@ impl Intake {
         let mut files = vec![entry("input", spec.input.name(), input.sha256)];
         let mut excluded = HashSet::new();
         if let Some(path) = &spec.exclude {
-            excluded = input::read_excluded(path, input.records.kind)?;
+            let read = input::read_excluded(path, input.records.kind)?;
+            excluded = read.users;
             if excluded.is_empty() {
                 screen.warning(&format!("the exclude file {} names nobody", path.display()));
             }
-            let sha256 = sha256_file(path).map_err(Failure::internal)?;
-            files.push(entry("exclude", path.display().to_string(), sha256));
+            files.push(entry("exclude", path.display().to_string(), read.sha256));
         }
         Ok(Self { records: input.records, excluded, files })
     }

@@ -147,7 +147,7 @@ column 2, "User ID"; 38 records, 12 valid, 45 lines
 
 #[test]
 fn the_excluded_are_five_users_of_the_export() {
-    let excluded = read_excluded(&sample("exclude.txt"), IdentifierKind::UserId).unwrap();
+    let excluded = read_excluded(&sample("exclude.txt"), IdentifierKind::UserId).unwrap().users;
     let export = read_sample("clerk-export.csv", &Options::default()).records.records;
     let is_in_export = |it: &Identifier| export.iter().any(|user| *user.cell == *it.as_str());
     assert_eq!(excluded.len(), 5);
