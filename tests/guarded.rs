@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::os::unix::net::UnixListener;
+
 use common::{Stage, list, users};
 
 /// Runs without a question, at a pace that keeps nobody waiting.
@@ -22,6 +24,40 @@ fn refused(stage: &Stage, line: &str, code: i32, text: &str) {
     stage.run(line).exits_with(code).says(text);
     assert_eq!(stage.files(), before, "{line}");
     assert_eq!(stage.n_requests(), 0, "{line}");
+}
+
+#[test]
+fn two_outputs_are_not_one_file() {
+    let stage = stage();
+    for report in ["o.csv", "o.failed.csv", "o.unprocessed.csv", "o.manifest.json", "./o.csv"] {
+        let line = format!("run ids.csv {RUN} -o o.csv --report {report}");
+        refused(&stage, &line, 2, "would be written twice");
+    }
+    let line = format!("run ids.csv {RUN} -o o.csv --verify --report o.verify.csv");
+    refused(&stage, &line, 2, "would be written twice");
+}
+
+#[test]
+fn no_output_is_a_file_that_is_read() {
+    let stage = stage();
+    stage.write("o.verify.csv", list(&users(3)));
+    let line = format!("run o.verify.csv {RUN} -o o.csv --verify");
+    refused(&stage, &line, 2, "o.verify.csv would be read and written");
+
+    let key = stage.write("key", stage.sandbox().key());
+    let line = format!("run ids.csv {RUN} -o key --force --secret-key-file key");
+    refused(&stage, &line, 2, "key would be read and written");
+    assert_eq!(std::fs::read_to_string(key).expect("the key"), stage.sandbox().key());
+}
+
+#[test]
+fn what_is_no_regular_file_is_not_replaced() {
+    let stage = stage();
+    let _listener = UnixListener::bind(stage.path("pipe")).expect("a socket");
+    let report = format!("run ids.csv {RUN} -o o.csv --report pipe --force");
+    for line in [report.as_str(), "locked -o pipe --force"] {
+        refused(&stage, line, 6, "no regular file");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::error::WriteError;
+use super::error::{Problem, WriteError};
 use super::same_file::directory;
 
 /// Replaces the file by these bytes, for its owner alone; a reader sees the old file or the new.
@@ -34,8 +34,13 @@ impl AtomicWriter {
     ///
     /// # Errors
     ///
-    /// When nothing can be created in its directory.
+    /// When nothing can be created in its directory, or what is at `path` is no regular file: a
+    /// device or a pipe would be replaced and not written to.
     pub fn create(path: &Path) -> Result<Self, WriteError> {
+        if path.metadata().is_ok_and(|it| !it.is_file()) {
+            let problem = Problem::Other("it is no regular file".to_owned());
+            return Err(WriteError { path: Some(path.to_owned()), problem });
+        }
         let temporary = temporary_name(path);
         let file = create_anew(&temporary).map_err(|error| WriteError::new(path, &error))?;
         Ok(Self { file: Some(BufWriter::new(file)), temporary, path: path.to_owned() })
@@ -157,6 +162,17 @@ mod tests {
         std::os::unix::fs::symlink(&victim, dir.path().join(".a.json.tmp")).unwrap();
         write(&dir.path().join("a.json"), b"new").unwrap();
         assert_eq!(fs::read(&victim).unwrap(), b"untouched");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(write(&path, b"x").unwrap_err().to_string().contains("no regular file"));
+        assert!(write(dir.path(), b"x").is_err());
+        assert_eq!(names(dir.path()), ["socket"]);
     }
 
     #[cfg(unix)]

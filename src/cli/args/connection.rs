@@ -21,3 +21,10 @@ pub(in crate::cli) struct ConnectionArgs {
     #[arg(long, value_name = "PEM")]
     pub(in crate::cli) ca_file: Option<PathBuf>,
 }
+
+impl ConnectionArgs {
+    /// The files that are read for it.
+    pub(in crate::cli) fn files(&self) -> Vec<PathBuf> {
+        self.secret_key_file.iter().chain(&self.ca_file).cloned().collect()
+    }
+}

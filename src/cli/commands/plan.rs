@@ -23,6 +23,7 @@ pub(in crate::cli) fn plan(
         command: CommandKind::Plan,
         if_empty,
         exclude,
+        kept: args.connection.files(),
         only_locked: true,
         admin_locked: admin_locked(args.look_up.include_admin_locked),
         expect_count: None,

@@ -46,7 +46,8 @@ fn verify(spec: &Spec, around: &Surroundings<'_>) -> Result<Status, Failure> {
         Answers { existing: Existing::Replace, json: false, report: None, ..spec.answers.clone() };
     let output = Sidecars::beside(&spec.output).verify;
     let execution = Execution { max_duration: None, max_fail: None, ..spec.execution };
-    job::run(&read_back(spec.output.clone(), output, answers, execution), around)
+    let kept = spec.kept.clone();
+    job::run(&read_back(spec.output.clone(), output, kept, answers, execution), around)
 }
 
 fn spec(args: RunArgs) -> Result<Spec, Failure> {
@@ -60,6 +61,7 @@ fn spec(args: RunArgs) -> Result<Spec, Failure> {
         command,
         if_empty,
         exclude,
+        kept: args.connection.files(),
         only_locked: args.selection.only_locked,
         admin_locked: admin_locked(args.look_up.include_admin_locked),
         expect_count: args.consent.expect_count,

@@ -40,7 +40,8 @@ pub(in crate::cli) fn verify(
     }
     let output = args.output.output.clone().unwrap_or(beside.verify);
     let answers = Answers::new(args.output, args.page);
-    let spec = read_back(args.results, output, answers, Execution::new(&args.execution));
+    let (kept, execution) = (args.connection.files(), Execution::new(&args.execution));
+    let spec = read_back(args.results, output, kept, answers, execution);
     job::run(&spec, &Surroundings { connection: &connection, invocation, screen, progress })
 }
 
@@ -48,6 +49,7 @@ pub(in crate::cli) fn verify(
 pub(super) fn read_back(
     results: PathBuf,
     output: PathBuf,
+    kept: Vec<PathBuf>,
     answers: Answers,
     execution: Execution,
 ) -> Spec {
@@ -56,6 +58,7 @@ pub(super) fn read_back(
         input: InputChoice::Recorded(results, Outcome::Unlocked),
         if_empty: IfEmpty::Warn,
         exclude: None,
+        kept,
         only_locked: true,
         admin_locked: AdminLocked::LeaveAlone,
         expect_count: None,

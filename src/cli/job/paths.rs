@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Spec;
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
-use crate::results::{Sidecars, same_file};
+use crate::results::{OpenError, Sidecars, same_file};
 
 /// Where the files are.
 #[derive(Clone, Debug)]
@@ -16,32 +16,45 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// Refuses outputs that are an input too.
+    /// Refuses outputs that are an input too, that are each other, or that are no regular files.
     pub(super) fn new(spec: &Spec) -> Result<Self, Failure> {
         spec.check()?;
         let files = || (spec.output.clone(), Sidecars::beside(&spec.output));
         let files = (!spec.is_to_stdout()).then(files);
         let paths = Self { files, report: spec.answers.report.clone() };
-        for output in paths.all() {
-            let inputs = [spec.input.path(), spec.exclude.as_deref()];
-            if inputs.into_iter().flatten().any(|input| same_file(output, input)) {
+        let outputs = paths.all(spec.verify);
+        for (at, output) in outputs.iter().enumerate() {
+            check_place(output)?;
+            let inputs = spec.input.path().into_iter().chain(spec.exclude.as_deref());
+            let mut inputs = inputs.chain(spec.kept.iter().map(PathBuf::as_path));
+            if inputs.any(|input| same_file(output, input)) {
                 return Err(Failure::usage(format!(
                     "{} would be read and written; give another -o PATH",
                     output.display()
                 )));
             }
-            if output.is_dir() {
-                let text = format!("{} is a directory, not a file", output.display());
-                return Err(Failure::new(Status::Output, anyhow::anyhow!(text)));
+            if outputs[..at].iter().any(|other| same_file(output, other)) {
+                return Err(Failure::usage(format!(
+                    "{} would be written twice, as two different files; give another -o PATH or \
+                     --report PATH",
+                    output.display()
+                )));
             }
         }
         Ok(paths)
     }
 
-    fn all(&self) -> Vec<&PathBuf> {
-        let mut all: Vec<&PathBuf> = self.report.iter().collect();
-        if let Some((results, sidecars)) = &self.files {
-            all.extend([results, &sidecars.failed, &sidecars.unprocessed, &sidecars.manifest]);
+    /// Everything that will be written, by a read-back at the end too.
+    fn all(&self, verify: bool) -> Vec<PathBuf> {
+        let mut all: Vec<PathBuf> = self.report.iter().cloned().collect();
+        let Some((results, sidecars)) = &self.files else { return all };
+        let with_sidecars = |path: &Path| {
+            let Sidecars { failed, unprocessed, manifest, .. } = Sidecars::beside(path);
+            [path.to_owned(), failed, unprocessed, manifest]
+        };
+        all.extend(with_sidecars(results));
+        if verify {
+            all.extend(with_sidecars(&sidecars.verify));
         }
         all
     }
@@ -64,5 +77,17 @@ impl Paths {
     /// The results, as people call them.
     pub(super) fn name(&self) -> String {
         self.results().map_or_else(|| "stdout".to_owned(), |path| path.display().to_string())
+    }
+}
+
+/// A file that is replaced by renaming must be one: a device or a pipe would be gone.
+fn check_place(output: &Path) -> Result<(), Failure> {
+    match output.metadata() {
+        Ok(it) if it.is_dir() => {
+            let text = format!("{} is a directory, not a file", output.display());
+            Err(Failure::new(Status::Output, anyhow::anyhow!(text)))
+        }
+        Ok(it) if !it.is_file() => Err(OpenError::NotAFile { path: output.to_owned() }.into()),
+        _ => Ok(()),
     }
 }

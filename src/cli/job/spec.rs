@@ -21,6 +21,8 @@ pub(in crate::cli) struct Spec {
     pub(in crate::cli) input: InputChoice,
     pub(in crate::cli) if_empty: IfEmpty,
     pub(in crate::cli) exclude: Option<PathBuf>,
+    /// What else is read and must not be written to: the key, certificates.
+    pub(in crate::cli) kept: Vec<PathBuf>,
     pub(in crate::cli) only_locked: bool,
     pub(in crate::cli) admin_locked: AdminLocked,
     pub(in crate::cli) expect_count: Option<u64>,
