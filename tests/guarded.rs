@@ -61,6 +61,13 @@ fn what_is_no_regular_file_is_not_replaced() {
 }
 
 #[test]
+fn names_too_long_for_the_files_beside_leave_no_results_behind() {
+    let stage = stage();
+    let line = format!("run ids.csv {RUN} -o {}.csv", "x".repeat(250));
+    refused(&stage, &line, 6, "manifest.json can't be written");
+}
+
+#[test]
 fn the_excluded_may_come_through_a_pipe() {
     let stage = stage();
     let line = format!("run ids.csv {RUN} --exclude /dev/stdin");

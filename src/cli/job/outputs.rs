@@ -61,7 +61,11 @@ impl Outputs {
         manifest.counts = earlier.iter().collect();
         go_on(&mut manifest, spec, around);
         if let Some(sidecars) = paths.sidecars() {
-            manifest.write(&sidecars.manifest)?;
+            manifest.write(&sidecars.manifest).inspect_err(|_| {
+                let results = paths.results().filter(|_| is_new);
+                // It was just made, and nobody was asked about yet.
+                drop(results.map(std::fs::remove_file));
+            })?;
         }
         Ok(Self { paths, writer: Some(writer), manifest, earlier, page, is_new })
     }
