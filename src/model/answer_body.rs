@@ -28,6 +28,10 @@ const MAX_MESSAGE: usize = 1_000;
 /// No list is longer: the API's largest page.
 const MAX_USERS: usize = 500;
 
+/// No user is larger, in bytes: as much as a single answer may have, and what a row of the results
+/// can hold and be read back from.
+const MAX_USER: usize = 4 << 20;
+
 /// What an error body says: the first of its errors that says anything, and the trace id.
 ///
 /// `None` where it says nothing readable: no JSON, another shape, larger than 64 KiB. The texts
@@ -122,6 +126,9 @@ impl<'de> Visitor<'de> for UsersVisitor {
         while let Some(raw) = elements.next_element::<&RawValue>()? {
             if users.len() == MAX_USERS {
                 return Err(A::Error::custom("more than 500 users"));
+            }
+            if raw.get().len() > MAX_USER {
+                return Err(A::Error::custom("a user larger than 4 MiB"));
             }
             let user = UserView::parse(raw.get()).map_err(A::Error::custom)?;
             if user.id.is_empty() {

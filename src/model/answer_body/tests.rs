@@ -106,6 +106,13 @@ fn a_list_of_more_than_500_is_refused() {
 }
 
 #[test]
+fn a_list_with_a_user_larger_than_an_answer_is_refused() {
+    let list = |n| format!(r#"[{{"id":"user_a","x":"{}"}}]"#, "x".repeat(n));
+    assert!(users_of(list(MAX_USER - 100).as_bytes()).is_ok());
+    assert!(users_of(list(MAX_USER).as_bytes()).is_err());
+}
+
+#[test]
 fn the_count_is_read_and_nothing_else_taken_for_it() {
     assert_eq!(count_of(br#"{"object":"total_count","total_count":12}"#), Some(12));
     for body in ["", "12", "[12]", "{}", r#"{"total_count":-1}"#, r#"{"total_count":"1"}"#] {
