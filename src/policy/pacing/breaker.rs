@@ -44,7 +44,7 @@ impl Breaker {
         Self { give_up_after, streak: 0, streak_of: HashSet::new(), outage: None, n_outages: 0 }
     }
 
-    /// The API gave any answer that is not a failure of its own. Whether an outage ended by it.
+    /// The API gave an answer, neither a failure of its own nor a 429. Whether an outage ended by it.
     pub fn on_answered(&mut self) -> bool {
         self.streak = 0;
         self.streak_of.clear();

@@ -127,7 +127,8 @@ impl Gate {
         Entry::Go(Ticket { sent_at: now, is_probe })
     }
 
-    /// Takes note of how a request was answered.
+    /// Takes note of how a request was answered. Any answer but a 429 ends an outage: a proxy that
+    /// throttles may stand before an API that is down.
     pub fn report(&mut self, ticket: Ticket, now: Instant, report: Report) -> Change {
         if let Some(ledger) = &mut self.ledger {
             ledger.come_back(now);
@@ -178,12 +179,13 @@ impl Gate {
 
     fn on_answered(&mut self, ticket: Ticket, now: Instant) {
         self.throttle.on_answered(ticket.sent_at, now);
-        self.end_outage();
+        self.breaker.on_answered();
+        self.silent_until = None;
         self.end_throttle(ticket);
     }
 
+    /// Neither good nor silence: it says nothing about an outage.
     fn on_throttled(&mut self, ticket: Ticket, now: Instant, retry_after: Option<Duration>) {
-        self.end_outage();
         let until = self.throttle.on_throttled(ticket.sent_at, now, retry_after);
         self.throttled_until = self.throttled_until.max(Some(until));
     }
@@ -193,12 +195,6 @@ impl Gate {
         self.end_throttle(ticket);
         let is_probe = ticket.is_probe && is_over(self.silent_until, ticket);
         self.breaker.on_transient(user, is_probe, now)
-    }
-
-    /// Any answer ends an outage.
-    fn end_outage(&mut self) {
-        self.breaker.on_answered();
-        self.silent_until = None;
     }
 
     /// What left before the pause was over says nothing about the API after it.

@@ -145,18 +145,49 @@ fn the_end_of_an_outage_does_not_end_the_pause_of_a_429() {
 }
 
 #[test]
-fn a_429_in_an_outage_ends_it_and_sets_its_own_time() {
+fn a_429_in_an_outage_sets_its_own_time_and_the_outage_lasts() {
     let start = Instant::now();
     let (mut gate, mut tickets) = busy(start);
     for user in 0..20 {
         gate.report(tickets.pop().unwrap(), start, Report::Transient { user });
     }
-    let now = start + secs(1);
+    let mut now = start + secs(1);
     let probe = go(&mut gate, now);
     let change = gate.report(probe, now, Report::Throttled(Some(secs(7))));
     assert_eq!(change, paused(now + secs(7), PauseReason::Throttled));
-    assert!(!gate.is_outage());
-    assert_eq!(gate.enter(now), Entry::At(now + secs(7)));
+    assert!(gate.is_outage());
+
+    now += secs(7);
+    let probe = go(&mut gate, now);
+    let change = gate.report(probe, now, Report::Transient { user: 1 });
+    assert_eq!(change, paused(now + secs(2), PauseReason::Outage));
+}
+
+#[test]
+fn an_api_that_gives_failures_and_429s_in_turn_is_given_up_too() {
+    let mut now = Instant::now();
+    let (mut gate, mut tickets) = busy(now);
+    for user in 0..20 {
+        gate.report(tickets.pop().unwrap(), now, Report::Transient { user });
+    }
+    for ticket in tickets {
+        gate.report(ticket, now, Report::GivenUp);
+    }
+    let n_probes = (0..1_000).take_while(|n_probe| {
+        let probe = loop {
+            match gate.enter(now) {
+                Entry::At(then) => now = then,
+                Entry::Go(probe) => break probe,
+                Entry::AfterAnswer => panic!("nobody is in flight"),
+            }
+        };
+        let answer = match n_probe % 2 {
+            0 => Report::Throttled(None),
+            _ => Report::Transient { user: 1 },
+        };
+        gate.report(probe, now, answer) != Change::GiveUp
+    });
+    assert!(n_probes.count() < 100);
 }
 
 #[test]
