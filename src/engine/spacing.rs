@@ -39,12 +39,15 @@ impl Spacing {
 
     /// From now on only this part of the pace.
     ///
-    /// A limiter can't be slowed, only replaced; a new one starts with its burst unspent, which is
-    /// one request at every pace that a person would call slow.
+    /// A limiter can't be slowed, only replaced. The new one starts with its burst spent: no change
+    /// of the pace lets a request out early.
     pub(super) fn slow_to(&mut self, fraction: f64) {
         if (self.fraction - fraction).abs() > f64::EPSILON {
             self.fraction = fraction;
-            self.limiter = limiter(self.per_second * fraction);
+            let per_second = self.per_second * fraction;
+            self.limiter = limiter(per_second);
+            // A limiter has room for its own burst.
+            let _ = self.limiter.check_n(burst(per_second));
         }
     }
 
@@ -55,17 +58,25 @@ impl Spacing {
     }
 }
 
-/// A burst is what goes at once after a rest. Timers wake up to a millisecond late, so without
-/// any burst a thousand a second would become five hundred: twenty milliseconds' worth is allowed.
 fn limiter(per_second: f64) -> Limiter {
-    let per_second = per_second.clamp(1e-6, 1e9);
-    let period = Duration::from_secs_f64(1.0 / per_second).max(Duration::from_nanos(1));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 2e7")]
-    let burst = NonZeroU32::new((per_second / 50.0).ceil() as u32).unwrap_or(NonZeroU32::MIN);
+    let period = Duration::from_secs_f64(1.0 / possible(per_second)).max(Duration::from_nanos(1));
     let quota = Quota::with_period(period)
         .unwrap_or_else(|| Quota::per_second(NonZeroU32::MAX))
-        .allow_burst(burst);
+        .allow_burst(burst(per_second));
     RateLimiter::direct_with_clock(quota, RuntimeClock)
+}
+
+/// A burst is what goes at once after a rest. Timers wake up to a millisecond late, so without
+/// any burst a thousand a second would become five hundred: twenty milliseconds' worth is allowed.
+fn burst(per_second: f64) -> NonZeroU32 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 2e7")]
+    let n = (possible(per_second) / 50.0).ceil() as u32;
+    NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN)
+}
+
+/// The paces that a limiter can keep.
+fn possible(per_second: f64) -> f64 {
+    per_second.clamp(1e-6, 1e9)
 }
 
 #[cfg(test)]
@@ -98,5 +109,17 @@ mod tests {
         let mut spacing = Spacing::new(100.0);
         spacing.slow_to(0.5);
         assert!((475..=502).contains(&n_in_ten_seconds(&spacing).await));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_of_pace_lets_nothing_out_early() {
+        for per_second in [0.5, 10.0, 1_000.0] {
+            let mut spacing = Spacing::new(per_second);
+            while spacing.take().is_none() {}
+            for fraction in [0.5, 0.25, 1.0, 0.125] {
+                spacing.slow_to(fraction);
+                assert!(spacing.take().is_some(), "{fraction} of {per_second}/s");
+            }
+        }
     }
 }
