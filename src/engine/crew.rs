@@ -117,6 +117,8 @@ impl<'a, W: Work> Crew<'a, W> {
         task.n_attempts += 1;
         task.first_sent_at.get_or_insert(turn.sent_at());
         let reply = tokio::select! {
+            // What was answered is recorded, however the run ends.
+            biased;
             reply = self.work.call(&task.item) => reply,
             () = self.stop.aborted() => return,
         };
@@ -136,7 +138,7 @@ impl<'a, W: Work> Crew<'a, W> {
             ended_at: wall_clock(),
         };
         let verdict = self.work.classify(&task.item, reply);
-        let change = turn.report(report(&verdict, self.work.record(&task.item)));
+        let change = turn.report(report(&verdict, self.work.subject(&task.item)));
         let step = self.step(task, verdict, answered_at);
         self.announce(change).await;
         match step {
@@ -182,8 +184,8 @@ impl<'a, W: Work> Crew<'a, W> {
         now: Instant,
     ) -> Step<W> {
         let n_outages = self.pacer.n_outages();
-        if self.pacer.is_outage() || task.n_outages != n_outages {
-            // What failed in an outage says nothing about this user.
+        // What failed in an outage says nothing about this user; a whole answer does.
+        if task.n_outages != n_outages && locked.is_none() {
             task.n_outages = n_outages;
             task.n_retries = 0;
         }
@@ -262,3 +264,6 @@ fn report<T>(verdict: &Verdict<T>, user: usize) -> Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

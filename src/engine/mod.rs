@@ -20,6 +20,8 @@ mod queue;
 mod recorded;
 mod session;
 mod spacing;
+#[cfg(test)]
+mod testing;
 mod unlock;
 mod walk;
 mod work;

@@ -24,6 +24,12 @@ pub trait Work {
     /// A record that the item is about, for the log.
     fn record(&self, item: &Self::Item) -> usize;
 
+    /// A number that tells what the item is about apart: when few of them fail, however often, the
+    /// API is not silent.
+    fn subject(&self, item: &Self::Item) -> usize {
+        self.record(item)
+    }
+
     /// The last word was said: which rows it gives, and what more there is to ask.
     fn conclude(&self, last: Last<Self::Item, Self::Good>) -> Conclusion<Self::Item>;
 }

@@ -1,0 +1,7 @@
+//! Stories of a crew, on a clock that jumps, against an API that plays a script.
+
+mod canary;
+mod outage;
+mod retries;
+mod stopping;
+mod throttling;

@@ -1,0 +1,125 @@
+use std::time::Duration;
+
+use crate::engine::testing::{Bench, Call, Played, Scripted, ms, secs, status, timed_out};
+use crate::model::{Event, Outcome, PauseReason, StopReason};
+
+/// Answers with 503 from one moment to another.
+fn silent(from: Duration, to: Duration) -> impl Fn(&Call) -> Played {
+    move |call| {
+        let is_silent = (from..to).contains(&call.at);
+        if is_silent { status(503).into() } else { call.unlocked().into() }
+    }
+}
+
+/// Calls made from one moment on, each of which waited for the answer to the one before.
+fn assert_one_at_a_time(times: &[Duration], latency: Duration) {
+    assert!(times.windows(2).all(|pair| pair[1] >= pair[0] + latency), "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_fails_by_five_seconds_of_503_even_with_one_retry() {
+    let (from, to) = (ms(500), ms(5_500));
+    let api = Scripted::new(silent(from, to));
+    let ran = Bench::with_max_retries(1).unlock(&api, 2_000).await;
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 2_000)]);
+    assert_eq!(ran.reason, None);
+    assert!(ran.was_paused(PauseReason::Outage));
+    assert!(ran.events.iter().any(|event| matches!(event, Event::Resumed)));
+
+    let probes: Vec<Duration> =
+        api.times().into_iter().filter(|at| (from + ms(200)..to).contains(at)).collect();
+    assert!((2..=3).contains(&probes.len()), "{probes:?}");
+    assert_one_at_a_time(&probes, ms(50));
+    let n_calls = api.n_between(from, to);
+    assert!(n_calls <= 64 + 20 + 3, "{n_calls} calls into the outage");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_fails_by_fourteen_minutes_of_silence_and_few_probes_are_sent() {
+    let (from, to) = (ms(500), secs(14 * 60));
+    let api = Scripted::new(|call| {
+        let is_silent = (from..to).contains(&call.at);
+        let hangs = || Played::new(secs(15), secs(15), timed_out());
+        if is_silent { hangs() } else { call.unlocked().into() }
+    });
+    let ran = Bench::with_max_retries(2).unlock(&api, 2_000).await;
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 2_000)]);
+    assert_eq!(ran.reason, None);
+    let probes: Vec<Duration> =
+        api.times().into_iter().filter(|at| (secs(35)..to).contains(at)).collect();
+    assert!(probes.len() <= 20, "{} probes", probes.len());
+    assert_one_at_a_time(&probes, secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_that_was_never_there_is_waited_for() {
+    let api = Scripted::new(silent(secs(0), secs(60)));
+    let ran = Bench::default().unlock(&api, 10).await;
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 10)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_fifteen_minutes_the_run_gives_up_and_nobody_has_failed() {
+    let api = Scripted::new(silent(ms(500), Duration::MAX));
+    let ran = Bench::default().unlock(&api, 2_000).await;
+    assert_eq!(ran.reason, Some(StopReason::Outage));
+    assert_eq!(ran.counts().len(), 1, "{:?}", ran.counts());
+    assert_eq!(ran.rows().count(), api.n_between(secs(0), ms(500)));
+    assert!((secs(900)..secs(905)).contains(&ran.took), "{:?}", ran.took);
+    let n_probes = api.n_between(secs(2), Duration::MAX);
+    assert!(n_probes <= 36, "{n_probes} probes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_before_the_outage_was_known_uses_up_no_retry() {
+    let api = Scripted::new(|call| match (call.user(), call.nth) {
+        _ if call.at < ms(900) => status(503),
+        (0..10, 1) => status(500),
+        _ => call.unlocked(),
+    });
+    let ran = Bench::with_max_retries(1).unlock(&api, 40).await;
+    assert!(ran.was_paused(PauseReason::Outage));
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 40)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_outages_are_two() {
+    let api = Scripted::new(|call| match call.at.as_secs() {
+        1..5 | 30..40 => status(500),
+        _ => call.unlocked(),
+    });
+    let ran = Bench::with_max_retries(1).unlock(&api, 4_000).await;
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 4_000)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_users_whom_the_server_can_not_stomach_are_no_outage() {
+    let api = Scripted::new(|call| if call.user() < 3 { status(500) } else { call.unlocked() });
+    let ran = Bench::default().unlock(&api, 20).await;
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 17), (Outcome::Failed, 3)]);
+    assert_eq!(ran.row(0).attempts, 9);
+    assert!(!ran.was_paused(PauseReason::Outage));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_api_behind_a_proxy_that_throttles_is_given_up_too() {
+    let api = Scripted::new(|call| status(if call.place % 30 == 0 { 429 } else { 503 }));
+    let ran = Bench::default().unlock(&api, 200).await;
+    assert_eq!(ran.reason, Some(StopReason::Outage));
+    assert_eq!(ran.rows().count(), 0);
+    assert!((secs(900)..secs(960)).contains(&ran.took), "{:?}", ran.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_takes_part_in_pauses_of_429s_and_the_run_goes_on() {
+    let api = Scripted::new(|call| match call.at.as_secs() {
+        0 if call.place > 30 => status(503),
+        1..20 => status(429),
+        _ => call.unlocked(),
+    });
+    let ran = Bench::with_max_retries(0).unlock(&api, 300).await;
+    assert_eq!(ran.reason, None);
+    assert_eq!(ran.rows().count(), 300);
+    let n_failed = ran.rows().filter(|row| row.outcome == Outcome::Failed).count();
+    assert!(n_failed < 20, "{n_failed} failed before it was known to be an outage");
+}

@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use crate::engine::testing::{
+    Bench, Played, Scripted, come_back, ms, secs, status, timed_out, window,
+};
+use crate::model::{Outcome, PauseReason};
+
+#[tokio::test(start_paused = true)]
+async fn a_429_makes_everybody_wait_for_its_time_and_then_one_goes_first() {
+    let api = Scripted::new(|call| match call.place {
+        30 => come_back(429, secs(7)),
+        _ => call.unlocked(),
+    });
+    let ran = Bench::with_concurrency(8).unlock(&api, 200).await;
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 200)]);
+    assert!(ran.was_paused(PauseReason::Throttled));
+
+    let told_at = api.times()[30] + ms(50);
+    assert_eq!(api.n_between(told_at + ms(1), told_at + secs(7)), 0);
+    let after: Vec<Duration> = api.times().into_iter().filter(|at| *at > told_at).collect();
+    assert!(after[0] <= told_at + ms(7_010), "{after:?} after {told_at:?}");
+    assert!(after[1] >= after[0] + ms(50), "the second waits for the answer to the first");
+    assert!(after[2] <= after[1] + ms(20), "and then all go");
+}
+
+/// The pauses between calls, rounded to seconds; calls that go together left out.
+fn pauses(times: &[Duration]) -> Vec<u64> {
+    let gaps = times.windows(2).map(|pair| (pair[1] + ms(300)).saturating_sub(pair[0]).as_secs());
+    gaps.filter(|&gap| gap > 0).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_retry_after_the_pauses_double_from_one_second_to_thirty() {
+    let api = Scripted::new(|call| if call.at < secs(150) { status(429) } else { call.unlocked() });
+    let ran = Bench::with_concurrency(8).unlock(&api, 20).await;
+    assert_eq!(pauses(&api.times())[..8], [1, 2, 4, 8, 16, 30, 30, 30]);
+    assert_eq!(api.n_between(ms(200), secs(150)), 8, "one probe a pause");
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 20)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_to_what_left_before_does_not_begin_the_doubling_again() {
+    let api = Scripted::new(|call| match call.place {
+        0 | 2 => Played::from(status(429)),
+        1 => Played::new(ms(200), ms(200), call.unlocked()),
+        _ => Played::from(call.unlocked()),
+    });
+    Bench::with_concurrency(2).unlock(&api, 10).await;
+    assert_eq!(pauses(&api.times()), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_429s_at_once_halve_the_share_once_and_it_comes_back_step_by_step() {
+    let api = Scripted::new(|call| {
+        let is_told = || Played::new(secs(1), secs(1), come_back(429, secs(5)));
+        if call.at < secs(1) { is_told() } else { call.unlocked().into() }
+    });
+    let ran = Bench::with_pace(window(100)).unlock(&api, 1_000).await;
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 1_000)]);
+    assert_eq!(api.n_between(secs(0), secs(1)), 64);
+    let n_then = api.n_between(secs(7), ms(17_500));
+    assert!((45..=50).contains(&n_then), "{n_then} in the window after");
+    let windows: Vec<usize> =
+        (1..10).map(|n| api.n_between(secs(10 * n), secs(10 * n + 10))).collect();
+    assert!(windows.is_sorted(), "{windows:?}");
+    assert!(windows[0] <= 50 && windows[8] >= 98, "{windows:?}");
+    assert!(api.most_in(secs(10)) <= 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_uses_up_no_retry() {
+    let api = Scripted::new(|call| match (call.user(), call.nth) {
+        (0, 0..50) => come_back(429, secs(1)),
+        _ => call.unlocked(),
+    });
+    let ran = Bench::with_max_retries(0).unlock(&api, 5).await;
+    let row = ran.row(0);
+    assert_eq!((row.outcome, row.attempts), (Outcome::Unlocked, 51));
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_hangs_keeps_the_others_waiting_until_its_timeout_and_no_longer() {
+    let api = Scripted::new(|call| match call.place {
+        0 => Played::from(come_back(429, secs(2))),
+        1 => Played::new(secs(15), secs(15), timed_out()),
+        _ => Played::from(call.unlocked()),
+    });
+    let ran = Bench::with_concurrency(1).unlock(&api, 10).await;
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 10)]);
+    assert!((secs(32)..secs(34)).contains(&ran.took), "{:?}", ran.took);
+}

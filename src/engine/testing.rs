@@ -1,0 +1,363 @@
+//! What the engine's tests share: an API that plays a script and keeps the score, and a bench that
+//! runs a crew on it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use super::{Crew, CrewSettings, EVENTS_IN_FLIGHT, Pacer, Unlock, UnlockJob, Work};
+use crate::clerk::{Api, CreatedAt, PageRequest};
+use crate::model::{
+    Answer, Event, Fault, Identifier, Outcome, PauseReason, Reply, Row, StopReason, UserId,
+};
+use crate::policy::pacing::{GateSettings, Pace, Quota};
+use crate::policy::retry::RetryPolicy;
+use crate::stop::Stop;
+
+pub(super) fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub(super) fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// What was asked in one call.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Asked {
+    Unlock(UserId),
+    LookUp(Vec<Identifier>),
+    Page(PageRequest),
+    Count,
+}
+
+/// One call, as the script sees it and as it is remembered.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) asked: Asked,
+    /// How many calls asked the same before.
+    pub(super) nth: usize,
+    /// How many calls were made before.
+    pub(super) place: usize,
+    /// When it was made, since the script began.
+    pub(super) at: Duration,
+}
+
+impl Call {
+    /// The number of the user to be unlocked.
+    pub(super) fn user(&self) -> usize {
+        match &self.asked {
+            Asked::Unlock(id) => id.as_str()["user_".len()..].parse().unwrap(),
+            other => panic!("asked for {other:?}, which is no unlock"),
+        }
+    }
+
+    /// The good answer.
+    pub(super) fn unlocked(&self) -> Reply {
+        answer(200, &format!(r#"{{"id":"user_{}","locked":false}}"#, self.user()))
+    }
+}
+
+/// What the script says to a call, and how long that takes in both directions.
+pub(super) struct Played {
+    there: Duration,
+    back: Duration,
+    reply: Reply,
+}
+
+impl Played {
+    pub(super) fn new(there: Duration, back: Duration, reply: Reply) -> Self {
+        Self { there, back, reply }
+    }
+}
+
+/// Fifty milliseconds there and back.
+impl From<Reply> for Played {
+    fn from(reply: Reply) -> Self {
+        Self { there: ms(25), back: ms(25), reply }
+    }
+}
+
+pub(super) fn answer(status: u16, body: &str) -> Reply {
+    Reply::Answer(Answer { status, body: body.into(), ..Answer::default() })
+}
+
+pub(super) fn status(status: u16) -> Reply {
+    answer(status, "")
+}
+
+/// An answer with a `Retry-After`.
+pub(super) fn come_back(status: u16, retry_after: Duration) -> Reply {
+    Reply::Answer(Answer { status, retry_after: Some(retry_after), ..Answer::default() })
+}
+
+pub(super) fn timed_out() -> Reply {
+    Reply::Fault(Fault::Timeout(secs(30)))
+}
+
+/// An API that plays a script and keeps the score.
+pub(super) struct Scripted<'r> {
+    script: Box<dyn Fn(&Call) -> Played + 'r>,
+    begun: Instant,
+    calls: RefCell<Vec<Call>>,
+    arrivals: RefCell<Vec<(Duration, usize)>>,
+    n_asked: RefCell<HashMap<String, usize>>,
+    n_in_flight: Cell<usize>,
+    most_in_flight: Cell<usize>,
+}
+
+impl<'r> Scripted<'r> {
+    pub(super) fn new<P: Into<Played>>(script: impl Fn(&Call) -> P + 'r) -> Self {
+        Self {
+            script: Box::new(move |call| script(call).into()),
+            begun: Instant::now(),
+            calls: RefCell::default(),
+            arrivals: RefCell::default(),
+            n_asked: RefCell::default(),
+            n_in_flight: Cell::new(0),
+            most_in_flight: Cell::new(0),
+        }
+    }
+
+    /// All calls, in the order in which they were made.
+    pub(super) fn calls(&self) -> Vec<Call> {
+        self.calls.borrow().clone()
+    }
+
+    /// When the calls were made.
+    pub(super) fn times(&self) -> Vec<Duration> {
+        self.calls.borrow().iter().map(|call| call.at).collect()
+    }
+
+    /// How many calls were made from one moment up to another.
+    pub(super) fn n_between(&self, from: Duration, to: Duration) -> usize {
+        self.times().into_iter().filter(|at| (from..to).contains(at)).count()
+    }
+
+    /// The most calls that reached the server in any sliding window.
+    pub(super) fn most_in(&self, window: Duration) -> usize {
+        let mut arrivals: Vec<Duration> = self.arrivals.borrow().iter().map(|it| it.0).collect();
+        arrivals.sort_unstable();
+        let n_before = |&at: &Duration| arrivals.partition_point(|&other| other + window <= at);
+        (0..).zip(&arrivals).map(|(place, at)| place + 1 - n_before(at)).max().unwrap_or(0)
+    }
+
+    /// The places of the calls that reached the server.
+    pub(super) fn arrived(&self) -> Vec<usize> {
+        self.arrivals.borrow().iter().map(|it| it.1).collect()
+    }
+
+    pub(super) fn most_in_flight(&self) -> usize {
+        self.most_in_flight.get()
+    }
+
+    async fn play(&self, asked: Asked) -> Reply {
+        let call = self.note(asked);
+        let Played { there, back, reply } = (self.script)(&call);
+        let _in_flight = InFlight::new(self);
+        sleep(there).await;
+        self.arrivals.borrow_mut().push((self.begun.elapsed(), call.place));
+        sleep(back).await;
+        reply
+    }
+
+    fn note(&self, asked: Asked) -> Call {
+        let mut n_asked = self.n_asked.borrow_mut();
+        let n_asked = n_asked.entry(format!("{asked:?}")).or_default();
+        let mut calls = self.calls.borrow_mut();
+        let call = Call { asked, nth: *n_asked, place: calls.len(), at: self.begun.elapsed() };
+        *n_asked += 1;
+        calls.push(call.clone());
+        call
+    }
+}
+
+/// Counts a call as in flight until it is answered or dropped.
+struct InFlight<'a>(&'a Cell<usize>);
+
+impl<'a> InFlight<'a> {
+    fn new(api: &'a Scripted<'_>) -> Self {
+        let n = &api.n_in_flight;
+        n.set(n.get() + 1);
+        api.most_in_flight.set(api.most_in_flight.get().max(n.get()));
+        Self(n)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Api for Scripted<'_> {
+    async fn unlock(&self, user: &UserId) -> Reply {
+        self.play(Asked::Unlock(user.clone())).await
+    }
+
+    async fn look_up(&self, identifiers: &[Identifier]) -> Reply {
+        self.play(Asked::LookUp(identifiers.to_vec())).await
+    }
+
+    async fn page(&self, page: &PageRequest) -> Reply {
+        self.play(Asked::Page(page.clone())).await
+    }
+
+    async fn count(&self, _: CreatedAt) -> Reply {
+        self.play(Asked::Count).await
+    }
+}
+
+/// So many in any ten seconds.
+pub(super) fn window(n: u32) -> Pace {
+    Pace::Window(Quota { n: NonZeroU32::new(n).unwrap(), per: secs(10) })
+}
+
+/// So many a second, evenly.
+pub(super) fn even(n: u32) -> Pace {
+    Pace::Even(Quota { n: NonZeroU32::new(n).unwrap(), per: secs(1) })
+}
+
+/// Runs a crew as the defaults of the command line would.
+pub(super) struct Bench {
+    pub(super) settings: CrewSettings,
+    pub(super) gate: GateSettings,
+    pub(super) stop: Stop,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        let settings = CrewSettings {
+            concurrency: 64,
+            retry: RetryPolicy::default(),
+            retries_per_second: 16.0,
+            canary: None,
+        };
+        let gate = GateSettings { pace: window(800), give_up_after: secs(900) };
+        Self { settings, gate, stop: Stop::default() }
+    }
+}
+
+impl Bench {
+    pub(super) fn with_concurrency(concurrency: usize) -> Self {
+        let mut bench = Self::default();
+        bench.settings.concurrency = concurrency;
+        bench
+    }
+
+    pub(super) fn with_max_retries(max_retries: u32) -> Self {
+        let mut bench = Self::default();
+        bench.settings.retry.max_retries = max_retries;
+        bench
+    }
+
+    pub(super) fn with_pace(pace: Pace) -> Self {
+        let mut bench = Self::default();
+        bench.gate.pace = pace;
+        bench
+    }
+
+    /// Unlocks `user_0`, `user_1` and so on.
+    pub(super) async fn unlock(&self, api: &Scripted<'_>, n_users: usize) -> Ran {
+        self.unlock_beside(api, n_users, async {}).await
+    }
+
+    /// The same, while something else happens.
+    pub(super) async fn unlock_beside(
+        &self,
+        api: &Scripted<'_>,
+        n_users: usize,
+        beside: impl Future<Output = ()>,
+    ) -> Ran {
+        let jobs: Vec<UnlockJob> = (0..n_users).map(job).collect();
+        let work = Unlock::new(api);
+        tokio::join!(self.run(&work, jobs), beside).0
+    }
+
+    /// Runs a crew to its end, with the grace that a stop leaves it.
+    pub(super) async fn run<W: Work>(
+        &self,
+        work: &W,
+        items: impl IntoIterator<Item = W::Item> + 'static,
+    ) -> Ran {
+        let begun = Instant::now();
+        let pacer = Pacer::new(self.gate);
+        let (sender, mut receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
+        let work = async {
+            let sender = sender;
+            Crew::new(work, items, self.settings, &pacer, &self.stop, &sender).run().await;
+            begun.elapsed()
+        };
+        let hear = async {
+            let mut events = Vec::new();
+            while let Some(event) = receiver.recv().await {
+                events.push(event);
+            }
+            events
+        };
+        let (took, events) = tokio::select! {
+            ran = async { tokio::join!(work, hear) } => ran,
+            never = self.stop.keep_grace() => match never {},
+        };
+        Ran { events, took, reason: self.stop.reason() }
+    }
+}
+
+fn job(record: usize) -> UnlockJob {
+    UnlockJob { record, user: format!("user_{record}").parse().unwrap() }
+}
+
+/// What a crew told, and how it ended.
+pub(super) struct Ran {
+    pub(super) events: Vec<Event>,
+    pub(super) took: Duration,
+    pub(super) reason: Option<StopReason>,
+}
+
+impl Ran {
+    /// The rows, in the order in which they were told.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.events.iter().filter_map(|event| match event {
+            Event::JobFinished { row, .. } => Some(&**row),
+            _ => None,
+        })
+    }
+
+    /// The one row of a record.
+    #[track_caller]
+    pub(super) fn row(&self, record: usize) -> &Row {
+        let rows: Vec<&Row> = self.rows().filter(|row| row.record == record).collect();
+        assert_eq!(rows.len(), 1, "rows of record {record}");
+        rows[0]
+    }
+
+    /// The records that have rows, in the order of the input.
+    pub(super) fn recorded(&self) -> Vec<usize> {
+        let mut records: Vec<usize> = self.rows().map(|row| row.record).collect();
+        records.sort_unstable();
+        records
+    }
+
+    /// How many rows there are of each outcome.
+    pub(super) fn counts(&self) -> Vec<(Outcome, usize)> {
+        let mut counts = BTreeMap::new();
+        self.rows().for_each(|row| *counts.entry(row.outcome).or_default() += 1);
+        counts.into_iter().collect()
+    }
+
+    /// Whether everybody was told of a pause for that reason.
+    pub(super) fn was_paused(&self, why: PauseReason) -> bool {
+        self.events.iter().any(|event| matches!(event, Event::Paused(it) if it.reason == why))
+    }
+}
+
+/// Runs a future on a clock that jumps to the next thing that is waited for.
+pub(super) fn on_a_paused_clock<T>(future: impl Future<Output = T>) -> T {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(future)
+}
