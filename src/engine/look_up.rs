@@ -170,7 +170,9 @@ impl<'a, A: Api> LookUp<'a, A> {
                 (Outcome::NotFound, "resource_not_found", format!("no user has this {noun}"))
             }
             (_, users) => {
-                let ids: Vec<&str> = users.iter().take(5).map(|user| user.id.as_str()).collect();
+                let mut ids: Vec<&str> = users.iter().map(|user| user.id.as_str()).collect();
+                ids.sort_unstable();
+                ids.truncate(5);
                 let ids = ids.join(", ");
                 let message = format!("{} users have this {noun}: {ids}", users.len());
                 (Outcome::Ambiguous, "ambiguous_identifier", message)
@@ -247,9 +249,10 @@ impl<A: Api> Work for LookUp<'_, A> {
     }
 }
 
-/// Whether a refusal may be about one of the values and not about the key or the address.
+/// Whether a refusal may be about one of the values and not about the key, the address or a
+/// redirect, which would be met again by every half.
 fn is_about_a_value(failure: &Failure) -> bool {
-    !matches!(failure.status, Some(401..=405))
+    matches!(failure.status, Some(400 | 406..=499))
 }
 
 fn found(batch: Batch, facts: &Facts, end: End<Vec<UserView>>) -> Vec<Found> {
@@ -286,3 +289,6 @@ fn by_target(users: Vec<UserView>) -> impl FnMut(&Identifier) -> What {
         What::Users(users)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+use super::*;
+use crate::engine::batches;
+use crate::engine::testing::{
+    Asked, Bench, Call, Played, Ran, Scripted, answer, ms, on_a_paused_clock, secs, status,
+    timed_out,
+};
+use crate::model::{IdentifierKind, Job, StopReason};
+use crate::policy::decide::AdminLocked::{Include, LeaveAlone};
+
+/// A user of the instance, as JSON.
+fn user(id: &str, emails: &[&str], facts: &str) -> UserView {
+    let emails: Vec<String> =
+        emails.iter().map(|email| format!(r#"{{"email_address":"{email}"}}"#)).collect();
+    let emails = emails.join(",");
+    let json = format!(r#"{{"id":"{id}",{facts},"email_addresses":[{emails}]}}"#);
+    UserView::parse(&json).unwrap()
+}
+
+const LOCKED: &str = r#""locked":true,"verification_attempts_remaining":0"#;
+const ADMIN_LOCKED: &str = r#""locked":true,"verification_attempts_remaining":9"#;
+const UNLOCKED: &str = r#""locked":false"#;
+
+fn locked(id: &str) -> UserView {
+    user(id, &[], LOCKED)
+}
+
+/// Those of the instance who are asked for, in no order.
+fn found_in(instance: &[UserView], call: &Call) -> Reply {
+    let Asked::LookUp(asked) = &call.asked else { panic!("{:?} is no look-up", call.asked) };
+    let is_asked = |user: &&UserView| {
+        asked.iter().any(|it| match it {
+            Identifier::UserId(id) => id.as_str() == user.id,
+            other => user.emails.iter().any(|email| email.eq_ignore_ascii_case(other.as_str())),
+        })
+    };
+    let found: Vec<&str> =
+        instance.iter().rev().filter(is_asked).map(|user| user.json.as_str()).collect();
+    answer(200, &format!("[{}]", found.join(",")))
+}
+
+/// An input, and what is to be done with it.
+struct Input {
+    records: Vec<InputRecord>,
+    kind: IdentifierKind,
+    purpose: Purpose,
+    excluded: HashSet<Identifier>,
+    known: HashMap<UserId, u64>,
+}
+
+impl Input {
+    fn of<T: AsRef<str>>(kind: IdentifierKind, cells: impl IntoIterator<Item = T>) -> Self {
+        let record = |(line, cell): (u64, T)| InputRecord {
+            line,
+            cell: cell.as_ref().into(),
+            carried: Box::default(),
+        };
+        Self {
+            records: (2..).zip(cells).map(record).collect(),
+            kind,
+            purpose: Purpose::Plan(LeaveAlone),
+            excluded: HashSet::new(),
+            known: HashMap::new(),
+        }
+    }
+
+    fn ids<T: AsRef<str>>(ids: impl IntoIterator<Item = T>) -> Self {
+        Self::of(IdentifierKind::UserId, ids)
+    }
+
+    fn emails(emails: &[&str]) -> Self {
+        Self::of(IdentifierKind::Email, emails)
+    }
+
+    fn with(self, purpose: Purpose) -> Self {
+        Self { purpose, ..self }
+    }
+
+    async fn look_up(&self, api: &Scripted<'_>) -> (Ran, Vec<UnlockJob>) {
+        self.look_up_on(&Bench::with_max_retries(2), api).await
+    }
+
+    async fn look_up_on(&self, bench: &Bench, api: &Scripted<'_>) -> (Ran, Vec<UnlockJob>) {
+        let known = self.known.clone();
+        let work = LookUp::new(api, self.purpose, &self.records, &self.excluded, known);
+        let target = |cell| Identifier::parse(self.kind, cell).unwrap();
+        let jobs = self.records.iter().enumerate();
+        let jobs = jobs.map(|(record, it)| Job { record, target: target(&it.cell) }).collect();
+        let ran = bench.run(&work, batches(jobs)).await;
+        (ran, work.into_jobs())
+    }
+}
+
+fn outcomes(ran: &Ran) -> Vec<(usize, Outcome)> {
+    ran.rows().map(|row| (row.record, row.outcome)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_says_what_would_be_done_with_each_and_finds_the_missing_by_difference() {
+    let instance = [
+        locked("user_a"),
+        user("user_b", &[], UNLOCKED),
+        user("user_c", &[], ADMIN_LOCKED),
+        user("user_e", &[], r#""banned":false"#),
+    ];
+    let api = Scripted::new(|call| found_in(&instance, call));
+    let input = Input::ids(["user_a", "user_b", "user_c", "user_d", "user_e"]);
+    let (ran, jobs) = input.look_up(&api).await;
+    let expected = [
+        Outcome::WouldUnlock,
+        Outcome::AlreadyUnlocked,
+        Outcome::AdminLocked,
+        Outcome::NotFound,
+        Outcome::WouldUnlock,
+    ];
+    assert_eq!(outcomes(&ran), expected.into_iter().enumerate().collect::<Vec<_>>());
+    assert!(jobs.is_empty());
+    assert_eq!(ran.row(0).user.as_deref(), Some(&instance[0]));
+    assert_eq!(ran.row(3).error_message.as_deref(), Some("no user has this user id"));
+    assert_eq!(ran.row(3).user_id.as_ref().map(UserId::as_str), Some("user_d"));
+
+    let (ran, _) = input.with(Purpose::Plan(Include)).look_up(&api).await;
+    assert_eq!(ran.row(2).outcome, Outcome::WouldUnlock);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_makes_jobs_of_the_locked_and_rows_of_the_others() {
+    let instance = [locked("user_a"), user("user_b", &[], UNLOCKED), locked("user_d")];
+    let api = Scripted::new(|call| found_in(&instance, call));
+    let input = Input::ids(["user_a", "user_b", "user_c", "user_d"]);
+    let (ran, jobs) = input.with(Purpose::Run(LeaveAlone)).look_up(&api).await;
+    assert_eq!(outcomes(&ran), [(1, Outcome::AlreadyUnlocked), (2, Outcome::NotFound)]);
+    let jobs: Vec<_> = jobs.iter().map(|job| (job.record, job.user.as_str())).collect();
+    assert_eq!(jobs, [(0, "user_a"), (3, "user_d")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_back_tells_who_stayed_unlocked() {
+    let instance = [locked("user_a"), user("user_b", &[], UNLOCKED)];
+    let api = Scripted::new(|call| found_in(&instance, call));
+    let input = Input::ids(["user_a", "user_b", "user_c"]).with(Purpose::ReadBack);
+    let (ran, _) = input.look_up(&api).await;
+    let expected = [(0, Outcome::LockedAgain), (1, Outcome::StillUnlocked), (2, Outcome::Gone)];
+    assert_eq!(outcomes(&ran), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_go_into_one_call_and_rows_come_in_the_order_of_the_input() {
+    let ids: Vec<String> = (0..950).map(|n| format!("user_{n}")).collect();
+    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let api = Scripted::new(|call| {
+        // The first batch is answered last.
+        let latency = ms(5_000 - 500 * call.place as u64);
+        Played::new(latency, ms(0), found_in(&instance, call))
+    });
+    let (ran, _) = Input::ids(&ids).look_up(&api).await;
+    let expected: Vec<_> = (0..950).map(|record| (record, Outcome::WouldUnlock)).collect();
+    assert_eq!(outcomes(&ran), expected);
+    assert_eq!(api.calls().len(), 10);
+    let n_told = |it: &&Event| matches!(it, Event::BatchAnswered { .. });
+    assert_eq!(ran.events.iter().filter(n_told).count(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_user_by_two_addresses_is_a_duplicate_whichever_answer_comes_first() {
+    let instance = [user("user_a", &["One@x.org", "two@x.org"], LOCKED)];
+    let api = Scripted::new(|call| {
+        Played::new(ms(900 - 300 * call.place as u64), ms(0), found_in(&instance, call))
+    });
+    // So long that each goes into a call of its own, or nearly.
+    let long = |n: usize| format!("{}{n}@x.org", "é".repeat(100));
+    let mut cells: Vec<String> = (0..20).map(long).collect();
+    cells.insert(0, "one@X.org".into());
+    cells.push("two@x.org".into());
+    let input = Input::of(IdentifierKind::Email, &cells).with(Purpose::Run(LeaveAlone));
+    let (ran, jobs) = input.look_up(&api).await;
+    assert!(api.calls().len() > 1);
+    assert_eq!(jobs.len(), 1);
+    assert_eq!((jobs[0].record, jobs[0].user.as_str()), (0, "user_a"));
+    let row = ran.row(21);
+    assert_eq!(row.outcome, Outcome::Duplicate);
+    assert_eq!(row.error_message.as_deref(), Some("the same user stands on line 2"));
+    assert_eq!(row.user_id.as_ref(), Some(&jobs[0].user));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_whom_an_earlier_run_found_by_another_address_is_a_duplicate() {
+    let instance = [user("user_a", &["two@x.org"], LOCKED)];
+    let api = Scripted::new(|call| found_in(&instance, call));
+    let mut input = Input::emails(&["two@x.org"]);
+    input.known.insert("user_a".parse().unwrap(), 7);
+    let (ran, _) = input.look_up(&api).await;
+    assert_eq!(ran.row(0).outcome, Outcome::Duplicate);
+    assert_eq!(ran.row(0).error_message.as_deref(), Some("the same user stands on line 7"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_of_several_users_is_ambiguous_and_all_of_them_are_named() {
+    let instance = ["user_b", "user_a", "user_c"].map(|id| user(id, &["a@x.org"], LOCKED));
+    let api = Scripted::new(|call| found_in(&instance, call));
+    let (ran, _) = Input::emails(&["a@x.org", "b@x.org"]).look_up(&api).await;
+    let row = ran.row(0);
+    assert_eq!((row.outcome, row.user_id.as_ref()), (Outcome::Ambiguous, None));
+    let message = "3 users have this email address: user_a, user_b, user_c";
+    assert_eq!(row.error_message.as_deref(), Some(message));
+    assert_eq!(ran.row(1).error_message.as_deref(), Some("no user has this email address"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_excluded_is_left_alone_under_every_name() {
+    let instance = [
+        user("user_a", &["a@x.org"], LOCKED),
+        user("user_b", &["b@x.org", "B2@x.org"], LOCKED),
+        user("user_c", &["c@x.org"], LOCKED),
+    ];
+    let api = Scripted::new(|call| found_in(&instance, call));
+    for purpose in [Purpose::Plan(Include), Purpose::Run(Include)] {
+        let mut input = Input::emails(&["a@x.org", "b@x.org", "c@x.org"]).with(purpose);
+        input.excluded = HashSet::from([
+            Identifier::UserId("user_a".parse().unwrap()),
+            Identifier::Email("b2@x.org".into()),
+        ]);
+        let (ran, jobs) = input.look_up(&api).await;
+        assert_eq!(outcomes(&ran)[..2], [(0, Outcome::Excluded), (1, Outcome::Excluded)]);
+        assert!(jobs.iter().all(|job| job.user.as_str() == "user_c"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_value_that_the_api_can_not_stomach_does_not_cost_those_beside_it() {
+    let ids: Vec<String> = (0..200).map(|n| format!("user_{n}")).collect();
+    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let api = Scripted::new(|call| {
+        let Asked::LookUp(asked) = &call.asked else { unreachable!() };
+        if asked.iter().any(|it| it.as_str() == "user_137") {
+            return answer(422, r#"{"errors":[{"code":"form_param_format_invalid"}]}"#);
+        }
+        found_in(&instance, call)
+    });
+    let (ran, _) = Input::ids(&ids).look_up(&api).await;
+    assert_eq!(ran.counts(), [(Outcome::WouldUnlock, 199), (Outcome::Rejected, 1)]);
+    let row = ran.row(137);
+    assert_eq!(row.error_code.as_deref(), Some("form_param_format_invalid"));
+    assert_eq!(ran.rows().map(|row| row.record).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
+    assert!(api.calls().len() <= 2 + 2 * 7, "{} calls", api.calls().len());
+}
+
+/// What is refused as a whole is not asked again in halves.
+#[track_caller]
+fn costs_one_call(code: u16) {
+    on_a_paused_clock(async {
+        let api = Scripted::new(|_| status(code));
+        let (ran, _) = Input::ids((0..100).map(|n| format!("user_{n}"))).look_up(&api).await;
+        assert_eq!(ran.counts(), [(Outcome::Rejected, 100)], "{code}");
+        assert_eq!(api.calls().len(), 1, "{code}");
+    });
+}
+
+#[test]
+fn a_refusal_that_is_about_the_whole_is_every_ones_and_is_met_once() {
+    for code in [204, 301, 302, 308, 402, 403, 404, 405] {
+        costs_one_call(code);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_key_gives_nobody_a_row() {
+    let api = Scripted::new(|_| status(401));
+    let (ran, jobs) = Input::ids(["user_a", "user_b"]).look_up(&api).await;
+    assert_eq!(ran.reason, Some(StopReason::Unauthorized));
+    assert_eq!((ran.rows().count(), jobs.len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_in_the_answer_makes_nobody_missing() {
+    let api = Scripted::new(|_| answer(200, r#"[{"id":"user_z","locked":true}]"#));
+    let (ran, _) = Input::ids(["user_a", "user_b"]).look_up(&api).await;
+    assert_eq!(ran.counts(), [(Outcome::Failed, 2)]);
+    assert_eq!(ran.row(0).error_code.as_deref(), Some("untrusted_answer"));
+    assert_eq!(api.calls().len(), 3, "it is tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_fails_is_the_end_of_those_in_it_alone() {
+    let ids: Vec<String> = (0..150).map(|n| format!("user_{n}")).collect();
+    let api = Scripted::new(|call| {
+        let Asked::LookUp(asked) = &call.asked else { unreachable!() };
+        if asked.len() == 100 { timed_out() } else { answer(200, "[]") }
+    });
+    let (ran, _) = Input::ids(&ids).look_up(&api).await;
+    assert_eq!(ran.counts(), [(Outcome::NotFound, 50), (Outcome::Failed, 100)]);
+    let row = ran.row(99);
+    assert_eq!((row.error_code.as_deref(), row.attempts), (Some("timeout"), 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_without_a_valid_id_is_neither_found_nor_missing() {
+    let instance = [user("../admin", &["a@x.org"], LOCKED)];
+    let api = Scripted::new(|call| found_in(&instance, call));
+    let input = Input::emails(&["a@x.org"]).with(Purpose::Run(LeaveAlone));
+    let (ran, jobs) = input.look_up(&api).await;
+    assert_eq!(outcomes(&ran), [(0, Outcome::Failed)]);
+    assert_eq!(ran.row(0).error_code.as_deref(), Some("untrusted_answer"));
+    assert!(jobs.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopped_half_way_it_gives_rows_and_jobs_only_to_those_it_knows_of() {
+    let ids: Vec<String> = (0..300).map(|n| format!("user_{n}")).collect();
+    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let bench = Bench::with_concurrency(1);
+    let api = Scripted::new(|call| Played::new(secs(2), secs(2), found_in(&instance, call)));
+    let input = Input::ids(&ids).with(Purpose::Run(LeaveAlone));
+    let stop = async {
+        tokio::time::sleep(secs(5)).await;
+        bench.stop.ask(StopReason::Interrupted);
+    };
+    let ((ran, jobs), ()) = tokio::join!(input.look_up_on(&bench, &api), stop);
+    assert_eq!(ran.rows().count(), 0);
+    assert_eq!(jobs.iter().map(|job| job.record).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
+}
