@@ -128,3 +128,6 @@ fn moment(event: &Event) -> Option<Instant> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,8 @@ impl Session<'_> {
                 .spawn_scoped(scope, move || fold.run(receiver, heard))?;
             let done = runtime.block_on(async {
                 tokio::select! {
+                    // A stop that comes with the end of the work has nothing left to say.
+                    biased;
                     done = work(Ears { events: &events, heard }) => Ok(done),
                     error = self.watch(&events) => Err(error),
                 }
@@ -104,3 +106,6 @@ async fn tick(events: &mpsc::Sender<Event>) -> Infallible {
         let _ = events.try_send(Event::Ticked { at: now(), wall: wall_clock() });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::{Crew, CrewSettings, EVENTS_IN_FLIGHT, Pacer, Unlock, UnlockJob, Work};
+use super::{Crew, CrewSettings, EVENTS_IN_FLIGHT, Ears, Pacer, Recorded, Unlock, UnlockJob, Work};
 use crate::clerk::{Api, CreatedAt, PageRequest};
 use crate::model::{
     Answer, Event, Fault, Identifier, Outcome, PauseReason, Reply, Row, StopReason, UserId,
@@ -290,7 +290,8 @@ impl Bench {
         let (sender, mut receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
         let work = async {
             let sender = sender;
-            Crew::new(work, items, self.settings, &pacer, &self.stop, &sender).run().await;
+            let ears = Ears { events: &sender, heard: &Recorded::at_once() };
+            Crew::new(work, items, self.settings, &pacer, &self.stop, ears).run().await;
             begun.elapsed()
         };
         let hear = async {

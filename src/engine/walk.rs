@@ -112,6 +112,11 @@ impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
         0
     }
 
+    fn subject(&self, stretch: &Stretch) -> usize {
+        let from = stretch.page.created_at.after.unwrap_or_default();
+        usize::try_from(from.unsigned_abs()).unwrap_or_default()
+    }
+
     fn conclude(&self, last: Last<Stretch, Vec<UserView>>) -> Conclusion<Stretch> {
         let Last { task, end, attempt, .. } = last;
         let mut events = vec![Event::BatchAnswered { attempt, n_records: 0 }];

@@ -1,0 +1,78 @@
+//! The guards that look at the counts, in the loop: crew, fold, stop bit, crew.
+
+use super::*;
+use crate::engine::testing::{Bench, Call, Played, Scripted, ms, on_a_paused_clock, secs, status};
+use crate::engine::{Crew, EVENTS_IN_FLIGHT, Ears, Pacer, Unlock, UnlockJob};
+
+const N_USERS: usize = 500;
+const CONCURRENCY: u64 = 8;
+
+/// Unlocks five hundred users, eight at a time, with a fold that judges.
+fn run<P: Into<Played>>(
+    script: impl Fn(&Call) -> P,
+    max_fail: Option<MaxFail>,
+) -> (Option<StopReason>, Tally) {
+    let dir = tempfile::tempdir().unwrap();
+    let records = records(N_USERS as u64);
+    let bench = Bench::with_concurrency(8);
+    let mut fold = fold(&records, file(&dir.path().join("r.csv")), &bench.stop);
+    fold.stop_rule = StopRule { max_fail, n_jobs: N_USERS as u64 };
+    on_a_paused_clock(async {
+        let (sender, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
+        let (api, pacer) = (Scripted::new(script), Pacer::new(bench.gate));
+        let work = Unlock::new(&api);
+        let job = |record| UnlockJob { record, user: format!("user_{record}").parse().unwrap() };
+        let work = async {
+            let sender = sender;
+            let jobs = (0..N_USERS).map(job);
+            let ears = Ears { events: &sender, heard: &Recorded::at_once() };
+            Crew::new(&work, jobs, bench.settings, &pacer, &bench.stop, ears).run().await;
+            Ok(())
+        };
+        tokio::try_join!(work, hear(&mut fold, receiver, usize::MAX)).unwrap();
+        assert_eq!(api.calls().len() as u64, fold.tally.n_rows(), "what was in flight ended");
+    });
+    (bench.stop.reason(), fold.tally)
+}
+
+#[track_caller]
+fn stops_at<P: Into<Played>>(
+    n_rows: u64,
+    reason: StopReason,
+    max_fail: Option<MaxFail>,
+    script: impl Fn(&Call) -> P,
+) {
+    let (found, tally) = run(script, max_fail);
+    assert_eq!(found, Some(reason));
+    // Those that are answered in the same moment, and those in flight by then.
+    let most = n_rows + 2 * CONCURRENCY;
+    assert!((n_rows..=most).contains(&tally.n_rows()), "{} rows", tally.n_rows());
+}
+
+#[test]
+fn too_many_failures_stop_the_run_and_those_in_flight_are_the_overshoot() {
+    let at_25 = Some(MaxFail::Count(25));
+    stops_at(25, StopReason::MaxFail, at_25, |_| status(404));
+    stops_at(100, StopReason::MaxFail, Some(MaxFail::Percent(1.0)), |_| status(404));
+    // Every fifth fails, and each takes another while.
+    stops_at(121, StopReason::MaxFail, at_25, |call| match call.user() % 5 {
+        0 => Played::new(ms(10), ms(10), status(409)),
+        _ => Played::new(ms(10), ms(10), call.unlocked()),
+    });
+}
+
+#[test]
+fn a_key_that_may_not_is_known_after_five_users() {
+    stops_at(5, StopReason::Forbidden, None, |_| status(402));
+    stops_at(5, StopReason::Forbidden, None, |_| status(403));
+}
+
+#[test]
+fn one_user_who_was_met_otherwise_shows_that_the_key_may() {
+    let script = |call: &Call| match call.user() {
+        3 => Played::from(call.unlocked()),
+        _ => Played::new(secs(1), secs(1), status(403)),
+    };
+    let (reason, tally) = run(script, None);
+    assert_eq!((reason, tally.n_rows()), (None, N_USERS as u64));
+}
