@@ -289,7 +289,7 @@ fn hostile_answers_to_a_look_up_make_nobody_look_unlocked() {
     with_each(kinds, |kind| {
         let stage = against(Faults::only(kind, 1.0), 30);
         let line = format!("run ids.txt --dry-run -vv --max-retries 1 {FAST}");
-        let ended = is_clean(stage.run(&line)).exits_with(0);
+        let ended = is_clean(stage.run(&line)).exits_with(1);
         for row in stage.rows("ids.plan.csv") {
             assert_eq!(row["outcome"], "failed", "{kind}: {row:?}\n{}", ended.stderr);
         }
