@@ -654,3 +654,11 @@ fn a_killed_run_with_look_ups_is_resumed_and_looks_up_nobody_who_has_a_row() {
     assert_eq!((look_up.method.as_str(), look_up.user_ids.len()), ("GET", 90 - n_done));
     assert!(!ids.iter().any(|id| stage.sandbox().is_locked(id)));
 }
+
+#[test]
+fn a_plan_that_is_read_as_a_mere_list_is_warned_of() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", common::list(&common::locked_users(3)));
+    stage.run("plan ids.txt --quota 1000/1s").exits_with(0);
+    stage.run("run ids.plan.csv --yes --quota 1000/1s").exits_with(0).says("give --plan");
+}

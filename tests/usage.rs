@@ -293,14 +293,11 @@ fn the_sandbox_prints_what_to_export_and_serves_until_it_is_interrupted() {
         let mut sandbox = stage.spawn("sandbox --port 0 --latency 0ms --quota none");
         let lines = exports(&mut sandbox);
         for line in &lines {
-            let (name, value) = line
-                .strip_prefix("export ")
-                .and_then(|it| it.split_once('='))
-                .unwrap_or_else(|| panic!("{line} can be evaluated by a shell"));
+            let (name, value) = line.split_once('=').expect("a name and a value");
             stage.set(name, value);
         }
-        assert!(lines[0].contains("CLERK_API_URL=http://127.0.0.1:"), "{lines:?}");
-        assert!(lines[1].contains("CLERK_SECRET_KEY=sk_test_"), "{lines:?}");
+        assert!(lines[0].starts_with("CLERK_API_URL=http://127.0.0.1:"), "{lines:?}");
+        assert!(lines[1].starts_with("CLERK_SECRET_KEY=sk_test_"), "{lines:?}");
         stage.run(RUN).exits_with(0);
         sandbox.signal(signal);
         let ended = sandbox.wait().exits_with(0);

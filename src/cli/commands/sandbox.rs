@@ -1,6 +1,6 @@
 //! `sandbox`: a server to rehearse against, until it is interrupted.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -25,13 +25,12 @@ pub(in crate::cli) fn sandbox(args: SandboxArgs, screen: &Screen) -> Result<Stat
     let running = Sandbox::start(config, args.port)
         .with_context(|| format!("the sandbox can't listen on 127.0.0.1:{}", args.port))
         .map_err(|error| Failure::new(Status::Usage, error))?;
-    let exports = format!(
-        "export CLERK_API_URL={}\nexport CLERK_SECRET_KEY={}\n",
-        running.url(),
-        running.key()
-    );
     // Whoever reads this from a pipe waits for it.
     let mut stdout = std::io::stdout();
+    // A person pastes the lines; a script reads name and value.
+    let word = if stdout.is_terminal() { "export " } else { "" };
+    let (url, key) = (running.url(), running.key());
+    let exports = format!("{word}CLERK_API_URL={url}\n{word}CLERK_SECRET_KEY={key}\n");
     let _ = stdout.write_all(exports.as_bytes()).and_then(|()| stdout.flush());
     screen.note("the sandbox answers until it is interrupted (Ctrl-C)");
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;

@@ -11,7 +11,9 @@ use crate::cli::failure::Failure;
 use crate::input::{self, Filter, Options, ReadInput, Source};
 use crate::model::{Identifier, IdentifierKind, Outcome, Records};
 use crate::report::{Screen, text};
-use crate::results::manifest::FileEntry;
+use crate::results::Sidecars;
+use crate::results::manifest::{FileEntry, Kind, Manifest};
+use crate::summary::CommandKind;
 
 /// Where the users come from.
 #[derive(Debug)]
@@ -98,6 +100,7 @@ impl Intake {
     pub(super) fn read(spec: &Spec, now: SystemTime, screen: &Screen) -> Result<Self, Failure> {
         let input = spec.input.read()?;
         check_age(&spec.input, &input, now)?;
+        warn_of_plan(spec, screen);
         if input.is_empty() {
             accept_emptiness(spec, screen)?;
         } else {
@@ -117,6 +120,19 @@ impl Intake {
             files.push(entry("exclude", path.display().to_string(), read.sha256));
         }
         Ok(Self { records: input.records, excluded, files })
+    }
+}
+
+/// A plan that is read as a mere list is a list of everybody in it, those to be left alone too.
+fn warn_of_plan(spec: &Spec, screen: &Screen) {
+    let InputChoice::File(path, ..) = &spec.input else { return };
+    let manifest = Manifest::read(&Sidecars::beside(path).manifest).ok().flatten();
+    if spec.command == CommandKind::Run && manifest.is_some_and(|it| it.kind == Kind::Plan) {
+        screen.warning(&format!(
+            "{0} is a plan, and all of its rows are taken, whatever it says of them; to run it as \
+             a plan, give --plan {0}",
+            path.display()
+        ));
     }
 }
 
