@@ -7,6 +7,10 @@ use tokio::sync::watch;
 
 use crate::model::StopReason;
 
+mod signals;
+
+pub use signals::{Ended, Signals, supervise};
+
 /// How far a stop has gone. It only ever grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
@@ -83,58 +87,6 @@ impl Stop {
         // The sender lives in `self`, so waiting can't fail.
         let _ = self.level.subscribe().wait_for(|known| *known >= level).await;
     }
-}
-
-/// Turns signals into stops until it is dropped. Never comes back otherwise.
-///
-/// The first SIGINT or SIGTERM drains, the second aborts; SIGUSR1 calls `on_status`.
-///
-/// # Errors
-///
-/// When the operating system does not let a handler be set.
-#[cfg(unix)]
-pub async fn heed_signals(
-    stop: &Stop,
-    on_status: impl Fn(),
-) -> std::io::Result<std::convert::Infallible> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut status = signal(SignalKind::user_defined1())?;
-    let mut n_heard = 0_u32;
-    loop {
-        let reason = tokio::select! {
-            _ = interrupt.recv() => StopReason::Interrupted,
-            _ = terminate.recv() => StopReason::Terminated,
-            _ = status.recv() => {
-                on_status();
-                continue;
-            }
-        };
-        n_heard += 1;
-        stop.ask(reason);
-        if n_heard > 1 {
-            stop.abort();
-        }
-    }
-}
-
-/// Turns Ctrl-C into stops until it is dropped. Never comes back otherwise.
-///
-/// # Errors
-///
-/// When the operating system does not let a handler be set.
-#[cfg(not(unix))]
-pub async fn heed_signals(
-    stop: &Stop,
-    _on_status: impl Fn(),
-) -> std::io::Result<std::convert::Infallible> {
-    tokio::signal::ctrl_c().await?;
-    stop.ask(StopReason::Interrupted);
-    tokio::signal::ctrl_c().await?;
-    stop.abort();
-    std::future::pending().await
 }
 
 /// From here on a file that reaches the largest size that the system allows (`ulimit -f`) is an

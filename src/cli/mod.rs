@@ -22,8 +22,17 @@ use invocation::Invocation;
 use status::Status;
 
 use crate::clerk::mask_keys;
-use crate::report::{Level, LogFormat, Screen, Style, Voice};
-use crate::stop;
+use crate::report::{Level, LogFormat, Progress, Screen, Style, Voice};
+use crate::stop::{self, Ended, Signals};
+
+/// Who called a command, and what they see and say meanwhile.
+#[derive(Clone, Copy)]
+struct Caller<'a> {
+    invocation: &'a Invocation,
+    signals: &'a Signals,
+    screen: &'a Screen,
+    progress: Progress,
+}
 
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -38,26 +47,44 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok((cli, matches)) => {
             let program = arguments.first().map(OsString::as_os_str).unwrap_or_default();
             let invocation = Invocation::new(program, &command, &matches);
-            ExitCode::from(dispatch(cli.command, &invocation).code())
+            ExitCode::from(supervised(cli.command, invocation).code())
         }
     }
 }
 
-fn dispatch(command: Command, invocation: &Invocation) -> Status {
+/// Does the work, and ends it when it is asked to end and does not.
+fn supervised(command: Command, invocation: Invocation) -> Status {
     let (screen, progress) = screen::screen(command.terminal());
     if let Err(error) = stop::outlive_file_size_limit() {
         screen.warning(&format!("a file size limit would end this program: {error}"));
     }
+    let at_work = screen.clone();
+    let ended = stop::supervise(move |signals| {
+        let screen = &at_work;
+        dispatch(command, Caller { invocation: &invocation, signals: &signals, screen, progress })
+    });
+    match ended {
+        Ok(Ended::Done(status)) => status,
+        Ok(Ended::Panicked) => Status::Internal,
+        Ok(Ended::CutOff(reason)) => Status::of_stop(reason),
+        Err(error) => {
+            screen.error(&format!("signals can't be heard: {error}"));
+            Status::Internal
+        }
+    }
+}
+
+fn dispatch(command: Command, caller: Caller<'_>) -> Status {
     let done = match command {
-        Command::Run(args) => commands::run::run(*args, invocation, &screen, progress),
-        Command::Plan(args) => commands::plan::plan(*args, invocation, &screen, progress),
-        Command::Locked(args) => commands::locked::locked(&args, invocation, &screen, progress),
-        Command::Verify(args) => commands::verify::verify(*args, invocation, &screen, progress),
-        Command::Report(args) => commands::report::report(&args, &screen),
-        Command::Sandbox(args) => commands::sandbox::sandbox(args, &screen),
+        Command::Run(args) => commands::run::run(*args, caller),
+        Command::Plan(args) => commands::plan::plan(*args, caller),
+        Command::Locked(args) => commands::locked::locked(&args, caller),
+        Command::Verify(args) => commands::verify::verify(*args, caller),
+        Command::Report(args) => commands::report::report(&args, caller.screen),
+        Command::Sandbox(args) => commands::sandbox::sandbox(args, caller),
     };
     done.unwrap_or_else(|failure: Failure| {
-        screen.error(&failure.to_string());
+        caller.screen.error(&failure.to_string());
         failure.status
     })
 }

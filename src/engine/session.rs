@@ -14,7 +14,7 @@ use super::crew::Ears;
 use super::fold::{Fold, Folded};
 use super::recorded::Recorded;
 use crate::model::{Event, StopReason};
-use crate::stop::{Stop, heed_signals};
+use crate::stop::{Signals, Stop};
 
 /// How many events may be on their way to the fold: a slow disk slows the crew down by this bound.
 pub const EVENTS_IN_FLIGHT: usize = 64;
@@ -27,6 +27,8 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Session<'a> {
     /// The stop bit.
     pub stop: &'a Stop,
+    /// What the operating system asks.
+    pub signals: &'a Signals,
     /// When `--max-duration` is over.
     pub deadline: Option<Instant>,
 }
@@ -49,6 +51,8 @@ impl Session<'_> {
     ) -> io::Result<(Folded<'f>, T)> {
         let (events, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
         let heard = &Recorded::default();
+        // A signal that came before the first request leaves must be known by then.
+        self.signals.apply(self.stop);
         thread::scope(|scope| {
             let folding = thread::Builder::new()
                 .name("fold".into())
@@ -57,27 +61,25 @@ impl Session<'_> {
                 tokio::select! {
                     // A stop that comes with the end of the work has nothing left to say.
                     biased;
-                    done = work(Ears { events: &events, heard }) => Ok(done),
-                    error = self.watch(&events) => Err(error),
+                    done = work(Ears { events: &events, heard }) => done,
+                    never = self.watch(&events) => match never {},
                 }
             });
             drop(events);
             let folded = folding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok((folded, done?))
+            Ok((folded, done))
         })
     }
 
-    /// Comes back only when signals can't be heard.
-    async fn watch(&self, events: &mpsc::Sender<Event>) -> io::Error {
+    async fn watch(&self, events: &mpsc::Sender<Event>) -> Infallible {
         let on_status = || drop(events.try_send(Event::StatusAsked));
-        let error = tokio::select! {
-            heard = heed_signals(self.stop, on_status) => heard.err(),
-            never = self.stop.keep_grace() => match never {},
-            never = self.keep_deadline() => match never {},
-            never = tick(events) => match never {},
-            never = self.say_stopping(events) => match never {},
-        };
-        error.unwrap_or_else(|| io::ErrorKind::Other.into())
+        tokio::select! {
+            never = self.signals.forward(self.stop, on_status) => never,
+            never = self.stop.keep_grace() => never,
+            never = self.keep_deadline() => never,
+            never = tick(events) => never,
+            never = self.say_stopping(events) => never,
+        }
     }
 
     async fn keep_deadline(&self) -> Infallible {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -158,6 +159,29 @@ impl Running {
     pub fn start(mut command: Command) -> Self {
         let child = command.spawn().expect("the program starts");
         Self { line: format!("{command:?}"), child: Some(child) }
+    }
+
+    /// Waits until the program has taken all its signals over, where the system tells.
+    pub fn hears_signals(&self) {
+        const SIGUSR1: u32 = 10;
+        let status = format!("/proc/{}/status", self.id());
+        let hears = || {
+            let text = fs::read_to_string(&status).ok()?;
+            let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+            let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+            Some(mask >> (SIGUSR1 - 1) & 1 == 1)
+        };
+        if fs::exists("/proc/self/status").unwrap_or(false) {
+            wait_until("it hears signals", || hears() == Some(true));
+        } else {
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// Writes this to its stdin and closes it.
+    pub fn feed(&mut self, input: &str) {
+        let stdin = self.child.as_mut().and_then(|child| child.stdin.take());
+        stdin.expect("a pipe").write_all(input.as_bytes()).expect("it reads");
     }
 
     /// Whether it still runs.

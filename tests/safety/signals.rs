@@ -135,17 +135,51 @@ fn sigusr1_prints_one_status_line_and_the_run_goes_on() {
     stage.has_each_once("ids.results.csv", &users(N_USERS));
 }
 
+/// A program that waits for users on its stdin.
+fn waiting(stage: &Stage) -> Running {
+    let mut command = stage.command("run - --yes");
+    command.stdin(Stdio::piped());
+    let mut running = Running::start(command);
+    running.hears_signals();
+    assert!(running.is_alive(), "it waits for its input");
+    running
+}
+
 #[test]
 fn ctrl_c_before_the_run_began_leaves_nothing_behind() {
     let stage = Stage::with_quick_sandbox();
-    let mut command = stage.command("run --yes");
-    command.stdin(Stdio::piped());
-    let mut running = Running::start(command);
-    thread::sleep(Duration::from_millis(300));
-    assert!(running.is_alive(), "it waits for its input");
+    let running = waiting(&stage);
     running.signal("INT");
-    let code = running.wait().code;
-    assert!(matches!(code, None | Some(130)), "{code:?}");
+    running.wait().exits_with(130);
     assert_eq!(stage.files(), Vec::<String>::new());
     assert!(stage.sandbox().requests().is_empty());
+}
+
+#[test]
+fn sigusr1_before_the_run_began_harms_nothing() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = users(3);
+    let mut running = waiting(&stage);
+    running.signal("USR1");
+    running.feed(&list(&ids));
+    running.wait().exits_with(0);
+    stage.has_each_once("stdin.results.csv", &ids);
+}
+
+/// Nobody reads its stdout, and nobody closes it: the write blocks, and with it the fold.
+#[test]
+fn the_second_ctrl_c_ends_a_run_whose_reader_sleeps() {
+    let stage = stage(slow_config("0"));
+    let mut running = stage.spawn(&format!("run ids.txt --yes -c 8 -o - {FAST}"));
+    let mut n_posts = 0;
+    wait_until("the pipe is full", || {
+        thread::sleep(Duration::from_millis(200));
+        std::mem::replace(&mut n_posts, stage.n_posts()) == stage.n_posts() && n_posts > 8
+    });
+    running.signal("INT");
+    thread::sleep(Duration::from_millis(200));
+    assert!(running.is_alive(), "the first lets what is in flight end");
+    running.signal("INT");
+    wait_until("it has ended", || !running.is_alive());
+    running.wait().exits_with(130);
 }

@@ -5,26 +5,22 @@ mod walker;
 
 use std::path::Path;
 
+use crate::cli::Caller;
 use crate::cli::args::LockedArgs;
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
-use crate::cli::invocation::Invocation;
 use crate::cli::job::Execution;
 use crate::cli::status::Status;
-use crate::report::{Level, Progress, Screen, text};
+use crate::report::{Level, text};
 use list::{Listed, LockedList};
 use walker::Walker;
 
-pub(in crate::cli) fn locked(
-    args: &LockedArgs,
-    invocation: &Invocation,
-    screen: &Screen,
-    progress: Progress,
-) -> Result<Status, Failure> {
+pub(in crate::cli) fn locked(args: &LockedArgs, caller: Caller<'_>) -> Result<Status, Failure> {
+    let Caller { screen, invocation, .. } = caller;
     let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
     let list = LockedList::create(args)?;
     let execution = Execution::new(&args.execution);
-    let walker = Walker::new(&connection, execution, screen, progress)?;
+    let walker = Walker::new(&connection, execution, caller)?;
     let n_users = walker.count()?;
     walker.walk(n_users.unwrap_or(0), |users| list.add(&users, walker.stop()))?;
     // A list that is not whole must not pass for one that is: a file is not given its name.

@@ -1,21 +1,16 @@
 //! `plan`: the dry run.
 
 use super::run::{admin_locked, input_choice, output};
+use crate::cli::Caller;
 use crate::cli::args::PlanArgs;
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
-use crate::cli::invocation::Invocation;
 use crate::cli::job::{self, Answers, Execution, Spec, Surroundings};
 use crate::cli::status::Status;
-use crate::report::{Progress, Screen};
 use crate::summary::CommandKind;
 
-pub(in crate::cli) fn plan(
-    args: PlanArgs,
-    invocation: &Invocation,
-    screen: &Screen,
-    progress: Progress,
-) -> Result<Status, Failure> {
+pub(in crate::cli) fn plan(args: PlanArgs, caller: Caller<'_>) -> Result<Status, Failure> {
+    let screen = caller.screen;
     let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
     let (if_empty, exclude) = (args.input.if_empty, args.input.exclude.clone());
     let input = input_choice(args.input)?;
@@ -37,5 +32,5 @@ pub(in crate::cli) fn plan(
         execution: Execution::new(&args.execution),
         input,
     };
-    job::run(&spec, &Surroundings { connection: &connection, invocation, screen, progress })
+    job::run(&spec, &Surroundings::new(&connection, caller))
 }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::verify::read_back;
+use crate::cli::Caller;
 use crate::cli::args::{InputArgs, RunArgs};
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
-use crate::cli::invocation::Invocation;
 use crate::cli::job::{
     self, Answers, Execution, Existing, InputChoice, Spec, Surroundings, check_plan,
 };
@@ -15,23 +15,18 @@ use crate::engine::wall_clock;
 use crate::input::{Carry, Options};
 use crate::model::Outcome;
 use crate::policy::decide::AdminLocked;
-use crate::report::{Progress, Screen};
 use crate::results::Sidecars;
 use crate::summary::CommandKind;
 
-pub(in crate::cli) fn run(
-    args: RunArgs,
-    invocation: &Invocation,
-    screen: &Screen,
-    progress: Progress,
-) -> Result<Status, Failure> {
+pub(in crate::cli) fn run(args: RunArgs, caller: Caller<'_>) -> Result<Status, Failure> {
+    let screen = caller.screen;
     let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
     if let Some(plan) = &args.selection.plan {
         let max_age = args.selection.plan_max_age;
         check_plan(plan, max_age, &connection, wall_clock(), screen)?;
     }
     let spec = spec(args)?;
-    let around = Surroundings { connection: &connection, invocation, screen, progress };
+    let around = Surroundings::new(&connection, caller);
     let status = job::run(&spec, &around)?;
     if spec.verify && matches!(status, Status::Success | Status::NotAllWell) {
         let verified = verify(&spec, &around)?;

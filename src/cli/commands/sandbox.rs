@@ -6,14 +6,16 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::runtime::Builder;
 
+use crate::cli::Caller;
 use crate::cli::args::SandboxArgs;
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
-use crate::report::{Screen, text};
+use crate::report::text;
 use crate::sandbox::{RunningSandbox, Sandbox, SandboxConfig, Stats};
-use crate::stop::{Stop, heed_signals};
+use crate::stop::Stop;
 
-pub(in crate::cli) fn sandbox(args: SandboxArgs, screen: &Screen) -> Result<Status, Failure> {
+pub(in crate::cli) fn sandbox(args: SandboxArgs, caller: Caller<'_>) -> Result<Status, Failure> {
+    let screen = caller.screen;
     let config = SandboxConfig {
         quota: args.quota.0,
         latency: args.latency,
@@ -34,11 +36,11 @@ pub(in crate::cli) fn sandbox(args: SandboxArgs, screen: &Screen) -> Result<Stat
     let _ = stdout.write_all(exports.as_bytes()).and_then(|()| stdout.flush());
     screen.note("the sandbox answers until it is interrupted (Ctrl-C)");
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
-    runtime.block_on(serve(&running, screen))
+    Ok(runtime.block_on(serve(&running, caller)))
 }
 
 /// A line a second about what was answered, as long as there is anything to say.
-async fn serve(running: &RunningSandbox, screen: &Screen) -> Result<Status, Failure> {
+async fn serve(running: &RunningSandbox, caller: Caller<'_>) -> Status {
     let stop = Stop::default();
     let watch = async {
         let mut before = Stats::default();
@@ -47,15 +49,15 @@ async fn serve(running: &RunningSandbox, screen: &Screen) -> Result<Status, Fail
             let now = running.stats();
             // An answer may come in another second than its request.
             if now != before {
-                screen.note(&line(&before, &now));
+                caller.screen.note(&line(&before, &now));
             }
             before = now;
         }
     };
     tokio::select! {
-        heard = heed_signals(&stop, || ()) => heard.map(|never| match never {}).map_err(Failure::internal),
-        () = watch => Ok(Status::Success),
-        () = stop.asked() => Ok(Status::Success),
+        never = caller.signals.forward(&stop, || ()) => match never {},
+        () = watch => Status::Success,
+        () = stop.asked() => Status::Success,
     }
 }
 

@@ -2,24 +2,19 @@
 
 use std::path::PathBuf;
 
+use crate::cli::Caller;
 use crate::cli::args::{IfEmpty, VerifyArgs};
 use crate::cli::connection::{Connection, Instance};
 use crate::cli::failure::Failure;
-use crate::cli::invocation::Invocation;
 use crate::cli::job::{self, Answers, Execution, InputChoice, Spec, Surroundings, check_instance};
 use crate::cli::status::Status;
 use crate::model::Outcome;
 use crate::policy::decide::AdminLocked;
-use crate::report::{Progress, Screen};
 use crate::results::{Manifest, Sidecars};
 use crate::summary::CommandKind;
 
-pub(in crate::cli) fn verify(
-    args: VerifyArgs,
-    invocation: &Invocation,
-    screen: &Screen,
-    progress: Progress,
-) -> Result<Status, Failure> {
+pub(in crate::cli) fn verify(args: VerifyArgs, caller: Caller<'_>) -> Result<Status, Failure> {
+    let screen = caller.screen;
     let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
     let beside = Sidecars::beside(&args.results);
     let manifest =
@@ -42,7 +37,7 @@ pub(in crate::cli) fn verify(
     let answers = Answers::new(args.output, args.page);
     let (kept, execution) = (args.connection.files(), Execution::new(&args.execution));
     let spec = read_back(args.results, output, kept, answers, execution);
-    job::run(&spec, &Surroundings { connection: &connection, invocation, screen, progress })
+    job::run(&spec, &Surroundings::new(&connection, caller))
 }
 
 /// What reads back whom a results file says was unlocked.

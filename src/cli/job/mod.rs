@@ -21,6 +21,7 @@ pub(super) use intake::InputChoice;
 pub(super) use plan_file::check_plan;
 pub(super) use spec::{Answers, Execution, Existing, Spec};
 
+use super::Caller;
 use super::connection::Connection;
 use super::consent::Consent;
 use super::failure::Failure;
@@ -29,6 +30,7 @@ use super::status::Status;
 use crate::engine::wall_clock;
 use crate::plan::Plan;
 use crate::report::{Progress, Screen};
+use crate::stop::Signals;
 use crate::summary::CommandKind;
 use existed::Existed;
 use guards::Guards;
@@ -41,8 +43,17 @@ use stages::Stages;
 pub(super) struct Surroundings<'a> {
     pub(super) connection: &'a Connection,
     pub(super) invocation: &'a Invocation,
+    pub(super) signals: &'a Signals,
     pub(super) screen: &'a Screen,
     pub(super) progress: Progress,
+}
+
+impl<'a> Surroundings<'a> {
+    /// What this caller gives, and the instance that is meant.
+    pub(super) fn new(connection: &'a Connection, caller: Caller<'a>) -> Self {
+        let Caller { invocation, signals, screen, progress } = caller;
+        Self { connection, invocation, signals, screen, progress }
+    }
 }
 
 /// Runs a job to its end, whatever end that is.

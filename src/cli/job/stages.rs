@@ -21,7 +21,7 @@ use crate::plan::Plan;
 use crate::policy::stop_rule::StopRule;
 use crate::report::{Listener, Scene, listeners};
 use crate::results::{WriteError, Writer};
-use crate::stop::{Stop, heed_signals};
+use crate::stop::Stop;
 use crate::summary::CommandKind;
 use crate::tally::{Size, Tally};
 
@@ -88,8 +88,7 @@ impl<'a> Stages<'a> {
         self.stop.reason().map(Status::of_stop)
     }
 
-    /// Waits for what blocks, or for a signal: the first session has taken the signals over from
-    /// the system for good, so that here nobody else would hear them.
+    /// Waits for what blocks, or for a signal: a refusal puts things back as they were.
     pub(super) fn unless_stopped<T: Send + 'static>(
         &self,
         blocking: impl FnOnce() -> T + Send + 'static,
@@ -101,7 +100,7 @@ impl<'a> Stages<'a> {
             tokio::select! {
                 answer = told => answer.ok(),
                 () = self.stop.asked() => None,
-                _ = heed_signals(&self.stop, || {}) => None,
+                never = self.around.signals.forward(&self.stop, || {}) => match never {},
             }
         })
     }
@@ -184,7 +183,8 @@ impl<'a> Stages<'a> {
             stop: &self.stop,
             recorded: std::mem::take(&mut state.recorded),
         };
-        let session = Session { stop: &self.stop, deadline: self.deadline };
+        let signals = self.around.signals;
+        let session = Session { stop: &self.stop, signals, deadline: self.deadline };
         let (folded, done) = session.run(&self.runtime, fold, work).map_err(Failure::internal)?;
         folded.listeners.into_iter().for_each(Listener::finish);
         state.outputs.writer = Some(folded.writer);

@@ -1,13 +1,13 @@
 use super::*;
 use crate::engine::testing::{Bench, Played, Ran, Scripted, come_back, ms, secs};
 
-// `Session::run` itself is told by the stories of the binary: it takes signals over for good, and
-// tests that hang should be easy to end.
+// `Session::run` itself is told by the stories of the binary: it has a thread and a clock of its own.
 
 /// Runs a crew of eight with ten seconds' time.
 async fn with_ten_seconds(api: &Scripted<'_>) -> Ran {
     let bench = Bench::with_concurrency(8);
-    let session = Session { stop: &bench.stop, deadline: Some(now() + secs(10)) };
+    let (signals, deadline) = (&Signals::default(), Some(now() + secs(10)));
+    let session = Session { stop: &bench.stop, signals, deadline };
     tokio::select! {
         ran = bench.unlock(api, 2_000) => ran,
         never = session.keep_deadline() => match never {},

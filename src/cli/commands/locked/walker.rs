@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::clerk::Client;
+use crate::cli::Caller;
 use crate::cli::connection::Connection;
 use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
@@ -15,7 +16,7 @@ use crate::cli::status::Status;
 use crate::engine::{Count, Crew, Fold, Session, Span, Stretch, Walk, Work, spans, wall_clock};
 use crate::model::{Failure as Refusal, InputRecord, StopReason, UserView};
 use crate::policy::stop_rule::StopRule;
-use crate::report::{Listener, Progress, Scene, Screen, listeners};
+use crate::report::{Listener, Progress, Scene, listeners};
 use crate::results::{RowFormat, Writer};
 use crate::stop::Stop;
 use crate::summary::{CommandKind, Ending, Summary};
@@ -30,8 +31,7 @@ pub(super) struct Walker<'a> {
     client: &'a Client,
     connection: &'a Connection,
     execution: Execution,
-    screen: &'a Screen,
-    progress: Progress,
+    caller: Caller<'a>,
     runtime: Runtime,
     stop: Stop,
     deadline: Option<Instant>,
@@ -42,8 +42,7 @@ impl<'a> Walker<'a> {
     pub(super) fn new(
         connection: &'a Connection,
         execution: Execution,
-        screen: &'a Screen,
-        progress: Progress,
+        caller: Caller<'a>,
     ) -> Result<Self, Failure> {
         let runtime =
             Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
@@ -52,8 +51,7 @@ impl<'a> Walker<'a> {
             client: &connection.client,
             connection,
             execution,
-            screen,
-            progress,
+            caller,
             runtime,
             stop: Stop::default(),
             deadline,
@@ -68,7 +66,7 @@ impl<'a> Walker<'a> {
     /// How many users the instance has; `None` where the API does not say. The walk needs no
     /// count, it only shows its progress by it.
     pub(super) fn count(&self) -> Result<Option<u64>, Failure> {
-        self.screen.note(&format!("counting users first ({})", self.connection.host));
+        self.caller.screen.note(&format!("counting users first ({})", self.connection.host));
         let work = Count::new(self.client);
         // There is nothing to draw yet; what goes wrong is told all the same.
         self.work(&work, vec![()], 0, self.listeners(Progress::None))?;
@@ -76,7 +74,7 @@ impl<'a> Walker<'a> {
             Some(Ok(n_users)) => Ok(Some(n_users)),
             Some(Err(refusal)) => {
                 let text = format!("the users can't be counted: {}", refusal.message);
-                self.screen.warning(&text);
+                self.caller.screen.warning(&text);
                 Ok(None)
             }
             None => Err(self.why_stopped()),
@@ -95,7 +93,7 @@ impl<'a> Walker<'a> {
             _ => self.stretches(u32::try_from(n_stretches).unwrap_or(1))?,
         };
         let walk = Walk::new(self.client, on_page);
-        self.work(&walk, stretches, n_users, self.listeners(self.progress))?;
+        self.work(&walk, stretches, n_users, self.listeners(self.caller.progress))?;
         *self.refusal.borrow_mut() = walk.into_failure();
         Ok(())
     }
@@ -143,7 +141,8 @@ impl<'a> Walker<'a> {
             stop: &self.stop,
             recorded: vec![false],
         };
-        let session = Session { stop: &self.stop, deadline: self.deadline };
+        let signals = self.caller.signals;
+        let session = Session { stop: &self.stop, signals, deadline: self.deadline };
         let settings = self.execution.look_up_crew(self.connection.pace);
         let ran = session.run(&self.runtime, fold, async |ears| {
             let pacer = &self.connection.pacer;
@@ -157,7 +156,7 @@ impl<'a> Walker<'a> {
     fn listeners(&self, progress: Progress) -> Vec<Box<dyn Listener + '_>> {
         let ceiling = Some(ceiling(self.connection.pace));
         let scene = Scene { command: CommandKind::Locked, ceiling, records: &[] };
-        listeners(self.screen, progress, scene)
+        listeners(self.caller.screen, progress, scene)
     }
 
     fn refused(&self, refusal: &Refusal) -> Failure {
