@@ -214,6 +214,34 @@ fn what_does_not_fit_is_refused_untouched_and_nothing_is_sent() {
     assert_eq!(stage.n_posts(), n_posts);
 }
 
+/// The rows of one file are all of one kind; what was hidden in the first half stays hidden.
+#[test]
+fn rows_of_another_kind_are_not_added_to_a_file_that_was_begun() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(6)));
+    let begin = format!("run ids.txt --yes --limit 3 --redact last_name,first_name {FAST}");
+    stage.run(&begin).exits_with(0);
+    let rows = stage.read("ids.results.csv");
+    let go_on = format!("run ids.txt --yes --resume {FAST}");
+    for (flags, said) in [
+        ("", "`--by user-id --snapshot full --redact first_name,last_name`"),
+        ("--redact first_name,last_name --snapshot none", "this command says `--by user-id --snap"),
+        ("--redact first_name,last_name --by email", "`--by email --snapshot full --redact"),
+    ] {
+        stage.run(&format!("{go_on} {flags}")).exits_with(6).says(said).says("use the same flags");
+    }
+    let manifest = stage.read("ids.results.manifest.json");
+    let newer = manifest.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1);
+    stage.write("ids.results.manifest.json", newer);
+    let flags = "--redact first_name,last_name";
+    stage.run(&format!("{go_on} {flags}")).says("made by a later version").exits_with(6);
+    assert_eq!((stage.read("ids.results.csv"), stage.n_posts()), (rows, 3));
+
+    stage.write("ids.results.manifest.json", manifest);
+    stage.run(&format!("{go_on} {flags}")).exits_with(0);
+    stage.has_each_once("ids.results.csv", &users(6));
+}
+
 #[test]
 fn a_file_of_another_instance_is_not_gone_on_with() {
     let mut stage = Stage::with_quick_sandbox();

@@ -33,6 +33,17 @@ impl IdentifierKind {
         }
     }
 
+    /// The word for it on the command line and in a manifest.
+    pub fn flag_value(self) -> &'static str {
+        match self {
+            Self::UserId => "user-id",
+            Self::Email => "email",
+            Self::Phone => "phone",
+            Self::Username => "username",
+            Self::ExternalId => "external-id",
+        }
+    }
+
     /// The query parameter of `GET /v1/users` that looks users up by it.
     pub fn query_parameter(self) -> &'static str {
         match self {

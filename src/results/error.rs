@@ -208,6 +208,18 @@ pub enum ReadError {
         /// What is wrong with it.
         why: String,
     },
+    /// A later version of this program made it.
+    #[error(
+        "{} was made by a later version of this program (its format is {schema_version}, and this \
+         one knows {}); use that version",
+        .path.display(), super::format::SCHEMA_VERSION
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version of its format.
+        schema_version: u32,
+    },
     /// A manifest that can't be understood.
     #[error("{} is no manifest of this program: {why}", .path.display())]
     NotManifest {

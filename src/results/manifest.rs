@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic;
 use super::error::{ReadError, WriteError};
+use super::format::SCHEMA_VERSION;
 use super::time::{as_text, as_text_or_null};
 
 mod counts;
@@ -59,6 +60,9 @@ pub struct Manifest {
     /// How many records have no row.
     #[serde(default)]
     pub unprocessed: u64,
+    /// What every row depends on, so that a later pass must ask for the same.
+    #[serde(default)]
+    pub settings: Option<Settings>,
     /// The input and the outputs.
     #[serde(default)]
     pub files: Vec<FileEntry>,
@@ -67,8 +71,26 @@ pub struct Manifest {
     pub passes: Vec<Pass>,
 }
 
+/// What every row of a file depends on, in the words of the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// What the input's column holds: `user-id`, `email`, ….
+    pub by: String,
+    /// How much of the returned user is recorded: `full`, `summary`, `none`.
+    pub snapshot: String,
+    /// The fields of it that nobody is to see.
+    #[serde(default)]
+    pub redact: Vec<String>,
+}
+
 /// How many rows have each outcome.
 pub type Counts = BTreeMap<crate::model::Outcome, u64>;
+
+/// What is read first: the rest may mean something else in a later version.
+#[derive(Deserialize)]
+struct Versioned {
+    schema_version: u32,
+}
 
 /// The kinds of jobs that leave a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -167,17 +189,22 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// When it can't be read or understood.
+    /// When it can't be read or understood, or when a later version of this program made it.
     pub fn read(path: &Path) -> Result<Option<Self>, ReadError> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(reason) => return Err(ReadError::Io { path: path.to_owned(), reason }),
         };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| ReadError::NotManifest {
+        let not_manifest = |error: serde_json::Error| ReadError::NotManifest {
             path: path.to_owned(),
             why: error.to_string(),
-        })
+        };
+        let Versioned { schema_version } = serde_json::from_slice(&bytes).map_err(not_manifest)?;
+        if schema_version > SCHEMA_VERSION {
+            return Err(ReadError::Newer { path: path.to_owned(), schema_version });
+        }
+        serde_json::from_slice(&bytes).map(Some).map_err(not_manifest)
     }
 
     /// Writes it, in place of an older one.

@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::status::Status;
 use crate::plan::Done;
 use crate::report::{Screen, text};
-use crate::results::manifest::{Kind, Manifest};
+use crate::results::manifest::{Kind, Manifest, Settings};
 use crate::results::{Resumed, refuse_existing, resume};
 use crate::summary::CommandKind;
 use crate::tally::Counts;
@@ -52,6 +52,7 @@ impl Existed {
         check_kind(spec, results, &resumed, manifest.as_ref())?;
         if let Some(manifest) = &manifest {
             check_instance(results, manifest, connection)?;
+            check_settings(spec, results, manifest)?;
         } else if resumed.done.n_rows() > 0 {
             screen.warning(&format!(
                 "{} is missing: whether {} is of this instance can't be checked",
@@ -110,6 +111,30 @@ fn check_kind(
         spec.command.code()
     );
     Err(Failure::new(Status::Output, anyhow::anyhow!(text)))
+}
+
+/// Refuses a file whose rows were written otherwise: two halves of one file must tell the same, and
+/// what was to be hidden must not come out in the second.
+fn check_settings(spec: &Spec, results: &Path, manifest: &Manifest) -> Result<(), Failure> {
+    let (Some(then), now) = (&manifest.settings, spec.settings()) else { return Ok(()) };
+    if *then == now {
+        return Ok(());
+    }
+    let text = format!(
+        "{} was begun with `{}`, and this command says `{}`; use the same flags or name another \
+         with --output",
+        results.display(),
+        flags(then),
+        flags(&now)
+    );
+    Err(Failure::new(Status::Output, anyhow::anyhow!(text)))
+}
+
+fn flags(settings: &Settings) -> String {
+    let Settings { by, snapshot, redact } = settings;
+    let redact =
+        if redact.is_empty() { String::new() } else { format!(" --redact {}", redact.join(",")) };
+    format!("--by {by} --snapshot {snapshot}{redact}")
 }
 
 /// Refuses a file that was made for another host or kind of instance.

@@ -43,14 +43,17 @@ impl InputChoice {
         }
     }
 
+    /// What its column holds.
+    pub(super) fn kind(&self) -> IdentifierKind {
+        match self {
+            Self::File(_, options, _) | Self::Stdin(options) => options.kind,
+            Self::Recorded(..) => IdentifierKind::UserId,
+        }
+    }
+
     /// Whether the users are not named by id, or were found to be locked a while ago.
     pub(super) fn needs_look_up(&self) -> bool {
-        match self {
-            Self::File(_, options, _) | Self::Stdin(options) => {
-                options.kind != IdentifierKind::UserId
-            }
-            Self::Recorded(..) => true,
-        }
+        self.is_recorded() || self.kind() != IdentifierKind::UserId
     }
 
     /// Whether the users were found by an earlier job of this program.

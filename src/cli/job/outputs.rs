@@ -90,6 +90,7 @@ fn begun(spec: &Spec, around: &Surroundings<'_>) -> Manifest {
         records: 0,
         rows: 0,
         unprocessed: 0,
+        settings: Some(spec.settings()),
         files: Vec::new(),
         passes: Vec::new(),
     }

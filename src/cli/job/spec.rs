@@ -11,6 +11,7 @@ use crate::policy::decide::AdminLocked;
 use crate::policy::pacing::Pace;
 use crate::policy::retry::RetryPolicy;
 use crate::policy::stop_rule::MaxFail;
+use crate::results::manifest::Settings;
 use crate::results::{Redaction, RowFormat, SnapshotMode};
 use crate::summary::CommandKind;
 
@@ -90,6 +91,20 @@ impl Spec {
             redaction: Redaction::new(self.answers.redact.iter().cloned()),
             carried,
         }
+    }
+
+    /// What every row depends on.
+    pub(in crate::cli) fn settings(&self) -> Settings {
+        let snapshot = match self.answers.snapshot {
+            SnapshotMode::Full => "full",
+            SnapshotMode::Summary => "summary",
+            SnapshotMode::None => "none",
+        };
+        let mut redact = self.answers.redact.clone();
+        redact.sort_unstable();
+        redact.dedup();
+        let by = self.input.kind().flag_value().to_owned();
+        Settings { by, snapshot: snapshot.to_owned(), redact }
     }
 
     /// Whether the results go to stdout.

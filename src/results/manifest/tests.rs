@@ -23,6 +23,11 @@ fn sample() -> Manifest {
         records: 50,
         rows: 43,
         unprocessed: 7,
+        settings: Some(Settings {
+            by: "user-id".into(),
+            snapshot: "full".into(),
+            redact: vec!["private_metadata".into()],
+        }),
         files: vec![FileEntry {
             role: "input".into(),
             name: "ids.csv".into(),
