@@ -264,6 +264,26 @@ fn excluded_users_are_left_alone_under_whatever_name_they_are_known() {
 }
 
 #[test]
+fn the_run_of_a_plan_by_email_heeds_an_exclude_file_of_emails() {
+    let (stage, people) = with_people();
+    let pairs = second_emails(&people);
+    stage.write("who.csv", column("email", pairs.iter().map(|(first, ..)| first.as_str())));
+    stage.run(&format!("plan who.csv --by email {FAST}")).exits_with(0);
+    let plan = stage.rows("who.plan.csv");
+    let is_planned = |id: &UserId| {
+        let mut rows = plan.iter().filter(|row| row["user_id"] == id.as_str());
+        rows.any(|row| row["outcome"] == "would_unlock")
+    };
+    let (_, other, kept) = pairs.iter().find(|(.., id)| is_planned(id)).expect("one is locked");
+    stage.write("keep.csv", column("email", [other]));
+    stage.run(&format!("run --plan who.plan.csv --exclude keep.csv --yes {FAST}")).exits_with(0);
+    let rows = stage.rows("who.plan.results.csv");
+    let row = rows.iter().find(|row| row["user_id"] == kept.as_str()).expect("a row");
+    assert_eq!(row["outcome"], "excluded");
+    assert!(!stage.posts().contains_key(kept.as_str()));
+}
+
+#[test]
 fn a_user_locked_on_purpose_is_left_alone_whenever_looked_up_by_a_name() {
     let stage = Stage::with_quick_sandbox();
     let ids = admin_locked_users(2);

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::time::{Duration, SystemTime};
 
 use bulk_unlock::model::UserId;
-use common::{Stage, list, missing_user, users};
+use common::{Stage, list, locked_users, missing_user, users};
 
 /// Runs without a question, at a pace that keeps nobody waiting.
 const RUN: &str = "--yes --quota 1000/1s";
@@ -235,6 +235,28 @@ fn exclude_keeps_users_from_being_touched() {
     assert_eq!(files[1]["sha256"], stage.sha256("taken-over.csv"));
 }
 
+/// Who is named otherwise than by id is known once users are looked up, and not before.
+#[test]
+fn exclude_takes_emails_where_users_are_looked_up_and_says_so_where_not() {
+    let ids = locked_users(3);
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", list(&ids));
+    let email = stage.emails(&ids[1]).remove(0);
+    stage.write("keep.csv", format!("name,Email\nAnn,{email}\n"));
+    stage.write("keep.txt", &email);
+    for keep in ["keep.csv", "keep.txt"] {
+        let line = format!("run ids.csv {RUN} --exclude {keep}");
+        let refused = stage.refuses(&line, 2);
+        refused.says("names users by email address").says("add --only-locked");
+        stage.run(&format!("{line} --only-locked --force")).exits_with(0);
+        let expected = ["1 unlocked", "2 excluded", "3 unlocked"];
+        if keep == "keep.csv" {
+            assert_eq!(stage.outcomes("ids.results.csv"), expected);
+        }
+        assert_eq!(stage.outcomes("ids.results.csv")[1], "2 excluded");
+    }
+}
+
 #[test]
 fn exclude_with_a_line_that_can_be_no_user_is_refused() {
     let stage = Stage::with_quick_sandbox();
@@ -254,6 +276,13 @@ fn max_input_age_refuses_an_older_file() {
     let ended = stage.refuses(&format!("run ids.csv {RUN} --max-input-age 2h"), 2);
     ended.says("3 h 00 min ago").says("--max-input-age");
     stage.run(&format!("run ids.csv {RUN} --max-input-age 4h")).exits_with(0);
+
+    let line = format!("run {RUN} --max-input-age 2h -o piped.csv");
+    let mut command = stage.command(&line);
+    command.stdin(File::open(stage.path("ids.csv")).expect("a file"));
+    let output = command.output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(2), "a redirected file has an age too");
+    stage.pipe(list(&users(1)), &line).exits_with(0).says("nothing tells how old");
 }
 
 #[test]
@@ -326,8 +355,8 @@ fn the_files_of_an_earlier_run_are_inputs() {
     let failed = [row("invalid", "'=1+1"), row("not_found", gone.as_str())];
     assert_eq!(again("ids.results.failed.csv", ""), failed);
     assert_eq!(again("ids.results.unprocessed.csv", "--if-empty ok"), []);
-    // A cell that was no user has no user id to be read.
-    let mut expected = vec![row("invalid", ""), row("not_found", gone.as_str())];
+    // What has no user id is named by the cell it was.
+    let mut expected = vec![row("invalid", "'=1+1"), row("not_found", gone.as_str())];
     expected.extend([&a, &b].map(|user| row("unlocked", user.as_str())));
     for file in ["ids.results.csv", "ids.plan.csv"] {
         let mut read = again(file, "");

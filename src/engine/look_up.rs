@@ -150,8 +150,9 @@ impl<'a, A: Api> LookUp<'a, A> {
 
     /// Under whichever name the exclude file knows the user.
     fn is_excluded(&self, id: &UserId, user: &UserView) -> bool {
-        self.excluded.contains(&Identifier::UserId(id.clone()))
-            || self.excluded.iter().any(|it| it.user_id().is_none() && classify::matches(it, user))
+        !self.excluded.is_empty()
+            && (self.excluded.contains(&Identifier::UserId(id.clone()))
+                || user.other_identifiers().any(|name| self.excluded.contains(&name)))
     }
 
     fn none_or_many(

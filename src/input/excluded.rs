@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::read::open_column;
 use super::table::Table;
 use super::user_column::Wanted;
-use super::{Error, Source};
+use super::{Error, Source, header};
 use crate::model::{Identifier, IdentifierKind, InvalidIdentifier, Records, UserId};
 
 /// The users that are never to be touched, and the file that names them.
@@ -21,7 +21,8 @@ pub struct Excluded {
 }
 
 /// Reads the users of an exclude file. User ids and identifiers of `kind` may stand in it side by
-/// side. A cell that could be either is taken as both: rather one user too many left alone.
+/// side; where its header names another kind, those do. A cell that could be either is taken as
+/// both: rather one user too many left alone.
 ///
 /// # Errors
 ///
@@ -34,7 +35,12 @@ pub fn read_excluded(path: &Path, kind: IdentifierKind) -> Result<Excluded, Erro
 pub(super) fn excluded(source: Source<'_>, kind: IdentifierKind) -> Result<Excluded, Error> {
     let wanted = Wanted { kind, column: None, or_user_id: true };
     let mut table = Table::open(source, &wanted)?;
-    let (column, _) = open_column(&mut table, &wanted)?;
+    let first = table.first()?;
+    if !first.is_empty() {
+        table.hold_first();
+    }
+    let kind = header::kind_of(&first, kind).unwrap_or(kind);
+    let (column, _) = open_column(&mut table, &Wanted { kind, ..wanted })?;
     let name = table.name().to_owned();
     let mut users = HashSet::new();
     while let Some(row) = table.read()? {
@@ -50,14 +56,17 @@ pub(super) fn excluded(source: Source<'_>, kind: IdentifierKind) -> Result<Exclu
     Ok(Excluded { users, sha256 })
 }
 
+/// An email address is one at a glance, whatever else stands in the file.
 fn identifiers(
     kind: IdentifierKind,
     cell: &Arc<str>,
 ) -> Result<impl Iterator<Item = Identifier> + use<>, InvalidIdentifier> {
     let of_kind = Identifier::parse(kind, cell);
-    let user_id = UserId::from_shared(cell);
-    if let (Err(why), Err(_)) = (&of_kind, &user_id) {
-        return Err(*why);
+    let user_id = UserId::from_shared(cell).map(Identifier::UserId);
+    let email = Identifier::parse(IdentifierKind::Email, cell).ok();
+    match (of_kind, user_id) {
+        (Err(why), Err(_)) if email.is_none() => Err(why),
+        (Err(_), Err(_)) => Ok(email.into_iter().chain(None)),
+        (of_kind, user_id) => Ok(of_kind.ok().into_iter().chain(user_id.ok())),
     }
-    Ok(of_kind.ok().into_iter().chain(user_id.ok().map(Identifier::UserId)))
 }

@@ -46,6 +46,16 @@ pub(super) fn find_known(headers: &[String], kind: IdentifierKind) -> Option<usi
     known(kind).iter().chain(USER_ID).find_map(place)
 }
 
+/// The kind whose usual header stands among these: `kind` itself if it can be, user ids next.
+pub(super) fn kind_of(headers: &[String], kind: IdentifierKind) -> Option<IdentifierKind> {
+    use IdentifierKind::{Email, ExternalId, Phone, UserId, Username};
+
+    let headers: Vec<String> = headers.iter().map(|header| normalised(header)).collect();
+    let is_there =
+        |&kind: &IdentifierKind| headers.iter().any(|it| known(kind).contains(&it.as_str()));
+    [kind, UserId, Email, Phone, Username, ExternalId].into_iter().find(is_there)
+}
+
 /// The place of the column of that name: to the letter if there is one, else as headers are
 /// compared.
 pub(super) fn find_named(headers: &[String], name: &str) -> Option<usize> {

@@ -17,6 +17,7 @@ mod options;
 mod read;
 mod recorded;
 mod rows;
+mod sidecar;
 mod source;
 mod table;
 mod user_column;

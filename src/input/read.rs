@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::carry::Carried;
+use super::recorded::second_choice;
 use super::table::Table;
 use super::user_column::Wanted;
 use super::{Carry, Error, Filter, Options, Source, UserColumn, recorded};
@@ -49,8 +50,12 @@ pub fn read(source: Source<'_>, options: &Options) -> Result<ReadInput, Error> {
     let carry = if first.is_empty() { &Carry::None } else { &options.carry };
     let carried = Carried::of_input(carry, table.name(), &first, &column)?;
     let index = column.index();
+    let second = second_choice(&first).filter(|_| options.column.is_none());
     let records = table.records(options.skip, options.limit, |_, row| {
-        let cell = row.cell(index).into();
+        let cell = match (row.cell(index), second) {
+            (cell, Some(second)) if cell.is_empty() => row.cell(second).into(),
+            (cell, _) => cell.into(),
+        };
         Ok(Some(InputRecord { line: row.line, cell, carried: carried.cells(&row) }))
     })?;
     let records = Records {

@@ -15,6 +15,16 @@ const INPUT: usize = 1;
 const USER_ID: usize = 2;
 const OUTCOME: usize = 3;
 
+/// The column that names the user where the users' own column is blank: a results or plan file read
+/// as an ordinary input still names those by it who were never found.
+pub(super) fn second_choice(headers: &[String]) -> Option<usize> {
+    is_header(headers).then_some(INPUT)
+}
+
+fn is_header(headers: &[String]) -> bool {
+    headers.iter().map(String::as_str).take(HEADER.len()).eq(HEADER)
+}
+
 /// Which rows of a results or plan file are records, and what of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
@@ -122,7 +132,7 @@ pub fn recorded(source: Source<'_>, filter: &Filter) -> Result<ReadInput, Error>
     let wanted = Wanted { kind: IdentifierKind::UserId, column: None, or_user_id: false };
     let mut table = Table::open(source, &wanted)?;
     let headers = table.first()?;
-    if !headers.iter().map(String::as_str).take(HEADER.len()).eq(HEADER) {
+    if !is_header(&headers) {
         return Err(Error::NotResults { name: table.name().to_owned() });
     }
     let carried = Carried::of_results(&filter.carry, table.name(), &headers)?;

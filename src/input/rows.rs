@@ -176,6 +176,9 @@ impl<R: BufRead> RowReader<R> {
 
     /// Hands the line to the parser; `true` when the row ends with it.
     fn parse_line(&mut self) -> Result<bool, Error> {
+        if self.row.n_bytes == 0 {
+            quotes_first(&mut self.line, self.delimiter);
+        }
         self.line.push(b'\n');
         self.row.n_bytes += self.line.len();
         let mut rest = &self.line[..];
@@ -207,9 +210,56 @@ impl<R: BufRead> RowReader<R> {
     }
 }
 
+/// Takes off the white space before a quote that opens a cell: with it the quote would be a part of
+/// the cell, and a delimiter behind it would end the cell.
+fn quotes_first(line: &mut Vec<u8>, delimiter: u8) {
+    if !line.windows(2).any(|pair| matches!(pair, [b' ' | b'\t', b'"'])) {
+        return;
+    }
+    let is_space = |byte: u8| matches!(byte, b' ' | b'\t') && byte != delimiter;
+    let (mut kept, mut is_quoted, mut cell_start) = (Vec::with_capacity(line.len()), false, 0);
+    for &byte in line.iter() {
+        let is_blank_before = || kept[cell_start..].iter().all(|&byte| is_space(byte));
+        match byte {
+            b'"' if !is_quoted && is_blank_before() => {
+                kept.truncate(cell_start);
+                is_quoted = true;
+            }
+            b'"' if is_quoted => is_quoted = false,
+            // The second of a doubled one: the cell goes on.
+            b'"' if kept[cell_start..].starts_with(b"\"") && kept.ends_with(b"\"") => {
+                is_quoted = true;
+            }
+            _ => {}
+        }
+        kept.push(byte);
+        if byte == delimiter && !is_quoted {
+            cell_start = kept.len();
+        }
+    }
+    *line = kept;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn check_quotes(line: &str, delimiter: u8, expected: &str) {
+        let mut bytes = line.as_bytes().to_vec();
+        quotes_first(&mut bytes, delimiter);
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected, "{line}");
+    }
+
+    #[test]
+    fn white_space_before_an_opening_quote_is_taken_off_and_nothing_else() {
+        check_quotes(r#"1, "user_a", "b, c""#, b',', r#"1,"user_a","b, c""#);
+        check_quotes(r#"  "user_a""#, NO_DELIMITER, r#""user_a""#);
+        check_quotes("a\t \"b\tc\"", b'\t', "a\t\"b\tc\"");
+        check_quotes(r#""a ""b"" c", "d""#, b',', r#""a ""b"" c","d""#);
+        check_quotes(r#"a "b", c "d""#, b',', r#"a "b", c "d""#);
+        check_quotes(r#""a, ""b", "c""#, b',', r#""a, ""b","c""#);
+    }
 
     fn reader(text: &str) -> RowReader<&[u8]> {
         RowReader::new("users.csv".into(), text.as_bytes(), b',')

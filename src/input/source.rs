@@ -60,7 +60,7 @@ impl<'a> Source<'a> {
                 let (file, modified) = open_file(&self.name, &path)?;
                 (Box::new(file), modified)
             }
-            Origin::Stdin => (Box::new(io::stdin()), None),
+            Origin::Stdin => (Box::new(io::stdin()), redirected_since()),
             Origin::Reader(reader) => (reader, None),
         };
         Ok(Opened { name: self.name, modified, bytes: Hashed::new(reader) })
@@ -84,6 +84,22 @@ fn open_file(name: &str, path: &Path) -> Result<(File, Option<SystemTime>), Erro
     // A pipe has a time too, and it says nothing about the age of what comes through it.
     let modified = if metadata.is_file() { metadata.modified().ok() } else { None };
     Ok((file, modified))
+}
+
+/// When the file was last changed that the shell redirected to stdin, if it is one.
+#[cfg(unix)]
+fn redirected_since() -> Option<SystemTime> {
+    use std::os::fd::AsFd as _;
+
+    let file = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
+    let metadata = file.metadata().ok()?;
+    if metadata.is_file() { metadata.modified().ok() } else { None }
+}
+
+/// Where handles are no files this is not known.
+#[cfg(not(unix))]
+fn redirected_since() -> Option<SystemTime> {
+    None
 }
 
 /// A reader that remembers the hash of all that was read through it. An interrupted read is tried

@@ -55,6 +55,19 @@ fn a_plain_list_has_one_record_a_line() {
 }
 
 #[test]
+fn white_space_before_a_quote_is_none_of_the_cells() {
+    check("n, \"user_id\"\n1, \"user_a\"\n\"2, 3\" , \"user_b\"\n", "2:user_a 3:user_b");
+    check("  \"user_a\"\n", "1:user_a");
+    check_with(&by(IdentifierKind::Username), "username\n\"ann \"\"x\"\"\"\n", "2:ann \"x\"");
+}
+
+#[test]
+fn a_number_is_a_header_where_there_are_not_so_many_columns() {
+    check_with(&column("2024"), "n,2024\n1,user_a\n", "2:user_a");
+    check_with(&column("2"), "2,n\nuser_x,user_a\n", "2:user_a");
+}
+
+#[test]
 fn blank_lines_and_comments_are_no_records_and_count_as_lines() {
     check("# who\n\n  \nuser_a\n\u{a0}\t\n# and\nuser_b\n\n", "4:user_a 7:user_b");
     check("#\r\n\r\nid,x\r\n#\r\nuser_a,1\r\n", "5:user_a");

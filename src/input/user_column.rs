@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::columns::shortened;
-use super::{ColumnChoice, Columns, Error, header};
+use super::{ColumnChoice, Columns, Error, header, sidecar};
 use crate::model::{Identifier, IdentifierKind};
 
 /// Where the users stand. Shows so that it goes on from "users are read from ".
@@ -82,8 +82,9 @@ impl Wanted<'_> {
                 }),
             Some(&ColumnChoice::Number(number)) => self
                 .numbered(number, first)
+                .or_else(|| named_by_number(number, first))
                 .ok_or_else(|| Error::NoSuchNumber { name, number, columns: columns() }),
-            None => self.found(first).ok_or_else(|| Error::NoUserColumn {
+            None => self.found(&name, first).ok_or_else(|| Error::NoUserColumn {
                 name,
                 kind: self.kind,
                 columns: columns(),
@@ -95,8 +96,10 @@ impl Wanted<'_> {
     pub(super) fn fits(&self, first: &[String]) -> bool {
         match self.column {
             Some(ColumnChoice::Name(wanted)) => header::find_named(first, wanted).is_some(),
-            Some(&ColumnChoice::Number(number)) => (1..=first.len()).contains(&number),
-            None => header::find_known(first, self.kind).is_some(),
+            Some(&ColumnChoice::Number(number)) => {
+                (1..=first.len()).contains(&number) || named_by_number(number, first).is_some()
+            }
+            None => header::find_known(first, self.kind).is_some() || sidecar::is_header(first),
         }
     }
 
@@ -117,14 +120,24 @@ impl Wanted<'_> {
         })
     }
 
-    fn found(&self, first: &[String]) -> Option<UserColumn> {
+    fn found(&self, name: &str, first: &[String]) -> Option<UserColumn> {
+        if sidecar::is_one(name, first) {
+            return Some(UserColumn::named(first, 0));
+        }
         if let Some(index) = header::find_known(first, self.kind) {
             return Some(UserColumn::named(first, index));
         }
         match first {
             [] => None,
             [_] => Some(UserColumn::PlainList),
+            _ if sidecar::is_header(first) => Some(UserColumn::named(first, 0)),
             [cell, ..] => self.is_user(cell).then_some(UserColumn::Numbered { index: 0 }),
         }
     }
+}
+
+/// The column whose header is that number: years and the like.
+fn named_by_number(number: usize, first: &[String]) -> Option<UserColumn> {
+    let index = header::find_named(first, &number.to_string())?;
+    Some(UserColumn::named(first, index))
 }

@@ -1,9 +1,11 @@
 //! The few facts of a user object that decide and that stand in the results' columns.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::UserId;
+use super::{Identifier, IdentifierKind, UserId};
 
 /// The last user object seen: the facts that stand in columns, and the object as it was sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,6 +14,8 @@ pub struct UserView {
     pub id: String,
     /// `locked`; `None` in API versions that leave it out.
     pub locked: Option<bool>,
+    /// `locked` is there and is neither true nor false: whether the user is locked can't be told.
+    pub is_locked_garbled: bool,
     /// `banned`.
     pub banned: Option<bool>,
     /// `lockout_expires_in_seconds`; `None` on a locked user: never.
@@ -63,6 +67,19 @@ impl UserView {
     /// Whether this is the object of that user.
     pub fn is_of(&self, user: &UserId) -> bool {
         self.id == user.as_str()
+    }
+
+    /// What else names this user, in the form in which identifiers are compared.
+    pub fn other_identifiers(&self) -> impl Iterator<Item = Identifier> {
+        use IdentifierKind::{Email, ExternalId, Phone, Username};
+
+        let each = |kind, texts| std::iter::zip(std::iter::repeat(kind), texts);
+        let emails = each(Email, self.emails.as_slice());
+        let phones = each(Phone, self.phones.as_slice());
+        let username = each(Username, self.username.as_slice());
+        let external_id = each(ExternalId, self.external_id.as_slice());
+        let all = emails.chain(phones).chain(username).chain(external_id);
+        all.filter_map(|(kind, text)| Identifier::parse(kind, &Arc::from(text.as_str())).ok())
     }
 
     /// Whether it says `locked: true`.
@@ -140,6 +157,7 @@ impl Wire<'_> {
         UserView {
             id: decode(self.id).unwrap_or_default(),
             locked: decode(self.locked),
+            is_locked_garbled: self.locked.is_some_and(is_no_bool),
             banned: decode(self.banned),
             lockout_expires_in_seconds: decode(self.lockout_expires_in_seconds),
             verification_attempts_remaining: decode(self.verification_attempts_remaining),
@@ -156,6 +174,10 @@ impl Wire<'_> {
             json: json.to_owned(),
         }
     }
+}
+
+fn is_no_bool(raw: &RawValue) -> bool {
+    !matches!(raw.get(), "true" | "false" | "null")
 }
 
 fn decode<'a, T: Deserialize<'a>>(field: Field<'a>) -> Option<T> {
@@ -181,6 +203,7 @@ mod tests {
     fn a_field_of_another_type_counts_as_absent() {
         let view = UserView::parse(r#"{"id":"user_a","locked":"yes","username":7}"#).unwrap();
         assert_eq!((view.locked, view.username), (None, None));
+        assert!(view.is_locked_garbled);
         assert_eq!(view.id, "user_a");
     }
 

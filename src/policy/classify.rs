@@ -136,7 +136,13 @@ fn trusted(user: &UserId, answer: &Answer) -> Result<UserView, String> {
     }
     let text = str::from_utf8(&answer.body).map_err(|_| "the answer is not UTF-8".to_owned())?;
     let view = UserView::parse(text).map_err(|why| format!("not a user object: {why}"))?;
-    if view.is_of(user) { Ok(view) } else { Err("the answer is another user's object".into()) }
+    if !view.is_of(user) {
+        return Err("the answer is another user's object".into());
+    }
+    if view.is_locked_garbled {
+        return Err("its \"locked\" is neither true nor false".into());
+    }
+    Ok(view)
 }
 
 fn untrusted<T>(answer: &Answer, why: &str) -> Verdict<T> {

@@ -3,15 +3,17 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 
 use crate::policy::pacing::Quota;
 use crate::policy::stop_rule::MaxFail;
 
-/// `30s`, `500ms`, `1h30m`. Never zero.
+/// `30s`, `500ms`, `1h30m`, `7d` (days of 24 hours). Never zero.
 pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
-    let hint = "a duration is written with its unit, such as 500ms, 30s, 15m or 2h";
-    let signed: SignedDuration = text.parse().map_err(|_| hint.to_owned())?;
+    let hint = "a duration is written with its unit, such as 500ms, 30s, 15m, 2h or 7d";
+    let span: Span = text.parse().map_err(|_| hint.to_owned())?;
+    let days = SpanRelativeTo::days_are_24_hours();
+    let signed = span.to_duration(days).map_err(|_| hint.to_owned())?;
     match Duration::try_from(signed) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("a duration is longer than zero".to_owned()),
@@ -64,6 +66,7 @@ mod tests {
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(duration("2d"), Ok(Duration::from_secs(2 * 86_400)));
         for text in ["30", "", "0s", "-3s", "fast"] {
             assert!(duration(text).is_err(), "{text}");
         }

@@ -20,8 +20,8 @@ use crate::summary::CommandKind;
 pub(in crate::cli) enum InputChoice {
     /// A file, and how old it may be.
     File(PathBuf, Options, Option<Duration>),
-    /// Standard input.
-    Stdin(Options),
+    /// Standard input, and how old a file may be that is redirected to it.
+    Stdin(Options, Option<Duration>),
     /// The rows of a finished file that have this outcome.
     Recorded(PathBuf, Outcome),
 }
@@ -39,14 +39,14 @@ impl InputChoice {
                 "no input: name a file with users (CSV or a plain list), or pipe one in; to see \
                  how it works, run the samples with --sandbox",
             )),
-            _ => Ok(Self::Stdin(options)),
+            _ => Ok(Self::Stdin(options, max_age)),
         }
     }
 
     /// What its column holds.
     pub(super) fn kind(&self) -> IdentifierKind {
         match self {
-            Self::File(_, options, _) | Self::Stdin(options) => options.kind,
+            Self::File(_, options, _) | Self::Stdin(options, _) => options.kind,
             Self::Recorded(..) => IdentifierKind::UserId,
         }
     }
@@ -65,7 +65,7 @@ impl InputChoice {
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path, ..) | Self::Recorded(path, _) => Some(path),
-            Self::Stdin(_) => None,
+            Self::Stdin(..) => None,
         }
     }
 
@@ -82,7 +82,7 @@ impl InputChoice {
     fn read(&self) -> Result<ReadInput, input::Error> {
         match self {
             Self::File(path, options, _) => input::read(Source::path(path), options),
-            Self::Stdin(options) => input::read(Source::stdin(), options),
+            Self::Stdin(options, _) => input::read(Source::stdin(), options),
             Self::Recorded(path, outcome) => {
                 input::recorded(Source::path(path), &Filter::of(&[*outcome]))
             }
@@ -102,7 +102,7 @@ impl Intake {
     /// Reads the input and the exclude file, whole.
     pub(super) fn read(spec: &Spec, now: SystemTime, screen: &Screen) -> Result<Self, Failure> {
         let input = spec.input.read()?;
-        check_age(&spec.input, &input, now)?;
+        check_age(&spec.input, &input, now, screen)?;
         warn_of_plan(spec, screen);
         if input.is_empty() {
             accept_emptiness(spec, screen)?;
@@ -117,12 +117,28 @@ impl Intake {
         if let Some(path) = &spec.exclude {
             let read = input::read_excluded(path, input.records.kind)?;
             excluded = read.users;
+            check_excluded(spec, path, &excluded)?;
             if excluded.is_empty() {
                 screen.warning(&format!("the exclude file {} names nobody", path.display()));
             }
             files.push(entry("exclude", path.display().to_string(), read.sha256));
         }
         Ok(Self { records: input.records, excluded, files })
+    }
+}
+
+/// Who is named otherwise than the input names users is known only once users were looked up.
+fn check_excluded(spec: &Spec, path: &Path, excluded: &HashSet<Identifier>) -> Result<(), Failure> {
+    let kinds = [IdentifierKind::UserId, spec.input.kind()];
+    let other = excluded.iter().map(Identifier::kind).find(|kind| !kinds.contains(kind));
+    match other {
+        Some(kind) if !spec.looks_up() => Err(Failure::usage(format!(
+            "{} names users by {}, and without a look-up nothing tells who they are; add \
+             --only-locked, or name them by user id",
+            path.display(),
+            kind.noun()
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -139,13 +155,27 @@ fn warn_of_plan(spec: &Spec, screen: &Screen) {
     }
 }
 
-fn check_age(choice: &InputChoice, input: &ReadInput, now: SystemTime) -> Result<(), Failure> {
-    let InputChoice::File(path, _, Some(max_age)) = choice else { return Ok(()) };
-    let age = input.modified.and_then(|modified| now.duration_since(modified).ok());
-    match age {
-        Some(age) if age > *max_age => Err(Failure::usage(format!(
+fn check_age(
+    choice: &InputChoice,
+    input: &ReadInput,
+    now: SystemTime,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let (InputChoice::File(_, _, Some(max_age)) | InputChoice::Stdin(_, Some(max_age))) = choice
+    else {
+        return Ok(());
+    };
+    let Some(modified) = input.modified else {
+        screen.warning(&format!(
+            "nothing tells how old {} is: --max-input-age can't be checked",
+            choice.name()
+        ));
+        return Ok(());
+    };
+    match now.duration_since(modified) {
+        Ok(age) if age > *max_age => Err(Failure::usage(format!(
             "{} was last changed {} ago, and --max-input-age allows {}; make the list anew",
-            path.display(),
+            choice.name(),
             text::duration(age),
             text::duration(*max_age)
         ))),

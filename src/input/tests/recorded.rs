@@ -100,8 +100,27 @@ fn failed_and_unprocessed_files_are_ordinary_input() {
     check_with(&by(IdentifierKind::Email), "user_id,line\na@x.org,7\n", "2:a@x.org");
 }
 
+/// Whatever the column is called there, and whatever was carried beside it.
+#[test]
+fn the_users_of_failed_and_unprocessed_files_stand_in_the_first_column() {
+    let own = |name, text: &str| {
+        told(&read(Source::bytes(name, text.as_bytes()), &Options::default()).unwrap())
+    };
+    let failed = "cust,id,line,outcome,error_code,error_message\nuser_a,user_x,2,failed,,\n";
+    assert_eq!(own("x.csv", failed), "2:user_a");
+    assert_eq!(own("x.unprocessed.csv", "cust,id,line\nuser_a,user_x,2\n"), "2:user_a");
+    assert_eq!(own("standard input", "cust,team,line\nbad,red,2\n"), "2:bad");
+    assert_eq!(own("mine.csv", "cust,id,line\nuser_a,user_x,2\n"), "2:user_x");
+}
+
+#[test]
+fn a_row_of_a_results_file_without_a_user_id_is_named_by_its_input() {
+    let text = "line,input,user_id,outcome\n2,user_a,user_a,unlocked\n3,bad one,,invalid\n";
+    check(text, "2:user_a 3:bad one");
+}
+
 #[test]
 fn results_and_the_list_of_the_locked_are_ordinary_input() {
-    check(RESULTS, "2:user_a 3:user_b 4: 5: 6:user_e 7:user_f");
+    check(RESULTS, "2:user_a 3:user_b 4:c@x.org 5:sess_d 6:user_e 7:user_f");
     check("user_id,username,email,external_id\nuser_a,al,a@x.org,17\n", "2:user_a");
 }

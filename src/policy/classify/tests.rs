@@ -100,6 +100,9 @@ fn a_200_counts_only_as_this_users_object() {
     check_200(r#"{"id":"user_a","locked":false}"#, "good");
     check_200(r#"{"id":"user_a"}"#, "good");
     check_200(r#"{"id":"user_a","locked":true}"#, "still locked, again");
+    check_200(r#"{"id":"user_a","locked":"true"}"#, "transient");
+    check_200(r#"{"id":"user_a","locked":1}"#, "transient");
+    check_200(r#"{"id":"user_a","locked":null}"#, "good");
     check_200(r#"{"id":"user_b","locked":false}"#, "transient");
     check_200(r#"{"locked":false}"#, "transient");
     check_200("", "transient");
