@@ -5,6 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use bulk_unlock::sandbox::{SandboxConfig, Script, Scripted};
+use common::watch::wait_until;
 use common::{Stage, list, locked_users, missing_user};
 
 /// A finished run of twelve users: nine unlocked, one not found, one refused, one a duplicate.
@@ -89,6 +90,66 @@ fn several_files_are_told_as_one() {
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["counts"]["unlocked"], 13);
     assert_eq!((&json["records"], &json["rows"]), (&16.into(), &16.into()));
+}
+
+/// A user who failed and was tried again is one user, and the last word on them counts.
+#[test]
+fn a_run_and_its_retry_tell_of_each_user_once() {
+    let ids = locked_users(6);
+    let script: Script =
+        [1, 4].map(|at| (ids[at].clone(), vec![Scripted::status(500); 2].into())).into();
+    let config = SandboxConfig { script, ..SandboxConfig::default() };
+    let stage = Stage::with_sandbox(config);
+    stage.write("ids.txt", list(&ids));
+    let run = |flags: &str| stage.run(&format!("run {flags} --yes --quota 1000/1s --quiet"));
+    run("ids.txt --max-retries 1").exits_with(1);
+    run("ids.results.csv --retry-failed -o again.csv").exits_with(0);
+    for files in ["ids.results.csv again.csv", "again.csv ids.results.csv"] {
+        let ended = stage.run(&format!("report {files} --json --html page.html --force"));
+        let ended = ended.exits_with(0).says("2 rows of ids.results.csv tell of users");
+        let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert_eq!((&json["records"], &json["rows"]), (&6.into(), &6.into()));
+        assert_eq!(json["counts"]["unlocked"], 6);
+        assert!(json["counts"].get("failed").is_none_or(|n| n == 0));
+        assert_eq!(json["exit_code"], 0);
+        assert_eq!(outcomes_on_page(&stage.read("page.html")), [("unlocked".to_owned(), 6)].into());
+    }
+    let twice = stage.run("report again.csv again.csv --json").exits_with(0).says("named twice");
+    let json: serde_json::Value = serde_json::from_str(&twice.stdout).expect("JSON");
+    assert_eq!(json["records"], 2);
+}
+
+#[test]
+fn a_run_that_was_killed_is_told_by_the_rows_it_has() {
+    let ids = locked_users(200);
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&ids));
+    let running = stage.spawn("run ids.txt --yes --rate 50/s");
+    wait_until("some are done", || stage.n_rows("ids.results.csv") > 9);
+    drop(running);
+    let n_rows = stage.n_rows("ids.results.csv");
+    let ended = stage.run("report ids.results.csv --json").exits_with(0).says("is not finished");
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!((&json["records"], &json["rows"]), (&200.into(), &n_rows.into()));
+    assert_eq!(json["unprocessed"], 200 - n_rows);
+}
+
+/// What one run left and another took as its input is accounted for there.
+#[test]
+fn a_stopped_run_and_the_run_of_its_unprocessed_records_are_one_whole() {
+    let ids = locked_users(60);
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&ids));
+    let running = stage.spawn("run ids.txt --yes --rate 50/s");
+    wait_until("some are done", || stage.n_rows("ids.results.csv") > 3);
+    running.signal("INT");
+    running.wait().exits_with(130);
+    let rest = "run ids.results.unprocessed.csv --yes --quota 1000/1s -o rest.csv";
+    stage.run(rest).exits_with(0);
+    let ended = stage.run("report ids.results.csv rest.csv --json").exits_with(0);
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!((&json["records"], &json["unprocessed"]), (&60.into(), &0.into()));
+    assert_eq!((&json["counts"]["unlocked"], &json["exit_code"]), (&60.into(), &0.into()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod advice;
 mod gather;
 mod merge;
+mod overlap;
 mod source;
 
 pub(super) use gather::gather;

@@ -124,12 +124,12 @@ impl Stages<'_> {
         summary
     }
 
-    /// A stop that came when everything was done stopped nothing; a guard has tripped all the same.
+    /// Time that is up when everything is done stopped nothing. A guard has tripped all the same,
+    /// and whoever pressed Ctrl-C is told that it was heard.
     fn ending(&self, n_unprocessed: u64) -> Ending {
-        use StopReason::{Interrupted, MaxDuration, Terminated};
         match self.stop.reason() {
             None => Ending::Completed,
-            Some(MaxDuration | Interrupted | Terminated) if n_unprocessed == 0 => Ending::Completed,
+            Some(StopReason::MaxDuration) if n_unprocessed == 0 => Ending::Completed,
             Some(reason) => Ending::Stopped(reason),
         }
     }

@@ -4,12 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::advice::advice;
 use super::merge::Merged;
+use super::overlap::LastWords;
 use super::source::source;
 use crate::cli::failure::Failure;
 use crate::engine::wall_clock;
 use crate::report::page::{Collector, Facts, Source, TableRow};
-use crate::results::manifest::Manifest;
-use crate::results::{Reader, RecordedRow, Sidecars, sha256_file};
+use crate::report::text;
+use crate::results::manifest::{Kind, Manifest};
+use crate::results::{
+    ReadError, Reader, RecordedRow, Sidecars, kind_of_outcome, same_file, sha256_file,
+};
 use crate::summary::Summary;
 
 /// What finished files say.
@@ -20,38 +24,163 @@ pub(in crate::cli) struct Gathered {
 
 /// Reads one or more finished results or plan files as one.
 pub(in crate::cli) fn gather(paths: &[PathBuf]) -> Result<Gathered, Failure> {
+    let (paths, mut warnings) = once_each(paths);
+    let files = paths.iter().map(|path| File::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let last_words = last_words(&files)?;
     let mut collector = Collector::default();
     let mut merged = Merged::default();
-    let (mut sources, mut warnings) = (Vec::new(), Vec::new());
-    for (index, path) in paths.iter().enumerate() {
-        let unreadable = |error: crate::results::ReadError| Failure::usage(error.to_string());
-        let manifest = Manifest::read(&Sidecars::beside(path).manifest).map_err(unreadable)?;
-        let mut reader = Reader::open(path).map_err(unreadable)?;
+    let mut sources = Vec::new();
+    for (index, file) in files.iter().enumerate() {
+        let mut rows = Rows::default();
+        let mut reader = Reader::open(&file.path).map_err(unreadable)?;
         for row in &mut reader {
             let row = row.map_err(unreadable)?;
-            merged.add_row(&row);
-            collector.add(table_row(index, row));
+            rows.n += 1;
+            if last_words.is_superseded(file.group(&files), index, &row) {
+                rows.n_superseded += 1;
+            } else {
+                merged.add_row(&row);
+                collector.add(table_row(index, row));
+            }
         }
-        warnings.extend(warn(path, manifest.as_ref(), reader.n_torn_bytes()));
-        let source = source(path, manifest.as_ref(), merged.kind());
-        merged.add_source(&source);
+        warnings.extend(warn(file, reader.n_torn_bytes(), rows));
+        let mut source = source(&file.path, file.manifest.as_ref(), file.kind);
+        settle(&mut source, rows);
         sources.push(source);
+    }
+    hand_over(&mut sources);
+    for source in &sources {
+        merged.add_source(source);
     }
     warnings.extend(warn_of_mixture(&sources));
     let made_by = env!("CARGO_PKG_VERSION").to_owned();
-    let summary = merged.summary(paths);
-    let next = advice(paths, &sources, &summary);
+    let summary = merged.summary(&paths);
+    let next = advice(&paths, &sources, &summary);
     let made_at = Some(wall_clock());
     let facts = Facts { made_at, made_by, sources, rows: collector.finish(), warnings, next };
     Ok(Gathered { facts, summary })
 }
 
+/// One of the files, before its rows are counted.
+struct File {
+    path: PathBuf,
+    manifest: Option<Manifest>,
+    /// As the manifest says, or else its rows.
+    kind: Option<Kind>,
+}
+
+/// How many rows a file has.
+#[derive(Clone, Copy, Default)]
+struct Rows {
+    n: u64,
+    /// Those of them on whose user another file has a later word.
+    n_superseded: u64,
+}
+
+impl File {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let manifest = Manifest::read(&Sidecars::beside(path).manifest).map_err(unreadable)?;
+        let kind = match &manifest {
+            Some(manifest) => Some(manifest.kind),
+            None => kind_of_rows(path)?,
+        };
+        Ok(Self { path: path.to_owned(), manifest, kind })
+    }
+
+    /// The place of the first file of the same kind of job and the same instance.
+    fn group(&self, files: &[Self]) -> usize {
+        let of = |file: &Self| {
+            let manifest = file.manifest.as_ref();
+            (file.kind, manifest.map(|it| (it.instance.clone(), it.host.clone())))
+        };
+        let here = of(self);
+        files.iter().position(|file| of(file) == here).unwrap_or_default()
+    }
+}
+
+fn kind_of_rows(path: &Path) -> Result<Option<Kind>, Failure> {
+    for row in Reader::open(path).map_err(unreadable)? {
+        if let Some(kind) = kind_of_outcome(row.map_err(unreadable)?.outcome) {
+            return Ok(Some(kind));
+        }
+    }
+    Ok(None)
+}
+
+/// A file that is named twice is told once.
+fn once_each(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
+    let (mut once, mut warnings) = (Vec::<PathBuf>::new(), Vec::new());
+    for path in paths {
+        if once.iter().any(|other| same_file(other, path)) {
+            warnings.push(format!("{} is named twice; it is counted once.", path.display()));
+        } else {
+            once.push(path.clone());
+        }
+    }
+    (once, warnings)
+}
+
+/// Nothing is superseded where there is one file.
+fn last_words(files: &[File]) -> Result<LastWords, Failure> {
+    let mut last_words = LastWords::default();
+    if files.len() > 1 {
+        for (index, file) in files.iter().enumerate() {
+            let group = file.group(files);
+            for row in Reader::open(&file.path).map_err(unreadable)? {
+                last_words.note(group, index, &row.map_err(unreadable)?);
+            }
+        }
+    }
+    Ok(last_words)
+}
+
+/// What a manifest could not know: how far a run came that was killed, and what was said later.
+fn settle(source: &mut Source, rows: Rows) {
+    if source.ending.as_deref() == Some(Manifest::RUNNING) {
+        source.n_unprocessed = source.n_records.map(|n| n.saturating_sub(rows.n));
+    }
+    source.n_records = source.n_records.map(|n| n.saturating_sub(rows.n_superseded));
+}
+
+/// What one run left unprocessed and another took as its input is accounted for there.
+fn hand_over(sources: &mut [Source]) {
+    for taker in 0..sources.len() {
+        let Some(input) = file_of(&sources[taker], "input") else { continue };
+        let n_taken = sources[taker].n_records.unwrap_or_default();
+        for giver in sources.iter_mut() {
+            if file_of(giver, "unprocessed").as_ref() == Some(&input) {
+                let n = n_taken.min(giver.n_unprocessed.unwrap_or_default());
+                giver.n_unprocessed = giver.n_unprocessed.map(|it| it - n);
+                giver.n_records = giver.n_records.map(|it| it.saturating_sub(n));
+            }
+        }
+    }
+}
+
+fn file_of(source: &Source, role: &str) -> Option<String> {
+    let file = source.files.iter().find(|file| file.role == role)?;
+    Some(file.sha256.clone()).filter(|sha256| !sha256.is_empty())
+}
+
+fn unreadable(error: ReadError) -> Failure {
+    Failure::usage(error)
+}
+
 /// What the reader must know before anything else.
-fn warn(path: &Path, manifest: Option<&Manifest>, n_torn_bytes: u64) -> Vec<String> {
-    let name = path.display();
+fn warn(file: &File, n_torn_bytes: u64, rows: Rows) -> Vec<String> {
+    let (path, name) = (&file.path, file.path.display());
     let mut warnings = Vec::new();
-    let Some(manifest) = manifest else {
-        return vec![format!("{name} has no manifest beside it: nothing tells where it is from.")];
+    if rows.n_superseded > 0 {
+        let rows = text::counted(rows.n_superseded, "row", "rows");
+        warnings.push(format!(
+            "{rows} of {name} tell of users on whom another of these files has a later word; that \
+             one counts."
+        ));
+    }
+    let Some(manifest) = &file.manifest else {
+        let text = format!("{name} has no manifest beside it: nothing tells where it is from.");
+        warnings.push(text);
+        return warnings;
     };
     let made = manifest.files.iter().find(|file| file.role == "results");
     match (made, sha256_file(path)) {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::model::{Outcome, StopReason};
 use crate::report::page::Source;
-use crate::results::manifest::{Kind, Manifest};
-use crate::results::{RecordedRow, kind_of_outcome};
+use crate::results::RecordedRow;
+use crate::results::manifest::Manifest;
 use crate::summary::{Ending, ErrorFigures, Files, LatencyFigures, Summary};
 use crate::tally::Latency;
 
@@ -14,7 +14,6 @@ use crate::tally::Latency;
 #[derive(Default)]
 pub(super) struct Merged {
     summary: Summary,
-    kind: Option<Kind>,
     latency: Latency,
     errors: BTreeMap<String, ErrorFigures>,
     endings: Vec<Ending>,
@@ -23,7 +22,6 @@ pub(super) struct Merged {
 impl Merged {
     pub(super) fn add_row(&mut self, row: &RecordedRow) {
         self.summary.counts.add(row.outcome);
-        self.kind = self.kind.or_else(|| kind_of_outcome(row.outcome));
         let is_banned = row.outcome == Outcome::WouldUnlock && row.banned == Some(true);
         self.summary.n_banned += u64::from(is_banned);
         if row.attempts > 0 {
@@ -32,11 +30,6 @@ impl Merged {
         if !row.outcome.ended_well() {
             self.add_error(row);
         }
-    }
-
-    /// What the rows say of the command that wrote them.
-    pub(super) fn kind(&self) -> Option<Kind> {
-        self.kind
     }
 
     pub(super) fn add_source(&mut self, source: &Source) {
@@ -56,7 +49,10 @@ impl Merged {
         }
         // Several are as bad as the worst of them.
         summary.exit_code = summary.exit_code.max(source.exit_code.unwrap_or_default());
-        self.endings.push(source.ending.as_deref().map_or(Ending::Completed, ending_of));
+        let ending = source.ending.as_deref().map_or(Ending::Completed, ending_of);
+        // What was stopped and taken over by another run has come to its end there.
+        let is_over = source.n_unprocessed == Some(0) && matches!(ending, Ending::Stopped(_));
+        self.endings.push(if is_over { Ending::Completed } else { ending });
     }
 
     pub(super) fn summary(self, paths: &[PathBuf]) -> Summary {
@@ -67,6 +63,10 @@ impl Merged {
         summary.errors.sort_by_key(|error| std::cmp::Reverse(error.n));
         let not_completed = self.endings.into_iter().find(|ending| *ending != Ending::Completed);
         summary.ending = not_completed.unwrap_or_default();
+        let is_all_well = summary.ending == Ending::Completed && summary.all_ended_well();
+        if paths.len() > 1 && is_all_well {
+            summary.exit_code = 0;
+        }
         if let [path] = paths {
             summary.files = Files { results: Some(path.clone()), ..Files::default() };
         }

@@ -39,6 +39,10 @@ fn completed(summary: &Summary) -> String {
 }
 
 fn stopped(summary: &Summary, reason: StopReason) -> String {
+    if summary.n_unprocessed == 0 {
+        let records = counted(summary.n_records, "record", "records");
+        return format!("Stopped {}; all {records} have their row.", words::stopped_by(reason));
+    }
     format!(
         "Stopped {} after {} of {}: {} not processed.",
         words::stopped_by(reason),
