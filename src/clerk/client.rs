@@ -11,7 +11,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde::de::Error as _;
 use tokio::time::Sleep;
 
-use crate::model::{Answer, Fault, Identifier, Reply, User, UserId, error_of};
+use crate::model::{Answer, Fault, Head, Identifier, Reply, User, UserId, error_of};
 
 use super::request::Urls;
 use super::{
@@ -81,7 +81,7 @@ impl Client {
     pub async fn unlock_user(&self, user: &UserId) -> Result<User, Error> {
         let answer = match self.unlock(user).await {
             Reply::Answer(answer) => answer,
-            Reply::Fault(fault) => return Err(fault.into()),
+            Reply::Fault(fault) | Reply::Broken(_, fault) => return Err(fault.into()),
         };
         if answer.status != 200 {
             let mut error = error_of(&answer.body).unwrap_or_default();
@@ -131,10 +131,12 @@ impl Client {
             read = read_body(&mut response, &mut answer.body, max_body) => read,
             () = time_is_up => Err(Fault::Timeout(self.timeout)),
         };
+        let answer = self.without_key(answer);
         match read {
-            Err(fault) if !is_error => Reply::Fault(fault),
-            // An error is told by its status; its body only explains it.
-            Ok(()) | Err(_) => Reply::Answer(self.without_key(answer)),
+            Err(fault) if !is_told_by_status(answer.status, &fault) => {
+                Reply::Broken(Head { status: answer.status, ray: answer.ray }, fault)
+            }
+            Ok(()) | Err(_) => Reply::Answer(answer),
         }
     }
 
@@ -222,6 +224,14 @@ fn head_of(response: &Response) -> Answer {
         ray: ray.map(|it| it.chars().take(MAX_RAY).collect()),
         body: Vec::new(),
     }
+}
+
+/// Whether an answer that did not come whole says all that matters by its status: these are tried
+/// again or end the run, whatever the body says. So does an error page that is only too long. Any
+/// other last word is taken from a whole answer alone.
+fn is_told_by_status(status: u16, fault: &Fault) -> bool {
+    let is_too_long = matches!(fault, Fault::TooLarge(_)) && status >= 300;
+    is_too_long || matches!(status, 401 | 408 | 425 | 429 | 500..=599)
 }
 
 /// What was read stays in `body`, whatever happens.

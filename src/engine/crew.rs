@@ -13,9 +13,9 @@ use super::pacer::{Pacer, Turn};
 use super::queue::{Next, Queue, Task};
 use super::recorded::Recorded;
 use super::work::{Conclusion, End, Last, Work};
-use crate::model::{Attempt, Event, Failure, Reply, StopReason, UserView};
-use crate::policy::classify::Verdict;
-use crate::policy::pacing::{Change, Report};
+use crate::model::{Attempt, Event, Failure, Reply, StopReason};
+use crate::policy::classify::{Verdict, is_silence};
+use crate::policy::pacing::{Change, Miss, Report};
 use crate::policy::retry::{RetryBudget, RetryPolicy};
 use crate::stop::Stop;
 
@@ -129,6 +129,7 @@ impl<'a, W: Work> Crew<'a, W> {
         let answered_at = now();
         let (status, ray) = match &reply {
             Reply::Answer(answer) => (Some(answer.status), answer.ray.clone()),
+            Reply::Broken(head, _) => (Some(head.status), head.ray.clone()),
             Reply::Fault(_) => (None, None),
         };
         let attempt = Attempt {
@@ -138,7 +139,7 @@ impl<'a, W: Work> Crew<'a, W> {
             ended_at: wall_clock(),
         };
         let verdict = self.work.classify(&task.item, reply);
-        let change = turn.report(report(&verdict, self.work.subject(&task.item)));
+        let change = turn.report(self.report(&verdict, &task.item));
         let step = self.step(task, verdict, answered_at);
         self.announce(change).await;
         match step {
@@ -154,17 +155,36 @@ impl<'a, W: Work> Crew<'a, W> {
         self.changed.notify_waiters();
     }
 
+    /// What the verdict means for the pace of all.
+    fn report(&self, verdict: &Verdict<W::Good>, item: &W::Item) -> Report {
+        match verdict {
+            Verdict::Throttled { retry_after, .. } => Report::Throttled(*retry_after),
+            Verdict::Transient { failure, .. } => Report::Transient(Miss {
+                subject: self.work.subject(item),
+                n_users: self.work.n_users(),
+                is_silence: is_silence(failure),
+            }),
+            Verdict::Good(_)
+            | Verdict::StillLocked(..)
+            | Verdict::Final(..)
+            | Verdict::Fatal(_) => Report::Answered,
+        }
+    }
+
     /// The second question: finish, or try again and when?
-    fn step(&self, task: Task<W::Item>, verdict: Verdict<W::Good>, now: Instant) -> Step<W> {
+    fn step(&self, mut task: Task<W::Item>, verdict: Verdict<W::Good>, now: Instant) -> Step<W> {
         match verdict {
             Verdict::Good(good) => {
                 self.budget.borrow_mut().deposit();
                 Step::Finish(task, End::Good(good))
             }
             Verdict::Final(outcome, failure) => Step::Finish(task, End::Final(outcome, failure)),
-            Verdict::StillLocked(user, failure) => self.retry(task, failure, None, Some(user), now),
+            Verdict::StillLocked(user, failure) => {
+                task.seen = Some(user);
+                self.retry(task, failure, None, Whole::Yes, now)
+            }
             Verdict::Transient { failure, at_least } => {
-                self.retry(task, failure, at_least, None, now)
+                self.retry(task, failure, at_least, Whole::No, now)
             }
             // The gate holds everybody back; the task itself need not wait.
             Verdict::Throttled { failure, .. } => Step::Again(task, failure, Duration::ZERO),
@@ -180,12 +200,12 @@ impl<'a, W: Work> Crew<'a, W> {
         mut task: Task<W::Item>,
         failure: Failure,
         at_least: Option<Duration>,
-        locked: Option<Box<UserView>>,
+        whole: Whole,
         now: Instant,
     ) -> Step<W> {
         let n_outages = self.pacer.n_outages();
         // What failed in an outage says nothing about this user; a whole answer does.
-        if task.n_outages != n_outages && locked.is_none() {
+        if task.n_outages != n_outages && whole == Whole::No {
             task.n_outages = n_outages;
             task.n_retries = 0;
         }
@@ -198,9 +218,9 @@ impl<'a, W: Work> Crew<'a, W> {
                 let paid_for = self.budget.borrow_mut().withdraw(now);
                 Step::Again(task, failure, wait.max(paid_for))
             }
-            None => match locked {
-                Some(user) => Step::Finish(task, End::StillLocked(user, failure)),
-                None => Step::Finish(task, End::Exhausted(failure)),
+            None => match whole {
+                Whole::Yes => Step::Finish(task, End::StillLocked(failure)),
+                Whole::No => Step::Finish(task, End::Exhausted(failure)),
             },
         }
     }
@@ -250,19 +270,16 @@ impl<'a, W: Work> Crew<'a, W> {
     }
 }
 
+/// Whether an attempt that is to be repeated was answered as it should be, but for what it says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    Yes,
+    No,
+}
+
 enum Step<W: Work> {
     Finish(Task<W::Item>, End<W::Good>),
     Again(Task<W::Item>, Failure, Duration),
-}
-
-fn report<T>(verdict: &Verdict<T>, user: usize) -> Report {
-    match verdict {
-        Verdict::Throttled { retry_after, .. } => Report::Throttled(*retry_after),
-        Verdict::Transient { .. } => Report::Transient { user },
-        Verdict::Good(_) | Verdict::StillLocked(..) | Verdict::Final(..) | Verdict::Fatal(_) => {
-            Report::Answered
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub use batch::{Batch, batches};
 use order::InOrder;
 
 use super::unlock::{UnlockJob, with_failure};
-use super::work::{Conclusion, End, Last, Work};
+use super::work::{Conclusion, End, Last, USERS_PER_FAILURE, Work};
 use crate::clerk::{Api, MAX_PAGE};
 use crate::model::{
     Attempt, Event, Failure, Identifier, InputRecord, Outcome, Reply, Row, UserId, UserView,
@@ -46,6 +46,8 @@ struct Decided {
     /// Each user found under another identifier, and the first line that named it.
     first_line: HashMap<UserId, u64>,
     to_unlock: Vec<UnlockJob>,
+    /// How many bytes of the users to unlock are kept.
+    n_kept: usize,
 }
 
 /// What a look-up found out about one record.
@@ -80,8 +82,12 @@ impl<'a, A: Api> LookUp<'a, A> {
         excluded: &'a HashSet<Identifier>,
         known: HashMap<UserId, u64>,
     ) -> Self {
-        let decided =
-            Decided { in_order: InOrder::default(), first_line: known, to_unlock: Vec::new() };
+        let decided = Decided {
+            in_order: InOrder::default(),
+            first_line: known,
+            to_unlock: Vec::new(),
+            n_kept: 0,
+        };
         Self { api, purpose, records, excluded, decided: RefCell::new(decided) }
     }
 
@@ -133,7 +139,8 @@ impl<'a, A: Api> LookUp<'a, A> {
         }
         let outcome = self.outcome(&id, &user);
         if outcome == Outcome::WouldUnlock && matches!(self.purpose, Purpose::Run(_)) {
-            decided.to_unlock.push(UnlockJob { record, user: id });
+            let seen = decided.room_for(&user).then(|| Box::new(user));
+            decided.to_unlock.push(UnlockJob { record, user: id, seen });
             return None;
         }
         let row = facts.row(record, outcome);
@@ -188,6 +195,20 @@ impl<'a, A: Api> LookUp<'a, A> {
     }
 }
 
+impl Decided {
+    /// Whether this user may be kept until the unlock call was made, for the row of a call that
+    /// shows nobody. Beyond so many bytes such a row has no snapshot: memory is bounded.
+    fn room_for(&mut self, user: &UserView) -> bool {
+        const MOST: usize = 64 << 20;
+        let n_kept = self.n_kept.saturating_add(user.json.len());
+        let is_room = n_kept <= MOST;
+        if is_room {
+            self.n_kept = n_kept;
+        }
+        is_room
+    }
+}
+
 impl Facts {
     fn row(&self, record: usize, outcome: Outcome) -> Row {
         Row {
@@ -226,6 +247,10 @@ impl<A: Api> Work for LookUp<'_, A> {
         batch.records.first().copied().unwrap_or_default()
     }
 
+    fn n_users(&self) -> u32 {
+        USERS_PER_FAILURE
+    }
+
     fn conclude(&self, last: Last<Batch, Vec<UserView>>) -> Conclusion<Batch> {
         let Last { task, end, attempt, ray, answered_at } = last;
         let record = self.record(&task.item);
@@ -250,10 +275,11 @@ impl<A: Api> Work for LookUp<'_, A> {
     }
 }
 
-/// Whether a refusal may be about one of the values and not about the key, the address or a
-/// redirect, which would be met again by every half.
+/// Whether a refusal may be about one of the values and not about the address or a redirect, which
+/// would be met again by every half. A key that may not look users up is found out by five of them,
+/// as it is by unlock calls: one refusal of a hundred is no evidence of all.
 fn is_about_a_value(failure: &Failure) -> bool {
-    matches!(failure.status, Some(400 | 406..=499))
+    matches!(failure.status, Some(400 | 402 | 403 | 406..=499))
 }
 
 fn found(batch: Batch, facts: &Facts, end: End<Vec<UserView>>) -> Vec<Found> {
@@ -263,7 +289,7 @@ fn found(batch: Batch, facts: &Facts, end: End<Vec<UserView>>) -> Vec<Found> {
         End::Final(_, failure) => {
             Box::new(move |_| What::Failed(Outcome::Rejected, failure.clone()))
         }
-        End::Exhausted(failure) | End::StillLocked(_, failure) => {
+        End::Exhausted(failure) | End::StillLocked(failure) => {
             Box::new(move |_| What::Failed(Outcome::Failed, failure.clone()))
         }
     };

@@ -40,8 +40,12 @@ impl Pacer {
     pub async fn turn(&self) -> Turn<'_> {
         let asked_at = now();
         let _place = self.line.lock().await;
-        self.wait_for_spacing().await;
-        let ticket = self.wait_for_gate().await;
+        let ticket = loop {
+            self.wait_for_spacing().await;
+            if let Some(ticket) = self.pass_gate().await {
+                break ticket;
+            }
+        };
         Turn { pacer: self, ticket: Some(ticket), sent_at: ticket.sent_at, asked_at }
     }
 
@@ -62,11 +66,18 @@ impl Pacer {
         }
     }
 
-    async fn wait_for_gate(&self) -> Ticket {
+    /// `None` where a pause was waited for at an even pace: the spacing that was waited for before
+    /// it is long over, and others may have gone just now.
+    async fn pass_gate(&self) -> Option<Ticket> {
+        let mut has_waited = false;
         loop {
+            if has_waited && self.is_even {
+                return None;
+            }
             let entry = self.gate.borrow_mut().enter(now());
+            has_waited = true;
             match entry {
-                Entry::Go(ticket) => return ticket,
+                Entry::Go(ticket) => return Some(ticket),
                 // An answer may end a pause or an outage before its time.
                 Entry::At(at) => tokio::select! {
                     () = sleep_until(at.into()) => {}

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::Instant;
 
 use super::canary::Canary;
+use crate::model::UserView;
 
 /// One thing to be asked, and what was tried so far.
 #[derive(Clone, Debug)]
@@ -19,11 +20,13 @@ pub struct Task<T> {
     pub first_sent_at: Option<Instant>,
     /// How many outages the run had seen when this task last failed.
     pub n_outages: u32,
+    /// The user as an answer last showed them: still locked.
+    pub seen: Option<Box<UserView>>,
 }
 
 impl<T> Task<T> {
     fn new(item: T) -> Self {
-        Self { item, n_attempts: 0, n_retries: 0, first_sent_at: None, n_outages: 0 }
+        Self { item, n_attempts: 0, n_retries: 0, first_sent_at: None, n_outages: 0, seen: None }
     }
 }
 

@@ -310,7 +310,7 @@ impl Bench {
 }
 
 fn job(record: usize) -> UnlockJob {
-    UnlockJob { record, user: format!("user_{record}").parse().unwrap() }
+    UnlockJob { record, user: format!("user_{record}").parse().unwrap(), seen: None }
 }
 
 /// What a crew told, and how it ended.

@@ -12,12 +12,14 @@ pub struct Unlock<'a, A> {
 }
 
 /// One user to unlock.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UnlockJob {
     /// The place of the record in the input.
     pub record: usize,
     /// Whom.
     pub user: UserId,
+    /// The user as a look-up showed them, where one was made and there was room to keep it.
+    pub seen: Option<Box<UserView>>,
 }
 
 impl<'a, A: Api> Unlock<'a, A> {
@@ -54,13 +56,13 @@ impl<A: Api> Work for Unlock<'_, A> {
 
 fn row(last: Last<UnlockJob, Box<UserView>>) -> Row {
     let Last { task, end, attempt, ray, answered_at } = last;
-    let (outcome, user, failure) = match end {
+    let (outcome, answered, failure) = match end {
         End::Good(user) => (Outcome::Unlocked, Some(user), None),
-        End::StillLocked(user, failure) => (Outcome::StillLocked, Some(user), Some(failure)),
+        End::StillLocked(failure) => (Outcome::StillLocked, None, Some(failure)),
         End::Final(outcome, failure) => (outcome, None, Some(failure)),
         End::Exhausted(failure) => (Outcome::Failed, None, Some(failure)),
     };
-    let Task { item, n_attempts, first_sent_at, .. } = task;
+    let Task { item, n_attempts, first_sent_at, seen, .. } = task;
     let began = first_sent_at.unwrap_or(answered_at);
     let row = Row {
         user_id: Some(item.user),
@@ -68,7 +70,7 @@ fn row(last: Last<UnlockJob, Box<UserView>>) -> Row {
         attempts: n_attempts,
         duration: answered_at.saturating_duration_since(began),
         trace_id: ray,
-        user,
+        user: answered.or(seen).or(item.seen),
         ..Row::unasked(item.record, outcome, attempt.ended_at)
     };
     with_failure(row, failure)

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::SystemTime;
 
-use super::work::{Conclusion, End, Last, Work};
+use super::work::{Conclusion, End, Last, USERS_PER_FAILURE, Work};
 use crate::clerk::{Api, CreatedAt, PageRequest};
 use crate::model::{Event, Failure, Outcome, Reply, Row, UserId, UserView};
 use crate::policy::classify::{self, Verdict};
@@ -117,6 +117,10 @@ impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
         usize::try_from(from.unsigned_abs()).unwrap_or_default()
     }
 
+    fn n_users(&self) -> u32 {
+        USERS_PER_FAILURE
+    }
+
     fn conclude(&self, last: Last<Stretch, Vec<UserView>>) -> Conclusion<Stretch> {
         let Last { task, end, attempt, .. } = last;
         let mut events = vec![Event::BatchAnswered { attempt, n_records: 0 }];
@@ -131,7 +135,7 @@ impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
                 events.extend(users.iter().map(|user| seen(user, attempt.ended_at)));
                 (self.on_page.borrow_mut())(users);
             }
-            End::Final(_, failure) | End::StillLocked(_, failure) | End::Exhausted(failure) => {
+            End::Final(_, failure) | End::StillLocked(failure) | End::Exhausted(failure) => {
                 self.failure.borrow_mut().get_or_insert(failure);
             }
         }
@@ -195,7 +199,7 @@ impl<A: Api> Work for Count<'_, A> {
     fn conclude(&self, last: Last<(), u64>) -> Conclusion<()> {
         let counted = match last.end {
             End::Good(n_users) => Ok(n_users),
-            End::Final(_, failure) | End::StillLocked(_, failure) | End::Exhausted(failure) => {
+            End::Final(_, failure) | End::StillLocked(failure) | End::Exhausted(failure) => {
                 Err(failure)
             }
         };

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Instant;
 
 use super::queue::Task;
-use crate::model::{Attempt, Event, Failure, Outcome, Reply, UserView};
+use crate::model::{Attempt, Event, Failure, Outcome, Reply};
 use crate::policy::classify::Verdict;
 
 /// A kind of request, its meaning and its consequences. Pacing, retries, pauses and stops are the
@@ -30,9 +30,18 @@ pub trait Work {
         self.record(item)
     }
 
+    /// For how many users a failure of one request speaks. One about a hundred of them is no proof
+    /// that all hundred are well.
+    fn n_users(&self) -> u32 {
+        1
+    }
+
     /// The last word was said: which rows it gives, and what more there is to ask.
     fn conclude(&self, last: Last<Self::Item, Self::Good>) -> Conclusion<Self::Item>;
 }
+
+/// For how many users a failed request about a list of them speaks.
+pub(super) const USERS_PER_FAILURE: u32 = 5;
 
 /// The last attempt of a task.
 pub struct Last<T, G> {
@@ -54,8 +63,8 @@ pub enum End<G> {
     Good(G),
     /// With a final answer.
     Final(Outcome, Failure),
-    /// With 200 and a user who is still locked, and no retries left.
-    StillLocked(Box<UserView>, Failure),
+    /// With 200 and a user who is still locked, and no retries left; the task holds the user.
+    StillLocked(Failure),
     /// With no retries left.
     Exhausted(Failure),
 }

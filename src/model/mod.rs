@@ -18,7 +18,7 @@ pub use event::{Attempt, Event, Pause, PauseReason};
 pub use identifier::{Identifier, IdentifierKind, InvalidIdentifier};
 pub use outcome::Outcome;
 pub use record::{Column, InputRecord, Job, Records};
-pub use reply::{Answer, ErrorCode, Failure, Fault, Reply};
+pub use reply::{Answer, ErrorCode, Failure, Fault, Head, Reply};
 pub use row::Row;
 pub use stop_reason::StopReason;
 pub use text::{canonical_cell, is_formula_start, one_line};

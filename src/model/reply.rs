@@ -8,8 +8,10 @@ use std::time::Duration;
 pub enum Reply {
     /// The server answered, whole.
     Answer(Answer),
-    /// No whole answer came.
+    /// No answer came.
     Fault(Fault),
+    /// An answer began, and did not come whole.
+    Broken(Head, Fault),
 }
 
 /// A whole answer of the server. Nothing in it is trusted yet.
@@ -23,6 +25,15 @@ pub struct Answer {
     pub ray: Option<String>,
     /// The body, at most as long as the client allows.
     pub body: Vec<u8>,
+}
+
+/// What stands before the body of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The HTTP status.
+    pub status: u16,
+    /// Cloudflare's id for the request (`CF-Ray`).
+    pub ray: Option<String>,
 }
 
 /// Why no whole answer came. Each of them may be tried again.

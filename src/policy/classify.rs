@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::model::{
-    Answer, ApiError, ErrorCode, Failure, Fault, Identifier, Outcome, Reply, UserId, UserView,
-    count_of, error_of, users_of,
+    Answer, ApiError, ErrorCode, Failure, Fault, Head, Identifier, Outcome, Reply, UserId,
+    UserView, count_of, error_of, users_of,
 };
 
 /// What one reply means.
@@ -85,6 +85,12 @@ pub fn count(reply: Reply) -> Verdict<u64> {
     })
 }
 
+/// Whether a failed attempt may mean that the API does not answer at all. What began with a status
+/// other than a server's fault is an answer, if not one to be trusted.
+pub fn is_silence(failure: &Failure) -> bool {
+    failure.status.is_none_or(|status| matches!(status, 408 | 425 | 500..=599))
+}
+
 /// Whether an answer's user is one that an identifier names.
 pub fn matches(identifier: &Identifier, user: &UserView) -> bool {
     let same = |text: &str, other: &str| other.to_lowercase() == text;
@@ -108,7 +114,8 @@ fn all_asked_for(asked: &[Identifier], users: &[UserView]) -> bool {
 fn classify<T>(reply: Reply, on_200: impl FnOnce(&Answer) -> Verdict<T>) -> Verdict<T> {
     let answer = match reply {
         Reply::Answer(answer) => answer,
-        Reply::Fault(fault) => return transport(&fault),
+        Reply::Fault(fault) => return transport(&fault, None),
+        Reply::Broken(head, fault) => return transport(&fault, Some(head)),
     };
     match answer.status {
         200 => on_200(&answer),
@@ -124,9 +131,9 @@ fn classify<T>(reply: Reply, on_200: impl FnOnce(&Answer) -> Verdict<T>) -> Verd
     }
 }
 
-fn transport<T>(fault: &Fault) -> Verdict<T> {
-    let failure =
-        Failure { code: fault.code(), message: fault.to_string(), status: None, trace_id: None };
+fn transport<T>(fault: &Fault, head: Option<Head>) -> Verdict<T> {
+    let (status, trace_id) = head.map_or((None, None), |head| (Some(head.status), head.ray));
+    let failure = Failure { code: fault.code(), message: fault.to_string(), status, trace_id };
     Verdict::Transient { failure, at_least: None }
 }
 

@@ -13,7 +13,7 @@ mod ledger;
 mod quota;
 mod throttle;
 
-pub use breaker::Breaker;
+pub use breaker::{Breaker, Miss};
 pub use gate::{Change, Entry, Gate, GateSettings, Report, Ticket};
 pub use ledger::{Ledger, Room};
 pub use quota::{Pace, Quota};

@@ -39,7 +39,7 @@ async fn reply_to(act: Act) -> Reply {
 fn answer(reply: Reply) -> Answer {
     match reply {
         Reply::Answer(answer) => answer,
-        Reply::Fault(fault) => panic!("{fault:?}"),
+        Reply::Fault(fault) | Reply::Broken(_, fault) => panic!("{fault:?}"),
     }
 }
 
@@ -47,7 +47,7 @@ fn answer(reply: Reply) -> Answer {
 fn fault(reply: Reply) -> Fault {
     match reply {
         Reply::Answer(answer) => panic!("{answer:?}"),
-        Reply::Fault(fault) => fault,
+        Reply::Fault(fault) | Reply::Broken(_, fault) => fault,
     }
 }
 
@@ -180,6 +180,21 @@ async fn an_error_counts_by_its_status_even_when_its_body_breaks_off_or_never_en
         let answer = answer(hasty_client(&server.url()).unlock(&user()).await);
         assert_eq!((answer.status, answer.retry_after), (429, Some(Duration::from_secs(9))));
     }
+}
+
+/// A last word is taken from a whole answer alone; a page that is only too long is one.
+#[tokio::test]
+async fn a_refusal_whose_body_breaks_off_is_no_answer() {
+    for status in [302, 400, 403, 404, 409, 422] {
+        let head = format!("HTTP/1.1 {status} X\r\nCF-Ray: 8a\r\nContent-Length: 20");
+        let Reply::Broken(head, fault) = reply_to(Act::Say(say(&head, "{"))).await else {
+            panic!("{status} is taken for an answer");
+        };
+        assert_eq!((head.status, head.ray.as_deref()), (status, Some("8a")));
+        assert!(matches!(fault, Fault::Truncated(_)), "{fault:?}");
+    }
+    let head = format!("HTTP/1.1 404 X\r\nContent-Length: {}", 9 << 20);
+    assert_eq!(answer(reply_to(Act::Say(say(&head, "<html>"))).await).status, 404);
 }
 
 #[tokio::test]

@@ -223,7 +223,7 @@ impl Outputs {
 /// Jobs that name their users by id need no look-up.
 fn pass(jobs: Vec<Job>) -> Vec<UnlockJob> {
     let unlock = |job: Job| match job.target {
-        Identifier::UserId(user) => Some(UnlockJob { record: job.record, user }),
+        Identifier::UserId(user) => Some(UnlockJob { record: job.record, user, seen: None }),
         _ => None,
     };
     jobs.into_iter().filter_map(unlock).collect()

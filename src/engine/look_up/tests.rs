@@ -257,8 +257,24 @@ fn costs_one_call(code: u16) {
 
 #[test]
 fn a_refusal_that_is_about_the_whole_is_every_ones_and_is_met_once() {
-    for code in [204, 301, 302, 308, 402, 403, 404, 405] {
+    for code in [204, 301, 302, 308, 404, 405] {
         costs_one_call(code);
+    }
+}
+
+/// A gateway that refuses once is no key that may not: the halves are asked, and found.
+#[tokio::test(start_paused = true)]
+async fn one_refusal_of_a_hundred_is_no_evidence_of_all() {
+    let ids: Vec<String> = (0..200).map(|n| format!("user_{n}")).collect();
+    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    for code in [402, 403] {
+        let api = Scripted::new(|call| match call.place {
+            0 => status(code),
+            _ => found_in(&instance, call),
+        });
+        let (ran, _) = Input::ids(&ids).look_up(&api).await;
+        assert_eq!(ran.counts(), [(Outcome::WouldUnlock, 200)], "{code}");
+        assert_eq!(api.calls().len(), 2 + 2);
     }
 }
 

@@ -111,6 +111,20 @@ async fn after_a_429_a_rate_is_half_of_it_and_recovers() {
     assert!(n_at_last >= 155, "{n_at_last} calls in two seconds: the rate is whole again");
 }
 
+/// The probe after a pause goes alone, and the next one keeps its distance from it.
+#[tokio::test(start_paused = true)]
+async fn a_rate_is_even_right_after_a_pause_too() {
+    let api = Scripted::new(|call| match call.place {
+        4 | 9 => Played::from(come_back(429, secs(1))),
+        _ => quick(call),
+    });
+    Bench::with_pace(even(20)).unlock(&api, 40).await;
+    let times = api.times();
+    let gaps: Vec<Duration> =
+        times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    assert!(gaps.iter().all(|gap| *gap >= ms(49)), "{gaps:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_is_dropped_gives_its_place_back_a_window_later() {
     let pacer = Pacer::new(Bench::with_pace(window(1)).gate);

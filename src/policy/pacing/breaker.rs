@@ -1,16 +1,27 @@
 //! The outage breaker: when the API stops answering, ask it rarely until it answers again.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Counts failures in a row and paces the probes of an outage.
+/// Counts whom the API failed in a row, and paces the probes of an outage.
 #[derive(Clone, Debug)]
 pub struct Breaker {
     give_up_after: Duration,
-    streak: u32,
-    streak_of: HashSet<usize>,
+    /// Whom nobody was answered well after, and for how many users each failure speaks.
+    streak: HashMap<usize, u32>,
     outage: Option<Outage>,
     n_outages: u32,
+}
+
+/// One attempt that failed, as far as outages care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Miss {
+    /// Any number that tells those apart whom requests are about.
+    pub subject: usize,
+    /// How many users the request speaks for: more where it was about a hundred of them.
+    pub n_users: u32,
+    /// Whether it may mean that the API does not answer. A 200 that can't be trusted is an answer.
+    pub is_silence: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,39 +42,37 @@ pub(super) enum Beat {
 }
 
 impl Breaker {
-    /// So many transient failures in a row, and none good between, are an outage …
+    /// So many users in a row whom it failed, and none good between, are an outage. Fewer of them,
+    /// however often they fail, may be users whom the server can't stomach: they must not hold up
+    /// the end of a run, when nobody else is left to be good.
     const STREAK: u32 = 20;
-    /// … if they were met by at least so many users. A few users whom the server can't stomach
-    /// must not stop everybody at the end of a run, when nobody else is left to be good.
-    const MIN_USERS: usize = 4;
     const FIRST_PAUSE: Duration = Duration::from_secs(1);
     const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
     /// All is well so far. After `give_up_after` of silence the run should stop.
     pub fn new(give_up_after: Duration) -> Self {
-        Self { give_up_after, streak: 0, streak_of: HashSet::new(), outage: None, n_outages: 0 }
+        Self { give_up_after, streak: HashMap::new(), outage: None, n_outages: 0 }
     }
 
     /// The API gave an answer, neither a failure of its own nor a 429. Whether an outage ended by it.
     pub fn on_answered(&mut self) -> bool {
-        self.streak = 0;
-        self.streak_of.clear();
+        self.streak.clear();
         self.outage.take().is_some()
     }
 
-    /// One attempt for `user` (any number that tells users apart) failed.
+    /// One attempt failed.
     ///
     /// During an outage only probes count: what had left before it began says nothing new.
-    pub(super) fn on_transient(&mut self, user: usize, is_probe: bool, now: Instant) -> Beat {
+    pub(super) fn on_transient(&mut self, miss: Miss, is_probe: bool, now: Instant) -> Beat {
         match &mut self.outage {
             None => {
-                self.streak += 1;
-                if self.streak_of.len() < Self::MIN_USERS {
-                    self.streak_of.insert(user);
+                if miss.is_silence {
+                    self.streak.insert(miss.subject, miss.n_users);
                 }
-                if self.streak < Self::STREAK || self.streak_of.len() < Self::MIN_USERS {
+                if self.streak.values().sum::<u32>() < Self::STREAK {
                     return Beat::Closed;
                 }
+                self.streak.clear();
                 self.n_outages += 1;
                 self.outage = Some(Outage { since: now, next_pause: Self::FIRST_PAUSE * 2 });
                 Beat::Pause(now + Self::FIRST_PAUSE)
@@ -99,24 +108,28 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(900);
 
+    fn silent(subject: usize) -> Miss {
+        Miss { subject, n_users: 1, is_silence: true }
+    }
+
     fn tripped(now: Instant) -> Breaker {
         let mut breaker = Breaker::new(LIMIT);
         for user in 0..20 {
-            breaker.on_transient(user, false, now);
+            breaker.on_transient(silent(user), false, now);
         }
         assert!(breaker.is_outage());
         breaker
     }
 
     #[test]
-    fn twenty_failures_in_a_row_of_several_users_are_an_outage() {
+    fn twenty_users_in_a_row_whom_it_failed_are_an_outage() {
         let now = Instant::now();
         let mut breaker = Breaker::new(LIMIT);
         for user in 0..19 {
-            assert_eq!(breaker.on_transient(user, false, now), Beat::Closed);
+            assert_eq!(breaker.on_transient(silent(user), false, now), Beat::Closed);
         }
         let until = now + Duration::from_secs(1);
-        assert_eq!(breaker.on_transient(19, false, now), Beat::Pause(until));
+        assert_eq!(breaker.on_transient(silent(19), false, now), Beat::Pause(until));
     }
 
     #[test]
@@ -124,7 +137,7 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::new(LIMIT);
         for user in 0..100 {
-            breaker.on_transient(user, false, now);
+            breaker.on_transient(silent(user), false, now);
             if user % 10 == 0 {
                 assert!(!breaker.on_answered());
             }
@@ -133,13 +146,36 @@ mod tests {
     }
 
     #[test]
-    fn three_users_who_always_fail_are_no_outage() {
+    fn nineteen_users_who_always_fail_are_no_outage() {
         let now = Instant::now();
         let mut breaker = Breaker::new(LIMIT);
-        for attempt in 0..90 {
-            breaker.on_transient(attempt % 3, false, now);
+        for attempt in 0..19 * 9 {
+            breaker.on_transient(silent(attempt % 19), false, now);
         }
         assert!(!breaker.is_outage());
+    }
+
+    #[test]
+    fn a_request_about_many_users_speaks_for_more_of_them() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(LIMIT);
+        for subject in 0..4 {
+            assert!(!breaker.is_outage());
+            breaker.on_transient(Miss { n_users: 5, ..silent(subject) }, false, now);
+        }
+        assert!(breaker.is_outage());
+    }
+
+    #[test]
+    fn an_answer_that_can_not_be_trusted_is_no_silence_and_ends_none() {
+        let now = Instant::now();
+        let untrusted = |subject| Miss { is_silence: false, ..silent(subject) };
+        let mut breaker = Breaker::new(LIMIT);
+        for user in 0..100 {
+            assert_eq!(breaker.on_transient(untrusted(user), false, now), Beat::Closed);
+        }
+        let until = now + Duration::from_secs(2);
+        assert_eq!(tripped(now).on_transient(untrusted(0), true, now), Beat::Pause(until));
     }
 
     #[test]
@@ -148,7 +184,7 @@ mod tests {
         let mut breaker = tripped(now);
         let mut pauses = Vec::new();
         for _ in 0..6 {
-            if let Beat::Pause(until) = breaker.on_transient(0, true, now) {
+            if let Beat::Pause(until) = breaker.on_transient(silent(0), true, now) {
                 pauses.push((until - now).as_secs());
                 now = until;
             }
@@ -161,7 +197,7 @@ mod tests {
     #[test]
     fn stragglers_of_before_the_outage_do_not_lengthen_it() {
         let now = Instant::now();
-        assert_eq!(tripped(now).on_transient(5, false, now), Beat::Closed);
+        assert_eq!(tripped(now).on_transient(silent(5), false, now), Beat::Closed);
     }
 
     #[test]
@@ -169,10 +205,10 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::new(Duration::MAX);
         for user in 0..20 {
-            breaker.on_transient(user, false, now);
+            breaker.on_transient(silent(user), false, now);
         }
         let until = now + Duration::from_secs(2);
-        assert_eq!(breaker.on_transient(0, true, now), Beat::Pause(until));
+        assert_eq!(breaker.on_transient(silent(0), true, now), Beat::Pause(until));
     }
 
     #[test]
@@ -180,7 +216,7 @@ mod tests {
         let start = Instant::now();
         let mut now = start;
         let mut breaker = tripped(now);
-        while let Beat::Pause(until) = breaker.on_transient(0, true, now) {
+        while let Beat::Pause(until) = breaker.on_transient(silent(0), true, now) {
             now = until;
         }
         assert_eq!(now, start + LIMIT);

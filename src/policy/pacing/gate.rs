@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::breaker::Beat;
-use super::{Breaker, Ledger, Pace, Room, Throttle};
+use super::{Breaker, Ledger, Miss, Pace, Room, Throttle};
 use crate::model::{Pause, PauseReason};
 
 /// What a gate is built from.
@@ -53,11 +53,8 @@ pub struct Ticket {
 pub enum Report {
     /// The API answered, well or not.
     Answered,
-    /// It did not, or not to be trusted; `user` is any number that tells users apart.
-    Transient {
-        /// Whom the request was about.
-        user: usize,
-    },
+    /// It did not, or not to be trusted.
+    Transient(Miss),
     /// 429, and what `Retry-After` said.
     Throttled(Option<Duration>),
     /// The caller was stopped before the answer came.
@@ -141,7 +138,7 @@ impl Gate {
             Report::GivenUp => {}
             Report::Answered => self.on_answered(ticket, now),
             Report::Throttled(retry_after) => self.on_throttled(ticket, now, retry_after),
-            Report::Transient { user } => match self.on_transient(ticket, now, user) {
+            Report::Transient(miss) => match self.on_transient(ticket, now, miss) {
                 Beat::Closed => {}
                 Beat::Pause(until) => self.silent_until = Some(until),
                 Beat::GiveUp => return Change::GiveUp,
@@ -190,11 +187,11 @@ impl Gate {
         self.throttled_until = self.throttled_until.max(Some(until));
     }
 
-    fn on_transient(&mut self, ticket: Ticket, now: Instant, user: usize) -> Beat {
+    fn on_transient(&mut self, ticket: Ticket, now: Instant, miss: Miss) -> Beat {
         // Otherwise than by a 429: the throttling is over.
         self.end_throttle(ticket);
         let is_probe = ticket.is_probe && is_over(self.silent_until, ticket);
-        self.breaker.on_transient(user, is_probe, now)
+        self.breaker.on_transient(miss, is_probe, now)
     }
 
     /// What left before the pause was over says nothing about the API after it.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::engine::testing::{Bench, Call, Played, Scripted, ms, secs, status, timed_out};
+use crate::engine::testing::{Bench, Call, Played, Scripted, answer, ms, secs, status, timed_out};
 use crate::model::{Event, Outcome, PauseReason, StopReason};
 
 /// Answers with 503 from one moment to another.
@@ -54,8 +54,8 @@ async fn nobody_fails_by_fourteen_minutes_of_silence_and_few_probes_are_sent() {
 #[tokio::test(start_paused = true)]
 async fn an_api_that_was_never_there_is_waited_for() {
     let api = Scripted::new(silent(secs(0), secs(60)));
-    let ran = Bench::default().unlock(&api, 10).await;
-    assert_eq!(ran.counts(), [(Outcome::Unlocked, 10)]);
+    let ran = Bench::default().unlock(&api, 20).await;
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 20)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,12 +93,23 @@ async fn two_outages_are_two() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn three_users_whom_the_server_can_not_stomach_are_no_outage() {
-    let api = Scripted::new(|call| if call.user() < 3 { status(500) } else { call.unlocked() });
-    let ran = Bench::default().unlock(&api, 20).await;
-    assert_eq!(ran.counts(), [(Outcome::Unlocked, 17), (Outcome::Failed, 3)]);
-    assert_eq!(ran.row(0).attempts, 9);
-    assert!(!ran.was_paused(PauseReason::Outage));
+async fn a_few_users_whom_the_server_can_not_stomach_are_no_outage_even_if_they_are_all() {
+    let api = Scripted::new(|call| if call.user() < 19 { status(503) } else { call.unlocked() });
+    for n_users in [19, 40] {
+        let ran = Bench::default().unlock(&api, n_users).await;
+        let n_failed = ran.rows().filter(|row| row.outcome == Outcome::Failed).count();
+        assert_eq!((n_failed, ran.rows().count()), (19, n_users));
+        assert_eq!((ran.row(0).attempts, ran.reason), (9, None));
+        assert!(!ran.was_paused(PauseReason::Outage));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_can_not_be_trusted_use_up_the_retries_of_any_number_of_users() {
+    let api = Scripted::new(|_| answer(200, "<html>"));
+    let ran = Bench::with_max_retries(2).unlock(&api, 300).await;
+    assert_eq!((ran.counts(), ran.reason), (vec![(Outcome::Failed, 300)], None));
+    assert!(ran.rows().all(|row| row.attempts == 3));
 }
 
 #[tokio::test(start_paused = true)]

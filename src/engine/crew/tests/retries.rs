@@ -1,7 +1,7 @@
 use crate::engine::testing::{
     Bench, Played, Scripted, answer, come_back, ms, on_a_paused_clock, secs, status, timed_out,
 };
-use crate::model::{Event, Fault, Outcome, Reply, StopReason};
+use crate::model::{Event, Fault, Head, Outcome, Reply, StopReason};
 
 /// A reply that is met twice costs two retries; met always, it is the last word.
 #[track_caller]
@@ -73,6 +73,36 @@ async fn a_user_who_stays_locked_ends_so_and_one_who_does_not_ends_unlocked() {
     assert_eq!(row.user.as_ref().and_then(|user| user.locked), Some(true));
     let row = ran.row(1);
     assert_eq!((row.outcome, row.attempts), (Outcome::Unlocked, 2));
+}
+
+/// The row shows the user as an answer last did, whatever came after it.
+#[tokio::test(start_paused = true)]
+async fn the_user_last_seen_is_in_the_row_of_one_who_failed_later() {
+    let api = Scripted::new(|call| match call.nth {
+        0 => answer(200, r#"{"id":"user_0","locked":true,"username":"ann"}"#),
+        _ => status(500),
+    });
+    let ran = Bench::with_max_retries(2).unlock(&api, 1).await;
+    let row = ran.row(0);
+    assert_eq!((row.outcome, row.http_status), (Outcome::Failed, Some(500)));
+    assert_eq!(row.user.as_ref().and_then(|user| user.username.as_deref()), Some("ann"));
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_tried_again_whatever_its_status() {
+    for status in [200, 302, 400, 403, 404, 409, 422] {
+        let head = Head { status, ray: None };
+        is_tried_again(&Reply::Broken(head, Fault::Truncated("eof".into())), "truncated_answer");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_of_an_answer_that_breaks_off_is_recorded() {
+    let head = Head { status: 404, ray: Some("8a".into()) };
+    let api = Scripted::new(|_| Reply::Broken(head.clone(), Fault::TooLarge(4 << 20)));
+    let ran = Bench::with_max_retries(0).unlock(&api, 1).await;
+    let row = ran.row(0);
+    assert_eq!((row.http_status, row.trace_id.as_deref()), (Some(404), Some("8a")));
 }
 
 #[tokio::test(start_paused = true)]

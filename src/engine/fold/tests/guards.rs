@@ -21,7 +21,11 @@ fn run<P: Into<Played>>(
         let (sender, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
         let (api, pacer) = (Scripted::new(script), Pacer::new(bench.gate));
         let work = Unlock::new(&api);
-        let job = |record| UnlockJob { record, user: format!("user_{record}").parse().unwrap() };
+        let job = |record| UnlockJob {
+            record,
+            user: format!("user_{record}").parse().unwrap(),
+            seen: None,
+        };
         let work = async {
             let sender = sender;
             let jobs = (0..N_USERS).map(job);

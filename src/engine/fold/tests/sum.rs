@@ -250,7 +250,7 @@ async fn signals(cut: Option<Cut>, stop: &Stop) -> std::convert::Infallible {
 }
 
 fn unlock_job(job: &Job) -> UnlockJob {
-    UnlockJob { record: job.record, user: job.target.user_id().unwrap().clone() }
+    UnlockJob { record: job.record, user: job.target.user_id().unwrap().clone(), seen: None }
 }
 
 /// Small batches, so that a small input has many.

@@ -3,6 +3,10 @@ use std::num::NonZeroU32;
 use super::*;
 use crate::policy::pacing::Quota;
 
+fn failed(subject: usize) -> Report {
+    Report::Transient(Miss { subject, n_users: 1, is_silence: true })
+}
+
 fn gate(share: u32) -> Gate {
     let quota = Quota { n: NonZeroU32::new(share).unwrap(), per: Duration::from_secs(10) };
     Gate::new(GateSettings { pace: Pace::Window(quota), give_up_after: Duration::from_secs(900) })
@@ -71,7 +75,7 @@ fn an_outage_lets_one_probe_out_at_a_time_and_ends_with_the_first_answer() {
     let changes: Vec<Change> = tickets
         .into_iter()
         .enumerate()
-        .map(|(user, ticket)| gate.report(ticket, start, Report::Transient { user }))
+        .map(|(user, ticket)| gate.report(ticket, start, failed(user)))
         .collect();
     let n_paused = changes.iter().filter(|it| matches!(it, Change::Paused(_))).count();
     assert_eq!(n_paused, 1);
@@ -80,7 +84,7 @@ fn an_outage_lets_one_probe_out_at_a_time_and_ends_with_the_first_answer() {
     let mut now = start + secs(1);
     let probe = go(&mut gate, now);
     assert_eq!(gate.enter(now), Entry::AfterAnswer);
-    gate.report(probe, now, Report::Transient { user: 1 });
+    gate.report(probe, now, failed(1));
     assert_eq!(gate.enter(now), Entry::At(now + secs(2)));
 
     now += secs(2);
@@ -135,7 +139,7 @@ fn the_end_of_an_outage_does_not_end_the_pause_of_a_429() {
     let end = start + secs(60);
     gate.report(tickets.pop().unwrap(), start, Report::Throttled(Some(secs(60))));
     for user in 0..20 {
-        gate.report(tickets.pop().unwrap(), start, Report::Transient { user });
+        gate.report(tickets.pop().unwrap(), start, failed(user));
     }
     assert!(gate.is_outage());
     assert_eq!(gate.enter(start), Entry::At(end));
@@ -149,7 +153,7 @@ fn a_429_in_an_outage_sets_its_own_time_and_the_outage_lasts() {
     let start = Instant::now();
     let (mut gate, mut tickets) = busy(start);
     for user in 0..20 {
-        gate.report(tickets.pop().unwrap(), start, Report::Transient { user });
+        gate.report(tickets.pop().unwrap(), start, failed(user));
     }
     let mut now = start + secs(1);
     let probe = go(&mut gate, now);
@@ -159,7 +163,7 @@ fn a_429_in_an_outage_sets_its_own_time_and_the_outage_lasts() {
 
     now += secs(7);
     let probe = go(&mut gate, now);
-    let change = gate.report(probe, now, Report::Transient { user: 1 });
+    let change = gate.report(probe, now, failed(1));
     assert_eq!(change, paused(now + secs(2), PauseReason::Outage));
 }
 
@@ -168,7 +172,7 @@ fn an_api_that_gives_failures_and_429s_in_turn_is_given_up_too() {
     let mut now = Instant::now();
     let (mut gate, mut tickets) = busy(now);
     for user in 0..20 {
-        gate.report(tickets.pop().unwrap(), now, Report::Transient { user });
+        gate.report(tickets.pop().unwrap(), now, failed(user));
     }
     for ticket in tickets {
         gate.report(ticket, now, Report::GivenUp);
@@ -183,7 +187,7 @@ fn an_api_that_gives_failures_and_429s_in_turn_is_given_up_too() {
         };
         let answer = match n_probe % 2 {
             0 => Report::Throttled(None),
-            _ => Report::Transient { user: 1 },
+            _ => failed(1),
         };
         gate.report(probe, now, answer) != Change::GiveUp
     });
@@ -198,9 +202,9 @@ fn a_probe_of_before_the_outage_does_not_lengthen_it() {
     let now = start + secs(1);
     let early = go(&mut gate, now);
     for user in 0..20 {
-        gate.report(tickets.pop().unwrap(), now, Report::Transient { user });
+        gate.report(tickets.pop().unwrap(), now, failed(user));
     }
-    gate.report(early, now, Report::Transient { user: 70 });
+    gate.report(early, now, failed(70));
     assert_eq!(gate.enter(now), Entry::At(now + secs(1)), "the first pause of the outage");
 }
 
