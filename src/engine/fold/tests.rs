@@ -12,6 +12,7 @@ use crate::tally::Size;
 mod gate;
 mod guards;
 mod sum;
+mod syncs;
 
 /// As many records as wanted, of `user_0`, `user_1` and so on.
 fn records(n: u64) -> Vec<InputRecord> {
