@@ -5,6 +5,7 @@
 
 pub mod contract;
 pub mod lookups;
+pub mod tools;
 pub mod watch;
 
 use std::collections::HashMap;
