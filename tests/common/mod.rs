@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of this")]
 
 pub mod contract;
+pub mod door;
 pub mod lookups;
 pub mod tools;
 pub mod watch;
