@@ -81,23 +81,39 @@ fn killed_a_dozen_times_and_resumed_every_user_has_one_row_and_few_are_called_ag
 
 #[test]
 fn killed_while_users_are_looked_up_it_goes_on_all_the_same() {
+    const N_KILLS: usize = 10;
     let stage = Stage::with_sandbox(slow_config("20ms..80ms"));
     let ids = users(600);
     stage.write("ids.txt", list(&ids));
     let line = "run ids.txt --yes --resume --only-locked --include-admin-locked -c 4 --rate 200/s";
+    let n_gets = || stage.sandbox().stats().n_gets;
     let mut rng = fastrand::Rng::with_seed(SEED);
-    for _ in 0..10 {
+    let mut n_in_look_ups = 0;
+    for n_kills in 0..N_KILLS {
+        let (n_posts_before, n_gets_before) = (stage.n_posts(), n_gets());
         let mut running = stage.spawn(line);
-        thread::sleep(Duration::from_millis(rng.u64(0..250)));
+        // Some die in the first look-ups, some wherever they are.
+        if n_kills % 2 == 0 {
+            wait_until("it looks up", || n_gets() > n_gets_before || !running.is_alive());
+        } else {
+            thread::sleep(Duration::from_millis(rng.u64(0..250)));
+        }
         if running.is_alive() {
             running.signal("KILL");
         }
-        drop(running.wait());
+        let is_killed = running.wait().code.is_none();
+        let in_look_up = n_gets() > n_gets_before && stage.n_posts() == n_posts_before;
+        n_in_look_ups += usize::from(is_killed && in_look_up);
     }
+    assert!(n_in_look_ups > 0, "at least one was killed while it looked users up");
     stage.run(line).exits_with(0);
     stage.has_each_once("ids.results.csv", &ids);
     assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
     assert!(ids.iter().all(|id| !stage.sandbox().is_locked(id)));
+    let n_again: usize = stage.posts().into_values().map(|n_calls| n_calls - 1).sum();
+    assert!(n_again <= N_KILLS * 4, "{n_again} calls were made again");
+    let n_look_ups = usize::try_from(n_gets()).unwrap();
+    assert!(n_look_ups <= (N_KILLS + 1) * 6, "six look-ups each time at most: {n_look_ups}");
 }
 
 #[test]

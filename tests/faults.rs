@@ -3,11 +3,12 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bulk_unlock::model::UserId;
-use bulk_unlock::sandbox::{FaultKind, Faults, SandboxConfig, Script, Scripted};
+use bulk_unlock::sandbox::{FaultKind, Faults, LoggedRequest, SandboxConfig, Script, Scripted};
 use common::watch::{FAST, with_each};
-use common::{SEED, Stage, locked_users};
+use common::{SEED, Stage, locked_users, throttled};
 
 /// Such a part of the answers meets the fault: many, yet not twenty in a row, which would be an
 /// outage.
@@ -130,6 +131,10 @@ fn an_empty_answer_is_tried_again() {
 fn a_slow_answer_is_waited_for() {
     let stage = check(Faults::only(FaultKind::Slow, SHARE), FEW, "");
     assert_eq!(stage.n_posts(), FEW, "nobody was called twice");
+    let durations = stage.column("ids.results.csv", "duration_ms");
+    let is_slow = |ms: &&String| ms.parse::<u64>().is_ok_and(|ms| ms >= 1_900);
+    let n_slow = durations.iter().filter(is_slow).count();
+    assert!(n_slow > FEW / 5, "an answer in 20 pieces takes two seconds: {durations:?}");
 }
 
 #[test]
@@ -187,11 +192,106 @@ fn look_ups_survive_the_mix_too() {
         ..SandboxConfig::default()
     };
     let stage = Stage::with_sandbox(config);
-    let ids = locked_users(250);
+    let ids = locked_users(500);
     stage.write("ids.txt", common::list(&ids));
     stage.run(&format!("run ids.txt --only-locked --yes {FAST}")).exits_with(0);
     assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
     stage.all_are("ids.results.csv", "unlocked");
+    let n_look_ups = stage.sandbox().stats().n_gets;
+    assert!(n_look_ups > 5, "some of the five look-ups were asked again: {n_look_ups}");
+    assert!(stage.n_posts() > 600, "about two of five unlocks failed: {}", stage.n_posts());
+}
+
+/// One call, of which nothing is heard: what does the server know of it?
+#[track_caller]
+fn one_call_is_lost(fault: FaultKind, is_done: bool) {
+    let ids = locked_users(1);
+    let script = [(ids[0].clone(), [Scripted::Fault(fault)].into())].into();
+    let stage = Stage::with_script(script);
+    stage.write("ids.txt", common::list(&ids));
+    let line = format!("run ids.txt --yes --max-retries 0 {FAST}");
+    stage.run(&line).exits_with(1);
+    stage.all_are("ids.results.csv", "failed");
+    assert_eq!(stage.sandbox().is_locked(&ids[0]), !is_done, "{fault}");
+
+    stage.run("run ids.results.csv --retry-failed --yes -o again.csv").exits_with(0);
+    stage.all_are("again.csv", "unlocked");
+    assert!(!stage.sandbox().is_locked(&ids[0]), "{fault}");
+    assert_eq!(stage.sandbox().stats().n_unlocks, 1 + u64::from(is_done), "{fault}");
+}
+
+#[test]
+fn an_unlock_that_was_done_and_not_heard_of_is_done_again_and_does_no_harm() {
+    let done =
+        [FaultKind::GatewayTimeout, FaultKind::ResetAfter, FaultKind::Truncated, FaultKind::Empty];
+    let not_done = [FaultKind::InternalError, FaultKind::Reset, FaultKind::Garbage];
+    let all = done.map(|fault| (fault, true)).into_iter();
+    let all = all.chain(not_done.map(|fault| (fault, false)));
+    with_each(all, |(fault, is_done)| one_call_is_lost(fault, is_done));
+}
+
+/// The times between the calls for each of these users, in the server's own log.
+fn waits(requests: &[LoggedRequest], ids: &[UserId]) -> Vec<Vec<Duration>> {
+    let of = |id: &UserId| {
+        let is_his = |request: &&LoggedRequest| request.user_ids[0] == id.as_str();
+        let at: Vec<_> = requests.iter().filter(is_his).map(|request| request.at).collect();
+        at.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    };
+    ids.iter().map(of).collect()
+}
+
+/// Ten users whose calls always fail, among so many others that it is no outage.
+#[test]
+fn a_server_error_is_tried_again_after_growing_random_waits_up_to_max_retries() {
+    let ids = locked_users(700);
+    let bad: Vec<UserId> = ids.iter().step_by(10).take(10).cloned().collect();
+    let always = |id: &UserId| (id.clone(), vec![Scripted::status(500); 20].into());
+    let stage = Stage::with_script(bad.iter().map(always).collect());
+    stage.write("ids.txt", common::list(&ids));
+    stage.run("run ids.txt --yes --max-retries 4 --rate 150/s -c 8").exits_with(1);
+    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    assert_eq!(stage.column("ids.results.failed.csv", "error_code"), ["http_500"; 10]);
+
+    let waits = waits(&stage.sandbox().requests(), &bad);
+    assert!(waits.iter().all(|waits| waits.len() == 4), "four retries each: {waits:?}");
+    let nth = |nth: usize| waits.iter().map(move |waits| waits[nth]);
+    assert!(nth(0).sum::<Duration>() < nth(3).sum(), "they grow: {waits:?}");
+    let shorter = nth(3).max().map(|wait| wait.mul_f64(0.9));
+    assert!(nth(3).min() < shorter, "they are random: {waits:?}");
+}
+
+/// What the server's log says of one 429 in the middle of a run that goes as fast as it may.
+#[test]
+fn after_a_429_all_pause_one_goes_first_and_then_a_smaller_share_goes_that_recovers() {
+    let ids = locked_users(95);
+    let script = [(ids[30].clone(), [throttled("2")].into())].into();
+    let latency = "200ms".parse().unwrap();
+    let config = SandboxConfig { script, latency, log_requests: true, ..Default::default() };
+    let stage = Stage::with_sandbox(config);
+    stage.write("ids.txt", common::list(&ids));
+    let pace = "--quota 20/1s --quota-share 100% -c 20 --max-retries 0";
+    stage.run(&format!("run ids.txt --yes {pace}")).exits_with(0);
+    all_are_unlocked_once(&stage, &ids);
+
+    let requests = stage.sandbox().requests();
+    let at: Vec<Duration> = requests.iter().map(|it| it.at - requests[0].at).collect();
+    let told = requests.iter().position(|it| it.status == Some(429)).expect("there was one");
+    let pause = Duration::from_millis(1_500);
+    let probe = (told + 1..at.len()).find(|&n| at[n] > at[n - 1] + pause);
+    let probe = probe.expect("everybody paused");
+    let first_answer = at[probe] + Duration::from_millis(200);
+    assert!(at[probe + 1] >= first_answer, "one goes first: {at:?}");
+    assert!(most_in_a_second(&at[..probe]) > 15, "{at:?}");
+    assert!(most_in_a_second(&at[probe..probe + 15]) <= 13, "half of it, a step more: {at:?}");
+    assert!(most_in_a_second(&at[probe..]) > 15, "it recovers: {at:?}");
+}
+
+fn most_in_a_second(times: &[Duration]) -> usize {
+    let n_from = |from: &Duration| {
+        let second = *from..*from + Duration::from_secs(1);
+        times.iter().filter(|it| second.contains(it)).count()
+    };
+    times.iter().map(n_from).max().unwrap_or(0)
 }
 
 /// The end of a user to whom the same thing happens again and again.

@@ -207,7 +207,7 @@ fn every_test_that_the_readme_names_is_there() {
     let shown: Vec<_> = shown.filter(|(file, _)| !file.contains("bulk_unlock")).collect();
     assert!(shown.len() > 20, "the README's table names its tests: {named:?}");
     for (file, test) in shown {
-        let is_there = |path: &str| source_of(path).contains(&format!("fn {test}()"));
+        let is_there = |path: &str| is_test(&source_of(path), test);
         let folder = std::fs::read_dir(format!("{}/tests/{file}", env!("CARGO_MANIFEST_DIR")));
         let inside = folder.into_iter().flatten().flatten();
         let mut inside = inside.map(|it| format!("tests/{file}/{}", it.file_name().display()));
@@ -216,6 +216,23 @@ fn every_test_that_the_readme_names_is_there() {
             "the README names {file}::{test}, which is no test"
         );
     }
+}
+
+/// Whether a source has a function of that name that the test runner runs.
+fn is_test(source: &str, name: &str) -> bool {
+    let declared = format!("fn {name}()");
+    let (before, _) = source.split_once(&declared).unwrap_or_default();
+    let above = before.lines().rev().skip(usize::from(!before.ends_with('\n')));
+    let mut attributes = above.take_while(|line| line.starts_with("#["));
+    attributes.any(|line| line == "#[test]")
+}
+
+#[test]
+fn a_helper_is_no_test_though_it_looks_like_one() {
+    assert!(is_test("}\n\n#[test]\n#[cfg(unix)]\nfn a_fact() {\n", "a_fact"));
+    assert!(is_test("#[test]\nfn other() {}\n\n#[test]\nfn a_fact() {\n", "a_fact"));
+    assert!(!is_test("#[test]\nfn other() {}\n\nfn a_fact() {\n", "a_fact"));
+    assert!(!is_test("#[test]\nfn other() {}\n", "a_fact"));
 }
 
 /// What stands in a file of the repository; nothing where there is none.

@@ -309,7 +309,8 @@ impl Bench {
     }
 }
 
-fn job(record: usize) -> UnlockJob {
+/// A user to unlock, known by the number of their record.
+pub(super) fn job(record: usize) -> UnlockJob {
     UnlockJob { record, user: format!("user_{record}").parse().unwrap(), seen: None }
 }
 

@@ -4,7 +4,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of this")]
 
 pub mod contract;
+pub mod door;
 pub mod lookups;
+pub mod tools;
 pub mod watch;
 
 use std::collections::HashMap;
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use bulk_unlock::model::UserId;
-use bulk_unlock::sandbox::{RunningSandbox, Sandbox, SandboxConfig, World};
+use bulk_unlock::sandbox::{RunningSandbox, Sandbox, SandboxConfig, Scripted, World};
 use tempfile::TempDir;
 
 /// The seed of every sandbox here.
@@ -246,6 +248,11 @@ pub fn missing_user() -> UserId {
 /// A plain list of them.
 pub fn list(users: &[UserId]) -> String {
     users.iter().fold(String::new(), |list, user| list + user.as_str() + "\n")
+}
+
+/// A 429 with this `Retry-After`. The body is there so that the sandbox adds none of its own.
+pub fn throttled(retry_after: &str) -> Scripted {
+    Scripted::status(429).with_body("{}").with_header("Retry-After", retry_after)
 }
 
 /// Whether a path is there.

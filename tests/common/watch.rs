@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -178,10 +178,15 @@ impl Running {
         }
     }
 
+    /// Its stdin, to be written while it runs.
+    pub fn take_stdin(&mut self) -> ChildStdin {
+        let stdin = self.child.as_mut().and_then(|child| child.stdin.take());
+        stdin.expect("a pipe that nobody has taken")
+    }
+
     /// Writes this to its stdin and closes it.
     pub fn feed(&mut self, input: &str) {
-        let stdin = self.child.as_mut().and_then(|child| child.stdin.take());
-        stdin.expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+        self.take_stdin().write_all(input.as_bytes()).expect("it reads");
     }
 
     /// Whether it still runs.

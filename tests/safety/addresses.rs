@@ -1,9 +1,8 @@
 //! The key goes to one address only, encrypted or not at all.
 
-use std::io::Read as _;
-use std::net::TcpListener;
-use std::sync::mpsc;
-use std::thread;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bulk_unlock::sandbox::{FaultKind, SandboxConfig, Script, Scripted};
@@ -13,32 +12,40 @@ use crate::common::{Stage, list, users};
 
 /// A server that should never be asked; remembers the first bytes of whoever comes.
 struct Trap {
-    url: String,
-    seen: mpsc::Receiver<Vec<u8>>,
+    addr: String,
+    watch: JoinHandle<Vec<Vec<u8>>>,
 }
+
+/// What the test itself says to the trap when the story is over.
+const OVER: &[u8] = b"that was all";
 
 impl Trap {
     fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}/v1/users", listener.local_addr().expect("an address"));
-        let (tell, seen) = mpsc::channel();
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { return };
+        let addr = listener.local_addr().expect("an address").to_string();
+        let watch = thread::spawn(move || {
+            let guests = listener.incoming().map(|guest| {
+                let mut guest = guest.expect("a connection");
                 let mut bytes = vec![0; 4_096];
-                let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
-                let n = stream.read(&mut bytes).unwrap_or(0);
+                let _ = guest.set_read_timeout(Some(Duration::from_secs(2)));
+                let n = guest.read(&mut bytes).unwrap_or(0);
                 bytes.truncate(n);
-                if tell.send(bytes).is_err() {
-                    return;
-                }
-            }
+                bytes
+            });
+            guests.take_while(|bytes| bytes != OVER).collect()
         });
-        Self { url, seen }
+        Self { addr, watch }
     }
 
-    fn seen(&self) -> Vec<Vec<u8>> {
-        self.seen.try_iter().collect()
+    fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Whoever came before is seen first.
+    fn seen(self) -> Vec<Vec<u8>> {
+        let mut last = TcpStream::connect(&self.addr).expect("the trap is open");
+        last.write_all(OVER).expect("the trap listens");
+        self.watch.join().expect("the trap does not panic")
     }
 }
 
@@ -46,7 +53,8 @@ impl Trap {
 fn a_redirect_is_an_outcome_and_is_never_followed() {
     let trap = Trap::new();
     let ids = users(6);
-    let to_trap = |status| Scripted::status(status).with_header("Location", &trap.url);
+    let place = format!("{}/v1/users", trap.url());
+    let to_trap = |status| Scripted::status(status).with_header("Location", &place);
     let statuses = [301, 302, 303, 307, 308];
     let script: Script = ids
         .iter()
@@ -123,8 +131,7 @@ fn a_server_without_a_certificate_never_sees_the_key() {
     let trap = Trap::new();
     let mut stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(1)));
-    let https = trap.url.replace("http:", "https:").replace("/v1/users", "");
-    stage.set("CLERK_API_URL", &https);
+    stage.set("CLERK_API_URL", &trap.url().replace("http:", "https:"));
     stage.run("run ids.txt --yes --max-retries 0 --timeout 3s --connect-timeout 3s").exits_with(1);
     assert_eq!(stage.column("ids.results.csv", "outcome"), ["failed"]);
     let seen = trap.seen();
@@ -141,7 +148,7 @@ fn loopback_is_asked_directly_whatever_proxy_the_environment_names() {
     let ids = users(2);
     stage.write("ids.txt", list(&ids));
     for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
-        stage.set(name, trap.url.trim_end_matches("/v1/users"));
+        stage.set(name, &trap.url());
     }
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
     stage.has_each_once("ids.results.csv", &ids);

@@ -1,5 +1,5 @@
 //! The question, asked at a terminal: `script` of util-linux makes one. Where it is missing, only
-//! what needs no terminal is shown.
+//! what needs no terminal is shown; in CI that is a failure.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bulk_unlock::sandbox::{RunningSandbox, SandboxConfig};
 
+use crate::common::tools::is_installed;
 use crate::common::watch::{FAST, PATIENCE, slow_config};
 use crate::common::{Stage, list, users};
 
@@ -42,11 +43,6 @@ fn the_sandbox_and_the_dry_run_ask_nothing() {
     assert_eq!(stage.n_posts(), 0);
     stage.run("run ids.txt --sandbox --sandbox-latency 0 --sandbox-quota none").exits_with(0);
     assert_eq!(stage.n_posts(), 0);
-}
-
-fn has_script() -> bool {
-    let tried = Command::new("script").arg("--version").stdout(Stdio::null()).status();
-    tried.is_ok_and(|status| status.success())
 }
 
 /// What was shown on the terminal, and the exit code.
@@ -99,7 +95,7 @@ fn is_refused(stage: &Stage, shown: &Shown) {
 
 #[test]
 fn the_question_names_instance_host_key_users_pace_and_time() {
-    if !has_script() {
+    if !is_installed("script") {
         return;
     }
     let stage = live_stage();
@@ -120,7 +116,7 @@ fn the_question_names_instance_host_key_users_pace_and_time() {
 
 #[test]
 fn for_a_live_key_the_number_is_typed_and_nothing_else_will_do() {
-    if !has_script() {
+    if !is_installed("script") {
         return;
     }
     for typed in ["y\n", "11\n", "\n", "\u{4}"] {
@@ -132,7 +128,7 @@ fn for_a_live_key_the_number_is_typed_and_nothing_else_will_do() {
 
 #[test]
 fn for_a_test_key_a_y_will_do() {
-    if !has_script() {
+    if !is_installed("script") {
         return;
     }
     let stage = stage();
@@ -143,7 +139,7 @@ fn for_a_test_key_a_y_will_do() {
 
 #[test]
 fn no_is_no() {
-    if !has_script() {
+    if !is_installed("script") {
         return;
     }
     for typed in ["n\n", "\n", "12\n"] {
@@ -155,7 +151,7 @@ fn no_is_no() {
 
 #[test]
 fn the_terminal_is_asked_even_when_the_users_come_from_stdin() {
-    if !has_script() {
+    if !is_installed("script") {
         return;
     }
     let stage = stage();
@@ -167,7 +163,7 @@ fn the_terminal_is_asked_even_when_the_users_come_from_stdin() {
 
 #[test]
 fn a_question_that_nobody_would_see_is_not_asked() {
-    if !has_script() {
+    if !is_installed("script") {
         return;
     }
     let stage = stage();
@@ -178,7 +174,7 @@ fn a_question_that_nobody_would_see_is_not_asked() {
 
 #[test]
 fn after_a_look_up_those_are_asked_about_who_are_locked_and_no_takes_the_files_away() {
-    if !has_script() {
+    if !is_installed("script") {
         return;
     }
     let stage = stage();
@@ -202,7 +198,7 @@ fn locked(sandbox: &RunningSandbox) -> usize {
 
 #[test]
 fn ctrl_c_at_the_question_ends_the_program_before_and_after_a_look_up() {
-    if !has_script() {
+    if !is_installed("script") {
         return;
     }
     let stage = stage();

@@ -53,29 +53,40 @@ fn a_401_while_users_are_looked_up_stops_the_run_too() {
     assert_eq!(stage.sandbox().requests().len(), 1);
 }
 
+/// The run stops after the first users; the others are unlocked once the key may do so.
 #[track_caller]
 fn refused_for_everybody(status: u16) {
+    const N_WORKERS: usize = 4;
     let stage = Stage::with_sandbox(slow_config("5ms..10ms"));
     let ids = users(400);
     stage.write("ids.txt", list(&ids));
     stage.sandbox().set_mode(Mode::AllStatus(status));
     stage
-        .run(&format!("run ids.txt --yes -c 4 {FAST}"))
+        .run(&format!("run ids.txt --yes -c {N_WORKERS} {FAST}"))
         .exits_with(4)
-        .says("the key may not do this (402 or 403 for every user)");
+        .says("the key may not do this (402 or 403 for every user)")
+        .says("--resume");
     let n_rows = stage.adds_up("ids.results", &ids);
-    assert!((5..=5 + 4 + 64).contains(&n_rows), "{n_rows} rows");
+    assert!((5..5 + N_WORKERS).contains(&n_rows), "{n_rows} rows");
     stage.all_are("ids.results.csv", "rejected");
     assert_eq!(stage.n_posts(), n_rows, "everything that was sent is recorded");
+
+    stage.sandbox().set_mode(Mode::Normal);
+    stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(1);
+    stage.has_each_once("ids.results.csv", &ids);
+    let outcomes = stage.column("ids.results.csv", "outcome");
+    let n_unlocked = outcomes.iter().filter(|outcome| *outcome == "unlocked").count();
+    assert_eq!(n_unlocked, ids.len() - n_rows, "those refused have their row");
+    assert_eq!(stage.n_posts(), ids.len(), "nobody was called twice");
 }
 
 #[test]
-fn a_403_for_every_user_stops_the_run_after_five() {
+fn a_403_for_every_user_stops_the_run_after_five_and_resume_goes_on_with_the_rest() {
     refused_for_everybody(403);
 }
 
 #[test]
-fn a_402_for_every_user_stops_the_run_after_five() {
+fn a_402_for_every_user_stops_the_run_after_five_and_resume_goes_on_with_the_rest() {
     refused_for_everybody(402);
 }
 

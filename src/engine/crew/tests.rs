@@ -2,6 +2,7 @@
 
 mod canary;
 mod outage;
+mod recorded;
 mod retries;
 mod stopping;
 mod throttling;

@@ -9,8 +9,10 @@ use crate::policy::stop_rule::MaxFail;
 use crate::results::{Existing, Reader, RowFormat};
 use crate::tally::Size;
 
+mod gate;
 mod guards;
 mod sum;
+mod syncs;
 
 /// As many records as wanted, of `user_0`, `user_1` and so on.
 fn records(n: u64) -> Vec<InputRecord> {
@@ -62,6 +64,7 @@ fn run(fold: Fold<'_>, events: impl IntoIterator<Item = Event>) -> Folded<'_> {
 async fn hear(
     fold: &mut Fold<'_>,
     mut events: mpsc::Receiver<Event>,
+    heard: &Recorded,
     mut most: usize,
 ) -> Result<(), ()> {
     let mut batch = Vec::new();
@@ -71,6 +74,7 @@ async fn hear(
         if most == 0 {
             return Err(());
         }
+        heard.add(batch.iter().filter_map(row).count() as u64);
         batch.clear();
     }
     Ok(())

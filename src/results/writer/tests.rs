@@ -16,6 +16,8 @@ struct SmallDisk {
     mouthful: usize,
     can_cut: bool,
     is_gone: Arc<Mutex<bool>>,
+    /// How many of the bytes would survive a power cut.
+    n_safe: Arc<Mutex<usize>>,
 }
 
 impl SmallDisk {
@@ -53,11 +55,19 @@ impl Sink for SmallDisk {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        *self.n_safe.lock().unwrap() = self.bytes.lock().unwrap().len();
         Ok(())
     }
 
     fn is_in_place(&self) -> bool {
         !*self.is_gone.lock().unwrap()
+    }
+}
+
+impl Writer {
+    /// Over a sink of a test's own.
+    pub(crate) fn on_sink(sink: Box<dyn Sink>) -> Self {
+        Self::begin(sink, None, RowFormat::default(), 0).map_err(|(error, _)| error).unwrap()
     }
 }
 
@@ -90,6 +100,21 @@ fn a_row_is_not_written_before_the_commit() {
     assert_eq!((disk.text(), writer.n_rows()), (whole(0), 0));
     writer.commit().unwrap();
     assert_eq!((disk.text(), writer.n_rows()), (whole(1), 1));
+}
+
+#[test]
+fn a_committed_row_survives_a_power_cut_from_the_sync_on_and_at_the_latest_from_the_end_on() {
+    let disk = SmallDisk::new(usize::MAX);
+    let n_safe = || *disk.n_safe.lock().unwrap();
+    let mut writer = on(&disk).unwrap();
+    append(&mut writer, "user_0");
+    writer.commit().unwrap();
+    assert_eq!(n_safe(), whole(0).len());
+    writer.sync().unwrap();
+    assert_eq!(n_safe(), whole(1).len());
+    append(&mut writer, "user_1");
+    writer.finish().unwrap();
+    assert_eq!(n_safe(), whole(2).len());
 }
 
 #[test]

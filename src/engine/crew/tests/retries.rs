@@ -1,7 +1,9 @@
 use crate::engine::testing::{
     Bench, Played, Scripted, answer, come_back, ms, on_a_paused_clock, secs, status, timed_out,
+    window,
 };
-use crate::model::{Event, Fault, Head, Outcome, Reply, StopReason};
+use crate::model::{Event, Fault, Head, Outcome, PauseReason, Reply, StopReason};
+use crate::policy::retry::RetryPolicy;
 
 /// A reply that is met twice costs two retries; met always, it is the last word.
 #[track_caller]
@@ -155,6 +157,27 @@ async fn with_half_of_all_attempts_failing_everybody_is_unlocked_once() {
     assert!(api.most_in_flight() <= 16);
     let n_attempts: u32 = ran.rows().map(|row| row.attempts).sum();
     assert_eq!(n_attempts as usize, api.calls().len());
+}
+
+/// Three of four attempts fail, no user waits of his own, and no quota holds anybody: only the
+/// budget does.
+#[tokio::test(start_paused = true)]
+async fn retries_are_no_more_than_good_answers_a_hundred_and_sixteen_a_second() {
+    const N_USERS: usize = 300;
+    let api = Scripted::new(|call| if call.place % 4 == 3 { call.unlocked() } else { status(503) });
+    let mut bench = Bench::with_pace(window(1_000_000));
+    let soon = ms(1);
+    bench.settings.retry =
+        RetryPolicy { max_retries: 1_000, first_delay: soon, longest_delay: soon };
+    let ran = bench.unlock(&api, N_USERS).await;
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, N_USERS)]);
+    assert!(!ran.was_paused(PauseReason::Outage));
+
+    let n_retries = api.calls().len() - N_USERS;
+    assert_eq!(n_retries, 3 * N_USERS);
+    // Good answers pay for three hundred and a hundred are free: five hundred are left, of which
+    // sixteen go a second.
+    assert!((secs(30)..secs(36)).contains(&ran.took), "{:?}", ran.took);
 }
 
 #[tokio::test(start_paused = true)]

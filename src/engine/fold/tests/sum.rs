@@ -119,6 +119,7 @@ impl Story {
         plan.recorded.iter().for_each(|&record| fold.recorded[record] = true);
 
         let (sender, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
+        let nobody = Recorded::default();
         let work = async {
             let sender = sender;
             for row in plan.left_out {
@@ -129,7 +130,7 @@ impl Story {
         };
         let most = if let Some(Cut::Kill(most)) = cut { most } else { usize::MAX };
         let ended = tokio::select! {
-            ended = async { tokio::try_join!(work, hear(&mut fold, receiver, most)) } => ended,
+            ended = async { tokio::try_join!(work, hear(&mut fold, receiver, &nobody, most)) } => ended,
             never = stop.keep_grace() => match never {},
             never = signals(cut, &stop) => match never {},
         };
