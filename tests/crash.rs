@@ -259,6 +259,30 @@ fn rows_of_another_kind_are_not_added_to_a_file_that_was_begun() {
 }
 
 #[test]
+fn who_failed_on_another_instance_is_not_tried_again_on_this_one() {
+    let mut stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(3)));
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
+    stage.set("CLERK_SECRET_KEY", "sk_live_another_instance_altogether");
+    let line = "run ids.results.csv --retry-failed --yes -o again.csv";
+    stage.run(line).exits_with(2).says("was made for the test instance");
+    assert_eq!(stage.n_posts(), 3);
+}
+
+/// With whole rows behind it this is no torn end, and nothing is thrown away.
+#[test]
+fn a_damaged_row_among_whole_ones_is_refused_untouched() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(9)));
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
+    let damaged = stage.read("ids.results.csv").replacen("\n4,", "\n\0,", 1);
+    stage.write("ids.results.csv", &damaged);
+    let ended = stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(6);
+    ended.says("holds NUL bytes, and whole rows stand behind it");
+    assert_eq!((stage.read("ids.results.csv"), stage.n_posts()), (damaged, 9));
+}
+
+#[test]
 fn a_file_of_another_instance_is_not_gone_on_with() {
     let mut stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));

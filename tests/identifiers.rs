@@ -353,6 +353,8 @@ fn a_look_up_that_is_refused_for_one_value_is_cut_until_the_others_are_found() {
     assert!(n_calls > 5, "nobody was refused");
 }
 
+const FAILED_BY_EMAIL: &str = "email,line,outcome,error_code,error_message";
+
 #[test]
 fn a_plan_made_by_email_runs_by_id_on_its_own_lines() {
     let stage = Stage::with_quick_sandbox();
@@ -363,7 +365,9 @@ fn a_plan_made_by_email_runs_by_id_on_its_own_lines() {
     stage.run(&format!("{} --yes", ended.next())).exits_with(0);
     let file = "who.plan.results.csv";
     assert_eq!(stage.outcomes(file), ["2 unlocked", "3 unlocked", "4 unlocked"]);
-    assert_eq!(stage.column(file, "input"), ids.iter().map(UserId::as_str).collect::<Vec<_>>());
+    assert_eq!(stage.column(file, "input"), emails, "the cell is the plan's, as the line is");
+    assert_eq!(stage.column(file, "user_id"), ids.iter().map(UserId::as_str).collect::<Vec<_>>());
+    assert_eq!(stage.read("who.plan.results.failed.csv").lines().next(), Some(FAILED_BY_EMAIL));
     let ended = stage.run(&format!("verify {file} {FAST}")).exits_with(0);
     ended.says("Read back: 3 of 3 users are still unlocked.");
 }

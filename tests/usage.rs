@@ -287,7 +287,7 @@ fn exports(child: &mut Running) -> Vec<String> {
 
 #[test]
 fn the_sandbox_prints_what_to_export_and_serves_until_it_is_interrupted() {
-    for signal in ["INT", "TERM"] {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let mut stage = Stage::new();
         stage.write("ids.csv", list(&users(2)));
         let mut sandbox = stage.spawn("sandbox --port 0 --latency 0ms --quota none");
@@ -300,7 +300,7 @@ fn the_sandbox_prints_what_to_export_and_serves_until_it_is_interrupted() {
         assert!(lines[1].starts_with("CLERK_SECRET_KEY=sk_test_"), "{lines:?}");
         stage.run(RUN).exits_with(0);
         sandbox.signal(signal);
-        let ended = sandbox.wait().exits_with(0);
+        let ended = sandbox.wait().exits_with(code);
         assert!(ended.stderr.contains("until it is interrupted"), "{}", ended.stderr);
     }
 }

@@ -223,6 +223,17 @@ fn run_verify_finds_who_is_locked_though_the_answer_said_otherwise() {
 }
 
 #[test]
+fn the_json_of_a_run_with_verify_says_what_was_read_back_and_how_it_all_ended() {
+    let stage = with_a_false_answer(&locked_users(3));
+    let ended = stage.run(&format!("run ids.txt --verify --json --yes {FAST}")).exits_with(1);
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("one JSON value");
+    assert_eq!((&json["exit_code"], &json["counts"]["unlocked"]), (&1.into(), &3.into()));
+    let verified = &json["verified"];
+    assert_eq!((&verified["still_unlocked"], &verified["locked_again"]), (&2.into(), &1.into()));
+    assert_eq!(json["next_command"], serde_json::Value::Null, "it was verified");
+}
+
+#[test]
 fn run_verify_ends_as_the_run_did_where_all_are_still_unlocked() {
     let ids = [locked_users(2), vec![missing_user()]].concat();
     let stage = Stage::with_quick_sandbox();

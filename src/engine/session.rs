@@ -53,6 +53,10 @@ impl Session<'_> {
         let heard = &Recorded::default();
         // A signal that came before the first request leaves must be known by then.
         self.signals.apply(self.stop);
+        // So must time that is up already: a person may have taken it over a question.
+        if self.deadline.is_some_and(|deadline| deadline <= now()) {
+            self.stop.ask(StopReason::MaxDuration);
+        }
         thread::scope(|scope| {
             let folding = thread::Builder::new()
                 .name("fold".into())

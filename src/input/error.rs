@@ -109,7 +109,7 @@ pub enum Error {
         columns: Columns,
     },
     /// Nothing says which column holds the users.
-    #[error("{name}: no header says which column holds the {noun}s; give it the header \"{usual}\", or name it with --column. The columns are {columns}", noun = kind.noun(), usual = super::header::usual(*kind))]
+    #[error("{name}: no header says in which column the {noun} stands; give it the header \"{usual}\", or name it with --column. The columns are {columns}", noun = kind.noun(), usual = super::header::usual(*kind))]
     NoUserColumn {
         /// The source's name.
         name: String,

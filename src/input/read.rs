@@ -56,7 +56,7 @@ pub fn read(source: Source<'_>, options: &Options) -> Result<ReadInput, Error> {
             (cell, Some(second)) if cell.is_empty() => row.cell(second).into(),
             (cell, _) => cell.into(),
         };
-        Ok(Some(InputRecord { line: row.line, cell, carried: carried.cells(&row) }))
+        Ok(Some(InputRecord { line: row.line, cell, user: None, carried: carried.cells(&row) }))
     })?;
     let records = Records {
         records,

@@ -1,12 +1,15 @@
 //! Rows that an earlier run recorded, read back as an input: one road for `--retry-failed`,
 //! `--plan` and `verify`.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use super::carry::Carried;
 use super::rows::Row;
 use super::table::Table;
 use super::user_column::Wanted;
 use super::{Carry, Error, Options, ReadInput, Source, UserColumn, header};
-use crate::model::{IdentifierKind, InputRecord, Outcome, Records};
+use crate::model::{IdentifierKind, InputRecord, Outcome, Records, UserId};
 
 /// What the header of a results or plan file begins with.
 const HEADER: [&str; 4] = ["line", "input", "user_id", "outcome"];
@@ -57,17 +60,21 @@ pub enum LineFrom {
 pub enum CellFrom {
     /// `user_id`, and where that is empty, `input`. The records are of user ids.
     UserId,
+    /// `user_id`; the cell stays what stood in the input of the job that found the user by it, and
+    /// so does the header: that of this kind.
+    Found(IdentifierKind),
     /// `input`, which holds this kind.
     Input(IdentifierKind),
 }
 
 impl Filter {
-    /// Rows with these outcomes, named by user id, on the lines that the file names.
-    pub fn of(outcomes: &[Outcome]) -> Self {
+    /// Rows with these outcomes, on the lines that the file names, of users who are known by id and
+    /// were named by `kind`.
+    pub fn of(outcomes: &[Outcome], kind: IdentifierKind) -> Self {
         Self {
             outcomes: outcomes.to_vec(),
             line: LineFrom::Column,
-            cell: CellFrom::UserId,
+            cell: CellFrom::Found(kind),
             carry: Carry::None,
             skip: 0,
             limit: None,
@@ -102,21 +109,35 @@ impl Filter {
             (CellFrom::UserId, user_id) if !user_id.is_empty() => user_id,
             _ => row.cell(INPUT),
         };
-        Ok(Some(InputRecord { line, cell: cell.into(), carried: Box::default() }))
+        let cell: Arc<str> = cell.into();
+        let user = match self.cell {
+            CellFrom::Found(_) => found(row.cell(USER_ID), &cell),
+            CellFrom::UserId | CellFrom::Input(_) => None,
+        };
+        Ok(Some(InputRecord { line, cell, user, carried: Box::default() }))
     }
 }
 
 impl CellFrom {
+    /// What the records are of.
     fn kind(self) -> IdentifierKind {
         match self {
-            Self::UserId => IdentifierKind::UserId,
+            Self::UserId | Self::Found(_) => IdentifierKind::UserId,
             Self::Input(kind) => kind,
+        }
+    }
+
+    /// What stands in the cells.
+    fn kind_of_cells(self) -> IdentifierKind {
+        match self {
+            Self::UserId => IdentifierKind::UserId,
+            Self::Found(kind) | Self::Input(kind) => kind,
         }
     }
 
     fn column(self, headers: &[String]) -> UserColumn {
         match self {
-            Self::UserId => UserColumn::named(headers, USER_ID),
+            Self::UserId | Self::Found(_) => UserColumn::named(headers, USER_ID),
             Self::Input(_) => UserColumn::named(headers, INPUT),
         }
     }
@@ -144,10 +165,16 @@ pub fn recorded(source: Source<'_>, filter: &Filter) -> Result<ReadInput, Error>
     let records = Records {
         records,
         kind,
-        header: Some(header::usual(kind).to_owned()),
+        header: Some(header::usual(filter.cell.kind_of_cells()).to_owned()),
         carried: carried.into_headers(),
     };
     table.finish(filter.cell.column(&headers), records)
+}
+
+/// The user whom the row names by id; the text is shared where it is the cell's too.
+fn found(user_id: Cow<'_, str>, cell: &Arc<str>) -> Option<UserId> {
+    let shared = if **cell == *user_id { Arc::clone(cell) } else { user_id.into() };
+    UserId::from_shared(&shared).ok()
 }
 
 fn outcome(name: &str, row: &Row<'_>) -> Result<Outcome, Error> {

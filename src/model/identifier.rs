@@ -22,6 +22,10 @@ pub enum IdentifierKind {
 }
 
 impl IdentifierKind {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::UserId, Self::Email, Self::Phone, Self::Username, Self::ExternalId];
+
     /// The word for it in a sentence: "no user has this email address".
     pub fn noun(self) -> &'static str {
         match self {

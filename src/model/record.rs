@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Identifier, IdentifierKind};
+use super::{Identifier, IdentifierKind, InvalidIdentifier, UserId};
 
 /// One record of the input. Every one of them ends as exactly one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,8 +12,24 @@ pub struct InputRecord {
     /// The cell that names the user, canonical (see [`canonical_cell`](super::canonical_cell));
     /// empty where the record has no such cell.
     pub cell: Arc<str>,
+    /// Who that is, where an earlier job of this program found it out.
+    pub user: Option<UserId>,
     /// The carried cells, in the order of [`Records::carried`]; as long as that.
     pub carried: Box<[Box<str>]>,
+}
+
+impl InputRecord {
+    /// Whom the record is about: the user who is known, or whom its cell names.
+    ///
+    /// # Errors
+    ///
+    /// When the cell can't be a user of that kind.
+    pub fn target(&self, kind: IdentifierKind) -> Result<Identifier, InvalidIdentifier> {
+        match &self.user {
+            Some(user) => Ok(Identifier::UserId(user.clone())),
+            None => Identifier::parse(kind, &self.cell),
+        }
+    }
 }
 
 /// One column of the input.

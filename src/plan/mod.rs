@@ -38,7 +38,7 @@ impl Plan {
         let mut plan = Self::default();
         let mut first_line = HashMap::with_capacity(records.records.len());
         for (index, record) in records.records.iter().enumerate() {
-            match Identifier::parse(records.kind, &record.cell) {
+            match record.target(records.kind) {
                 Err(why) => plan.invalid(index, record, why, &mut done, now),
                 Ok(target) => {
                     if let Some(&line) = first_line.get(&target) {

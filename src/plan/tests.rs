@@ -11,6 +11,7 @@ fn records(cells: &[&str]) -> Records {
     let record = |(index, cell): (usize, &&str)| InputRecord {
         line: index as u64 + 2,
         cell: Arc::from(*cell),
+        user: None,
         carried: Box::default(),
     };
     Records { records: cells.iter().enumerate().map(record).collect(), ..Records::default() }

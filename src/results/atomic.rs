@@ -1,9 +1,11 @@
 //! Files that are there whole or not at all: written beside their place, then moved into it.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use super::error::{Problem, WriteError};
 use super::same_file::directory;
@@ -19,13 +21,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     writer.finish()
 }
 
-/// Writes a file under a temporary name; [`finish`](Self::finish) gives it its own. Dropped before
-/// that, it leaves nothing behind.
+/// Writes a file under a temporary name of its own; [`finish`](Self::finish) gives it its right one.
+/// Dropped before that, it leaves nothing behind.
 #[derive(Debug)]
 pub struct AtomicWriter {
-    /// `None` once it is finished.
-    file: Option<BufWriter<File>>,
-    temporary: PathBuf,
+    file: BufWriter<NamedTempFile>,
     path: PathBuf,
 }
 
@@ -41,9 +41,16 @@ impl AtomicWriter {
             let problem = Problem::Other("it is no regular file".to_owned());
             return Err(WriteError { path: Some(path.to_owned()), problem });
         }
-        let temporary = temporary_name(path);
-        let file = create_anew(&temporary).map_err(|error| WriteError::new(path, &error))?;
-        Ok(Self { file: Some(BufWriter::new(file)), temporary, path: path.to_owned() })
+        // Hidden, and recognised should a kill leave it behind.
+        let mut prefix = OsString::from(".");
+        prefix.push(path.file_name().unwrap_or_default());
+        prefix.push(".");
+        let file = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".tmp")
+            .tempfile_in(directory(path))
+            .map_err(|error| WriteError::new(path, &error))?;
+        Ok(Self { file: BufWriter::new(file), path: path.to_owned() })
     }
 
     /// Writes the rest, syncs, and moves the file into its place.
@@ -51,61 +58,28 @@ impl AtomicWriter {
     /// # Errors
     ///
     /// When the disk refuses; what was at its place before is untouched then.
-    pub fn finish(mut self) -> Result<(), WriteError> {
-        self.move_into_place().map_err(|error| WriteError::new(&self.path, &error))
+    pub fn finish(self) -> Result<(), WriteError> {
+        let Self { file, path } = self;
+        move_into_place(file, &path).map_err(|error| WriteError::new(&path, &error))
     }
+}
 
-    fn move_into_place(&mut self) -> io::Result<()> {
-        let Some(writer) = &mut self.file else { return Ok(()) };
-        writer.flush()?;
-        writer.get_ref().sync_all()?;
-        fs::rename(&self.temporary, &self.path)?;
-        self.file = None;
-        sync_directory(&self.path);
-        Ok(())
-    }
+fn move_into_place(file: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|refused| refused.error)?;
+    sync_directory(path);
+    Ok(())
 }
 
 impl Write for AtomicWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.file {
-            Some(file) => file.write(bytes),
-            None => Err(io::ErrorKind::WriteZero.into()),
-        }
+        self.file.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), Write::flush)
+        self.file.flush()
     }
-}
-
-impl Drop for AtomicWriter {
-    fn drop(&mut self) {
-        if self.file.is_some() {
-            // The next writer of this file removes it otherwise.
-            let _ = fs::remove_file(&self.temporary);
-        }
-    }
-}
-
-fn temporary_name(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".tmp");
-    path.with_file_name(name)
-}
-
-/// What a crash left there is removed first: it may be a link, or somebody else may read it.
-fn create_anew(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 /// Makes a new name in the file's directory survive a power cut, where the system can.
@@ -116,6 +90,8 @@ pub(super) fn sync_directory(path: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn names(dir: &Path) -> Vec<String> {
@@ -146,22 +122,18 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_file_of_a_crash_is_no_obstacle() {
+    fn two_writers_of_one_file_do_not_mix() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(".a.json.tmp"), "left behind").unwrap();
-        write(&dir.path().join("a.json"), b"new").unwrap();
-        assert_eq!(names(dir.path()), ["a.json"]);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_stale_temporary_link_is_not_followed() {
-        let dir = tempfile::tempdir().unwrap();
-        let victim = dir.path().join("victim");
-        fs::write(&victim, "untouched").unwrap();
-        std::os::unix::fs::symlink(&victim, dir.path().join(".a.json.tmp")).unwrap();
-        write(&dir.path().join("a.json"), b"new").unwrap();
-        assert_eq!(fs::read(&victim).unwrap(), b"untouched");
+        let path = dir.path().join("a.html");
+        let (mut one, mut other) =
+            (AtomicWriter::create(&path).unwrap(), AtomicWriter::create(&path).unwrap());
+        one.write_all(b"one").unwrap();
+        other.write_all(b"other").unwrap();
+        one.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        other.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"other");
+        assert_eq!(names(dir.path()), ["a.html"]);
     }
 
     #[cfg(unix)]

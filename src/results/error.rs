@@ -120,6 +120,16 @@ pub enum OpenError {
         /// What was named.
         path: PathBuf,
     },
+    /// Something stands where a file beside the results would be, and no run left it there.
+    #[error(
+        "{} is there already, and no earlier run left it there: move it away, or name another \
+         results file with --output",
+        .path.display()
+    )]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
     /// It can't be opened or created.
     #[error("{} can't be opened for writing: {reason}", .path.display())]
     CantOpen {

@@ -149,6 +149,18 @@ pub fn refuse_existing(path: &Path) -> Result<(), OpenError> {
     if path.symlink_metadata().is_ok() { Err(why_refused(path)) } else { Ok(()) }
 }
 
+/// Says whether a run writes that file right now; changes nothing.
+///
+/// # Errors
+///
+/// [`OpenError::InUse`] when one does.
+pub fn check_not_in_use(path: &Path) -> Result<(), OpenError> {
+    match why_refused(path) {
+        refusal @ OpenError::InUse { .. } => Err(refusal),
+        _ => Ok(()),
+    }
+}
+
 /// Why a file that is there is not taken: best of all, that another run holds it.
 fn why_refused(path: &Path) -> OpenError {
     // A pipe is not even opened: that would wait for its other end.

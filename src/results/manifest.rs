@@ -8,6 +8,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::IdentifierKind;
+
 use super::atomic;
 use super::error::{ReadError, WriteError};
 use super::format::SCHEMA_VERSION;
@@ -63,6 +65,9 @@ pub struct Manifest {
     /// What every row depends on, so that a later pass must ask for the same.
     #[serde(default)]
     pub settings: Option<Settings>,
+    /// Whether users who look locked on purpose are unlocked too.
+    #[serde(default)]
+    pub include_admin_locked: bool,
     /// The input and the outputs.
     #[serde(default)]
     pub files: Vec<FileEntry>,
@@ -182,6 +187,13 @@ pub struct Latency {
 }
 
 impl Manifest {
+    /// What the input's column held.
+    pub fn named_by(&self) -> IdentifierKind {
+        let by = self.settings.as_ref().map(|settings| settings.by.as_str());
+        let is_it = |kind: &IdentifierKind| Some(kind.flag_value()) == by;
+        IdentifierKind::ALL.into_iter().find(is_it).unwrap_or_default()
+    }
+
     /// The ending of a job that has not ended, or that was killed.
     pub const RUNNING: &str = "running";
 

@@ -77,6 +77,15 @@ impl<R: Read> Reader<R> {
         self.lines.n_torn
     }
 
+    /// What the row read last is, where it stands in the file already.
+    pub(super) fn repeated_row(&self) -> ReadError {
+        ReadError::BadRow {
+            path: self.path.clone(),
+            line: self.lines.n_lines,
+            why: "this row stands in the file already; take one of them out".to_owned(),
+        }
+    }
+
     fn read_row(&mut self) -> Result<Option<RecordedRow>, ReadError> {
         if !self.lines.advance().map_err(|error| io_error(&self.path, error))? {
             return Ok(None);

@@ -1,6 +1,7 @@
 //! Reads back what a run recorded, so that another can go on with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -95,8 +96,12 @@ fn read_all(
 ) -> Result<Resumed, OpenError> {
     let mut done = Done::default();
     let mut counts = BTreeMap::new();
+    let (hasher, mut seen) = (RandomState::new(), HashSet::new());
     for row in &mut reader {
         let row = row?;
+        if !seen.insert(hasher.hash_one((row.line, &row.input, &row.user_id))) {
+            return Err(reader.repeated_row().into());
+        }
         *counts.entry(row.outcome).or_default() += 1;
         let input = Arc::from(row.input.as_str());
         done.note(kind, row.line, &input, row.user_id.as_ref(), row.outcome);

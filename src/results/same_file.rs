@@ -13,6 +13,24 @@ pub fn same_file(a: &Path, b: &Path) -> bool {
     }
 }
 
+/// Whether standard output leads to that file.
+#[cfg(unix)]
+pub fn is_stdout(path: &Path) -> bool {
+    use std::os::fd::AsFd as _;
+
+    let stdout = || {
+        std::fs::File::from(std::io::stdout().as_fd().try_clone_to_owned().ok()?).metadata().ok()
+    };
+    let Some(stdout) = stdout().filter(Metadata::is_file) else { return false };
+    path.metadata().is_ok_and(|it| same_identity(&it, &stdout) == Some(true))
+}
+
+/// Where handles are no files this is not known.
+#[cfg(not(unix))]
+pub fn is_stdout(_: &Path) -> bool {
+    false
+}
+
 /// Whether it is the same file of the same disk; `None` where the system does not tell.
 #[cfg(unix)]
 #[allow(clippy::unnecessary_wraps, reason = "the other systems do not know")]

@@ -1,19 +1,24 @@
 //! The files beside the results: what did not end well, what was not tried, and the manifest.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::model::{InputRecord, Records};
 
 use super::atomic::AtomicWriter;
 use super::cells::CellWriter;
-use super::error::{ReadError, WriteError};
+use super::error::{OpenError, ReadError, WriteError};
+use super::manifest::Manifest;
 use super::reader::Reader;
 use super::recorded_row::RecordedRow;
 
 /// The header of the column that names the users, where the input has none.
 const DEFAULT_HEADER: &str = "user_id";
+
+/// The columns of `failed` behind the user's and the carried ones.
+const OF_FAILED: [&str; 4] = ["line", "outcome", "error_code", "error_message"];
 
 /// Where the files beside a results file are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +36,7 @@ pub struct Sidecars {
 impl Sidecars {
     /// The files beside `NAME.csv`: `NAME.failed.csv` and so on.
     pub fn beside(results: &Path) -> Self {
-        let is_csv = results.extension().is_some_and(|it| it == "csv");
+        let is_csv = results.extension().is_some_and(|it| it.eq_ignore_ascii_case("csv"));
         let stem = if is_csv { results.file_stem() } else { results.file_name() };
         let named = |ending: &str| {
             let mut name = OsString::from(stem.unwrap_or_default());
@@ -45,6 +50,38 @@ impl Sidecars {
             verify: named(".verify.csv"),
         }
     }
+}
+
+/// Refuses a place beside the results where something stands that no run left there: another run's
+/// results, or a file of somebody's own. `may_replace` takes all but results.
+///
+/// # Errors
+///
+/// [`OpenError::NotOurs`] with the first such file.
+pub fn check_places(sidecars: &Sidecars, may_replace: bool) -> Result<(), OpenError> {
+    let lists = [&sidecars.failed, &sidecars.unprocessed];
+    let stranger = lists.into_iter().find(|path| {
+        let is_results = Reader::open(path).is_ok();
+        is_results || !may_replace && !is_list(path)
+    });
+    let is_manifest =
+        |path: &&PathBuf| !matches!(Manifest::read(path), Err(ReadError::NotManifest { .. }));
+    let manifest = Some(&sidecars.manifest).filter(|path| !may_replace && !is_manifest(path));
+    match stranger.or(manifest) {
+        Some(path) => Err(OpenError::NotOurs { path: path.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Whether a file is not there, is empty, or begins as these lists do.
+fn is_list(path: &Path) -> bool {
+    const LONGEST_HEADER: u64 = 1 << 20;
+    let Ok(file) = File::open(path) else { return !path.exists() };
+    let mut header = String::new();
+    let read = BufReader::new(file.take(LONGEST_HEADER)).read_line(&mut header);
+    let header = header.trim_end();
+    let ends = [",line".to_owned(), format!(",{}", OF_FAILED.join(","))];
+    read.is_ok() && (header.is_empty() || ends.iter().any(|end| header.ends_with(end.as_str())))
 }
 
 /// Why a file beside the results could not be made.
@@ -70,8 +107,7 @@ pub fn write_failed<R: Read>(
     path: &Path,
 ) -> Result<u64, SidecarError> {
     let carried = results.carried().to_vec();
-    let more = ["line", "outcome", "error_code", "error_message"];
-    let mut table = TableWriter::create(path, header, &carried, &more)?;
+    let mut table = TableWriter::create(path, header, &carried, &OF_FAILED)?;
     let mut n_rows = 0;
     for row in &mut results {
         let row = row?;

@@ -37,6 +37,8 @@ struct Wire<'a> {
     ending: &'static str,
     exit_code: u8,
     counts: ByCode<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<ByCode<'a>>,
     records: u64,
     rows: u64,
     unprocessed: u64,
@@ -63,6 +65,7 @@ impl<'a> From<&'a Summary> for Wire<'a> {
             ending: summary.ending.code(),
             exit_code: summary.exit_code,
             counts: ByCode(&summary.counts),
+            verified: summary.verified.as_ref().map(ByCode),
             records: summary.n_records,
             rows: summary.n_rows(),
             unprocessed: summary.n_unprocessed,

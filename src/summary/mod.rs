@@ -27,6 +27,8 @@ pub struct Summary {
     pub exit_code: u8,
     /// All rows by outcome, those of an earlier run included.
     pub counts: Counts,
+    /// What the read-back at the end found (`--verify`), by outcome.
+    pub verified: Option<Counts>,
     /// The records that had to be accounted for.
     pub n_records: u64,
     /// The records without a row.

@@ -165,6 +165,7 @@ pub(crate) fn records(n: usize) -> Vec<InputRecord> {
     let record = |at: usize| InputRecord {
         line: at as u64 + 2,
         cell: format!("user_{}", at + 1).into(),
+        user: None,
         carried: Box::new([]),
     };
     (0..n).map(record).collect()

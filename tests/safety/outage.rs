@@ -16,9 +16,9 @@ fn line() -> String {
     format!("run ids.txt --yes -c {N_WORKERS} --rate 150/s --connect-timeout 1s")
 }
 
-/// Twenty failures in a row are an outage, those in flight fail too, and in five seconds at most
-/// a handful of probes go out.
-const MOST_IN_VAIN: usize = 20 + N_WORKERS + 5;
+/// Twenty users in a row who were failed are an outage. Some of them are tried twice before, those
+/// in flight fail too, and in five seconds at most a handful of probes go out.
+const MOST_IN_VAIN: usize = 60;
 
 #[track_caller]
 fn everybody_is_unlocked(stage: &Stage) {

@@ -160,8 +160,10 @@ fn waiting(stage: &Stage) -> Running {
 #[test]
 fn ctrl_c_before_the_run_began_leaves_nothing_behind() {
     let stage = Stage::with_quick_sandbox();
-    let running = waiting(&stage);
+    let mut running = waiting(&stage);
     running.signal("INT");
+    // Waiting closes its stdin.
+    wait_until("it has ended", || !running.is_alive());
     running.wait().exits_with(130);
     assert_eq!(stage.files(), Vec::<String>::new());
     assert!(stage.sandbox().requests().is_empty());

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::common::watch::{FAST, slow_config, wait_until};
-use crate::common::{Stage, list, users};
+use crate::common::{Running, Stage, list, locked_users, users};
 
 #[test]
 fn a_second_run_on_the_same_file_is_refused_and_the_first_is_not_harmed() {
@@ -72,4 +72,94 @@ fn the_input_is_never_written_over() {
         assert_eq!(stage.read("ids.txt"), before);
     }
     assert!(stage.sandbox().requests().is_empty());
+}
+
+/// Names and contents of all files.
+fn contents(stage: &Stage) -> Vec<(String, String)> {
+    let read = |name: String| (name.clone(), stage.read(&name));
+    stage.files().into_iter().map(read).collect()
+}
+
+/// Only the look-up tells how many there are; until somebody agreed, nothing old is given up.
+#[test]
+fn a_run_that_is_refused_after_its_look_up_leaves_earlier_files_as_they_were() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&locked_users(3)));
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
+    stage.write("again.txt", list(&locked_users(6)[3..]));
+    let before = contents(&stage);
+    let refused = format!("run again.txt -o ids.results.csv --only-locked --max-users 1 {FAST}");
+    stage.run(&format!("{refused} --yes --force")).exits_with(2).says("--max-users allows 1");
+    assert_eq!(contents(&stage), before);
+
+    // The files beside results that were moved away are an earlier run's too.
+    fs::remove_file(stage.path("ids.results.csv")).expect("a file");
+    let before = contents(&stage);
+    stage.run(&format!("{refused} --yes")).exits_with(2);
+    assert_eq!(contents(&stage), before);
+    let allowed = refused.replace("--max-users 1", "--max-users 3");
+    stage.run(&format!("{allowed} --yes")).exits_with(0);
+    assert!(!stage.files().iter().any(|name| name.starts_with('.')), "{:?}", stage.files());
+}
+
+#[test]
+fn a_dry_run_heeds_the_guards_that_its_run_would() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&locked_users(3)));
+    for guard in ["--max-users 2", "--expect-count 2", "--expect-count 4"] {
+        stage.run(&format!("run ids.txt --dry-run {guard} {FAST}")).exits_with(2).says("is 3");
+        assert_eq!(stage.files(), ["ids.txt"]);
+    }
+    stage.run(&format!("run ids.txt --dry-run --expect-count 3 {FAST}")).exits_with(0);
+}
+
+/// `NAME.failed.csv` may be the results of another run, or a file of somebody's own.
+#[test]
+fn what_stands_where_a_file_beside_the_results_would_be_is_not_replaced() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(3)));
+    stage.run(&format!("run ids.txt --yes -o other.failed.csv {FAST}")).exits_with(0);
+    stage.write("mine.unprocessed.csv", "precious\n");
+    stage.write("notes.manifest.json", "precious");
+    let n_posts = stage.n_posts();
+    let before = contents(&stage);
+    for (output, flag, name) in [
+        ("other.csv", "", "other.failed.csv"),
+        ("other.csv", "--force", "other.failed.csv"),
+        ("other.csv", "--resume", "other.failed.csv"),
+        ("mine.csv", "", "mine.unprocessed.csv"),
+        ("notes.csv", "", "notes.manifest.json"),
+    ] {
+        let ended = stage.run(&format!("run ids.txt --yes -o {output} {flag} {FAST}"));
+        ended.exits_with(6).says(name).says("no earlier run left it there");
+    }
+    assert_eq!((contents(&stage), stage.n_posts()), (before, n_posts));
+}
+
+#[cfg(unix)]
+#[test]
+fn standard_output_may_not_be_the_input_either() {
+    let stage = Stage::with_quick_sandbox();
+    let path = stage.write("ids.txt", list(&users(3)));
+    let mut command = stage.command(&format!("run ids.txt --yes -o - {FAST}"));
+    command.stdout(fs::File::options().append(true).open(path).expect("a file"));
+    let output = command.output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!((stage.read("ids.txt"), stage.n_posts()), (list(&users(3)), 0));
+}
+
+/// Connections may take all descriptors that there are; the end of the run still has its own.
+#[cfg(unix)]
+#[test]
+fn few_descriptors_cost_neither_the_files_nor_the_truth() {
+    let stage = Stage::with_sandbox(slow_config("20ms..40ms"));
+    let ids = users(300);
+    stage.write("ids.txt", list(&ids));
+    let line = format!("run ids.txt --yes -c 64 {FAST} --report page.html");
+    let ended = Running::start(stage.command_after("ulimit -n 40", &line)).wait();
+    ended.exits_with(0);
+    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    let manifest = stage.json("ids.results.manifest.json");
+    assert_eq!(manifest["ending"], "completed");
+    assert_eq!(manifest["files"][4]["role"], "report");
 }

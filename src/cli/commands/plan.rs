@@ -32,5 +32,5 @@ pub(in crate::cli) fn plan(args: PlanArgs, caller: Caller<'_>) -> Result<Status,
         execution: Execution::new(&args.execution),
         input,
     };
-    job::run(&spec, &Surroundings::new(&connection, caller))
+    job::run(&spec, &Surroundings::new(&connection, caller))?.answer(&spec)
 }

@@ -8,48 +8,55 @@ use crate::cli::args::{InputArgs, RunArgs};
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
 use crate::cli::job::{
-    self, Answers, Execution, Existing, InputChoice, Spec, Surroundings, check_plan,
+    self, Answers, Closed, Execution, Existing, InputChoice, Spec, Surroundings, check_plan,
 };
 use crate::cli::status::Status;
 use crate::engine::wall_clock;
 use crate::input::{Carry, Options};
 use crate::model::Outcome;
 use crate::policy::decide::AdminLocked;
-use crate::results::Sidecars;
+use crate::results::{Manifest, Sidecars};
 use crate::summary::CommandKind;
 
 pub(in crate::cli) fn run(args: RunArgs, caller: Caller<'_>) -> Result<Status, Failure> {
     let screen = caller.screen;
     let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
-    if let Some(plan) = &args.selection.plan {
-        let max_age = args.selection.plan_max_age;
-        check_plan(plan, max_age, &connection, wall_clock(), screen)?;
-    }
-    let spec = spec(args)?;
+    let max_age = args.selection.plan_max_age;
+    let plan = args.selection.plan.as_deref();
+    let plan = plan.map(|plan| check_plan(plan, max_age, &connection, wall_clock(), screen));
+    let spec = spec(args, plan.transpose()?)?;
     let around = Surroundings::new(&connection, caller);
-    let status = job::run(&spec, &around)?;
-    if spec.verify && matches!(status, Status::Success | Status::NotAllWell) {
+    let mut run = job::run(&spec, &around)?;
+    if spec.verify && matches!(run.status, Status::Success | Status::NotAllWell) {
         let verified = verify(&spec, &around)?;
-        return Ok(if verified == Status::Success { status } else { verified });
+        if verified.status != Status::Success {
+            run.status = verified.status;
+        }
+        run.summary.exit_code = run.status.code();
+        run.summary.verified = Some(verified.summary.counts);
     }
-    Ok(status)
+    run.answer(&spec)
 }
 
 /// Reads back what the run unlocked. What an earlier look back found is of an earlier run.
-fn verify(spec: &Spec, around: &Surroundings<'_>) -> Result<Status, Failure> {
+fn verify(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Failure> {
     let answers =
         Answers { existing: Existing::Replace, json: false, report: None, ..spec.answers.clone() };
     let output = Sidecars::beside(&spec.output).verify;
     let execution = Execution { max_duration: None, max_fail: None, ..spec.execution };
     let kept = spec.kept.clone();
-    job::run(&read_back(spec.output.clone(), output, kept, answers, execution), around)
+    let results = (spec.output.clone(), spec.input.kind_of_cells());
+    job::run(&read_back(results, output, kept, answers, execution), around)
 }
 
-fn spec(args: RunArgs) -> Result<Spec, Failure> {
+fn spec(args: RunArgs, plan: Option<Manifest>) -> Result<Spec, Failure> {
     let command = if args.selection.dry_run { CommandKind::Plan } else { CommandKind::Run };
     let (if_empty, exclude) = (args.input.if_empty, args.input.exclude.clone());
     let input = match args.selection.plan {
-        Some(plan) => InputChoice::Recorded(plan, Outcome::WouldUnlock),
+        Some(path) => {
+            let named_by = plan.as_ref().map(Manifest::named_by).unwrap_or_default();
+            InputChoice::Recorded(path, Outcome::WouldUnlock, named_by)
+        }
         None => input_choice(args.input)?,
     };
     Ok(Spec {
@@ -58,7 +65,10 @@ fn spec(args: RunArgs) -> Result<Spec, Failure> {
         exclude,
         kept: args.connection.files(),
         only_locked: args.selection.only_locked,
-        admin_locked: admin_locked(args.look_up.include_admin_locked),
+        // Exactly those whom the plan would unlock: also where it was made to include them.
+        admin_locked: admin_locked(
+            args.look_up.include_admin_locked || plan.is_some_and(|it| it.include_admin_locked),
+        ),
         expect_count: args.consent.expect_count,
         max_users: args.consent.max_users,
         yes: args.consent.yes,

@@ -57,7 +57,7 @@ async fn serve(running: &RunningSandbox, caller: Caller<'_>) -> Status {
     tokio::select! {
         never = caller.signals.forward(&stop, || ()) => match never {},
         () = watch => Status::Success,
-        () = stop.asked() => Status::Success,
+        () = stop.asked() => stop.reason().map_or(Status::Success, Status::of_stop),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::cli::connection::{Connection, Instance};
 use crate::cli::failure::Failure;
 use crate::cli::job::{self, Answers, Execution, InputChoice, Spec, Surroundings, check_instance};
 use crate::cli::status::Status;
-use crate::model::Outcome;
+use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
 use crate::results::{Manifest, Sidecars};
 use crate::summary::CommandKind;
@@ -19,8 +19,8 @@ pub(in crate::cli) fn verify(args: VerifyArgs, caller: Caller<'_>) -> Result<Sta
     let beside = Sidecars::beside(&args.results);
     let manifest =
         Manifest::read(&beside.manifest).map_err(|error| Failure::usage(error.to_string()))?;
-    match manifest {
-        Some(manifest) => check_instance(&args.results, &manifest, &connection)?,
+    match &manifest {
+        Some(manifest) => check_instance(&args.results, manifest, &connection)?,
         None => screen.warning(&format!(
             "{} is missing: whether {} is of this instance can't be checked",
             beside.manifest.display(),
@@ -36,13 +36,15 @@ pub(in crate::cli) fn verify(args: VerifyArgs, caller: Caller<'_>) -> Result<Sta
     let output = args.output.output.clone().unwrap_or(beside.verify);
     let answers = Answers::new(args.output, args.page);
     let (kept, execution) = (args.connection.files(), Execution::new(&args.execution));
-    let spec = read_back(args.results, output, kept, answers, execution);
-    job::run(&spec, &Surroundings::new(&connection, caller))
+    let named_by = manifest.as_ref().map(Manifest::named_by).unwrap_or_default();
+    let spec = read_back((args.results, named_by), output, kept, answers, execution);
+    job::run(&spec, &Surroundings::new(&connection, caller))?.answer(&spec)
 }
 
-/// What reads back whom a results file says was unlocked.
+/// What reads back whom a results file, and the kind that its users were named by, says was
+/// unlocked.
 pub(super) fn read_back(
-    results: PathBuf,
+    (results, named_by): (PathBuf, IdentifierKind),
     output: PathBuf,
     kept: Vec<PathBuf>,
     answers: Answers,
@@ -50,7 +52,7 @@ pub(super) fn read_back(
 ) -> Spec {
     Spec {
         command: CommandKind::Verify,
-        input: InputChoice::Recorded(results, Outcome::Unlocked),
+        input: InputChoice::Recorded(results, Outcome::Unlocked, named_by),
         if_empty: IfEmpty::Warn,
         exclude: None,
         kept,

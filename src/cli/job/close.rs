@@ -3,8 +3,9 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use super::Spec;
 use super::next_step::next_step;
-use super::seal::seal;
+use super::seal::{note_page, seal};
 use super::stages::{Stages, State};
 use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
@@ -38,6 +39,12 @@ impl Stages<'_> {
             // What can't be taken away is harmless: it says itself that it is not finished.
             let _ = std::fs::remove_file(path);
         }
+        state.outputs.aside.put_back();
+    }
+
+    /// The job was allowed: what it replaces is gone for good.
+    pub(super) fn keep(&self) {
+        self.state.borrow_mut().outputs.aside.give_up();
     }
 
     /// Writes the lists beside the results and says how many rows the results hold.
@@ -60,8 +67,9 @@ impl Stages<'_> {
     }
 
     /// Ends the job: everything is written, checked and told.
-    pub(super) fn close(self) -> Result<Status, Failure> {
+    pub(super) fn close(self) -> Result<Closed, Failure> {
         let state = &mut *self.state.borrow_mut();
+        state.outputs.spare.clear();
         // It holds the lock until all files are written.
         let _journal = self.end_journal(state)?;
         let n_reread = match self.write_lists(state) {
@@ -89,9 +97,10 @@ impl Stages<'_> {
         {
             let gathered = gather(&[results])?;
             page::write(begun, path, &gathered.facts, self.spec.answers.report_pii)?;
+            note_page(state, path)?;
         }
-        self.tell(state, &summary)?;
-        Ok(status)
+        self.tell(state, &summary);
+        Ok(Closed { status, summary })
     }
 
     fn end_journal(&self, state: &mut State) -> Result<Option<Journal>, Failure> {
@@ -144,7 +153,7 @@ impl Stages<'_> {
         Some(Forecast { n_requests, takes: pace.duration_of(n_requests), ceiling: ceiling(pace) })
     }
 
-    fn tell(&self, state: &State, summary: &Summary) -> Result<(), Failure> {
+    fn tell(&self, state: &State, summary: &Summary) {
         let screen = self.around.screen;
         if summary.ending == Ending::Unaccounted {
             screen.error(&format!(
@@ -159,8 +168,21 @@ impl Stages<'_> {
             screen.error(&failure.to_string());
         }
         closing::say(summary, screen);
-        if self.spec.answers.json {
-            let json = summary.to_json().map_err(Failure::internal)?;
+    }
+}
+
+/// A job that came to its end, and was told.
+pub(in crate::cli) struct Closed {
+    pub(in crate::cli) status: Status,
+    pub(in crate::cli) summary: Summary,
+}
+
+impl Closed {
+    /// Writes the summary to stdout where `--json` asks for it. The last word of a command: it
+    /// holds its exit code.
+    pub(in crate::cli) fn answer(self, spec: &Spec) -> Result<Status, Failure> {
+        if spec.answers.json {
+            let json = self.summary.to_json().map_err(Failure::internal)?;
             writeln!(std::io::stdout(), "{json}").map_err(|error| {
                 Failure::new(
                     Status::Output,
@@ -168,7 +190,7 @@ impl Stages<'_> {
                 )
             })?;
         }
-        Ok(())
+        Ok(self.status)
     }
 }
 

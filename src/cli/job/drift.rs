@@ -38,9 +38,12 @@ impl Listener for Drift<'_> {
     fn finish(self: Box<Self>) {
         if self.n_drifted > 0 {
             let users = text::counted(self.n_drifted, "user", "users");
-            let verb = if self.n_drifted == 1 { "has" } else { "have" };
-            self.screen
-                .warning(&format!("{users} of the plan {verb} changed since and are left out"));
+            let verbs = if self.n_drifted == 1 { ["has", "is"] } else { ["have", "are"] };
+            let more = if self.n_drifted > MOST { "; the results have them all" } else { "" };
+            self.screen.warning(&format!(
+                "{users} of the plan {} changed since and {} left out{more}",
+                verbs[0], verbs[1]
+            ));
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::cli::status::Status;
 use crate::plan::Done;
 use crate::report::{Screen, text};
 use crate::results::manifest::{Kind, Manifest, Settings};
+use crate::results::sidecars::check_places;
 use crate::results::{Resumed, refuse_existing, resume};
 use crate::summary::CommandKind;
 use crate::tally::Counts;
@@ -35,6 +36,7 @@ impl Existed {
         let (Some(results), Some(sidecars)) = (paths.results(), paths.sidecars()) else {
             return Ok(Self::default());
         };
+        check_places(sidecars, spec.answers.existing == Existing::Replace)?;
         match spec.answers.existing {
             Existing::Resume => {}
             Existing::Replace => return Ok(Self::default()),

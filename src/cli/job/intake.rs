@@ -22,8 +22,8 @@ pub(in crate::cli) enum InputChoice {
     File(PathBuf, Options, Option<Duration>),
     /// Standard input, and how old a file may be that is redirected to it.
     Stdin(Options, Option<Duration>),
-    /// The rows of a finished file that have this outcome.
-    Recorded(PathBuf, Outcome),
+    /// The rows of a finished file that have this outcome; what its users were named by.
+    Recorded(PathBuf, Outcome, IdentifierKind),
 }
 
 impl InputChoice {
@@ -51,6 +51,14 @@ impl InputChoice {
         }
     }
 
+    /// What stands in its cells: of a finished file, what its users were named by.
+    pub(in crate::cli) fn kind_of_cells(&self) -> IdentifierKind {
+        match self {
+            Self::Recorded(_, _, named_by) => *named_by,
+            Self::File(..) | Self::Stdin(..) => self.kind(),
+        }
+    }
+
     /// Whether the users are not named by id, or were found to be locked a while ago.
     pub(super) fn needs_look_up(&self) -> bool {
         self.is_recorded() || self.kind() != IdentifierKind::UserId
@@ -61,10 +69,18 @@ impl InputChoice {
         matches!(self, Self::Recorded(..))
     }
 
+    /// The results file whose failed users are tried again.
+    pub(super) fn retried(&self) -> Option<&Path> {
+        match self {
+            Self::File(path, options, _) if options.retry_failed => Some(path),
+            _ => None,
+        }
+    }
+
     /// The file, where it is one.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
-            Self::File(path, ..) | Self::Recorded(path, _) => Some(path),
+            Self::File(path, ..) | Self::Recorded(path, ..) => Some(path),
             Self::Stdin(..) => None,
         }
     }
@@ -83,8 +99,8 @@ impl InputChoice {
         match self {
             Self::File(path, options, _) => input::read(Source::path(path), options),
             Self::Stdin(options, _) => input::read(Source::stdin(), options),
-            Self::Recorded(path, outcome) => {
-                input::recorded(Source::path(path), &Filter::of(&[*outcome]))
+            Self::Recorded(path, outcome, named_by) => {
+                input::recorded(Source::path(path), &Filter::of(&[*outcome], *named_by))
             }
         }
     }
@@ -186,7 +202,7 @@ fn check_age(
 fn accept_emptiness(spec: &Spec, screen: &Screen) -> Result<(), Failure> {
     let name = spec.input.name();
     let text = match &spec.input {
-        InputChoice::Recorded(_, outcome) => format!("{name} has no row that says {outcome}"),
+        InputChoice::Recorded(_, outcome, _) => format!("{name} has no row that says {outcome}"),
         _ => format!("{name} holds no record: there is nobody to unlock"),
     };
     match spec.if_empty {

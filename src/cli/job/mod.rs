@@ -16,6 +16,7 @@ mod seal;
 mod spec;
 mod stages;
 
+pub(super) use close::Closed;
 pub(super) use existed::check_instance;
 pub(super) use intake::InputChoice;
 pub(super) use plan_file::check_plan;
@@ -26,10 +27,10 @@ use super::connection::Connection;
 use super::consent::Consent;
 use super::failure::Failure;
 use super::invocation::Invocation;
-use super::status::Status;
 use crate::engine::wall_clock;
 use crate::plan::Plan;
 use crate::report::{Progress, Screen};
+use crate::results::{Manifest, Sidecars};
 use crate::stop::Signals;
 use crate::summary::CommandKind;
 use existed::Existed;
@@ -56,8 +57,16 @@ impl<'a> Surroundings<'a> {
     }
 }
 
+/// Who failed on one instance is nobody on another.
+fn check_retried(spec: &Spec, connection: &Connection) -> Result<(), Failure> {
+    let Some(results) = spec.input.retried() else { return Ok(()) };
+    let manifest = Manifest::read(&Sidecars::beside(results).manifest);
+    let manifest = manifest.map_err(|error| Failure::usage(error.to_string()))?;
+    manifest.map_or(Ok(()), |manifest| check_instance(results, &manifest, connection))
+}
+
 /// Runs a job to its end, whatever end that is.
-pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Status, Failure> {
+pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Failure> {
     let Surroundings { connection, screen, .. } = *around;
     let mut consent = match spec.command {
         CommandKind::Run => Consent::new(spec.yes, connection.instance)?,
@@ -65,6 +74,7 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Status, Fail
     };
     let now = wall_clock();
     let paths = Paths::new(spec)?;
+    check_retried(spec, connection)?;
     let intake = Intake::read(spec, now, screen)?;
     let mut existed = Existed::find(spec, &paths, &intake, connection, screen)?;
     let done = existed.take_done();
@@ -83,20 +93,21 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Status, Fail
     let stages = Stages::new(spec, around, &intake, outputs, plan, n_jobs)?;
     stages.tell_left_out()?;
     let jobs = stages.look_up_or_pass(jobs, known)?;
-    if spec.command == CommandKind::Run {
-        if spec.looks_up() && !stages.is_stopped() {
-            let n_users = jobs.len() as u64;
-            let name = stages.results_name();
-            let wait = |read| stages.unless_stopped(read);
-            let may_go_on = guards
-                .check(n_users)
-                .and_then(|()| consent.ask(n_users, connection, &name, screen, wait));
-            if let Err(mut refusal) = may_go_on {
-                refusal.status = stages.stop_status().unwrap_or(refusal.status);
-                stages.take_back(refusal.status);
-                return Err(refusal);
-            }
+    if spec.may_be_refused_later() && !stages.is_stopped() {
+        let n_users = stages.n_to_unlock(&jobs);
+        let name = stages.results_name();
+        let wait = |read| stages.unless_stopped(read);
+        let may_go_on = guards
+            .check(n_users)
+            .and_then(|()| consent.ask(n_users, connection, &name, screen, wait));
+        if let Err(mut refusal) = may_go_on {
+            refusal.status = stages.stop_status().unwrap_or(refusal.status);
+            stages.take_back(refusal.status);
+            return Err(refusal);
         }
+    }
+    stages.keep();
+    if spec.command == CommandKind::Run {
         stages.unlock(jobs)?;
     }
     stages.close()

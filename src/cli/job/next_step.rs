@@ -2,7 +2,7 @@
 
 use super::stages::Stages;
 use crate::cli::connection::Instance;
-use crate::model::Outcome;
+use crate::model::{Outcome, StopReason};
 use crate::summary::{CommandKind, Ending, NextStep, Summary};
 
 /// Arguments that belong to one input or one output.
@@ -31,22 +31,7 @@ pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextSt
     let results = summary.files.results.as_ref()?.display().to_string();
     let invocation = stages.around.invocation.clone();
     if summary.n_unprocessed > 0 {
-        let why = match summary.ending {
-            Ending::Stopped(crate::model::StopReason::Unauthorized) => {
-                "To go on, with a key that is taken"
-            }
-            Ending::Stopped(crate::model::StopReason::OutputFailed) => {
-                "To go on, once there is room to write"
-            }
-            _ if stages.spec.input.path().is_none() => {
-                "To go on from here, with the same users piped in again"
-            }
-            _ => "To go on from here",
-        };
-        // Fewer are left than were expected at first.
-        let command = invocation.without(&["force", "expect_count"]);
-        let command = command.with("resume", &["--resume"]);
-        return Some(NextStep { why: why.to_owned(), command: command.text() });
+        return Some(resume(stages, summary));
     }
     let is_rehearsal = stages.around.connection.instance == Instance::Sandbox;
     let n_again: u64 = Outcome::ALL
@@ -61,7 +46,11 @@ pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextSt
         CommandKind::Run if n_again > 0 => {
             ("To try those again that may yet succeed", "run", vec![&results, "--retry-failed"])
         }
-        CommandKind::Run if summary.counts.get(Outcome::Unlocked) > 0 && !is_rehearsal => {
+        CommandKind::Run
+            if summary.counts.get(Outcome::Unlocked) > 0
+                && !is_rehearsal
+                && !stages.spec.verify =>
+        {
             ("To read back whether they stay unlocked", "verify", vec![&results])
         }
         _ => return None,
@@ -81,4 +70,24 @@ pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextSt
         next = next.without(&of_run_alone);
     }
     Some(NextStep { why: why.to_owned(), command: next.with("input", &input).text() })
+}
+
+/// The same command, to go on with the records that have no row.
+fn resume(stages: &Stages<'_>, summary: &Summary) -> NextStep {
+    let why = match summary.ending {
+        Ending::Stopped(StopReason::Unauthorized) => "To go on, with a key that is taken",
+        Ending::Stopped(StopReason::Forbidden) => {
+            "To go on, with a key that may (who was refused stands in the failed file, an input \
+             like any other)"
+        }
+        Ending::Stopped(StopReason::OutputFailed) => "To go on, once there is room to write",
+        _ if stages.spec.input.path().is_none() => {
+            "To go on from here, with the same users piped in again"
+        }
+        _ => "To go on from here",
+    };
+    // Fewer are left than were expected at first.
+    let command = stages.around.invocation.clone().without(&["force", "expect_count"]);
+    let command = command.with("resume", &["--resume"]);
+    NextStep { why: why.to_owned(), command: command.text() }
 }

@@ -1,6 +1,7 @@
 //! The files of a job, open: all of them are there before the first call.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 
 use super::existed::{Existed, kind_of};
@@ -10,9 +11,10 @@ use super::{Spec, Surroundings, spec};
 use crate::cli::failure::Failure;
 use crate::engine::wall_clock;
 use crate::plan::Plan;
+use crate::policy::decide::AdminLocked;
 use crate::results::atomic::AtomicWriter;
 use crate::results::manifest::{Latency, Manifest, Pass};
-use crate::results::{Existing, Writer, format};
+use crate::results::{Existing, SetAside, Sidecars, WriteError, Writer, check_not_in_use, format};
 use crate::tally::Counts;
 
 /// The open files of a job.
@@ -27,6 +29,10 @@ pub(super) struct Outputs {
     pub(super) page: Option<AtomicWriter>,
     /// Whether there was nothing before.
     pub(super) is_new: bool,
+    /// What is replaced, until it is sure that it will be.
+    pub(super) aside: SetAside,
+    /// Descriptors that are given back when the files are to be read again and written.
+    pub(super) spare: Vec<File>,
 }
 
 impl Outputs {
@@ -40,6 +46,11 @@ impl Outputs {
         around: &Surroundings<'_>,
     ) -> Result<Self, Failure> {
         let page = paths.report().map(AtomicWriter::create).transpose()?;
+        if spec.answers.existing == spec::Existing::Replace {
+            // Before anything is replaced it is known that all of it can be.
+            let manifest = paths.sidecars().map(|it| AtomicWriter::create(&it.manifest));
+            drop(manifest.transpose()?);
+        }
         let earlier = existed.counts();
         let Existed { resumed, manifest } = existed;
         let is_new = resumed.is_none();
@@ -47,6 +58,11 @@ impl Outputs {
         let existing = match spec.answers.existing {
             spec::Existing::Replace => Existing::Replace,
             spec::Existing::Refuse | spec::Existing::Resume => Existing::Refuse,
+        };
+        let aside = if is_new && spec.may_be_refused_later() {
+            set_aside(&paths)?
+        } else {
+            SetAside::default()
         };
         let writer = match (paths.results(), resumed) {
             (None, _) => Writer::stream(io::stdout(), row_format)?,
@@ -67,8 +83,28 @@ impl Outputs {
                 drop(results.map(std::fs::remove_file));
             })?;
         }
-        Ok(Self { paths, writer: Some(writer), manifest, earlier, page, is_new })
+        let spare = spare(&paths);
+        Ok(Self { paths, writer: Some(writer), manifest, earlier, page, is_new, aside, spare })
     }
+}
+
+/// Moves away what stands at the places of this job.
+fn set_aside(paths: &Paths) -> Result<SetAside, Failure> {
+    let (Some(results), Some(sidecars)) = (paths.results(), paths.sidecars()) else {
+        return Ok(SetAside::default());
+    };
+    check_not_in_use(results)?;
+    let Sidecars { failed, unprocessed, manifest, .. } = sidecars;
+    let error = |error| WriteError::new(results, &error);
+    Ok(SetAside::take(&[results, failed, unprocessed, manifest]).map_err(error)?)
+}
+
+/// Holds a few descriptors in reserve: connections may take all others, and then the end of the
+/// run could not open a single file.
+fn spare(paths: &Paths) -> Vec<File> {
+    const N_SPARE: usize = 8;
+    let open = || File::open(paths.results()?).ok();
+    std::iter::from_fn(open).take(N_SPARE).collect()
 }
 
 /// The manifest of a job that begins.
@@ -91,6 +127,7 @@ fn begun(spec: &Spec, around: &Surroundings<'_>) -> Manifest {
         rows: 0,
         unprocessed: 0,
         settings: Some(spec.settings()),
+        include_admin_locked: spec.admin_locked == AdminLocked::Include,
         files: Vec::new(),
         passes: Vec::new(),
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Spec;
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
-use crate::results::{OpenError, Sidecars, same_file};
+use crate::results::{OpenError, Sidecars, is_stdout, same_file};
 
 /// Where the files are.
 #[derive(Clone, Debug)]
@@ -22,6 +22,9 @@ impl Paths {
         let files = || (spec.output.clone(), Sidecars::beside(&spec.output));
         let files = (!spec.is_to_stdout()).then(files);
         let paths = Self { files, report: spec.answers.report.clone() };
+        if paths.files.is_none() {
+            check_stdout(spec)?;
+        }
         let outputs = paths.all(spec.verify);
         for (at, output) in outputs.iter().enumerate() {
             check_place(output)?;
@@ -77,6 +80,17 @@ impl Paths {
     /// The results, as people call them.
     pub(super) fn name(&self) -> String {
         self.results().map_or_else(|| "stdout".to_owned(), |path| path.display().to_string())
+    }
+}
+
+/// Standard output may be a file too, and that file the input.
+fn check_stdout(spec: &Spec) -> Result<(), Failure> {
+    match spec.input.path() {
+        Some(input) if is_stdout(input) => Err(Failure::usage(format!(
+            "{} would be read and written; send standard output elsewhere",
+            input.display()
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -10,14 +10,15 @@ use crate::report::{Screen, text};
 use crate::results::manifest::{Kind, Manifest};
 use crate::results::{Sidecars, sha256_file};
 
-/// Refuses a plan that was changed, that was made for another instance, or that is too old.
+/// Refuses a plan that was changed, that was made for another instance, or that is too old; gives
+/// what its manifest says.
 pub(in crate::cli) fn check_plan(
     plan: &Path,
     max_age: Duration,
     connection: &Connection,
     now: SystemTime,
     screen: &Screen,
-) -> Result<(), Failure> {
+) -> Result<Manifest, Failure> {
     let name = plan.display();
     let sha256 = sha256_file(plan).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
     let path = Sidecars::beside(plan).manifest;
@@ -53,7 +54,7 @@ pub(in crate::cli) fn check_plan(
             if manifest.unprocessed == 1 { "was" } else { "were" }
         ));
     }
-    Ok(())
+    Ok(manifest)
 }
 
 fn check_age(

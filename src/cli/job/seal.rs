@@ -44,6 +44,14 @@ pub(super) fn seal(
     Ok(manifest.write(&sidecars.manifest)?)
 }
 
+/// Adds the page: it tells what the manifest says, so that it is made last.
+pub(super) fn note_page(state: &mut State, page: &Path) -> Result<(), Failure> {
+    let Some(sidecars) = state.outputs.paths.sidecars() else { return Ok(()) };
+    let manifest = &mut state.outputs.manifest;
+    manifest.files.push(entry("report", page)?);
+    Ok(manifest.write(&sidecars.manifest)?)
+}
+
 fn entry(role: &str, path: &Path) -> Result<FileEntry, Failure> {
     let sha256 = sha256_file(path)
         .map_err(|error| Failure::internal(anyhow::anyhow!("{}: {error}", path.display())))?;

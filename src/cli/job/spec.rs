@@ -75,6 +75,13 @@ impl Spec {
         self.command != CommandKind::Run || self.only_locked || self.input.needs_look_up()
     }
 
+    /// Whether it may be refused when files are made already: a look-up tells how many users there
+    /// are, and then the guards and a person are asked.
+    pub(in crate::cli) fn may_be_refused_later(&self) -> bool {
+        let is_guarded = self.expect_count.is_some() || self.max_users.is_some();
+        self.looks_up() && (self.command == CommandKind::Run || is_guarded)
+    }
+
     /// What a look-up is made for.
     pub(in crate::cli) fn purpose(&self) -> Purpose {
         match self.command {

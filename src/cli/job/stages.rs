@@ -16,7 +16,7 @@ use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
 use crate::engine::{Crew, Ears, Fold, LookUp, Session, Unlock, UnlockJob, batches, wall_clock};
-use crate::model::{Event, Identifier, Job, Row, UserId};
+use crate::model::{Event, Identifier, Job, Outcome, Row, UserId};
 use crate::plan::Plan;
 use crate::policy::stop_rule::StopRule;
 use crate::report::{Listener, Scene, listeners};
@@ -103,6 +103,14 @@ impl<'a> Stages<'a> {
                 never = self.around.signals.forward(&self.stop, || {}) => match never {},
             }
         })
+    }
+
+    /// How many users are to be unlocked; of a plan, how many its run would unlock.
+    pub(super) fn n_to_unlock(&self, jobs: &[UnlockJob]) -> u64 {
+        match self.spec.command {
+            CommandKind::Plan => self.state.borrow().tally.count_now(Outcome::WouldUnlock),
+            CommandKind::Run | CommandKind::Verify | CommandKind::Locked => jobs.len() as u64,
+        }
     }
 
     /// Where the results are, as people call them.

@@ -16,8 +16,12 @@ mod syncs;
 
 /// As many records as wanted, of `user_0`, `user_1` and so on.
 fn records(n: u64) -> Vec<InputRecord> {
-    let record =
-        |n| InputRecord { line: n + 2, cell: format!("user_{n}").into(), carried: Box::default() };
+    let record = |n| InputRecord {
+        line: n + 2,
+        cell: format!("user_{n}").into(),
+        user: None,
+        carried: Box::default(),
+    };
     (0..n).map(record).collect()
 }
 

@@ -52,6 +52,7 @@ impl Input {
         let record = |(line, cell): (u64, T)| InputRecord {
             line,
             cell: cell.as_ref().into(),
+            user: None,
             carried: Box::default(),
         };
         Self {

@@ -26,7 +26,7 @@ fn an_unknown_column_names_the_columns_there_are() {
     assert!(error_of(text, &column("0")).contains("no column number 0"));
     insta::assert_snapshot!(
         error(text),
-        @r#"users.csv: no header says which column holds the user ids; give it the header "user_id", or name it with --column. The columns are 1 "Name", 2 "Team""#
+        @r#"users.csv: no header says in which column the user id stands; give it the header "user_id", or name it with --column. The columns are 1 "Name", 2 "Team""#
     );
 }
 

@@ -101,7 +101,7 @@ proptest! {
         let whole = outcome_of(Source::bytes("x", &bytes), &options);
         prop_assert_eq!(outcome_of(Source::reader("x", Drip(&bytes)), &options), whole);
         let _ = excluded::excluded(Source::bytes("x", &bytes), options.kind);
-        let _ = recorded(Source::bytes("x", &bytes), &Filter::of(&Outcome::ALL));
+        let _ = recorded(Source::bytes("x", &bytes), &Filter::of(&Outcome::ALL, options.kind));
     }
 }
 

@@ -60,7 +60,7 @@ fn carried_columns_are_carried_on_under_their_own_names() {
 
 #[test]
 fn a_plans_rows_keep_the_lines_of_the_plan() {
-    let filter = Filter::of(&[Outcome::WouldUnlock, Outcome::Unlocked]);
+    let filter = Filter::of(&[Outcome::WouldUnlock, Outcome::Unlocked], IdentifierKind::UserId);
     let input = recorded_text(RESULTS, &filter).unwrap();
     assert_eq!(told(&input), "2:user_a 7:user_f");
     assert_eq!(carried(&input), "ticket/team: T-1/red T-6/red");
@@ -86,7 +86,7 @@ fn a_row_that_was_cut_off_is_named() {
         @r#"users.csv, line 8: "fai" is no outcome of this program; the file was edited, or its run was cut off: finish that with --resume"#
     );
     insta::assert_snapshot!(
-        recorded_text(&RESULTS.replace("7,", "x7,"), &Filter::of(&[Outcome::WouldUnlock]))
+        recorded_text(&RESULTS.replace("7,", "x7,"), &Filter::of(&[Outcome::WouldUnlock], IdentifierKind::UserId))
             .unwrap_err(),
         @r#"users.results.csv, line 7: "x7" in the column "line" is no line number; the file was edited"#
     );

@@ -32,7 +32,12 @@ fn object(fields: std::collections::BTreeMap<String, Value>) -> Value {
 }
 
 pub(in crate::results) fn record(line: u64, cell: &str, carried: &[&str]) -> InputRecord {
-    InputRecord { line, cell: cell.into(), carried: carried.iter().map(|&it| it.into()).collect() }
+    InputRecord {
+        line,
+        cell: cell.into(),
+        user: None,
+        carried: carried.iter().map(|&it| it.into()).collect(),
+    }
 }
 
 /// The end of 2023-11-14, and so many milliseconds.
@@ -265,7 +270,8 @@ proptest! {
 
 #[test]
 fn an_arc_cell_is_written_as_it_is() {
-    let record = InputRecord { line: 9, cell: Arc::from("a@x.org"), carried: Box::default() };
+    let record =
+        InputRecord { line: 9, cell: Arc::from("a@x.org"), user: None, carried: Box::default() };
     let line = line(&RowFormat::default(), &record, &unlocked("user_a"));
     assert!(
         line.starts_with("9,a@x.org,user_a,unlocked,200,,,1,87,2023-11-14T22:13:20.005Z,,"),

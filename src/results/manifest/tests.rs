@@ -28,6 +28,7 @@ fn sample() -> Manifest {
             snapshot: "full".into(),
             redact: vec!["private_metadata".into()],
         }),
+        include_admin_locked: false,
         files: vec![FileEntry {
             role: "input".into(),
             name: "ids.csv".into(),
@@ -86,6 +87,14 @@ fn a_manifest_is_read_by_people_too() {
   "records": 50,
   "rows": 43,
   "unprocessed": 7,
+  "settings": {
+    "by": "user-id",
+    "snapshot": "full",
+    "redact": [
+      "private_metadata"
+    ]
+  },
+  "include_admin_locked": false,
   "files": [
     {
       "role": "input",

@@ -32,8 +32,8 @@ fn rows() -> Vec<(&'static str, Row)> {
 fn file(dir: &tempfile::TempDir, rows: &[(&str, Row)]) -> std::path::PathBuf {
     let path = dir.path().join("r.csv");
     let mut writer = Writer::create(&path, Existing::Replace, RowFormat::default()).unwrap();
-    for (cell, row) in rows {
-        writer.append(&record(2, cell, &[]), row);
+    for (line, (cell, row)) in (2..).zip(rows) {
+        writer.append(&record(line, cell, &[]), row);
     }
     writer.finish().unwrap();
     path
@@ -114,6 +114,18 @@ fn a_row_that_is_none_is_refused_with_its_line() {
     fs::write(&path, text).unwrap();
     let error = resume(&path, &[]).unwrap_err();
     assert!(matches!(error, OpenError::Read(ReadError::BadRow { line: 5, .. })), "{error}");
+}
+
+/// Counted twice it would be one user more than there are.
+#[test]
+fn a_row_that_somebody_copied_is_refused_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(&dir, &rows());
+    let text = fs::read_to_string(&path).unwrap();
+    let copied = text.lines().nth(1).unwrap();
+    fs::write(&path, format!("{text}{copied}\n")).unwrap();
+    let error = resume(&path, &[]).unwrap_err();
+    assert!(matches!(error, OpenError::Read(ReadError::BadRow { line: 9, .. })), "{error}");
 }
 
 #[test]

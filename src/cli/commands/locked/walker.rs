@@ -182,5 +182,5 @@ impl<'a> Walker<'a> {
 
 /// The one record that every user passed by stands for.
 fn nobody() -> InputRecord {
-    InputRecord { line: 0, cell: "".into(), carried: Box::default() }
+    InputRecord { line: 0, cell: "".into(), user: None, carried: Box::default() }
 }

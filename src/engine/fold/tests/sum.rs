@@ -293,6 +293,7 @@ proptest! {
         let record = |(place, &n): (usize, &usize)| InputRecord {
             line: place as u64 + 2,
             cell: cell(kind, n).into(),
+            user: None,
             carried: Box::default(),
         };
         let records = numbers.iter().enumerate().map(record).collect();
