@@ -1,0 +1,7 @@
+//! What lies between the program and the API: proxies, certificates, HTTP/2, kept connections.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod connections;
+mod server;
