@@ -5,3 +5,4 @@ mod common;
 
 mod connections;
 mod server;
+mod trust;
