@@ -4,5 +4,6 @@
 mod common;
 
 mod connections;
+mod proxies;
 mod server;
 mod trust;
