@@ -5,6 +5,7 @@
 
 pub mod contract;
 pub mod lookups;
+pub mod terminal;
 pub mod watch;
 
 use std::collections::HashMap;
