@@ -2,9 +2,8 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-
 use bulk_unlock::sandbox::{SandboxConfig, Script, Scripted};
+use common::pages::outcomes_on_page;
 use common::{Stage, list, locked_users, missing_user};
 
 /// A finished run of twelve users: nine unlocked, one not found, one refused, one a duplicate.
@@ -22,34 +21,12 @@ fn finished() -> Stage {
     stage
 }
 
-fn outcomes(stage: &Stage, name: &str) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    for row in stage.rows(name) {
-        *counts.entry(row["outcome"].clone()).or_default() += 1;
-    }
-    counts
-}
-
-/// The counts that the page says, read from its markup.
-fn outcomes_on_page(html: &str) -> BTreeMap<String, u64> {
-    let attribute = |tag: &str, name: &str| {
-        let (_, rest) = tag.split_once(&format!("{name}=\""))?;
-        rest.split_once('"').map(|(value, _)| value.to_owned())
-    };
-    let tags = html.split('<').map(|rest| rest.split('>').next().unwrap_or_default());
-    let counted = tags.filter_map(|tag| {
-        let count = attribute(tag, "data-count")?.parse().ok()?;
-        Some((attribute(tag, "data-outcome")?, count))
-    });
-    counted.collect()
-}
-
 #[test]
 fn the_counts_on_the_page_are_those_of_the_csv() {
     let stage = finished();
     stage.run("report ids.results.csv --html page.html").exits_with(0);
     let html = stage.read("page.html");
-    assert_eq!(outcomes_on_page(&html), outcomes(&stage, "ids.results.csv"));
+    assert_eq!(outcomes_on_page(&html), stage.counts("ids.results.csv"));
     assert!(html.contains("INC-1"), "the reason is on the page");
     assert!(!html.contains("<script>alert"), "what a server says is no markup");
 }
@@ -121,12 +98,12 @@ fn what_is_no_results_file_is_refused() {
 fn run_plan_and_verify_write_the_page_too() {
     let stage = finished();
     stage.run("plan ids.txt --report plan.html --quota 1000/1s").exits_with(0);
-    assert_eq!(outcomes_on_page(&stage.read("plan.html")), outcomes(&stage, "ids.plan.csv"));
+    assert_eq!(outcomes_on_page(&stage.read("plan.html")), stage.counts("ids.plan.csv"));
     stage.run("verify ids.results.csv --report verify.html --quota 1000/1s").exits_with(0);
-    let verified = outcomes(&stage, "ids.results.verify.csv");
+    let verified = stage.counts("ids.results.verify.csv");
     assert_eq!(outcomes_on_page(&stage.read("verify.html")), verified);
     stage.run("run ids.txt -o again.csv --yes --report run.html --quota 1000/1s").exits_with(1);
-    assert_eq!(outcomes_on_page(&stage.read("run.html")), outcomes(&stage, "again.csv"));
+    assert_eq!(outcomes_on_page(&stage.read("run.html")), stage.counts("again.csv"));
 }
 
 #[test]

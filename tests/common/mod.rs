@@ -5,6 +5,7 @@
 
 pub mod contract;
 pub mod lookups;
+pub mod pages;
 pub mod terminal;
 pub mod watch;
 
