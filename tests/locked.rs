@@ -219,6 +219,42 @@ fn a_page_that_can_not_be_had_makes_the_list_none() {
     }
 }
 
+/// What a walk says that meets this, but for what differs from run to run.
+#[track_caller]
+fn refusal(mode: Mode, flags: &str) -> String {
+    let stage = Stage::with_users(1_200);
+    stage.sandbox().set_mode(mode);
+    let ended = stage.run(&format!("locked -o new.csv {FAST} --max-retries 0 {flags}"));
+    assert!(stage.files().is_empty(), "{mode:?}");
+    ended.steady().replace(&stage.sandbox().addr().to_string(), "HOST")
+}
+
+#[test]
+fn a_walk_that_is_refused_says_so_in_these_words() {
+    insta::assert_snapshot!(refusal(Mode::AllStatus(500), ""), @"
+    counting users first (HOST)
+    warning: the users can't be counted: Oops, an unexpected error occurred
+    error: the list is not whole: Oops, an unexpected error occurred (http_500)
+    ");
+    insta::assert_snapshot!(refusal(Mode::AllStatus(422), ""), @"
+    counting users first (HOST)
+    warning: the users can't be counted: The sandbox was told to refuse this.
+    error: the list is not whole: The sandbox was told to refuse this. (sandbox_refusal)
+    ");
+    insta::assert_snapshot!(refusal(Mode::Revoked, ""), @"
+    counting users first (HOST)
+    error: the API refused the secret key (401)
+    ");
+    insta::assert_snapshot!(refusal(Mode::AllStatus(403), ""), @"
+    counting users first (HOST)
+    warning: the users can't be counted: Unauthorized request
+    error: the list is not whole: Unauthorized request (authorization_invalid)
+    ");
+    let late = refusal(Mode::AllStatus(429), "--max-duration 100ms");
+    let last = late.lines().last().unwrap_or_default();
+    insta::assert_snapshot!(last, @"error: the list is not whole: the walk was stopped (max_duration)");
+}
+
 #[test]
 fn an_instance_with_nobody_in_it_is_a_list_of_nobody() {
     let stage = Stage::with_users(0);

@@ -384,6 +384,26 @@ fn users_who_changed_since_the_plan_are_listed_and_left_out() {
     "#);
 }
 
+/// What is said of drift when so many users of a plan were unlocked by hand since.
+#[track_caller]
+fn drift(n_users: usize) -> Vec<String> {
+    let ids = locked_users(n_users + 1);
+    let stage = planned(&ids, "");
+    ids[..n_users].iter().for_each(|id| stage.unlock(id));
+    let ended = run_plan(&stage, "").exits_with(0);
+    let lines = ended.stderr.lines().filter(|it| it.starts_with("drift") || it.contains("changed"));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn drift_is_told_user_by_user_up_to_twenty_and_then_in_one_number() {
+    insta::assert_snapshot!(drift(1)[0], @"drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (was not locked; no unlock call made)");
+    let told = drift(23);
+    assert_eq!(told.len(), 20 + 1, "{told:?}");
+    insta::assert_snapshot!(told[20], @"warning: 23 users of the plan have changed since and are left out");
+    assert_eq!(drift(0), [""; 0]);
+}
+
 #[test]
 fn a_user_whose_look_up_failed_is_not_said_to_have_changed() {
     let stage = planned(&locked_users(2), "");
