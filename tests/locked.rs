@@ -4,8 +4,9 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use bulk_unlock::sandbox::{Faults, Mode, SandboxConfig};
+use bulk_unlock::sandbox::{Faults, LoggedRequest, Mode, SandboxConfig};
 use common::lookups::{listed, locked_of, plan_of};
 use common::watch::{FAST, slow_config, wait_until};
 use common::{Running, Stage};
@@ -92,6 +93,43 @@ fn nobody_is_missed_or_told_twice_in_a_walk_of_several_stretches_through_faults(
     let stretches: BTreeSet<_> = requests.iter().map(|it| after(&it.path_and_query)).collect();
     assert!(stretches.len() > 1, "{stretches:?}");
     assert!(requests.iter().all(|it| it.method == "GET"));
+}
+
+/// The stretch of each page that was asked for: its bounds, without the cursor.
+fn stretches(requests: &[LoggedRequest]) -> Vec<String> {
+    let bounds = |query: &str| {
+        let parts = query.split(['?', '&']).filter(|it| it.starts_with("created_at_"));
+        parts.collect::<Vec<_>>().join("&")
+    };
+    let pages = requests.iter().filter(|it| it.path_and_query.contains("limit=500"));
+    pages.map(|it| bounds(&it.path_and_query)).collect()
+}
+
+/// How many stretches had a request in flight at once at most, when each request takes so long.
+fn most_in_flight(requests: &[LoggedRequest], latency: Duration) -> usize {
+    let pages = requests.iter().filter(|it| it.path_and_query.contains("limit=500"));
+    let pages: Vec<(&LoggedRequest, String)> = pages.zip(stretches(requests)).collect();
+    let at_once = |moment: Instant| {
+        let is_out =
+            |request: &LoggedRequest| request.at <= moment && moment < request.at + latency;
+        let out = pages.iter().filter(|(request, _)| is_out(request));
+        out.map(|(_, stretch)| stretch).collect::<BTreeSet<_>>().len()
+    };
+    pages.iter().map(|(request, _)| at_once(request.at)).max().unwrap_or(0)
+}
+
+#[test]
+fn from_15_000_users_on_three_stretches_are_walked_at_once_and_everybody_is_passed_once() {
+    let stage = Stage::with_sandbox(SandboxConfig { n_users: 15_500, ..slow_config("200ms") });
+    let ended = stage.run(&format!("locked --snapshot none {FAST}")).exits_with(0);
+    assert_eq!(users_of(&ended.stdout), locked_of(&listed(0..15_500)));
+    ended.says(" of 15,500 users are locked");
+    let requests = stage.sandbox().requests();
+    assert_eq!(requests[0].path_and_query, "/v1/users/count");
+    let different: BTreeSet<String> = stretches(&requests).into_iter().collect();
+    assert_eq!(different.len(), 3, "{different:?}");
+    let most = most_in_flight(&requests, Duration::from_millis(200));
+    assert!(most > 1, "{most} at once");
 }
 
 #[test]
@@ -181,6 +219,42 @@ fn a_page_that_can_not_be_had_makes_the_list_none() {
     }
 }
 
+/// What a walk says that meets this, but for what differs from run to run.
+#[track_caller]
+fn refusal(mode: Mode, flags: &str) -> String {
+    let stage = Stage::with_users(1_200);
+    stage.sandbox().set_mode(mode);
+    let ended = stage.run(&format!("locked -o new.csv {FAST} --max-retries 0 {flags}"));
+    assert!(stage.files().is_empty(), "{mode:?}");
+    ended.steady().replace(&stage.sandbox().addr().to_string(), "HOST")
+}
+
+#[test]
+fn a_walk_that_is_refused_says_so_in_these_words() {
+    insta::assert_snapshot!(refusal(Mode::AllStatus(500), ""), @"
+    counting users first (HOST)
+    warning: the users can't be counted: Oops, an unexpected error occurred
+    error: the list is not whole: Oops, an unexpected error occurred (http_500)
+    ");
+    insta::assert_snapshot!(refusal(Mode::AllStatus(422), ""), @"
+    counting users first (HOST)
+    warning: the users can't be counted: The sandbox was told to refuse this.
+    error: the list is not whole: The sandbox was told to refuse this. (sandbox_refusal)
+    ");
+    insta::assert_snapshot!(refusal(Mode::Revoked, ""), @"
+    counting users first (HOST)
+    error: the API refused the secret key (401)
+    ");
+    insta::assert_snapshot!(refusal(Mode::AllStatus(403), ""), @"
+    counting users first (HOST)
+    warning: the users can't be counted: Unauthorized request
+    error: the list is not whole: Unauthorized request (authorization_invalid)
+    ");
+    let late = refusal(Mode::AllStatus(429), "--max-duration 100ms");
+    let last = late.lines().last().unwrap_or_default();
+    insta::assert_snapshot!(last, @"error: the list is not whole: the walk was stopped (max_duration)");
+}
+
 #[test]
 fn an_instance_with_nobody_in_it_is_a_list_of_nobody() {
     let stage = Stage::with_users(0);
@@ -217,7 +291,7 @@ fn the_walk_keeps_the_pace() {
     let stage = Stage::with_users(4_000);
     stage.run("locked --snapshot none --quota 5/1s --quota-share 100%").exits_with(0);
     let requests = stage.sandbox().requests();
-    let most = bulk_unlock::sandbox::max_in_any(&requests, std::time::Duration::from_secs(1));
+    let most = bulk_unlock::sandbox::max_in_any(&requests, Duration::from_secs(1));
     assert_eq!((requests.len(), most <= 5), (9 + 1, true), "{most} in a second");
 }
 

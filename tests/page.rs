@@ -1,6 +1,8 @@
 //! The page as a browser sees it: Debian's Chromium, without a screen and without a network.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
 
+mod common;
+
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,8 +12,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bulk_unlock::model::Outcome;
 use bulk_unlock::report::page::{Collector, Facts, Pass, Source, TableRow, TimedBucket, render};
+use bulk_unlock::sandbox::{Script, Scripted};
 use bulk_unlock::summary::CommandKind;
 use bulk_unlock::tally::Bucket;
+use common::contract::sample;
+use common::pages::outcomes_on_page;
+use common::watch::FAST;
+use common::{Stage, list, users};
 use tempfile::TempDir;
 
 /// What a browser made of a page.
@@ -89,6 +96,86 @@ fn without_its_script_the_page_shows_everything() {
     let seen = open(&browser, &format!("{before}{after}"), "#outcome=failed");
     assert_eq!(shown_users(&seen.dom).len(), 44);
     assert!(seen.dom.contains("<div id=\"tools\" role=\"search\" hidden=\"\">"));
+}
+
+/// Nothing complained, nothing was asked for, and no row is missing.
+#[track_caller]
+fn is_quiet_and_whole(seen: &Seen, n_rows: u64) {
+    assert_eq!(seen.console, [""; 0]);
+    assert!(!seen.asked_the_network);
+    assert_eq!(shown_users(&seen.dom).len() as u64, n_rows);
+    assert_eq!(found(&seen.dom), format!("{n_rows} of {n_rows} rows"));
+}
+
+#[test]
+fn the_pages_that_run_and_plan_write_count_what_their_files_count() {
+    let Some(browser) = browser() else { return };
+    let stage = Stage::new();
+    let fixed = "--sandbox --sandbox-latency 0ms --max-fail 100% --report page.html --force";
+    for (command, code) in [("run", 1), ("plan", 0)] {
+        let line = format!("{command} {} {fixed} -o out.csv", sample("mistakes.csv"));
+        stage.run(&line).exits_with(code);
+        let seen = open(&browser, &stage.read("page.html"), "");
+        let counts = stage.counts("out.csv");
+        assert!(counts.len() > 2, "{counts:?}");
+        assert_eq!(outcomes_on_page(&seen.dom), counts, "{command}");
+        is_quiet_and_whole(&seen, counts.values().sum());
+    }
+}
+
+/// The name of somebody who knows markup.
+const MARKUP: &str = "<script>alert(1)</script>";
+
+#[test]
+fn a_user_whose_name_is_a_script_is_a_name_on_the_page_that_run_writes() {
+    let Some(browser) = browser() else { return };
+    let id = users(1).remove(0);
+    let names = format!(r#""username":"{MARKUP}","first_name":"{MARKUP}","last_name":"<b>""#);
+    let user = format!(r#"{{"id":"{id}","object":"user","locked":false,{names}}}"#);
+    let answer = Scripted::status(200).with_body(user);
+    let stage = Stage::with_script(Script::from([(id.clone(), [answer].into())]));
+    stage.write("ids.txt", list(&[id]));
+    let line = format!("run ids.txt --yes --report page.html --report-pii {FAST}");
+    stage.run(&line).exits_with(0);
+    let seen = open(&browser, &stage.read("page.html"), "");
+    is_quiet_and_whole(&seen, 1);
+    let text = "&lt;script&gt;alert(1)&lt;/script&gt;";
+    assert!(seen.dom.matches(text).count() >= 2, "the names are there, as text");
+    assert_eq!(seen.dom.matches("<script").count(), 1, "the page's own");
+}
+
+/// Opens the page, and does this with its field of that id: what a reader's hand would do.
+fn open_and_set(browser: &Path, page: &str, id: &str, value: &str, event: &str) -> Seen {
+    let (before, after) = page.split_once("<meta http-equiv=").unwrap();
+    let (_, after) = after.split_once('>').unwrap();
+    let (body, end) = after.rsplit_once("</body>").unwrap();
+    let hand = format!(
+        "const field = document.getElementById('{id}'); field.value = '{value}'; \
+         field.dispatchEvent(new Event('{event}'));"
+    );
+    open(browser, &format!("{before}{body}<script>{hand}</script></body>{end}"), "")
+}
+
+/// What the page says of how many rows there are to see.
+fn found(dom: &str) -> String {
+    let (_, output) = dom.split_once("id=\"found\"").unwrap();
+    output.split(['>', '<']).nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn typing_into_the_search_shows_the_rows_that_hold_it() {
+    let Some(browser) = browser() else { return };
+    let seen = open_and_set(&browser, &page(false), "query", " USER_12 ", "input");
+    assert_eq!(shown_users(&seen.dom), ["user_12"]);
+    assert_eq!(found(&seen.dom), "1 of 44 rows");
+}
+
+#[test]
+fn choosing_an_outcome_shows_its_rows_alone() {
+    let Some(browser) = browser() else { return };
+    let seen = open_and_set(&browser, &page(false), "outcome", "failed", "change");
+    assert_eq!(shown_users(&seen.dom), ["user_2", "user_3", "user_4"]);
+    assert_eq!(found(&seen.dom), "3 of 44 rows");
 }
 
 /// A run of fifty: forty unlocked, three failed, one not found, six without a row.

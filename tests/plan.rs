@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use bulk_unlock::model::UserId;
-use bulk_unlock::sandbox::{FaultKind, Faults, Lock, Mode, SandboxConfig, Script, Scripted, World};
+use bulk_unlock::sandbox::{FaultKind, Faults, Lock, Mode, SandboxConfig, Script, Scripted};
 use common::lookups::{
     admin_locked_users, all_were_unlocked, listed, listed_where, missing_users, open_users,
     plan_of, unlisted,
 };
 use common::watch::{FAST, slow_config, wait_until};
-use common::{Ended, SEED, Stage, list, locked_users, missing_user};
+use common::{Ended, Stage, list, locked_users, missing_user};
 
 /// Three locked users, two who look locked on purpose, two who are open, one who is missing: in
 /// this order.
@@ -169,22 +169,28 @@ fn a_banned_user_to_be_unlocked_is_a_warning_and_an_open_one_is_none() {
 }
 
 #[test]
-fn plan_run_and_verify_leave_nobody_locked_who_should_not_be() {
-    let stage = Stage::with_users(600);
-    let ids = [listed(0..600), unlisted(0..100)].concat();
+fn plan_run_and_verify_of_three_thousand_leave_nobody_locked_who_should_not_be() {
+    let stage = Stage::with_users(2_700);
+    let ids = [listed(0..2_700), unlisted(0..300)].concat();
     stage.write("ids.txt", list(&ids));
-    stage.run(&format!("plan ids.txt {FAST}")).exits_with(0);
-    run_plan(&stage, "").exits_with(0);
-    stage.run(&format!("verify ids.plan.results.csv {FAST}")).exits_with(0);
+    let bare = format!("{FAST} --snapshot none");
+    stage.run(&format!("plan ids.txt {bare}")).exits_with(0);
+    let plan = plan_of(&ids);
+    assert_eq!(stage.told("ids.plan.csv"), plan);
+    run_plan(&stage, "--snapshot none").exits_with(0);
+    stage.run(&format!("verify ids.plan.results.csv {bare}")).exits_with(0);
     let left_locked = ids.iter().filter(|id| stage.sandbox().is_locked(id));
-    let on_purpose = |id: &&UserId| World::new(SEED).state_of(id).admin_locked();
-    let left_locked: Vec<&UserId> = left_locked.collect();
-    assert!(!left_locked.is_empty());
-    assert!(left_locked.iter().all(on_purpose), "{left_locked:?}");
-    let would_unlock = plan_of(&ids).into_iter().filter(|(_, plan)| plan == "would_unlock");
-    let would_unlock: BTreeSet<String> = would_unlock.map(|(id, _)| id).collect();
-    assert_eq!(stage.posted(), would_unlock, "the others were not called");
-    assert_eq!(stage.told("ids.plan.results.verify.csv").len(), would_unlock.len());
+    let left_locked: BTreeSet<&str> = left_locked.map(UserId::as_str).collect();
+    let those =
+        |what| plan.iter().filter(move |(_, plan)| *plan == what).map(|(id, _)| id.as_str());
+    assert_eq!(left_locked, those("admin_locked").collect(), "and all of those");
+    let posted = stage.posted();
+    let posted: BTreeSet<&str> = posted.iter().map(String::as_str).collect();
+    assert_eq!(posted, those("would_unlock").collect(), "the others were not called");
+    assert_eq!(stage.n_posts(), posted.len(), "nobody was called twice");
+    let verified = stage.told("ids.plan.results.verify.csv");
+    assert_eq!(verified.len(), posted.len());
+    assert!(verified.values().all(|outcome| outcome == "still_unlocked"));
 }
 
 #[test]
@@ -376,6 +382,26 @@ fn users_who_changed_since_the_plan_are_listed_and_left_out() {
     To read back whether they stay unlocked:
       bulk-unlock verify ids.plan.results.csv --quota 1000000/1s --quota-share '100%'
     "#);
+}
+
+/// What is said of drift when so many users of a plan were unlocked by hand since.
+#[track_caller]
+fn drift(n_users: usize) -> Vec<String> {
+    let ids = locked_users(n_users + 1);
+    let stage = planned(&ids, "");
+    ids[..n_users].iter().for_each(|id| stage.unlock(id));
+    let ended = run_plan(&stage, "").exits_with(0);
+    let lines = ended.stderr.lines().filter(|it| it.starts_with("drift") || it.contains("changed"));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn drift_is_told_user_by_user_up_to_twenty_and_then_in_one_number() {
+    insta::assert_snapshot!(drift(1)[0], @"drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (was not locked; no unlock call made)");
+    let told = drift(23);
+    assert_eq!(told.len(), 20 + 1, "{told:?}");
+    insta::assert_snapshot!(told[20], @"warning: 23 users of the plan have changed since and are left out");
+    assert_eq!(drift(0), [""; 0]);
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-
 use bulk_unlock::sandbox::{SandboxConfig, Script, Scripted};
+use common::contract::without_times;
+use common::pages::outcomes_on_page;
 use common::watch::wait_until;
 use common::{Stage, list, locked_users, missing_user};
 
@@ -23,34 +23,12 @@ fn finished() -> Stage {
     stage
 }
 
-fn outcomes(stage: &Stage, name: &str) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    for row in stage.rows(name) {
-        *counts.entry(row["outcome"].clone()).or_default() += 1;
-    }
-    counts
-}
-
-/// The counts that the page says, read from its markup.
-fn outcomes_on_page(html: &str) -> BTreeMap<String, u64> {
-    let attribute = |tag: &str, name: &str| {
-        let (_, rest) = tag.split_once(&format!("{name}=\""))?;
-        rest.split_once('"').map(|(value, _)| value.to_owned())
-    };
-    let tags = html.split('<').map(|rest| rest.split('>').next().unwrap_or_default());
-    let counted = tags.filter_map(|tag| {
-        let count = attribute(tag, "data-count")?.parse().ok()?;
-        Some((attribute(tag, "data-outcome")?, count))
-    });
-    counted.collect()
-}
-
 #[test]
 fn the_counts_on_the_page_are_those_of_the_csv() {
     let stage = finished();
     stage.run("report ids.results.csv --html page.html").exits_with(0);
     let html = stage.read("page.html");
-    assert_eq!(outcomes_on_page(&html), outcomes(&stage, "ids.results.csv"));
+    assert_eq!(outcomes_on_page(&html), stage.counts("ids.results.csv"));
     assert!(html.contains("INC-1"), "the reason is on the page");
     assert!(!html.contains("<script>alert"), "what a server says is no markup");
 }
@@ -182,12 +160,12 @@ fn what_is_no_results_file_is_refused() {
 fn run_plan_and_verify_write_the_page_too() {
     let stage = finished();
     stage.run("plan ids.txt --report plan.html --quota 1000/1s").exits_with(0);
-    assert_eq!(outcomes_on_page(&stage.read("plan.html")), outcomes(&stage, "ids.plan.csv"));
+    assert_eq!(outcomes_on_page(&stage.read("plan.html")), stage.counts("ids.plan.csv"));
     stage.run("verify ids.results.csv --report verify.html --quota 1000/1s").exits_with(0);
-    let verified = outcomes(&stage, "ids.results.verify.csv");
+    let verified = stage.counts("ids.results.verify.csv");
     assert_eq!(outcomes_on_page(&stage.read("verify.html")), verified);
     stage.run("run ids.txt -o again.csv --yes --report run.html --quota 1000/1s").exits_with(1);
-    assert_eq!(outcomes_on_page(&stage.read("run.html")), outcomes(&stage, "again.csv"));
+    assert_eq!(outcomes_on_page(&stage.read("run.html")), stage.counts("again.csv"));
 }
 
 #[test]
@@ -196,4 +174,90 @@ fn a_page_that_can_not_be_written_is_refused_before_anything_is_sent() {
     let before = stage.sandbox().stats().n_requests;
     stage.run("run ids.txt -o b.csv --yes --report nowhere/p.html").exits_with(6);
     assert_eq!(stage.sandbox().stats().n_requests, before);
+}
+
+#[test]
+fn the_summary_of_a_run_is_this() {
+    let told = finished().run("report ids.results.csv").exits_with(0);
+    insta::assert_snapshot!(steady(&told.stdout), @"
+    Done: 9 of 12 users unlocked in T.
+
+      unlocked   9  unlocked by this job
+      duplicate  1  the same user stands on an earlier line
+      not_found  1  no such user
+      rejected   1  the API gave a final refusal
+
+    Commonest errors, each with its first example:
+      form_param_invalid  1  line 1 user_20CQupOStJJy6OYXwzhWVfF8nV2: <script>alert(1)</script>
+      resource_not_found  1  line 11 user_170: No user was found with id user_170.
+
+    11 requests, 0 retries, no 429.
+    Answers: half within T, 99 % within T, the slowest after T.
+
+      results      ids.results.csv
+
+    To read back whether they stay unlocked:
+      bulk-unlock verify ids.results.csv
+    ");
+    assert_eq!(told.stderr, "");
+}
+
+#[test]
+fn the_summary_of_a_plan_with_a_page_is_this() {
+    let stage = finished();
+    stage.run("plan ids.txt --quota 1000/1s").exits_with(0);
+    let told = stage.run("report ids.plan.csv --html page.html").exits_with(0);
+    insta::assert_snapshot!(steady(&told.stdout), @"
+    Plan: a run would unlock 1 of 12 users. Nothing was changed.
+
+      would_unlock      1  locked; a run would unlock it
+      already_unlocked  9  was not locked; no unlock call made
+      duplicate         1  the same user stands on an earlier line
+      not_found         1  no such user
+
+    Commonest errors, each with its first example:
+      resource_not_found  1  line 11 user_170: no user has this user id
+
+    1 request (1 look-up), 0 retries, no 429.
+    Answers: half within T, 99 % within T, the slowest after T.
+
+      plan         ids.plan.csv
+      report       page.html
+
+    To unlock them:
+      bulk-unlock run --plan ids.plan.csv
+    ");
+    insta::assert_snapshot!(told.stderr, @"the page is page.html");
+}
+
+#[test]
+fn the_summary_of_several_files_is_this() {
+    let stage = finished();
+    stage.write("more.txt", list(&locked_users(14)[10..]));
+    stage.run("run more.txt --yes --quota 1000/1s").exits_with(0);
+    let told = stage.run("report ids.results.csv more.results.csv").exits_with(0);
+    insta::assert_snapshot!(steady(&told.stdout), @"
+    Done: 13 of 16 users unlocked in T.
+
+      unlocked   13  unlocked by this job
+      duplicate   1  the same user stands on an earlier line
+      not_found   1  no such user
+      rejected    1  the API gave a final refusal
+
+    Commonest errors, each with its first example:
+      form_param_invalid  1  line 1 user_20CQupOStJJy6OYXwzhWVfF8nV2: <script>alert(1)</script>
+      resource_not_found  1  line 11 user_170: No user was found with id user_170.
+
+    15 requests, 0 retries, no 429.
+    Answers: half within T, 99 % within T, the slowest after T.
+
+    To read back whether they stay unlocked:
+      bulk-unlock verify ids.results.csv
+    ");
+}
+
+/// The text without what differs from run to run.
+fn steady(text: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_bulk-unlock");
+    without_times(text).replace(program, "bulk-unlock")
 }

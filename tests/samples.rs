@@ -3,7 +3,7 @@
 mod common;
 
 use common::Stage;
-use common::contract::sample;
+use common::contract::{sample, without_times};
 
 /// A server inside the program that answers at once.
 const SANDBOX: &str = "--sandbox --sandbox-latency 0ms";
@@ -114,4 +114,29 @@ fn each_mistake_has_the_outcome_and_the_reason_that_it_should_have() {
     44 Ticket invalid  a user id starts with "user_"
     45 T-36 unlocked
     "#);
+}
+
+/// The README's fenced blocks, without their fences.
+fn readme_blocks() -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(path).expect("the README");
+    let odd = readme.split("\n```").skip(1).step_by(2);
+    odd.filter_map(|block| block.split_once('\n')).map(|(_, text)| text.to_owned()).collect()
+}
+
+#[test]
+fn what_the_first_command_of_the_readme_prints_is_what_the_readme_says() {
+    let blocks = readme_blocks();
+    let line = blocks[0].strip_prefix("cargo run -- ").expect("the first command");
+    let said = blocks.iter().find(|it| it.contains("\nDone: ")).expect("its output");
+    let stage = Stage::new();
+    std::fs::create_dir(stage.path("samples")).expect("a directory");
+    stage.write("samples/clerk-export.csv", std::fs::read(sample("clerk-export.csv")).expect("it"));
+    let ended = stage.run(line).exits_with(0);
+    assert_eq!(ended.stdout, "");
+    assert_eq!(ended.steady().trim_end(), without_times(said));
+    let left = said.lines().filter_map(|line| line.split_whitespace().nth(1));
+    let left: Vec<_> = left.filter(|it| it.starts_with("clerk-export.")).collect();
+    assert_eq!(left.len(), 4, "and leaves four files where it was started: {left:?}");
+    assert!(left.iter().all(|name| stage.path(name).is_file()));
 }

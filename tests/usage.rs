@@ -90,6 +90,39 @@ fn a_key_of_another_shape_is_taken_with_a_warning() {
     assert_eq!((&manifest["instance"], &manifest["key"]), (&"other".into(), &"…LmN4".into()));
 }
 
+/// The first line that a run says with this key in the variable, and one in a file that others can
+/// read.
+#[cfg(unix)]
+#[track_caller]
+fn first_words(line: &str, key: Option<&str>) -> String {
+    let mut stage = stage();
+    stage.unset("CLERK_SECRET_KEY");
+    if let Some(key) = key {
+        stage.set("CLERK_SECRET_KEY", key);
+    }
+    let path = stage.write("key", stage.sandbox().key());
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(path, open).expect("permissions");
+    let ended = stage.run(&format!("{RUN} {line}"));
+    ended.stderr.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_wrong_with_a_key_or_an_address_is_told_in_these_words() {
+    insta::assert_snapshot!(first_words("", None), @"error: no secret key: set CLERK_SECRET_KEY, or give --secret-key-file PATH. The key stands in Clerk's dashboard under API keys and starts with sk_live_ or sk_test_. To try this program without a key or an account, add --sandbox");
+    insta::assert_snapshot!(first_words("", Some("pk_live_x")), @"error: CLERK_SECRET_KEY: this is a publishable key (pk_…), which can't unlock anyone; the secret key stands beside it in the dashboard and starts with sk_live_ or sk_test_");
+    insta::assert_snapshot!(first_words("", Some(&format!("ak_{SECRET}"))), @"warning: the key is of a shape that is not known (neither sk_live_… nor sk_test_…): it is treated with the care of a live one and the quota of a test one");
+    insta::assert_snapshot!(first_words("--secret-key-file key", None), @"warning: others can read the secret key file key; chmod 600 key keeps it to its owner");
+    insta::assert_snapshot!(first_words("--secret-key-file nowhere", None), @"error: the secret key file nowhere can't be read: No such file or directory (os error 2)");
+    insta::assert_snapshot!(first_words("--secret-key-file ids.csv", None), @"error: the secret key file ids.csv holds no secret key: the secret key has white space in it; perhaps more than the key was copied");
+    insta::assert_snapshot!(first_words("--secret-key-file -", None), @"error: no key is read from stdin (-); name a file that holds it, or set CLERK_SECRET_KEY");
+    let key = Some("sk_test_0123456789abcdef");
+    insta::assert_snapshot!(first_words("--api-url http://clerk.test", key), @"error: the API's address (--api-url, CLERK_API_URL): the API address is http:, and the secret key would travel unencrypted; write https:, or give --allow-http when you are sure of the network");
+    let flags = "--api-url http://0.0.0.0:1 --allow-http --max-retries 0";
+    insta::assert_snapshot!(first_words(flags, key), @"warning: the address is http: the secret key travels in the clear");
+}
+
 #[test]
 fn the_key_is_in_no_file_and_on_no_screen() {
     let mut stage = stage();

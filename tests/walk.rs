@@ -2,25 +2,28 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
 
 use common::Stage;
+use common::watch::FAST;
 
 /// A server that answers each request by its target, one connection each, until the test is over.
-fn serve(answer: fn(&str) -> (u16, String)) -> String {
+fn serve(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             // A client that leaves early is no fault.
-            let _ = respond(stream, answer);
+            let _ = respond(stream, &answer);
         }
     });
     format!("http://{address}")
 }
 
-fn respond(mut stream: TcpStream, answer: fn(&str) -> (u16, String)) -> std::io::Result<()> {
+fn respond(mut stream: TcpStream, answer: impl Fn(&str) -> (u16, String)) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
@@ -38,7 +41,7 @@ fn page(n_users: usize) -> String {
     format!("[{}]", (0..n_users).map(user).collect::<Vec<_>>().join(","))
 }
 
-fn stage(answer: fn(&str) -> (u16, String)) -> Stage {
+fn stage(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> Stage {
     let mut stage = Stage::new();
     stage.set("CLERK_API_URL", &serve(answer));
     stage.set("CLERK_SECRET_KEY", "sk_test_abcdefghijklmnopqrst");
@@ -66,4 +69,54 @@ fn a_server_that_knows_no_cursor_is_not_walked_for_ever() {
     });
     stage.run("locked -o locked.csv").exits_with(1).says("user_499").says("not whole");
     assert!(!stage.path("locked.csv").exists());
+}
+
+/// The value of a parameter of a request's target.
+fn parameter(target: &str, name: &str) -> Option<i64> {
+    let (_, query) = target.split_once('?')?;
+    let mut values = query.split('&').filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    values.next()?.parse().ok()
+}
+
+/// A page of a hundred users who were made a minute after each other; its bounds are inside.
+fn page_of_a_hundred(target: &str) -> String {
+    let after = parameter(target, "created_at_after").unwrap_or(i64::MIN);
+    let before = parameter(target, "created_at_before").unwrap_or(i64::MAX);
+    let mut made: Vec<i64> = (0..100).map(|n| n * 60_000).collect();
+    made.retain(|moment| (after..=before).contains(moment));
+    if !target.contains("order_by") {
+        made.reverse();
+    }
+    made.truncate(parameter(target, "limit").map_or(10, |limit| limit.try_into().unwrap_or(10)));
+    let user = |at: &i64| {
+        format!(r#"{{"id":"user_{at}","object":"user","locked":true,"created_at":{at}}}"#)
+    };
+    format!("[{}]", made.iter().map(user).collect::<Vec<_>>().join(","))
+}
+
+/// Where an instance is said to have so many users, the hundred there are are walked by once each,
+/// in so many stretches.
+#[track_caller]
+fn is_cut(n_users: u64, n_stretches: usize) {
+    let (told, asked) = mpsc::channel();
+    let stage = stage(move |target| {
+        let _ = told.send(target.to_owned());
+        let count = format!(r#"{{"object":"total_count","total_count":{n_users}}}"#);
+        (200, if target.contains("/count") { count } else { page_of_a_hundred(target) })
+    });
+    let ended = stage.run(&format!("locked {FAST}")).exits_with(0);
+    let users: BTreeSet<&str> = ended.stdout.lines().skip(1).collect();
+    assert_eq!((users.len(), ended.stdout.lines().count()), (100, 101), "{n_users}");
+    let pages: Vec<String> = asked.try_iter().filter(|it| it.contains("limit=500")).collect();
+    assert_eq!(pages.len(), n_stretches, "{n_users}: {pages:?}");
+    assert_eq!(pages.iter().collect::<BTreeSet<_>>().len(), n_stretches, "{pages:?}");
+}
+
+#[test]
+fn a_walk_is_cut_into_a_stretch_for_each_5_000_users_and_sixteen_at_most() {
+    for (n_users, n_stretches) in
+        [(0, 1), (9_999, 1), (10_000, 2), (15_000, 3), (79_999, 15), (80_000, 16), (9_000_000, 16)]
+    {
+        is_cut(n_users, n_stretches);
+    }
 }

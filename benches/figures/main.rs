@@ -1,7 +1,7 @@
 //! The figures that the README quotes, measured in one run, as ratios beside something else.
 //!
 //! `cargo bench` measures all of them; `cargo bench -- throughput` (or `pacing`, `memory`,
-//! `start`) one. Nothing here passes or fails: machines differ, and tests assert no times.
+//! `start`, `walk`) one. Nothing here passes or fails: machines differ, and tests assert no times.
 
 #![allow(clippy::print_stdout, reason = "a benchmark is there to print")]
 
@@ -27,8 +27,13 @@ fn main() {
         let named: Vec<&String> = arguments.iter().filter(|it| !it.starts_with('-')).collect();
         named.is_empty() || named.iter().any(|it| *it == name)
     };
-    let benches: [(&str, fn()); 4] =
-        [("start", start), ("throughput", throughput), ("memory", memory), ("pacing", pacing)];
+    let benches: [(&str, fn()); 5] = [
+        ("start", start),
+        ("throughput", throughput),
+        ("memory", memory),
+        ("pacing", pacing),
+        ("walk", walk),
+    ];
     for (name, bench) in benches {
         if wanted(name) {
             println!("\n{name}");
@@ -90,6 +95,26 @@ fn pacing() {
             stats.n_throttled
         );
     }
+}
+
+/// `locked` over 50,000 users who take 50 ms a page: stretches side by side, beside one page after
+/// the other.
+fn walk() {
+    let latency = "50ms".parse().expect("a latency");
+    let config = SandboxConfig { n_users: 50_000, latency, seed: SEED, ..SandboxConfig::default() };
+    let sandbox = Sandbox::start(config, 0).expect("the sandbox starts");
+    let url = sandbox.url();
+    let fixed =
+        ["locked", "-q", "--snapshot", "none", "--quota", "10000000/10s", "--api-url", &url];
+    let wall = |flags: &[&str]| {
+        measure(&program(), &[&fixed, flags].concat(), Some(sandbox.key())).wall.as_secs_f64()
+    };
+    let ratios = (0..5).map(|round| {
+        let (together, alone) = (wall(&[]), wall(&["-c", "1"]));
+        println!("  round {round}: side by side {together:.2} s; one at a time {alone:.2} s");
+        together / alone
+    });
+    println!("  median ratio: {:.2}", median(ratios.collect()));
 }
 
 fn unlimited(n_users: u32, snapshot: &str, is_bare: bool) -> Measured {

@@ -205,4 +205,19 @@ mod tests {
     fn the_default_is_what_parsing_its_text_gives() {
         assert_eq!(ApiAddress::parse(ApiAddress::DEFAULT, false), Ok(ApiAddress::default()));
     }
+
+    #[test]
+    fn each_refusal_is_told_in_these_words() {
+        use AddressError::{Empty, NoAddress, Path, QueryOrFragment, Unencrypted, Userinfo};
+        let told = [Empty, NoAddress, Unencrypted, Userinfo, QueryOrFragment, Path];
+        let told = told.map(|it| format!("{it:?}: {it}")).join("\n");
+        insta::assert_snapshot!(told, @r##"
+        Empty: the API address is empty; leave it unset for https://api.clerk.com
+        NoAddress: the API address has no readable host; write it as https://api.clerk.com
+        Unencrypted: the API address is http:, and the secret key would travel unencrypted; write https:, or give --allow-http when you are sure of the network
+        Userinfo: the API address has a user name or password in it; only the secret key is sent
+        QueryOrFragment: the API address has a query or fragment; leave out everything from "?" or "#" on
+        Path: the API address has a path other than /v1; leave it out, as in https://api.clerk.com
+        "##);
+    }
 }

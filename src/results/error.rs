@@ -283,4 +283,81 @@ mod tests {
         };
         insta::assert_snapshot!(error, @"out.csv carries team, ticket and this command no columns; use the same --carry or name another with --output");
     }
+
+    fn path() -> PathBuf {
+        "out.csv".into()
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_writing_is_told_in_these_words() {
+        let told = [
+            Problem::DiskFull,
+            Problem::Quota,
+            Problem::ReadOnly,
+            Problem::Permission,
+            Problem::Removed,
+            Problem::BrokenPipe,
+            Problem::Other("it fell off".to_owned()),
+        ];
+        let told = told.map(|problem| WriteError { path: Some(path()), problem }.to_string());
+        insta::assert_snapshot!(told.join("\n"), @"
+        out.csv can't be written: the disk is full. Make room, then run the same command with --resume.
+        out.csv can't be written: the disk quota or the largest file size is reached. Make room, then run the same command with --resume.
+        out.csv can't be written: the file system is read-only. Make it writable, then run the same command with --resume.
+        out.csv can't be written: permission denied. Make it writable, then run the same command with --resume.
+        out.csv can't be written: it was removed or replaced while it was being written. Put it back, then run the same command with --resume.
+        out.csv can't be written: its reader closed it. What was not read is not recorded; write to a file with --output to be able to resume.
+        out.csv can't be written: it fell off. Once that is mended, run the same command with --resume.
+        ");
+    }
+
+    #[test]
+    fn why_results_can_not_be_begun_is_told_in_these_words() {
+        let reason = || "no such luck".to_owned();
+        let told = [
+            OpenError::Exists { path: path() },
+            OpenError::InUse { path: path() },
+            OpenError::NotAFile { path: path() },
+            OpenError::CantOpen { path: path(), reason: reason() },
+            OpenError::CantLock { path: path(), reason: reason() },
+            OpenError::OtherCarried {
+                path: path(),
+                recorded: vec![],
+                asked: vec!["team".into(), "ticket".into()],
+            },
+            OpenError::Newer { path: path(), column: "mood".to_owned() },
+            OpenError::Read(ReadError::NoHeader { path: path() }),
+            OpenError::Write(WriteError { path: Some(path()), problem: Problem::DiskFull }),
+        ];
+        insta::assert_snapshot!(told.map(|it| it.to_string()).join("\n"), @r#"
+        out.csv exists already: --resume goes on with it, --force overwrites it, --output names another
+        out.csv is in use by another run; wait for its end or name another with --output
+        out.csv is no regular file; name another with --output ("-" is standard output)
+        out.csv can't be opened for writing: no such luck
+        out.csv can't be locked (no such luck); name a file on another disk with --output
+        out.csv carries no columns and this command team, ticket; use the same --carry or name another with --output
+        out.csv was made by a later version of this program (it has the column mood); go on with that version or name another with --output
+        out.csv holds nothing: it was cut off before its first row
+        out.csv can't be written: the disk is full. Make room, then run the same command with --resume.
+        "#);
+    }
+
+    #[test]
+    fn why_a_file_can_not_be_read_is_told_in_these_words() {
+        let why = || "it begins with a poem".to_owned();
+        let told = [
+            ReadError::Io { path: path(), reason: io::ErrorKind::PermissionDenied.into() },
+            ReadError::NoHeader { path: path() },
+            ReadError::NotResults { path: path(), why: why() },
+            ReadError::BadRow { path: path(), line: 7, why: why() },
+            ReadError::NotManifest { path: path(), why: why() },
+        ];
+        insta::assert_snapshot!(told.map(|it| it.to_string()).join("\n"), @"
+        out.csv can't be read: permission denied
+        out.csv holds nothing: it was cut off before its first row
+        out.csv is no results file of this program: it begins with a poem
+        out.csv, line 7: it begins with a poem
+        out.csv is no manifest of this program: it begins with a poem
+        ");
+    }
 }

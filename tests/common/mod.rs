@@ -6,6 +6,8 @@
 pub mod contract;
 pub mod door;
 pub mod lookups;
+pub mod pages;
+pub mod terminal;
 pub mod tools;
 pub mod watch;
 

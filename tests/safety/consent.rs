@@ -1,15 +1,11 @@
 //! The question, asked at a terminal: `script` of util-linux makes one. Where it is missing, only
 //! what needs no terminal is shown; in CI that is a failure.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
-
 use bulk_unlock::sandbox::{RunningSandbox, SandboxConfig};
 
+use crate::common::terminal::{Shown, at_a_terminal};
 use crate::common::tools::is_installed;
-use crate::common::watch::{FAST, PATIENCE, slow_config};
+use crate::common::watch::{FAST, slow_config};
 use crate::common::{Stage, list, users};
 
 const N_USERS: usize = 12;
@@ -45,40 +41,6 @@ fn the_sandbox_and_the_dry_run_ask_nothing() {
     assert_eq!(stage.n_posts(), 0);
 }
 
-/// What was shown on the terminal, and the exit code.
-struct Shown {
-    code: Option<i32>,
-    text: String,
-}
-
-/// Runs a shell's command line (`$BU` is the program) at a terminal, and types this when it shows
-/// the question.
-fn at_a_terminal(stage: &Stage, line: &str, typed: &str) -> Shown {
-    let plain = stage.command("");
-    let mut command = Command::new("script");
-    let log = stage.path("typescript");
-    command.args(["-qefc", line]).arg(&log).current_dir(stage.path("")).env_clear();
-    for (name, value) in plain.get_envs() {
-        value.map(|value| command.env(name, value));
-    }
-    command.env("BU", plain.get_program()).env("TERM", "xterm").env("SHELL", "/bin/sh");
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("script");
-    let shown = || String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
-    let asks = |text: &str| text.contains("[y/N] ") || text.contains("to go on: ");
-    let start = Instant::now();
-    while !asks(&shown()) && matches!(child.try_wait(), Ok(None)) && start.elapsed() < PATIENCE {
-        thread::sleep(Duration::from_millis(5));
-    }
-    let mut stdin = child.stdin.take().expect("a pipe");
-    stdin.write_all(typed.as_bytes()).expect("script listens");
-    let code = child.wait().expect("script ends").code();
-    drop(stdin);
-    let text = shown();
-    std::fs::remove_file(&log).expect("script made its file");
-    Shown { code, text }
-}
-
 #[track_caller]
 fn is_confirmed(stage: &Stage, shown: &Shown) {
     assert_eq!(shown.code, Some(0), "{}", shown.text);
@@ -112,6 +74,54 @@ fn the_question_names_instance_host_key_users_pace_and_time() {
         assert!(shown.text.contains(part), "{part:?} is not in\n{}", shown.text);
     }
     is_confirmed(&stage, &shown);
+}
+
+/// What was shown before the answer, of an instance that this key opens, without what differs from
+/// run to run.
+fn question(key: &str, flags: &str) -> String {
+    let stage = Stage::with_sandbox(SandboxConfig { key: key.to_owned(), ..slow_config("0") });
+    stage.write("ids.txt", list(&users(N_USERS)));
+    let shown = at_a_terminal(&stage, &format!("NO_COLOR=1 \"$BU\" run ids.txt {flags}"), "n\n");
+    assert_eq!(stage.n_requests(), 0);
+    let text = shown.text.replace('\r', "").replace(&stage.sandbox().addr().to_string(), "HOST");
+    let (_, text) = text.split_once("\n\n").expect("what comes first, and the question");
+    let (question, _) = text.split_once("n\n").expect("the question, and the answer");
+    question.to_owned()
+}
+
+#[test]
+fn the_question_is_this_for_each_kind_of_instance() {
+    if !is_installed("script") {
+        return;
+    }
+    let secret = "0123456789abcdefghijklmnopqrstuvwxyza1b2";
+    insta::assert_snapshot!(question(&format!("sk_live_{secret}"), ""), @"
+    About to unlock 12 users.
+      instance  production (key sk_live_…a1b2)
+      host      HOST
+      pace      at most 800 requests in 10 s (80 % of the quota)
+      takes     about 1 s
+      results   ids.results.csv
+    Type the number of users (12) to go on:
+    ");
+    insta::assert_snapshot!(question(&format!("sk_test_{secret}"), "--limit 1 --rate 2/s"), @"
+    About to unlock 1 user.
+      instance  development (key sk_test_…a1b2)
+      host      HOST
+      pace      2 requests in 1 s, evenly spaced
+      takes     about 1 s
+      results   ids.results.csv
+    Go on? [y/N]
+    ");
+    insta::assert_snapshot!(question(&format!("ak_{secret}"), "--quota-share 50%"), @"
+    About to unlock 12 users.
+      instance  unknown; treated as production (key …a1b2)
+      host      HOST
+      pace      at most 50 requests in 10 s (50 % of the quota)
+      takes     about 1 s
+      results   ids.results.csv
+    Type the number of users (12) to go on:
+    ");
 }
 
 #[test]

@@ -156,4 +156,20 @@ mod tests {
             assert_eq!(read.readable_by_others, expected, "{mode:o}");
         }
     }
+
+    #[test]
+    fn each_refusal_is_told_in_these_words() {
+        let path = || PathBuf::from("key.txt");
+        let told = [
+            KeyFileError::Stdin,
+            KeyFileError::Read { path: path(), reason: io::ErrorKind::PermissionDenied.into() },
+            KeyFileError::NoKey { path: path(), reason: KeyError::Empty },
+        ];
+        let told = told.map(|it| it.to_string()).join("\n");
+        insta::assert_snapshot!(told, @"
+        no key is read from stdin (-); name a file that holds it, or set CLERK_SECRET_KEY
+        the secret key file key.txt can't be read: permission denied
+        the secret key file key.txt holds no secret key: the secret key is empty
+        ");
+    }
 }

@@ -182,4 +182,18 @@ mod tests {
         assert_eq!(header.as_bytes(), b"Bearer sk_live_0123456789a1b2");
         assert_eq!(format!("{header:?}"), "Sensitive");
     }
+
+    #[test]
+    fn each_refusal_is_told_in_these_words() {
+        use KeyError::{BadCharacter, Empty, OnlyPrefix, Publishable, WhiteSpace};
+        let told = [Empty, Publishable, WhiteSpace, BadCharacter, OnlyPrefix];
+        let told = told.map(|it| format!("{it:?}: {it}")).join("\n");
+        insta::assert_snapshot!(told, @"
+        Empty: the secret key is empty
+        Publishable: this is a publishable key (pk_…), which can't unlock anyone; the secret key stands beside it in the dashboard and starts with sk_live_ or sk_test_
+        WhiteSpace: the secret key has white space in it; perhaps more than the key was copied
+        BadCharacter: the secret key has characters in it that no key has; copy it again
+        OnlyPrefix: the secret key ends after its prefix; copy it again, whole
+        ");
+    }
 }

@@ -81,3 +81,38 @@ fn line(before: &Stats, now: &Stats) -> String {
         text::number(now.n_unlocks)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said when these are the answers since the last line.
+    fn told(by_status: &[(u16, u64)], n_requests: u64, n_unanswered: u64) -> String {
+        let before =
+            Stats { n_requests: 1_000, by_status: [(200, 1_000)].into(), ..Stats::default() };
+        let mut now = before.clone();
+        now.n_requests += n_requests;
+        now.n_unanswered += n_unanswered;
+        now.n_unlocks = 12_345;
+        for (status, n) in by_status {
+            *now.by_status.entry(*status).or_default() += n;
+        }
+        line(&before, &now)
+    }
+
+    #[test]
+    fn a_second_is_told_in_these_words() {
+        let told = [
+            told(&[(200, 1)], 1, 0),
+            told(&[(429, 2), (200, 98), (500, 7)], 1_107, 0),
+            told(&[], 3, 0),
+            told(&[(200, 4)], 0, 2),
+        ];
+        insta::assert_snapshot!(told.join("\n"), @"
+        1 request in, 1 × 200 out; 12,345 unlocked in all
+        1,107 requests in, 98 × 200, 2 × 429, 7 × 500 out; 12,345 unlocked in all
+        3 requests in, no answer out; 12,345 unlocked in all
+        0 requests in, 4 × 200 out, 2 unanswered; 12,345 unlocked in all
+        ");
+    }
+}

@@ -59,4 +59,17 @@ mod tests {
         assert!(guards.check(5).is_ok() && guards.check(0).is_ok());
         assert!(guards.check(6).is_err());
     }
+
+    #[test]
+    fn each_refusal_is_told_in_these_words() {
+        let told = [(Some(5), None), (None, Some(5)), (Some(9), Some(5))].map(|it| {
+            let guards = Guards { expect_count: it.0, max_users: it.1 };
+            guards.check(7).map_err(|failure| failure.to_string()).unwrap_err()
+        });
+        insta::assert_snapshot!(told.join("\n"), @"
+        the number of users to unlock is 7, and --expect-count says 5; nobody was unlocked
+        the number of users to unlock is 7, and --max-users allows 5; nobody was unlocked
+        the number of users to unlock is 7, and --expect-count says 9; nobody was unlocked
+        ");
+    }
 }

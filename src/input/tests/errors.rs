@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::model::InvalidIdentifier;
 
 fn error_of(bytes: &[u8], options: &Options) -> String {
     read(Source::bytes("users.csv", bytes), options).unwrap_err().to_string()
@@ -151,4 +152,71 @@ fn an_excluded_cell_that_can_not_be_a_user_is_never_passed_over() {
 fn a_missing_exclude_file_is_an_error() {
     let path = Path::new("no such exclude file");
     assert!(read_excluded(path, IdentifierKind::UserId).is_err());
+}
+
+/// One of each.
+fn one_of_each() -> Vec<Error> {
+    let name = || "users.csv".to_owned();
+    let value = || "oops".to_owned();
+    let columns = || Columns::of(&["Name".to_owned(), "Team".to_owned()]);
+    let reason = || std::io::ErrorKind::PermissionDenied.into();
+    let line = 7;
+    vec![
+        Error::Open { name: name(), reason: reason() },
+        Error::Directory { name: name() },
+        Error::Read { name: name(), reason: reason() },
+        Error::Foreign { name: name(), foreign: Foreign::Gzip },
+        Error::NotUtf8 { name: name(), line, encoding: Encoding::Utf16Le },
+        Error::Binary { name: name(), line },
+        Error::OpenQuote { name: name(), line },
+        Error::TooLong { name: name(), line },
+        Error::TooManyCells { name: name(), line },
+        Error::UnknownColumn { name: name(), wanted: value(), columns: columns() },
+        Error::NoSuchNumber { name: name(), number: 3, columns: columns() },
+        Error::NoUserColumn { name: name(), kind: IdentifierKind::UserId, columns: columns() },
+        Error::UnknownCarry { name: name(), wanted: value(), columns: columns() },
+        Error::CarryWithoutHeader { name: name(), wanted: value() },
+        Error::NotResults { name: name() },
+        Error::BadOutcome { name: name(), line, value: value() },
+        Error::BadLine { name: name(), line, value: value() },
+        Error::BadExcluded { name: name(), line, value: value(), why: InvalidIdentifier::Empty },
+    ]
+}
+
+#[test]
+fn each_error_is_told_in_these_words() {
+    let told: Vec<String> = one_of_each().iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    can't open users.csv: permission denied
+    users.csv is a directory; give the file in it that lists the users
+    can't read users.csv: permission denied
+    users.csv looks like a gzip file: unpack it first, with gunzip
+    users.csv, line 7: this is not UTF-8; it looks like UTF-16 (little endian). Convert it: iconv -f UTF-16LE -t UTF-8 users.csv > new.csv
+    users.csv, line 7: there is a NUL byte; this is no text file
+    users.csv, line 7: a quote that opens in this record is never closed; close it, or remove it
+    users.csv, line 7: the record that begins here is longer than 16 MiB; is a quote not closed, or is this no CSV file?
+    users.csv, line 7: the record that begins here has more than a million cells; is this a CSV file?
+    users.csv has no column "oops". Its columns are 1 "Name", 2 "Team"
+    users.csv has no column number 3. Its columns are 1 "Name", 2 "Team"
+    users.csv: no header says which column holds the user ids; give it the header "user_id", or name it with --column. The columns are 1 "Name", 2 "Team"
+    users.csv has no column "oops" to carry. Its columns are 1 "Name", 2 "Team"
+    users.csv has no header, so there is no column "oops" to carry; add a header line
+    users.csv is no results or plan file of this program: its header does not begin with line,input,user_id,outcome
+    users.csv, line 7: "oops" is no outcome of this program; the file was edited, or its run was cut off: finish that with --resume
+    users.csv, line 7: "oops" in the column "line" is no line number; the file was edited
+    users.csv, line 7: "oops" can't be a user to exclude: the cell is empty. Correct it or take the line out
+    "#);
+}
+
+#[test]
+fn each_kind_of_file_that_is_no_list_is_told_in_these_words() {
+    use Foreign::{Gzip, Json, OldWorkbook, Pdf, Workbook};
+    let told = [Workbook, OldWorkbook, Gzip, Pdf, Json].map(|it| it.to_string()).join("\n");
+    insta::assert_snapshot!(told, @"
+    an Excel workbook or another ZIP archive: export it as CSV (UTF-8)
+    an old Excel workbook: export it as CSV (UTF-8)
+    a gzip file: unpack it first, with gunzip
+    a PDF document: give the list as CSV or as plain text, one user a line
+    JSON: make a list of it, for example with jq -r '.[].id'
+    ");
 }

@@ -1,0 +1,97 @@
+//! The bar, drawn in place on a terminal and nowhere else.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use bulk_unlock::sandbox::SandboxConfig;
+use common::terminal::at_a_terminal;
+use common::tools::is_installed;
+use common::watch::{FAST, slow_config, with_each};
+use common::{Stage, list, users};
+
+const N_USERS: usize = 60;
+
+fn stage() -> Stage {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(N_USERS)));
+    stage
+}
+
+/// What a terminal of 100 columns gets to see of this command.
+#[track_caller]
+fn shown(stage: &Stage, line: &str) -> String {
+    let line = format!("stty cols 100 rows 30; exec \"$BU\" {line}");
+    let shown = at_a_terminal(stage, &line, "");
+    assert_eq!(shown.code, Some(0), "{}", shown.text);
+    shown.text
+}
+
+/// How far the work was each time that the bar was drawn: `12` of `12/60`.
+fn drawn(text: &str, n_all: &str) -> Vec<String> {
+    let total = format!("/{n_all}  ");
+    let ends = text.match_indices(&total).map(|(at, _)| &text[..at]);
+    let numbers = ends.map(|before| before.rsplit([' ', 'm']).next().unwrap_or_default());
+    numbers.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_bar_is_drawn_again_and_again_and_is_gone_before_the_closing_lines() {
+    if !is_installed("script") {
+        return;
+    }
+    with_each(["--progress bar", ""], |progress| {
+        let text = shown(&stage(), &format!("run ids.txt --yes --rate 60/s {progress}"));
+        let drawn: BTreeSet<String> = drawn(&text, "60").into_iter().collect();
+        assert!(drawn.len() > 1, "{drawn:?}");
+        for part in ["━", "/s of 60/s  ", " left", " unlocked", " · 0 failed · 0 retries"] {
+            assert!(text.contains(part), "{part:?} is not in\n{text:?}");
+        }
+        assert_gone(&text, "Done: 60 of 60 users unlocked");
+    });
+}
+
+/// Both lines of the bar were cleared after it was drawn for the last time, and nothing but the
+/// closing lines follows.
+#[track_caller]
+fn assert_gone(text: &str, closing: &str) {
+    let (before, _) = text.split_once(closing).expect("the closing lines");
+    let last = before.rsplit(" retries").next().expect("the bar");
+    assert_eq!(last.matches("\u{1b}[2K").count(), 2, "{last:?}");
+    assert!(!text[before.len()..].contains('━'), "{text:?}");
+}
+
+#[test]
+fn in_a_pipe_there_is_no_bar_even_where_one_is_asked_for() {
+    with_each(["bar", "auto"], |progress| {
+        let line = format!("run ids.txt --yes --rate 200/s --progress {progress}");
+        let ended = stage().run(&line).exits_with(0).says("Done: 60 of 60 users unlocked");
+        let is_drawn = ended.stderr.contains(['\u{1b}', '\r', '━', '─']);
+        assert!(!is_drawn, "{:?}", ended.stderr);
+    });
+}
+
+#[test]
+fn progress_lines_and_none_and_quiet_draw_no_bar_on_a_terminal() {
+    if !is_installed("script") {
+        return;
+    }
+    with_each(["--progress lines", "--progress none", "-q"], |flags| {
+        let text = shown(&stage(), &format!("run ids.txt --yes --rate 200/s {flags}"));
+        assert_eq!(drawn(&text, "60"), [""; 0], "{flags}");
+        assert!(!text.contains('━'), "{text:?}");
+    });
+}
+
+#[test]
+fn the_bar_of_a_walk_counts_up_to_what_the_api_says_there_is() {
+    if !is_installed("script") {
+        return;
+    }
+    let stage = Stage::with_sandbox(SandboxConfig { n_users: 1_721, ..slow_config("200ms") });
+    let text = shown(&stage, &format!("locked -o locked.csv --progress bar {FAST}"));
+    let drawn: BTreeSet<String> = drawn(&text, "1,721").into_iter().collect();
+    assert!(drawn.len() > 1, "{drawn:?}");
+    let requests = stage.sandbox().requests();
+    assert_eq!(requests[0].path_and_query, "/v1/users/count");
+}

@@ -1,0 +1,9 @@
+//! What lies between the program and the API: proxies, certificates, HTTP/2, kept connections.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod connections;
+mod proxies;
+mod server;
+mod trust;

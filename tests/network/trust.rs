@@ -1,0 +1,76 @@
+//! Whom the program trusts: `--ca-file`, `SSL_CERT_FILE`, and nobody else.
+
+use crate::common::watch::FAST;
+use crate::common::{Ended, Stage, list, users};
+use crate::server::{AUTHORITY, Server};
+
+/// An authority that signed nothing.
+const STRANGER: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/tls/testdata/another-ca.pem");
+
+/// Runs two users against this host of a server over TLS, with that file for the system's store.
+fn run(host: &str, system: &str, flags: &str) -> (Stage, Ended, Server) {
+    let server = Server::encrypted(&["h2", "http/1.1"]);
+    let mut stage = Stage::new();
+    stage.set("CLERK_SECRET_KEY", "sk_test_abcdefghijklmnopqrst");
+    stage.set("SSL_CERT_FILE", system);
+    stage.write("ids.txt", list(&users(2)));
+    let url = format!("https://{host}:{}", server.port());
+    let ended = stage.run(&format!("run ids.txt --yes --api-url {url} {FAST} {flags}"));
+    (stage, ended, server)
+}
+
+#[track_caller]
+fn trusted(system: &str, flags: &str) {
+    let (stage, ended, server) = run("localhost", system, flags);
+    ended.exits_with(0);
+    stage.all_are("ids.results.csv", "unlocked");
+    assert_eq!(server.versions().len(), 2);
+}
+
+/// Both users failed, with one reason, and no request reached the server.
+#[track_caller]
+fn distrusted(host: &str, system: &str, flags: &str) -> String {
+    let (stage, ended, server) = run(host, system, &format!("{flags} --max-retries 0"));
+    ended.exits_with(1);
+    stage.all_are("ids.results.csv", "failed");
+    assert_eq!(stage.column("ids.results.csv", "error_code"), ["connection"; 2]);
+    assert_eq!(server.versions(), []);
+    let mut reasons = stage.column("ids.results.csv", "error_message");
+    reasons.dedup();
+    reasons.join("\n")
+}
+
+#[test]
+fn the_authority_that_ca_file_names_is_trusted_beside_the_systems() {
+    trusted(STRANGER, &format!("--ca-file {AUTHORITY}"));
+    trusted(AUTHORITY, &format!("--ca-file {STRANGER}"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_authority_that_ssl_cert_file_names_is_trusted() {
+    trusted(AUTHORITY, "");
+}
+
+#[test]
+fn an_authority_that_nobody_named_is_not_trusted_and_nothing_is_sent() {
+    let reason = distrusted("localhost", STRANGER, "");
+    insta::assert_snapshot!(reason, @"certificate not trusted: its issuer is unknown here");
+    assert_eq!(distrusted("localhost", STRANGER, &format!("--ca-file {STRANGER}")), reason);
+}
+
+#[test]
+fn a_certificate_of_another_name_is_not_trusted_and_nothing_is_sent() {
+    let reason = distrusted("127.0.0.1", STRANGER, &format!("--ca-file {AUTHORITY}"));
+    insta::assert_snapshot!(reason, @r#"certificate not trusted: certificate not valid for name "127.0.0.1"; certificate is only valid for DnsName("localhost")"#);
+}
+
+#[test]
+fn a_ca_file_without_certificates_is_refused_before_anything_is_sent() {
+    let (stage, ended, server) = run("localhost", STRANGER, "--ca-file ids.txt");
+    ended.exits_with(2).says("ids.txt").says("certificates");
+    let (_, ended, _) = run("localhost", STRANGER, "--ca-file nowhere.pem");
+    ended.exits_with(2).says("nowhere.pem");
+    assert_eq!((stage.files(), server.n_connections()), (vec!["ids.txt".to_owned()], 0));
+}
