@@ -200,6 +200,24 @@ fn an_input_edited_meanwhile_is_said_and_taken_by_the_set_and_not_by_position() 
     assert!(stage.posts().into_values().all(|n_calls| n_calls == 1), "nobody was called twice");
 }
 
+/// The server counts in its window what the run before sent, whoever sent it.
+#[test]
+fn a_run_that_is_resumed_at_once_keeps_the_quota_with_the_run_before() {
+    for signal in ["INT", "KILL"] {
+        let config = SandboxConfig { quota: "20/4s".parse().ok(), ..slow_config("10ms..30ms") };
+        let stage = Stage::with_sandbox(config);
+        stage.write("ids.txt", list(&users(40)));
+        let line = "run ids.txt --yes -c 4 --quota 20/4s --quota-share 100%";
+        let running = stage.spawn(line);
+        wait_until("some are done", || stage.n_rows("ids.results.csv") > 12);
+        running.signal(signal);
+        running.wait();
+        stage.run(&format!("{line} --resume")).exits_with(0);
+        stage.has_each_once("ids.results.csv", &users(40));
+        assert_eq!(stage.sandbox().stats().by_status.get(&429), None, "after {signal}");
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_refused_untouched_and_nothing_is_sent() {
     let stage = Stage::with_quick_sandbox();

@@ -400,7 +400,7 @@ fn drift_is_told_user_by_user_up_to_twenty_and_then_in_one_number() {
     insta::assert_snapshot!(drift(1)[0], @"drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (was not locked; no unlock call made)");
     let told = drift(23);
     assert_eq!(told.len(), 20 + 1, "{told:?}");
-    insta::assert_snapshot!(told[20], @"warning: 23 users of the plan have changed since and are left out");
+    insta::assert_snapshot!(told[20], @"warning: 23 users of the plan have changed since and are left out; the results have them all");
     assert_eq!(drift(0), [""; 0]);
 }
 

@@ -132,7 +132,7 @@ fn a_line_a_second_says_what_came_in_what_went_out_and_how_many_are_unlocked() {
     let first = "the sandbox answers until it is interrupted (Ctrl-C)\n";
     assert!(sandbox.stage.heard().starts_with(first));
     sandbox.program.signal("INT");
-    sandbox.program.wait().exits_with(0);
+    sandbox.program.wait().exits_with(130);
     let mut rest = String::new();
     sandbox.stdout.read_to_string(&mut rest).expect("text");
     assert_eq!(rest, "", "stdout is two lines and no more");

@@ -36,6 +36,12 @@ impl Pacer {
         }
     }
 
+    /// So many requests of an earlier run were answered that long ago. Told the oldest first, before
+    /// the first turn.
+    pub fn remember(&self, n_requests: usize, age: Duration) {
+        self.gate.borrow_mut().remember(now(), n_requests, age);
+    }
+
     /// Waits for a turn. First come, first served; dropping the future gives up the place.
     pub async fn turn(&self) -> Turn<'_> {
         let asked_at = now();

@@ -1,9 +1,10 @@
 //! Reads back what a run recorded, so that another can go on with it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::model::{IdentifierKind, Outcome, one_line};
 use crate::plan::Done;
@@ -12,6 +13,7 @@ use super::error::{OpenError, ReadError};
 use super::journal::Journal;
 use super::manifest::Kind;
 use super::reader::Reader;
+use super::recorded_row::RecordedRow;
 
 /// An existing results file, read and locked; nothing in it is changed yet.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Resumed {
     pub done: Done,
     /// How many rows have each outcome.
     pub counts: BTreeMap<Outcome, u64>,
+    /// When the latest unlock calls were answered, and how many each row tells of; oldest first.
+    pub latest_calls: VecDeque<(SystemTime, u32)>,
     /// How many bytes of a row that a crash tore will be cut off.
     pub n_torn_bytes: u64,
     /// The file, for [`Writer::resume`](super::Writer::resume).
@@ -95,7 +99,7 @@ fn read_all(
     mut journal: Journal,
 ) -> Result<Resumed, OpenError> {
     let mut done = Done::default();
-    let mut counts = BTreeMap::new();
+    let (mut counts, mut latest_calls) = (BTreeMap::new(), VecDeque::new());
     let (hasher, mut seen) = (RandomState::new(), HashSet::new());
     for row in &mut reader {
         let row = row?;
@@ -103,15 +107,41 @@ fn read_all(
             return Err(reader.repeated_row().into());
         }
         *counts.entry(row.outcome).or_default() += 1;
+        if let Some(call) = calls_of(&row) {
+            if latest_calls.len() == MOST_CALLS {
+                latest_calls.pop_front();
+            }
+            latest_calls.push_back(call);
+        }
         let input = Arc::from(row.input.as_str());
         done.note(kind, row.line, &input, row.user_id.as_ref(), row.outcome);
     }
     journal.n_whole = reader.n_whole_bytes();
-    Ok(Resumed { done, counts, n_torn_bytes: reader.n_torn_bytes(), journal })
+    Ok(Resumed { done, counts, latest_calls, n_torn_bytes: reader.n_torn_bytes(), journal })
+}
+
+/// As many rows as any quota lets through in a window, and more.
+const MOST_CALLS: usize = 10_000;
+
+/// The calls that a row tells of, all of them when the last was answered. Look-ups are a hundredth
+/// of them, and each is in a hundred rows: they are left out.
+fn calls_of(row: &RecordedRow) -> Option<(SystemTime, u32)> {
+    let is_own_call = match row.outcome {
+        Outcome::Unlocked | Outcome::StillLocked | Outcome::Failed | Outcome::Rejected => true,
+        Outcome::NotFound => row.http_status == Some(404),
+        _ => false,
+    };
+    row.finished_at.filter(|_| is_own_call).map(|at| (at, row.attempts))
 }
 
 fn nothing_recorded(journal: Journal) -> Resumed {
-    Resumed { done: Done::default(), counts: BTreeMap::new(), n_torn_bytes: journal.len(), journal }
+    Resumed {
+        done: Done::default(),
+        counts: BTreeMap::new(),
+        latest_calls: VecDeque::new(),
+        n_torn_bytes: journal.len(),
+        journal,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What an earlier run left, and whether this one may go on with it.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::intake::Intake;
 use super::paths::Paths;
@@ -8,6 +9,7 @@ use super::spec::Existing;
 use super::{Connection, Spec};
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
+use crate::engine::Pacer;
 use crate::plan::Done;
 use crate::report::{Screen, text};
 use crate::results::manifest::{Kind, Manifest, Settings};
@@ -65,6 +67,21 @@ impl Existed {
         let existed = Self { resumed: Some(resumed), manifest };
         existed.say(results, intake, screen);
         Ok(existed)
+    }
+
+    /// Tells the pacer what the run before sent just now. One that was killed may have had as many
+    /// requests in flight as this one will, of which no row tells.
+    pub(super) fn remember(&self, pacer: &Pacer, concurrency: usize, now: SystemTime) {
+        let Some(resumed) = &self.resumed else { return };
+        for &(at, n_calls) in &resumed.latest_calls {
+            let n_calls = usize::try_from(n_calls).unwrap_or(usize::MAX);
+            pacer.remember(n_calls, now.duration_since(at).unwrap_or_default());
+        }
+        let was_killed = self.manifest.as_ref().is_some_and(|it| it.ending == Manifest::RUNNING);
+        let was_just_now = resumed.latest_calls.back().map(|&(at, _)| now.duration_since(at));
+        if let (true, Some(age)) = (was_killed, was_just_now) {
+            pacer.remember(concurrency, age.unwrap_or_default());
+        }
     }
 
     /// What is recorded.

@@ -77,6 +77,7 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     check_retried(spec, connection)?;
     let intake = Intake::read(spec, now, screen)?;
     let mut existed = Existed::find(spec, &paths, &intake, connection, screen)?;
+    existed.remember(&connection.pacer, spec.execution.concurrency, now);
     let done = existed.take_done();
     let known = done.users().clone();
     let mut plan = Plan::build(&intake.records, &intake.excluded, done, now);

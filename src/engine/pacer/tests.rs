@@ -125,6 +125,22 @@ async fn a_rate_is_even_right_after_a_pause_too() {
     assert!(gaps.iter().all(|gap| *gap >= ms(49)), "{gaps:?}");
 }
 
+/// For the server the requests of the run before are in the same window.
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_run_sent_just_now_is_in_the_window_too() {
+    let pacer = Pacer::new(Bench::with_pace(window(3)).gate);
+    pacer.remember(99, secs(20));
+    pacer.remember(1, secs(9));
+    pacer.remember(1, secs(4));
+    let begun = Instant::now();
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        pacer.turn().await.report(Report::Answered);
+        waits.push(begun.elapsed().as_secs());
+    }
+    assert_eq!(waits, [0, 1, 6]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_is_dropped_gives_its_place_back_a_window_later() {
     let pacer = Pacer::new(Bench::with_pace(window(1)).gate);

@@ -198,7 +198,7 @@ fn each_error_is_told_in_these_words() {
     users.csv, line 7: the record that begins here has more than a million cells; is this a CSV file?
     users.csv has no column "oops". Its columns are 1 "Name", 2 "Team"
     users.csv has no column number 3. Its columns are 1 "Name", 2 "Team"
-    users.csv: no header says which column holds the user ids; give it the header "user_id", or name it with --column. The columns are 1 "Name", 2 "Team"
+    users.csv: no header says in which column the user id stands; give it the header "user_id", or name it with --column. The columns are 1 "Name", 2 "Team"
     users.csv has no column "oops" to carry. Its columns are 1 "Name", 2 "Team"
     users.csv has no header, so there is no column "oops" to carry; add a header line
     users.csv is no results or plan file of this program: its header does not begin with line,input,user_id,outcome

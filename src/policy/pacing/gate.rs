@@ -151,6 +151,17 @@ impl Gate {
         }
     }
 
+    /// So many requests of an earlier run were answered that long ago: for the server they are in
+    /// the same window. Told the oldest first, before any request leaves. An even pace is kept by
+    /// its spacing alone.
+    pub fn remember(&mut self, now: Instant, n_requests: usize, age: Duration) {
+        let share = self.share;
+        if let Some(ledger) = &mut self.ledger {
+            // More than a window's worth says no more.
+            ledger.remember(now, n_requests.min(share), age);
+        }
+    }
+
     /// How much of the full pace may be used now, above 0 and at most 1.
     pub fn fraction(&self) -> f64 {
         self.throttle.fraction()

@@ -51,6 +51,14 @@ impl Ledger {
         }
     }
 
+    /// So many requests were answered that long ago, by an earlier run. Told the oldest first.
+    pub fn remember(&mut self, now: Instant, n_requests: usize, age: Duration) {
+        let Some(at) = now.checked_sub(age) else { return };
+        if at + self.window > now {
+            self.answered.extend(std::iter::repeat_n(at, n_requests));
+        }
+    }
+
     /// A request left.
     pub fn leave(&mut self) {
         self.n_in_flight += 1;
