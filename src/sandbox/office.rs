@@ -64,6 +64,10 @@ impl Office {
             }
             None => Answer::refusal(&Refusal::plain(status), serial),
         };
+        // A scripted header stands in place of the one that would be sent.
+        answer.headers.retain(|(name, _)| {
+            !headers.iter().any(|(scripted, _)| scripted.as_str().eq_ignore_ascii_case(name))
+        });
         answer.headers.extend(headers);
         answer
     }

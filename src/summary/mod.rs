@@ -33,6 +33,8 @@ pub struct Summary {
     pub n_records: u64,
     /// The records without a row.
     pub n_unprocessed: u64,
+    /// The rows that the results file was found to hold at the end, where it was read again.
+    pub n_rows_found: Option<u64>,
     /// The rows that an earlier run recorded.
     pub n_earlier: u64,
     /// The users whom the plan would unlock and who are banned.
@@ -105,9 +107,10 @@ impl Summary {
         self.counts.n_not_well() == 0 && self.n_unprocessed == 0
     }
 
-    /// Whether every record is accounted for.
+    /// Whether every record is accounted for, and the file holds what was recorded.
     pub fn adds_up(&self) -> bool {
-        self.n_records == self.n_rows() + self.n_unprocessed
+        let is_whole = self.n_rows_found.is_none_or(|n_rows| n_rows == self.n_rows());
+        is_whole && self.n_records == self.n_rows() + self.n_unprocessed
     }
 }
 

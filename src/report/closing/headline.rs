@@ -53,6 +53,14 @@ fn stopped(summary: &Summary, reason: StopReason) -> String {
 }
 
 fn unaccounted(summary: &Summary) -> String {
+    if let Some(n_found) = summary.n_rows_found.filter(|&n_found| n_found != summary.n_rows()) {
+        return format!(
+            "The accounting does not add up: {} recorded, and the results hold {}. Another hand \
+             was in that file, or this is a fault of the program.",
+            counted(summary.n_rows(), "row was", "rows were"),
+            number(n_found),
+        );
+    }
     format!(
         "The accounting does not add up: {}, yet {} and {} unprocessed. This is a fault of the program.",
         counted(summary.n_records, "record", "records"),
