@@ -168,9 +168,9 @@ fn a_walk_that_runs_out_of_time_says_so_and_leaves_no_half_list() {
 fn a_page_that_can_not_be_had_makes_the_list_none() {
     let stage = Stage::with_users(1_200);
     for (mode, code) in [
-        (Mode::AllStatus(500), 1),
+        (Mode::AllStatus(500), 3),
         (Mode::AllStatus(422), 1),
-        (Mode::Refuse, 1),
+        (Mode::Refuse, 3),
         (Mode::Revoked, 4),
         (Mode::AllStatus(403), 4),
     ] {
