@@ -55,9 +55,9 @@ impl LockedList {
             None => Out::Stdout(io::stdout()),
             Some(path) => {
                 if !args.force {
-                    refuse_existing(path)?;
+                    refuse_existing(path).map_err(|error| error.of_a_whole("--output"))?;
                 }
-                Out::File(AtomicWriter::create(path)?)
+                Out::File(AtomicWriter::create(path).map_err(WriteError::of_a_whole)?)
             }
         };
         let mut buffer = Vec::new();
@@ -93,7 +93,7 @@ impl LockedList {
         }
         let passed = walked?;
         if let Out::File(writer) = state.out {
-            writer.finish()?;
+            writer.finish().map_err(WriteError::of_a_whole)?;
         }
         Ok(Listed { passed, ..state.listed })
     }
@@ -107,7 +107,7 @@ impl State {
         };
         self.buffer.clear();
         if let (Err(error), None) = (written, &self.failure) {
-            let error = WriteError::new("the list", &error);
+            let error = WriteError::new("the list", &error).of_a_whole();
             self.failure = Some(Failure::new(Status::Output, error));
         }
     }
