@@ -21,7 +21,7 @@ pub use record::{Column, InputRecord, Job, Records};
 pub use reply::{Answer, ErrorCode, Failure, Fault, Reply};
 pub use row::Row;
 pub use stop_reason::StopReason;
-pub use text::{canonical_cell, is_formula_start, one_line};
+pub use text::{canonical_cell, is_formula_start, is_guarded, is_separator, one_line};
 pub use user::{
     EmailAddress, ExternalAccount, IdentificationLink, Passkey, PhoneNumber, User, Verification,
     Web3Wallet,
