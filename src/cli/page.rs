@@ -12,6 +12,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::failure::Failure;
+use crate::model::mask_keys;
 use crate::report::page::{Facts, render};
 use crate::results::WriteError;
 use crate::results::atomic::AtomicWriter;
@@ -26,9 +27,10 @@ pub(super) fn write(
     Ok(fill(begun, path, &html(facts, pii)?)?)
 }
 
-/// The page as text.
+/// The page as text, and no key in it.
 pub(super) fn html(facts: &Facts, pii: bool) -> Result<String, Failure> {
-    render(facts, pii).map_err(Failure::internal)
+    let html = render(facts, pii).map_err(Failure::internal)?;
+    Ok(mask_keys(&html).into_owned())
 }
 
 /// Fills a page that was begun with that text.

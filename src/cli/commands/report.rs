@@ -6,6 +6,7 @@ use crate::cli::args::ReportArgs;
 use crate::cli::failure::Failure;
 use crate::cli::page::{self, gather};
 use crate::cli::status::Status;
+use crate::model::mask_keys;
 use crate::report::{Screen, Style, closing};
 use crate::results::atomic::AtomicWriter;
 use crate::results::{WriteError, refuse_existing, same_file};
@@ -29,6 +30,7 @@ pub(in crate::cli) fn report(args: &ReportArgs, screen: &Screen) -> Result<Statu
     } else {
         closing::text(&summary, Style { colour: false })
     };
+    let text = mask_keys(&text);
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| {
         let text = format!("the summary can't be written to stdout: {error}");
         Failure::new(Status::Output, anyhow::anyhow!(text))
