@@ -86,6 +86,13 @@ fn a_manifest_is_read_by_people_too() {
   "records": 50,
   "rows": 43,
   "unprocessed": 7,
+  "settings": {
+    "by": "user-id",
+    "snapshot": "full",
+    "redact": [
+      "private_metadata"
+    ]
+  },
   "files": [
     {
       "role": "input",
