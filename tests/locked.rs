@@ -147,7 +147,8 @@ fn the_file_is_for_its_owner_alone_and_an_existing_one_is_left_as_it_is_unless_f
     assert_eq!(users_of(&list), locked_of(&listed(0..50)));
     stage.write("locked.csv", "precious\n");
     let line = format!("locked -o locked.csv {FAST}");
-    stage.refuses(&line, 6).says("locked.csv exists already").says("--force");
+    let refused = stage.refuses(&line, 6).says("locked.csv exists already").says("--force");
+    refused.says("--output names another").never_says("--resume");
     stage.run(&format!("{line} --force")).exits_with(0);
     assert_eq!(users_of(&stage.read("locked.csv")), users_of(&list));
     stage.refuses(&format!("locked -o nowhere/locked.csv {FAST}"), 6);
@@ -206,9 +207,9 @@ fn a_walk_that_runs_out_of_time_says_so_and_leaves_no_half_list() {
 fn a_page_that_can_not_be_had_makes_the_list_none() {
     let stage = Stage::with_users(1_200);
     for (mode, code) in [
-        (Mode::AllStatus(500), 1),
+        (Mode::AllStatus(500), 3),
         (Mode::AllStatus(422), 1),
-        (Mode::Refuse, 1),
+        (Mode::Refuse, 3),
         (Mode::Revoked, 4),
         (Mode::AllStatus(403), 4),
     ] {
@@ -309,6 +310,17 @@ fn a_list_that_is_read_by_nobody_any_more_ends_the_walk() {
     let stage = Stage::with_sandbox(SandboxConfig { n_users: 4_000, ..slow_config("30ms") });
     let mut walk = stage.spawn(&format!("locked {FAST}"));
     drop(walk.take_stdout());
-    walk.wait().exits_with(6).says("the list");
+    walk.wait().exits_with(6).says("the list").never_says("resume");
     assert!(stage.n_requests() < 5, "{} requests", stage.n_requests());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_list_for_which_there_is_no_room_is_made_again_and_not_resumed() {
+    let stage = Stage::with_users(50);
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a full device");
+    let mut command = stage.command(&format!("locked {FAST}"));
+    command.stdout(full);
+    let ended = Running::start(command).wait().exits_with(6);
+    ended.says("Make room, then run the same command again").never_says("--resume");
 }

@@ -34,6 +34,17 @@ fn the_counts_on_the_page_are_those_of_the_csv() {
 }
 
 #[test]
+fn a_page_that_is_in_the_way_is_told_of_in_the_words_of_the_command() {
+    let stage = finished();
+    stage.write("page.html", "precious");
+    let ended = stage.run("report ids.results.csv --html page.html").exits_with(6);
+    ended.says("page.html exists already: --force overwrites it; --html names another");
+    let run = "run ids.txt --yes -o new.csv --report page.html";
+    stage.run(run).exits_with(6).says("--force overwrites it; --report names another");
+    assert_eq!(stage.read("page.html"), "precious");
+}
+
+#[test]
 fn the_page_names_nobody_but_by_id_unless_it_is_asked_to() {
     let stage = finished();
     stage.run("report ids.results.csv --html page.html").exits_with(0);

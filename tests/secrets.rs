@@ -107,7 +107,72 @@ fn a_key_in_the_wrong_place_is_not_repeated() {
     check(&format!("run ids.txt --yes --secret-key={KEY}"), 2);
     check(&format!("run ids.txt --yes --quota {KEY}"), 2);
     check(&format!("run {KEY} --yes"), 2);
+    check(&format!("verify {KEY}"), 2);
+    check(&format!("report {KEY}"), 2);
     check(KEY, 2);
+}
+
+#[test]
+fn a_key_that_was_taken_for_a_name_or_a_reason_is_in_no_message_and_no_file() {
+    let stage = stage(slow_config("0"));
+    let check = |line: &str| {
+        let ended = stage.run(line).exits_with(0).never_says(LEAK);
+        assert!(!ended.stdout.contains(LEAK), "{}", ended.stdout);
+        shows_nothing(&stage, Ended { line: "a key that was taken for a name".to_owned(), ..ended })
+    };
+    let named = check(&format!("run ids.txt --yes -vv --json -o {KEY}.csv {FAST}"));
+    named.says(&format!("{FINGERPRINT}.csv"));
+    check(&format!("report {KEY}.csv --json --html page.html"));
+    check(&format!("report {KEY}.csv"));
+    check(&format!("locked -o {KEY}.list {FAST}"));
+    let reason = format!("--reason 'INC-7 {KEY}' --report reason.html");
+    check(&format!("run ids.txt --yes -o b.csv {reason} {FAST}"));
+    assert_eq!(stage.json("b.manifest.json")["reason"], format!("INC-7 {FINGERPRINT}"));
+    assert!(stage.read("reason.html").contains(FINGERPRINT));
+}
+
+#[test]
+fn a_key_among_the_users_is_an_invalid_row_that_does_not_show_it() {
+    let stage = stage(slow_config("0"));
+    let ids = users(3);
+    let rows = format!("{},{KEY}\n{KEY},x\n{},a {KEY}\n", ids[0], ids[1]);
+    for (name, text, flags, n_rows) in [
+        ("list.txt", format!("{}\n{KEY}\n{}\n", ids[0], ids[1]), "", 3),
+        ("table.csv", format!("user_id,note\n{rows}"), "--carry all", 3),
+        // The key is the header, too.
+        ("odd.csv", format!("user_id,{KEY}\n{rows}"), "--carry all", 3),
+    ] {
+        stage.write(name, text);
+        let results = format!("{name}.results.csv");
+        let flags = format!("{flags} -vv -o {results} --report {name}.html --report-pii {FAST}");
+        let ended = stage.run(&format!("run {name} --yes {flags}")).exits_with(1);
+        fs::remove_file(stage.path(name)).unwrap();
+        shows_nothing(&stage, ended);
+        let outcomes = stage.column(&results, "outcome");
+        assert_eq!(outcomes.iter().filter(|it| *it == "invalid").count(), 1, "{name}");
+        assert_eq!(outcomes.len(), n_rows, "{name}");
+        assert!(stage.column(&results, "input").contains(&FINGERPRINT.to_owned()), "{name}");
+    }
+}
+
+#[test]
+fn a_server_that_escapes_the_key_it_repeats_shows_it_no_more_than_another() {
+    let ids = users(20);
+    let escaped = KEY.replacen('_', "\\u005f", 1).replace('Z', "\\u005a");
+    let error =
+        format!(r#"{{"errors":[{{"code":"{escaped}","long_message":"bad key {escaped}"}}]}}"#);
+    let user =
+        format!(r#"{{"id":"{}","object":"user","locked":false,"first_name":"{escaped}"}}"#, ids[1]);
+    let answers = [Scripted::status(422).with_body(error), Scripted::status(200).with_body(user)];
+    let script: Script =
+        ids.iter().cloned().zip(answers.into_iter().map(|answer| [answer].into())).collect();
+    let stage = stage(SandboxConfig { script, ..slow_config("0") });
+    let flags = "-vv --report page.html --report-pii";
+    let ended = stage.run(&format!("run ids.txt --yes {flags} {FAST}")).exits_with(1);
+    shows_nothing(&stage, ended);
+    let messages = stage.column("ids.results.csv", "error_message").join("\n");
+    assert!(messages.contains(&format!("bad key {FINGERPRINT}")), "{messages}");
+    assert!(stage.column("ids.results.csv", "first_name").contains(&FINGERPRINT.to_owned()));
 }
 
 #[test]

@@ -35,10 +35,26 @@ fn respond(mut stream: TcpStream, answer: impl Fn(&str) -> (u16, String)) -> std
     )
 }
 
+/// These locked users.
+fn users(places: std::ops::Range<usize>) -> String {
+    let user = |at| format!(r#"{{"id":"user_{at}","object":"user","locked":true}}"#);
+    format!("[{}]", places.map(user).collect::<Vec<_>>().join(","))
+}
+
 /// So many locked users.
 fn page(n_users: usize) -> String {
-    let user = |at| format!(r#"{{"id":"user_{at}","object":"user","locked":true}}"#);
-    format!("[{}]", (0..n_users).map(user).collect::<Vec<_>>().join(","))
+    users(0..n_users)
+}
+
+fn total(n_users: usize) -> (u16, String) {
+    (200, format!(r#"{{"object":"total_count","total_count":{n_users}}}"#))
+}
+
+/// The place of the first user after the cursor of a target.
+fn first_of(target: &str) -> usize {
+    let cursor = target.split("starting_after=user_").nth(1);
+    let number = cursor.map(|it| it.split('&').next().unwrap_or_default());
+    number.map_or(0, |it| it.parse::<usize>().expect("a number") + 1)
 }
 
 fn stage(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> Stage {
@@ -60,13 +76,8 @@ fn without_a_count_the_walk_is_made_all_the_same() {
 
 #[test]
 fn a_server_that_knows_no_cursor_is_not_walked_for_ever() {
-    let stage = stage(|target| {
-        if target.contains("/count") {
-            (200, r#"{"object":"total_count","total_count":500}"#.to_owned())
-        } else {
-            (200, page(500))
-        }
-    });
+    let stage =
+        stage(|target| if target.contains("/count") { total(500) } else { (200, page(500)) });
     stage.run("locked -o locked.csv").exits_with(1).says("user_499").says("not whole");
     assert!(!stage.path("locked.csv").exists());
 }
@@ -84,6 +95,9 @@ fn page_of_a_hundred(target: &str) -> String {
     let before = parameter(target, "created_at_before").unwrap_or(i64::MAX);
     let mut made: Vec<i64> = (0..100).map(|n| n * 60_000).collect();
     made.retain(|moment| (after..=before).contains(moment));
+    let cursor = target.split_once("starting_after=user_").map(|(_, rest)| rest.split('&'));
+    let cursor = cursor.and_then(|mut it| it.next()?.parse::<i64>().ok());
+    made.retain(|&moment| cursor.is_none_or(|last| moment < last));
     if !target.contains("order_by") {
         made.reverse();
     }
@@ -107,7 +121,8 @@ fn is_cut(n_users: u64, n_stretches: usize) {
     let ended = stage.run(&format!("locked {FAST}")).exits_with(0);
     let users: BTreeSet<&str> = ended.stdout.lines().skip(1).collect();
     assert_eq!((users.len(), ended.stdout.lines().count()), (100, 101), "{n_users}");
-    let pages: Vec<String> = asked.try_iter().filter(|it| it.contains("limit=500")).collect();
+    let is_first = |it: &String| it.contains("limit=500") && !it.contains("starting_after");
+    let pages: Vec<String> = asked.try_iter().filter(is_first).collect();
     assert_eq!(pages.len(), n_stretches, "{n_users}: {pages:?}");
     assert_eq!(pages.iter().collect::<BTreeSet<_>>().len(), n_stretches, "{pages:?}");
 }
@@ -119,4 +134,64 @@ fn a_walk_is_cut_into_a_stretch_for_each_5_000_users_and_sixteen_at_most() {
     {
         is_cut(n_users, n_stretches);
     }
+}
+
+#[test]
+fn a_server_that_caps_its_pages_is_walked_to_the_end() {
+    let stage = stage(|target| {
+        if target.contains("/count") {
+            return total(250);
+        }
+        let first = first_of(target);
+        (200, users(first..(first + 100).min(250)))
+    });
+    let ended = stage.run("locked").exits_with(0).says("250 of 250 users");
+    assert_eq!(ended.never_says("passed by").stdout.lines().count(), 251);
+}
+
+#[test]
+fn fewer_users_than_were_counted_are_listed_with_a_warning() {
+    let stage = stage(|target| {
+        if target.contains("/count") {
+            return total(7);
+        }
+        (200, if target.contains("starting_after") { "[]".into() } else { page(3) })
+    });
+    stage.run("locked").exits_with(0).says("7 users were counted and 3 passed by");
+}
+
+#[test]
+fn a_server_that_grows_for_ever_is_not_walked_for_ever() {
+    let stage = stage(|target| {
+        if target.contains("/count") {
+            return total(500);
+        }
+        let first = first_of(target);
+        (200, users(first..first + 500))
+    });
+    let ended = stage.run("locked -o locked.csv").exits_with(1);
+    ended.says("not whole").says("where 500 were counted");
+    assert!(stage.files().is_empty());
+}
+
+#[test]
+fn a_page_that_can_not_be_gone_on_from_makes_the_list_none() {
+    let stage = stage(|target| {
+        if target.contains("/count") {
+            return total(3);
+        }
+        (200, r#"[{"id":"user_1","locked":true},{"id":"../admin","locked":true}]"#.to_owned())
+    });
+    stage.run("locked -o locked.csv").exits_with(1).says("not whole").says("no id to go on from");
+    assert!(stage.files().is_empty());
+}
+
+#[test]
+fn a_host_that_is_not_there_is_an_outage() {
+    let mut stage = stage(|_| (200, String::new()));
+    // Bound and let go again: nobody listens.
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
+    stage.set("CLERK_API_URL", &format!("http://{free}"));
+    stage.run("locked -o locked.csv --max-retries 0").exits_with(3).says("not whole");
+    assert!(stage.files().is_empty());
 }

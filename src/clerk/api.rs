@@ -16,7 +16,7 @@ pub trait Api {
     fn look_up(&self, identifiers: &[Identifier]) -> impl Future<Output = Reply>;
 
     /// One page of a walk over the instance, newest users first. The answer's body is to be a list
-    /// of users; a page with fewer than the limit is the last one.
+    /// of users; a page with fewer than the limit may be the last one, an empty one is.
     fn page(&self, page: &PageRequest) -> impl Future<Output = Reply>;
 
     /// How many users there are.

@@ -38,5 +38,5 @@ pub use api::{Api, CreatedAt, PageRequest};
 pub use client::Client;
 pub use config::{ClientConfig, ClientError};
 pub use error::{Error, Untrusted};
-pub use key::{KeyError, KeyFile, KeyFileError, KeyKind, SecretKey, mask_keys};
+pub use key::{KeyError, KeyFile, KeyFileError, KeyKind, SecretKey};
 pub use request::{MAX_LOOK_UP, MAX_PAGE, n_that_fit};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::status::Status;
-use crate::clerk::mask_keys;
+use crate::model::mask_keys;
 use crate::results::{OpenError, ReadError, WriteError};
 
 /// Why a command ended before it could tell what it did.

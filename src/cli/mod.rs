@@ -21,7 +21,7 @@ use failure::Failure;
 use invocation::Invocation;
 use status::Status;
 
-use crate::clerk::mask_keys;
+use crate::model::mask_keys;
 use crate::report::{Level, LogFormat, Progress, Screen, Style, Voice};
 use crate::stop::{self, Ended, Signals};
 

@@ -12,18 +12,29 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::failure::Failure;
+use crate::model::mask_keys;
 use crate::report::page::{Facts, render};
 use crate::results::WriteError;
 use crate::results::atomic::AtomicWriter;
 
-/// Fills a page that was begun when its place was checked.
+/// Fills a page that was begun when its place was checked, at the end of a job.
 pub(super) fn write(
-    mut begun: AtomicWriter,
+    begun: AtomicWriter,
     path: &Path,
     facts: &Facts,
     pii: bool,
 ) -> Result<(), Failure> {
+    Ok(fill(begun, path, &html(facts, pii)?)?)
+}
+
+/// The page as text, and no key in it.
+pub(super) fn html(facts: &Facts, pii: bool) -> Result<String, Failure> {
     let html = render(facts, pii).map_err(Failure::internal)?;
+    Ok(mask_keys(&html).into_owned())
+}
+
+/// Fills a page that was begun with that text.
+pub(super) fn fill(mut begun: AtomicWriter, path: &Path, html: &str) -> Result<(), WriteError> {
     begun.write_all(html.as_bytes()).map_err(|error| WriteError::new(path, &error))?;
-    Ok(begun.finish()?)
+    begun.finish()
 }

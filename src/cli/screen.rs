@@ -15,13 +15,23 @@ pub(super) fn screen(args: &TerminalArgs) -> (Screen, Progress) {
         (false, _) => Voice::VeryVerbose,
     };
     let style = Style { colour: wants_colour(args.color, is_terminal) };
-    let progress = match args.progress {
-        ProgressArg::Auto if is_terminal => Progress::Bar,
-        ProgressArg::Auto | ProgressArg::Lines => Progress::Lines,
-        ProgressArg::Bar => Progress::Bar,
-        ProgressArg::None => Progress::None,
-    };
+    let progress = progress(args.progress, is_terminal, is_dumb());
     (Screen::stderr(voice, style, LogFormat::Text), progress)
+}
+
+/// A bar needs a terminal that can go back to a line. Nobody who asked for one is left without a
+/// word of how things stand where there is none.
+fn progress(asked: ProgressArg, is_terminal: bool, is_dumb: bool) -> Progress {
+    match asked {
+        ProgressArg::Auto if is_terminal && !is_dumb => Progress::Bar,
+        ProgressArg::Bar if is_terminal => Progress::Bar,
+        ProgressArg::Auto | ProgressArg::Bar | ProgressArg::Lines => Progress::Lines,
+        ProgressArg::None => Progress::None,
+    }
+}
+
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// `NO_COLOR`: see <https://no-color.org>; present and not empty, it turns colour off.
@@ -30,9 +40,30 @@ fn wants_colour(color: ColorArg, is_terminal: bool) -> bool {
     match color {
         ColorArg::Always => true,
         ColorArg::Never => false,
-        ColorArg::Auto => {
-            let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-            is_terminal && !is_set("NO_COLOR") && !is_dumb
+        ColorArg::Auto => is_terminal && !is_set("NO_COLOR") && !is_dumb(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_drawn_on_a_terminal_that_can_and_elsewhere_there_are_lines() {
+        use ProgressArg::{Auto, Bar, Lines, None};
+        for (asked, is_terminal, is_dumb, expected) in [
+            (Auto, true, false, Progress::Bar),
+            (Auto, true, true, Progress::Lines),
+            (Auto, false, false, Progress::Lines),
+            (Bar, true, false, Progress::Bar),
+            // Whoever asks by name knows better than `TERM`.
+            (Bar, true, true, Progress::Bar),
+            (Bar, false, false, Progress::Lines),
+            (Lines, true, false, Progress::Lines),
+            (None, true, false, Progress::None),
+        ] {
+            let told = progress(asked, is_terminal, is_dumb);
+            assert_eq!(told, expected, "{asked:?} {is_terminal} {is_dumb}");
         }
     }
 }

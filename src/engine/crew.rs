@@ -90,7 +90,8 @@ impl<'a, W: Work> Crew<'a, W> {
 
     async fn worker(&self) {
         while !self.stop.is_asked() {
-            let next = self.queue.borrow_mut().next(now());
+            let may_start = |item: &W::Item| self.work.may_start(item);
+            let next = self.queue.borrow_mut().next(now(), may_start);
             match next {
                 Next::Task(task) => self.attempt(task).await,
                 Next::At(at) => tokio::select! {

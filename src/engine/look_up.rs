@@ -1,4 +1,5 @@
-//! The look-up stage: a hundred users a call, decided in the order of the input.
+//! The look-up stage: a hundred users a call. Users named by id are decided at once, others in the
+//! order of the input: the same user may stand on an earlier line under another name.
 
 mod batch;
 mod order;
@@ -12,7 +13,7 @@ use order::InOrder;
 
 use super::unlock::{UnlockJob, with_failure};
 use super::work::{Conclusion, End, Last, USERS_PER_FAILURE, Work};
-use crate::clerk::{Api, MAX_PAGE};
+use crate::clerk::{Api, MAX_LOOK_UP, MAX_PAGE};
 use crate::model::{
     Attempt, Event, Failure, Identifier, InputRecord, Outcome, Reply, Row, UserId, UserView,
 };
@@ -40,7 +41,11 @@ pub struct LookUp<'a, A> {
     decided: RefCell<Decided>,
 }
 
-/// What has been decided so far, in the order of the input.
+/// So many users may be looked up ahead of one who is not answered yet, where the order counts: what
+/// is found out about them is held in memory meanwhile.
+const MOST_AHEAD: usize = 64 * MAX_LOOK_UP;
+
+/// What has been decided so far.
 struct Decided {
     in_order: InOrder<Found>,
     /// Each user found under another identifier, and the first line that named it.
@@ -93,14 +98,20 @@ impl<'a, A: Api> LookUp<'a, A> {
 
     /// Those who are to be unlocked, in the order of the input.
     pub fn into_jobs(self) -> Vec<UnlockJob> {
-        self.decided.into_inner().to_unlock
+        let mut jobs = self.decided.into_inner().to_unlock;
+        jobs.sort_unstable_by_key(|job| job.record);
+        jobs
     }
 
-    /// Takes a decided batch in and gives the rows of all that is now decided in order.
+    /// Takes an answered batch in and gives the rows of all about whom nothing is open any more.
     fn settle(&self, first: usize, found: Vec<Found>) -> Vec<Event> {
         let mut decided = self.decided.borrow_mut();
-        decided.in_order.put(first, found);
-        let ready = decided.in_order.take_ready();
+        let n_places = found.len();
+        // The plan has found the duplicates among ids.
+        let (mut ready, in_line): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|found| found.target.user_id().is_some());
+        decided.in_order.put(first, n_places, in_line);
+        ready.extend(decided.in_order.take_ready());
         ready.into_iter().filter_map(|found| self.decide(found, &mut decided)).collect()
     }
 
@@ -249,6 +260,11 @@ impl<A: Api> Work for LookUp<'_, A> {
 
     fn n_users(&self) -> u32 {
         USERS_PER_FAILURE
+    }
+
+    fn may_start(&self, batch: &Batch) -> bool {
+        let is_by_id = batch.targets.first().is_some_and(|it| it.user_id().is_some());
+        is_by_id || self.decided.borrow().in_order.n_ahead(batch.first) < MOST_AHEAD
     }
 
     fn conclude(&self, last: Last<Batch, Vec<UserView>>) -> Conclusion<Batch> {

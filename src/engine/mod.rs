@@ -35,5 +35,5 @@ pub use queue::Task;
 pub use recorded::Recorded;
 pub use session::{EVENTS_IN_FLIGHT, Session};
 pub use unlock::{Unlock, UnlockJob};
-pub use walk::{Count, Span, Stretch, Walk, spans};
+pub use walk::{Count, Shortfall, Span, Stretch, Walk, spans};
 pub use work::{Conclusion, End, Last, Work};

@@ -75,9 +75,11 @@ impl<T: 'static> Queue<T> {
         }
     }
 
-    /// What to do next. Retries that are due go before fresh tasks.
-    pub(super) fn next(&mut self, now: Instant) -> Next<T> {
-        if let Some(task) = self.due(now).or_else(|| self.more.pop()).or_else(|| self.fresh()) {
+    /// What to do next. Retries that are due go before fresh tasks, and a fresh one that may not
+    /// start yet waits for others.
+    pub(super) fn next(&mut self, now: Instant, may_start: impl FnOnce(&T) -> bool) -> Next<T> {
+        let task = self.due(now).or_else(|| self.more.pop()).or_else(|| self.fresh(may_start));
+        if let Some(task) = task {
             self.n_out += 1;
             return Next::Task(task);
         }
@@ -111,8 +113,8 @@ impl<T: 'static> Queue<T> {
         None
     }
 
-    fn fresh(&mut self) -> Option<Task<T>> {
-        if self.next_fresh.is_none() || !self.canary.may_start() {
+    fn fresh(&mut self, may_start: impl FnOnce(&T) -> bool) -> Option<Task<T>> {
+        if !self.next_fresh.as_ref().is_some_and(may_start) || !self.canary.may_start() {
             return None;
         }
         self.canary.on_started();
@@ -152,9 +154,13 @@ mod tests {
         Queue::new(items.to_vec(), Canary::new(canary))
     }
 
+    fn next(queue: &mut Queue<u32>, now: Instant) -> Next<u32> {
+        queue.next(now, |_| true)
+    }
+
     #[track_caller]
     fn take(queue: &mut Queue<u32>, now: Instant) -> Task<u32> {
-        match queue.next(now) {
+        match next(queue, now) {
             Next::Task(task) => task,
             next => panic!("expected a task, was told {next:?}"),
         }
@@ -176,15 +182,27 @@ mod tests {
         let now = Instant::now();
         let mut queue = queue(&[1], None);
         let task = take(&mut queue, now);
-        assert!(matches!(queue.next(now), Next::AfterOthers));
+        assert!(matches!(next(&mut queue, now), Next::AfterOthers));
         let later = now + Duration::from_secs(9);
         queue.put_back(task, later);
-        assert!(matches!(queue.next(now), Next::At(at) if at == later));
+        assert!(matches!(next(&mut queue, now), Next::At(at) if at == later));
         take(&mut queue, later);
         assert!(!queue.ended(true, vec![7]));
         assert_eq!(take(&mut queue, now).item, 7);
         assert!(!queue.ended(true, vec![]));
-        assert!(matches!(queue.next(now), Next::Dry));
+        assert!(matches!(next(&mut queue, now), Next::Dry));
+    }
+
+    #[test]
+    fn a_fresh_task_that_may_not_start_yet_waits_for_others() {
+        let now = Instant::now();
+        let mut queue = queue(&[1, 2], None);
+        let first = take(&mut queue, now);
+        assert!(matches!(queue.next(now, |&item| item < 2), Next::AfterOthers));
+        let later = now + Duration::from_secs(1);
+        queue.put_back(first, later);
+        assert!(matches!(queue.next(now, |&item| item < 2), Next::At(at) if at == later));
+        assert_eq!(take(&mut queue, now).item, 2);
     }
 
     #[test]
@@ -192,7 +210,7 @@ mod tests {
         let now = Instant::now();
         let mut queue = queue(&[1, 2], Some(1));
         take(&mut queue, now);
-        assert!(matches!(queue.next(now), Next::AfterOthers));
+        assert!(matches!(next(&mut queue, now), Next::AfterOthers));
         assert!(!queue.ended(true, vec![]));
         assert_eq!(take(&mut queue, now).item, 2);
     }

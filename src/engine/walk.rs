@@ -1,98 +1,89 @@
 //! The walk over the whole instance, page by page, several stretches side by side.
 
-use std::cell::RefCell;
+mod stretch;
+
+use std::cell::{Cell, RefCell};
 use std::time::SystemTime;
 
 use super::work::{Conclusion, End, Last, USERS_PER_FAILURE, Work};
-use crate::clerk::{Api, CreatedAt, PageRequest};
+use crate::clerk::{Api, CreatedAt};
 use crate::model::{Event, Failure, Outcome, Reply, Row, UserId, UserView};
 use crate::policy::classify::{self, Verdict};
-
-/// A stretch of the instance, by the time its users were made, in Unix milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// Users made at this moment or later.
-    pub from: i64,
-    /// Users made at this moment or earlier.
-    pub to: i64,
-}
-
-/// Cuts the time between two moments into stretches side by side, that every moment is in one of.
-pub fn spans(whole: Span, n_spans: u32) -> Vec<Span> {
-    let n_spans = i64::from(n_spans.max(1));
-    let length = whole.to.saturating_sub(whole.from).max(0) / n_spans + 1;
-    let start = |index: i64| whole.from.saturating_add(length.saturating_mul(index));
-    (0..n_spans)
-        .map(|index| Span { from: start(index), to: (start(index + 1) - 1).min(whole.to) })
-        .filter(|span| span.from <= span.to)
-        .collect()
-}
-
-/// The next page of a stretch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    page: PageRequest,
-}
-
-impl Stretch {
-    /// The first page of everything.
-    pub fn whole() -> Self {
-        Self { page: PageRequest::default() }
-    }
-
-    /// The oldest user alone.
-    pub fn oldest() -> Self {
-        let page = PageRequest { limit: 1, oldest_first: true, ..PageRequest::default() };
-        Self { page }
-    }
-
-    /// The newest user alone.
-    pub fn newest() -> Self {
-        Self { page: PageRequest { limit: 1, ..PageRequest::default() } }
-    }
-
-    /// The first page of a stretch. Clerk does not say whether its bounds are inside, so they are
-    /// taken one millisecond wider: whoever stands on the seam is seen twice and never missed.
-    ///
-    /// The first stretch has no beginning and the last no end: users may be made meanwhile.
-    pub fn of(span: Span, is_first: bool, is_last: bool) -> Self {
-        let created_at = CreatedAt {
-            before: (!is_last).then(|| span.to.saturating_add(1)),
-            after: (!is_first).then(|| span.from.saturating_sub(1)),
-        };
-        Self { page: PageRequest { created_at, ..PageRequest::default() } }
-    }
-
-    fn after(mut self, last: UserId) -> Self {
-        self.page.starting_after = Some(last);
-        self
-    }
-}
+pub use stretch::{Span, Stretch, spans};
 
 /// Walks over stretches and hands every page on.
 pub struct Walk<'a, A, F> {
     api: &'a A,
+    /// How many users there are said to be.
+    counted: Option<u64>,
     on_page: RefCell<F>,
-    failure: RefCell<Option<Failure>>,
+    n_passed: Cell<u64>,
+    shortfall: RefCell<Option<Shortfall>>,
+}
+
+/// Why a walk is not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortfall {
+    /// A page was asked for as often as may be, and not had: an outage.
+    NoAnswer(Failure),
+    /// An answer that ends the walk, or that can't be walked on from.
+    Refused(Failure),
 }
 
 impl<'a, A: Api, F: FnMut(Vec<UserView>)> Walk<'a, A, F> {
-    /// Walks through this API.
-    pub fn new(api: &'a A, on_page: F) -> Self {
-        Self { api, on_page: RefCell::new(on_page), failure: RefCell::new(None) }
+    /// Walks through this API, which has counted so many users; `None`: it does not count.
+    pub fn new(api: &'a A, counted: Option<u64>, on_page: F) -> Self {
+        Self {
+            api,
+            counted,
+            on_page: RefCell::new(on_page),
+            n_passed: Cell::new(0),
+            shortfall: RefCell::new(None),
+        }
     }
 
-    /// Why a page could not be had; without it the walk is not whole.
-    pub fn into_failure(self) -> Option<Failure> {
-        self.failure.into_inner()
+    /// How many users passed by, each counted once.
+    ///
+    /// # Errors
+    ///
+    /// When some may be missing.
+    pub fn into_passed(self) -> Result<u64, Shortfall> {
+        self.shortfall.into_inner().map_or(Ok(self.n_passed.get()), Err)
     }
 
-    /// The page after a full one. A cursor that is no id can't be walked from.
-    fn next(stretch: Stretch, users: &[UserView]) -> Option<Stretch> {
-        let is_one_alone = stretch.page.limit == 1;
-        let is_full = !is_one_alone && users.len() >= usize::from(stretch.page.limit);
-        let last = users.last().filter(|_| is_full)?;
-        last.id.parse().ok().map(|last| stretch.after(last))
+    /// The page after this one, if there may be any.
+    fn next(
+        &self,
+        stretch: Stretch,
+        users: &[UserView],
+        status: Option<u16>,
+    ) -> Result<Option<Stretch>, Failure> {
+        let doubt =
+            |message| Failure { code: "untrusted_answer".into(), message, status, trace_id: None };
+        if let Some(message) = looped(&stretch, users) {
+            return Err(doubt(message));
+        }
+        let Some(last) = users.last().filter(|_| self.goes_on(&stretch, users.len())) else {
+            return Ok(None);
+        };
+        let no_cursor = |_| doubt("the last user of a page has no id to go on from".to_owned());
+        let last: UserId = last.id.parse().map_err(no_cursor)?;
+        let next = stretch.after(last, users.len() as u64);
+        match self.counted.filter(|&counted| next.n_before > most_believed(counted)) {
+            Some(counted) => Err(doubt(format!(
+                "{} users passed by where {counted} were counted, and there is no end of them",
+                next.n_before
+            ))),
+            None => Ok(Some(next)),
+        }
+    }
+
+    /// After a full page always: users may have come since they were counted. After a shorter one
+    /// while some are missing: a server may put fewer on a page than it was asked for.
+    fn goes_on(&self, stretch: &Stretch, n_users: usize) -> bool {
+        let is_full = n_users >= usize::from(stretch.page.limit);
+        let is_short = || self.counted.is_some_and(|counted| self.n_passed.get() < counted);
+        !stretch.is_one_alone() && (is_full || is_short())
     }
 }
 
@@ -124,36 +115,42 @@ impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
     fn conclude(&self, last: Last<Stretch, Vec<UserView>>) -> Conclusion<Stretch> {
         let Last { task, end, attempt, .. } = last;
         let mut events = vec![Event::BatchAnswered { attempt, n_records: 0 }];
-        let mut more = None;
-        match end {
+        let next = match end {
             End::Good(users) => {
-                if let Some(failure) = no_progress(&task.item, &users, attempt.status) {
-                    self.failure.borrow_mut().get_or_insert(failure);
-                } else {
-                    more = Self::next(task.item, &users);
-                }
+                let n_passed = users.iter().filter(|user| task.item.counts(user)).count();
+                self.n_passed.set(self.n_passed.get() + n_passed as u64);
+                let next = self.next(task.item, &users, attempt.status);
                 events.extend(users.iter().map(|user| seen(user, attempt.ended_at)));
                 (self.on_page.borrow_mut())(users);
+                next.map_err(Shortfall::Refused)
             }
-            End::Final(_, failure) | End::StillLocked(failure) | End::Exhausted(failure) => {
-                self.failure.borrow_mut().get_or_insert(failure);
-            }
-        }
-        let ended_well = self.failure.borrow().is_none();
-        Conclusion { events, more: more.into_iter().collect(), ended_well }
+            End::Final(_, failure) | End::StillLocked(failure) => Err(Shortfall::Refused(failure)),
+            End::Exhausted(failure) => Err(Shortfall::NoAnswer(failure)),
+        };
+        let mut shortfall = self.shortfall.borrow_mut();
+        let more = next.unwrap_or_else(|why| {
+            shortfall.get_or_insert(why);
+            None
+        });
+        // What is not whole is of no use: the other stretches need not be walked to their end.
+        let more = more.into_iter().filter(|_| shortfall.is_none()).collect();
+        Conclusion { events, more, ended_well: shortfall.is_none() }
     }
 }
 
-/// A page that holds the user it should come after: the server does not know of cursors, and
-/// walking on would never end.
-fn no_progress(stretch: &Stretch, users: &[UserView], status: Option<u16>) -> Option<Failure> {
+/// Users who come while the walk is on are believed, as many as there were and some more.
+fn most_believed(counted: u64) -> u64 {
+    const SOME: u64 = 10_000;
+    counted.saturating_mul(2).saturating_add(SOME)
+}
+
+/// A page that holds a user whom it should come after: the server does not know of cursors, or
+/// goes round in circles, and walking on would never end.
+fn looped(stretch: &Stretch, users: &[UserView]) -> Option<String> {
     let cursor = stretch.page.starting_after.as_ref()?;
-    users.iter().any(|user| user.is_of(cursor)).then(|| Failure {
-        code: "untrusted_answer".into(),
-        message: format!("the page after {cursor} holds that user again"),
-        status,
-        trace_id: None,
-    })
+    let mut ids = users.iter().filter_map(|user| user.id.parse::<UserId>().ok());
+    let again = ids.find(|id| stretch.cursors.contains(id))?;
+    Some(format!("the page after {cursor} holds {again} again"))
 }
 
 /// A user passed by: counted, so that progress can be shown.
@@ -210,41 +207,4 @@ impl<A: Api> Work for Count<'_, A> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_moment_is_in_one_stretch() {
-        let whole = Span { from: 10, to: 109 };
-        for n_spans in [1, 2, 3, 7, 100, 250] {
-            let spans = spans(whole, n_spans);
-            assert_eq!(spans.first().unwrap().from, 10);
-            assert_eq!(spans.last().unwrap().to, 109);
-            assert!(spans.windows(2).all(|pair| pair[0].to + 1 == pair[1].from), "{spans:?}");
-        }
-    }
-
-    #[track_caller]
-    fn goes_on(starting_after: Option<&str>, ids: &[&str], expected: bool) {
-        let page = PageRequest {
-            starting_after: starting_after.map(|it| it.parse().unwrap()),
-            ..PageRequest::default()
-        };
-        let user = |id: &&str| UserView::parse(&format!(r#"{{"id":"{id}"}}"#)).unwrap();
-        let users: Vec<UserView> = ids.iter().map(user).collect();
-        let failure = no_progress(&Stretch { page }, &users, Some(200));
-        assert_eq!(failure.is_none(), expected, "{failure:?}");
-    }
-
-    #[test]
-    fn a_page_that_holds_its_own_cursor_ends_the_walk() {
-        goes_on(None, &["user_a", "user_b"], true);
-        goes_on(Some("user_b"), &["user_c", "user_d"], true);
-        goes_on(Some("user_b"), &["user_a", "user_b"], false);
-    }
-
-    #[test]
-    fn one_moment_is_one_stretch() {
-        assert_eq!(spans(Span { from: 5, to: 5 }, 8), [Span { from: 5, to: 5 }]);
-    }
-}
+mod tests;

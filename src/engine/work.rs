@@ -36,6 +36,12 @@ pub trait Work {
         1
     }
 
+    /// Whether it may be asked about yet. What may not is asked about once others have ended; the
+    /// first of those that have not must always be allowed.
+    fn may_start(&self, _: &Self::Item) -> bool {
+        true
+    }
+
     /// The last word was said: which rows it gives, and what more there is to ask.
     fn conclude(&self, last: Last<Self::Item, Self::Good>) -> Conclusion<Self::Item>;
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::model::{mask_keys, one_line};
+
 /// How many columns a message names before it only counts them.
 const MAX_SHOWN: usize = 30;
 /// The most characters of a text from outside that a message repeats.
@@ -35,9 +37,10 @@ impl fmt::Display for Columns {
     }
 }
 
-/// A text from outside as a message repeats it: on one line, and not too long.
+/// A text from outside as a message repeats it: on one line, not too long, and no part of a key.
 pub(super) fn shortened(text: &str) -> String {
-    let line = crate::model::one_line(text);
+    let line = mask_keys(text);
+    let line = one_line(&line);
     match line.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.into_owned(),
@@ -60,6 +63,8 @@ mod tests {
     fn a_long_text_is_shortened_to_eighty_characters() {
         assert_eq!(shortened(&"é".repeat(80)), "é".repeat(80));
         assert_eq!(shortened(&"é".repeat(81)), format!("{}…", "é".repeat(80)));
+        let key = format!("{}sk_live_0123456789abcdefghijXYZ1", "é".repeat(60));
+        assert_eq!(shortened(&key), format!("{}sk_live_…XYZ1", "é".repeat(60)));
         assert_eq!(shortened("a\u{1b}[31m\nb"), "a [31m b");
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::UserView;
+use super::{UserView, mask_keys};
 
 /// What the API says of an error. Each part may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,9 +151,10 @@ fn word(raw: Option<&RawValue>) -> Option<String> {
     text(raw, MAX_WORD)
 }
 
-/// A text that says something, cut to so many characters.
+/// A text that says something, cut to so many characters. Here it is free of escapes, and whatever
+/// looks like a key in it shows.
 fn text(raw: Option<&RawValue>, max_chars: usize) -> Option<String> {
-    let mut text: String = decode(raw)?;
+    let mut text = mask_keys(&decode::<String>(raw)?).into_owned();
     if let Some((end, _)) = text.char_indices().nth(max_chars) {
         text.truncate(end);
     }

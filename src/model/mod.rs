@@ -3,6 +3,7 @@
 mod answer_body;
 mod event;
 mod identifier;
+mod mask;
 mod outcome;
 mod record;
 mod reply;
@@ -16,12 +17,13 @@ mod user_view;
 pub use answer_body::{ApiError, NotAUserList, count_of, error_of, users_of};
 pub use event::{Attempt, Event, Pause, PauseReason};
 pub use identifier::{Identifier, IdentifierKind, InvalidIdentifier};
+pub use mask::mask_keys;
 pub use outcome::Outcome;
 pub use record::{Column, InputRecord, Job, Records};
 pub use reply::{Answer, ErrorCode, Failure, Fault, Head, Reply};
 pub use row::Row;
 pub use stop_reason::StopReason;
-pub use text::{canonical_cell, is_formula_start, one_line};
+pub use text::{canonical_cell, is_formula_start, is_guarded, is_separator, one_line};
 pub use user::{
     EmailAddress, ExternalAccount, IdentificationLink, Passkey, PhoneNumber, User, Verification,
     Web3Wallet,

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::style::{Paint, Style};
 use super::text::clean;
+use crate::model::mask_keys;
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,7 +179,9 @@ impl Screen {
         ScreenWriter { screen: self.clone(), line: Vec::new() }
     }
 
+    /// Whatever is said passes here, and no key in it: people put them where paths belong.
     fn write(&self, text: &str) {
+        let text = mask_keys(text);
         let mut out = self.out();
         let Out { sink, bar } = &mut *out;
         let mut write = || drop(sink.write_all(text.as_bytes()).and_then(|()| sink.flush()));

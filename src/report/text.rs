@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-use crate::model::one_line;
+use crate::model::{mask_keys, one_line};
 
 /// `1,234,567`.
 pub fn number(n: u64) -> String {
@@ -59,9 +59,11 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// [`clean`], and at most so many characters of it.
+/// [`clean`], and at most so many characters of it: no part of a key either, which could not be told
+/// for one any more.
 pub fn clipped(text: &str, n_chars: usize) -> String {
-    let text = clean(text);
+    let text = mask_keys(text);
+    let text = clean(&text);
     if text.chars().count() <= n_chars {
         return text.into_owned();
     }
@@ -133,6 +135,7 @@ mod tests {
     fn what_is_too_long_ends_in_an_ellipsis() {
         assert_eq!(clipped("no such user", 12), "no such user");
         assert_eq!(clipped("no such user", 8), "no such…");
+        assert_eq!(clipped("no sk_live_0123456789abcdefghijXYZ1", 30), "no sk_live_…XYZ1");
     }
 
     proptest! {

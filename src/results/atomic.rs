@@ -39,7 +39,7 @@ impl AtomicWriter {
     pub fn create(path: &Path) -> Result<Self, WriteError> {
         if path.metadata().is_ok_and(|it| !it.is_file()) {
             let problem = Problem::Other("it is no regular file".to_owned());
-            return Err(WriteError { path: Some(path.to_owned()), problem });
+            return Err(WriteError::of(Some(path.to_owned()), problem));
         }
         // Hidden, and recognised should a kill leave it behind.
         let mut prefix = OsString::from(".");

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::Write;
 
-use crate::model::{is_formula_start, one_line};
+use crate::model::{is_formula_start, is_guarded, one_line};
 
 /// One line of CSV at the end of a buffer. Each cell leaves a comma behind it; the last one
 /// becomes the line's end.
@@ -19,7 +19,8 @@ impl<'a> CellWriter<'a> {
     /// A text from outside: on one line, and never a formula.
     pub(super) fn text(&mut self, text: &str) {
         let line = one_line(text);
-        if line.starts_with(is_formula_start) {
+        // A tab or a line break in front is a space by now, and is guarded all the same.
+        if text.starts_with(is_formula_start) || line.starts_with(is_formula_start) {
             self.cell(&format!("'{line}"));
         } else {
             self.cell(&line);
@@ -95,7 +96,7 @@ fn must_be_quoted(text: &str) -> bool {
 /// A text cell as it was before it was made safe: the guard of a formula taken off.
 pub(super) fn unguarded(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
-        Some(text) if text.starts_with(is_formula_start) => text,
+        Some(text) if is_guarded(text) => text,
         _ => cell,
     }
 }
@@ -126,13 +127,17 @@ mod tests {
         check("-1", "'-1");
         check("@x", "'@x");
         check("=A1,B1", "\"'=A1,B1\"");
+        check("\t=1", "' =1");
+        check("\r\nx", "' x");
+        check(" =1", " =1");
+        check("\nx", " x");
         check("a=1", "a=1");
     }
 
     #[test]
     fn a_line_break_becomes_a_space_and_other_control_characters_too() {
         check("a\r\nb\nc", "a b c");
-        check("\t=1", " =1");
+        check("a\u{2028}b\u{2029}c", "a b c");
         check("a\u{85}b\u{7f}c\u{0}d", "a b c d");
         check("é\u{a0}", "é\u{a0}");
     }
@@ -149,6 +154,7 @@ mod tests {
     #[test]
     fn only_the_guard_of_a_formula_is_taken_off() {
         assert_eq!(unguarded("'=x"), "=x");
+        assert_eq!(unguarded("' =x"), " =x");
         assert_eq!(unguarded("'x"), "'x");
         assert_eq!(unguarded("''=x"), "''=x");
     }

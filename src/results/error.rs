@@ -6,18 +6,43 @@ use std::path::{Path, PathBuf};
 
 /// The results, or a file beside them, can't be written any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} can't be written: {problem}. {}.", Target(path.as_deref()), problem.advice())]
+#[error("{} can't be written: {problem}. {}.", Target(path.as_deref()), problem.advice(*.remedy))]
 pub struct WriteError {
     /// The file; `None` is standard output.
     pub path: Option<PathBuf>,
     /// What is in the way.
     pub problem: Problem,
+    /// How to go on without it.
+    pub remedy: Remedy,
+}
+
+/// How to go on once nothing is in the way any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// What was recorded is kept: `--resume`.
+    Resume,
+    /// Nothing was kept: the same command once more.
+    Repeat,
+    /// Nothing can be gone on with until the results go to a file.
+    UseFile,
 }
 
 impl WriteError {
     /// Makes words of what the system said about that file.
     pub fn new(path: impl Into<PathBuf>, error: &io::Error) -> Self {
-        Self { path: Some(path.into()), problem: Problem::of(error) }
+        Self::of(Some(path.into()), Problem::of(error))
+    }
+
+    /// The results, or what belongs to them, at that path, or on standard output.
+    pub(super) fn of(path: Option<PathBuf>, problem: Problem) -> Self {
+        let remedy = if path.is_some() { Remedy::Resume } else { Remedy::UseFile };
+        Self { path, problem, remedy }
+    }
+
+    /// The same of what is written whole or not at all, by a command that can't be resumed.
+    #[must_use]
+    pub fn of_a_whole(self) -> Self {
+        Self { remedy: Remedy::Repeat, ..self }
     }
 }
 
@@ -54,18 +79,24 @@ impl Problem {
     }
 
     /// What to do about it: one sentence without its full stop.
-    pub fn advice(&self) -> &'static str {
-        match self {
-            Self::DiskFull | Self::Quota => "Make room, then run the same command with --resume",
-            Self::ReadOnly | Self::Permission => {
-                "Make it writable, then run the same command with --resume"
+    fn advice(&self, remedy: Remedy) -> String {
+        let mend = match self {
+            Self::DiskFull | Self::Quota => "Make room, then",
+            Self::ReadOnly | Self::Permission => "Make it writable, then",
+            Self::Removed => "Put it back, then",
+            Self::BrokenPipe => "Let it be read to its end, then",
+            Self::Other(_) => "Once that is mended,",
+        };
+        match remedy {
+            Remedy::Resume => format!("{mend} run the same command with --resume"),
+            Remedy::Repeat => format!("{mend} run the same command again"),
+            Remedy::UseFile => {
+                let lost = if *self == Self::BrokenPipe { "read" } else { "written" };
+                format!(
+                    "What was not {lost} is not recorded; write to a file with --output to be \
+                     able to resume"
+                )
             }
-            Self::Removed => "Put it back, then run the same command with --resume",
-            Self::BrokenPipe => {
-                "What was not read is not recorded; write to a file with --output to be able to \
-                 resume"
-            }
-            Self::Other(_) => "Once that is mended, run the same command with --resume",
         }
     }
 }
@@ -107,6 +138,16 @@ pub enum OpenError {
     Exists {
         /// The file.
         path: PathBuf,
+    },
+    /// It is in the way of a file that is written whole, so that nothing can be gone on with.
+    #[error("{} {why}; {flag} names another", .path.display())]
+    InTheWay {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and what can be done with it.
+        why: &'static str,
+        /// The flag that named it.
+        flag: &'static str,
     },
     /// Another run holds it.
     #[error("{} is in use by another run; wait for its end or name another with --output", .path.display())]
@@ -177,6 +218,20 @@ pub enum OpenError {
     /// The first bytes could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+impl OpenError {
+    /// The same about a file that is written whole, and that was named by this flag.
+    #[must_use]
+    pub fn of_a_whole(self, flag: &'static str) -> Self {
+        let (path, why) = match self {
+            Self::Exists { path } => (path, "exists already: --force overwrites it"),
+            Self::InUse { path } => (path, "is in use by another run: wait for its end"),
+            Self::NotAFile { path } => (path, "is no regular file"),
+            other => return other,
+        };
+        Self::InTheWay { path, why, flag }
+    }
 }
 
 fn named(columns: &[String]) -> String {
@@ -269,8 +324,23 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_standard_outputs() {
-        let error = WriteError { path: None, problem: Problem::BrokenPipe };
+    fn what_is_written_whole_is_written_again_and_not_resumed() {
+        let full: io::Error = io::ErrorKind::StorageFull.into();
+        let error = WriteError::new("list.csv", &full).of_a_whole();
+        insta::assert_snapshot!(error, @"list.csv can't be written: the disk is full. Make room, then run the same command again.");
+        let error = OpenError::Exists { path: "page.html".into() }.of_a_whole("--html");
+        insta::assert_snapshot!(error, @"page.html exists already: --force overwrites it; --html names another");
+        let error = OpenError::InUse { path: "page.html".into() }.of_a_whole("--html");
+        insta::assert_snapshot!(error, @"page.html is in use by another run: wait for its end; --html names another");
+        let error = OpenError::NotAFile { path: "fifo".into() }.of_a_whole("--html");
+        insta::assert_snapshot!(error, @"fifo is no regular file; --html names another");
+    }
+
+    #[test]
+    fn standard_output_can_not_be_resumed_whatever_is_in_the_way() {
+        let error = WriteError::of(None, Problem::DiskFull);
+        insta::assert_snapshot!(error, @"standard output can't be written: the disk is full. What was not written is not recorded; write to a file with --output to be able to resume.");
+        let error = WriteError::of(None, Problem::BrokenPipe);
         insta::assert_snapshot!(error, @"standard output can't be written: its reader closed it. What was not read is not recorded; write to a file with --output to be able to resume.");
     }
 
@@ -299,15 +369,26 @@ mod tests {
             Problem::BrokenPipe,
             Problem::Other("it fell off".to_owned()),
         ];
-        let told = told.map(|problem| WriteError { path: Some(path()), problem }.to_string());
+        let told = told.map(|problem| WriteError::of(Some(path()), problem).to_string());
         insta::assert_snapshot!(told.join("\n"), @"
         out.csv can't be written: the disk is full. Make room, then run the same command with --resume.
         out.csv can't be written: the disk quota or the largest file size is reached. Make room, then run the same command with --resume.
         out.csv can't be written: the file system is read-only. Make it writable, then run the same command with --resume.
         out.csv can't be written: permission denied. Make it writable, then run the same command with --resume.
         out.csv can't be written: it was removed or replaced while it was being written. Put it back, then run the same command with --resume.
-        out.csv can't be written: its reader closed it. What was not read is not recorded; write to a file with --output to be able to resume.
+        out.csv can't be written: its reader closed it. Let it be read to its end, then run the same command with --resume.
         out.csv can't be written: it fell off. Once that is mended, run the same command with --resume.
+        ");
+    }
+
+    #[test]
+    fn what_can_be_done_about_it_depends_on_what_was_kept() {
+        let told = [Remedy::Repeat, Remedy::UseFile].map(|remedy| {
+            WriteError { remedy, ..WriteError::of(None, Problem::DiskFull) }.to_string()
+        });
+        insta::assert_snapshot!(told.join("\n"), @"
+        standard output can't be written: the disk is full. Make room, then run the same command again.
+        standard output can't be written: the disk is full. What was not written is not recorded; write to a file with --output to be able to resume.
         ");
     }
 
@@ -327,7 +408,7 @@ mod tests {
             },
             OpenError::Newer { path: path(), column: "mood".to_owned() },
             OpenError::Read(ReadError::NoHeader { path: path() }),
-            OpenError::Write(WriteError { path: Some(path()), problem: Problem::DiskFull }),
+            OpenError::Write(WriteError::of(Some(path()), Problem::DiskFull)),
         ];
         insta::assert_snapshot!(told.map(|it| it.to_string()).join("\n"), @r#"
         out.csv exists already: --resume goes on with it, --force overwrites it, --output names another

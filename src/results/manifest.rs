@@ -14,6 +14,7 @@ use super::atomic;
 use super::error::{ReadError, WriteError};
 use super::format::SCHEMA_VERSION;
 use super::time::{as_text, as_text_or_null};
+use crate::model::mask_keys;
 
 mod counts;
 
@@ -227,7 +228,8 @@ impl Manifest {
     pub fn write(&self, path: &Path) -> Result<(), WriteError> {
         let json = serde_json::to_string_pretty(self);
         let json = json.map_err(|error| WriteError::new(path, &error.into()))?;
-        atomic::write(path, (json + "\n").as_bytes())
+        // People put keys into reasons, and where paths belong.
+        atomic::write(path, (mask_keys(&json).into_owned() + "\n").as_bytes())
     }
 }
 

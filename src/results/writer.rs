@@ -187,7 +187,7 @@ impl Writer {
     }
 
     fn fail(&mut self, problem: Problem) -> WriteError {
-        let error = WriteError { path: self.path.clone(), problem };
+        let error = WriteError::of(self.path.clone(), problem);
         self.failure = Some(error.clone());
         error
     }

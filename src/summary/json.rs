@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::{ErrorFigures, Files, Forecast, LatencyFigures, Summary};
+use crate::model::mask_keys;
 use crate::tally::Counts;
 
 /// The version of the form below.
@@ -18,7 +19,8 @@ impl Summary {
     ///
     /// None that `serde_json` is known to have for such values.
     pub fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_string_pretty(self)
+        // A path that was named may be a key in the wrong place.
+        Ok(mask_keys(&serde_json::to_string_pretty(self)?).into_owned())
     }
 }
 

@@ -84,15 +84,18 @@ impl Tally {
     /// How many requests the present window still takes; all of them where the window is longer
     /// than memory goes.
     fn room(&self, ceiling: Ceiling) -> u32 {
-        if ceiling.per > Recent::SPAN {
-            return ceiling.n_requests;
-        }
-        let spent = self.recent.within(ceiling.per, self.elapsed()).n;
-        ceiling.n_requests.saturating_sub(u32::try_from(spent).unwrap_or(u32::MAX))
+        let spent = u32::try_from(self.spent(ceiling)).unwrap_or(u32::MAX);
+        ceiling.n_requests.saturating_sub(spent)
+    }
+
+    /// How many requests of the present window are spent.
+    fn spent(&self, ceiling: Ceiling) -> u64 {
+        let is_known = ceiling.per <= Recent::SPAN;
+        if is_known { self.recent.within(ceiling.per, self.elapsed()).n } else { 0 }
     }
 
     /// The longer of two guesses: as the jobs went so far, and as fast as the ceiling allows. The
-    /// first alone would promise too much while a fresh window is being spent at once.
+    /// first alone would promise too much while a window is full, or was spent at once.
     fn time_left(&self, ceiling: Option<Ceiling>) -> Option<Duration> {
         let now = self.clock.now();
         let pause = self.pauses.current(now);
@@ -101,17 +104,28 @@ impl Tally {
         if n_left == 0 || n_done == 0 || nobody_knows || self.stopping.is_some() {
             return None;
         }
+        let pause = pause.map(|it| it.until.saturating_duration_since(now)).unwrap_or_default();
         let active = self.elapsed().saturating_sub(self.paused());
         let as_before = active.as_secs_f64() * real(n_left) / real(n_done);
-        let at_most = ceiling.map_or(0.0, |it| {
-            let n_requests = real(n_left) * real(self.n_requests) / real(n_done);
-            let beyond = (n_requests - f64::from(self.room(it))).max(0.0);
-            beyond * it.per.as_secs_f64() / f64::from(it.n_requests.max(1))
-        });
-        let pause_left =
-            pause.map(|it| it.until.saturating_duration_since(now)).unwrap_or_default();
-        let left = Duration::try_from_secs_f64(as_before.max(at_most)).ok()?;
-        left.checked_add(pause_left)
+        let as_before = Duration::try_from_secs_f64(as_before).ok()?.checked_add(pause)?;
+        let n_requests = n_left.saturating_mul(self.n_requests).div_ceil(n_done);
+        let at_most = ceiling.map_or(pause, |it| self.until_sent(n_requests, it, pause));
+        Some(as_before.max(at_most))
+    }
+
+    /// How long until the last of so many requests may leave. Each takes the place of one that has
+    /// left the window by then, and gives it to another one window later.
+    fn until_sent(&self, n_requests: u64, ceiling: Ceiling, pause: Duration) -> Duration {
+        let n_places = u64::from(ceiling.n_requests.max(1));
+        let last = n_requests.saturating_sub(1);
+        let (n_windows, place) = (last / n_places, last % n_places);
+        // The places that are free come first, then those of the spent requests, the oldest first.
+        let free = match (place + self.spent(ceiling)).checked_sub(n_places) {
+            Some(nth) => self.recent.until_older(ceiling.per, self.elapsed(), nth),
+            None => Duration::ZERO,
+        };
+        let n_windows = u32::try_from(n_windows).unwrap_or(u32::MAX);
+        ceiling.per.saturating_mul(n_windows).saturating_add(free.max(pause))
     }
 }
 

@@ -36,21 +36,37 @@ impl Recent {
 
     /// The attempts of the last `span`, to half a second.
     pub(super) fn within(&self, span: Duration, elapsed: Duration) -> Flow {
+        self.slots_within(span, elapsed).fold(Flow::default(), |sum, (_, slot)| Flow {
+            n: sum.n + slot.n,
+            waited: sum.waited + slot.waited,
+            took: sum.took + slot.took,
+        })
+    }
+
+    /// How long until an attempt is older than that `span`: of those that are not, the one before
+    /// which so many ended.
+    pub(super) fn until_older(&self, span: Duration, elapsed: Duration, nth: u64) -> Duration {
+        let mut n_ended = 0;
+        let slot = self.slots_within(span, elapsed).find(|(_, slot)| {
+            n_ended += slot.n;
+            n_ended > nth
+        });
+        slot.map(|(number, _)| (begin(number) + span).saturating_sub(elapsed)).unwrap_or_default()
+    }
+
+    /// The slots of the last `span`, each with its number, from the oldest on.
+    fn slots_within(&self, span: Duration, elapsed: Duration) -> impl Iterator<Item = (u64, Flow)> {
         let newest = slot_number(elapsed);
         let n_slots = slot_number(span).clamp(1, N_SLOTS);
         let oldest = (newest + 1).saturating_sub(n_slots);
         let kept_from = (self.newest + 1).saturating_sub(N_SLOTS);
-        (oldest.max(kept_from)..=self.newest).fold(Flow::default(), |sum, number| {
-            let slot = self.slots[place(number)];
-            Flow { n: sum.n + slot.n, waited: sum.waited + slot.waited, took: sum.took + slot.took }
-        })
+        (oldest.max(kept_from)..=self.newest).map(|number| (number, self.slots[place(number)]))
     }
 
     /// How much of the last `span` there has been, for a rate: at least a slot, so that the first
     /// few attempts are not taken for a rush.
     pub(super) fn covered(span: Duration, elapsed: Duration) -> Duration {
-        let newest_begins = SLOT * u32::try_from(slot_number(elapsed)).unwrap_or(u32::MAX);
-        let in_newest = elapsed.saturating_sub(newest_begins);
+        let in_newest = elapsed.saturating_sub(begin(slot_number(elapsed)));
         (span.saturating_sub(SLOT) + in_newest).min(elapsed).max(SLOT)
     }
 
@@ -63,6 +79,11 @@ impl Recent {
 
 fn slot_number(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_millis() / SLOT.as_millis()).unwrap_or(u64::MAX / 2)
+}
+
+/// When a slot begins.
+fn begin(number: u64) -> Duration {
+    SLOT.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 fn place(number: u64) -> usize {
@@ -97,6 +118,19 @@ mod tests {
             let flow = recent.within(ms(span * 500), ms(now));
             prop_assert_eq!(flow, Flow { n, waited: ms(n), took: ms(2 * n) });
         }
+    }
+
+    #[test]
+    fn the_oldest_attempts_leave_a_span_first() {
+        let mut recent = Recent::default();
+        for at in [100, 200, 2_600] {
+            recent.add(ms(at), ms(0), ms(0));
+        }
+        for (nth, expected) in [(0, 7_000), (1, 7_000), (2, 9_500), (3, 0)] {
+            let left = recent.until_older(ms(10_000), ms(3_000), nth);
+            assert_eq!(left, ms(expected), "{nth}");
+        }
+        assert_eq!(recent.until_older(ms(10_000), ms(10_500), 0), ms(2_000));
     }
 
     #[test]

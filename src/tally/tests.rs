@@ -116,7 +116,56 @@ fn a_pause_is_the_limit_whatever_the_attempts_say() {
 fn a_fresh_window_spent_at_once_promises_nothing() {
     let story = Story::of(3000).at(1000).rows(800, Outcome::Unlocked);
     assert_eq!(story.tally.pace(None).left, Some(Duration::from_millis(2750)));
-    assert_eq!(story.tally.pace(SHARE).left, Some(Duration::from_millis(27_500)));
+    // Further windows begin at 11, 21 and 31 s.
+    assert_eq!(story.tally.pace(SHARE).left, Some(secs(30)));
+}
+
+/// So many of the jobs are done, at moments in milliseconds; how many seconds are left at the end?
+#[track_caller]
+fn left(n_jobs: u64, done: &[(u64, usize)], at: u64, pause: u64, expected: u64) {
+    let mut story = Story::of(n_jobs);
+    for &(at, n) in done {
+        story = story.at(at).rows(n, Outcome::Unlocked);
+    }
+    story = story.at(at);
+    if pause > 0 {
+        story = story.paused(PauseReason::Throttled, pause * 1000);
+    }
+    let left = story.tally.pace(SHARE).left.map(|it| (it + Duration::from_millis(500)).as_secs());
+    assert_eq!(left, Some(expected), "{n_jobs} {done:?} {at} {pause}");
+}
+
+#[test]
+fn the_time_left_counts_the_wait_for_the_window() {
+    // The window is full until 10 s after it was spent.
+    left(820, &[(500, 800)], 1_000, 0, 10);
+    left(820, &[(500, 800)], 9_000, 0, 2);
+    // Those who left first give their places first.
+    left(820, &[(500, 400), (5_000, 400)], 6_000, 0, 5);
+    left(1_300, &[(500, 400), (5_000, 400)], 6_000, 0, 9);
+    // Free places first, then those of others, then a whole window more.
+    left(800, &[(500, 400)], 1_000, 0, 1);
+    left(900, &[(500, 400)], 1_000, 0, 10);
+    left(1_700, &[(500, 400)], 1_000, 0, 20);
+    // A full window that is over holds nobody back.
+    left(820, &[(500, 800)], 11_000, 0, 0);
+}
+
+#[test]
+fn the_time_left_counts_the_rest_of_a_pause() {
+    left(820, &[(500, 800)], 1_000, 30, 30);
+    left(820, &[(500, 800)], 1_000, 3, 10);
+    left(1_700, &[(500, 800)], 1_000, 30, 40);
+    left(800, &[(500, 400)], 1_000, 3, 4);
+}
+
+#[test]
+fn the_time_left_of_a_window_longer_than_memory_goes_is_that_of_the_plain_rate() {
+    let ceiling = Some(Ceiling { n_requests: 800, per: secs(60) });
+    let story = Story::of(820).at(500).rows(800, Outcome::Unlocked).at(1_000);
+    assert!(story.tally.pace(ceiling).left.unwrap() < secs(1));
+    let story = Story::of(8_200).at(500).rows(800, Outcome::Unlocked).at(1_000);
+    assert_eq!(story.tally.pace(ceiling).left, Some(secs(9 * 60)));
 }
 
 #[test]

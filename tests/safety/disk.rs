@@ -191,6 +191,18 @@ fn a_closed_pipe_under_stdout_stops_the_run() {
     assert_eq!(stage.files(), ["ids.txt"], "with -o - there are no files beside");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_under_stdout_is_no_reason_to_speak_of_resume() {
+    let stage = stage();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = stage.command(&line("-o -"));
+    command.stdout(full);
+    let ended = Running::start(command).wait().exits_with(6);
+    let ended = ended.says("standard output can't be written: the disk is full");
+    ended.says("write to a file with --output").never_says("--resume");
+}
+
 #[test]
 fn nobody_reading_stderr_is_no_fault() {
     let stage = stage();

@@ -1,65 +1,64 @@
-//! Taking a key out of what others wrote: a server may repeat what it was sent, and people put
-//! keys where paths belong.
+//! Taking a key out of what others wrote: a server may repeat what it was sent.
 
 use std::borrow::Cow;
 
 use secrecy::ExposeSecret;
 
-use super::{KeyKind, SHORTEST_TO_SHOW, SecretKey};
+use super::{SHORTEST_TO_SHOW, SecretKey};
 
 impl SecretKey {
-    /// The text with its fingerprint in place of the key; `None` where the key is not in it.
+    /// The text with its fingerprint in place of the key, also where JSON's escapes hide it; `None`
+    /// where the key is not in it.
     ///
     /// A key too short to be a real one is not looked for: it would be found in any text.
     pub(in crate::clerk) fn hidden_in(&self, text: &str) -> Option<String> {
         let key = self.key.expose_secret();
         let is_real = key.len() - self.kind.prefix().len() >= SHORTEST_TO_SHOW;
-        (is_real && text.contains(key)).then(|| text.replace(key, &self.fingerprint()))
+        if !is_real {
+            return None;
+        }
+        let plain = if text.contains(key) { Cow::Borrowed(text) } else { unescaped(text) };
+        // Both in one text: what is left of an escaped one is hidden by the second look.
+        let hidden = plain.contains(key).then(|| plain.replace(key, &self.fingerprint()))?;
+        Some(self.hidden_in(&hidden).unwrap_or(hidden))
     }
 }
 
-/// Clerk's keys have more than forty characters behind the prefix, file names seldom half of that
-/// without a dot or a dash.
-const SHORTEST_TO_MASK: usize = 20;
-
-/// The text with a fingerprint in place of all that looks like a secret key.
-pub fn mask_keys(text: &str) -> Cow<'_, str> {
-    [KeyKind::Live, KeyKind::Test].into_iter().fold(Cow::Borrowed(text), |text, kind| {
-        let masked = mask(&text, kind.prefix());
-        if masked == text { text } else { Cow::Owned(masked) }
-    })
+/// The same JSON without escapes of printable ASCII, as far as it can do without them.
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains("\\u00") && !text.contains("\\/") {
+        return Cow::Borrowed(text);
+    }
+    let (mut plain, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        plain += before;
+        if let Some((c, after)) = escaped_ascii(&escape[1..]) {
+            plain.push(c);
+            rest = after;
+        } else {
+            // With the character behind it: a backslash that is escaped itself begins nothing.
+            let end = escape.char_indices().nth(2).map_or(escape.len(), |(end, _)| end);
+            plain += &escape[..end];
+            rest = &escape[end..];
+        }
+    }
+    Cow::Owned(plain + rest)
 }
 
-fn mask(text: &str, prefix: &str) -> String {
-    let mut parts = text.split(prefix);
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |masked, part| {
-        let end = part.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(part.len());
-        let (secret, rest) = part.split_at(end);
-        if secret.len() < SHORTEST_TO_MASK {
-            return masked + prefix + part;
-        }
-        masked + prefix + "…" + &secret[secret.len() - 4..] + rest
-    })
+/// The character that an escape stands for, without its backslash, and what comes behind it.
+fn escaped_ascii(escape: &str) -> Option<(char, &str)> {
+    if let Some(rest) = escape.strip_prefix('/') {
+        return Some(('/', rest));
+    }
+    let (digits, rest) = escape.strip_prefix('u')?.split_at_checked(4)?;
+    let byte = u8::from_str_radix(digits, 16).ok().filter(u8::is_ascii_graphic)?;
+    (!matches!(byte, b'"' | b'\\')).then_some((char::from(byte), rest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(text: &str, expected: &str) {
-        assert_eq!(mask_keys(text), expected);
-    }
-
-    #[test]
-    fn what_looks_like_a_key_is_masked_and_nothing_else() {
-        let key = "0123456789abcdefghijXYZ1";
-        check(&format!("can't open sk_live_{key}: no"), "can't open sk_live_…XYZ1: no");
-        check(&format!("sk_test_{key}, sk_live_{key}é"), "sk_test_…XYZ1, sk_live_…XYZ1é");
-        check("can't open sk_live_users.csv", "can't open sk_live_users.csv");
-        check("a key starts with sk_live_ or sk_test_", "a key starts with sk_live_ or sk_test_");
-    }
 
     #[test]
     fn a_key_that_is_repeated_is_taken_out_whatever_its_shape() {
@@ -69,6 +68,25 @@ mod tests {
             assert_eq!(hidden, format!("[{0}] {0}", key.fingerprint()));
             assert_eq!(key.hidden_in("nothing here"), None);
         }
+    }
+
+    #[test]
+    fn a_key_is_found_behind_the_escapes_of_json() {
+        let key = SecretKey::parse("sk_live_0123456789a1b2").unwrap();
+        let check = |json: &str, expected: Option<&str>| {
+            assert_eq!(key.hidden_in(json).as_deref(), expected, "{json}");
+        };
+        let masked = Some(r#"{"a":"é\n \"sk_live_…a1b2\""}"#);
+        check(r#"{"a":"é\n \"sk\u005flive_0123456789a1b2\""}"#, masked);
+        check(r#"{"a":"é\n \"\u0073k_live_\u003012345678\u0039a1b\u0032\""}"#, masked);
+        check(
+            r#"["sk_live_0123456789a1b2","sk\u005Flive_0123456789a1b2"]"#,
+            Some(r#"["sk_live_…a1b2","sk_live_…a1b2"]"#),
+        );
+        // Here the backslash is the text's own.
+        check(r#"{"a":"sk\\u005flive_0123456789a1b2"}"#, None);
+        check(r#"{"a":"\u0022\u005c\ud83d\u00e9\u00\u"}"#, None);
+        check("\\", None);
     }
 
     #[test]

@@ -4,7 +4,6 @@ mod file;
 mod hide;
 
 pub use file::{KeyFile, KeyFileError};
-pub use hide::mask_keys;
 
 use std::fmt;
 

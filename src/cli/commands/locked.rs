@@ -21,11 +21,14 @@ pub(in crate::cli) fn locked(args: &LockedArgs, caller: Caller<'_>) -> Result<St
     let list = LockedList::create(args)?;
     let execution = Execution::new(&args.execution);
     let walker = Walker::new(&connection, execution, caller)?;
-    let n_users = walker.count()?;
-    walker.walk(n_users.unwrap_or(0), |users| list.add(&users, walker.stop()))?;
+    let counted = walker.count()?;
+    let passed = walker.walk(counted, |users| list.add(&users, walker.stop()));
     // A list that is not whole must not pass for one that is: a file is not given its name.
-    let listed = list.finish(walker.why_not_whole())?;
-    screen.say(Level::Answer, &headline(&listed, n_users.unwrap_or(listed.seen)));
+    let listed = list.finish(passed)?;
+    if let Some(counted) = counted.filter(|&counted| listed.passed < counted) {
+        screen.warning(&some_missing(listed.passed, counted));
+    }
+    screen.say(Level::Answer, &headline(&listed, counted.unwrap_or(listed.passed)));
     if let Some(path) = file(&args.output).filter(|_| listed.locked > 0) {
         let plan = invocation
             .clone()
@@ -41,6 +44,15 @@ pub(in crate::cli) fn locked(args: &LockedArgs, caller: Caller<'_>) -> Result<St
 /// The output, where it is a file.
 fn file(output: &Path) -> Option<&Path> {
     (output.as_os_str() != "-").then_some(output)
+}
+
+/// No fault: users may have been deleted in between. But nobody else can tell.
+fn some_missing(n_passed: u64, counted: u64) -> String {
+    format!(
+        "{} were counted and {} passed by: the others were deleted meanwhile, or are missing here",
+        text::counted(counted, "user", "users"),
+        text::number(n_passed)
+    )
 }
 
 fn headline(listed: &Listed, n_users: u64) -> String {

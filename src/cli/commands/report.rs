@@ -6,9 +6,10 @@ use crate::cli::args::ReportArgs;
 use crate::cli::failure::Failure;
 use crate::cli::page::{self, gather};
 use crate::cli::status::Status;
+use crate::model::mask_keys;
 use crate::report::{Screen, Style, closing};
 use crate::results::atomic::AtomicWriter;
-use crate::results::{refuse_existing, same_file};
+use crate::results::{WriteError, refuse_existing, same_file};
 
 pub(in crate::cli) fn report(args: &ReportArgs, screen: &Screen) -> Result<Status, Failure> {
     let begun = args.html.as_deref().map(|path| begin(args, path)).transpose()?;
@@ -17,7 +18,8 @@ pub(in crate::cli) fn report(args: &ReportArgs, screen: &Screen) -> Result<Statu
         screen.warning(warning);
     }
     if let (Some(begun), Some(path)) = (begun, &args.html) {
-        page::write(begun, path, &gathered.facts, args.report_pii)?;
+        let page = page::html(&gathered.facts, args.report_pii)?;
+        page::fill(begun, path, &page).map_err(WriteError::of_a_whole)?;
         screen.note(&format!("the page is {}", path.display()));
     }
     let mut summary = gathered.summary;
@@ -28,6 +30,7 @@ pub(in crate::cli) fn report(args: &ReportArgs, screen: &Screen) -> Result<Statu
     } else {
         closing::text(&summary, Style { colour: false })
     };
+    let text = mask_keys(&text);
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| {
         let text = format!("the summary can't be written to stdout: {error}");
         Failure::new(Status::Output, anyhow::anyhow!(text))
@@ -41,7 +44,7 @@ fn begin(args: &ReportArgs, path: &std::path::Path) -> Result<AtomicWriter, Fail
         return Err(Failure::usage(format!("{} would be read and written", path.display())));
     }
     if !args.force {
-        refuse_existing(path)?;
+        refuse_existing(path).map_err(|error| error.of_a_whole("--html"))?;
     }
-    Ok(AtomicWriter::create(path)?)
+    Ok(AtomicWriter::create(path).map_err(WriteError::of_a_whole)?)
 }

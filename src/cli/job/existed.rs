@@ -44,7 +44,8 @@ impl Existed {
             Existing::Replace => return Ok(Self::default()),
             Existing::Refuse => {
                 refuse_existing(results)?;
-                paths.report().map_or(Ok(()), refuse_existing)?;
+                let page = paths.report().map_or(Ok(()), refuse_existing);
+                page.map_err(|error| error.of_a_whole("--report"))?;
                 return Ok(Self::default());
             }
         }

@@ -1,5 +1,6 @@
 //! The input: read whole, checked, and named on the screen.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use super::Spec;
 use crate::cli::args::IfEmpty;
 use crate::cli::failure::Failure;
 use crate::input::{self, Filter, Options, ReadInput, Source};
-use crate::model::{Identifier, IdentifierKind, Outcome, Records};
+use crate::model::{Identifier, IdentifierKind, Outcome, Records, mask_keys};
 use crate::report::{Screen, text};
 use crate::results::Sidecars;
 use crate::results::manifest::{FileEntry, Kind, Manifest};
@@ -117,7 +118,8 @@ pub(super) struct Intake {
 impl Intake {
     /// Reads the input and the exclude file, whole.
     pub(super) fn read(spec: &Spec, now: SystemTime, screen: &Screen) -> Result<Self, Failure> {
-        let input = spec.input.read()?;
+        let mut input = spec.input.read()?;
+        mask(&mut input.records);
         check_age(&spec.input, &input, now, screen)?;
         warn_of_plan(spec, screen);
         if input.is_empty() {
@@ -140,6 +142,26 @@ impl Intake {
             files.push(entry("exclude", path.display().to_string(), read.sha256));
         }
         Ok(Self { records: input.records, excluded, files })
+    }
+}
+
+/// A key that stands in the input, by mistake, is unknown from here on: its cell would be written to
+/// the results and to the files beside them.
+fn mask(records: &mut Records) {
+    for header in records.header.iter_mut().chain(&mut records.carried) {
+        if let Cow::Owned(masked) = mask_keys(header) {
+            *header = masked;
+        }
+    }
+    for record in &mut records.records {
+        if let Cow::Owned(masked) = mask_keys(&record.cell) {
+            record.cell = masked.into();
+        }
+        for cell in &mut record.carried {
+            if let Cow::Owned(masked) = mask_keys(cell) {
+                *cell = masked.into();
+            }
+        }
     }
 }
 

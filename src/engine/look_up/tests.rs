@@ -144,21 +144,68 @@ async fn reading_back_tells_who_stayed_unlocked() {
     assert_eq!(outcomes(&ran), expected);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_hundred_go_into_one_call_and_rows_come_in_the_order_of_the_input() {
-    let ids: Vec<String> = (0..950).map(|n| format!("user_{n}")).collect();
-    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+/// Where the first batch is answered last: the places of the records, in the order of their rows.
+async fn order_of_rows(input: &Input, instance: &[UserView]) -> Vec<usize> {
     let api = Scripted::new(|call| {
-        // The first batch is answered last.
         let latency = ms(5_000 - 500 * call.place as u64);
-        Played::new(latency, ms(0), found_in(&instance, call))
+        Played::new(latency, ms(0), found_in(instance, call))
     });
-    let (ran, _) = Input::ids(&ids).look_up(&api).await;
-    let expected: Vec<_> = (0..950).map(|record| (record, Outcome::WouldUnlock)).collect();
-    assert_eq!(outcomes(&ran), expected);
+    let (ran, _) = input.look_up(&api).await;
+    assert_eq!(ran.counts(), [(Outcome::WouldUnlock, 950)]);
     assert_eq!(api.calls().len(), 10);
     let n_told = |it: &&Event| matches!(it, Event::BatchAnswered { .. });
     assert_eq!(ran.events.iter().filter(n_told).count(), 10);
+    ran.rows().map(|row| row.record).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_go_into_one_call_and_users_by_id_are_recorded_at_once() {
+    let ids: Vec<String> = (0..950).map(|n| format!("user_{n}")).collect();
+    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let batches = (0..10).rev().map(|batch| batch * 100..(batch * 100 + 100).min(950));
+    let expected: Vec<usize> = batches.flatten().collect();
+    assert_eq!(order_of_rows(&Input::ids(&ids), &instance).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_by_another_name_are_recorded_in_the_order_of_the_input() {
+    let emails: Vec<String> = (0..950).map(|n| format!("{n}@x.org")).collect();
+    let one = |(n, email): (usize, &String)| user(&format!("user_{n}"), &[email], LOCKED);
+    let instance: Vec<UserView> = emails.iter().enumerate().map(one).collect();
+    let input = Input::of(IdentifierKind::Email, &emails);
+    assert_eq!(order_of_rows(&input, &instance).await, (0..950).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_are_in_the_order_of_the_input_whichever_answer_comes_first() {
+    let ids: Vec<String> = (0..250).map(|n| format!("user_{n}")).collect();
+    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let api = Scripted::new(|call| {
+        Played::new(ms(900 - 300 * call.place as u64), ms(0), found_in(&instance, call))
+    });
+    let input = Input::ids(&ids).with(Purpose::Run(LeaveAlone));
+    let (_, jobs) = input.look_up(&api).await;
+    assert_eq!(jobs.iter().map(|job| job.record).collect::<Vec<_>>(), (0..250).collect::<Vec<_>>());
+}
+
+/// How many of a hundred batches are asked about while the first is not answered.
+async fn n_beside_a_stalled_batch(kind: IdentifierKind, name: fn(usize) -> String) -> usize {
+    let names: Vec<String> = (0..100 * MAX_LOOK_UP).map(name).collect();
+    let api = Scripted::new(|call| {
+        let latency = if call.place == 0 { secs(100) } else { ms(10) };
+        Played::new(latency, ms(0), answer(200, "[]"))
+    });
+    let (ran, _) = Input::of(kind, &names).look_up(&api).await;
+    assert_eq!(ran.counts(), [(Outcome::NotFound, names.len())]);
+    api.n_between(secs(0), secs(100)) - 1
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_batch_holds_back_those_far_ahead_of_it_where_the_order_counts() {
+    let n_beside = n_beside_a_stalled_batch(IdentifierKind::Email, |n| format!("{n}@x.org")).await;
+    assert_eq!(n_beside, 63);
+    let n_beside = n_beside_a_stalled_batch(IdentifierKind::UserId, |n| format!("user_{n}")).await;
+    assert_eq!(n_beside, 99);
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,7 +288,7 @@ async fn one_value_that_the_api_can_not_stomach_does_not_cost_those_beside_it() 
     assert_eq!(ran.counts(), [(Outcome::WouldUnlock, 199), (Outcome::Rejected, 1)]);
     let row = ran.row(137);
     assert_eq!(row.error_code.as_deref(), Some("form_param_format_invalid"));
-    assert_eq!(ran.rows().map(|row| row.record).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
+    assert_eq!(ran.recorded(), (0..200).collect::<Vec<_>>());
     assert!(api.calls().len() <= 2 + 2 * 7, "{} calls", api.calls().len());
 }
 

@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn running_at_the_usual_width() {
         insta::assert_snapshot!(bar(&running(), 80), @"
-            ━━━━━━━━━━━━━━━━━━━━━╸────────  71 %  3,591/5,000  645/s of 800/10 s  18 s left
+            ━━━━━━━━━━━━━━━━━━━━━╸────────  71 %  3,591/5,000  645/s of 800/10 s  20 s left
             3,590 unlocked · 1 failed · 12 retries · limited by the rate
             ");
     }
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn running_on_a_wide_terminal() {
         insta::assert_snapshot!(bar(&running(), 120), @"
-            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────  71 %  3,591/5,000  645/s of 800/10 s  18 s left
+            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────  71 %  3,591/5,000  645/s of 800/10 s  20 s left
             3,590 unlocked · 1 failed · 12 retries · limited by the rate
             ");
     }
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn running_on_a_narrow_terminal() {
         insta::assert_snapshot!(bar(&running(), 50), @"
-            ━━━━━━━━╸───  71 %  3,591/5,000  645/s  18 s left
+            ━━━━━━━━╸───  71 %  3,591/5,000  645/s  20 s left
             3,590 unlocked · 1 failed · rate-limited
             ");
         insta::assert_snapshot!(bar(&running(), 30), @"
@@ -240,7 +240,7 @@ mod tests {
         let model = BarModel::new(&running().tally, CommandKind::Run, SHARE);
         let coloured = model.render(80, Style { colour: true }).join("\n");
         insta::assert_snapshot!(coloured.replace('\u{1b}', "ESC"), @"
-            ESC[32m━━━━━━━━━━━━━━━━━━━━━╸ESC[0mESC[2m────────ESC[0m ESC[1m 71 %ESC[0m  3,591/5,000  645/s of 800/10 s  ESC[2m18 s leftESC[0m
+            ESC[32m━━━━━━━━━━━━━━━━━━━━━╸ESC[0mESC[2m────────ESC[0m ESC[1m 71 %ESC[0m  3,591/5,000  645/s of 800/10 s  ESC[2m20 s leftESC[0m
             ESC[32m3,590 unlockedESC[0m · ESC[31m1 failedESC[0m · 12 retries · ESC[2mlimited by the rateESC[0m
             ");
     }

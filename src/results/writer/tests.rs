@@ -287,7 +287,7 @@ impl Write for ClosedPipe {
 #[test]
 fn a_closed_pipe_is_an_error_of_its_own() {
     let error = Writer::stream(ClosedPipe, RowFormat::default()).err().unwrap();
-    assert_eq!(error, WriteError { path: None, problem: Problem::BrokenPipe });
+    assert_eq!(error, WriteError::of(None, Problem::BrokenPipe));
 }
 
 #[test]

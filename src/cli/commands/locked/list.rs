@@ -16,8 +16,8 @@ use crate::stop::Stop;
 /// How many users were listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Listed {
-    /// Users passed by, locked or not; whoever stands on a seam between stretches counts twice.
-    pub(super) seen: u64,
+    /// Users passed by, locked or not.
+    pub(super) passed: u64,
     /// All who are locked.
     pub(super) locked: u64,
     pub(super) admin_locked: u64,
@@ -55,9 +55,9 @@ impl LockedList {
             None => Out::Stdout(io::stdout()),
             Some(path) => {
                 if !args.force {
-                    refuse_existing(path)?;
+                    refuse_existing(path).map_err(|error| error.of_a_whole("--output"))?;
                 }
-                Out::File(AtomicWriter::create(path)?)
+                Out::File(AtomicWriter::create(path).map_err(WriteError::of_a_whole)?)
             }
         };
         let mut buffer = Vec::new();
@@ -73,7 +73,6 @@ impl LockedList {
     /// be written, the walk is over.
     pub(super) fn add(&self, users: &[UserView], stop: &Stop) {
         let state = &mut *self.state.borrow_mut();
-        state.listed.seen += users.len() as u64;
         for user in users.iter().filter(|user| user.is_locked()) {
             if state.seen.insert(user.id.as_str().into()) {
                 self.format.append_user(user, &mut state.buffer);
@@ -86,16 +85,17 @@ impl LockedList {
         }
     }
 
-    /// Ends the list. `why_not` is why it is not whole; a file is given up then.
-    pub(super) fn finish(self, why_not: Option<Failure>) -> Result<Listed, Failure> {
+    /// Ends the list: so many users passed by, or it is not whole, and a file is given up then.
+    pub(super) fn finish(self, walked: Result<u64, Failure>) -> Result<Listed, Failure> {
         let state = self.state.into_inner();
-        if let Some(failure) = state.failure.or(why_not) {
+        if let Some(failure) = state.failure {
             return Err(failure);
         }
+        let passed = walked?;
         if let Out::File(writer) = state.out {
-            writer.finish()?;
+            writer.finish().map_err(WriteError::of_a_whole)?;
         }
-        Ok(state.listed)
+        Ok(Listed { passed, ..state.listed })
     }
 }
 
@@ -107,7 +107,7 @@ impl State {
         };
         self.buffer.clear();
         if let (Err(error), None) = (written, &self.failure) {
-            let error = WriteError::new("the list", &error);
+            let error = WriteError::new("the list", &error).of_a_whole();
             self.failure = Some(Failure::new(Status::Output, error));
         }
     }

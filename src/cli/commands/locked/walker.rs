@@ -1,6 +1,6 @@
 //! The walk over the instance: counted first, then walked in stretches side by side.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::time::Instant;
 
@@ -13,8 +13,10 @@ use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
 use crate::cli::job::Execution;
 use crate::cli::status::Status;
-use crate::engine::{Count, Crew, Fold, Session, Span, Stretch, Walk, Work, spans, wall_clock};
-use crate::model::{Failure as Refusal, InputRecord, StopReason, UserView};
+use crate::engine::{
+    Count, Crew, Fold, Session, Shortfall, Span, Stretch, Walk, Work, spans, wall_clock,
+};
+use crate::model::{InputRecord, StopReason, UserView};
 use crate::policy::stop_rule::StopRule;
 use crate::report::{Listener, Progress, Scene, listeners};
 use crate::results::{RowFormat, Writer};
@@ -35,7 +37,6 @@ pub(super) struct Walker<'a> {
     runtime: Runtime,
     stop: Stop,
     deadline: Option<Instant>,
-    refusal: RefCell<Option<Refusal>>,
 }
 
 impl<'a> Walker<'a> {
@@ -55,7 +56,6 @@ impl<'a> Walker<'a> {
             runtime,
             stop: Stop::default(),
             deadline,
-            refusal: RefCell::new(None),
         })
     }
 
@@ -63,8 +63,8 @@ impl<'a> Walker<'a> {
         &self.stop
     }
 
-    /// How many users the instance has; `None` where the API does not say. The walk needs no
-    /// count, it only shows its progress by it.
+    /// How many users the instance has; `None` where the API does not say. The walk can do without,
+    /// but knows by it whether somebody is missing.
     pub(super) fn count(&self) -> Result<Option<u64>, Failure> {
         self.caller.screen.note(&format!("counting users first ({})", self.connection.host));
         let work = Count::new(self.client);
@@ -81,35 +81,31 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Walks over everybody.
+    /// Walks over everybody, and says how many passed by.
     pub(super) fn walk(
         &self,
-        n_users: u64,
+        counted: Option<u64>,
         on_page: impl FnMut(Vec<UserView>),
-    ) -> Result<(), Failure> {
+    ) -> Result<u64, Failure> {
+        let n_users = counted.unwrap_or(0);
         let n_stretches = (n_users / USERS_PER_STRETCH).clamp(1, MOST_STRETCHES);
         let stretches = match n_stretches {
             1 => vec![Stretch::whole()],
             _ => self.stretches(u32::try_from(n_stretches).unwrap_or(1))?,
         };
-        let walk = Walk::new(self.client, on_page);
+        let walk = Walk::new(self.client, counted, on_page);
         self.work(&walk, stretches, n_users, self.listeners(self.caller.progress))?;
-        *self.refusal.borrow_mut() = walk.into_failure();
-        Ok(())
-    }
-
-    /// Why not everybody was seen.
-    pub(super) fn why_not_whole(&self) -> Option<Failure> {
-        if let Some(refusal) = &*self.refusal.borrow() {
-            return Some(self.refused(refusal));
+        match walk.into_passed() {
+            Err(shortfall) => Err(self.not_whole(&shortfall)),
+            Ok(_) if self.stop.is_asked() => Err(self.why_stopped()),
+            Ok(n_passed) => Ok(n_passed),
         }
-        self.stop.is_asked().then(|| self.why_stopped())
     }
 
     /// Cuts the time between the oldest and the newest user; without their times, one stretch.
     fn stretches(&self, n_stretches: u32) -> Result<Vec<Stretch>, Failure> {
         let ends = Cell::new(None::<(i64, i64)>);
-        let walk = Walk::new(self.client, |users: Vec<UserView>| {
+        let walk = Walk::new(self.client, None, |users: Vec<UserView>| {
             for created_at in users.iter().filter_map(|user| user.created_at) {
                 let (from, to) = ends.get().unwrap_or((created_at, created_at));
                 ends.set(Some((from.min(created_at), to.max(created_at))));
@@ -159,13 +155,15 @@ impl<'a> Walker<'a> {
         listeners(self.caller.screen, progress, scene)
     }
 
-    fn refused(&self, refusal: &Refusal) -> Failure {
-        let status = match refusal.status {
+    fn not_whole(&self, shortfall: &Shortfall) -> Failure {
+        let (Shortfall::NoAnswer(failure) | Shortfall::Refused(failure)) = shortfall;
+        let status = match shortfall {
             _ if self.stop.is_asked() => self.why_stopped().status,
-            Some(401..=403) => Status::Key,
-            _ => Status::NotAllWell,
+            Shortfall::NoAnswer(_) => Status::of_stop(StopReason::Outage),
+            Shortfall::Refused(_) if matches!(failure.status, Some(401..=403)) => Status::Key,
+            Shortfall::Refused(_) => Status::NotAllWell,
         };
-        let text = format!("the list is not whole: {} ({})", refusal.message, refusal.code);
+        let text = format!("the list is not whole: {} ({})", failure.message, failure.code);
         Failure::new(status, anyhow::anyhow!(text))
     }
 

@@ -1,0 +1,153 @@
+use super::*;
+use crate::clerk::PageRequest;
+use crate::engine::testing::{Asked, Bench, Call, Scripted, answer, status, timed_out};
+
+fn body(ids: impl IntoIterator<Item = String>) -> String {
+    let users: Vec<String> = ids.into_iter().map(|id| format!(r#"{{"id":"{id}"}}"#)).collect();
+    format!("[{}]", users.join(","))
+}
+
+fn asked(call: &Call) -> &PageRequest {
+    let Asked::Page(page) = &call.asked else { panic!("{:?} is no page", call.asked) };
+    page
+}
+
+/// The place of the first user that a page asks for, where they are numbered.
+fn first_of(page: &PageRequest) -> usize {
+    let number = |last: &UserId| last.as_str()["user_".len()..].parse::<usize>().unwrap() + 1;
+    page.starting_after.as_ref().map_or(0, number)
+}
+
+/// A page of so many numbered users, of an instance that has so many.
+fn page_of(call: &Call, n_on_page: usize, n_users: usize) -> Reply {
+    let first = first_of(asked(call));
+    let end = (first + n_on_page).min(n_users);
+    answer(200, &body((first..end).map(|n| format!("user_{n}"))))
+}
+
+async fn walk(
+    api: &Scripted<'_>,
+    stretches: Vec<Stretch>,
+    counted: Option<u64>,
+) -> (Result<u64, Shortfall>, Vec<UserView>) {
+    let users = RefCell::new(Vec::new());
+    let walk = Walk::new(api, counted, |page| users.borrow_mut().extend(page));
+    Bench::with_max_retries(2).run(&walk, stretches).await;
+    (walk.into_passed(), users.into_inner())
+}
+
+async fn walk_whole(api: &Scripted<'_>, counted: Option<u64>) -> Result<u64, Shortfall> {
+    walk(api, vec![Stretch::whole()], counted).await.0
+}
+
+#[track_caller]
+fn refused(walked: Result<u64, Shortfall>, expected: &str) {
+    match walked {
+        Err(Shortfall::Refused(failure)) => assert_eq!(failure.message, expected),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_moment_is_in_one_stretch() {
+    let whole = Span { from: 10, to: 109 };
+    for n_spans in [1, 2, 3, 7, 100, 250] {
+        let spans = spans(whole, n_spans);
+        assert_eq!(spans.first().unwrap().from, 10);
+        assert_eq!(spans.last().unwrap().to, 109);
+        assert!(spans.windows(2).all(|pair| pair[0].to + 1 == pair[1].from), "{spans:?}");
+    }
+}
+
+#[test]
+fn one_moment_is_one_stretch() {
+    assert_eq!(spans(Span { from: 5, to: 5 }, 8), [Span { from: 5, to: 5 }]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_short_page_the_walk_goes_on_while_users_are_missing() {
+    for (counted, n_passed, n_calls) in [
+        // The server puts 100 on a page whatever it is asked for.
+        (Some(250), 250, 3),
+        // One was deleted since.
+        (Some(251), 250, 4),
+        // Two were made since, and nobody knows of them.
+        (Some(200), 200, 2),
+        (None, 100, 1),
+        (Some(0), 100, 1),
+    ] {
+        let api = Scripted::new(|call| page_of(call, 100, 250));
+        assert_eq!(walk_whole(&api, counted).await, Ok(n_passed), "{counted:?}");
+        assert_eq!(api.calls().len(), n_calls, "{counted:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_full_page_the_walk_goes_on_whatever_was_counted() {
+    for counted in [None, Some(10), Some(1_200)] {
+        let api = Scripted::new(|call| page_of(call, 500, 1_200));
+        assert_eq!(walk_whole(&api, counted).await, Ok(1_200), "{counted:?}");
+        assert_eq!(api.calls().len(), 3, "{counted:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_goes_round_in_circles_is_found_out_without_a_count() {
+    let api = Scripted::new(|call| {
+        let first = first_of(asked(call)) % 1_500;
+        answer(200, &body((first..first + 500).map(|n| format!("user_{n}"))))
+    });
+    refused(walk_whole(&api, None).await, "the page after user_1499 holds user_499 again");
+    let api = Scripted::new(|call| page_of(call, 500, 500));
+    assert_eq!(walk_whole(&api, None).await, Ok(500));
+    let api = Scripted::new(|_| answer(200, &body((0..500).map(|n| format!("user_{n}")))));
+    refused(walk_whole(&api, None).await, "the page after user_499 holds user_499 again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_grows_for_ever_is_not_walked_for_ever() {
+    let api = Scripted::new(|call| page_of(call, 500, usize::MAX));
+    let message = "11500 users passed by where 600 were counted, and there is no end of them";
+    refused(walk_whole(&api, Some(600)).await, message);
+    assert_eq!(api.calls().len(), 23);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_without_a_cursor_is_the_last_one_only_where_nobody_is_missing() {
+    for counted in [Some(3), None] {
+        let api = Scripted::new(|_| answer(200, r#"[{"id":"user_a"},{"id":"../admin"}]"#));
+        let walked = walk_whole(&api, counted).await;
+        match counted {
+            None => assert_eq!(walked, Ok(2)),
+            Some(_) => refused(walked, "the last user of a page has no id to go on from"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_not_had_is_an_outage_and_a_refusal_is_none() {
+    let api = Scripted::new(|_| timed_out());
+    assert!(matches!(walk_whole(&api, None).await, Err(Shortfall::NoAnswer(_))));
+    let api = Scripted::new(|_| status(503));
+    assert!(matches!(walk_whole(&api, None).await, Err(Shortfall::NoAnswer(_))));
+    let api = Scripted::new(|_| status(422));
+    assert!(matches!(walk_whole(&api, None).await, Err(Shortfall::Refused(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_stands_on_a_seam_is_handed_on_twice_and_counted_once() {
+    let spans = spans(Span { from: 0, to: 99 }, 2);
+    let stretches = vec![Stretch::of(spans[0], true, false), Stretch::of(spans[1], false, true)];
+    let api = Scripted::new(|call| {
+        let user = |at: i64| format!(r#"{{"id":"user_{at}","created_at":{at}}}"#);
+        let is_second = asked(call).created_at.before.is_none();
+        let users: Vec<String> = match (&asked(call).starting_after, is_second) {
+            (Some(_), _) => Vec::new(),
+            (None, false) => [0, 49, 50].map(user).into(),
+            (None, true) => [49, 50, 99, 120].map(user).into(),
+        };
+        answer(200, &format!("[{}]", users.join(",")))
+    });
+    let (passed, users) = walk(&api, stretches, Some(5)).await;
+    assert_eq!((passed, users.len()), (Ok(5), 7));
+}
