@@ -22,7 +22,7 @@ use invocation::Invocation;
 use status::Status;
 
 use crate::model::mask_keys;
-use crate::report::{Level, LogFormat, Progress, Screen, Style, Voice};
+use crate::report::{Level, LogFormat, Progress, Screen, Style, Voice, stopped_by};
 use crate::stop::{self, Ended, Signals};
 
 /// Who called a command, and what they see and say meanwhile.
@@ -66,7 +66,11 @@ fn supervised(command: Command, invocation: Invocation) -> Status {
     match ended {
         Ok(Ended::Done(status)) => status,
         Ok(Ended::Panicked) => Status::Internal,
-        Ok(Ended::CutOff(reason)) => Status::of_stop(reason),
+        Ok(Ended::CutOff(reason)) => {
+            // Behind a question, or behind what is left of a bar.
+            screen.print(Level::Answer, &format!("\nEnded at once {}.\n", stopped_by(reason)));
+            Status::of_stop(reason)
+        }
         Err(error) => {
             screen.error(&format!("signals can't be heard: {error}"));
             Status::Internal

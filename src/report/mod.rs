@@ -23,6 +23,7 @@ pub use notices::Notices;
 pub use screen::{Level, LogFormat, Screen, ScreenWriter, Voice};
 pub use status::status_line;
 pub use style::{Paint, Style};
+pub use words::stopped_by;
 
 use crate::model::{Event, InputRecord};
 use crate::summary::CommandKind;

@@ -75,7 +75,7 @@ fn probe(left: Duration, noun: &str) -> String {
 }
 
 /// What stopped the run: goes on after "stopped".
-pub(super) fn stopped_by(reason: StopReason) -> &'static str {
+pub fn stopped_by(reason: StopReason) -> &'static str {
     match reason {
         StopReason::MaxDuration => "by --max-duration",
         StopReason::Canary => "by --canary (not all of the first users ended well)",

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Files that stand under other names for a while. What is neither put back nor given up stays
-/// there: a program that is killed loses nothing.
+/// Files that stand under other names for a while. What was not given up is put back when this is
+/// dropped; where the program is killed it stays there, and nothing is lost.
 #[derive(Debug, Default)]
 pub struct SetAside {
     /// Each with its own name and the one it has now.
@@ -25,10 +25,7 @@ impl SetAside {
             // A link stays; what it leads to moves.
             let Ok(real) = path.canonicalize() else { continue };
             let hidden = hidden_name(&real);
-            if let Err(error) = fs::rename(&real, &hidden) {
-                aside.put_back();
-                return Err(error);
-            }
+            fs::rename(&real, &hidden)?;
             aside.moved.push((real, hidden));
         }
         Ok(aside)
@@ -48,6 +45,12 @@ impl SetAside {
             // It is hidden and harmless.
             let _ = fs::remove_file(hidden);
         }
+    }
+}
+
+impl Drop for SetAside {
+    fn drop(&mut self) {
+        self.put_back();
     }
 }
 
@@ -94,9 +97,9 @@ mod tests {
         let (dir, a, _) = two_files();
         let link = dir.path().join("link.csv");
         std::os::unix::fs::symlink(&a, &link).unwrap();
-        let mut aside = SetAside::take(&[&link]).unwrap();
+        let aside = SetAside::take(&[&link]).unwrap();
         assert!(link.symlink_metadata().is_ok() && !a.exists());
-        aside.put_back();
+        drop(aside);
         assert_eq!(fs::read(&link).unwrap(), b"old a");
     }
 }

@@ -164,7 +164,7 @@ fn ctrl_c_before_the_run_began_leaves_nothing_behind() {
     running.signal("INT");
     // Waiting closes its stdin.
     wait_until("it has ended", || !running.is_alive());
-    running.wait().exits_with(130);
+    running.wait().exits_with(130).says("Ended at once by Ctrl-C.");
     assert_eq!(stage.files(), Vec::<String>::new());
     assert!(stage.sandbox().requests().is_empty());
 }
