@@ -3,6 +3,7 @@
 mod ending;
 mod figures;
 mod json;
+mod next;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::tally::{Counts, ErrorCounts, ErrorGroup, Tally};
 
 pub use ending::{CommandKind, Ending};
 pub use figures::{ErrorFigures, Files, Forecast, LatencyFigures, NextStep};
+pub use next::Next;
 
 /// What a finished run has to say.
 #[derive(Clone, Debug, Default)]

@@ -2,8 +2,8 @@
 
 use super::stages::Stages;
 use crate::cli::connection::Instance;
-use crate::model::{Outcome, StopReason};
-use crate::summary::{CommandKind, Ending, NextStep, Summary};
+use crate::model::StopReason;
+use crate::summary::{Ending, Next, NextStep, Summary};
 
 /// Arguments that belong to one input or one output.
 const OF_THIS_JOB: [&str; 17] = [
@@ -34,42 +34,26 @@ pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextSt
         return Some(resume(stages, summary));
     }
     let is_rehearsal = stages.around.connection.instance == Instance::Sandbox;
-    let n_again: u64 = Outcome::ALL
-        .into_iter()
-        .filter(|outcome| outcome.may_yet_succeed())
-        .map(|outcome| summary.counts.get(outcome))
-        .sum();
-    let (why, command, input): (_, _, Vec<&str>) = match summary.command {
-        CommandKind::Plan if summary.counts.get(Outcome::WouldUnlock) > 0 => {
-            ("To unlock them", "run", vec!["--plan", &results])
-        }
-        CommandKind::Run if n_again > 0 => {
-            ("To try those again that may yet succeed", "run", vec![&results, "--retry-failed"])
-        }
-        CommandKind::Run
-            if summary.counts.get(Outcome::Unlocked) > 0
-                && !is_rehearsal
-                && !stages.spec.verify =>
-        {
-            ("To read back whether they stay unlocked", "verify", vec![&results])
-        }
-        _ => return None,
-    };
+    let what = Next::of(summary.command, &summary.counts)?;
+    if what == Next::ReadBack && (is_rehearsal || stages.spec.verify) {
+        return None;
+    }
     let of_run_alone =
         ["yes", "only_locked", "include_admin_locked", "max_users", "canary", "verify", "reason"];
-    let mut next = invocation.without(&OF_THIS_JOB).into_command(command);
+    let mut next = invocation.without(&OF_THIS_JOB).into_command(what.command());
     // A user who was not found out is named in the results as in the input.
-    if !input.contains(&"--retry-failed") {
+    if what != Next::Retry {
         next = next.without(&["by"]);
     }
     // The users of a plan were to be looked up first, and they still are.
-    if stages.spec.input.is_recorded() && command == "run" {
+    if stages.spec.input.is_recorded() && what != Next::ReadBack {
         next = next.with("only_locked", &["--only-locked"]);
     }
-    if command == "verify" {
+    if what == Next::ReadBack {
         next = next.without(&of_run_alone);
     }
-    Some(NextStep { why: why.to_owned(), command: next.with("input", &input).text() })
+    let command = next.with("input", &what.input(&results)).text();
+    Some(NextStep { why: what.why().to_owned(), command })
 }
 
 /// The same command, to go on with the records that have no row.

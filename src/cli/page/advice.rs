@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::model::Outcome;
 use crate::report::page::Source;
-use crate::summary::{CommandKind, NextStep, Summary};
+use crate::summary::{Next, NextStep, Summary};
 
 /// The commands that go on from here, the most useful first.
 pub(super) fn advice(paths: &[PathBuf], sources: &[Source], summary: &Summary) -> Vec<NextStep> {
@@ -31,33 +30,22 @@ fn resume(source: &Source) -> Option<NextStep> {
 fn next_of(source: &Source, name: &str, summary: &Summary) -> Option<NextStep> {
     // A sandbox ends with its run: there is nothing to read back, and no key for the rest.
     let is_rehearsal = source.instance.as_deref() == Some("sandbox");
-    let n_again: u64 = Outcome::ALL
-        .into_iter()
-        .filter(|outcome| outcome.may_yet_succeed())
-        .map(|outcome| summary.counts.get(outcome))
-        .sum();
-    let (why, mut words) = match source.kind? {
-        CommandKind::Plan if summary.counts.get(Outcome::WouldUnlock) > 0 => {
-            ("To unlock them", vec!["bulk-unlock", "run", "--plan", name])
-        }
-        CommandKind::Run if n_again > 0 => (
-            "To try those again that may yet succeed",
-            vec!["bulk-unlock", "run", name, "--retry-failed"],
-        ),
-        CommandKind::Run if summary.counts.get(Outcome::Unlocked) > 0 && !is_rehearsal => {
-            ("To read back whether they stay unlocked", vec!["bulk-unlock", "verify", name])
-        }
-        _ => return None,
-    };
+    let what = Next::of(source.kind?, &summary.counts)?;
+    if what == Next::ReadBack && is_rehearsal {
+        return None;
+    }
+    let mut words = [vec!["bulk-unlock", what.command()], what.input(name)].concat();
     if is_rehearsal {
         words.push("--sandbox");
     }
-    Some(NextStep { why: why.to_owned(), command: shell_words::join(words) })
+    Some(NextStep { why: what.why().to_owned(), command: shell_words::join(words) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Outcome;
+    use crate::summary::CommandKind;
 
     fn check(kind: CommandKind, instance: &str, outcome: Outcome, expected: &[&str]) {
         let source =
