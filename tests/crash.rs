@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use bulk_unlock::model::UserId;
-use bulk_unlock::sandbox::{FaultKind, SandboxConfig, Script, Scripted};
+use bulk_unlock::sandbox::{FaultKind, Mode, SandboxConfig, Script, Scripted};
 use common::watch::{FAST, slow_config, wait_until};
-use common::{SEED, Stage, is_there, list, users};
+use common::{SEED, Stage, is_there, list, locked_users, users};
 
 /// A pace at which fewer than the sixteen workers have a request in flight on average, as in any
 /// run that its quota limits.
@@ -285,6 +285,34 @@ fn who_failed_on_another_instance_is_not_tried_again_on_this_one() {
     let line = "run ids.results.csv --retry-failed --yes -o again.csv";
     stage.run(line).exits_with(2).says("was made for the test instance");
     assert_eq!(stage.n_posts(), 3);
+}
+
+/// Rows of one line and one user, but not of one moment: the next resume goes on.
+#[test]
+fn a_run_whose_input_was_reordered_can_be_resumed_again_and_again() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = users(2);
+    stage.write("ids.txt", format!("{}\n{}\n", ids[0], ids[1]));
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
+    stage.write("ids.txt", format!("{1}\n{1}\n{0}\n", ids[0], ids[1]));
+    for _ in 0..3 {
+        stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0);
+    }
+    assert_eq!((stage.rows("ids.results.csv").len(), stage.n_posts()), (3, 2));
+}
+
+#[test]
+fn who_failed_by_email_is_tried_again_by_email() {
+    let stage = Stage::with_quick_sandbox();
+    let emails: Vec<String> = locked_users(2).iter().map(|id| stage.emails(id).remove(0)).collect();
+    stage.write("who.csv", format!("email\n{}\n", emails.join("\n")));
+    stage.sandbox().set_mode(Mode::AllStatus(503));
+    stage.run(&format!("run who.csv --by email --yes --max-retries 0 {FAST}")).exits_with(1);
+    stage.all_are("who.results.csv", "failed");
+    stage.sandbox().set_mode(Mode::Normal);
+    let again = "run who.results.csv --retry-failed --yes -o again.csv";
+    stage.run(&format!("{again} {FAST}")).exits_with(0);
+    assert_eq!(stage.column("again.csv", "input"), emails);
 }
 
 /// With whole rows behind it this is no torn end, and nothing is thrown away.

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::time::{Duration, SystemTime};
 
 use bulk_unlock::model::UserId;
+use common::lookups::admin_locked_users;
 use common::{Stage, list, locked_users, missing_user, users};
 
 /// Runs without a question, at a pace that keeps nobody waiting.
@@ -265,6 +266,37 @@ fn exclude_with_a_line_that_can_be_no_user_is_refused() {
     let ended = stage.refuses(&format!("run ids.csv {RUN} --exclude out.txt"), 2);
     ended.says("out.txt, line 2").says("user one");
     stage.refuses(&format!("run ids.csv {RUN} --exclude nowhere.txt"), 2).says("nowhere.txt");
+}
+
+/// These are accounts that may have been taken over: nobody on the list slips through.
+#[test]
+fn two_users_on_one_line_of_the_exclude_file_are_both_left_alone() {
+    let ids = users(3);
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", list(&ids));
+    stage.write("keep.txt", format!("{},{}\n", ids[0], ids[2]));
+    let ended = stage.run(&format!("run ids.csv {RUN} --exclude keep.txt")).exits_with(0);
+    ended.says("keep.txt names 2 users who are never touched");
+    assert_eq!(stage.outcomes("ids.results.csv"), ["1 excluded", "2 unlocked", "3 excluded"]);
+}
+
+/// A plan's failed file, or a list of the locked, names those too who are locked on purpose.
+#[test]
+fn a_list_of_users_who_were_left_alone_on_purpose_is_taken_with_a_warning() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = [admin_locked_users(2), locked_users(1)].concat();
+    stage.write("ids.csv", list(&ids));
+    stage.run("plan ids.csv --quota 1000/1s").exits_with(0);
+    for file in ["ids.plan.csv", "ids.plan.failed.csv"] {
+        let line = format!("run {file} {RUN} --limit 2 --force -o out.csv");
+        stage.run(&line).exits_with(0).says("says of 2 users that they were left alone on purpose");
+    }
+}
+
+#[test]
+fn a_list_in_which_nobody_can_be_a_user_is_said_to_be_one_of_something_else() {
+    let said = check("ann@example.com\nbob@example.com\n", "", &["1 invalid", "2 invalid"]);
+    assert!(said.contains("no record can be a user, by user id; for email addresses give --by"));
 }
 
 #[test]

@@ -141,6 +141,29 @@ fn a_stopped_run_and_the_run_of_its_unprocessed_records_are_one_whole() {
     assert_eq!((&json["counts"]["unlocked"], &json["exit_code"]), (&60.into(), &0.into()));
 }
 
+/// In whatever order they are named: stopped, its rest stopped, and the rest of that.
+#[test]
+fn a_chain_of_runs_each_over_what_the_one_before_left_is_one_whole() {
+    let ids = locked_users(60);
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&ids));
+    let stopped = |line: &str, results: &str, signal: &str| {
+        let running = stage.spawn(&format!("{line} --yes --rate 50/s"));
+        wait_until("some are done", || stage.n_rows(results) > 3);
+        running.signal(signal);
+        running.wait();
+    };
+    stopped("run ids.txt -o a.csv", "a.csv", "INT");
+    stopped("run a.unprocessed.csv -o b.csv", "b.csv", "KILL");
+    stage.run("run b.unprocessed.csv --yes --quota 1000/1s -o c.csv").exits_with(0);
+    for files in ["a.csv b.csv c.csv", "c.csv a.csv b.csv", "b.csv c.csv a.csv"] {
+        let ended = stage.run(&format!("report {files} --json")).exits_with(0);
+        let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert_eq!((&json["records"], &json["unprocessed"]), (&60.into(), &0.into()), "{files}");
+        assert_eq!((&json["counts"]["unlocked"], &json["exit_code"]), (&60.into(), &0.into()));
+    }
+}
+
 #[test]
 fn a_file_that_was_changed_since_is_told_with_a_warning() {
     let stage = finished();

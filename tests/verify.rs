@@ -233,6 +233,27 @@ fn the_json_of_a_run_with_verify_says_what_was_read_back_and_how_it_all_ended() 
     assert_eq!(json["next_command"], serde_json::Value::Null, "it was verified");
 }
 
+/// What was found then may have changed since: nobody takes it for news.
+#[test]
+fn a_read_back_that_is_finished_is_not_gone_on_with_in_silence() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&locked_users(3)));
+    stage.run(&format!("run ids.txt --verify --yes {FAST}")).exits_with(0);
+    let ended = stage.run(&format!("verify ids.results.csv --resume {FAST}")).exits_with(0);
+    ended.says("nobody is asked again").says("--force asks anew");
+}
+
+#[test]
+fn only_the_results_of_a_run_are_read_back() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&locked_users(3)));
+    stage.run(&format!("plan ids.txt {FAST}")).exits_with(0);
+    stage
+        .run(&format!("verify ids.plan.csv {FAST}"))
+        .exits_with(2)
+        .says("no results file of a run");
+}
+
 #[test]
 fn run_verify_ends_as_the_run_did_where_all_are_still_unlocked() {
     let ids = [locked_users(2), vec![missing_user()]].concat();

@@ -9,9 +9,13 @@ use super::failure::Failure;
 use super::status::Status;
 use crate::clerk::{ApiAddress, Client, ClientConfig, KeyKind, SecretKey};
 use crate::engine::Pacer;
+use crate::model::mask_also;
 use crate::policy::pacing::{GateSettings, Pace, Quota};
 use crate::report::Screen;
 use crate::sandbox::{RunningSandbox, Sandbox, SandboxConfig};
+
+/// The variable that holds the secret key.
+pub(super) const KEY_VARIABLE: &str = "CLERK_SECRET_KEY";
 
 const NO_KEY: &str = "\
 no secret key: set CLERK_SECRET_KEY, or give --secret-key-file PATH. The key stands in Clerk's \
@@ -168,9 +172,11 @@ fn secret_key(args: &ConnectionArgs, screen: &Screen) -> Result<SecretKey, Failu
                 path.display()
             ));
         }
+        let key = file.key.clone();
+        mask_also(move |text| key.hidden_in(text));
         return Ok(file.key);
     }
-    let text = std::env::var_os("CLERK_SECRET_KEY")
+    let text = std::env::var_os(KEY_VARIABLE)
         .ok_or_else(|| refused(anyhow::anyhow!(NO_KEY)))?
         .into_string()
         .map_err(|_| {

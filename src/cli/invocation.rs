@@ -1,5 +1,6 @@
 //! The command line as a value, so that the next one can be made from it.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 
 use clap::parser::ValueSource;
@@ -61,8 +62,17 @@ impl Invocation {
             |item: &&Item| !item.tokens.first().is_some_and(|it| it.starts_with("--"));
         let positional = self.items.iter().filter(is_positional);
         let flags = self.items.iter().filter(|item| !is_positional(item));
-        let tokens = positional.chain(flags).flat_map(|item| &item.tokens);
-        shell_words::join(head.chain(tokens.map(String::as_str)))
+        // A name that begins with a dash would be taken for a flag.
+        let positional =
+            positional.flat_map(|item| &item.tokens).map(|token| match token.as_str() {
+                name if name.starts_with('-') && name.len() > 1 && !name.starts_with("--") => {
+                    Cow::Owned(format!("./{name}"))
+                }
+                name => Cow::Borrowed(name),
+            });
+        let flags = flags.flat_map(|item| &item.tokens).map(|token| Cow::Borrowed(token.as_str()));
+        let head = head.map(Cow::Borrowed);
+        shell_words::join(head.chain(positional).chain(flags))
     }
 }
 
@@ -111,6 +121,13 @@ mod tests {
             typed(line).text(),
             @"./bulk-unlock run 'my ids.csv' --yes --rate 80/s --concurrency 8 --redact a,b --verbose --verbose"
         );
+    }
+
+    #[test]
+    fn a_name_that_begins_with_a_dash_is_told_so_that_it_is_no_flag() {
+        assert_eq!(typed("bu run ./-x.csv").text(), "bu run ./-x.csv");
+        let next = typed("bu run a.csv").without(&["input"]).with("input", &["-a.results.csv"]);
+        assert_eq!(next.text(), "bu run ./-a.results.csv");
     }
 
     #[test]

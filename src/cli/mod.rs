@@ -21,7 +21,8 @@ use failure::Failure;
 use invocation::Invocation;
 use status::Status;
 
-use crate::model::mask_keys;
+use crate::clerk::SecretKey;
+use crate::model::{mask_also, mask_keys};
 use crate::report::{Level, LogFormat, Progress, Screen, Style, Voice, stopped_by};
 use crate::stop::{self, Ended, Signals};
 
@@ -37,6 +38,7 @@ struct Caller<'a> {
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    mask_the_key();
     let command = args::command_for(&arguments);
     let parsed = command
         .clone()
@@ -49,6 +51,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let invocation = Invocation::new(program, &command, &matches);
             ExitCode::from(supervised(cli.command, invocation).code())
         }
+    }
+}
+
+/// The key of the environment shows nowhere, also where it was typed as something else.
+fn mask_the_key() {
+    let key = std::env::var(connection::KEY_VARIABLE).ok();
+    if let Some(key) = key.and_then(|key| SecretKey::parse(&key).ok()) {
+        mask_also(move |text| key.hidden_in(text));
     }
 }
 

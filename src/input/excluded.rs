@@ -50,6 +50,12 @@ pub(super) fn excluded(source: Source<'_>, kind: IdentifierKind) -> Result<Exclu
             Error::BadExcluded { name: name.clone(), line: row.line, value, why }
         })?;
         users.extend(these);
+        if column.header().is_none() {
+            // Two on one line are both meant: rather one user too many left alone.
+            let others = row.cells().into_iter().map(Arc::from);
+            let ids = others.filter_map(|cell: Arc<str>| UserId::from_shared(&cell).ok());
+            users.extend(ids.map(Identifier::UserId));
+        }
     }
     let nobody = Records { records: vec![], kind, header: None, carried: vec![] };
     let sha256 = table.finish(column, nobody)?.sha256;

@@ -87,6 +87,7 @@ impl<'a> Table<'a> {
         Ok(ReadInput {
             records,
             column,
+            n_left_alone: 0,
             delimiter: (self.delimiter != NO_DELIMITER).then(|| char::from(self.delimiter)),
             n_lines,
             sha256: bytes.finish(),

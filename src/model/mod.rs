@@ -17,7 +17,7 @@ mod user_view;
 pub use answer_body::{ApiError, NotAUserList, count_of, error_of, users_of};
 pub use event::{Attempt, Event, Pause, PauseReason};
 pub use identifier::{Identifier, IdentifierKind, InvalidIdentifier};
-pub use mask::mask_keys;
+pub use mask::{mask_also, mask_keys};
 pub use outcome::Outcome;
 pub use record::{Column, InputRecord, Job, Records};
 pub use reply::{Answer, ErrorCode, Failure, Fault, Head, Reply};

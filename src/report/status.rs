@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_status_of_a_run_that_pauses_or_stops() {
         let story = || Story::of(10).at(1000).rows(5, Outcome::Unlocked);
-        insta::assert_snapshot!(line(&story().paused(PauseReason::Throttled, 11_000), CommandKind::Run), @"5 of 10 (50 %): 5 unlocked, 0 failed, 0 retries; 5/s of 800/10 s, paused by a 429 until 03:12:45Z (11 s); 12 s left");
+        insta::assert_snapshot!(line(&story().paused(PauseReason::Throttled, 11_000), CommandKind::Run), @"5 of 10 (50 %): 5 unlocked, 0 failed, 0 retries; 5/s of 800/10 s, paused by a 429 until 03:12:45Z (11 s); 11 s left");
         insta::assert_snapshot!(line(&story().paused(PauseReason::Outage, 4_000), CommandKind::Run), @"5 of 10 (50 %): 5 unlocked, 0 failed, 0 retries; 5/s of 800/10 s, the API does not answer; next probe in 4 s");
         insta::assert_snapshot!(line(&story().paused(PauseReason::Outage, 4_000).at(5100), CommandKind::Run), @"5 of 10 (50 %): 5 unlocked, 0 failed, 0 retries; 1.1/s of 800/10 s, the API does not answer; a probe is out");
         insta::assert_snapshot!(line(&story().stopping(StopReason::MaxFail), CommandKind::Run), @"5 of 10 (50 %): 5 unlocked, 0 failed, 0 retries; 5/s of 800/10 s, stopping");

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::atomic::sync_directory;
 use super::error::{OpenError, ReadError};
@@ -94,6 +95,11 @@ impl Journal {
         };
         let file = rewound().map_err(|reason| ReadError::Io { path: self.path.clone(), reason })?;
         Reader::new(file, &self.path)
+    }
+
+    /// When it was last written to, as far as the system tells.
+    pub fn modified(&self) -> Option<SystemTime> {
+        self.file.metadata().and_then(|it| it.modified()).ok()
     }
 
     /// How many bytes the file has, as far as the system tells.

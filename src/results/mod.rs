@@ -42,7 +42,7 @@ pub use reader::Reader;
 pub use recorded_row::RecordedRow;
 pub use redact::Redaction;
 pub use resume::{Resumed, kind_of_outcome, resume};
-pub use same_file::{is_stdout, same_file};
+pub use same_file::{is_stdin, is_stdin_stdout, is_stdout, same_file};
 pub use set_aside::SetAside;
 pub use sidecars::Sidecars;
 pub use sink::Sink;

@@ -1,7 +1,7 @@
 //! Reads back what a run recorded, so that another can go on with it.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -103,7 +103,7 @@ fn read_all(
     let (hasher, mut seen) = (RandomState::new(), HashSet::new());
     for row in &mut reader {
         let row = row?;
-        if !seen.insert(hasher.hash_one((row.line, &row.input, &row.user_id))) {
+        if !seen.insert(hasher.hash_one(whole(&row))) {
             return Err(reader.repeated_row().into());
         }
         *counts.entry(row.outcome).or_default() += 1;
@@ -118,6 +118,11 @@ fn read_all(
     }
     journal.n_whole = reader.n_whole_bytes();
     Ok(Resumed { done, counts, latest_calls, n_torn_bytes: reader.n_torn_bytes(), journal })
+}
+
+/// What only a copy of a row has in common with it.
+fn whole(row: &RecordedRow) -> impl Hash + '_ {
+    (row.line, &row.input, &row.user_id, row.outcome, row.finished_at, row.attempts, row.duration)
 }
 
 /// As many rows as any quota lets through in a window, and more.

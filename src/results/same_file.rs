@@ -18,16 +18,56 @@ pub fn same_file(a: &Path, b: &Path) -> bool {
 pub fn is_stdout(path: &Path) -> bool {
     use std::os::fd::AsFd as _;
 
-    let stdout = || {
-        std::fs::File::from(std::io::stdout().as_fd().try_clone_to_owned().ok()?).metadata().ok()
+    is_of_handle(path, std::io::stdout().as_fd())
+}
+
+/// Whether standard input comes from that file.
+#[cfg(unix)]
+pub fn is_stdin(path: &Path) -> bool {
+    use std::os::fd::AsFd as _;
+
+    is_of_handle(path, std::io::stdin().as_fd())
+}
+
+#[cfg(unix)]
+fn is_of_handle(path: &Path, handle: std::os::fd::BorrowedFd<'_>) -> bool {
+    let handle = || std::fs::File::from(handle.try_clone_to_owned().ok()?).metadata().ok();
+    let Some(open) = handle().filter(Metadata::is_file) else { return false };
+    path.metadata().is_ok_and(|it| same_identity(&it, &open) == Some(true))
+}
+
+/// Whether standard input and output are one file.
+#[cfg(unix)]
+pub fn is_stdin_stdout() -> bool {
+    use std::os::fd::AsFd as _;
+
+    let of = |handle: std::os::fd::BorrowedFd<'_>| {
+        std::fs::File::from(handle.try_clone_to_owned().ok()?).metadata().ok()
     };
-    let Some(stdout) = stdout().filter(Metadata::is_file) else { return false };
-    path.metadata().is_ok_and(|it| same_identity(&it, &stdout) == Some(true))
+    let (stdin, stdout) = (of(std::io::stdin().as_fd()), of(std::io::stdout().as_fd()));
+    match (stdin, stdout) {
+        (Some(stdin), Some(stdout)) => {
+            stdin.is_file() && same_identity(&stdin, &stdout) == Some(true)
+        }
+        _ => false,
+    }
 }
 
 /// Where handles are no files this is not known.
 #[cfg(not(unix))]
 pub fn is_stdout(_: &Path) -> bool {
+    false
+}
+
+/// Where handles are no files this is not known.
+#[cfg(not(unix))]
+pub fn is_stdin(_: &Path) -> bool {
+    false
+}
+
+/// Where handles are no files this is not known.
+#[cfg(not(unix))]
+pub fn is_stdin_stdout() -> bool {
     false
 }
 

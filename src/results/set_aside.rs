@@ -25,7 +25,12 @@ impl SetAside {
             // A link stays; what it leads to moves.
             let Ok(real) = path.canonicalize() else { continue };
             let hidden = hidden_name(&real);
-            fs::rename(&real, &hidden)?;
+            if hidden.exists() {
+                // A run that was killed left it: what stands in its place is that run's, half made.
+                fs::remove_file(&real)?;
+            } else {
+                fs::rename(&real, &hidden)?;
+            }
             aside.moved.push((real, hidden));
         }
         Ok(aside)
@@ -81,6 +86,16 @@ mod tests {
         aside.put_back();
         assert_eq!(fs::read(&a).unwrap(), b"old a");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    /// Killed twice: the first to be moved away is what comes back.
+    #[test]
+    fn what_a_killed_run_left_aside_is_not_lost_to_the_next() {
+        let (_dir, a, _) = two_files();
+        std::mem::forget(SetAside::take(&[&a]).unwrap());
+        fs::write(&a, "half made").unwrap();
+        drop(SetAside::take(&[&a]).unwrap());
+        assert_eq!(fs::read(&a).unwrap(), b"old a");
     }
 
     #[test]

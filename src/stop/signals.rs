@@ -51,6 +51,11 @@ impl Signals {
         }
     }
 
+    /// Why to stop, if that was heard.
+    pub fn reason(&self) -> Option<StopReason> {
+        self.heard.borrow().reason
+    }
+
     /// Asks for the stop that was already heard, if any. From now on there is work that drains: a
     /// first signal no longer ends the process at once.
     pub fn apply(&self, stop: &Stop) {
@@ -79,7 +84,7 @@ impl Signals {
     /// How long the work may go on after so many stops; `None` is as long as it likes.
     fn patience(&self, n_stops: u32) -> Option<Duration> {
         /// What was recorded is still to be brought to its files.
-        const AFTER_ABORT: Duration = Duration::from_secs(5);
+        const AFTER_ABORT: Duration = Duration::from_secs(2);
         match n_stops {
             1 if self.is_heeded.load(Ordering::Relaxed) => None,
             2 if self.is_heeded.load(Ordering::Relaxed) => Some(AFTER_ABORT),

@@ -54,6 +54,16 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// The ending that such a word tells; an unknown one is taken for the usual one.
+    pub fn of_code(code: &str) -> Self {
+        let stopped = StopReason::ALL.into_iter().find(|reason| reason.code() == code);
+        if let Some(reason) = stopped {
+            return Self::Stopped(reason);
+        }
+        let plain = [Self::Unfinished, Self::Unaccounted, Self::NotConfirmed];
+        plain.into_iter().find(|ending| ending.code() == code).unwrap_or_default()
+    }
+
     /// The stable word that the manifest and the JSON summary use.
     pub fn code(self) -> &'static str {
         match self {

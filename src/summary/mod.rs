@@ -19,6 +19,8 @@ pub use next::Next;
 pub struct Summary {
     /// What was done.
     pub command: CommandKind,
+    /// It sums up files of several commands: no one headline fits.
+    pub is_mixed: bool,
     /// `live`, `test`, `other` or `sandbox`.
     pub instance: String,
     /// The host that was called.

@@ -45,6 +45,9 @@ pub enum Limit {
     },
 }
 
+/// So few jobs done say little of how long the others will take.
+const FEW_JOBS: u64 = 20;
+
 const RATE_SPAN: Duration = Duration::from_secs(5);
 
 impl Tally {
@@ -110,7 +113,10 @@ impl Tally {
         let as_before = Duration::try_from_secs_f64(as_before).ok()?.checked_add(pause)?;
         let n_requests = n_left.saturating_mul(self.n_requests).div_ceil(n_done);
         let at_most = ceiling.map_or(pause, |it| self.until_sent(n_requests, it, pause));
-        Some(as_before.max(at_most))
+        // A few jobs of the first window are no measure: a canary goes alone.
+        let is_first = ceiling.is_some_and(|it| it.per <= Recent::SPAN && self.elapsed() < it.per);
+        let is_early = is_first && n_done < FEW_JOBS;
+        Some(if is_early { at_most } else { as_before.max(at_most) })
     }
 
     /// How long until the last of so many requests may leave. Each takes the place of one that has

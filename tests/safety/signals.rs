@@ -7,6 +7,8 @@ use std::time::Duration;
 use bulk_unlock::model::UserId;
 use bulk_unlock::sandbox::{FaultKind, Faults, Mode, SandboxConfig, Script, Scripted};
 
+use crate::common::terminal::at_a_terminal;
+use crate::common::tools::is_installed;
 use crate::common::watch::{FAST, slow_config, wait_until, with_each};
 use crate::common::{Running, Stage, list, throttled, users};
 
@@ -167,6 +169,19 @@ fn ctrl_c_before_the_run_began_leaves_nothing_behind() {
     running.wait().exits_with(130).says("Ended at once by Ctrl-C.");
     assert_eq!(stage.files(), Vec::<String>::new());
     assert!(stage.sandbox().requests().is_empty());
+}
+
+/// Whoever pressed Ctrl-C at the question did not agree, whatever was typed behind it.
+#[test]
+fn what_is_typed_behind_ctrl_c_is_no_consent() {
+    if !is_installed("script") {
+        return;
+    }
+    let stage = stage(slow_config("0"));
+    let shown = at_a_terminal(&stage, "\"$BU\" run ids.txt", "\u{3}y\n");
+    assert!(shown.text.contains("Ended at once by Ctrl-C.") || shown.code != Some(0));
+    assert_eq!(stage.files(), ["ids.txt"], "{}", shown.text);
+    assert_eq!(stage.n_posts(), 0);
 }
 
 #[test]

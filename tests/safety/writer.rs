@@ -148,6 +148,33 @@ fn standard_output_may_not_be_the_input_either() {
     assert_eq!((stage.read("ids.txt"), stage.n_posts()), (list(&users(3)), 0));
 }
 
+/// The shell opens it, and it is the same file all the same.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_redirected_to_stdin_is_not_written_over() {
+    let stage = Stage::with_quick_sandbox();
+    let path = stage.write("ids.txt", list(&users(3)));
+    let mut command = stage.command(&format!("run - --yes --force -o ids.txt {FAST}"));
+    command.stdin(fs::File::open(&path).expect("a file"));
+    assert_eq!(command.output().expect("the program starts").status.code(), Some(2));
+    assert_eq!((stage.read("ids.txt"), stage.n_posts()), (list(&users(3)), 0));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_refused_run_leaves_a_link_in_the_place_of_the_results() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&locked_users(3)));
+    stage.write("real.csv", "old\n");
+    std::os::unix::fs::symlink("real.csv", stage.path("ids.results.csv")).expect("a link");
+    let line = format!("run ids.txt --yes --force --only-locked --expect-count 2 {FAST}");
+    stage.run(&line).exits_with(2);
+    assert_eq!(
+        (stage.read("real.csv"), stage.read("ids.results.csv")),
+        ("old\n".into(), "old\n".into())
+    );
+}
+
 /// Connections may take all descriptors that there are; the end of the run still has its own.
 #[cfg(unix)]
 #[test]

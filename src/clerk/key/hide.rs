@@ -4,17 +4,18 @@ use std::borrow::Cow;
 
 use secrecy::ExposeSecret;
 
-use super::{SHORTEST_TO_SHOW, SecretKey};
+use super::{KeyKind, SecretKey};
 
 impl SecretKey {
     /// The text with its fingerprint in place of the key, also where JSON's escapes hide it; `None`
     /// where the key is not in it.
     ///
-    /// A key too short to be a real one is not looked for: it would be found in any text.
-    pub(in crate::clerk) fn hidden_in(&self, text: &str) -> Option<String> {
+    /// A short key of a shape that is not known is not looked for: it would be found in any text.
+    pub fn hidden_in(&self, text: &str) -> Option<String> {
+        /// Many words are shorter.
+        const SHORTEST_WITHOUT_PREFIX: usize = 12;
         let key = self.key.expose_secret();
-        let is_real = key.len() - self.kind.prefix().len() >= SHORTEST_TO_SHOW;
-        if !is_real {
+        if self.kind == KeyKind::Other && key.len() < SHORTEST_WITHOUT_PREFIX {
             return None;
         }
         let plain = if text.contains(key) { Cow::Borrowed(text) } else { unescaped(text) };

@@ -49,14 +49,14 @@ pub struct SecretKey {
 const SHORTEST_TO_SHOW: usize = 12;
 
 impl SecretKey {
-    /// Checks a key. White space around it (a line break at the end of a file) is taken off.
+    /// Checks a key. A line break at its end, as a file or a shell leaves it, is taken off.
     ///
     /// # Errors
     ///
     /// When it can't be a secret key. The error never holds a part of it.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let key = text.trim();
-        if key.is_empty() {
+        let key = text.trim_end_matches(['\r', '\n']);
+        if key.trim().is_empty() {
             return Err(KeyError::Empty);
         }
         if key.starts_with("pk_") {
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_key_is_known_by_its_kind_and_its_last_four_characters() {
         shows("sk_live_0123456789a1b2", KeyKind::Live, "sk_live_…a1b2");
-        shows(" sk_test_0123456789a1b2\r\n", KeyKind::Test, "sk_test_…a1b2");
+        shows("sk_test_0123456789a1b2\r\n", KeyKind::Test, "sk_test_…a1b2");
         shows("0123456789a1b2", KeyKind::Other, "…a1b2");
         shows("SK_LIVE_0123456789a1b2", KeyKind::Other, "…a1b2");
     }

@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use super::values::verbosity;
+
 /// What is said, and how.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Terminal")]
@@ -13,7 +15,7 @@ pub(in crate::cli) struct TerminalArgs {
     #[arg(short, long, conflicts_with = "verbose")]
     pub(in crate::cli) quiet: bool,
     /// Each failed attempt and each row that did not end well; twice: each request
-    #[arg(short, long, action = clap::ArgAction::Count)]
+    #[arg(short, long, action = clap::ArgAction::Count, value_parser = verbosity)]
     pub(in crate::cli) verbose: u8,
     /// Colour
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]

@@ -13,7 +13,7 @@ use crate::cli::job::{
 use crate::cli::status::Status;
 use crate::engine::wall_clock;
 use crate::input::{Carry, Options};
-use crate::model::Outcome;
+use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
 use crate::results::{Manifest, Sidecars};
 use crate::summary::CommandKind;
@@ -33,6 +33,7 @@ pub(in crate::cli) fn run(args: RunArgs, caller: Caller<'_>) -> Result<Status, F
             run.status = verified.status;
         }
         run.summary.exit_code = run.status.code();
+        run.note_exit_code()?;
         run.summary.verified = Some(verified.summary.counts);
     }
     run.answer(&spec)
@@ -93,8 +94,9 @@ pub(super) fn input_choice(args: InputArgs) -> Result<InputChoice, Failure> {
         Ok(column) => column,
         Err(never) => match never {},
     });
+    let results = args.input.as_deref().filter(|_| args.retry_failed);
     let options = Options {
-        kind: args.by.into(),
+        kind: kind_of(args.by.into(), results)?,
         column,
         limit: args.limit,
         skip: args.skip,
@@ -102,6 +104,14 @@ pub(super) fn input_choice(args: InputArgs) -> Result<InputChoice, Failure> {
         retry_failed: args.retry_failed,
     };
     InputChoice::new(args.input, options, args.max_input_age)
+}
+
+/// What the column holds: as was said, and of results that are tried again as was said then.
+fn kind_of(kind: IdentifierKind, results: Option<&Path>) -> Result<IdentifierKind, Failure> {
+    let Some(results) = results.filter(|_| kind == IdentifierKind::UserId) else { return Ok(kind) };
+    let manifest = Manifest::read(&Sidecars::beside(results).manifest);
+    let manifest = manifest.map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(manifest.map_or(kind, |manifest| manifest.named_by()))
 }
 
 /// The output that was named, or one named after the input.

@@ -10,6 +10,7 @@ use crate::cli::job::{self, Answers, Execution, InputChoice, Spec, Surroundings,
 use crate::cli::status::Status;
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
+use crate::results::manifest::Kind;
 use crate::results::{Manifest, Sidecars};
 use crate::summary::CommandKind;
 
@@ -20,6 +21,12 @@ pub(in crate::cli) fn verify(args: VerifyArgs, caller: Caller<'_>) -> Result<Sta
     let manifest =
         Manifest::read(&beside.manifest).map_err(|error| Failure::usage(error.to_string()))?;
     match &manifest {
+        Some(manifest) if manifest.kind != Kind::Run => {
+            return Err(Failure::usage(format!(
+                "{} is no results file of a run, so it names nobody who was unlocked",
+                args.results.display()
+            )));
+        }
         Some(manifest) => check_instance(&args.results, manifest, &connection)?,
         None => screen.warning(&format!(
             "{} is missing: whether {} is of this instance can't be checked",

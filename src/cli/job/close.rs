@@ -13,8 +13,9 @@ use crate::cli::page::{self, gather};
 use crate::cli::status::Status;
 use crate::model::{Outcome, StopReason};
 use crate::report::closing;
+use crate::results::atomic::AtomicWriter;
 use crate::results::sidecars::{SidecarError, write_failed, write_unprocessed};
-use crate::results::{Journal, Reader};
+use crate::results::{Journal, Manifest, Reader};
 use crate::summary::{CommandKind, Ending, Files, Forecast, Summary};
 
 impl Stages<'_> {
@@ -28,7 +29,8 @@ impl Stages<'_> {
                 exit_code: status.code(),
                 ..self.summary(state, None)
             };
-            // The refusal is what is told; the rows are safe whatever the manifest says.
+            // The refusal is what is told; the rows are safe whatever the files beside them say.
+            drop(self.write_lists(state));
             drop(seal(&self, state, &summary));
             return;
         }
@@ -36,8 +38,8 @@ impl Stages<'_> {
         let beside = paths.sidecars().map(|it| [&it.failed, &it.unprocessed, &it.manifest]);
         let beside = beside.into_iter().flatten().map(PathBuf::as_path);
         for path in paths.results().into_iter().chain(beside) {
-            // What can't be taken away is harmless: it says itself that it is not finished.
-            let _ = std::fs::remove_file(path);
+            // A link stays. What can't be taken away is harmless: it says that it is not finished.
+            let _ = path.canonicalize().and_then(std::fs::remove_file);
         }
         state.outputs.aside.put_back();
     }
@@ -91,10 +93,10 @@ impl Stages<'_> {
             }
             self.around.screen.warning(&failure.to_string());
         }
-        if let (Some(begun), Some(path)) = (state.outputs.page.take(), &summary.files.report)
-            && let Some(results) = summary.files.results.clone()
+        if let (Some(results), Some(path)) = (summary.files.results.clone(), &summary.files.report)
             && state.failure.is_none()
         {
+            let begun = AtomicWriter::create(path)?;
             let gathered = gather(&[results])?;
             page::write(begun, path, &gathered.facts, self.spec.answers.report_pii)?;
             note_page(state, path)?;
@@ -175,6 +177,14 @@ pub(in crate::cli) struct Closed {
 }
 
 impl Closed {
+    /// Writes the exit code into the manifest once more: a read-back may have changed it.
+    pub(in crate::cli) fn note_exit_code(&self) -> Result<(), Failure> {
+        let Some(path) = &self.summary.files.manifest else { return Ok(()) };
+        let Some(mut manifest) = Manifest::read(path)? else { return Ok(()) };
+        manifest.exit_code = Some(self.summary.exit_code);
+        Ok(manifest.write(path)?)
+    }
+
     /// Writes the summary to stdout where `--json` asks for it. The last word of a command: it
     /// holds its exit code.
     pub(in crate::cli) fn answer(self, spec: &Spec) -> Result<Status, Failure> {

@@ -1,7 +1,7 @@
 //! What an earlier run left, and whether this one may go on with it.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::intake::Intake;
 use super::paths::Paths;
@@ -9,13 +9,14 @@ use super::spec::Existing;
 use super::{Connection, Spec};
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
-use crate::engine::Pacer;
+use crate::engine::{Pacer, wall_clock};
+use crate::model::StopReason;
 use crate::plan::Done;
 use crate::report::{Screen, text};
 use crate::results::manifest::{Kind, Manifest, Settings};
 use crate::results::sidecars::check_places;
 use crate::results::{Resumed, refuse_existing, resume};
-use crate::summary::CommandKind;
+use crate::summary::{CommandKind, Ending};
 use crate::tally::Counts;
 
 /// What an earlier run left.
@@ -66,7 +67,7 @@ impl Existed {
             ));
         }
         let existed = Self { resumed: Some(resumed), manifest };
-        existed.say(results, intake, screen);
+        existed.say(results, intake, wall_clock(), screen);
         Ok(existed)
     }
 
@@ -78,11 +79,32 @@ impl Existed {
             let n_calls = usize::try_from(n_calls).unwrap_or(usize::MAX);
             pacer.remember(n_calls, now.duration_since(at).unwrap_or_default());
         }
-        let was_killed = self.manifest.as_ref().is_some_and(|it| it.ending == Manifest::RUNNING);
-        let was_just_now = resumed.latest_calls.back().map(|&(at, _)| now.duration_since(at));
-        if let (true, Some(age)) = (was_killed, was_just_now) {
-            pacer.remember(concurrency, age.unwrap_or_default());
+        let last_pass = self.manifest.as_ref().and_then(|manifest| manifest.passes.last());
+        if let Some((pass, at)) = last_pass.and_then(|pass| Some((pass, pass.finished_at?))) {
+            let n_look_ups = usize::try_from(pass.look_ups).unwrap_or(usize::MAX);
+            pacer.remember(n_look_ups, now.duration_since(at).unwrap_or_default());
         }
+        if self.may_have_been_cut_off(now) {
+            pacer.remember(concurrency, Duration::ZERO);
+        }
+    }
+
+    /// Whether the run before may have been cut off with requests in flight, so short a time ago
+    /// that the server still counts them: it was killed, or stopped by a second signal.
+    fn may_have_been_cut_off(&self, now: SystemTime) -> bool {
+        /// Longer than a request may be under way and a window lasts.
+        const LONG_AGO: Duration = Duration::from_secs(60);
+        let Some(manifest) = &self.manifest else { return false };
+        let was_stopped = matches!(
+            Ending::of_code(&manifest.ending),
+            Ending::Unfinished
+                | Ending::Stopped(
+                    StopReason::Interrupted | StopReason::Terminated | StopReason::OutputFailed
+                )
+        );
+        let last_written = self.resumed.as_ref().and_then(|it| it.journal.modified());
+        let age = last_written.map(|at| now.duration_since(at).unwrap_or_default());
+        was_stopped && age.is_none_or(|age| age < LONG_AGO)
     }
 
     /// What is recorded.
@@ -97,10 +119,19 @@ impl Existed {
         counts.flat_map(each).collect()
     }
 
-    fn say(&self, results: &Path, intake: &Intake, screen: &Screen) {
+    fn say(&self, results: &Path, intake: &Intake, now: SystemTime, screen: &Screen) {
         let Some(resumed) = &self.resumed else { return };
         let rows = text::counted(resumed.done.n_rows(), "row", "rows");
         screen.note(&format!("going on with {}: {rows} recorded", results.display()));
+        if let Some(manifest) = self.manifest.as_ref().filter(|it| is_finished(it)) {
+            let ago = manifest.finished_at.and_then(|at| now.duration_since(at).ok());
+            let ago = text::duration(ago.unwrap_or_default());
+            screen.warning(&format!(
+                "{} was finished {ago} ago: nobody is asked again, and what follows was found then; \
+                 --force asks anew",
+                results.display()
+            ));
+        }
         if resumed.n_torn_bytes > 0 {
             let bytes = text::counted(resumed.n_torn_bytes, "byte", "bytes");
             screen.note(&format!(
@@ -113,6 +144,12 @@ impl Existed {
             screen.warning("the input has changed since; what it says now is taken");
         }
     }
+}
+
+/// Whether there is nothing left of a job that only looks: what it found may have changed since.
+fn is_finished(manifest: &Manifest) -> bool {
+    let only_looks = matches!(manifest.kind, Kind::Plan | Kind::Verify);
+    only_looks && manifest.finished_at.is_some() && manifest.unprocessed == 0
 }
 
 fn check_kind(

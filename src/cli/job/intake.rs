@@ -10,7 +10,7 @@ use super::Spec;
 use crate::cli::args::IfEmpty;
 use crate::cli::failure::Failure;
 use crate::input::{self, Filter, Options, ReadInput, Source};
-use crate::model::{Identifier, IdentifierKind, Outcome, Records, mask_keys};
+use crate::model::{Identifier, IdentifierKind, InputRecord, Outcome, Records, mask_keys};
 use crate::report::{Screen, text};
 use crate::results::Sidecars;
 use crate::results::manifest::{FileEntry, Kind, Manifest};
@@ -118,16 +118,21 @@ pub(super) struct Intake {
 impl Intake {
     /// Reads the input and the exclude file, whole.
     pub(super) fn read(spec: &Spec, now: SystemTime, screen: &Screen) -> Result<Self, Failure> {
+        if matches!(spec.input, InputChoice::Stdin(..)) && std::io::stdin().is_terminal() {
+            screen.note("reading users from the terminal, one a line; Ctrl-D ends the list");
+        }
         let mut input = spec.input.read()?;
         mask(&mut input.records);
         check_age(&spec.input, &input, now, screen)?;
         warn_of_plan(spec, screen);
+        warn_of_left_alone(spec, &input, screen);
         if input.is_empty() {
             accept_emptiness(spec, screen)?;
         } else {
             let n_records = input.records.records.len() as u64;
             let records = text::counted(n_records, "record", "records");
             screen.note(&format!("{records}; users are read from {}", input.column));
+            warn_of_invalid(&input.records, screen);
         }
         let entry = |role: &str, name, sha256| FileEntry { role: role.into(), name, sha256 };
         let mut files = vec![entry("input", spec.input.name(), input.sha256)];
@@ -136,8 +141,12 @@ impl Intake {
             let read = input::read_excluded(path, input.records.kind)?;
             excluded = read.users;
             check_excluded(spec, path, &excluded)?;
+            let name = path.display();
             if excluded.is_empty() {
-                screen.warning(&format!("the exclude file {} names nobody", path.display()));
+                screen.warning(&format!("the exclude file {name} names nobody"));
+            } else {
+                let names = text::counted(excluded.len() as u64, "user", "users");
+                screen.note(&format!("{name} names {names} who are never touched"));
             }
             files.push(entry("exclude", path.display().to_string(), read.sha256));
         }
@@ -193,6 +202,33 @@ fn warn_of_plan(spec: &Spec, screen: &Screen) {
     }
 }
 
+/// A list that this program wrote may say of users that they were left alone on purpose.
+fn warn_of_left_alone(spec: &Spec, input: &ReadInput, screen: &Screen) {
+    if spec.command == CommandKind::Run && input.n_left_alone > 0 && !spec.input.is_recorded() {
+        let users = text::counted(input.n_left_alone, "user", "users");
+        screen.warning(&format!(
+            "{} says of {users} that they were left alone on purpose (admin_locked, excluded); \
+             --only-locked leaves the admin_locked alone, --exclude whom you name",
+            spec.input.name()
+        ));
+    }
+}
+
+/// Where none of many can be a user, the column or its kind is most likely another.
+fn warn_of_invalid(records: &Records, screen: &Screen) {
+    let is_valid = |record: &InputRecord| record.target(records.kind).is_ok();
+    if records.records.is_empty() || records.records.iter().any(is_valid) {
+        return;
+    }
+    let is_email = |it: &InputRecord| Identifier::parse(IdentifierKind::Email, &it.cell).is_ok();
+    let hint = if records.kind != IdentifierKind::Email && records.records.iter().any(is_email) {
+        "; for email addresses give --by email"
+    } else {
+        ""
+    };
+    screen.warning(&format!("no record can be a user, by {}{hint}", records.kind.noun()));
+}
+
 fn check_age(
     choice: &InputChoice,
     input: &ReadInput,
@@ -224,6 +260,9 @@ fn check_age(
 fn accept_emptiness(spec: &Spec, screen: &Screen) -> Result<(), Failure> {
     let name = spec.input.name();
     let text = match &spec.input {
+        _ if spec.input.retried().is_some() => {
+            format!("{name} has no row that may yet succeed (failed, still_locked)")
+        }
         InputChoice::Recorded(_, outcome, _) => format!("{name} has no row that says {outcome}"),
         _ => format!("{name} holds no record: there is nobody to unlock"),
     };

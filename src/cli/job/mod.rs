@@ -27,6 +27,7 @@ use super::connection::Connection;
 use super::consent::Consent;
 use super::failure::Failure;
 use super::invocation::Invocation;
+use super::status::Status;
 use crate::engine::wall_clock;
 use crate::plan::Plan;
 use crate::report::{Progress, Screen};
@@ -88,6 +89,10 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     } else {
         guards.check(n_jobs)?;
         consent.ask(n_jobs, connection, &paths.name(), screen, |read| Some(read()))?;
+        // What was typed behind a Ctrl-C is no consent.
+        if let Some(reason) = around.signals.reason() {
+            return Err(Failure::new(Status::of_stop(reason), anyhow::anyhow!("not confirmed")));
+        }
     }
     let jobs = std::mem::take(&mut plan.jobs);
     let outputs = Outputs::open(spec, paths, existed, &intake, &plan, around)?;

@@ -38,8 +38,16 @@ pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextSt
     if what == Next::ReadBack && (is_rehearsal || stages.spec.verify) {
         return None;
     }
-    let of_run_alone =
-        ["yes", "only_locked", "include_admin_locked", "max_users", "canary", "verify", "reason"];
+    let of_run_alone = [
+        "yes",
+        "only_locked",
+        "include_admin_locked",
+        "max_users",
+        "max_fail",
+        "canary",
+        "verify",
+        "reason",
+    ];
     let mut next = invocation.without(&OF_THIS_JOB).into_command(what.command());
     // A user who was not found out is named in the results as in the input.
     if what != Next::Retry {

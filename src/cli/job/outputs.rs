@@ -25,8 +25,6 @@ pub(super) struct Outputs {
     pub(super) manifest: Manifest,
     /// The rows that an earlier run recorded.
     pub(super) earlier: Counts,
-    /// The page, begun: a bad path fails at once.
-    pub(super) page: Option<AtomicWriter>,
     /// Whether there was nothing before.
     pub(super) is_new: bool,
     /// What is replaced, until it is sure that it will be.
@@ -45,7 +43,8 @@ impl Outputs {
         plan: &Plan,
         around: &Surroundings<'_>,
     ) -> Result<Self, Failure> {
-        let page = paths.report().map(AtomicWriter::create).transpose()?;
+        // A bad path fails at once, and a kill leaves nothing of it behind.
+        drop(paths.report().map(AtomicWriter::create).transpose()?);
         if spec.answers.existing == spec::Existing::Replace {
             // Before anything is replaced it is known that all of it can be.
             let manifest = paths.sidecars().map(|it| AtomicWriter::create(&it.manifest));
@@ -84,7 +83,7 @@ impl Outputs {
             })?;
         }
         let spare = spare(&paths);
-        Ok(Self { paths, writer: Some(writer), manifest, earlier, page, is_new, aside, spare })
+        Ok(Self { paths, writer: Some(writer), manifest, earlier, is_new, aside, spare })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Spec;
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
-use crate::results::{OpenError, Sidecars, is_stdout, same_file};
+use crate::results::{OpenError, Sidecars, is_stdin, is_stdin_stdout, is_stdout, same_file};
 
 /// Where the files are.
 #[derive(Clone, Debug)]
@@ -30,7 +30,8 @@ impl Paths {
             check_place(output)?;
             let inputs = spec.input.path().into_iter().chain(spec.exclude.as_deref());
             let mut inputs = inputs.chain(spec.kept.iter().map(PathBuf::as_path));
-            if inputs.any(|input| same_file(output, input)) {
+            let is_piped = spec.input.path().is_none() && is_stdin(output);
+            if is_piped || inputs.any(|input| same_file(output, input)) {
                 return Err(Failure::usage(format!(
                     "{} would be read and written; give another -o PATH",
                     output.display()
@@ -85,13 +86,13 @@ impl Paths {
 
 /// Standard output may be a file too, and that file the input.
 fn check_stdout(spec: &Spec) -> Result<(), Failure> {
-    match spec.input.path() {
-        Some(input) if is_stdout(input) => Err(Failure::usage(format!(
-            "{} would be read and written; send standard output elsewhere",
-            input.display()
-        ))),
-        _ => Ok(()),
+    let inputs = spec.input.path().into_iter().chain(spec.exclude.as_deref());
+    let mut inputs = inputs.chain(spec.kept.iter().map(PathBuf::as_path));
+    if inputs.any(is_stdout) || spec.input.path().is_none() && is_stdin_stdout() {
+        let text = "standard output goes to a file that is read; send it elsewhere";
+        return Err(Failure::usage(text));
     }
+    Ok(())
 }
 
 /// A file that is replaced by renaming must be one: a device or a pipe would be gone.

@@ -63,7 +63,9 @@ fn check_age(
     max_age: Duration,
     now: SystemTime,
 ) -> Result<(), Failure> {
-    let made_at = manifest.finished_at.unwrap_or(manifest.started_at);
+    // A plan is as old as its oldest row, also where it was gone on with later.
+    let finished_at = manifest.finished_at.unwrap_or(manifest.started_at);
+    let made_at = manifest.started_at.min(finished_at);
     match now.duration_since(made_at) {
         Ok(age) if age > max_age => Err(Failure::usage(format!(
             "{} was made {} ago, and --plan-max-age allows {}; make the plan anew",

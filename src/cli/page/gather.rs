@@ -8,7 +8,7 @@ use super::overlap::LastWords;
 use super::source::source;
 use crate::cli::failure::Failure;
 use crate::engine::wall_clock;
-use crate::report::page::{Collector, Facts, Source, TableRow};
+use crate::report::page::{Collector, Facts, Source, SourceFile, TableRow};
 use crate::report::text;
 use crate::results::manifest::{Kind, Manifest};
 use crate::results::{
@@ -29,7 +29,7 @@ pub(in crate::cli) fn gather(paths: &[PathBuf]) -> Result<Gathered, Failure> {
     let last_words = last_words(&files)?;
     let mut collector = Collector::default();
     let mut merged = Merged::default();
-    let mut sources = Vec::new();
+    let (mut sources, mut counted) = (Vec::new(), Vec::new());
     for (index, file) in files.iter().enumerate() {
         let mut rows = Rows::default();
         let mut reader = Reader::open(&file.path).map_err(unreadable)?;
@@ -45,16 +45,18 @@ pub(in crate::cli) fn gather(paths: &[PathBuf]) -> Result<Gathered, Failure> {
         }
         warnings.extend(warn(file, reader.n_torn_bytes(), rows));
         let mut source = source(&file.path, file.manifest.as_ref(), file.kind);
-        settle(&mut source, rows);
+        reckon_killed(&mut source, rows, file);
         sources.push(source);
+        counted.push(rows);
     }
-    hand_over(&mut sources);
+    hand_over(&mut sources, &counted);
     for source in &sources {
         merged.add_source(source);
     }
     warnings.extend(warn_of_mixture(&sources));
     let made_by = env!("CARGO_PKG_VERSION").to_owned();
-    let summary = merged.summary(&paths);
+    let mut summary = merged.summary(&paths);
+    summary.is_mixed = sources.windows(2).any(|pair| pair[0].kind != pair[1].kind);
     let next = advice(&paths, &sources, &summary);
     let made_at = Some(wall_clock());
     let facts = Facts { made_at, made_by, sources, rows: collector.finish(), warnings, next };
@@ -134,26 +136,47 @@ fn last_words(files: &[File]) -> Result<LastWords, Failure> {
     Ok(last_words)
 }
 
-/// What a manifest could not know: how far a run came that was killed, and what was said later.
-fn settle(source: &mut Source, rows: Rows) {
+/// What a manifest could not know: how far a run came that was killed. Its list of the unprocessed
+/// is that of its first moment.
+fn reckon_killed(source: &mut Source, rows: Rows, file: &File) {
     if source.ending.as_deref() == Some(Manifest::RUNNING) {
         source.n_unprocessed = source.n_records.map(|n| n.saturating_sub(rows.n));
+        let unprocessed = Sidecars::beside(&file.path).unprocessed;
+        if let Ok(sha256) = sha256_file(&unprocessed) {
+            let (role, name) = ("unprocessed".to_owned(), unprocessed.display().to_string());
+            source.files.push(SourceFile { role, name, sha256 });
+        }
     }
-    source.n_records = source.n_records.map(|n| n.saturating_sub(rows.n_superseded));
 }
 
-/// What one run left unprocessed and another took as its input is accounted for there.
-fn hand_over(sources: &mut [Source]) {
-    for taker in 0..sources.len() {
-        let Some(input) = file_of(&sources[taker], "input") else { continue };
-        let n_taken = sources[taker].n_records.unwrap_or_default();
-        for giver in sources.iter_mut() {
-            if file_of(giver, "unprocessed").as_ref() == Some(&input) {
-                let n = n_taken.min(giver.n_unprocessed.unwrap_or_default());
-                giver.n_unprocessed = giver.n_unprocessed.map(|it| it - n);
-                giver.n_records = giver.n_records.map(|it| it.saturating_sub(n));
-            }
-        }
+/// Takes out of each file's account what another has in its own: rows on whose user there is a
+/// later word, and what was left unprocessed and taken over.
+fn hand_over(sources: &mut [Source], counted: &[Rows]) {
+    let as_told = sources.to_vec();
+    for (index, giver) in sources.iter_mut().enumerate() {
+        let others = as_told.iter().enumerate().filter(|(other, _)| *other != index);
+        let n_taken = others.map(|(_, taker)| n_taken_over(giver, taker, counted[index])).max();
+        let n_taken = n_taken.unwrap_or(0).min(giver.n_unprocessed.unwrap_or(0));
+        giver.n_unprocessed = giver.n_unprocessed.map(|n| n - n_taken);
+        let n_gone = n_taken + counted[index].n_superseded;
+        giver.n_records = giver.n_records.map(|n| n.saturating_sub(n_gone));
+    }
+}
+
+/// How many of the unprocessed records of one run another took as its input: their list, or the
+/// whole input once more.
+fn n_taken_over(giver: &Source, taker: &Source, rows: Rows) -> u64 {
+    let input = file_of(taker, "input");
+    let is_again = rows.n > 0
+        && rows.n == rows.n_superseded
+        && taker.started_at > giver.started_at
+        && file_of(giver, "input") == input;
+    if input.is_none() {
+        0
+    } else if is_again || file_of(giver, "unprocessed") == input {
+        taker.n_records.unwrap_or(0)
+    } else {
+        0
     }
 }
 

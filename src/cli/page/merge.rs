@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::model::{Outcome, StopReason};
+use crate::model::Outcome;
 use crate::report::page::Source;
 use crate::results::RecordedRow;
-use crate::results::manifest::Manifest;
-use crate::summary::{Ending, ErrorFigures, Files, LatencyFigures, Summary};
+use crate::summary::{CommandKind, Ending, ErrorFigures, Files, LatencyFigures, Summary};
 use crate::tally::Latency;
 
 /// What was read so far.
@@ -47,12 +46,17 @@ impl Merged {
             let ended = pass.finished_at.and_then(|it| it.duration_since(pass.started_at).ok());
             summary.elapsed += ended.unwrap_or_default();
         }
-        // Several are as bad as the worst of them.
-        summary.exit_code = summary.exit_code.max(source.exit_code.unwrap_or_default());
-        let ending = source.ending.as_deref().map_or(Ending::Completed, ending_of);
+        let ending = source.ending.as_deref().map_or(Ending::Completed, Ending::of_code);
         // What was stopped and taken over by another run has come to its end there.
-        let is_over = source.n_unprocessed == Some(0) && matches!(ending, Ending::Stopped(_));
-        self.endings.push(if is_over { Ending::Completed } else { ending });
+        let is_cut = matches!(ending, Ending::Stopped(_) | Ending::Unfinished);
+        if source.n_unprocessed == Some(0) && is_cut {
+            self.endings.push(Ending::Completed);
+        } else {
+            // Several are as bad as the worst of them.
+            let exit_code = source.exit_code.unwrap_or_default();
+            self.summary.exit_code = self.summary.exit_code.max(exit_code);
+            self.endings.push(ending);
+        }
     }
 
     pub(super) fn summary(self, paths: &[PathBuf]) -> Summary {
@@ -63,9 +67,10 @@ impl Merged {
         summary.errors.sort_by_key(|error| std::cmp::Reverse(error.n));
         let not_completed = self.endings.into_iter().find(|ending| *ending != Ending::Completed);
         summary.ending = not_completed.unwrap_or_default();
-        let is_all_well = summary.ending == Ending::Completed && summary.all_ended_well();
-        if paths.len() > 1 && is_all_well {
-            summary.exit_code = 0;
+        if paths.len() > 1 && summary.ending == Ending::Completed {
+            // What the files say together: what failed in one may have ended well in another.
+            let is_well = summary.command == CommandKind::Plan || summary.all_ended_well();
+            summary.exit_code = u8::from(!is_well);
         }
         if let [path] = paths {
             summary.files = Files { results: Some(path.clone()), ..Files::default() };
@@ -84,16 +89,5 @@ impl Merged {
             message: row.error_message.clone().unwrap_or_default(),
         };
         self.errors.entry(code.clone()).or_insert_with(first).n += 1;
-    }
-}
-
-fn ending_of(code: &str) -> Ending {
-    let stopped = StopReason::ALL.into_iter().find(|reason| reason.code() == code);
-    match (stopped, code) {
-        (Some(reason), _) => Ending::Stopped(reason),
-        (None, Manifest::RUNNING) => Ending::Unfinished,
-        (None, "unaccounted") => Ending::Unaccounted,
-        (None, "not_confirmed") => Ending::NotConfirmed,
-        (None, _) => Ending::Completed,
     }
 }

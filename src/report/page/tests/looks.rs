@@ -134,7 +134,7 @@ fn the_requests() {
             12 requests (1 look-up), 2 retries, 1 answered 429, paused for 2.5 s.
             Requests a second, from 2026-01-31 03:12:45 UTC
             Requests a second, from 2026-01-31 03:12:45 UTC
-            From 03:12:45 to 03:12:48 UTC, in columns of 1 s: at most 5 requests a second; 1 answered 429, 1 failed otherwise.
+            From 03:12:45 to 03:12:48 UTC, in columns of 1 s: at most 5 requests a second on average; 1 answered 429, 1 failed otherwise.
             0
             2
             4
@@ -144,7 +144,7 @@ fn the_requests() {
             03:12:47
             03:12:48
             answered; 429; failed otherwise;
-            From 03:12:45 to 03:12:48 UTC, in columns of 1 s: at most 5 requests a second; 1 answered 429, 1 failed otherwise.
+            From 03:12:45 to 03:12:48 UTC, in columns of 1 s: at most 5 requests a second on average; 1 answered 429, 1 failed otherwise.
             The same as a table
             Requests in each column of the chart
             From (UTC) | Requests | 429 | Failed

@@ -130,7 +130,7 @@ fn append_box(path: &mut String, at: usize, y: u64, height: u64) {
 fn told(stretch: &Stretch, highest: u64) -> String {
     let sum = |of: fn(&Bucket) -> u64| stretch.columns.iter().map(of).fold(0, u64::saturating_add);
     format!(
-        "From {} to {} UTC, in columns of {}: at most {} requests a second; {} answered 429, {} \
+        "From {} to {} UTC, in columns of {}: at most {} requests a second on average; {} answered 429, {} \
          failed otherwise.",
         hour(stretch.start),
         hour(stretch.begin_of(stretch.columns.len())),
@@ -188,7 +188,7 @@ mod tests {
             M0 0h9v160h-9zM10 120h9v40h-9zM30 1h9v159h-9z
             M10 100h9v20h-9zM10 175h9v6h-9z
             M10 80h9v20h-9zM30 0h9v1h-9zM10 166h9v6h-9zM30 166h9v6h-9z
-            From 03:12:45 to 03:12:53 UTC, in columns of 2 s: at most 80 requests a second; 21 answered 429, 20 failed otherwise.
+            From 03:12:45 to 03:12:53 UTC, in columns of 2 s: at most 80 requests a second on average; 21 answered 429, 20 failed otherwise.
             ");
     }
 
