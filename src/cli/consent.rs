@@ -60,8 +60,12 @@ impl Consent {
         let is_careful = matches!(connection.instance, Instance::Live | Instance::Other);
         screen.print(Level::Answer, &question(n_users, connection, results, is_careful, screen));
         let read: ReadAnswer = Box::new(move || {
+            /// A Ctrl-C that was typed before the answer is heard on another thread.
+            const UNTIL_HEARD: Duration = Duration::from_millis(100);
             let mut answer = String::new();
-            terminal.read_line(&mut answer).map(|_| answer)
+            let read = terminal.read_line(&mut answer).map(|_| answer);
+            std::thread::sleep(UNTIL_HEARD);
+            read
         });
         let answer = wait(read).transpose().map_err(Failure::internal)?.unwrap_or_default();
         if is_yes(&answer, n_users, is_careful) {
