@@ -255,3 +255,23 @@ fn a_killed_run_leaves_no_key_behind() {
     let ended = running.wait();
     shows_nothing(&stage, ended);
 }
+
+/// A key of a shape that is not known, and a short one, typed where they do not belong.
+#[test]
+fn the_key_in_use_is_masked_wherever_it_was_typed_whatever_its_shape() {
+    for key in ["weirdkey_LEAKED_12345678", "sk_test_LEAKED"] {
+        let config = SandboxConfig { key: key.to_owned(), ..slow_config("0") };
+        let mut stage = Stage::with_sandbox(config);
+        stage.set("CLERK_SECRET_KEY", key);
+        let ids = format!("{}{key}\n", list(&users(3)));
+        let line = format!("run - --yes -vv --json --report page.html --reason 'as {key}'");
+        let ended = stage.pipe(ids, &format!("{line} {FAST}")).exits_with(1);
+        shows_nothing(&stage, ended);
+        assert_eq!(stage.outcomes("stdin.results.csv")[3], "4 invalid");
+        for line in ["run KEY", "verify KEY", "report KEY", "run x --quota KEY", "--KEY"] {
+            let ended = stage.run(&line.replace("KEY", key));
+            assert_ne!(ended.code, Some(0), "{line}");
+            shows_nothing(&stage, ended);
+        }
+    }
+}
