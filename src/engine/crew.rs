@@ -121,7 +121,7 @@ impl<'a, W: Work> Crew<'a, W> {
             // What was answered is recorded, however the run ends.
             biased;
             reply = self.work.call(&task.item) => reply,
-            () = self.stop.aborted() => return,
+            () = self.stop.aborted() => return self.tell(Event::GivenUp).await,
         };
         self.judge(task, turn, reply).await;
     }

@@ -83,6 +83,7 @@ impl<'a> Fold<'a> {
         for event in batch {
             if let Some(row) = row(event) {
                 if n_kept == 0 {
+                    self.tally.hear(&Event::GivenUp);
                     continue;
                 }
                 n_kept -= 1;

@@ -33,6 +33,9 @@ pub enum Event {
         /// The call that brought the last word; `None` where none was made for it alone.
         attempt: Option<Attempt>,
     },
+    /// A request was sent of which nothing is recorded: it was given up before its answer came, or
+    /// its row could not be written. What it did is not known here.
+    GivenUp,
     /// Nobody sends before `until`.
     Paused(Pause),
     /// The API answered again after a pause.

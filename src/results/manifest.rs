@@ -143,6 +143,9 @@ pub struct Pass {
     /// How many were answered 429.
     #[serde(default)]
     pub throttled: u64,
+    /// How many of them were given up before an answer came: what they did is not known.
+    #[serde(default)]
+    pub given_up: u64,
     /// How long everybody paused, in seconds.
     #[serde(default)]
     pub paused_seconds: f64,

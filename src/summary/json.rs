@@ -48,6 +48,7 @@ struct Wire<'a> {
     requests: u64,
     retries: u64,
     throttled: u64,
+    given_up: u64,
     paused_seconds: f64,
     elapsed_seconds: f64,
     latency_ms: Option<WireLatency>,
@@ -75,6 +76,7 @@ impl<'a> From<&'a Summary> for Wire<'a> {
             requests: summary.n_requests,
             retries: summary.n_retries,
             throttled: summary.n_throttled,
+            given_up: summary.n_given_up,
             paused_seconds: seconds(summary.paused),
             elapsed_seconds: seconds(summary.elapsed),
             latency_ms: summary.latency.map(Into::into),
@@ -222,6 +224,7 @@ mod tests {
               "requests": 121,
               "retries": 2,
               "throttled": 1,
+              "given_up": 0,
               "paused_seconds": 1.5,
               "elapsed_seconds": 4.2,
               "latency_ms": {
@@ -258,6 +261,6 @@ mod tests {
     fn what_did_not_happen_is_null_or_empty() {
         let tally = Story::of(0).tally;
         let summary = Summary::new(&tally, CommandKind::Plan, Ending::NotConfirmed, &[]);
-        insta::assert_snapshot!(serde_json::to_string(&summary).unwrap(), @r#"{"schema_version":1,"command":"plan","instance":"","host":"","ending":"not_confirmed","exit_code":0,"counts":{},"records":0,"rows":0,"unprocessed":0,"banned":0,"requests":0,"retries":0,"throttled":0,"paused_seconds":0.0,"elapsed_seconds":0.0,"latency_ms":null,"errors":[],"files":{"results":null,"failed":null,"unprocessed":null,"manifest":null,"report":null},"forecast":null,"next_command":null}"#);
+        insta::assert_snapshot!(serde_json::to_string(&summary).unwrap(), @r#"{"schema_version":1,"command":"plan","instance":"","host":"","ending":"not_confirmed","exit_code":0,"counts":{},"records":0,"rows":0,"unprocessed":0,"banned":0,"requests":0,"retries":0,"throttled":0,"given_up":0,"paused_seconds":0.0,"elapsed_seconds":0.0,"latency_ms":null,"errors":[],"files":{"results":null,"failed":null,"unprocessed":null,"manifest":null,"report":null},"forecast":null,"next_command":null}"#);
     }
 }

@@ -51,6 +51,8 @@ pub struct Summary {
     pub n_retries: u64,
     /// What went wrong with those, the commonest first.
     pub retried: Vec<(String, u64)>,
+    /// The requests of which nothing is recorded: given up before an answer came.
+    pub n_given_up: u64,
     /// The attempts that were answered 429.
     pub n_throttled: u64,
     /// How long nobody was allowed to send.
@@ -92,6 +94,7 @@ impl Summary {
             n_lookups: tally.n_lookups(),
             n_retries: tally.n_retries(),
             retried: retried(tally.retried()),
+            n_given_up: tally.n_given_up(),
             n_throttled: tally.n_throttled(),
             paused: tally.paused(),
             elapsed: tally.elapsed(),

@@ -47,6 +47,7 @@ pub struct Tally {
     n_requests: u64,
     n_lookups: u64,
     n_retries: u64,
+    n_given_up: u64,
     n_banned: u64,
     n_asked: u64,
     n_forbidden: u64,
@@ -70,6 +71,7 @@ impl Tally {
             n_requests: 0,
             n_lookups: 0,
             n_retries: 0,
+            n_given_up: 0,
             n_banned: 0,
             n_asked: 0,
             n_forbidden: 0,
@@ -101,6 +103,7 @@ impl Tally {
                 }
                 self.count_row(row, attempt.is_some());
             }
+            Event::GivenUp => self.count_given_up(),
             Event::Paused(pause) => self.pauses.begin(*pause, self.clock.now()),
             Event::Resumed => self.pauses.end(self.clock.now()),
             Event::Ticked { at, wall } => self.clock.set(*at, *wall),
@@ -119,6 +122,12 @@ impl Tally {
         let bucket = self.timeline.at(elapsed);
         bucket.n_requests += 1;
         bucket.n_throttled += u64::from(is_throttled(attempt));
+    }
+
+    fn count_given_up(&mut self) {
+        self.n_requests += 1;
+        self.n_given_up += 1;
+        self.timeline.at(self.clock.elapsed()).n_requests += 1;
     }
 
     fn count_retry(&mut self, record: usize, attempt: &Attempt, failure: &Failure) {
@@ -164,6 +173,11 @@ fn is_throttled(attempt: &Attempt) -> bool {
 
 /// What was counted.
 impl Tally {
+    /// The requests of which nothing is recorded.
+    pub fn n_given_up(&self) -> u64 {
+        self.n_given_up
+    }
+
     /// How much there is to do.
     pub fn size(&self) -> Size {
         self.size

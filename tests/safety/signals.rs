@@ -60,6 +60,9 @@ fn stops_at_once(first: &str, second: &str, code: i32) {
     stage.hears("No new users; what is in flight ends.");
     running.signal(second);
     running.wait().exits_with(code);
+    assert!(stage.heard().contains("8 requests were given up before an answer came"));
+    let pass = stage.json("ids.results.manifest.json")["passes"][0].clone();
+    assert_eq!((&pass["requests"], &pass["given_up"]), (&8.into(), &8.into()));
     assert_eq!(stage.adds_up("ids.results", &ids), 0, "no answer, no row");
     assert_eq!(stage.n_posts(), 8);
 }

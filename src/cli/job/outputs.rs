@@ -148,6 +148,7 @@ fn go_on(manifest: &mut Manifest, spec: &Spec, around: &Surroundings<'_>) {
         requests: 0,
         retries: 0,
         throttled: 0,
+        given_up: 0,
         paused_seconds: 0.0,
         look_ups: 0,
         timeline: Vec::new(),

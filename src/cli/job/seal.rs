@@ -62,6 +62,7 @@ fn fill(pass: &mut Pass, tally: &Tally) {
     pass.requests = tally.n_requests();
     pass.retries = tally.n_retries();
     pass.throttled = tally.n_throttled();
+    pass.given_up = tally.n_given_up();
     pass.paused_seconds = tally.paused().as_secs_f64();
     pass.look_ups = tally.n_lookups();
     let width = tally.timeline().width();

@@ -105,7 +105,16 @@ pub(super) fn traffic(summary: &Summary) -> String {
         paused => format!(", paused for {paused}"),
     };
     let latency = summary.latency.map(latency).unwrap_or_default();
-    format!("{}{paused}.\n{latency}", parts.join(", "))
+    let given_up = match summary.n_given_up {
+        0 => String::new(),
+        n => {
+            let requests = counted(n, "request was", "requests were");
+            format!(
+                "{requests} given up before an answer came; what became of them is not known.\n"
+            )
+        }
+    };
+    format!("{}{paused}.\n{given_up}{latency}", parts.join(", "))
 }
 
 fn lookups(n: u64) -> String {

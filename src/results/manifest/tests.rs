@@ -41,6 +41,7 @@ fn sample() -> Manifest {
             requests: 60,
             retries: 17,
             throttled: 1,
+            given_up: 0,
             paused_seconds: 2.5,
             look_ups: 0,
             timeline: vec![Bucket {
@@ -110,6 +111,7 @@ fn a_manifest_is_read_by_people_too() {
       "requests": 60,
       "retries": 17,
       "throttled": 1,
+      "given_up": 0,
       "paused_seconds": 2.5,
       "look_ups": 0,
       "timeline": [
