@@ -44,12 +44,13 @@ impl Consent {
         })
     }
 
-    /// Asks. `Ok` is yes. `wait` reads the answer, or gives up.
+    /// Asks. `Ok` is yes. `facts` are told too, each under its name; `wait` reads the answer, or
+    /// gives up.
     pub(super) fn ask(
         &mut self,
         n_users: u64,
         connection: &Connection,
-        results: &str,
+        facts: &[(&str, String)],
         screen: &Screen,
         wait: impl FnOnce(ReadAnswer) -> Option<io::Result<String>>,
     ) -> Result<(), Failure> {
@@ -58,7 +59,7 @@ impl Consent {
         }
         let Self::Ask(mut terminal) = std::mem::replace(self, Self::Given) else { return Ok(()) };
         let is_careful = matches!(connection.instance, Instance::Live | Instance::Other);
-        screen.print(Level::Answer, &question(n_users, connection, results, is_careful, screen));
+        screen.print(Level::Answer, &question(n_users, connection, facts, is_careful, screen));
         let read: ReadAnswer = Box::new(move || {
             /// A Ctrl-C that was typed before the answer is heard on another thread.
             const UNTIL_HEARD: Duration = Duration::from_millis(100);
@@ -90,7 +91,7 @@ fn is_yes(answer: &str, n_users: u64, is_careful: bool) -> bool {
 fn question(
     n_users: u64,
     connection: &Connection,
-    results: &str,
+    facts: &[(&str, String)],
     is_careful: bool,
     screen: &Screen,
 ) -> String {
@@ -111,9 +112,12 @@ fn question(
     } else {
         "Go on? [y/N] ".to_owned()
     };
+    let facts = facts.iter().fold(String::new(), |told, (name, fact)| {
+        told + &format!("  {name:<8}  {}\n", text::clean(fact))
+    });
     format!(
         "\n{what}\n  instance  {kind} (key {key})\n  host      {}\n  pace      {pace}\n  \
-         takes     about {takes}\n  results   {results}\n{ask}",
+         takes     about {takes}\n{facts}{ask}",
         connection.host
     )
 }

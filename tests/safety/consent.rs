@@ -3,10 +3,11 @@
 
 use bulk_unlock::sandbox::{RunningSandbox, SandboxConfig};
 
+use crate::common::lookups::admin_locked_users;
 use crate::common::terminal::{Shown, at_a_terminal};
 use crate::common::tools::is_installed;
 use crate::common::watch::{FAST, slow_config};
-use crate::common::{Stage, list, users};
+use crate::common::{Stage, list, locked_users, users};
 
 const N_USERS: usize = 12;
 
@@ -121,6 +122,27 @@ fn the_question_is_this_for_each_kind_of_instance() {
       takes     about 1 s
       results   ids.results.csv
     Type the number of users (12) to go on:
+    ");
+}
+
+/// Who is left alone, what guards the run, and why it is.
+#[test]
+fn the_question_after_a_look_up_tells_who_is_left_out_and_what_guards_the_run() {
+    if !is_installed("script") {
+        return;
+    }
+    let stage = stage();
+    let ids = [locked_users(3), admin_locked_users(2)].concat();
+    stage.write("ids.txt", list(&ids) + "nobody\n");
+    let flags = "--only-locked --canary 2 --max-fail 1% --reason 'INC 7'";
+    let shown = at_a_terminal(&stage, &format!("NO_COLOR=1 \"$BU\" run ids.txt {flags}"), "n\n");
+    let text = shown.text.replace('\r', "");
+    let told = text.lines().skip_while(|line| !line.starts_with("  results")).take(4);
+    insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @"
+      results   ids.results.csv
+      left out  2 admin_locked, 1 invalid
+      guards    2 first, and the rest only if they end well; stops when 1 % fail
+      reason    INC 7
     ");
 }
 

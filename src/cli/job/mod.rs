@@ -29,11 +29,14 @@ use super::failure::Failure;
 use super::invocation::Invocation;
 use super::status::Status;
 use crate::engine::wall_clock;
+use crate::model::Outcome;
 use crate::plan::Plan;
-use crate::report::{Progress, Screen};
+use crate::policy::stop_rule::MaxFail;
+use crate::report::{Progress, Screen, text};
 use crate::results::{Manifest, Sidecars};
 use crate::stop::Signals;
 use crate::summary::CommandKind;
+use crate::tally::Counts;
 use existed::Existed;
 use guards::Guards;
 use intake::Intake;
@@ -66,6 +69,27 @@ fn check_retried(spec: &Spec, connection: &Connection) -> Result<(), Failure> {
     manifest.map_or(Ok(()), |manifest| check_instance(results, &manifest, connection))
 }
 
+/// What else whoever agrees should know: who is left alone, what guards the run, and why it is.
+fn facts(spec: &Spec, results: String, looked_up: Option<&Counts>) -> Vec<(&'static str, String)> {
+    let mut facts = vec![("results", results)];
+    let left = looked_up.map(|counts| counts.iter().filter(|(_, n)| *n > 0).collect::<Vec<_>>());
+    if let Some(left) = left.filter(|left| !left.is_empty()) {
+        let each = |(outcome, n): &(Outcome, u64)| format!("{} {outcome}", text::number(*n));
+        facts.push(("left out", left.iter().map(each).collect::<Vec<_>>().join(", ")));
+    }
+    let canary = spec.canary.map(|n| format!("{n} first, and the rest only if they end well"));
+    let max_fail = spec.execution.max_fail.map(|most| match most {
+        MaxFail::Count(n) => format!("stops at {n} failures"),
+        MaxFail::Percent(percent) => format!("stops when {percent} % fail"),
+    });
+    let guards: Vec<String> = canary.into_iter().chain(max_fail).collect();
+    if !guards.is_empty() {
+        facts.push(("guards", guards.join("; ")));
+    }
+    facts.extend(spec.reason.clone().map(|reason| ("reason", reason)));
+    facts
+}
+
 /// Runs a job to its end, whatever end that is.
 pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Failure> {
     let Surroundings { connection, screen, .. } = *around;
@@ -88,7 +112,8 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
         guards.check_at_most(n_jobs)?;
     } else {
         guards.check(n_jobs)?;
-        consent.ask(n_jobs, connection, &paths.name(), screen, |read| Some(read()))?;
+        let facts = facts(spec, paths.name(), None);
+        consent.ask(n_jobs, connection, &facts, screen, |read| Some(read()))?;
         // What was typed behind a Ctrl-C is no consent.
         if let Some(reason) = around.signals.reason() {
             return Err(Failure::new(Status::of_stop(reason), anyhow::anyhow!("not confirmed")));
@@ -101,11 +126,11 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     let jobs = stages.look_up_or_pass(jobs, known)?;
     if spec.may_be_refused_later() && !stages.is_stopped() {
         let n_users = stages.n_to_unlock(&jobs);
-        let name = stages.results_name();
+        let facts = facts(spec, stages.results_name(), Some(&stages.counts()));
         let wait = |read| stages.unless_stopped(read);
         let may_go_on = guards
             .check(n_users)
-            .and_then(|()| consent.ask(n_users, connection, &name, screen, wait));
+            .and_then(|()| consent.ask(n_users, connection, &facts, screen, wait));
         if let Err(mut refusal) = may_go_on {
             refusal.status = stages.stop_status().unwrap_or(refusal.status);
             stages.take_back(refusal.status);

@@ -23,7 +23,7 @@ use crate::report::{Listener, Scene, listeners};
 use crate::results::{WriteError, Writer};
 use crate::stop::Stop;
 use crate::summary::CommandKind;
-use crate::tally::{Size, Tally};
+use crate::tally::{Counts, Size, Tally};
 
 /// A job under way.
 pub(super) struct Stages<'a> {
@@ -111,6 +111,11 @@ impl<'a> Stages<'a> {
             CommandKind::Plan => self.state.borrow().tally.count_now(Outcome::WouldUnlock),
             CommandKind::Run | CommandKind::Verify | CommandKind::Locked => jobs.len() as u64,
         }
+    }
+
+    /// How many records have each outcome so far.
+    pub(super) fn counts(&self) -> Counts {
+        *self.state.borrow().tally.counts()
     }
 
     /// Where the results are, as people call them.
