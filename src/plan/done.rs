@@ -1,20 +1,22 @@
 //! What an earlier run has recorded: a set, never a position.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::model::{Identifier, IdentifierKind, Outcome, UserId};
 
 /// What an earlier run has recorded.
 ///
-/// Users are matched by who they are. An `invalid` row is matched by what stood in the cell, each
-/// row once. A `duplicate` row says nothing about its user: it stands for one more record of that
-/// user and never for the first, whose own row may be missing yet.
+/// Users are matched by who they are, wherever they stand now. An `invalid` row is matched by what
+/// stood in the cell, each row once. A `duplicate` row says nothing about its user: it stands for
+/// one more record of that user and never for the one whose own row may be missing yet. Of several
+/// records that a row may stand for, that on its own line is meant.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
-    settled: HashSet<Identifier>,
-    duplicates: HashMap<Identifier, u32>,
-    invalid: HashMap<Arc<str>, u32>,
+    settled: HashMap<Identifier, u64>,
+    duplicates: Lines<Identifier>,
+    invalid: Lines<Arc<str>>,
     users: HashMap<UserId, u64>,
     n_rows: u64,
 }
@@ -41,13 +43,13 @@ impl Done {
         };
         match (target, outcome) {
             (None, _) | (_, Outcome::Invalid) => {
-                *self.invalid.entry(Arc::clone(input)).or_default() += 1;
+                self.invalid.note(Arc::clone(input), line);
             }
             (Some(target), Outcome::Duplicate) if !by_second_name => {
-                *self.duplicates.entry(target).or_default() += 1;
+                self.duplicates.note(target, line);
             }
             (Some(target), _) => {
-                self.settled.insert(target);
+                self.settled.entry(target).or_insert(line);
             }
         }
         // The user of a duplicate has a row of its own, or is still to get it.
@@ -66,25 +68,57 @@ impl Done {
         &self.users
     }
 
+    /// The line that the row of a user's last word names.
+    pub(super) fn line_of(&self, target: &Identifier) -> Option<u64> {
+        self.settled.get(target).copied()
+    }
+
     pub(super) fn take_settled(&mut self, target: &Identifier) -> bool {
-        self.settled.remove(target)
+        self.settled.remove(target).is_some()
     }
 
-    pub(super) fn take_duplicate(&mut self, target: &Identifier) -> bool {
-        take_one(&mut self.duplicates, target)
+    /// `is_held` tells whether a record on that line will ask for the same.
+    pub(super) fn take_duplicate(
+        &mut self,
+        target: &Identifier,
+        line: u64,
+        is_held: impl Fn(u64) -> bool,
+    ) -> bool {
+        self.duplicates.take(target, line, is_held)
     }
 
-    pub(super) fn take_invalid(&mut self, cell: &Arc<str>) -> bool {
-        take_one(&mut self.invalid, cell)
+    /// `is_held` tells whether a record on that line will ask for the same.
+    pub(super) fn take_invalid(
+        &mut self,
+        cell: &Arc<str>,
+        line: u64,
+        is_held: impl Fn(u64) -> bool,
+    ) -> bool {
+        self.invalid.take(cell, line, is_held)
     }
 }
 
-fn take_one<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, u32>, key: &K) -> bool {
-    match counts.get_mut(key) {
-        Some(0) | None => false,
-        Some(count) => {
-            *count -= 1;
-            true
-        }
+/// The lines of rows that stand for one record each, by what the records have in common.
+#[derive(Clone, Debug)]
+struct Lines<K>(HashMap<K, Vec<u64>>);
+
+impl<K> Default for Lines<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Hash + Eq> Lines<K> {
+    fn note(&mut self, key: K, line: u64) {
+        self.0.entry(key).or_default().push(line);
+    }
+
+    /// Takes the row of that line, or else one that no other record will ask for: the input was
+    /// edited since.
+    fn take(&mut self, key: &K, line: u64, is_held: impl Fn(u64) -> bool) -> bool {
+        let Some(lines) = self.0.get_mut(key) else { return false };
+        let own = lines.iter().position(|&it| it == line);
+        let place = own.or_else(|| lines.iter().position(|&it| !is_held(it)));
+        place.map(|place| lines.swap_remove(place)).is_some()
     }
 }

@@ -5,6 +5,7 @@
 mod done;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use done::Done;
@@ -36,18 +37,16 @@ impl Plan {
         now: SystemTime,
     ) -> Self {
         let mut plan = Self::default();
-        let mut first_line = HashMap::with_capacity(records.records.len());
-        for (index, record) in records.records.iter().enumerate() {
+        let index = Index::of(records, &done);
+        for (place, record) in records.records.iter().enumerate() {
             match record.target(records.kind) {
-                Err(why) => plan.invalid(index, record, why, &mut done, now),
-                Ok(target) => {
-                    if let Some(&line) = first_line.get(&target) {
-                        plan.repeated(index, &target, line, &mut done, now);
-                    } else {
-                        first_line.insert(target.clone(), record.line);
-                        plan.first(index, target, excluded, &mut done, now);
+                Err(why) => plan.invalid(place, record, why, &index, &mut done, now),
+                Ok(target) => match index.of_the_user(&target) {
+                    Some((its_place, line)) if its_place != place => {
+                        plan.repeated((place, record.line), &target, line, &index, &mut done, now);
                     }
-                }
+                    _ => plan.first(place, target, excluded, &mut done, now),
+                },
             }
         }
         plan.n_rows_without_record = done.n_rows() - plan.recorded.len() as u64;
@@ -56,37 +55,41 @@ impl Plan {
 
     fn invalid(
         &mut self,
-        index: usize,
+        place: usize,
         record: &InputRecord,
         why: InvalidIdentifier,
+        index: &Index,
         done: &mut Done,
         now: SystemTime,
     ) {
-        if done.take_invalid(&record.cell) {
-            self.recorded.push(index);
+        let is_held = |line| index.says(line, &record.cell);
+        if done.take_invalid(&record.cell, record.line, is_held) {
+            self.recorded.push(place);
             return;
         }
         self.left_out.push(Row {
             error_code: Some("invalid_input".into()),
             error_message: Some(why.to_string()),
-            ..Row::unasked(index, Outcome::Invalid, now)
+            ..Row::unasked(place, Outcome::Invalid, now)
         });
     }
 
     fn repeated(
         &mut self,
-        index: usize,
+        (place, own_line): (usize, u64),
         target: &Identifier,
         line: u64,
+        index: &Index,
         done: &mut Done,
         now: SystemTime,
     ) {
-        if done.take_duplicate(target) {
-            self.recorded.push(index);
+        let is_held = |other| other != line && index.names(other, target);
+        if done.take_duplicate(target, own_line, is_held) {
+            self.recorded.push(place);
             return;
         }
         self.left_out
-            .push(Row { user_id: target.user_id().cloned(), ..duplicate_of(index, line, now) });
+            .push(Row { user_id: target.user_id().cloned(), ..duplicate_of(place, line, now) });
     }
 
     fn first(
@@ -107,6 +110,47 @@ impl Plan {
         } else {
             self.jobs.push(Job { record: index, target });
         }
+    }
+}
+
+/// Which record is a user's own, and what stands on which line.
+struct Index {
+    /// The place and the line of the record that becomes the user's job: the one whose row an
+    /// earlier run recorded, else the first.
+    own: HashMap<Identifier, (usize, u64)>,
+    /// What stands on the lines, where an earlier run recorded anything at all.
+    cells: HashMap<u64, (Arc<str>, Option<Identifier>)>,
+}
+
+impl Index {
+    fn of(records: &Records, done: &Done) -> Self {
+        let mut own = HashMap::with_capacity(records.records.len());
+        let mut cells = HashMap::new();
+        for (place, record) in records.records.iter().enumerate() {
+            let target = record.target(records.kind).ok();
+            if done.n_rows() > 0 {
+                cells.insert(record.line, (Arc::clone(&record.cell), target.clone()));
+            }
+            let Some(target) = target else { continue };
+            if done.line_of(&target) == Some(record.line) {
+                own.insert(target, (place, record.line));
+            } else {
+                own.entry(target).or_insert((place, record.line));
+            }
+        }
+        Self { own, cells }
+    }
+
+    fn of_the_user(&self, target: &Identifier) -> Option<(usize, u64)> {
+        self.own.get(target).copied()
+    }
+
+    fn says(&self, line: u64, cell: &Arc<str>) -> bool {
+        self.cells.get(&line).is_some_and(|(text, _)| text == cell)
+    }
+
+    fn names(&self, line: u64, target: &Identifier) -> bool {
+        self.cells.get(&line).is_some_and(|(_, it)| it.as_ref() == Some(target))
     }
 }
 

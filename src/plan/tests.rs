@@ -87,6 +87,27 @@ fn a_recorded_duplicate_never_stands_for_the_first_line_of_its_user() {
     assert_eq!(left_out(&plan), [(2, Outcome::Duplicate)]);
 }
 
+/// A part of the input was run first, and then all of it: each record keeps the row of its line.
+#[test]
+fn rows_stand_for_the_records_on_their_own_lines() {
+    let mut rows = Done::default();
+    for (line, cell, outcome) in [
+        (3, "user_b", Outcome::Unlocked),
+        (4, "user_a", Outcome::Unlocked),
+        (6, "user_a", Outcome::Duplicate),
+        (7, "oops", Outcome::Invalid),
+    ] {
+        let user: Option<UserId> = cell.parse().ok();
+        rows.note(IdentifierKind::UserId, line, &Arc::from(cell), user.as_ref(), outcome);
+    }
+    let cells = ["user_a", "user_b", "user_a", "oops", "user_a", "oops"];
+    let plan = Plan::build(&records(&cells), &excluded(&[]), rows, NOW);
+    assert_eq!(plan.recorded, [1, 2, 4, 5]);
+    assert_eq!(left_out(&plan), [(0, Outcome::Duplicate), (3, Outcome::Invalid)]);
+    let message = plan.left_out[0].error_message.as_deref();
+    assert_eq!(message, Some("the same user stands on line 4"));
+}
+
 /// What a crash leaves when it comes between the row of the second name and that of the first.
 #[test]
 fn a_user_found_by_a_second_name_is_still_to_be_done_under_the_first() {
