@@ -169,6 +169,9 @@ enum Asked {
 struct Ears {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// A terminal that was closed, an ssh session that was lost: as good as SIGTERM. `None` where
+    /// it is ignored, as under `nohup`, or where nobody can say whether it is.
+    hangup: Option<tokio::signal::unix::Signal>,
     status: tokio::signal::unix::Signal,
 }
 
@@ -180,6 +183,7 @@ impl Ears {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: heeds_hangup().then(|| signal(SignalKind::hangup())).transpose()?,
             status: signal(SignalKind::user_defined1())?,
         })
     }
@@ -188,9 +192,29 @@ impl Ears {
         tokio::select! {
             _ = self.interrupt.recv() => Asked::Stop(StopReason::Interrupted),
             _ = self.terminate.recv() => Asked::Stop(StopReason::Terminated),
+            () = heard(self.hangup.as_mut()) => Asked::Stop(StopReason::Terminated),
             _ = self.status.recv() => Asked::Status,
         }
     }
+}
+
+/// Comes back when the signal came, and never where there is none.
+#[cfg(unix)]
+async fn heard(signal: Option<&mut tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether SIGHUP is not ignored: a handler of ours would take that away. Linux tells.
+#[cfg(unix)]
+fn heeds_hangup() -> bool {
+    const SIGHUP: u32 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (SIGHUP - 1) & 1 == 0)
 }
 
 #[cfg(windows)]

@@ -48,6 +48,19 @@ fn sigterm_lets_what_is_in_flight_end_and_writes_everything() {
     drains("TERM", 143, "Stopped by SIGTERM");
 }
 
+/// A lost ssh session; under `nohup` the run goes on without it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_closed_terminal_lets_what_is_in_flight_end_but_under_nohup() {
+    drains("HUP", 143, "Stopped by SIGTERM");
+    let stage = stage(slow_config("5ms..15ms"));
+    let line = "run ids.txt --yes -c 8 --rate 150/s";
+    let running = Running::start(stage.command_after("trap '' HUP", line));
+    wait_until("some are done", || stage.n_rows("ids.results.csv") > 5);
+    running.signal("HUP");
+    running.wait().exits_with(0);
+}
+
 /// A server that never answers, a first signal, and a second: what is in flight is given up.
 #[track_caller]
 fn stops_at_once(first: &str, second: &str, code: i32) {

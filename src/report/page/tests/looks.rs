@@ -123,7 +123,7 @@ fn the_errors() {
             ");
     insta::assert_snapshot!(section(&html(&Facts { rows: Rows::default(), ..facts() }), "errors"), @"
             Errors
-            No record that did not end well names an error.
+            No errors.
             ");
 }
 
