@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bulk_unlock::model::UserId;
 use bulk_unlock::sandbox::{FaultKind, Mode, SandboxConfig, Script, Scripted};
-use common::watch::{FAST, slow_config, wait_until};
+use common::watch::{FAST, slow_config, wait_until, with_each};
 use common::{SEED, Stage, is_there, list, locked_users, users};
 
 /// A pace at which fewer than the sixteen workers have a request in flight on average, as in any
@@ -216,6 +216,28 @@ fn a_run_that_is_resumed_at_once_keeps_the_quota_with_the_run_before() {
         stage.has_each_once("ids.results.csv", &users(40));
         assert_eq!(stage.sandbox().stats().by_status.get(&429), None, "after {signal}");
     }
+}
+
+/// Of what was given up, or in flight when it was killed, no row tells.
+#[test]
+fn requests_that_were_cut_off_count_in_the_window_of_the_run_that_goes_on() {
+    with_each([["INT", "INT"], ["KILL", "KILL"]], |signals| {
+        let config = SandboxConfig { quota: "20/3s".parse().ok(), ..slow_config("1s") };
+        let stage = Stage::with_sandbox(config);
+        stage.write("ids.txt", list(&users(24)));
+        let line = "run ids.txt --yes -c 16 --quota 20/3s --quota-share 100%";
+        let running = stage.spawn_and_listen(line);
+        wait_until("all workers wait", || stage.n_posts() == 16);
+        running.signal(signals[0]);
+        if signals[1] == "INT" {
+            stage.hears("No new users");
+            running.signal(signals[1]);
+        }
+        running.wait();
+        stage.run(&format!("{line} --resume")).exits_with(0);
+        stage.has_each_once("ids.results.csv", &users(24));
+        assert_eq!(stage.sandbox().stats().by_status.get(&429), None, "after {signals:?}");
+    });
 }
 
 #[test]

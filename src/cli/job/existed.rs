@@ -10,7 +10,6 @@ use super::{Connection, Spec};
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
 use crate::engine::{Pacer, wall_clock};
-use crate::model::StopReason;
 use crate::plan::Done;
 use crate::report::{Screen, text};
 use crate::results::manifest::{Kind, Manifest, Settings};
@@ -84,27 +83,25 @@ impl Existed {
             let n_look_ups = usize::try_from(pass.look_ups).unwrap_or(usize::MAX);
             pacer.remember(n_look_ups, now.duration_since(at).unwrap_or_default());
         }
-        if self.may_have_been_cut_off(now) {
-            pacer.remember(concurrency, Duration::ZERO);
+        if let Some((n_calls, age)) = self.cut_off(concurrency, now) {
+            pacer.remember(n_calls, age);
         }
     }
 
-    /// Whether the run before may have been cut off with requests in flight, so short a time ago
-    /// that the server still counts them: it was killed, or stopped by a second signal.
-    fn may_have_been_cut_off(&self, now: SystemTime) -> bool {
-        /// Longer than a request may be under way and a window lasts.
-        const LONG_AGO: Duration = Duration::from_secs(60);
-        let Some(manifest) = &self.manifest else { return false };
-        let was_stopped = matches!(
-            Ending::of_code(&manifest.ending),
-            Ending::Unfinished
-                | Ending::Stopped(
-                    StopReason::Interrupted | StopReason::Terminated | StopReason::OutputFailed
-                )
-        );
-        let last_written = self.resumed.as_ref().and_then(|it| it.journal.modified());
-        let age = last_written.map(|at| now.duration_since(at).unwrap_or_default());
-        was_stopped && age.is_none_or(|age| age < LONG_AGO)
+    /// The requests of the run before of which no row tells, and how long ago they were sent: those
+    /// that it gave up, or, of one that was killed, as many as may have been in flight when it
+    /// last wrote.
+    fn cut_off(&self, concurrency: usize, now: SystemTime) -> Option<(usize, Duration)> {
+        /// It may have lived a moment longer.
+        const MOMENT: Duration = Duration::from_secs(1);
+        let since = |at| now.duration_since(at).unwrap_or_default();
+        let manifest = self.manifest.as_ref()?;
+        if Ending::of_code(&manifest.ending) == Ending::Unfinished {
+            let last_written = self.resumed.as_ref()?.journal.modified()?;
+            return Some((concurrency, since(last_written).saturating_sub(MOMENT)));
+        }
+        let pass = manifest.passes.last()?;
+        Some((usize::try_from(pass.given_up).ok()?, since(pass.finished_at?)))
     }
 
     /// What is recorded.

@@ -23,7 +23,7 @@ pub(super) use plan_file::check_plan;
 pub(super) use spec::{Answers, Execution, Existing, Spec};
 
 use super::Caller;
-use super::connection::Connection;
+use super::connection::{Connection, Instance};
 use super::consent::Consent;
 use super::failure::Failure;
 use super::invocation::Invocation;
@@ -102,7 +102,10 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     check_retried(spec, connection)?;
     let intake = Intake::read(spec, now, screen)?;
     let mut existed = Existed::find(spec, &paths, &intake, connection, screen)?;
-    existed.remember(&connection.pacer, spec.execution.concurrency, now);
+    // The server of a sandbox ends with its run.
+    if connection.instance != Instance::Sandbox {
+        existed.remember(&connection.pacer, spec.execution.concurrency, now);
+    }
     let done = existed.take_done();
     let known = done.users().clone();
     let mut plan = Plan::build(&intake.records, &intake.excluded, done, now);
