@@ -120,7 +120,10 @@ impl Sink for Journal {
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)?;
+        // Cutting nothing would still change when the file was last written to.
+        if self.file.metadata()?.len() != len {
+            self.file.set_len(len)?;
+        }
         self.file.seek(SeekFrom::Start(len))?;
         Ok(())
     }

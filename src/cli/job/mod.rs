@@ -104,7 +104,10 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     let mut existed = Existed::find(spec, &paths, &intake, connection, screen)?;
     // The server of a sandbox ends with its run.
     if connection.instance != Instance::Sandbox {
-        existed.remember(&connection.pacer, spec.execution.concurrency, now);
+        let n_left = (intake.records.records.len() as u64).saturating_sub(existed.n_rows());
+        let n_left = usize::try_from(n_left).unwrap_or(usize::MAX);
+        let most_in_flight = spec.execution.concurrency.min(n_left);
+        existed.remember(&connection.pacer, most_in_flight, now);
     }
     let done = existed.take_done();
     let known = done.users().clone();

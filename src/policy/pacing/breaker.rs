@@ -1,6 +1,6 @@
 //! The outage breaker: when the API stops answering, ask it rarely until it answers again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// Counts whom the API failed in a row, and paces the probes of an outage.
@@ -9,6 +9,9 @@ pub struct Breaker {
     give_up_after: Duration,
     /// Whom nobody was answered well after, and for how many users each failure speaks.
     streak: HashMap<usize, u32>,
+    /// Whom it failed while it answered others: their failures are their own, and say nothing
+    /// about it at the end of a run, when nobody else is left to be good.
+    known: HashSet<usize>,
     outage: Option<Outage>,
     n_outages: u32,
 }
@@ -51,12 +54,18 @@ impl Breaker {
 
     /// All is well so far. After `give_up_after` of silence the run should stop.
     pub fn new(give_up_after: Duration) -> Self {
-        Self { give_up_after, streak: HashMap::new(), outage: None, n_outages: 0 }
+        Self {
+            give_up_after,
+            streak: HashMap::new(),
+            known: HashSet::new(),
+            outage: None,
+            n_outages: 0,
+        }
     }
 
     /// The API gave an answer, neither a failure of its own nor a 429. Whether an outage ended by it.
     pub fn on_answered(&mut self) -> bool {
-        self.streak.clear();
+        self.known.extend(self.streak.drain().map(|(subject, _)| subject));
         self.outage.take().is_some()
     }
 
@@ -66,7 +75,7 @@ impl Breaker {
     pub(super) fn on_transient(&mut self, miss: Miss, is_probe: bool, now: Instant) -> Beat {
         match &mut self.outage {
             None => {
-                if miss.is_silence {
+                if miss.is_silence && !self.known.contains(&miss.subject) {
                     self.streak.insert(miss.subject, miss.n_users);
                 }
                 if self.streak.values().sum::<u32>() < Self::STREAK {
@@ -153,6 +162,25 @@ mod tests {
             breaker.on_transient(silent(attempt % 19), false, now);
         }
         assert!(!breaker.is_outage());
+    }
+
+    #[test]
+    fn users_who_failed_while_others_were_answered_are_no_outage_however_many_they_are() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(LIMIT);
+        for user in 0..60 {
+            breaker.on_transient(silent(user), false, now);
+            if user % 10 == 9 {
+                breaker.on_answered();
+            }
+        }
+        for attempt in 0..60 * 8 {
+            assert_eq!(breaker.on_transient(silent(attempt % 60), false, now), Beat::Closed);
+        }
+        for user in 60..80 {
+            breaker.on_transient(silent(user), false, now);
+        }
+        assert!(breaker.is_outage(), "others are met by an outage all the same");
     }
 
     #[test]

@@ -105,6 +105,17 @@ async fn a_few_users_whom_the_server_can_not_stomach_are_no_outage_even_if_they_
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_users_who_fail_among_others_use_up_their_retries_and_hold_up_nothing() {
+    let api = Scripted::new(|call| match call.user() {
+        user if user % 4 == 0 => status(500),
+        _ => call.unlocked(),
+    });
+    let ran = Bench::with_max_retries(2).unlock(&api, 400).await;
+    assert_eq!(ran.counts(), [(Outcome::Unlocked, 300), (Outcome::Failed, 100)]);
+    assert!(!ran.was_paused(PauseReason::Outage));
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_that_can_not_be_trusted_use_up_the_retries_of_any_number_of_users() {
     let api = Scripted::new(|_| answer(200, "<html>"));
     let ran = Bench::with_max_retries(2).unlock(&api, 300).await;
