@@ -1,7 +1,7 @@
 //! The results file itself: created for its owner alone, and held by one run at a time.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read as _, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -95,6 +95,30 @@ impl Journal {
         };
         let file = rewound().map_err(|reason| ReadError::Io { path: self.path.clone(), reason })?;
         Reader::new(file, &self.path)
+    }
+
+    /// Where what is cut off is kept, if more than one torn row is: behind a hole that a power cut
+    /// left there may be whole rows.
+    pub fn cut_place(&self) -> Option<PathBuf> {
+        let cut = self.torn().ok()?;
+        let mut name = self.path.clone().into_os_string();
+        name.push(".cut");
+        cut.contains(&b'\n').then(|| name.into())
+    }
+
+    /// Keeps aside what will be cut off.
+    pub(super) fn keep_cut(&self) -> io::Result<()> {
+        let Some(place) = self.cut_place() else { return Ok(()) };
+        let mut kept = for_writing();
+        kept.create(true).open(place)?.write_all(&self.torn()?)
+    }
+
+    /// What stands behind the whole rows.
+    fn torn(&self) -> io::Result<Vec<u8>> {
+        let (mut file, mut bytes) = (self.file.try_clone()?, Vec::new());
+        file.seek(SeekFrom::Start(self.n_whole))?;
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// When it was last written to, as far as the system tells.

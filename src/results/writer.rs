@@ -57,6 +57,7 @@ impl Writer {
     /// When the file can't be cut or written.
     pub fn resume(journal: Journal, format: RowFormat) -> Result<Self, WriteError> {
         let (path, n_whole) = (journal.path().to_owned(), journal.n_whole);
+        journal.keep_cut().map_err(|error| WriteError::new(&path, &error))?;
         Self::begin(Box::new(journal), Some(path), format, n_whole).map_err(|(error, _)| error)
     }
 

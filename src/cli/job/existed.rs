@@ -140,6 +140,14 @@ impl Existed {
                 "a row that was torn off is cut ({bytes}); its user is asked again"
             ));
         }
+        if let Some(place) = resumed.journal.cut_place() {
+            screen.warning(&format!(
+                "{} is damaged in the middle: what stands from there on is kept in {}, and its \
+                 users are asked again",
+                results.display(),
+                place.display()
+            ));
+        }
         let files = self.manifest.iter().flat_map(|manifest| &manifest.files);
         let then = files.into_iter().find(|file| file.role == "input").map(|file| &file.sha256);
         if then.is_some() && then != intake.files.first().map(|file| &file.sha256) {

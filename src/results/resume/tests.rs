@@ -83,11 +83,13 @@ fn what_a_power_cut_left_behind_its_last_sync_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(&dir, &rows());
     let whole = fs::read(&path).unwrap();
-    fs::write(&path, [&whole[..], b"3,user_\0\0\0\0\n\0\0\n4,user_d"].concat()).unwrap();
+    fs::write(&path, [&whole[..], b"3,user_\0\0\0\0\n4,user_d,user_d\n"].concat()).unwrap();
     let resumed = resume(&path, &[]).unwrap().unwrap();
-    assert_eq!((resumed.done.n_rows(), resumed.n_torn_bytes), (7, 23));
+    assert_eq!((resumed.done.n_rows(), resumed.n_torn_bytes), (7, 28));
     Writer::resume(resumed.journal, RowFormat::default()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), whole);
+    let cut = fs::read(dir.path().join("r.csv.cut")).unwrap();
+    assert_eq!(cut, b"3,user_\0\0\0\0\n4,user_d,user_d\n", "whole rows behind it are kept aside");
 }
 
 #[test]
