@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! input ─records─▶ plan ─jobs─▶ engine: crew ─events─▶ engine: fold ─┬─▶ results (the journal)
-//!                    ▲            │   ▲   ▲                          ├─▶ tally ─▶ summary
+//!                    ▲            │   ▲   ▲                          ├─▶ stats ─▶ summary
 //!   results (done) ──┘            ▼   │   └── pacer                  ├─▶ report (bar, lines, page)
 //!                               clerk │                              └─▶ stop rule ─▶ stop
 //!                                     └─────────────────────────────────────────────────┘
@@ -14,18 +14,16 @@
 //!
 //! The blank-line groups of modules below are layers. A module imports from groups above its own,
 //! never from beside or below; `tests/tidy.rs` holds us to it. Nothing in the first three groups
-//! reads a clock, rolls dice, or touches a file, a socket or a screen.
+//! reads a clock, rolls dice, or touches a file, a socket or a console.
 
 // 1. Words.
 pub mod model;
 
 // 2. What was counted.
-pub mod tally;
+pub mod stats;
 
 // 3. Decisions.
-pub mod plan;
 pub mod policy;
-pub mod summary;
 
 // 4. Edges: one door to each outside thing.
 pub mod clerk;

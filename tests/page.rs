@@ -1,4 +1,4 @@
-//! The page as a browser sees it: Debian's Chromium, without a screen and without a network.
+//! The page as a browser sees it: Debian's Chromium, without a console and without a network.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
 
 mod common;
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 use bulk_unlock::model::Outcome;
 use bulk_unlock::report::page::{Collector, Facts, Pass, Source, TableRow, TimedBucket, render};
 use bulk_unlock::sandbox::{Script, Scripted};
-use bulk_unlock::summary::CommandKind;
-use bulk_unlock::tally::Bucket;
+use bulk_unlock::stats::Bucket;
+use bulk_unlock::stats::summary::CommandKind;
 use common::contract::sample;
 use common::pages::outcomes_on_page;
 use common::watch::FAST;

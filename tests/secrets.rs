@@ -1,4 +1,4 @@
-//! The key never shows: not on a screen, not in a file, not in an argument, not in a child.
+//! The key never shows: not on a console, not in a file, not in an argument, not in a child.
 
 #![cfg(unix)]
 

@@ -11,7 +11,7 @@ use crate::clerk::{ApiAddress, Client, ClientConfig, KeyKind, SecretKey};
 use crate::engine::Pacer;
 use crate::model::mask_also;
 use crate::policy::pacing::{GateSettings, Pace, Quota};
-use crate::report::Screen;
+use crate::report::Console;
 use crate::sandbox::{RunningSandbox, Sandbox, SandboxConfig};
 
 /// The variable that holds the secret key.
@@ -70,18 +70,18 @@ impl Connection {
         connection: &ConnectionArgs,
         sandbox: &EmbeddedSandboxArgs,
         execution: &ExecutionArgs,
-        screen: &Screen,
+        console: &Console,
     ) -> Result<Self, Failure> {
         if sandbox.sandbox {
             return Self::to_sandbox(sandbox, execution);
         }
-        let key = secret_key(connection, screen)?;
-        let address = address(connection, screen)?;
+        let key = secret_key(connection, console)?;
+        let address = address(connection, console)?;
         let instance = match key.kind() {
             KeyKind::Live => Instance::Live,
             KeyKind::Test => Instance::Test,
             KeyKind::Other => {
-                screen.warning(
+                console.warning(
                     "the key is of a shape that is not known (neither sk_live_… nor sk_test_…): it \
                      is treated with the care of a live one and the quota of a test one",
                 );
@@ -162,12 +162,12 @@ fn config(address: ApiAddress, key: SecretKey, execution: &ExecutionArgs) -> Cli
     config
 }
 
-fn secret_key(args: &ConnectionArgs, screen: &Screen) -> Result<SecretKey, Failure> {
+fn secret_key(args: &ConnectionArgs, console: &Console) -> Result<SecretKey, Failure> {
     let refused = |error: anyhow::Error| Failure::new(Status::Key, error);
     if let Some(path) = &args.secret_key_file {
         let file = SecretKey::from_file(path).map_err(|error| refused(error.into()))?;
         if file.readable_by_others {
-            screen.warning(&format!(
+            console.warning(&format!(
                 "others can read the secret key file {0}; chmod 600 {0} keeps it to its owner",
                 path.display()
             ));
@@ -185,7 +185,7 @@ fn secret_key(args: &ConnectionArgs, screen: &Screen) -> Result<SecretKey, Failu
     SecretKey::parse(&text).context("CLERK_SECRET_KEY").map_err(refused)
 }
 
-fn address(args: &ConnectionArgs, screen: &Screen) -> Result<ApiAddress, Failure> {
+fn address(args: &ConnectionArgs, console: &Console) -> Result<ApiAddress, Failure> {
     let from_env = || std::env::var("CLERK_API_URL").ok().filter(|url| !url.is_empty());
     let Some(url) = args.api_url.clone().or_else(from_env) else {
         return Ok(ApiAddress::default());
@@ -194,7 +194,7 @@ fn address(args: &ConnectionArgs, screen: &Screen) -> Result<ApiAddress, Failure
         .context("the API's address (--api-url, CLERK_API_URL)")
         .map_err(|error| Failure::new(Status::Usage, error))?;
     if !address.is_https() && !address.is_loopback() {
-        screen.warning("the address is http: the secret key travels in the clear");
+        console.warning("the address is http: the secret key travels in the clear");
     }
     Ok(address)
 }

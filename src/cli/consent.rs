@@ -9,8 +9,8 @@ use super::failure::Failure;
 use super::status::Status;
 use crate::policy::pacing::Pace;
 use crate::report::text;
-use crate::report::{Level, Paint, Screen};
-use crate::tally::Ceiling;
+use crate::report::{Console, Level, Paint};
+use crate::stats::Ceiling;
 
 /// Reads the answer: it comes when a person types it.
 pub(super) type ReadAnswer = Box<dyn FnOnce() -> io::Result<String> + Send>;
@@ -51,7 +51,7 @@ impl Consent {
         n_users: u64,
         connection: &Connection,
         facts: &[(&str, String)],
-        screen: &Screen,
+        console: &Console,
         wait: impl FnOnce(ReadAnswer) -> Option<io::Result<String>>,
     ) -> Result<(), Failure> {
         if n_users == 0 {
@@ -59,9 +59,9 @@ impl Consent {
         }
         let Self::Ask(mut terminal) = std::mem::replace(self, Self::Given) else { return Ok(()) };
         let is_careful = matches!(connection.instance, Instance::Live | Instance::Other);
-        screen.print(Level::Answer, &question(n_users, connection, facts, is_careful, screen));
+        console.print(Level::Answer, &question(n_users, connection, facts, is_careful, console));
         let read: ReadAnswer = Box::new(move || {
-            /// A Ctrl-C that was typed before the answer is heard on another thread.
+            /// A Ctrl-C that was typed before the answer is acks on another thread.
             const UNTIL_HEARD: Duration = Duration::from_millis(100);
             let mut answer = String::new();
             let read = terminal.read_line(&mut answer).map(|_| answer);
@@ -93,7 +93,7 @@ fn question(
     connection: &Connection,
     facts: &[(&str, String)],
     is_careful: bool,
-    screen: &Screen,
+    console: &Console,
 ) -> String {
     let kind = match connection.instance {
         Instance::Live => "production",
@@ -106,7 +106,7 @@ fn question(
     let takes = text::duration(connection.pace.duration_of(n_users).max(Duration::from_secs(1)));
     let users = text::number(n_users);
     let what = format!("About to unlock {users} {}.", if n_users == 1 { "user" } else { "users" });
-    let what = screen.style().paint(Paint::Bold, &what);
+    let what = console.style().paint(Paint::Bold, &what);
     let ask = if is_careful {
         format!("Type the number of users ({n_users}) to go on: ")
     } else {

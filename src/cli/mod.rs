@@ -5,11 +5,11 @@ mod args;
 mod commands;
 mod connection;
 mod consent;
+mod console;
 mod failure;
 mod invocation;
 mod job;
 mod page;
-mod screen;
 mod status;
 
 use std::borrow::Cow;
@@ -23,7 +23,7 @@ use status::Status;
 
 use crate::clerk::SecretKey;
 use crate::model::{mask_also, mask_keys};
-use crate::report::{Level, LogFormat, Progress, Screen, Style, Voice, stopped_by};
+use crate::report::{Console, Level, LogFormat, Progress, Style, Verbosity, stopped_by};
 use crate::stop::{self, Ended, Signals};
 
 /// Who called a command, and what they see and say meanwhile.
@@ -31,7 +31,7 @@ use crate::stop::{self, Ended, Signals};
 struct Caller<'a> {
     invocation: &'a Invocation,
     signals: &'a Signals,
-    screen: &'a Screen,
+    console: &'a Console,
     progress: Progress,
 }
 
@@ -64,25 +64,25 @@ fn mask_the_key() {
 
 /// Does the work, and ends it when it is asked to end and does not.
 fn supervised(command: Command, invocation: Invocation) -> Status {
-    let (screen, progress) = screen::screen(command.terminal());
+    let (console, progress) = console::console(command.terminal());
     if let Err(error) = stop::outlive_file_size_limit() {
-        screen.warning(&format!("a file size limit would end this program: {error}"));
+        console.warning(&format!("a file size limit would end this program: {error}"));
     }
-    let at_work = screen.clone();
+    let at_work = console.clone();
     let ended = stop::supervise(move |signals| {
-        let screen = &at_work;
-        dispatch(command, Caller { invocation: &invocation, signals: &signals, screen, progress })
+        let console = &at_work;
+        dispatch(command, Caller { invocation: &invocation, signals: &signals, console, progress })
     });
     match ended {
         Ok(Ended::Done(status)) => status,
         Ok(Ended::Panicked) => Status::Internal,
         Ok(Ended::CutOff(reason)) => {
             // Behind a question, or behind what is left of a bar.
-            screen.print(Level::Answer, &format!("\nEnded at once {}.\n", stopped_by(reason)));
+            console.print(Level::Answer, &format!("\nEnded at once {}.\n", stopped_by(reason)));
             Status::of_stop(reason)
         }
         Err(error) => {
-            screen.error(&format!("signals can't be heard: {error}"));
+            console.error(&format!("signals can't be acks: {error}"));
             Status::Internal
         }
     }
@@ -94,11 +94,11 @@ fn dispatch(command: Command, caller: Caller<'_>) -> Status {
         Command::Plan(args) => commands::plan::plan(*args, caller),
         Command::Locked(args) => commands::locked::locked(&args, caller),
         Command::Verify(args) => commands::verify::verify(*args, caller),
-        Command::Report(args) => commands::report::report(&args, caller.screen),
+        Command::Report(args) => commands::report::report(&args, caller.console),
         Command::Sandbox(args) => commands::sandbox::sandbox(args, caller),
     };
     done.unwrap_or_else(|failure: Failure| {
-        caller.screen.error(&failure.to_string());
+        caller.console.error(&failure.to_string());
         failure.status
     })
 }
@@ -110,8 +110,8 @@ fn tell_usage(error: &clap::Error) -> ExitCode {
         Cow::Borrowed(_) => drop(error.print()),
         Cow::Owned(masked) => {
             let style = Style { colour: false };
-            let screen = Screen::stderr(Voice::Normal, style, LogFormat::Text);
-            screen.print(Level::Answer, &masked);
+            let console = Console::stderr(Verbosity::Normal, style, LogFormat::Text);
+            console.print(Level::Answer, &masked);
         }
     }
     let status = if error.use_stderr() { Status::Usage } else { Status::Success };

@@ -1,7 +1,7 @@
 //! The exit codes: one table.
 
 use crate::model::{Outcome, StopReason};
-use crate::summary::{CommandKind, Ending, Summary};
+use crate::stats::summary::{CommandKind, Ending, Summary};
 
 /// How the program ended, as its caller sees it. The codes are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ fn is_complete(plan: &Summary) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tally::Counts;
+    use crate::stats::Counts;
 
     #[track_caller]
     fn check(command: CommandKind, ending: Ending, outcomes: &[Outcome], expected: u8) {

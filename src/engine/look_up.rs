@@ -17,9 +17,9 @@ use crate::clerk::{Api, MAX_LOOK_UP, MAX_PAGE};
 use crate::model::{
     Attempt, Event, Failure, Identifier, InputRecord, Outcome, Reply, Row, UserId, UserView,
 };
-use crate::plan::duplicate_of;
 use crate::policy::classify::{self, Verdict};
 use crate::policy::decide::{AdminLocked, decide, read_back};
+use crate::policy::plan::duplicate_of;
 
 /// What a look-up is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! A session: the work on this thread, the fold on another, and what watches over both.
+//! A session: the work on this thread, the recorder on another, and what watches over both.
 
 use std::convert::Infallible;
 use std::io;
@@ -9,14 +9,14 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
+use super::acks::AckCounter;
 use super::clock::{now, wall_clock};
-use super::crew::Ears;
-use super::fold::{Fold, Folded};
-use super::recorded::Recorded;
+use super::recorder::{Recorded, Recorder};
+use super::worker_pool::EventSender;
 use crate::model::{Event, StopReason};
 use crate::stop::{Signals, Stop};
 
-/// How many events may be on their way to the fold: a slow disk slows the crew down by this bound.
+/// How many events may be on their way to the recorder: a slow disk slows the worker pool down by this bound.
 pub const EVENTS_IN_FLIGHT: usize = 64;
 
 /// How often listeners are told that time passed.
@@ -34,23 +34,23 @@ pub struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Runs the work to its end, the fold beside it, and gives what both leave behind.
+    /// Runs the work to its end, the recorder beside it, and gives what both leave behind.
     ///
     /// # Errors
     ///
-    /// When the fold's thread can't be started.
+    /// When the recorder's thread can't be started.
     ///
     /// # Panics
     ///
-    /// When the fold panicked: what it knew is lost, and the journal alone tells what was done.
+    /// When the recorder panicked: what it knew is lost, and the journal alone tells what was done.
     pub fn run<'f, T>(
         &self,
         runtime: &Runtime,
-        fold: Fold<'f>,
-        work: impl AsyncFnOnce(Ears<'_>) -> T,
-    ) -> io::Result<(Folded<'f>, T)> {
+        recorder: Recorder<'f>,
+        work: impl AsyncFnOnce(EventSender<'_>) -> T,
+    ) -> io::Result<(Recorded<'f>, T)> {
         let (events, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
-        let heard = &Recorded::default();
+        let acks = &AckCounter::default();
         // A signal that came before the first request leaves must be known by then.
         self.signals.apply(self.stop);
         // So must time that is up already: a person may have taken it over a question.
@@ -58,20 +58,21 @@ impl Session<'_> {
             self.stop.ask(StopReason::MaxDuration);
         }
         thread::scope(|scope| {
-            let folding = thread::Builder::new()
-                .name("fold".into())
-                .spawn_scoped(scope, move || fold.run(receiver, heard))?;
+            let recording = thread::Builder::new()
+                .name("recorder".into())
+                .spawn_scoped(scope, move || recorder.run(receiver, acks))?;
             let done = runtime.block_on(async {
                 tokio::select! {
                     // A stop that comes with the end of the work has nothing left to say.
                     biased;
-                    done = work(Ears { events: &events, heard }) => done,
+                    done = work(EventSender { events: &events, acks }) => done,
                     never = self.watch(&events) => match never {},
                 }
             });
             drop(events);
-            let folded = folding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok((folded, done))
+            let finished =
+                recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((finished, done))
         })
     }
 

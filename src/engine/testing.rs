@@ -1,5 +1,5 @@
 //! What the engine's tests share: an API that plays a script and keeps the score, and a bench that
-//! runs a crew on it.
+//! runs a worker pool on it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -10,7 +10,10 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::{Crew, CrewSettings, EVENTS_IN_FLIGHT, Ears, Pacer, Recorded, Unlock, UnlockJob, Work};
+use super::{
+    AckCounter, EVENTS_IN_FLIGHT, EventSender, Pacer, PoolSettings, Unlock, UnlockJob, Work,
+    WorkerPool,
+};
 use crate::clerk::{Api, CreatedAt, PageRequest};
 use crate::model::{
     Answer, Event, Fault, Identifier, Outcome, PauseReason, Reply, Row, StopReason, UserId,
@@ -223,16 +226,16 @@ pub(super) fn even(n: u32) -> Pace {
     Pace::Even(Quota { n: NonZeroU32::new(n).unwrap(), per: secs(1) })
 }
 
-/// Runs a crew as the defaults of the command line would.
+/// Runs a worker pool as the defaults of the command line would.
 pub(super) struct Bench {
-    pub(super) settings: CrewSettings,
+    pub(super) settings: PoolSettings,
     pub(super) gate: GateSettings,
     pub(super) stop: Stop,
 }
 
 impl Default for Bench {
     fn default() -> Self {
-        let settings = CrewSettings {
+        let settings = PoolSettings {
             concurrency: 64,
             retry: RetryPolicy::default(),
             retries_per_second: 16.0,
@@ -279,7 +282,7 @@ impl Bench {
         tokio::join!(self.run(&work, jobs), beside).0
     }
 
-    /// Runs a crew to its end, with the grace that a stop leaves it.
+    /// Runs a worker pool to its end, with the grace that a stop leaves it.
     pub(super) async fn run<W: Work>(
         &self,
         work: &W,
@@ -290,8 +293,8 @@ impl Bench {
         let (sender, mut receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
         let work = async {
             let sender = sender;
-            let ears = Ears { events: &sender, heard: &Recorded::at_once() };
-            Crew::new(work, items, self.settings, &pacer, &self.stop, ears).run().await;
+            let events = EventSender { events: &sender, acks: &AckCounter::at_once() };
+            WorkerPool::new(work, items, self.settings, &pacer, &self.stop, events).run().await;
             begun.elapsed()
         };
         let hear = async {
@@ -314,7 +317,7 @@ pub(super) fn job(record: usize) -> UnlockJob {
     UnlockJob { record, user: format!("user_{record}").parse().unwrap(), seen: None }
 }
 
-/// What a crew told, and how it ended.
+/// What a worker pool told, and how it ended.
 pub(super) struct Ran {
     pub(super) events: Vec<Event>,
     pub(super) took: Duration,

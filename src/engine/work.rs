@@ -1,4 +1,4 @@
-//! What a crew can be set to: the one seam between "how to try" and "what to ask".
+//! What a worker pool can be set to: the one seam between "how to try" and "what to ask".
 
 use std::future::Future;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use crate::model::{Attempt, Event, Failure, Outcome, Reply};
 use crate::policy::classify::Verdict;
 
 /// A kind of request, its meaning and its consequences. Pacing, retries, pauses and stops are the
-/// crew's and the same for all.
+/// pool's and the same for all.
 pub trait Work {
     /// What one request is about.
     type Item: 'static;

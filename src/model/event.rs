@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{Failure, Row, StopReason};
 
-/// What happened in a run. The fold hears every event, in the order in which they were sent.
+/// What happened in a run. The recorder hears every event, in the order in which they were sent.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// One attempt was answered or given up, and it is not the last word on its user: another

@@ -1,4 +1,4 @@
-//! What is done to a text from outside before it stands in a cell or on a screen.
+//! What is done to a text from outside before it stands in a cell or on a console.
 
 use std::borrow::Cow;
 

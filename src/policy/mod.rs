@@ -5,5 +5,6 @@
 pub mod classify;
 pub mod decide;
 pub mod pacing;
+pub mod plan;
 pub mod retry;
 pub mod stop_rule;

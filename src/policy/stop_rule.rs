@@ -1,7 +1,7 @@
 //! When a job that goes wrong stops itself.
 
 use crate::model::{Outcome, StopReason};
-use crate::tally::Tally;
+use crate::stats::Stats;
 
 /// `--max-fail`: how many users may end badly before the run stops.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +20,7 @@ impl MaxFail {
 /// How many users must have been refused, and nobody else met, to call the key forbidden.
 const FORBIDDEN: u64 = 5;
 
-/// The guards that look at the running tally.
+/// The guards that look at the running stats.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StopRule {
     /// `--max-fail`.
@@ -31,15 +31,15 @@ pub struct StopRule {
 
 impl StopRule {
     /// Whether the run should stop, and why.
-    pub fn check(&self, tally: &Tally) -> Option<StopReason> {
-        let n_ended = tally.n_asked();
-        if n_ended >= FORBIDDEN && tally.n_forbidden() == n_ended {
+    pub fn check(&self, stats: &Stats) -> Option<StopReason> {
+        let n_ended = stats.n_asked();
+        if n_ended >= FORBIDDEN && stats.n_forbidden() == n_ended {
             return Some(StopReason::Forbidden);
         }
         let n_failed: u64 = Outcome::ALL
             .into_iter()
             .filter(|outcome| outcome.counts_as_failure())
-            .map(|outcome| tally.count_now(outcome))
+            .map(|outcome| stats.count_now(outcome))
             .sum();
         self.too_many(n_failed, n_ended).then_some(StopReason::MaxFail)
     }
@@ -63,10 +63,10 @@ mod tests {
 
     use super::*;
     use crate::model::{Event, Row};
-    use crate::tally::Size;
+    use crate::stats::Size;
 
-    fn tally(rows: &[(Outcome, u16, u64)]) -> Tally {
-        let mut tally = Tally::new(Size::default(), Instant::now(), SystemTime::UNIX_EPOCH);
+    fn stats(rows: &[(Outcome, u16, u64)]) -> Stats {
+        let mut stats = Stats::new(Size::default(), Instant::now(), SystemTime::UNIX_EPOCH);
         for &(outcome, status, n) in rows {
             for record in 0..usize::try_from(n).unwrap() {
                 let row = Row {
@@ -74,10 +74,10 @@ mod tests {
                     attempts: 1,
                     ..Row::unasked(record, outcome, SystemTime::UNIX_EPOCH)
                 };
-                tally.hear(&Event::JobFinished { row: Box::new(row), attempt: None });
+                stats.on_event(&Event::JobFinished { row: Box::new(row), attempt: None });
             }
         }
-        tally
+        stats
     }
 
     #[track_caller]
@@ -87,7 +87,7 @@ mod tests {
         rows: &[(Outcome, u16, u64)],
         expected: Option<StopReason>,
     ) {
-        assert_eq!(StopRule { max_fail, n_jobs }.check(&tally(rows)), expected, "{rows:?}");
+        assert_eq!(StopRule { max_fail, n_jobs }.check(&stats(rows)), expected, "{rows:?}");
     }
 
     #[test]

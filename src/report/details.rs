@@ -1,29 +1,29 @@
 //! What `-v` and `-vv` add: failed attempts and bad rows, then each request and each row.
 
 use super::text::{clean, clipped, duration};
-use super::{Level, Listener, Screen};
+use super::{Console, Level, Listener};
 use crate::model::{Attempt, Event, Failure, InputRecord, Row};
-use crate::tally::Tally;
+use crate::stats::Stats;
 
 use std::time::Duration;
 
-/// What `-v` and `-vv` add. The screen knows which of it may be said.
+/// What `-v` and `-vv` add. The console knows which of it may be said.
 pub struct Details<'a> {
-    screen: Screen,
+    console: Console,
     records: &'a [InputRecord],
 }
 
-/// A message longer than this belongs into the results, not on a screen.
+/// A message longer than this belongs into the results, not on a console.
 const MAX_MESSAGE: usize = 200;
 
 impl<'a> Details<'a> {
     /// The records are named by line and cell.
-    pub fn new(screen: Screen, records: &'a [InputRecord]) -> Self {
-        Self { screen, records }
+    pub fn new(console: Console, records: &'a [InputRecord]) -> Self {
+        Self { console, records }
     }
 
     fn attempt_failed(&self, record: usize, attempt: &Attempt, failure: &Failure, wait: Duration) {
-        self.screen.say(
+        self.console.say(
             Level::Detail,
             &format!(
                 "{}: {} after {}: {}{}",
@@ -38,7 +38,7 @@ impl<'a> Details<'a> {
 
     fn job_finished(&self, row: &Row, attempt: Option<&Attempt>) {
         let level = if row.outcome.ended_well() { Level::Trace } else { Level::Detail };
-        if !self.screen.may_speak(level) {
+        if !self.console.is_enabled(level) {
             return;
         }
         let why = [row.error_code.as_deref(), row.error_message.as_deref()];
@@ -47,7 +47,7 @@ impl<'a> Details<'a> {
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let tail =
             if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) };
-        self.screen.say(level, &format!("{}: {}{tail}", self.name(row.record), row.outcome));
+        self.console.say(level, &format!("{}: {}{tail}", self.name(row.record), row.outcome));
     }
 
     fn name(&self, record: usize) -> String {
@@ -75,14 +75,14 @@ fn call(attempt: &Attempt) -> String {
 }
 
 impl Listener for Details<'_> {
-    fn hear(&mut self, event: &Event, _tally: &Tally) {
+    fn on_event(&mut self, event: &Event, _tally: &Stats) {
         match event {
             Event::AttemptFailed { record, attempt, failure, wait } => {
                 self.attempt_failed(*record, attempt, failure, *wait);
             }
             Event::BatchAnswered { attempt, n_records } => {
                 let text = format!("look-up of {n_records}: {}", call(attempt));
-                self.screen.say(Level::Trace, &text);
+                self.console.say(Level::Trace, &text);
             }
             Event::JobFinished { row, attempt } => self.job_finished(row, attempt.as_ref()),
             _ => {}
@@ -92,16 +92,16 @@ impl Listener for Details<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::screen::tests::Page;
+    use super::super::console::tests::Page;
     use super::*;
     use crate::model::Outcome;
-    use crate::report::Voice;
-    use crate::tally::story::{Story, records};
+    use crate::report::Verbosity;
+    use crate::stats::story::{Story, records};
 
-    fn said(voice: Voice) -> String {
+    fn said(voice: Verbosity) -> String {
         let page = Page::default();
         let records = records(3);
-        let mut details = Details::new(page.screen(voice), &records);
+        let mut details = Details::new(page.console(voice), &records);
         let story = Story::of(4)
             .attempts_take(12, 80)
             .lookups(1)
@@ -111,13 +111,13 @@ mod tests {
             .failed_row(Outcome::NotFound, 404, "resource_not_found", "No user\n\u{1b}[31mfound.")
             .unasked_rows(1, Outcome::Excluded)
             .unasked_rows(1, Outcome::Invalid);
-        story.events.iter().for_each(|event| details.hear(event, &story.tally));
+        story.events.iter().for_each(|event| details.on_event(event, &story.stats));
         page.text()
     }
 
     #[test]
     fn verbose_tells_what_went_wrong() {
-        insta::assert_snapshot!(said(Voice::Verbose), @"
+        insta::assert_snapshot!(said(Verbosity::Verbose), @"
             line 2 user_1: http_503 after 80 ms: the message of http_503; again in 1.2 s
             line 2 user_1: timeout after 80 ms: the message of timeout; again in 1.2 s
             line 3 user_2: not_found (resource_not_found: No user  [31mfound.; 404 in 80 ms, waited 12 ms)
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn very_verbose_tells_everything() {
-        insta::assert_snapshot!(said(Voice::VeryVerbose), @"
+        insta::assert_snapshot!(said(Verbosity::VeryVerbose), @"
             look-up of 100: 200 in 80 ms, waited 12 ms
             line 2 user_1: http_503 after 80 ms: the message of http_503; again in 1.2 s
             line 2 user_1: timeout after 80 ms: the message of timeout; again in 1.2 s
@@ -152,6 +152,6 @@ mod tests {
 
     #[test]
     fn otherwise_nothing_is_told() {
-        assert_eq!(said(Voice::Normal), "");
+        assert_eq!(said(Verbosity::Normal), "");
     }
 }

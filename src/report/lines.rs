@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Listener, Scene, Screen, status_line};
+use super::{Console, Listener, ReportContext, status_line};
 use crate::model::Event;
-use crate::tally::Tally;
+use crate::stats::Stats;
 
 /// Progress for a log: a line every ten seconds.
 pub struct Lines<'a> {
-    screen: Screen,
-    scene: Scene<'a>,
+    console: Console,
+    scene: ReportContext<'a>,
     next: Duration,
 }
 
@@ -17,39 +17,39 @@ const EVERY: Duration = Duration::from_secs(10);
 
 impl<'a> Lines<'a> {
     /// Nothing is said for the first ten seconds.
-    pub fn new(screen: Screen, scene: Scene<'a>) -> Self {
-        Self { screen, scene, next: EVERY }
+    pub fn new(console: Console, scene: ReportContext<'a>) -> Self {
+        Self { console, scene, next: EVERY }
     }
 }
 
 impl Listener for Lines<'_> {
-    fn hear(&mut self, event: &Event, tally: &Tally) {
-        if !matches!(event, Event::Ticked { .. }) || tally.elapsed() < self.next {
+    fn on_event(&mut self, event: &Event, stats: &Stats) {
+        if !matches!(event, Event::Ticked { .. }) || stats.elapsed() < self.next {
             return;
         }
-        self.next = tally.elapsed() + EVERY;
-        self.screen.note(&status_line(tally, self.scene.command, self.scene.ceiling));
+        self.next = stats.elapsed() + EVERY;
+        self.console.note(&status_line(stats, self.scene.command, self.scene.ceiling));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::screen::tests::Page;
+    use super::super::console::tests::Page;
     use super::*;
     use crate::model::Outcome;
-    use crate::report::Voice;
-    use crate::summary::CommandKind;
-    use crate::tally::story::Story;
+    use crate::report::Verbosity;
+    use crate::stats::story::Story;
+    use crate::stats::summary::CommandKind;
 
     #[test]
     fn one_line_every_ten_seconds() {
         let page = Page::default();
-        let scene = Scene { command: CommandKind::Run, ceiling: None, records: &[] };
-        let mut lines = Lines::new(page.screen(Voice::Normal), scene);
+        let scene = ReportContext { command: CommandKind::Run, ceiling: None, records: &[] };
+        let mut lines = Lines::new(page.console(Verbosity::Normal), scene);
         let mut story = Story::of(50);
         for second in 0..25 {
             story = story.at(second * 1000).rows(1, Outcome::Unlocked).at(second * 1000 + 100);
-            lines.hear(story.events.last().unwrap(), &story.tally);
+            lines.on_event(story.events.last().unwrap(), &story.stats);
         }
         insta::assert_snapshot!(page.text(), @"
             11 of 50 (22 %): 11 unlocked, 0 failed, 0 retries; 1.1/s, limited by latency; 36 s left

@@ -1,14 +1,14 @@
 //! What is said once, when it happens: pauses, outages, the stop; and the answer to SIGUSR1.
 
 use super::text::{clean, clipped, duration};
-use super::{Level, Listener, Progress, Scene, Screen, status_line, words};
+use super::{Console, Level, Listener, Progress, ReportContext, status_line, words};
 use crate::model::{Event, Failure, PauseReason, StopReason};
-use crate::tally::Tally;
+use crate::stats::Stats;
 
 /// What is said once, when it happens. A bar shows pauses itself, so beside one they are not said.
 pub struct Notices<'a> {
-    screen: Screen,
-    scene: Scene<'a>,
+    console: Console,
+    scene: ReportContext<'a>,
     progress: Progress,
     pause: Option<PauseReason>,
     last_failure: String,
@@ -20,38 +20,38 @@ const MAX_MESSAGE: usize = 120;
 
 impl<'a> Notices<'a> {
     /// Beside progress of that kind.
-    pub fn new(screen: Screen, scene: Scene<'a>, progress: Progress) -> Self {
-        Self { screen, scene, progress, pause: None, last_failure: String::new(), stopping: None }
+    pub fn new(console: Console, scene: ReportContext<'a>, progress: Progress) -> Self {
+        Self { console, scene, progress, pause: None, last_failure: String::new(), stopping: None }
     }
 
     /// Each 429 and each failed probe prolongs a pause; that is no news.
-    fn pause_begins(&mut self, reason: PauseReason, tally: &Tally) {
+    fn pause_begins(&mut self, reason: PauseReason, stats: &Stats) {
         if self.pause.replace(reason) == Some(reason) {
             return;
         }
-        let limit = tally.pace(self.scene.ceiling).limit;
+        let limit = stats.pace(self.scene.ceiling).limit;
         match (reason, limit) {
             (PauseReason::Outage, _) => {
                 let why = &self.last_failure;
-                self.screen.warning(&format!(
+                self.console.warning(&format!(
                     "the API does not answer{why}; one probe at a time goes out"
                 ));
             }
             (PauseReason::Throttled, Some(limit)) if self.progress == Progress::Lines => {
-                self.screen.note(&words::limit(&limit));
+                self.console.note(&words::limit(&limit));
             }
             (PauseReason::Throttled, _) => {}
         }
     }
 
-    fn pause_ends(&mut self, tally: &Tally) {
-        let paused = duration(tally.paused());
+    fn pause_ends(&mut self, stats: &Stats) {
+        let paused = duration(stats.paused());
         match self.pause.take() {
             Some(PauseReason::Outage) => {
-                self.screen.note(&format!("the API answers again; paused for {paused} so far"));
+                self.console.note(&format!("the API answers again; paused for {paused} so far"));
             }
             Some(PauseReason::Throttled) if self.progress == Progress::Lines => {
-                self.screen.note(&format!("going on; paused for {paused} so far"));
+                self.console.note(&format!("going on; paused for {paused} so far"));
             }
             Some(PauseReason::Throttled) | None => {}
         }
@@ -66,7 +66,7 @@ impl<'a> Notices<'a> {
             StopReason::Interrupted => " Ctrl-C again stops at once.",
             _ => "",
         };
-        self.screen.note(&format!("Stopping {by}. No new users; what is in flight ends.{again}"));
+        self.console.note(&format!("Stopping {by}. No new users; what is in flight ends.{again}"));
     }
 }
 
@@ -77,16 +77,16 @@ fn why(failure: &Failure) -> String {
 }
 
 impl Listener for Notices<'_> {
-    fn hear(&mut self, event: &Event, tally: &Tally) {
+    fn on_event(&mut self, event: &Event, stats: &Stats) {
         match event {
             Event::AttemptFailed { failure, .. } => self.last_failure = why(failure),
-            Event::Paused(pause) => self.pause_begins(pause.reason, tally),
-            Event::Resumed => self.pause_ends(tally),
+            Event::Paused(pause) => self.pause_begins(pause.reason, stats),
+            Event::Resumed => self.pause_ends(stats),
             Event::Stopping(reason) => self.stop_begins(*reason),
             Event::StatusAsked => {
                 // Asked for, so -q does not hold it back.
-                let line = status_line(tally, self.scene.command, self.scene.ceiling);
-                self.screen.say(Level::Answer, &line);
+                let line = status_line(stats, self.scene.command, self.scene.ceiling);
+                self.console.say(Level::Answer, &line);
             }
             _ => {}
         }
@@ -95,20 +95,20 @@ impl Listener for Notices<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::screen::tests::Page;
+    use super::super::console::tests::Page;
     use super::*;
     use crate::model::Outcome;
-    use crate::report::Voice;
-    use crate::summary::CommandKind;
-    use crate::tally::story::Story;
+    use crate::report::Verbosity;
+    use crate::stats::story::Story;
+    use crate::stats::summary::CommandKind;
 
-    fn said(voice: Voice, progress: Progress) -> String {
+    fn said(voice: Verbosity, progress: Progress) -> String {
         let page = Page::default();
-        let scene = Scene { command: CommandKind::Run, ceiling: None, records: &[] };
-        let mut notices = Notices::new(page.screen(voice), scene, progress);
+        let scene = ReportContext { command: CommandKind::Run, ceiling: None, records: &[] };
+        let mut notices = Notices::new(page.console(voice), scene, progress);
         let mut heard = 0;
         let mut tell = |story: Story| {
-            story.events[heard..].iter().for_each(|event| notices.hear(event, &story.tally));
+            story.events[heard..].iter().for_each(|event| notices.on_event(event, &story.stats));
             heard = story.events.len();
             story
         };
@@ -119,7 +119,7 @@ mod tests {
         let story = tell(story.retries(1, 0, "timeout"));
         let story = tell(story.at(20_000).paused(PauseReason::Outage, 1000));
         let story = tell(story.at(21_000).paused(PauseReason::Outage, 2000));
-        let story = tell(story.hear(Event::StatusAsked));
+        let story = tell(story.on_event(Event::StatusAsked));
         let story = tell(story.at(25_000).resumed());
         let story = tell(story.stopping(StopReason::MaxFail));
         tell(story.stopping(StopReason::Interrupted));
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn beside_lines_each_change_is_said_once() {
-        insta::assert_snapshot!(said(Voice::Normal, Progress::Lines), @"
+        insta::assert_snapshot!(said(Verbosity::Normal, Progress::Lines), @"
             paused by a 429 until 03:12:46Z (12 s)
             going on; paused for 12 s so far
             warning: the API does not answer (timeout: the message of timeout); one probe at a time goes out
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn beside_a_bar_throttles_are_left_to_it() {
-        insta::assert_snapshot!(said(Voice::Normal, Progress::Bar), @"
+        insta::assert_snapshot!(said(Verbosity::Normal, Progress::Bar), @"
             warning: the API does not answer (timeout: the message of timeout); one probe at a time goes out
             2 of 9 (22 %): 2 unlocked, 0 failed, 1 retry; 0/s, the API does not answer; next probe in 2 s
             the API answers again; paused for 17 s so far
@@ -152,6 +152,6 @@ mod tests {
 
     #[test]
     fn a_quiet_run_answers_when_it_is_asked() {
-        insta::assert_snapshot!(said(Voice::Quiet, Progress::None), @"2 of 9 (22 %): 2 unlocked, 0 failed, 1 retry; 0/s, the API does not answer; next probe in 2 s");
+        insta::assert_snapshot!(said(Verbosity::Quiet, Progress::None), @"2 of 9 (22 %): 2 unlocked, 0 failed, 1 retry; 0/s, the API does not answer; next probe in 2 s");
     }
 }

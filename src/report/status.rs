@@ -3,8 +3,8 @@
 use super::text::{counted, number};
 use super::words;
 use crate::model::Outcome;
-use crate::summary::CommandKind;
-use crate::tally::{Ceiling, Pace, Tally};
+use crate::stats::summary::CommandKind;
+use crate::stats::{Ceiling, Pace, Stats};
 
 /// How things stand, in the words of the command.
 pub(super) struct Standing {
@@ -20,10 +20,10 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub(super) fn of(tally: &Tally, command: CommandKind, ceiling: Option<Ceiling>) -> Self {
-        let (n_done, n_records) = (tally.n_rows(), tally.size().n_records);
-        let n_aimed = tally.count(command.aim());
-        let n_failed = tally.counts().n_where(|outcome| is_failure(outcome, command));
+    pub(super) fn of(stats: &Stats, command: CommandKind, ceiling: Option<Ceiling>) -> Self {
+        let (n_done, n_records) = (stats.n_rows(), stats.size().n_records);
+        let n_aimed = stats.count(command.aim());
+        let n_failed = stats.counts().n_where(|outcome| is_failure(outcome, command));
         Self {
             n_done,
             n_records,
@@ -32,8 +32,8 @@ impl Standing {
             aimed: format!("{} {}", number(n_aimed), aim(command)),
             n_failed,
             failed: format!("{} {}", number(n_failed), failure(command)),
-            retries: counted(tally.n_retries(), "retry", "retries"),
-            pace: tally.pace(ceiling),
+            retries: counted(stats.n_retries(), "retry", "retries"),
+            pace: stats.pace(ceiling),
         }
     }
 }
@@ -63,9 +63,9 @@ fn failure(command: CommandKind) -> &'static str {
 }
 
 /// How things stand, in one line without a full stop.
-pub fn status_line(tally: &Tally, command: CommandKind, ceiling: Option<Ceiling>) -> String {
-    let standing = Standing::of(tally, command, ceiling);
-    let limit = match tally.stopping() {
+pub fn status_line(stats: &Stats, command: CommandKind, ceiling: Option<Ceiling>) -> String {
+    let standing = Standing::of(stats, command, ceiling);
+    let limit = match stats.stopping() {
         Some(_) => Some("stopping".to_owned()),
         None => standing.pace.limit.as_ref().map(words::limit),
     };
@@ -90,11 +90,11 @@ mod tests {
 
     use super::*;
     use crate::model::{PauseReason, StopReason};
-    use crate::tally::story::Story;
+    use crate::stats::story::Story;
 
     fn line(story: &Story, command: CommandKind) -> String {
         let ceiling = Ceiling { n_requests: 800, per: Duration::from_secs(10) };
-        status_line(&story.tally, command, Some(ceiling))
+        status_line(&story.stats, command, Some(ceiling))
     }
 
     #[test]
@@ -132,6 +132,6 @@ mod tests {
 
     #[test]
     fn nothing_to_do_is_done() {
-        insta::assert_snapshot!(status_line(&Story::of(0).tally, CommandKind::Run, None), @"0 of 0 (100 %): 0 unlocked, 0 failed, 0 retries; 0/s");
+        insta::assert_snapshot!(status_line(&Story::of(0).stats, CommandKind::Run, None), @"0 of 0 (100 %): 0 unlocked, 0 failed, 0 retries; 0/s");
     }
 }

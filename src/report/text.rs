@@ -51,7 +51,7 @@ pub fn time_of_day(wall: SystemTime) -> String {
 }
 
 /// A text from outside on one line, without anything that could move the cursor, colour the
-/// screen, or turn the order of letters around.
+/// console, or turn the order of letters around.
 pub fn clean(text: &str) -> Cow<'_, str> {
     match one_line(text) {
         line if line.contains(is_invisible) => Cow::Owned(line.replace(is_invisible, "\u{fffd}")),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::text::{duration, number, time_of_day};
 use crate::model::{PauseReason, StopReason};
-use crate::tally::{Ceiling, Limit, Pace};
+use crate::stats::{Ceiling, Limit, Pace};
 
 /// `412/s of 800/10 s`, without ceiling `412/s`.
 pub(super) fn rate(pace: &Pace, ceiling: Option<Ceiling>) -> String {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::model::{IdentifierKind, Outcome, one_line};
-use crate::plan::Done;
+use crate::policy::plan::Done;
 
 use super::error::{OpenError, ReadError};
 use super::journal::Journal;

@@ -118,7 +118,7 @@ pub fn supervise<T: Send + 'static>(
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let signals = Arc::new(Signals::default());
     let _in_it = runtime.enter();
-    let mut ears = Ears::new()?;
+    let mut ears = SignalStreams::new()?;
     let (tell, told) = oneshot::channel();
     let at_work = Arc::clone(&signals);
     // Whoever waits for it may be gone: then nobody wants to know.
@@ -133,7 +133,7 @@ pub fn supervise<T: Send + 'static>(
 }
 
 /// Comes back when the work has had its time.
-async fn cut_off(ears: &mut Ears, signals: &Signals) -> StopReason {
+async fn cut_off(ears: &mut SignalStreams, signals: &Signals) -> StopReason {
     let mut patience: Option<(Duration, StopReason)> = None;
     loop {
         let over = async {
@@ -166,7 +166,7 @@ enum Asked {
 }
 
 #[cfg(unix)]
-struct Ears {
+struct SignalStreams {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     /// A terminal that was closed, an ssh session that was lost: as good as SIGTERM. `None` where
@@ -176,7 +176,7 @@ struct Ears {
 }
 
 #[cfg(unix)]
-impl Ears {
+impl SignalStreams {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
@@ -218,10 +218,10 @@ fn heeds_hangup() -> bool {
 }
 
 #[cfg(windows)]
-struct Ears(tokio::signal::windows::CtrlC);
+struct SignalStreams(tokio::signal::windows::CtrlC);
 
 #[cfg(windows)]
-impl Ears {
+impl SignalStreams {
     fn new() -> io::Result<Self> {
         tokio::signal::windows::ctrl_c().map(Self)
     }

@@ -16,8 +16,8 @@ use list::{Listed, LockedList};
 use walker::Walker;
 
 pub(in crate::cli) fn locked(args: &LockedArgs, caller: Caller<'_>) -> Result<Status, Failure> {
-    let Caller { screen, invocation, .. } = caller;
-    let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
+    let Caller { console, invocation, .. } = caller;
+    let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
     let list = LockedList::create(args)?;
     let execution = Execution::new(&args.execution);
     let walker = Walker::new(&connection, execution, caller)?;
@@ -26,9 +26,9 @@ pub(in crate::cli) fn locked(args: &LockedArgs, caller: Caller<'_>) -> Result<St
     // A list that is not whole must not pass for one that is: a file is not given its name.
     let listed = list.finish(passed)?;
     if let Some(counted) = counted.filter(|&counted| listed.passed < counted) {
-        screen.warning(&some_missing(listed.passed, counted));
+        console.warning(&some_missing(listed.passed, counted));
     }
-    screen.say(Level::Answer, &headline(&listed, counted.unwrap_or(listed.passed)));
+    console.say(Level::Answer, &headline(&listed, counted.unwrap_or(listed.passed)));
     if let Some(path) = file(&args.output).filter(|_| listed.locked > 0) {
         let plan = invocation
             .clone()
@@ -36,7 +36,7 @@ pub(in crate::cli) fn locked(args: &LockedArgs, caller: Caller<'_>) -> Result<St
             .without(&["output", "force"])
             .with("input", &[&path.display().to_string()]);
         let why = "To see what a run would do with them";
-        screen.note(&format!("\n{why}:\n  {}", plan.text()));
+        console.note(&format!("\n{why}:\n  {}", plan.text()));
     }
     Ok(Status::Success)
 }

@@ -7,11 +7,11 @@ use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
 use crate::cli::job::{self, Answers, Execution, Spec, Surroundings};
 use crate::cli::status::Status;
-use crate::summary::CommandKind;
+use crate::stats::summary::CommandKind;
 
 pub(in crate::cli) fn plan(args: PlanArgs, caller: Caller<'_>) -> Result<Status, Failure> {
-    let screen = caller.screen;
-    let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
+    let console = caller.console;
+    let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
     let (if_empty, exclude) = (args.input.if_empty, args.input.exclude.clone());
     let input = input_choice(args.input)?;
     let spec = Spec {

@@ -7,20 +7,20 @@ use crate::cli::failure::Failure;
 use crate::cli::page::{self, gather};
 use crate::cli::status::Status;
 use crate::model::mask_keys;
-use crate::report::{Screen, Style, closing};
+use crate::report::{Console, Style, closing};
 use crate::results::atomic::AtomicWriter;
 use crate::results::{WriteError, refuse_existing, same_file};
 
-pub(in crate::cli) fn report(args: &ReportArgs, screen: &Screen) -> Result<Status, Failure> {
+pub(in crate::cli) fn report(args: &ReportArgs, console: &Console) -> Result<Status, Failure> {
     let begun = args.html.as_deref().map(|path| begin(args, path)).transpose()?;
     let gathered = gather(&args.results)?;
     for warning in &gathered.facts.warnings {
-        screen.warning(warning);
+        console.warning(warning);
     }
     if let (Some(begun), Some(path)) = (begun, &args.html) {
         let page = page::html(&gathered.facts, args.report_pii)?;
         page::fill(begun, path, &page).map_err(WriteError::of_a_whole)?;
-        screen.note(&format!("the page is {}", path.display()));
+        console.note(&format!("the page is {}", path.display()));
     }
     let mut summary = gathered.summary;
     summary.files.report.clone_from(&args.html);

@@ -16,14 +16,14 @@ use crate::input::{Carry, Options};
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
 use crate::results::{Manifest, Sidecars};
-use crate::summary::CommandKind;
+use crate::stats::summary::CommandKind;
 
 pub(in crate::cli) fn run(args: RunArgs, caller: Caller<'_>) -> Result<Status, Failure> {
-    let screen = caller.screen;
-    let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
+    let console = caller.console;
+    let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
     let max_age = args.selection.plan_max_age;
     let plan = args.selection.plan.as_deref();
-    let plan = plan.map(|plan| check_plan(plan, max_age, &connection, wall_clock(), screen));
+    let plan = plan.map(|plan| check_plan(plan, max_age, &connection, wall_clock(), console));
     let spec = spec(args, plan.transpose()?)?;
     let around = Surroundings::new(&connection, caller);
     let mut run = job::run(&spec, &around)?;

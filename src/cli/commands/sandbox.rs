@@ -15,7 +15,7 @@ use crate::sandbox::{RunningSandbox, Sandbox, SandboxConfig, Stats};
 use crate::stop::Stop;
 
 pub(in crate::cli) fn sandbox(args: SandboxArgs, caller: Caller<'_>) -> Result<Status, Failure> {
-    let screen = caller.screen;
+    let console = caller.console;
     let config = SandboxConfig {
         quota: args.quota.0,
         latency: args.latency,
@@ -34,7 +34,7 @@ pub(in crate::cli) fn sandbox(args: SandboxArgs, caller: Caller<'_>) -> Result<S
     let (url, key) = (running.url(), running.key());
     let exports = format!("{word}CLERK_API_URL={url}\n{word}CLERK_SECRET_KEY={key}\n");
     let _ = stdout.write_all(exports.as_bytes()).and_then(|()| stdout.flush());
-    screen.note("the sandbox answers until it is interrupted (Ctrl-C)");
+    console.note("the sandbox answers until it is interrupted (Ctrl-C)");
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
     Ok(runtime.block_on(serve(&running, caller)))
 }
@@ -49,7 +49,7 @@ async fn serve(running: &RunningSandbox, caller: Caller<'_>) -> Status {
             let now = running.stats();
             // An answer may come in another second than its request.
             if now != before {
-                caller.screen.note(&line(&before, &now));
+                caller.console.note(&line(&before, &now));
             }
             before = now;
         }

@@ -12,11 +12,11 @@ use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
 use crate::results::manifest::Kind;
 use crate::results::{Manifest, Sidecars};
-use crate::summary::CommandKind;
+use crate::stats::summary::CommandKind;
 
 pub(in crate::cli) fn verify(args: VerifyArgs, caller: Caller<'_>) -> Result<Status, Failure> {
-    let screen = caller.screen;
-    let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, screen)?;
+    let console = caller.console;
+    let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
     let beside = Sidecars::beside(&args.results);
     let manifest =
         Manifest::read(&beside.manifest).map_err(|error| Failure::usage(error.to_string()))?;
@@ -28,14 +28,14 @@ pub(in crate::cli) fn verify(args: VerifyArgs, caller: Caller<'_>) -> Result<Sta
             )));
         }
         Some(manifest) => check_instance(&args.results, manifest, &connection)?,
-        None => screen.warning(&format!(
+        None => console.warning(&format!(
             "{} is missing: whether {} is of this instance can't be checked",
             beside.manifest.display(),
             args.results.display()
         )),
     }
     if connection.instance == Instance::Sandbox {
-        screen.warning(
+        console.warning(
             "a new sandbox remembers no earlier run, so it will find most of these users locked; \
              bulk-unlock sandbox starts one that several commands share",
         );

@@ -16,7 +16,7 @@ use crate::report::closing;
 use crate::results::atomic::AtomicWriter;
 use crate::results::sidecars::{SidecarError, write_failed, write_unprocessed};
 use crate::results::{Journal, Manifest, Reader};
-use crate::summary::{CommandKind, Ending, Files, Forecast, Summary};
+use crate::stats::summary::{CommandKind, Ending, Files, Forecast, Summary};
 
 impl Stages<'_> {
     /// Takes away what this run made: it was refused before anybody was unlocked. What an earlier
@@ -78,7 +78,7 @@ impl Stages<'_> {
             Ok(n_reread) => n_reread,
             // The disk has failed already; the results themselves are what counts.
             Err(failure) if state.failure.is_some() => {
-                self.around.screen.warning(&failure.to_string());
+                self.around.console.warning(&failure.to_string());
                 None
             }
             Err(failure) => return Err(failure),
@@ -91,7 +91,7 @@ impl Stages<'_> {
             if state.failure.is_none() {
                 return Err(failure);
             }
-            self.around.screen.warning(&failure.to_string());
+            self.around.console.warning(&failure.to_string());
         }
         if let (Some(results), Some(path)) = (summary.files.results.clone(), &summary.files.report)
             && state.failure.is_none()
@@ -121,7 +121,7 @@ impl Stages<'_> {
             state.recorded.iter().filter(|is_recorded| !**is_recorded).count() as u64;
         let records = &self.intake.records.records;
         let ending = self.ending(n_unprocessed);
-        let mut summary = Summary::new(&state.tally, self.spec.command, ending, records);
+        let mut summary = Summary::new(&state.stats, self.spec.command, ending, records);
         summary.n_unprocessed = n_unprocessed;
         summary.n_rows_found = n_reread;
         if !summary.adds_up() {
@@ -136,7 +136,7 @@ impl Stages<'_> {
     }
 
     /// Time that is up when everything is done stopped nothing. A guard has tripped all the same,
-    /// and whoever pressed Ctrl-C is told that it was heard.
+    /// and whoever pressed Ctrl-C is told that it was acks.
     fn ending(&self, n_unprocessed: u64) -> Ending {
         match self.stop.reason() {
             None => Ending::Completed,
@@ -156,17 +156,17 @@ impl Stages<'_> {
     }
 
     fn tell(&self, state: &State, summary: &Summary) {
-        let screen = self.around.screen;
+        let console = self.around.console;
         if summary.ending == Ending::Unaccounted {
-            screen.error(
+            console.error(
                 "the accounting does not add up; trust the results file alone, and if nobody \
                  touched it please report this",
             );
         }
         if let Some(failure) = &state.failure {
-            screen.error(&failure.to_string());
+            console.error(&failure.to_string());
         }
-        closing::say(summary, screen);
+        closing::say(summary, console);
     }
 }
 

@@ -1,12 +1,12 @@
 //! What changed between a plan and its run.
 
 use crate::model::{Event, InputRecord, Outcome};
-use crate::report::{Listener, Screen, text};
-use crate::tally::Tally;
+use crate::report::{Console, Listener, text};
+use crate::stats::Stats;
 
 /// Lists the users of a plan who no longer need to be unlocked.
 pub(super) struct Drift<'a> {
-    screen: Screen,
+    console: Console,
     records: &'a [InputRecord],
     n_drifted: u64,
 }
@@ -15,13 +15,13 @@ pub(super) struct Drift<'a> {
 const MOST: u64 = 20;
 
 impl<'a> Drift<'a> {
-    pub(super) fn new(screen: Screen, records: &'a [InputRecord]) -> Self {
-        Self { screen, records, n_drifted: 0 }
+    pub(super) fn new(console: Console, records: &'a [InputRecord]) -> Self {
+        Self { console, records, n_drifted: 0 }
     }
 }
 
 impl Listener for Drift<'_> {
-    fn hear(&mut self, event: &Event, _: &Tally) {
+    fn on_event(&mut self, event: &Event, _: &Stats) {
         let Event::JobFinished { row, .. } = event else { return };
         if !is_change(row.outcome) {
             return;
@@ -30,7 +30,7 @@ impl Listener for Drift<'_> {
         if self.n_drifted <= MOST {
             let record = &self.records[row.record];
             let (line, cell, outcome) = (record.line, &record.cell, row.outcome);
-            self.screen
+            self.console
                 .note(&format!("drift: line {line}, {cell}: {outcome} ({})", outcome.meaning()));
         }
     }
@@ -40,7 +40,7 @@ impl Listener for Drift<'_> {
             let users = text::counted(self.n_drifted, "user", "users");
             let verbs = if self.n_drifted == 1 { ["has", "is"] } else { ["have", "are"] };
             let more = if self.n_drifted > MOST { "; the results have them all" } else { "" };
-            self.screen.warning(&format!(
+            self.console.warning(&format!(
                 "{users} of the plan {} changed since and {} left out{more}",
                 verbs[0], verbs[1]
             ));

@@ -10,13 +10,13 @@ use super::{Connection, Spec};
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
 use crate::engine::{Pacer, wall_clock};
-use crate::plan::Done;
-use crate::report::{Screen, text};
+use crate::policy::plan::Done;
+use crate::report::{Console, text};
 use crate::results::manifest::{Kind, Manifest, Settings};
 use crate::results::sidecars::check_places;
 use crate::results::{Resumed, refuse_existing, resume};
-use crate::summary::{CommandKind, Ending};
-use crate::tally::Counts;
+use crate::stats::Counts;
+use crate::stats::summary::{CommandKind, Ending};
 
 /// What an earlier run left.
 #[derive(Default)]
@@ -33,7 +33,7 @@ impl Existed {
         paths: &Paths,
         intake: &Intake,
         connection: &Connection,
-        screen: &Screen,
+        console: &Console,
     ) -> Result<Self, Failure> {
         let (Some(results), Some(sidecars)) = (paths.results(), paths.sidecars()) else {
             return Ok(Self::default());
@@ -50,7 +50,7 @@ impl Existed {
             }
         }
         let Some(resumed) = resume(results, intake.records.kind, &intake.records.carried)? else {
-            screen.note(&format!("{} is not there yet: starting a new one", results.display()));
+            console.note(&format!("{} is not there yet: starting a new one", results.display()));
             return Ok(Self::default());
         };
         let manifest = Manifest::read(&sidecars.manifest)?;
@@ -59,14 +59,14 @@ impl Existed {
             check_instance(results, manifest, connection)?;
             check_settings(spec, results, manifest)?;
         } else if resumed.done.n_rows() > 0 {
-            screen.warning(&format!(
+            console.warning(&format!(
                 "{} is missing: whether {} is of this instance can't be checked",
                 sidecars.manifest.display(),
                 results.display()
             ));
         }
         let existed = Self { resumed: Some(resumed), manifest };
-        existed.say(results, intake, wall_clock(), screen);
+        existed.say(results, intake, wall_clock(), console);
         Ok(existed)
     }
 
@@ -121,14 +121,14 @@ impl Existed {
         counts.flat_map(each).collect()
     }
 
-    fn say(&self, results: &Path, intake: &Intake, now: SystemTime, screen: &Screen) {
+    fn say(&self, results: &Path, intake: &Intake, now: SystemTime, console: &Console) {
         let Some(resumed) = &self.resumed else { return };
         let rows = text::counted(resumed.done.n_rows(), "row", "rows");
-        screen.note(&format!("going on with {}: {rows} recorded", results.display()));
+        console.note(&format!("going on with {}: {rows} recorded", results.display()));
         if let Some(manifest) = self.manifest.as_ref().filter(|it| is_finished(it)) {
             let ago = manifest.finished_at.and_then(|at| now.duration_since(at).ok());
             let ago = text::duration(ago.unwrap_or_default());
-            screen.warning(&format!(
+            console.warning(&format!(
                 "{} was finished {ago} ago: nobody is asked again, and what follows was found then; \
                  --force asks anew",
                 results.display()
@@ -136,12 +136,12 @@ impl Existed {
         }
         if resumed.n_torn_bytes > 0 {
             let bytes = text::counted(resumed.n_torn_bytes, "byte", "bytes");
-            screen.note(&format!(
+            console.note(&format!(
                 "a row that was torn off is cut ({bytes}); its user is asked again"
             ));
         }
         if let Some(place) = resumed.journal.cut_place() {
-            screen.warning(&format!(
+            console.warning(&format!(
                 "{} is damaged in the middle: what stands from there on is kept in {}, and its \
                  users are asked again",
                 results.display(),
@@ -151,7 +151,7 @@ impl Existed {
         let files = self.manifest.iter().flat_map(|manifest| &manifest.files);
         let then = files.into_iter().find(|file| file.role == "input").map(|file| &file.sha256);
         if then.is_some() && then != intake.files.first().map(|file| &file.sha256) {
-            screen.warning("the input has changed since; what it says now is taken");
+            console.warning("the input has changed since; what it says now is taken");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The input: read whole, checked, and named on the screen.
+//! The input: read whole, checked, and named on the console.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,10 +11,10 @@ use crate::cli::args::IfEmpty;
 use crate::cli::failure::Failure;
 use crate::input::{self, Filter, Options, ReadInput, Source};
 use crate::model::{Identifier, IdentifierKind, InputRecord, Outcome, Records, mask_keys};
-use crate::report::{Screen, text};
+use crate::report::{Console, text};
 use crate::results::Sidecars;
 use crate::results::manifest::{FileEntry, Kind, Manifest};
-use crate::summary::CommandKind;
+use crate::stats::summary::CommandKind;
 
 /// Where the users come from.
 #[derive(Debug)]
@@ -117,22 +117,22 @@ pub(super) struct Intake {
 
 impl Intake {
     /// Reads the input and the exclude file, whole.
-    pub(super) fn read(spec: &Spec, now: SystemTime, screen: &Screen) -> Result<Self, Failure> {
+    pub(super) fn read(spec: &Spec, now: SystemTime, console: &Console) -> Result<Self, Failure> {
         if matches!(spec.input, InputChoice::Stdin(..)) && std::io::stdin().is_terminal() {
-            screen.note("reading users from the terminal, one a line; Ctrl-D ends the list");
+            console.note("reading users from the terminal, one a line; Ctrl-D ends the list");
         }
         let mut input = spec.input.read()?;
         mask(&mut input.records);
-        check_age(&spec.input, &input, now, screen)?;
-        warn_of_plan(spec, screen);
-        warn_of_left_alone(spec, &input, screen);
+        check_age(&spec.input, &input, now, console)?;
+        warn_of_plan(spec, console);
+        warn_of_left_alone(spec, &input, console);
         if input.is_empty() {
-            accept_emptiness(spec, screen)?;
+            accept_emptiness(spec, console)?;
         } else {
             let n_records = input.records.records.len() as u64;
             let records = text::counted(n_records, "record", "records");
-            screen.note(&format!("{records}; users are read from {}", input.column));
-            warn_of_invalid(&input.records, screen);
+            console.note(&format!("{records}; users are read from {}", input.column));
+            warn_of_invalid(&input.records, console);
         }
         let entry = |role: &str, name, sha256| FileEntry { role: role.into(), name, sha256 };
         let mut files = vec![entry("input", spec.input.name(), input.sha256)];
@@ -143,10 +143,10 @@ impl Intake {
             check_excluded(spec, path, &excluded)?;
             let name = path.display();
             if excluded.is_empty() {
-                screen.warning(&format!("the exclude file {name} names nobody"));
+                console.warning(&format!("the exclude file {name} names nobody"));
             } else {
                 let names = text::counted(excluded.len() as u64, "user", "users");
-                screen.note(&format!("{name} names {names} who are never touched"));
+                console.note(&format!("{name} names {names} who are never touched"));
             }
             files.push(entry("exclude", path.display().to_string(), read.sha256));
         }
@@ -190,11 +190,11 @@ fn check_excluded(spec: &Spec, path: &Path, excluded: &HashSet<Identifier>) -> R
 }
 
 /// A plan that is read as a mere list is a list of everybody in it, those to be left alone too.
-fn warn_of_plan(spec: &Spec, screen: &Screen) {
+fn warn_of_plan(spec: &Spec, console: &Console) {
     let InputChoice::File(path, ..) = &spec.input else { return };
     let manifest = Manifest::read(&Sidecars::beside(path).manifest).ok().flatten();
     if spec.command == CommandKind::Run && manifest.is_some_and(|it| it.kind == Kind::Plan) {
-        screen.warning(&format!(
+        console.warning(&format!(
             "{0} is a plan, and all of its rows are taken, whatever it says of them; to run it as \
              a plan, give --plan {0}",
             path.display()
@@ -203,10 +203,10 @@ fn warn_of_plan(spec: &Spec, screen: &Screen) {
 }
 
 /// A list that this program wrote may say of users that they were left alone on purpose.
-fn warn_of_left_alone(spec: &Spec, input: &ReadInput, screen: &Screen) {
+fn warn_of_left_alone(spec: &Spec, input: &ReadInput, console: &Console) {
     if spec.command == CommandKind::Run && input.n_left_alone > 0 && !spec.input.is_recorded() {
         let users = text::counted(input.n_left_alone, "user", "users");
-        screen.warning(&format!(
+        console.warning(&format!(
             "{} says of {users} that they were left alone on purpose (admin_locked, excluded); \
              --only-locked leaves the admin_locked alone, --exclude whom you name",
             spec.input.name()
@@ -215,7 +215,7 @@ fn warn_of_left_alone(spec: &Spec, input: &ReadInput, screen: &Screen) {
 }
 
 /// Where none of many can be a user, the column or its kind is most likely another.
-fn warn_of_invalid(records: &Records, screen: &Screen) {
+fn warn_of_invalid(records: &Records, console: &Console) {
     let is_valid = |record: &InputRecord| record.target(records.kind).is_ok();
     if records.records.is_empty() || records.records.iter().any(is_valid) {
         return;
@@ -226,21 +226,21 @@ fn warn_of_invalid(records: &Records, screen: &Screen) {
     } else {
         ""
     };
-    screen.warning(&format!("no record can be a user, by {}{hint}", records.kind.noun()));
+    console.warning(&format!("no record can be a user, by {}{hint}", records.kind.noun()));
 }
 
 fn check_age(
     choice: &InputChoice,
     input: &ReadInput,
     now: SystemTime,
-    screen: &Screen,
+    console: &Console,
 ) -> Result<(), Failure> {
     let (InputChoice::File(_, _, Some(max_age)) | InputChoice::Stdin(_, Some(max_age))) = choice
     else {
         return Ok(());
     };
     let Some(modified) = input.modified else {
-        screen.warning(&format!(
+        console.warning(&format!(
             "nothing tells how old {} is: --max-input-age can't be checked",
             choice.name()
         ));
@@ -257,7 +257,7 @@ fn check_age(
     }
 }
 
-fn accept_emptiness(spec: &Spec, screen: &Screen) -> Result<(), Failure> {
+fn accept_emptiness(spec: &Spec, console: &Console) -> Result<(), Failure> {
     let name = spec.input.name();
     let text = match &spec.input {
         _ if spec.input.retried().is_some() => {
@@ -271,11 +271,11 @@ fn accept_emptiness(spec: &Spec, screen: &Screen) -> Result<(), Failure> {
             "{text}; --if-empty ok takes that for success, for jobs on a schedule"
         ))),
         IfEmpty::Warn => {
-            screen.warning(&text);
+            console.warning(&text);
             Ok(())
         }
         IfEmpty::Ok => {
-            screen.note(&text);
+            console.note(&text);
             Ok(())
         }
     }

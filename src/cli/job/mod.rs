@@ -30,13 +30,13 @@ use super::invocation::Invocation;
 use super::status::Status;
 use crate::engine::wall_clock;
 use crate::model::Outcome;
-use crate::plan::Plan;
+use crate::policy::plan::Plan;
 use crate::policy::stop_rule::MaxFail;
-use crate::report::{Progress, Screen, text};
+use crate::report::{Console, Progress, text};
 use crate::results::{Manifest, Sidecars};
+use crate::stats::Counts;
+use crate::stats::summary::CommandKind;
 use crate::stop::Signals;
-use crate::summary::CommandKind;
-use crate::tally::Counts;
 use existed::Existed;
 use guards::Guards;
 use intake::Intake;
@@ -49,15 +49,15 @@ pub(super) struct Surroundings<'a> {
     pub(super) connection: &'a Connection,
     pub(super) invocation: &'a Invocation,
     pub(super) signals: &'a Signals,
-    pub(super) screen: &'a Screen,
+    pub(super) console: &'a Console,
     pub(super) progress: Progress,
 }
 
 impl<'a> Surroundings<'a> {
     /// What this caller gives, and the instance that is meant.
     pub(super) fn new(connection: &'a Connection, caller: Caller<'a>) -> Self {
-        let Caller { invocation, signals, screen, progress } = caller;
-        Self { connection, invocation, signals, screen, progress }
+        let Caller { invocation, signals, console, progress } = caller;
+        Self { connection, invocation, signals, console, progress }
     }
 }
 
@@ -92,7 +92,7 @@ fn facts(spec: &Spec, results: String, looked_up: Option<&Counts>) -> Vec<(&'sta
 
 /// Runs a job to its end, whatever end that is.
 pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Failure> {
-    let Surroundings { connection, screen, .. } = *around;
+    let Surroundings { connection, console, .. } = *around;
     let mut consent = match spec.command {
         CommandKind::Run => Consent::new(spec.yes, connection.instance)?,
         CommandKind::Plan | CommandKind::Verify | CommandKind::Locked => Consent::Given,
@@ -100,8 +100,8 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     let now = wall_clock();
     let paths = Paths::new(spec)?;
     check_retried(spec, connection)?;
-    let intake = Intake::read(spec, now, screen)?;
-    let mut existed = Existed::find(spec, &paths, &intake, connection, screen)?;
+    let intake = Intake::read(spec, now, console)?;
+    let mut existed = Existed::find(spec, &paths, &intake, connection, console)?;
     // The server of a sandbox ends with its run.
     if connection.instance != Instance::Sandbox {
         let n_left = (intake.records.records.len() as u64).saturating_sub(existed.n_rows());
@@ -119,7 +119,7 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     } else {
         guards.check(n_jobs)?;
         let facts = facts(spec, paths.name(), None);
-        consent.ask(n_jobs, connection, &facts, screen, |read| Some(read()))?;
+        consent.ask(n_jobs, connection, &facts, console, |read| Some(read()))?;
         // What was typed behind a Ctrl-C is no consent.
         if let Some(reason) = around.signals.reason() {
             return Err(Failure::new(Status::of_stop(reason), anyhow::anyhow!("not confirmed")));
@@ -136,7 +136,7 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
         let wait = |read| stages.unless_stopped(read);
         let may_go_on = guards
             .check(n_users)
-            .and_then(|()| consent.ask(n_users, connection, &facts, screen, wait));
+            .and_then(|()| consent.ask(n_users, connection, &facts, console, wait));
         if let Err(mut refusal) = may_go_on {
             refusal.status = stages.stop_status().unwrap_or(refusal.status);
             stages.take_back(refusal.status);

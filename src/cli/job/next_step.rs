@@ -3,7 +3,7 @@
 use super::stages::Stages;
 use crate::cli::connection::Instance;
 use crate::model::StopReason;
-use crate::summary::{Ending, Next, NextStep, Summary};
+use crate::stats::summary::{Ending, Next, NextStep, Summary};
 
 /// Arguments that belong to one input or one output.
 const OF_THIS_JOB: [&str; 17] = [

@@ -10,17 +10,17 @@ use super::paths::Paths;
 use super::{Spec, Surroundings, spec};
 use crate::cli::failure::Failure;
 use crate::engine::wall_clock;
-use crate::plan::Plan;
 use crate::policy::decide::AdminLocked;
+use crate::policy::plan::Plan;
 use crate::results::atomic::AtomicWriter;
 use crate::results::manifest::{Latency, Manifest, Pass};
 use crate::results::{Existing, SetAside, Sidecars, WriteError, Writer, check_not_in_use, format};
-use crate::tally::Counts;
+use crate::stats::Counts;
 
 /// The open files of a job.
 pub(super) struct Outputs {
     pub(super) paths: Paths,
-    /// Taken while a fold has it.
+    /// Taken while a recorder has it.
     pub(super) writer: Option<Writer>,
     pub(super) manifest: Manifest,
     /// The rows that an earlier run recorded.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::check_instance;
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
-use crate::report::{Screen, text};
+use crate::report::{Console, text};
 use crate::results::manifest::{Kind, Manifest};
 use crate::results::{Sidecars, sha256_file};
 
@@ -17,7 +17,7 @@ pub(in crate::cli) fn check_plan(
     max_age: Duration,
     connection: &Connection,
     now: SystemTime,
-    screen: &Screen,
+    console: &Console,
 ) -> Result<Manifest, Failure> {
     let name = plan.display();
     let sha256 = sha256_file(plan).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
@@ -48,7 +48,7 @@ pub(in crate::cli) fn check_plan(
     check_instance(plan, &manifest, connection)?;
     check_age(plan, &manifest, max_age, now)?;
     if manifest.unprocessed > 0 {
-        screen.warning(&format!(
+        console.warning(&format!(
             "{name} is not complete: {} of its input {} never looked up",
             text::counted(manifest.unprocessed, "record", "records"),
             if manifest.unprocessed == 1 { "was" } else { "were" }

@@ -8,8 +8,8 @@ use crate::cli::failure::Failure;
 use crate::engine::wall_clock;
 use crate::results::manifest::{Bucket, FileEntry, Latency, Pass};
 use crate::results::sha256_file;
-use crate::summary::Summary;
-use crate::tally::Tally;
+use crate::stats::Stats;
+use crate::stats::summary::Summary;
 
 /// Writes the manifest for the last time.
 pub(super) fn seal(
@@ -39,7 +39,7 @@ pub(super) fn seal(
     if let Some(pass) = manifest.passes.last_mut() {
         pass.finished_at = Some(now);
         pass.ending.clone_from(&manifest.ending);
-        fill(pass, &state.tally);
+        fill(pass, &state.stats);
     }
     Ok(manifest.write(&sidecars.manifest)?)
 }
@@ -58,15 +58,15 @@ fn entry(role: &str, path: &Path) -> Result<FileEntry, Failure> {
     Ok(FileEntry { role: role.to_owned(), name: path.display().to_string(), sha256 })
 }
 
-fn fill(pass: &mut Pass, tally: &Tally) {
-    pass.requests = tally.n_requests();
-    pass.retries = tally.n_retries();
-    pass.throttled = tally.n_throttled();
-    pass.given_up = tally.n_given_up();
-    pass.paused_seconds = tally.paused().as_secs_f64();
-    pass.look_ups = tally.n_lookups();
-    let width = tally.timeline().width();
-    let buckets = tally.timeline().buckets().iter().zip(0_u32..);
+fn fill(pass: &mut Pass, stats: &Stats) {
+    pass.requests = stats.n_requests();
+    pass.retries = stats.n_retries();
+    pass.throttled = stats.n_throttled();
+    pass.given_up = stats.n_given_up();
+    pass.paused_seconds = stats.paused().as_secs_f64();
+    pass.look_ups = stats.n_lookups();
+    let width = stats.timeline().width();
+    let buckets = stats.timeline().buckets().iter().zip(0_u32..);
     pass.timeline = buckets
         .map(|(bucket, index)| Bucket {
             at: (width * index).as_secs_f64(),
@@ -76,11 +76,11 @@ fn fill(pass: &mut Pass, tally: &Tally) {
             failed_attempts: bucket.n_failed,
         })
         .collect();
-    pass.latency_ms = latency(tally);
+    pass.latency_ms = latency(stats);
 }
 
-fn latency(tally: &Tally) -> Latency {
-    let latency = tally.latency();
+fn latency(stats: &Stats) -> Latency {
+    let latency = stats.latency();
     let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
     #[expect(clippy::cast_precision_loss, reason = "a mean")]
     let n = latency.n().max(1) as f64;

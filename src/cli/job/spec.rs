@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::InputChoice;
 use crate::cli::args::{ExecutionArgs, IfEmpty, OutputArgs, PageArgs};
 use crate::cli::failure::Failure;
-use crate::engine::{CrewSettings, Purpose};
+use crate::engine::{PoolSettings, Purpose};
 use crate::policy::decide::AdminLocked;
 use crate::policy::pacing::Pace;
 use crate::policy::retry::RetryPolicy;
 use crate::policy::stop_rule::MaxFail;
 use crate::results::manifest::Settings;
 use crate::results::{Redaction, RowFormat, SnapshotMode};
-use crate::summary::CommandKind;
+use crate::stats::summary::CommandKind;
 
 /// What a job is to do.
 #[derive(Debug)]
@@ -151,18 +151,18 @@ impl Execution {
         }
     }
 
-    /// How a crew that reads lists works at this pace. An answer about a hundred users or more may
+    /// How a worker pool that reads lists works at this pace. An answer about a hundred users or more may
     /// be large, so fewer of them are asked for at once.
-    pub(in crate::cli) fn look_up_crew(self, pace: Pace) -> CrewSettings {
+    pub(in crate::cli) fn look_up_pool(self, pace: Pace) -> PoolSettings {
         const AT_ONCE: usize = 8;
-        CrewSettings { concurrency: self.concurrency.min(AT_ONCE), ..self.crew(pace, None) }
+        PoolSettings { concurrency: self.concurrency.min(AT_ONCE), ..self.pool(pace, None) }
     }
 
-    /// How a crew works at this pace.
-    pub(in crate::cli) fn crew(self, pace: Pace, canary: Option<usize>) -> CrewSettings {
+    /// How a worker pool works at this pace.
+    pub(in crate::cli) fn pool(self, pace: Pace, canary: Option<usize>) -> PoolSettings {
         /// The part of the pace that retries alone may take when nothing succeeds.
         const TRICKLE: f64 = 0.2;
-        CrewSettings {
+        PoolSettings {
             concurrency: self.concurrency,
             retry: RetryPolicy { max_retries: self.max_retries, ..RetryPolicy::default() },
             retries_per_second: pace.quota().per_second() * TRICKLE,

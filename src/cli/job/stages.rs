@@ -15,15 +15,17 @@ use super::{Spec, Surroundings};
 use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
-use crate::engine::{Crew, Ears, Fold, LookUp, Session, Unlock, UnlockJob, batches, wall_clock};
+use crate::engine::{
+    EventSender, LookUp, Recorder, Session, Unlock, UnlockJob, WorkerPool, batches, wall_clock,
+};
 use crate::model::{Event, Identifier, Job, Outcome, Row, UserId};
-use crate::plan::Plan;
+use crate::policy::plan::Plan;
 use crate::policy::stop_rule::StopRule;
-use crate::report::{Listener, Scene, listeners};
+use crate::report::{Listener, ReportContext, listeners};
 use crate::results::{WriteError, Writer};
+use crate::stats::summary::CommandKind;
+use crate::stats::{Counts, Size, Stats};
 use crate::stop::Stop;
-use crate::summary::CommandKind;
-use crate::tally::{Counts, Size, Tally};
 
 /// A job under way.
 pub(super) struct Stages<'a> {
@@ -38,10 +40,10 @@ pub(super) struct Stages<'a> {
     pub(super) state: RefCell<State>,
 }
 
-/// What a fold is given and gives back.
+/// What a recorder is given and gives back.
 pub(super) struct State {
     pub(super) outputs: Outputs,
-    pub(super) tally: Tally,
+    pub(super) stats: Stats,
     /// Which records have a row.
     pub(super) recorded: Vec<bool>,
     /// Why rows could not be written.
@@ -63,8 +65,8 @@ impl<'a> Stages<'a> {
         let size = Size { n_records: outputs.manifest.records, n_jobs, earlier: outputs.earlier };
         let mut recorded = vec![false; intake.records.records.len()];
         plan.recorded.iter().for_each(|&record| recorded[record] = true);
-        let tally = Tally::new(size, now, wall_clock());
-        let state = State { outputs, tally, recorded, failure: None };
+        let stats = Stats::new(size, now, wall_clock());
+        let run = State { outputs, stats, recorded, failure: None };
         Ok(Self {
             spec,
             around,
@@ -74,7 +76,7 @@ impl<'a> Stages<'a> {
             n_jobs,
             runtime,
             deadline: spec.execution.max_duration.and_then(|length| now.checked_add(length)),
-            state: RefCell::new(state),
+            state: RefCell::new(run),
         })
     }
 
@@ -108,14 +110,14 @@ impl<'a> Stages<'a> {
     /// How many users are to be unlocked; of a plan, how many its run would unlock.
     pub(super) fn n_to_unlock(&self, jobs: &[UnlockJob]) -> u64 {
         match self.spec.command {
-            CommandKind::Plan => self.state.borrow().tally.count_now(Outcome::WouldUnlock),
+            CommandKind::Plan => self.state.borrow().stats.count_now(Outcome::WouldUnlock),
             CommandKind::Run | CommandKind::Verify | CommandKind::Locked => jobs.len() as u64,
         }
     }
 
     /// How many records have each outcome so far.
     pub(super) fn counts(&self) -> Counts {
-        *self.state.borrow().tally.counts()
+        *self.state.borrow().stats.counts()
     }
 
     /// Where the results are, as people call them.
@@ -127,10 +129,10 @@ impl<'a> Stages<'a> {
     /// are now: should the program be killed, they name everybody who is outstanding.
     pub(super) fn tell_left_out(&self) -> Result<(), Failure> {
         let rows = self.left_out.take();
-        self.stage(Vec::new(), async |ears| {
+        self.stage(Vec::new(), async |events| {
             for row in rows {
                 let event = Event::JobFinished { row: Box::new(row), attempt: None };
-                if ears.events.send(event).await.is_err() {
+                if events.events.send(event).await.is_err() {
                     return;
                 }
             }
@@ -160,10 +162,10 @@ impl<'a> Stages<'a> {
         let records = &self.intake.records.records;
         let purpose = self.spec.purpose();
         let work = LookUp::new(api, purpose, records, &self.intake.excluded, known);
-        self.stage(self.listeners(), async |ears| {
-            let settings = self.spec.execution.look_up_crew(self.around.connection.pace);
+        self.stage(self.listeners(), async |events| {
+            let settings = self.spec.execution.look_up_pool(self.around.connection.pace);
             let (items, pacer) = (batches(jobs), &self.around.connection.pacer);
-            Crew::new(&work, items, settings, pacer, &self.stop, ears).run().await;
+            WorkerPool::new(&work, items, settings, pacer, &self.stop, events).run().await;
         })?;
         Ok(work.into_jobs())
     }
@@ -172,25 +174,25 @@ impl<'a> Stages<'a> {
     pub(super) fn unlock(&self, jobs: Vec<UnlockJob>) -> Result<(), Failure> {
         let work = Unlock::new(&self.around.connection.client);
         let listeners = self.plain_listeners();
-        self.stage(listeners, async |ears| {
-            let settings = self.spec.execution.crew(self.around.connection.pace, self.spec.canary);
+        self.stage(listeners, async |events| {
+            let settings = self.spec.execution.pool(self.around.connection.pace, self.spec.canary);
             let pacer = &self.around.connection.pacer;
-            Crew::new(&work, jobs, settings, pacer, &self.stop, ears).run().await;
+            WorkerPool::new(&work, jobs, settings, pacer, &self.stop, events).run().await;
         })
     }
 
-    /// One session, with the journal in the hands of its fold meanwhile.
+    /// One session, with the journal in the hands of its recorder meanwhile.
     fn stage<T>(
         &self,
         listeners: Vec<Box<dyn Listener + '_>>,
-        work: impl AsyncFnOnce(Ears<'_>) -> T,
+        work: impl AsyncFnOnce(EventSender<'_>) -> T,
     ) -> Result<T, Failure> {
         let mut state = self.state.borrow_mut();
         let writer = state.outputs.take_writer()?;
-        let fold = Fold {
+        let recorder = Recorder {
             records: &self.intake.records.records,
             writer,
-            tally: state.tally.clone(),
+            stats: state.stats.clone(),
             listeners,
             stop_rule: StopRule { max_fail: self.spec.execution.max_fail, n_jobs: self.n_jobs },
             stop: &self.stop,
@@ -198,12 +200,13 @@ impl<'a> Stages<'a> {
         };
         let signals = self.around.signals;
         let session = Session { stop: &self.stop, signals, deadline: self.deadline };
-        let (folded, done) = session.run(&self.runtime, fold, work).map_err(Failure::internal)?;
-        folded.listeners.into_iter().for_each(Listener::finish);
-        state.outputs.writer = Some(folded.writer);
-        state.tally = folded.tally;
-        state.recorded = folded.recorded;
-        state.failure = folded.failure.or(state.failure.take());
+        let (finished, done) =
+            session.run(&self.runtime, recorder, work).map_err(Failure::internal)?;
+        finished.listeners.into_iter().for_each(Listener::finish);
+        state.outputs.writer = Some(finished.writer);
+        state.stats = finished.stats;
+        state.recorded = finished.recorded;
+        state.failure = finished.failure.or(state.failure.take());
         Ok(done)
     }
 
@@ -211,18 +214,18 @@ impl<'a> Stages<'a> {
         let mut listeners = self.plain_listeners();
         if self.spec.input.is_recorded() && self.spec.command == CommandKind::Run {
             let records = &self.intake.records.records;
-            listeners.push(Box::new(Drift::new(self.around.screen.clone(), records)));
+            listeners.push(Box::new(Drift::new(self.around.console.clone(), records)));
         }
         listeners
     }
 
     fn plain_listeners(&self) -> Vec<Box<dyn Listener + '_>> {
-        let scene = Scene {
+        let scene = ReportContext {
             command: self.spec.command,
             ceiling: Some(ceiling(self.around.connection.pace)),
             records: &self.intake.records.records,
         };
-        listeners(self.around.screen, self.around.progress, scene)
+        listeners(self.around.console, self.around.progress, scene)
     }
 }
 

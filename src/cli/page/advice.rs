@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::report::page::Source;
-use crate::summary::{Next, NextStep, Summary};
+use crate::stats::summary::{Next, NextStep, Summary};
 
 /// The commands that go on from here, the most useful first.
 pub(super) fn advice(paths: &[PathBuf], sources: &[Source], summary: &Summary) -> Vec<NextStep> {
@@ -45,7 +45,7 @@ fn next_of(source: &Source, name: &str, summary: &Summary) -> Option<NextStep> {
 mod tests {
     use super::*;
     use crate::model::Outcome;
-    use crate::summary::CommandKind;
+    use crate::stats::summary::CommandKind;
 
     fn check(kind: CommandKind, instance: &str, outcome: Outcome, expected: &[&str]) {
         let source =

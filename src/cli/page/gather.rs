@@ -14,7 +14,7 @@ use crate::results::manifest::{Kind, Manifest};
 use crate::results::{
     ReadError, Reader, RecordedRow, Sidecars, kind_of_outcome, same_file, sha256_file,
 };
-use crate::summary::Summary;
+use crate::stats::summary::Summary;
 
 /// What finished files say.
 pub(in crate::cli) struct Gathered {

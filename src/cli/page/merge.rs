@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::model::Outcome;
 use crate::report::page::Source;
 use crate::results::RecordedRow;
-use crate::summary::{CommandKind, Ending, ErrorFigures, Files, LatencyFigures, Summary};
-use crate::tally::Latency;
+use crate::stats::Latency;
+use crate::stats::summary::{CommandKind, Ending, ErrorFigures, Files, LatencyFigures, Summary};
 
 /// What was read so far.
 #[derive(Default)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::report::page::{Pass, Source, SourceFile, TimedBucket};
 use crate::results::manifest::{self, Kind, Manifest};
-use crate::summary::{CommandKind, LatencyFigures};
-use crate::tally::Bucket;
+use crate::stats::Bucket;
+use crate::stats::summary::{CommandKind, LatencyFigures};
 
 /// One results file and its manifest.
 pub(super) fn source(results: &Path, manifest: Option<&Manifest>, kind: Option<Kind>) -> Source {

@@ -3,7 +3,7 @@ use crate::engine::testing::{Bench, Played, Ran, Scripted, come_back, ms, secs};
 
 // `Session::run` itself is told by the stories of the binary: it has a thread and a clock of its own.
 
-/// Runs a crew of eight with ten seconds' time.
+/// Runs a worker pool of eight with ten seconds' time.
 async fn with_ten_seconds(api: &Scripted<'_>) -> Ran {
     let bench = Bench::with_concurrency(8);
     let (signals, deadline) = (&Signals::default(), Some(now() + secs(10)));

@@ -9,17 +9,17 @@ pub use model::BarModel;
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Listener, Scene, Screen};
+use super::{Console, Listener, ReportContext};
 use crate::model::Event;
-use crate::tally::Tally;
+use crate::stats::Stats;
 use terminal::Terminal;
 
 /// Progress on a terminal, drawn in place at most ten times a second.
 ///
 /// indicatif is the brush alone: which lines there are is [`BarModel`]'s matter.
 pub struct Bar<'a> {
-    screen: Screen,
-    scene: Scene<'a>,
+    console: Console,
+    scene: ReportContext<'a>,
     brush: ProgressBar,
     term: Term,
 }
@@ -28,15 +28,15 @@ const REDRAWS_PER_SECOND: u8 = 10;
 const USUAL_WIDTH: u16 = 80;
 
 impl<'a> Bar<'a> {
-    /// Takes its place at the lower end of the screen.
-    pub fn new(screen: Screen, scene: Scene<'a>) -> Self {
+    /// Takes its place at the lower end of the console.
+    pub fn new(console: Console, scene: ReportContext<'a>) -> Self {
         let brush = ProgressBar::with_draw_target(None, target());
         // A template of this one word can't be refused; if it were, indicatif's own would do.
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             brush.set_style(style);
         }
-        screen.set_bar(Some(brush.clone()));
-        Self { screen, scene, brush, term: Term::stderr() }
+        console.set_bar(Some(brush.clone()));
+        Self { console, scene, brush, term: Term::stderr() }
     }
 
     fn width(&self) -> usize {
@@ -54,18 +54,18 @@ fn target() -> ProgressDrawTarget {
 }
 
 impl Listener for Bar<'_> {
-    fn hear(&mut self, event: &Event, tally: &Tally) {
+    fn on_event(&mut self, event: &Event, stats: &Stats) {
         if matches!(event, Event::Ticked { .. }) {
-            let model = BarModel::new(tally, self.scene.command, self.scene.ceiling);
-            self.brush.set_message(model.render(self.width(), self.screen.style()).join("\n"));
+            let model = BarModel::new(stats, self.scene.command, self.scene.ceiling);
+            self.brush.set_message(model.render(self.width(), self.console.style()).join("\n"));
         }
     }
 }
 
-/// However the run ends, the closing text finds a clear screen.
+/// However the run ends, the closing text finds a clear console.
 impl Drop for Bar<'_> {
     fn drop(&mut self) {
-        self.screen.set_bar(None);
+        self.console.set_bar(None);
         self.brush.finish_and_clear();
     }
 }

@@ -5,8 +5,8 @@ use crate::model::PauseReason;
 use crate::report::status::Standing;
 use crate::report::text::number;
 use crate::report::{Paint, Style, words};
-use crate::summary::CommandKind;
-use crate::tally::{Ceiling, Limit, Tally};
+use crate::stats::summary::CommandKind;
+use crate::stats::{Ceiling, Limit, Stats};
 
 /// What the bar shows at one moment.
 pub struct BarModel {
@@ -23,9 +23,9 @@ const DOT: &str = " · ";
 
 impl BarModel {
     /// As things stand now.
-    pub fn new(tally: &Tally, command: CommandKind, ceiling: Option<Ceiling>) -> Self {
-        let standing = Standing::of(tally, command, ceiling);
-        Self { standing, ceiling, is_stopping: tally.stopping().is_some() }
+    pub fn new(stats: &Stats, command: CommandKind, ceiling: Option<Ceiling>) -> Self {
+        let standing = Standing::of(stats, command, ceiling);
+        Self { standing, ceiling, is_stopping: stats.stopping().is_some() }
     }
 
     /// Two lines that are no wider than that many columns.
@@ -107,14 +107,14 @@ mod tests {
 
     use super::*;
     use crate::model::{Outcome, StopReason};
-    use crate::tally::Size;
-    use crate::tally::story::Story;
+    use crate::stats::Size;
+    use crate::stats::story::Story;
 
     const PLAIN: Style = Style { colour: false };
     const SHARE: Option<Ceiling> = Some(Ceiling { n_requests: 800, per: Duration::from_secs(10) });
 
     fn bar(story: &Story, width: usize) -> String {
-        BarModel::new(&story.tally, CommandKind::Run, SHARE).render(width, PLAIN).join("\n")
+        BarModel::new(&story.stats, CommandKind::Run, SHARE).render(width, PLAIN).join("\n")
     }
 
     fn running() -> Story {
@@ -222,13 +222,13 @@ mod tests {
     #[test]
     fn a_plan_and_a_verification_in_their_own_words() {
         let plan = Story::of(200).lookups(1).unasked_rows(90, Outcome::WouldUnlock).at(100);
-        let model = BarModel::new(&plan.tally, CommandKind::Plan, None);
+        let model = BarModel::new(&plan.stats, CommandKind::Plan, None);
         insta::assert_snapshot!(model.render(80, PLAIN).join("\n"), @"
             ━━━━━━━━━━━━━━━━━━──────────────────────  45 %  90/200  2/s  1 s left
             90 to unlock · 0 failed · 0 retries · limited by latency
             ");
         let verify = Story::of(200).lookups(1).unasked_rows(9, Outcome::LockedAgain).at(100);
-        let model = BarModel::new(&verify.tally, CommandKind::Verify, None);
+        let model = BarModel::new(&verify.stats, CommandKind::Verify, None);
         insta::assert_snapshot!(model.render(80, PLAIN).join("\n"), @"
             ━╸──────────────────────────────────────   4 %  9/200  2/s  3 s left
             0 still unlocked · 9 locked or gone · 0 retries · limited by latency
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn colours_are_put_around_the_same_texts() {
-        let model = BarModel::new(&running().tally, CommandKind::Run, SHARE);
+        let model = BarModel::new(&running().stats, CommandKind::Run, SHARE);
         let coloured = model.render(80, Style { colour: true }).join("\n");
         insta::assert_snapshot!(coloured.replace('\u{1b}', "ESC"), @"
             ESC[32m━━━━━━━━━━━━━━━━━━━━━╸ESC[0mESC[2m────────ESC[0m ESC[1m 71 %ESC[0m  3,591/5,000  645/s of 800/10 s  ESC[2m20 s leftESC[0m
@@ -260,7 +260,7 @@ mod tests {
             if is_stopping {
                 story = story.stopping(StopReason::MaxFail);
             }
-            let lines = BarModel::new(&story.tally, CommandKind::Run, SHARE).render(width, PLAIN);
+            let lines = BarModel::new(&story.stats, CommandKind::Run, SHARE).render(width, PLAIN);
             prop_assert!(lines.iter().all(|line| line.chars().count() <= width), "{lines:#?}");
         }
     }

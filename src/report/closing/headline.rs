@@ -3,7 +3,7 @@
 use crate::model::StopReason;
 use crate::report::text::{counted, duration, number};
 use crate::report::words;
-use crate::summary::{CommandKind, Ending, Summary};
+use crate::stats::summary::{CommandKind, Ending, Summary};
 
 /// What happened, in one line.
 pub fn headline(summary: &Summary) -> String {

@@ -8,8 +8,8 @@ mod tests;
 
 pub use headline::headline;
 
-use super::{Level, LogFormat, Screen, Style, Voice};
-use crate::summary::{CommandKind, Summary};
+use super::{Console, Level, LogFormat, Style, Verbosity};
+use crate::stats::summary::{CommandKind, Summary};
 
 /// The closing lines, with a newline at the end of each.
 pub fn text(summary: &Summary, style: Style) -> String {
@@ -27,13 +27,13 @@ pub fn text(summary: &Summary, style: Style) -> String {
     sections.join("\n")
 }
 
-/// Says the closing lines on this screen: all of them, or the headline alone where it is quiet or
+/// Says the closing lines on this console: all of them, or the headline alone where it is quiet or
 /// writes a log for machines.
-pub fn say(summary: &Summary, screen: &Screen) {
-    if screen.format() == LogFormat::Json || screen.voice() <= Voice::Quiet {
-        screen.say(Level::Answer, &headline(summary));
+pub fn say(summary: &Summary, console: &Console) {
+    if console.format() == LogFormat::Json || console.voice() <= Verbosity::Quiet {
+        console.say(Level::Answer, &headline(summary));
     } else {
-        screen.print(Level::Note, &text(summary, screen.style()));
+        console.print(Level::Note, &text(summary, console.style()));
     }
 }
 

@@ -8,7 +8,7 @@ use super::table::{Line, table};
 use crate::model::Outcome;
 use crate::report::text::{clean, clipped, counted, duration, number};
 use crate::report::{Paint, Style, words};
-use crate::summary::{CommandKind, Ending, ErrorFigures, LatencyFigures, Summary};
+use crate::stats::summary::{CommandKind, Ending, ErrorFigures, LatencyFigures, Summary};
 
 /// So many codes are told; the results have the rest.
 const MAX_ERRORS: usize = 5;

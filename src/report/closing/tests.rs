@@ -2,15 +2,15 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{Outcome, PauseReason, StopReason};
-use crate::report::screen::tests::Page;
-use crate::summary::{Ending, Files, Forecast, NextStep};
-use crate::tally::story::{Story, records};
-use crate::tally::{Ceiling, Size};
+use crate::report::console::tests::Page;
+use crate::stats::story::{Story, records};
+use crate::stats::summary::{Ending, Files, Forecast, NextStep};
+use crate::stats::{Ceiling, Size};
 
 const PLAIN: Style = Style { colour: false };
 
 fn summed_up(story: &Story, command: CommandKind, ending: Ending) -> Summary {
-    Summary::new(&story.tally, command, ending, &records(300))
+    Summary::new(&story.stats, command, ending, &records(300))
 }
 
 fn with_files(summary: Summary, stem: &str) -> Summary {
@@ -322,10 +322,10 @@ fn a_quiet_screen_gets_one_line_and_a_log_for_machines_too() {
         say(&mixed(), &page.screen_in(voice, format));
         page.text()
     };
-    assert_eq!(said(Voice::Silent, LogFormat::Text), "");
-    assert_eq!(said(Voice::Quiet, LogFormat::Text), headline(&mixed()) + "\n");
-    assert_eq!(said(Voice::Normal, LogFormat::Text), text(&mixed(), PLAIN));
-    assert_eq!(said(Voice::Normal, LogFormat::Json).lines().count(), 1);
+    assert_eq!(said(Verbosity::Silent, LogFormat::Text), "");
+    assert_eq!(said(Verbosity::Quiet, LogFormat::Text), headline(&mixed()) + "\n");
+    assert_eq!(said(Verbosity::Normal, LogFormat::Text), text(&mixed(), PLAIN));
+    assert_eq!(said(Verbosity::Normal, LogFormat::Json).lines().count(), 1);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use super::Rows;
 use crate::model::{Outcome, UserId};
-use crate::summary::{CommandKind, LatencyFigures, NextStep};
-use crate::tally::Bucket;
+use crate::stats::Bucket;
+use crate::stats::summary::{CommandKind, LatencyFigures, NextStep};
 
 /// All that the page tells. Texts are as they came: they are cleaned on their way to the page.
 #[derive(Clone, Debug, Default)]

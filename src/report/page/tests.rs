@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Outcome;
-use crate::summary::{CommandKind, LatencyFigures, NextStep};
-use crate::tally::Bucket;
+use crate::stats::Bucket;
+use crate::stats::summary::{CommandKind, LatencyFigures, NextStep};
 
 mod colours;
 mod looks;

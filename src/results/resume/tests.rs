@@ -49,7 +49,7 @@ fn what_is_done_is_known_by_user_and_else_by_cell() {
         ..crate::model::Records::default()
     };
     let none = std::collections::HashSet::new();
-    let plan = crate::plan::Plan::build(&records, &none, done.clone(), moment(0));
+    let plan = crate::policy::plan::Plan::build(&records, &none, done.clone(), moment(0));
     assert_eq!(plan.recorded, [0, 1, 2, 3]);
     assert_eq!(done.n_rows(), 7);
     assert_eq!(resumed.counts.values().sum::<u64>(), 7);

@@ -14,15 +14,15 @@ use crate::cli::failure::Failure;
 use crate::cli::job::Execution;
 use crate::cli::status::Status;
 use crate::engine::{
-    Count, Crew, Fold, Session, Shortfall, Span, Stretch, Walk, Work, spans, wall_clock,
+    Count, Recorder, Session, Shortfall, Span, Stretch, Walk, Work, WorkerPool, spans, wall_clock,
 };
 use crate::model::{InputRecord, StopReason, UserView};
 use crate::policy::stop_rule::StopRule;
-use crate::report::{Listener, Progress, Scene, listeners};
+use crate::report::{Listener, Progress, ReportContext, listeners};
 use crate::results::{RowFormat, Writer};
+use crate::stats::summary::{CommandKind, Ending, Summary};
+use crate::stats::{Size, Stats};
 use crate::stop::Stop;
-use crate::summary::{CommandKind, Ending, Summary};
-use crate::tally::{Size, Tally};
 
 /// Below so many users one walk is as quick as several.
 const USERS_PER_STRETCH: u64 = 5_000;
@@ -66,7 +66,7 @@ impl<'a> Walker<'a> {
     /// How many users the instance has; `None` where the API does not say. The walk can do without,
     /// but knows by it whether somebody is missing.
     pub(super) fn count(&self) -> Result<Option<u64>, Failure> {
-        self.caller.screen.note(&format!("counting users first ({})", self.connection.host));
+        self.caller.console.note(&format!("counting users first ({})", self.connection.host));
         let work = Count::new(self.client);
         // There is nothing to draw yet; what goes wrong is told all the same.
         self.work(&work, vec![()], 0, self.listeners(Progress::None))?;
@@ -74,7 +74,7 @@ impl<'a> Walker<'a> {
             Some(Ok(n_users)) => Ok(Some(n_users)),
             Some(Err(refusal)) => {
                 let text = format!("the users can't be counted: {}", refusal.message);
-                self.caller.screen.warning(&text);
+                self.caller.console.warning(&text);
                 Ok(None)
             }
             None => Err(self.why_stopped()),
@@ -127,11 +127,11 @@ impl<'a> Walker<'a> {
         listeners: Vec<Box<dyn Listener + '_>>,
     ) -> Result<(), Failure> {
         let size = Size { n_records: n_users, n_jobs: n_users, ..Size::default() };
-        let fold = Fold {
+        let recorder = Recorder {
             records: &[nobody()],
             // Users passed by are counted; the list is written elsewhere.
             writer: Writer::stream(io::sink(), RowFormat::default())?,
-            tally: Tally::new(size, Instant::now(), wall_clock()),
+            stats: Stats::new(size, Instant::now(), wall_clock()),
             listeners,
             stop_rule: StopRule::default(),
             stop: &self.stop,
@@ -139,20 +139,20 @@ impl<'a> Walker<'a> {
         };
         let signals = self.caller.signals;
         let session = Session { stop: &self.stop, signals, deadline: self.deadline };
-        let settings = self.execution.look_up_crew(self.connection.pace);
-        let ran = session.run(&self.runtime, fold, async |ears| {
+        let settings = self.execution.look_up_pool(self.connection.pace);
+        let ran = session.run(&self.runtime, recorder, async |events| {
             let pacer = &self.connection.pacer;
-            Crew::new(work, items, settings, pacer, &self.stop, ears).run().await;
+            WorkerPool::new(work, items, settings, pacer, &self.stop, events).run().await;
         });
-        let (folded, ()) = ran.map_err(Failure::internal)?;
-        folded.listeners.into_iter().for_each(Listener::finish);
+        let (finished, ()) = ran.map_err(Failure::internal)?;
+        finished.listeners.into_iter().for_each(Listener::finish);
         Ok(())
     }
 
     fn listeners(&self, progress: Progress) -> Vec<Box<dyn Listener + '_>> {
         let ceiling = Some(ceiling(self.connection.pace));
-        let scene = Scene { command: CommandKind::Locked, ceiling, records: &[] };
-        listeners(self.caller.screen, progress, scene)
+        let scene = ReportContext { command: CommandKind::Locked, ceiling, records: &[] };
+        listeners(self.caller.console, progress, scene)
     }
 
     fn not_whole(&self, shortfall: &Shortfall) -> Failure {

@@ -5,7 +5,7 @@ mod errors;
 mod shown;
 
 use crate::model::Outcome;
-use crate::tally::Counts;
+use crate::stats::Counts;
 
 use super::TableRow;
 pub(super) use durations::{Durations, Interval};

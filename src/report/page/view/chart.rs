@@ -6,7 +6,7 @@ use super::axis::{Axis, rate};
 use super::timeline::Stretch;
 use super::words::{hour, hundredths, moment};
 use crate::report::text::{duration, number};
-use crate::tally::Bucket;
+use crate::stats::Bucket;
 
 /// A chart of a stretch of time. Across, the drawing stretches with the page: `x` is in per cent
 /// or in units of its own. Down, everything is in pixels.

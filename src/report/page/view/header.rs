@@ -6,7 +6,7 @@ use super::verdict::kind;
 use super::words::{self, moment, told};
 use crate::report::page::{Facts, Source, SourceFile};
 use crate::report::text::{clipped, counted, duration};
-use crate::summary::CommandKind;
+use crate::stats::summary::CommandKind;
 
 /// The head of the page.
 pub(super) struct Header {

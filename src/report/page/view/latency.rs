@@ -7,7 +7,7 @@ use super::words::moment;
 use crate::report::page::collect::Interval;
 use crate::report::page::{Facts, Pass};
 use crate::report::text::duration;
-use crate::summary::LatencyFigures;
+use crate::stats::summary::LatencyFigures;
 
 /// How long answers and users took.
 pub(super) struct Latency {

@@ -26,7 +26,7 @@ pub(super) struct Advice {
 }
 
 pub(super) fn next(facts: &Facts, totals: &Totals) -> Next {
-    let step = |it: &crate::summary::NextStep| Step {
+    let step = |it: &crate::stats::summary::NextStep| Step {
         why: format!("{}:", told(&it.why)),
         command: told(&it.command),
     };

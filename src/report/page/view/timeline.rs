@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::report::page::{Pass, TimedBucket};
-use crate::tally::Bucket;
+use crate::stats::Bucket;
 
 /// A stretch of time in which something happened.
 pub(super) struct Stretch {

@@ -5,7 +5,7 @@ use super::words::{self, RUNNING, told};
 use crate::model::Outcome;
 use crate::report::page::{Facts, Source};
 use crate::report::text::{counted, number};
-use crate::summary::{CommandKind, Ending};
+use crate::stats::summary::{CommandKind, Ending};
 
 /// What happened.
 pub(super) struct Verdict {

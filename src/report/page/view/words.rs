@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::model::{Outcome, StopReason};
 use crate::report::text::{clean, clipped};
 use crate::report::words::stopped_by;
-use crate::summary::Ending;
+use crate::stats::summary::Ending;
 
 /// No text of a manifest is longer on the page, in characters.
 const MAX_TEXT: usize = 2_000;

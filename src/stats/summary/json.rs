@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::{ErrorFigures, Files, Forecast, LatencyFigures, Summary};
 use crate::model::mask_keys;
-use crate::tally::Counts;
+use crate::stats::Counts;
 
 /// The version of the form below.
 const SCHEMA_VERSION: u32 = 1;
@@ -182,11 +182,11 @@ mod tests {
     use super::super::{CommandKind, Ending, NextStep};
     use super::*;
     use crate::model::{Outcome, PauseReason, StopReason};
-    use crate::tally::story::{Story, records};
+    use crate::stats::story::{Story, records};
 
     #[test]
     fn the_summary_for_machines() {
-        let tally = Story::of(200)
+        let stats = Story::of(200)
             .rows(117, Outcome::Unlocked)
             .retries(1, 429, "http_429")
             .retries(2, 503, "http_503")
@@ -194,9 +194,9 @@ mod tests {
             .failed_row(Outcome::NotFound, 404, "resource_not_found", "No \"user\"\nwas found.")
             .unasked_rows(2, Outcome::Duplicate)
             .at(4200)
-            .tally;
+            .stats;
         let ending = Ending::Stopped(StopReason::MaxFail);
-        let mut summary = Summary::new(&tally, CommandKind::Run, ending, &records(200));
+        let mut summary = Summary::new(&stats, CommandKind::Run, ending, &records(200));
         (summary.instance, summary.host) = ("test".into(), "api.clerk.com".into());
         summary.exit_code = 3;
         summary.files.results = Some("ids.results.csv".into());
@@ -259,8 +259,8 @@ mod tests {
 
     #[test]
     fn what_did_not_happen_is_null_or_empty() {
-        let tally = Story::of(0).tally;
-        let summary = Summary::new(&tally, CommandKind::Plan, Ending::NotConfirmed, &[]);
+        let stats = Story::of(0).stats;
+        let summary = Summary::new(&stats, CommandKind::Plan, Ending::NotConfirmed, &[]);
         insta::assert_snapshot!(serde_json::to_string(&summary).unwrap(), @r#"{"schema_version":1,"command":"plan","instance":"","host":"","ending":"not_confirmed","exit_code":0,"counts":{},"records":0,"rows":0,"unprocessed":0,"banned":0,"requests":0,"retries":0,"throttled":0,"given_up":0,"paused_seconds":0.0,"elapsed_seconds":0.0,"latency_ms":null,"errors":[],"files":{"results":null,"failed":null,"unprocessed":null,"manifest":null,"report":null},"forecast":null,"next_command":null}"#);
     }
 }

@@ -8,7 +8,7 @@ mod next;
 use std::time::Duration;
 
 use crate::model::InputRecord;
-use crate::tally::{Counts, ErrorCounts, ErrorGroup, Tally};
+use crate::stats::{Counts, ErrorCounts, ErrorGroup, Stats};
 
 pub use ending::{CommandKind, Ending};
 pub use figures::{ErrorFigures, Files, Forecast, LatencyFigures, NextStep};
@@ -74,10 +74,10 @@ pub struct Summary {
 impl Summary {
     /// Sums up what was counted. The records are those of the input, for the lines of examples.
     ///
-    /// What the tally can't know (address, files, exit code, forecast, next step) stays empty for
+    /// What the stats can't know (address, files, exit code, forecast, next step) stays empty for
     /// the caller to fill in.
     pub fn new(
-        tally: &Tally,
+        stats: &Stats,
         command: CommandKind,
         ending: Ending,
         records: &[InputRecord],
@@ -85,21 +85,21 @@ impl Summary {
         Self {
             command,
             ending,
-            counts: *tally.counts(),
-            n_records: tally.size().n_records,
-            n_unprocessed: tally.size().n_records.saturating_sub(tally.n_rows()),
-            n_earlier: tally.size().earlier.total(),
-            n_banned: tally.n_banned(),
-            n_requests: tally.n_requests(),
-            n_lookups: tally.n_lookups(),
-            n_retries: tally.n_retries(),
-            retried: retried(tally.retried()),
-            n_given_up: tally.n_given_up(),
-            n_throttled: tally.n_throttled(),
-            paused: tally.paused(),
-            elapsed: tally.elapsed(),
-            latency: LatencyFigures::of(tally.latency()),
-            errors: errors(tally.errors(), records),
+            counts: *stats.counts(),
+            n_records: stats.size().n_records,
+            n_unprocessed: stats.size().n_records.saturating_sub(stats.n_rows()),
+            n_earlier: stats.size().earlier.total(),
+            n_banned: stats.n_banned(),
+            n_requests: stats.n_requests(),
+            n_lookups: stats.n_lookups(),
+            n_retries: stats.n_retries(),
+            retried: retried(stats.retried()),
+            n_given_up: stats.n_given_up(),
+            n_throttled: stats.n_throttled(),
+            paused: stats.paused(),
+            elapsed: stats.elapsed(),
+            latency: LatencyFigures::of(stats.latency()),
+            errors: errors(stats.errors(), records),
             ..Self::default()
         }
     }
@@ -148,12 +148,12 @@ fn figures(code: &str, group: &ErrorGroup, records: &[InputRecord]) -> ErrorFigu
 mod tests {
     use super::*;
     use crate::model::Outcome;
-    use crate::tally::story::{Story, records};
+    use crate::stats::story::{Story, records};
 
     #[test]
     fn what_has_no_row_is_unprocessed_and_did_not_end_well() {
-        let tally = Story::of(5).rows(3, Outcome::Unlocked).tally;
-        let summary = Summary::new(&tally, CommandKind::Run, Ending::Completed, &records(5));
+        let stats = Story::of(5).rows(3, Outcome::Unlocked).stats;
+        let summary = Summary::new(&stats, CommandKind::Run, Ending::Completed, &records(5));
         assert_eq!((summary.n_rows(), summary.n_unprocessed), (3, 2));
         assert!(!summary.all_ended_well() && summary.adds_up());
     }
@@ -161,8 +161,8 @@ mod tests {
     #[test]
     fn one_row_that_did_not_end_well_is_enough() {
         let all_well = |outcome| {
-            let tally = Story::of(2).rows(1, Outcome::Unlocked).rows(1, outcome).tally;
-            Summary::new(&tally, CommandKind::Run, Ending::Completed, &[]).all_ended_well()
+            let stats = Story::of(2).rows(1, Outcome::Unlocked).rows(1, outcome).stats;
+            Summary::new(&stats, CommandKind::Run, Ending::Completed, &[]).all_ended_well()
         };
         assert!(all_well(Outcome::AlreadyUnlocked) && all_well(Outcome::Duplicate));
         assert!(!all_well(Outcome::AdminLocked) && !all_well(Outcome::Failed));
@@ -170,9 +170,9 @@ mod tests {
 
     #[test]
     fn an_example_without_user_is_named_by_its_cell_and_one_without_record_by_nothing() {
-        let tally = Story::of(2).invalid_row().tally;
+        let stats = Story::of(2).invalid_row().stats;
         let example = |records: &[InputRecord]| {
-            let summary = Summary::new(&tally, CommandKind::Run, Ending::Completed, records);
+            let summary = Summary::new(&stats, CommandKind::Run, Ending::Completed, records);
             (summary.errors[0].line, summary.errors[0].user.clone())
         };
         assert_eq!(example(&records(1)), (Some(2), "user_1".to_owned()));

@@ -10,7 +10,7 @@ fn secs(n: u64) -> Duration {
 
 #[test]
 fn every_call_is_counted_once_whatever_it_was_for() {
-    let tally = Story::of(10)
+    let stats = Story::of(10)
         .lookups(2)
         .retries(3, 503, "http_503")
         .retries(1, 429, "http_429")
@@ -18,70 +18,70 @@ fn every_call_is_counted_once_whatever_it_was_for() {
         .rows(4, Outcome::Unlocked)
         .failed_row(Outcome::NotFound, 404, "resource_not_found", "no such user")
         .unasked_rows(1, Outcome::Invalid)
-        .tally;
-    assert_eq!(tally.n_requests(), 13);
-    assert_eq!((tally.n_lookups(), tally.n_retries(), tally.n_throttled()), (2, 5, 1));
-    assert_eq!([2, 4, 5].map(|class| tally.n_requests_of_class(class)), [6, 2, 3]);
-    assert_eq!(tally.requests_by_status()[&None], 2);
-    assert_eq!((tally.n_rows(), tally.count(Outcome::Unlocked)), (6, 4));
-    assert_eq!(tally.latency().n(), 13);
+        .stats;
+    assert_eq!(stats.n_requests(), 13);
+    assert_eq!((stats.n_lookups(), stats.n_retries(), stats.n_throttled()), (2, 5, 1));
+    assert_eq!([2, 4, 5].map(|class| stats.n_requests_of_class(class)), [6, 2, 3]);
+    assert_eq!(stats.requests_by_status()[&None], 2);
+    assert_eq!((stats.n_rows(), stats.count(Outcome::Unlocked)), (6, 4));
+    assert_eq!(stats.latency().n(), 13);
 }
 
 #[test]
 fn rows_of_an_earlier_run_count_but_are_no_work_of_this_one() {
     let earlier = [Outcome::Unlocked; 5].into_iter().collect();
     let size = Size { n_records: 10, n_jobs: 4, earlier };
-    let tally =
-        Story::with(size).unasked_rows(1, Outcome::Invalid).rows(1, Outcome::Unlocked).tally;
-    assert_eq!((tally.n_rows(), tally.count(Outcome::Unlocked)), (7, 6));
-    assert_eq!((tally.n_jobs_done(), tally.n_jobs_left()), (1, 3));
+    let stats =
+        Story::with(size).unasked_rows(1, Outcome::Invalid).rows(1, Outcome::Unlocked).stats;
+    assert_eq!((stats.n_rows(), stats.count(Outcome::Unlocked)), (7, 6));
+    assert_eq!((stats.n_jobs_done(), stats.n_jobs_left()), (1, 3));
 }
 
 #[test]
 fn only_rows_that_did_not_end_well_and_say_why_are_errors() {
-    let tally = Story::of(9)
+    let stats = Story::of(9)
         .failed_row(Outcome::Duplicate, 0, "duplicate", "stands on line 2")
         .failed_row(Outcome::Failed, 503, "http_503", "service unavailable")
         .failed_row(Outcome::Failed, 503, "http_503", "service unavailable")
         .failed_row(Outcome::Invalid, 0, "invalid_user_id", "a user id starts with \"user_\"")
         .unasked_rows(2, Outcome::AdminLocked)
-        .tally;
+        .stats;
     let told: Vec<_> =
-        tally.errors().commonest_first().into_iter().map(|(c, g)| (&**c, g.n)).collect();
+        stats.errors().commonest_first().into_iter().map(|(c, g)| (&**c, g.n)).collect();
     assert_eq!(told, [("http_503", 2), ("invalid_user_id", 1)]);
 }
 
 #[test]
 fn the_timeline_tells_throttles_from_faults() {
-    let tally = Story::of(9)
+    let stats = Story::of(9)
         .at(1500)
         .retries(2, 429, "http_429")
         .retries(1, 500, "http_500")
         .failed_row(Outcome::Failed, 500, "http_500", "oh")
         .at(2000)
         .rows(3, Outcome::Unlocked)
-        .tally;
+        .stats;
     let expected = [
         Bucket::default(),
         Bucket { n_requests: 4, n_throttled: 2, n_failed: 2, n_finished: 1 },
         Bucket { n_requests: 3, n_finished: 3, ..Bucket::default() },
     ];
-    assert_eq!(tally.timeline().buckets(), expected);
+    assert_eq!(stats.timeline().buckets(), expected);
 }
 
 #[test]
 fn the_rate_is_that_of_the_last_five_seconds() {
     let story = Story::of(1000).at(1000).rows(100, Outcome::Unlocked);
-    assert!((story.tally.pace(None).per_second - 100.0).abs() < 0.01);
+    assert!((story.stats.pace(None).per_second - 100.0).abs() < 0.01);
     let story = story.at(10_499).rows(500, Outcome::Unlocked);
-    let now = story.tally.pace(None).per_second;
+    let now = story.stats.pace(None).per_second;
     assert!((now - 100.0).abs() < 1.0, "{now}");
-    assert!(story.at(30_000).tally.pace(None).per_second < 0.01);
+    assert!(story.at(30_000).stats.pace(None).per_second < 0.01);
 }
 
 #[test]
 fn the_rate_limits_where_workers_wait_longer_for_their_turn_than_for_answers() {
-    let limit = |story: Story| story.tally.pace(SHARE).limit;
+    let limit = |story: Story| story.stats.pace(SHARE).limit;
     assert_eq!(limit(Story::of(9)), None);
     assert_eq!(
         limit(Story::of(9).attempts_take(90, 80).rows(3, Outcome::Unlocked)),
@@ -96,28 +96,28 @@ fn the_rate_limits_where_workers_wait_longer_for_their_turn_than_for_answers() {
 #[test]
 fn a_spent_window_limits_while_nothing_ends() {
     let story = Story::of(3000).attempts_take(0, 80).at(1000).rows(800, Outcome::Unlocked).at(8000);
-    assert_eq!(story.tally.pace(SHARE).limit, Some(Limit::Rate));
+    assert_eq!(story.stats.pace(SHARE).limit, Some(Limit::Rate));
 }
 
 #[test]
 fn a_pause_is_the_limit_whatever_the_attempts_say() {
     let story =
         Story::of(9).rows(3, Outcome::Unlocked).paused(PauseReason::Throttled, 12_000).at(2000);
-    let Some(Limit::Pause { reason, left, .. }) = story.tally.pace(SHARE).limit else {
+    let Some(Limit::Pause { reason, left, .. }) = story.stats.pace(SHARE).limit else {
         panic!("a pause lasts");
     };
     assert_eq!((reason, left), (PauseReason::Throttled, secs(10)));
-    assert_eq!(story.tally.paused(), secs(2));
+    assert_eq!(story.stats.paused(), secs(2));
     let story = story.at(13_000).resumed();
-    assert_eq!((story.tally.pause(), story.tally.paused()), (None, secs(12)));
+    assert_eq!((story.stats.pause(), story.stats.paused()), (None, secs(12)));
 }
 
 #[test]
 fn a_fresh_window_spent_at_once_promises_nothing() {
     let story = Story::of(3000).at(1000).rows(800, Outcome::Unlocked);
-    assert_eq!(story.tally.pace(None).left, Some(Duration::from_millis(2750)));
+    assert_eq!(story.stats.pace(None).left, Some(Duration::from_millis(2750)));
     // Further windows begin at 11, 21 and 31 s.
-    assert_eq!(story.tally.pace(SHARE).left, Some(secs(30)));
+    assert_eq!(story.stats.pace(SHARE).left, Some(secs(30)));
 }
 
 /// So many of the jobs are done, at moments in milliseconds; how many seconds are left at the end?
@@ -131,7 +131,7 @@ fn left(n_jobs: u64, done: &[(u64, usize)], at: u64, pause: u64, expected: u64) 
     if pause > 0 {
         story = story.paused(PauseReason::Throttled, pause * 1000);
     }
-    let left = story.tally.pace(SHARE).left.map(|it| (it + Duration::from_millis(500)).as_secs());
+    let left = story.stats.pace(SHARE).left.map(|it| (it + Duration::from_millis(500)).as_secs());
     assert_eq!(left, Some(expected), "{n_jobs} {done:?} {at} {pause}");
 }
 
@@ -163,15 +163,15 @@ fn the_time_left_counts_the_rest_of_a_pause() {
 fn the_time_left_of_a_window_longer_than_memory_goes_is_that_of_the_plain_rate() {
     let ceiling = Some(Ceiling { n_requests: 800, per: secs(60) });
     let story = Story::of(820).at(500).rows(800, Outcome::Unlocked).at(1_000);
-    assert!(story.tally.pace(ceiling).left.unwrap() < secs(1));
+    assert!(story.stats.pace(ceiling).left.unwrap() < secs(1));
     let story = Story::of(8_200).at(500).rows(800, Outcome::Unlocked).at(1_000);
-    assert_eq!(story.tally.pace(ceiling).left, Some(secs(9 * 60)));
+    assert_eq!(story.stats.pace(ceiling).left, Some(secs(9 * 60)));
 }
 
 #[test]
 fn a_look_up_of_a_hundred_is_one_request_of_the_time_left() {
     let story = Story::of(100_000).at(1000).lookups(10).unasked_rows(1000, Outcome::WouldUnlock);
-    assert_eq!(story.tally.pace(SHARE).left, Some(secs(99)));
+    assert_eq!(story.stats.pace(SHARE).left, Some(secs(99)));
 }
 
 #[test]
@@ -181,17 +181,17 @@ fn pauses_are_no_pace_and_what_is_left_of_one_is_added() {
         .at(20_000)
         .rows(100, Outcome::Unlocked)
         .paused(PauseReason::Throttled, 5_000);
-    assert_eq!(story.tally.pace(None).left, Some(secs(15)));
+    assert_eq!(story.stats.pace(None).left, Some(secs(15)));
 }
 
 #[test]
 fn nobody_knows_how_long_an_outage_lasts() {
     let story = Story::of(9).at(1000).rows(3, Outcome::Unlocked).paused(PauseReason::Outage, 1000);
-    assert_eq!(story.tally.pace(None).left, None);
+    assert_eq!(story.stats.pace(None).left, None);
 }
 
 #[test]
 fn the_strongest_reason_to_stop_is_kept() {
     let story = Story::of(9).stopping(StopReason::Unauthorized).stopping(StopReason::MaxFail);
-    assert_eq!(story.tally.stopping(), Some(StopReason::Unauthorized));
+    assert_eq!(story.stats.stopping(), Some(StopReason::Unauthorized));
 }

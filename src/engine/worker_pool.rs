@@ -1,4 +1,4 @@
-//! The crew: workers that take a task, wait for their turn, ask, judge, and finish or put back.
+//! The pool: workers that take a task, wait for their turn, ask, judge, and finish or put back.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use futures_util::future::join_all;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep_until;
 
+use super::acks::AckCounter;
 use super::canary::Canary;
 use super::clock::{now, wall_clock};
 use super::pacer::{Pacer, Turn};
 use super::queue::{Next, Queue, Task};
-use super::recorded::Recorded;
 use super::work::{Conclusion, End, Last, Work};
 use crate::model::{Attempt, Event, Failure, Reply, StopReason};
 use crate::policy::classify::{Verdict, is_silence};
@@ -19,9 +19,9 @@ use crate::policy::pacing::{Change, Miss, Report};
 use crate::policy::retry::{RetryBudget, RetryPolicy};
 use crate::stop::Stop;
 
-/// How a crew works.
+/// How a worker pool works.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CrewSettings {
+pub struct PoolSettings {
     /// Requests in flight at most.
     pub concurrency: usize,
     /// When to try again.
@@ -32,38 +32,38 @@ pub struct CrewSettings {
     pub canary: Option<usize>,
 }
 
-/// Who hears what a crew has to tell.
+/// Who hears what a worker pool has to tell.
 #[derive(Clone, Copy)]
-pub struct Ears<'a> {
-    /// The way to the fold.
+pub struct EventSender<'a> {
+    /// The way to the recorder.
     pub events: &'a mpsc::Sender<Event>,
-    /// The way back: which rows it is done with. Fresh for each crew.
-    pub heard: &'a Recorded,
+    /// The way back: which rows it is done with. Fresh for each pool.
+    pub acks: &'a AckCounter,
 }
 
 /// Workers on one thread, joined and not spawned: they borrow what they need.
-pub struct Crew<'a, W: Work> {
+pub struct WorkerPool<'a, W: Work> {
     work: &'a W,
-    settings: CrewSettings,
+    settings: PoolSettings,
     pacer: &'a Pacer,
     stop: &'a Stop,
     events: &'a mpsc::Sender<Event>,
-    heard: &'a Recorded,
+    acks: &'a AckCounter,
     n_rows_told: Cell<u64>,
     queue: RefCell<Queue<W::Item>>,
     budget: RefCell<RetryBudget>,
     changed: Notify,
 }
 
-impl<'a, W: Work> Crew<'a, W> {
-    /// A crew with its work before it.
+impl<'a, W: Work> WorkerPool<'a, W> {
+    /// A worker pool with its work before it.
     pub fn new(
         work: &'a W,
         items: impl IntoIterator<Item = W::Item> + 'static,
-        settings: CrewSettings,
+        settings: PoolSettings,
         pacer: &'a Pacer,
         stop: &'a Stop,
-        ears: Ears<'a>,
+        events: EventSender<'a>,
     ) -> Self {
         /// Retries that may go at once, before the budget is asked to pay.
         const BURST: f64 = 100.0;
@@ -74,8 +74,8 @@ impl<'a, W: Work> Crew<'a, W> {
             settings,
             pacer,
             stop,
-            events: ears.events,
-            heard: ears.heard,
+            events: events.events,
+            acks: events.acks,
             n_rows_told: Cell::new(0),
             queue: RefCell::new(queue),
             budget: RefCell::new(budget),
@@ -233,9 +233,9 @@ impl<'a, W: Work> Crew<'a, W> {
             self.tell(event).await;
             self.n_rows_told.set(self.n_rows_told.get() + u64::from(is_row));
         }
-        // The fold is gone only when it failed; whoever waits for it would wait for ever.
+        // The recorder is gone only when it failed; whoever waits for it would wait for ever.
         tokio::select! {
-            () = self.heard.reached(self.n_rows_told.get()) => {}
+            () = self.acks.reached(self.n_rows_told.get()) => {}
             () = self.events.closed() => {}
         }
         if self.queue.borrow_mut().ended(ended_well, more) {
@@ -264,7 +264,7 @@ impl<'a, W: Work> Crew<'a, W> {
     }
 
     async fn tell(&self, event: Event) {
-        // The fold outlives the crew. If it is gone, nothing that is done can be recorded.
+        // The recorder outlives the worker pool. If it is gone, nothing that is done can be recorded.
         if self.events.send(event).await.is_err() {
             self.stop.ask(StopReason::OutputFailed);
         }

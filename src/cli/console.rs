@@ -1,22 +1,22 @@
-//! The screen that the terminal flags ask for.
+//! The console that the terminal flags ask for.
 
 use std::io::IsTerminal;
 
 use super::args::{ColorArg, ProgressArg, TerminalArgs};
-use crate::report::{LogFormat, Progress, Screen, Style, Voice};
+use crate::report::{Console, LogFormat, Progress, Style, Verbosity};
 
-/// The screen, and how progress is shown on it.
-pub(super) fn screen(args: &TerminalArgs) -> (Screen, Progress) {
+/// The console, and how progress is shown on it.
+pub(super) fn console(args: &TerminalArgs) -> (Console, Progress) {
     let is_terminal = std::io::stderr().is_terminal();
     let voice = match (args.quiet, args.verbose) {
-        (true, _) => Voice::Quiet,
-        (false, 0) => Voice::Normal,
-        (false, 1) => Voice::Verbose,
-        (false, _) => Voice::VeryVerbose,
+        (true, _) => Verbosity::Quiet,
+        (false, 0) => Verbosity::Normal,
+        (false, 1) => Verbosity::Verbose,
+        (false, _) => Verbosity::VeryVerbose,
     };
     let style = Style { colour: wants_colour(args.color, is_terminal) };
     let progress = progress(args.progress, is_terminal, is_dumb());
-    (Screen::stderr(voice, style, LogFormat::Text), progress)
+    (Console::stderr(voice, style, LogFormat::Text), progress)
 }
 
 /// A bar needs a terminal that can go back to a line. Nobody who asked for one is left without a

@@ -2,7 +2,7 @@
 
 use super::CommandKind;
 use crate::model::Outcome;
-use crate::tally::Counts;
+use crate::stats::Counts;
 
 /// What there is to do with a finished file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

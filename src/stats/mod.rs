@@ -10,6 +10,7 @@ mod pace;
 mod recent;
 #[cfg(test)]
 pub(crate) mod story;
+pub mod summary;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -40,7 +41,7 @@ pub struct Size {
 
 /// The running counts of one run.
 #[derive(Clone, Debug)]
-pub struct Tally {
+pub struct Stats {
     size: Size,
     counts: Counts,
     requests: BTreeMap<Option<u16>, u64>,
@@ -61,7 +62,7 @@ pub struct Tally {
     stopping: Option<StopReason>,
 }
 
-impl Tally {
+impl Stats {
     /// Nothing happened yet; the run starts at this moment, told on both clocks.
     pub fn new(size: Size, at: Instant, wall: SystemTime) -> Self {
         Self {
@@ -87,7 +88,7 @@ impl Tally {
     }
 
     /// Counts what happened.
-    pub fn hear(&mut self, event: &Event) {
+    pub fn on_event(&mut self, event: &Event) {
         match event {
             Event::AttemptFailed { record, attempt, failure, .. } => {
                 self.count_attempt(attempt);
@@ -172,7 +173,7 @@ fn is_throttled(attempt: &Attempt) -> bool {
 }
 
 /// What was counted.
-impl Tally {
+impl Stats {
     /// The requests of which nothing is recorded.
     pub fn n_given_up(&self) -> u64 {
         self.n_given_up

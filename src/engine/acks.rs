@@ -1,4 +1,4 @@
-//! How many rows the fold is done with: what a worker waits for before it takes its next task.
+//! How many rows the recorder is done with: what a worker waits for before it takes its next task.
 
 use tokio::sync::watch;
 
@@ -6,19 +6,19 @@ use tokio::sync::watch;
 ///
 /// A worker whose row is not among them yet takes no new task. So whatever happens to the disk,
 /// at most as many users as there are workers were asked and have no row; and a guard that trips
-/// is heard before anybody goes on.
+/// is acks before anybody goes on.
 #[derive(Debug, Default)]
-pub struct Recorded {
+pub struct AckCounter {
     n_rows: watch::Sender<u64>,
 }
 
-impl Recorded {
-    /// The fold is done with so many more rows.
+impl AckCounter {
+    /// The recorder is done with so many more rows.
     pub(super) fn add(&self, n_rows: u64) {
         self.n_rows.send_modify(|n| *n = n.saturating_add(n_rows));
     }
 
-    /// For crews whose events are drained by hand: nobody waits.
+    /// For worker pools whose events are drained by hand: nobody waits.
     #[cfg(test)]
     pub(super) fn at_once() -> Self {
         Self { n_rows: watch::Sender::new(u64::MAX) }

@@ -31,21 +31,21 @@ impl Sink for Syncs {
 
 #[test]
 fn what_is_written_is_synced_every_second() {
-    let (records, stop, heard) = (records(36), Stop::default(), Recorded::default());
+    let (records, stop, acks) = (records(36), Stop::default(), AckCounter::default());
     let n_syncs = Arc::new(AtomicUsize::new(0));
     let writer = Writer::on_sink(Box::new(Syncs(Arc::clone(&n_syncs))));
     let n_before = n_syncs.load(Ordering::SeqCst);
-    let (fold, (sender, receiver)) = (fold(&records, writer, &stop), mpsc::channel(1));
-    let (heard, start) = (&heard, Instant::now());
+    let (recorder, (sender, receiver)) = (recorder(&records, writer, &stop), mpsc::channel(1));
+    let (acks, start) = (&acks, Instant::now());
     let counts: Vec<usize> = thread::scope(|scope| {
-        scope.spawn(move || fold.run(receiver, heard));
+        scope.spawn(move || recorder.run(receiver, acks));
         let mut counts = Vec::new();
         for n in 0..36 {
-            // A row behind each tick, so that it is known when the fold has heard of both.
+            // A row behind each tick, so that it is known when the recorder has acks of both.
             let at = start + ms(100) * u32::try_from(n).unwrap();
             sender.blocking_send(Event::Ticked { at, wall: SystemTime::UNIX_EPOCH }).unwrap();
             sender.blocking_send(finished(n, Outcome::Unlocked)).unwrap();
-            on_a_paused_clock(heard.reached(n as u64 + 1));
+            on_a_paused_clock(acks.reached(n as u64 + 1));
             counts.push(n_syncs.load(Ordering::SeqCst) - n_before);
         }
         drop(sender);

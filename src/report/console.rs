@@ -14,7 +14,7 @@ use crate::model::mask_keys;
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Voice {
+pub enum Verbosity {
     /// Nothing at all.
     Silent,
     /// `-q`: errors and one closing line.
@@ -70,8 +70,8 @@ pub enum LogFormat {
 /// The door to stderr. Clones share it. What can't be written, to a closed pipe say, is lost: no
 /// run ends because nobody listens.
 #[derive(Clone)]
-pub struct Screen {
-    voice: Voice,
+pub struct Console {
+    voice: Verbosity,
     style: Style,
     format: LogFormat,
     clock: fn() -> SystemTime,
@@ -83,16 +83,16 @@ struct Out {
     bar: Option<ProgressBar>,
 }
 
-impl Screen {
+impl Console {
     /// The real one.
-    pub fn stderr(voice: Voice, style: Style, format: LogFormat) -> Self {
+    pub fn stderr(voice: Verbosity, style: Style, format: LogFormat) -> Self {
         Self::to(Box::new(io::stderr()), voice, style, format, SystemTime::now)
     }
 
     /// One that writes elsewhere. The clock gives JSON lines their time.
     pub fn to(
         sink: Box<dyn Write + Send>,
-        voice: Voice,
+        voice: Verbosity,
         style: Style,
         format: LogFormat,
         clock: fn() -> SystemTime,
@@ -112,17 +112,17 @@ impl Screen {
     }
 
     /// How much is said.
-    pub fn voice(&self) -> Voice {
+    pub fn voice(&self) -> Verbosity {
         self.voice
     }
 
     /// Whether a message of this level is said.
-    pub fn may_speak(&self, level: Level) -> bool {
+    pub fn is_enabled(&self, level: Level) -> bool {
         let least = match level {
-            Level::Error | Level::Answer => Voice::Quiet,
-            Level::Warning | Level::Note => Voice::Normal,
-            Level::Detail => Voice::Verbose,
-            Level::Trace => Voice::VeryVerbose,
+            Level::Error | Level::Answer => Verbosity::Quiet,
+            Level::Warning | Level::Note => Verbosity::Normal,
+            Level::Detail => Verbosity::Verbose,
+            Level::Trace => Verbosity::VeryVerbose,
         };
         least <= self.voice
     }
@@ -149,7 +149,7 @@ impl Screen {
     }
 
     fn message(&self, level: Level, prefix: &str, paint: Paint, text: &str) {
-        if !self.may_speak(level) {
+        if !self.is_enabled(level) {
             return;
         }
         let lines: Vec<_> = text.split('\n').map(clean).collect();
@@ -169,14 +169,14 @@ impl Screen {
     /// A finished text, coloured and laid out by whoever made it of clean parts. Written as it
     /// is: no newline is added, so that a question can be asked.
     pub fn print(&self, level: Level, text: &str) {
-        if self.may_speak(level) {
+        if self.is_enabled(level) {
             self.write(text);
         }
     }
 
     /// A way in for those who know nothing of screens: each line goes above the bar.
-    pub fn writer(&self) -> ScreenWriter {
-        ScreenWriter { screen: self.clone(), line: Vec::new() }
+    pub fn writer(&self) -> ConsoleWriter {
+        ConsoleWriter { console: self.clone(), line: Vec::new() }
     }
 
     /// Whatever is said passes here, and no key in it: people put them where paths belong.
@@ -202,19 +202,19 @@ impl Screen {
     }
 }
 
-/// Bytes on their way to a [`Screen`], line by line; the rest when it is flushed or dropped.
-pub struct ScreenWriter {
-    screen: Screen,
+/// Bytes on their way to a [`Console`], line by line; the rest when it is flushed or dropped.
+pub struct ConsoleWriter {
+    console: Console,
     line: Vec<u8>,
 }
 
-impl Write for ScreenWriter {
+impl Write for ConsoleWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(bytes);
         if let Some(end) = self.line.iter().rposition(|&byte| byte == b'\n') {
             let rest = self.line.split_off(end + 1);
             let lines = std::mem::replace(&mut self.line, rest);
-            self.screen.print(Level::Answer, &String::from_utf8_lossy(&lines));
+            self.console.print(Level::Answer, &String::from_utf8_lossy(&lines));
         }
         Ok(bytes.len())
     }
@@ -222,13 +222,13 @@ impl Write for ScreenWriter {
     fn flush(&mut self) -> io::Result<()> {
         if !self.line.is_empty() {
             let line = std::mem::take(&mut self.line);
-            self.screen.print(Level::Answer, &String::from_utf8_lossy(&line));
+            self.console.print(Level::Answer, &String::from_utf8_lossy(&line));
         }
         Ok(())
     }
 }
 
-impl Drop for ScreenWriter {
+impl Drop for ConsoleWriter {
     fn drop(&mut self) {
         drop(self.flush());
     }
@@ -248,13 +248,13 @@ pub(super) mod tests {
     }
 
     impl Page {
-        pub(in crate::report) fn screen(&self, voice: Voice) -> Screen {
+        pub(in crate::report) fn console(&self, voice: Verbosity) -> Console {
             self.screen_in(voice, LogFormat::Text)
         }
 
-        pub(in crate::report) fn screen_in(&self, voice: Voice, format: LogFormat) -> Screen {
+        pub(in crate::report) fn screen_in(&self, voice: Verbosity, format: LogFormat) -> Console {
             let clock = || SystemTime::UNIX_EPOCH + Duration::from_millis(11_565_250);
-            Screen::to(Box::new(self.clone()), voice, Style::default(), format, clock)
+            Console::to(Box::new(self.clone()), voice, Style::default(), format, clock)
         }
 
         pub(in crate::report) fn text(&self) -> String {
@@ -276,51 +276,51 @@ pub(super) mod tests {
         }
     }
 
-    fn said(voice: Voice) -> String {
+    fn said(voice: Verbosity) -> String {
         let page = Page::default();
-        let screen = page.screen(voice);
-        screen.error("e");
-        screen.say(Level::Answer, "a");
-        screen.warning("w");
-        screen.note("n");
-        screen.say(Level::Detail, "d");
-        screen.say(Level::Trace, "t");
+        let console = page.console(voice);
+        console.error("e");
+        console.say(Level::Answer, "a");
+        console.warning("w");
+        console.note("n");
+        console.say(Level::Detail, "d");
+        console.say(Level::Trace, "t");
         page.text().replace('\n', "|")
     }
 
     #[test]
     fn each_voice_says_what_it_may() {
-        assert_eq!(said(Voice::Silent), "");
-        assert_eq!(said(Voice::Quiet), "error: e|a|");
-        assert_eq!(said(Voice::Normal), "error: e|a|warning: w|n|");
-        assert_eq!(said(Voice::Verbose), "error: e|a|warning: w|n|d|");
-        assert_eq!(said(Voice::VeryVerbose), "error: e|a|warning: w|n|d|t|");
+        assert_eq!(said(Verbosity::Silent), "");
+        assert_eq!(said(Verbosity::Quiet), "error: e|a|");
+        assert_eq!(said(Verbosity::Normal), "error: e|a|warning: w|n|");
+        assert_eq!(said(Verbosity::Verbose), "error: e|a|warning: w|n|d|");
+        assert_eq!(said(Verbosity::VeryVerbose), "error: e|a|warning: w|n|d|t|");
     }
 
     #[test]
     fn a_message_has_lines_but_never_moves_the_cursor() {
         let page = Page::default();
-        page.screen(Voice::Normal).warning("one\ntwo \u{1b}[2J\u{9b}31m\r\u{202e}three");
+        page.console(Verbosity::Normal).warning("one\ntwo \u{1b}[2J\u{9b}31m\r\u{202e}three");
         assert_eq!(page.text(), "warning: one\ntwo  [2J 31m \u{fffd}three\n");
     }
 
     #[test]
     fn a_json_line_has_time_and_level() {
         let page = Page::default();
-        page.screen_in(Voice::Normal, LogFormat::Json).warning("the key \"x\"\nis old");
+        page.screen_in(Verbosity::Normal, LogFormat::Json).warning("the key \"x\"\nis old");
         insta::assert_snapshot!(page.text(), @r#"{"time":"1970-01-01T03:12:45.250Z","level":"warning","message":"the key \"x\"\nis old"}"#);
     }
 
     #[test]
     fn nobody_listening_is_no_fault() {
         let page = Page { is_closed: true, ..Page::default() };
-        page.screen(Voice::Normal).error("nobody hears this");
+        page.console(Verbosity::Normal).error("nobody hears this");
     }
 
     #[test]
     fn a_writer_passes_whole_lines_on() {
         let page = Page::default();
-        let mut writer = page.screen(Voice::Normal).writer();
+        let mut writer = page.console(Verbosity::Normal).writer();
         writer.write_all(b"one\ntw").unwrap();
         assert_eq!(page.text(), "one\n");
         writer.write_all(b"o\n").unwrap();
@@ -332,9 +332,9 @@ pub(super) mod tests {
     #[test]
     fn what_is_said_while_a_bar_is_up_is_said_all_the_same() {
         let page = Page::default();
-        let screen = page.screen(Voice::Normal);
-        screen.set_bar(Some(ProgressBar::hidden()));
-        screen.note("above the bar");
+        let console = page.console(Verbosity::Normal);
+        console.set_bar(Some(ProgressBar::hidden()));
+        console.note("above the bar");
         assert_eq!(page.text(), "above the bar\n");
     }
 }

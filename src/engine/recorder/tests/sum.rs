@@ -16,11 +16,12 @@ use crate::engine::testing::{
     timed_out,
 };
 use crate::engine::{
-    Batch, Crew, EVENTS_IN_FLIGHT, Ears, LookUp, Pacer, Purpose, Unlock, UnlockJob, wall_clock,
+    Batch, EVENTS_IN_FLIGHT, EventSender, LookUp, Pacer, Purpose, Unlock, UnlockJob, WorkerPool,
+    wall_clock,
 };
 use crate::model::{Identifier, IdentifierKind, Job, Records};
-use crate::plan::{Done, Plan};
 use crate::policy::decide::AdminLocked;
+use crate::policy::plan::{Done, Plan};
 use crate::results::{OpenError, RecordedRow, resume};
 
 /// How one pass ends before its time.
@@ -115,26 +116,26 @@ impl Story {
         let known = done.users().clone();
         let plan = Plan::build(&self.records, &self.excluded, done, wall_clock());
         assert_eq!(plan.n_rows_without_record, 0);
-        let mut fold = fold(&self.records.records, writer, &stop);
-        plan.recorded.iter().for_each(|&record| fold.recorded[record] = true);
+        let mut recorder = recorder(&self.records.records, writer, &stop);
+        plan.recorded.iter().for_each(|&record| recorder.recorded[record] = true);
 
         let (sender, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
-        let nobody = Recorded::default();
+        let nobody = AckCounter::default();
         let work = async {
             let sender = sender;
             for row in plan.left_out {
                 let _ = sender.send(Event::JobFinished { row: Box::new(row), attempt: None }).await;
             }
-            self.crews(api, plan.jobs, known, &stop, &sender).await;
+            self.run_pools(api, plan.jobs, known, &stop, &sender).await;
             Ok(())
         };
         let most = if let Some(Cut::Kill(most)) = cut { most } else { usize::MAX };
         let ended = tokio::select! {
-            ended = async { tokio::try_join!(work, hear(&mut fold, receiver, &nobody, most)) } => ended,
+            ended = async { tokio::try_join!(work, on_event(&mut recorder, receiver, &nobody, most)) } => ended,
             never = stop.keep_grace() => match never {},
             never = signals(cut, &stop) => match never {},
         };
-        self.close(fold, ended.is_err());
+        self.close(recorder, ended.is_err());
     }
 
     fn open(&self) -> (Done, Writer) {
@@ -157,7 +158,7 @@ impl Story {
     }
 
     /// The stages of a run: a look-up where the input does not name users by id, and the unlocks.
-    async fn crews(
+    async fn run_pools(
         &self,
         api: &Scripted<'_>,
         jobs: Vec<Job>,
@@ -166,7 +167,7 @@ impl Story {
         events: &mpsc::Sender<Event>,
     ) {
         let (pacer, settings) = (Pacer::new(self.bench.gate), self.bench.settings);
-        let ears = Ears { events, heard: &Recorded::at_once() };
+        let events = EventSender { events, acks: &AckCounter::at_once() };
         let jobs = if self.records.kind == IdentifierKind::UserId {
             jobs.iter().map(unlock_job).collect()
         } else {
@@ -174,22 +175,22 @@ impl Story {
             let records = &self.records.records;
             let work = LookUp::new(api, purpose, records, &self.excluded, known);
             let batches = batches_of_three(&jobs);
-            Crew::new(&work, batches, settings, &pacer, stop, ears).run().await;
+            WorkerPool::new(&work, batches, settings, &pacer, stop, events).run().await;
             work.into_jobs()
         };
         let work = Unlock::new(api);
-        Crew::new(&work, jobs, settings, &pacer, stop, ears).run().await;
+        WorkerPool::new(&work, jobs, settings, &pacer, stop, events).run().await;
     }
 
     /// Ends the pass as the program does, or as a kill does: in the middle of a row.
-    fn close(&self, fold: Fold<'_>, is_killed: bool) {
-        let n_recorded = fold.recorded.iter().filter(|it| **it).count();
+    fn close(&self, recorder: Recorder<'_>, is_killed: bool) {
+        let n_recorded = recorder.recorded.iter().filter(|it| **it).count();
         if is_killed {
-            drop(fold);
+            drop(recorder);
             let mut file = OpenOptions::new().append(true).open(&self.path).unwrap();
             file.write_all(b"7,user_1,user_1,unlo").unwrap();
         } else {
-            fold.writer.finish().unwrap();
+            recorder.writer.finish().unwrap();
             assert_eq!(self.rows().len(), n_recorded, "records = rows + unprocessed");
         }
     }

@@ -1,39 +1,39 @@
-//! The guards that look at the counts, in the loop: crew, fold, stop bit, crew.
+//! The guards that look at the counts, in the loop: pool, recorder, stop bit, pool.
 
 use super::*;
 use crate::engine::testing::{
     Bench, Call, Played, Scripted, job, ms, on_a_paused_clock, secs, status,
 };
-use crate::engine::{Crew, EVENTS_IN_FLIGHT, Ears, Pacer, Unlock};
+use crate::engine::{EVENTS_IN_FLIGHT, EventSender, Pacer, Unlock, WorkerPool};
 
 const N_USERS: usize = 500;
 const CONCURRENCY: u64 = 8;
 
-/// Unlocks five hundred users, eight at a time, with a fold that judges.
+/// Unlocks five hundred users, eight at a time, with a recorder that judges.
 fn run<P: Into<Played>>(
     script: impl Fn(&Call) -> P,
     max_fail: Option<MaxFail>,
-) -> (Option<StopReason>, Tally) {
+) -> (Option<StopReason>, Stats) {
     let dir = tempfile::tempdir().unwrap();
     let records = records(N_USERS as u64);
     let bench = Bench::with_concurrency(8);
-    let mut fold = fold(&records, file(&dir.path().join("r.csv")), &bench.stop);
-    fold.stop_rule = StopRule { max_fail, n_jobs: N_USERS as u64 };
+    let mut recorder = recorder(&records, file(&dir.path().join("r.csv")), &bench.stop);
+    recorder.stop_rule = StopRule { max_fail, n_jobs: N_USERS as u64 };
     on_a_paused_clock(async {
         let (sender, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
         let (api, pacer) = (Scripted::new(script), Pacer::new(bench.gate));
-        let (work, heard) = (Unlock::new(&api), Recorded::default());
+        let (work, acks) = (Unlock::new(&api), AckCounter::default());
         let work = async {
             let sender = sender;
             let jobs = (0..N_USERS).map(job);
-            let ears = Ears { events: &sender, heard: &heard };
-            Crew::new(&work, jobs, bench.settings, &pacer, &bench.stop, ears).run().await;
+            let events = EventSender { events: &sender, acks: &acks };
+            WorkerPool::new(&work, jobs, bench.settings, &pacer, &bench.stop, events).run().await;
             Ok(())
         };
-        tokio::try_join!(work, hear(&mut fold, receiver, &heard, usize::MAX)).unwrap();
-        assert_eq!(api.calls().len() as u64, fold.tally.n_rows(), "what was in flight ended");
+        tokio::try_join!(work, on_event(&mut recorder, receiver, &acks, usize::MAX)).unwrap();
+        assert_eq!(api.calls().len() as u64, recorder.stats.n_rows(), "what was in flight ended");
     });
-    (bench.stop.reason(), fold.tally)
+    (bench.stop.reason(), recorder.stats)
 }
 
 #[track_caller]
@@ -43,11 +43,11 @@ fn stops_at<P: Into<Played>>(
     max_fail: Option<MaxFail>,
     script: impl Fn(&Call) -> P,
 ) {
-    let (found, tally) = run(script, max_fail);
+    let (found, stats) = run(script, max_fail);
     assert_eq!(found, Some(reason));
     // The other workers' users are in flight by then.
     let most = n_rows + CONCURRENCY - 1;
-    assert!((n_rows..=most).contains(&tally.n_rows()), "{} rows", tally.n_rows());
+    assert!((n_rows..=most).contains(&stats.n_rows()), "{} rows", stats.n_rows());
 }
 
 #[test]
@@ -74,6 +74,6 @@ fn one_user_who_was_met_otherwise_shows_that_the_key_may() {
         3 => Played::from(call.unlocked()),
         _ => Played::new(secs(1), secs(1), status(403)),
     };
-    let (reason, tally) = run(script, None);
-    assert_eq!((reason, tally.n_rows()), (None, N_USERS as u64));
+    let (reason, stats) = run(script, None);
+    assert_eq!((reason, stats.n_rows()), (None, N_USERS as u64));
 }

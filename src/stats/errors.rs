@@ -21,7 +21,7 @@ pub struct ErrorGroup {
     pub example: Example,
 }
 
-/// One case of an error. Its message is as the server sent it: not clean for a screen.
+/// One case of an error. Its message is as the server sent it: not clean for a console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
     /// The place of the record in the input.

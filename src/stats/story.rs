@@ -6,11 +6,11 @@ use crate::model::{
     Attempt, Event, Failure, InputRecord, Outcome, Pause, PauseReason, Row, StopReason, UserView,
 };
 
-use super::{Size, Tally};
+use super::{Size, Stats};
 
 /// A run that is told event by event. It starts at 03:12:33 UTC.
 pub(crate) struct Story {
-    pub(crate) tally: Tally,
+    pub(crate) stats: Stats,
     pub(crate) events: Vec<Event>,
     start: (Instant, SystemTime),
     now: Duration,
@@ -31,7 +31,7 @@ impl Story {
     pub(crate) fn with(size: Size) -> Self {
         let start = (Instant::now(), SystemTime::UNIX_EPOCH + START);
         Self {
-            tally: Tally::new(size, start.0, start.1),
+            stats: Stats::new(size, start.0, start.1),
             events: Vec::new(),
             start,
             now: Duration::ZERO,
@@ -41,8 +41,8 @@ impl Story {
         }
     }
 
-    pub(crate) fn hear(mut self, event: Event) -> Self {
-        self.tally.hear(&event);
+    pub(crate) fn on_event(mut self, event: Event) -> Self {
+        self.stats.on_event(&event);
         self.events.push(event);
         self
     }
@@ -51,7 +51,7 @@ impl Story {
     pub(crate) fn at(mut self, millis: u64) -> Self {
         self.now = Duration::from_millis(millis);
         let event = Event::Ticked { at: self.start.0 + self.now, wall: self.wall() };
-        self.hear(event)
+        self.on_event(event)
     }
 
     /// From here on attempts wait and take so many milliseconds.
@@ -84,7 +84,7 @@ impl Story {
         for _ in 0..n {
             let row = Box::new(Row::unasked(self.n_rows, outcome, self.wall()));
             self.n_rows += 1;
-            self = self.hear(Event::JobFinished { row, attempt: None });
+            self = self.on_event(Event::JobFinished { row, attempt: None });
         }
         self
     }
@@ -93,7 +93,7 @@ impl Story {
         let mut row = Box::new(Row::unasked(self.n_rows, Outcome::WouldUnlock, self.wall()));
         row.user = Some(Box::new(UserView { banned: Some(true), ..UserView::default() }));
         self.n_rows += 1;
-        self.hear(Event::JobFinished { row, attempt: None })
+        self.on_event(Event::JobFinished { row, attempt: None })
     }
 
     /// A cell that can't be a user.
@@ -102,7 +102,7 @@ impl Story {
         row.error_code = Some("invalid_user_id".into());
         row.error_message = Some("a user id starts with \"user_\"".to_owned());
         self.n_rows += 1;
-        self.hear(Event::JobFinished { row, attempt: None })
+        self.on_event(Event::JobFinished { row, attempt: None })
     }
 
     fn row(mut self, outcome: Outcome, status: u16, error: Option<(&'static str, &str)>) -> Self {
@@ -115,7 +115,7 @@ impl Story {
         row.error_message = error.map(|(_, message)| message.to_owned());
         self.n_rows += 1;
         let attempt = Some(self.attempt(status));
-        self.hear(Event::JobFinished { row, attempt })
+        self.on_event(Event::JobFinished { row, attempt })
     }
 
     pub(crate) fn retries(mut self, n: usize, status: u16, code: &'static str) -> Self {
@@ -128,7 +128,7 @@ impl Story {
             };
             let (record, attempt) = (self.n_rows, self.attempt(status));
             let wait = Duration::from_millis(1200);
-            self = self.hear(Event::AttemptFailed { record, attempt, failure, wait });
+            self = self.on_event(Event::AttemptFailed { record, attempt, failure, wait });
         }
         self
     }
@@ -136,7 +136,7 @@ impl Story {
     pub(crate) fn lookups(mut self, n: usize) -> Self {
         for _ in 0..n {
             let attempt = self.attempt(200);
-            self = self.hear(Event::BatchAnswered { attempt, n_records: 100 });
+            self = self.on_event(Event::BatchAnswered { attempt, n_records: 100 });
         }
         self
     }
@@ -144,15 +144,15 @@ impl Story {
     /// Everybody pauses for so many milliseconds.
     pub(crate) fn paused(self, reason: PauseReason, millis: u64) -> Self {
         let until = self.start.0 + self.now + Duration::from_millis(millis);
-        self.hear(Event::Paused(Pause { until, reason }))
+        self.on_event(Event::Paused(Pause { until, reason }))
     }
 
     pub(crate) fn resumed(self) -> Self {
-        self.hear(Event::Resumed)
+        self.on_event(Event::Resumed)
     }
 
     pub(crate) fn stopping(self, reason: StopReason) -> Self {
-        self.hear(Event::Stopping(reason))
+        self.on_event(Event::Stopping(reason))
     }
 
     fn wall(&self) -> SystemTime {

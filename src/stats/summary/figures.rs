@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::tally::{Ceiling, Latency};
+use crate::stats::{Ceiling, Latency};
 
 /// How long answers took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl LatencyFigures {
 }
 
 /// All rows that did not end well under one code. The texts are as they came from outside: not
-/// clean for a screen.
+/// clean for a console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorFigures {
     /// The code.

@@ -1,25 +1,25 @@
-//! The fold: the one place that changes things. Record, count, tell, judge, in that order.
+//! The recorder: the one place that changes things. Record, count, tell, judge, in that order.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::recorded::Recorded;
+use super::acks::AckCounter;
 use crate::model::{Event, InputRecord, StopReason};
 use crate::policy::stop_rule::StopRule;
 use crate::report::Listener;
 use crate::results::{WriteError, Writer};
+use crate::stats::Stats;
 use crate::stop::Stop;
-use crate::tally::Tally;
 
 /// Hears every event of a run, on a thread of its own, so that a slow disk never stalls a socket.
-pub struct Fold<'a> {
+pub struct Recorder<'a> {
     /// The input, for the rows.
     pub records: &'a [InputRecord],
     /// The journal.
     pub writer: Writer,
     /// What was counted so far.
-    pub tally: Tally,
+    pub stats: Stats,
     /// Who is told.
     pub listeners: Vec<Box<dyn Listener + 'a>>,
     /// The guards.
@@ -30,12 +30,12 @@ pub struct Fold<'a> {
     pub recorded: Vec<bool>,
 }
 
-/// What a fold leaves behind.
-pub struct Folded<'a> {
+/// What a recorder leaves behind.
+pub struct Recorded<'a> {
     /// The journal, with all that was recorded committed.
     pub writer: Writer,
     /// What was counted.
-    pub tally: Tally,
+    pub stats: Stats,
     /// Who was told.
     pub listeners: Vec<Box<dyn Listener + 'a>>,
     /// Which records have a row.
@@ -50,9 +50,13 @@ const BATCH: usize = 256;
 /// How often what is written is brought to the disk: what a power cut can cost.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
-impl<'a> Fold<'a> {
+impl<'a> Recorder<'a> {
     /// Works until the last sender is gone.
-    pub(super) fn run(mut self, mut events: mpsc::Receiver<Event>, heard: &Recorded) -> Folded<'a> {
+    pub(super) fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        acks: &AckCounter,
+    ) -> Recorded<'a> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut synced_at: Option<Instant> = None;
         let mut failure = None;
@@ -64,11 +68,11 @@ impl<'a> Fold<'a> {
                 synced_at = Some(at);
                 failure = self.sync().or(failure);
             }
-            heard.add(batch.iter().filter_map(row).count() as u64);
+            acks.add(batch.iter().filter_map(row).count() as u64);
             batch.clear();
         }
-        let Self { writer, tally, listeners, recorded, .. } = self;
-        Folded { writer, tally, listeners, recorded, failure }
+        let Self { writer, stats, listeners, recorded, .. } = self;
+        Recorded { writer, stats, listeners, recorded, failure }
     }
 
     /// The order matters: rows are in the file before anyone hears of them. A row that could not
@@ -83,7 +87,7 @@ impl<'a> Fold<'a> {
         for event in batch {
             if let Some(row) = row(event) {
                 if n_kept == 0 {
-                    self.tally.hear(&Event::GivenUp);
+                    self.stats.on_event(&Event::GivenUp);
                     continue;
                 }
                 n_kept -= 1;
@@ -98,11 +102,11 @@ impl<'a> Fold<'a> {
     }
 
     fn tell(&mut self, event: &Event) {
-        self.tally.hear(event);
+        self.stats.on_event(event);
         for listener in &mut self.listeners {
-            listener.hear(event, &self.tally);
+            listener.on_event(event, &self.stats);
         }
-        if let Some(reason) = self.stop_rule.check(&self.tally) {
+        if let Some(reason) = self.stop_rule.check(&self.stats) {
             self.stop.ask(reason);
         }
     }

@@ -1,43 +1,43 @@
-//! The way back from the fold: whose row it is not done with takes no new task.
+//! The way back from the recorder: whose row it is not done with takes no new task.
 
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::engine::testing::{Bench, Call, Scripted, job, ms};
-use crate::engine::{Crew, EVENTS_IN_FLIGHT, Ears, Pacer, Recorded, Unlock};
+use crate::engine::{AckCounter, EVENTS_IN_FLIGHT, EventSender, Pacer, Unlock, WorkerPool};
 use crate::model::Event;
 
 const N_WORKERS: usize = 8;
 const N_USERS: usize = 100;
 
-/// Unlocks a hundred users, eight at a time, for a fold that takes a second over each row. Gives
+/// Unlocks a hundred users, eight at a time, for a recorder that takes a second over each row. Gives
 /// how many rows it had, and how many users were at most asked and had none.
-async fn behind_a_slow_fold() -> (usize, usize) {
+async fn behind_a_slow_recorder() -> (usize, usize) {
     let (bench, api) = (Bench::with_concurrency(N_WORKERS), Scripted::new(Call::unlocked));
-    let (work, pacer, heard) = (Unlock::new(&api), Pacer::new(bench.gate), Recorded::default());
+    let (work, pacer, acks) = (Unlock::new(&api), Pacer::new(bench.gate), AckCounter::default());
     let (sender, mut receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
-    let crew = async {
+    let pool = async {
         let sender = sender;
-        let ears = Ears { events: &sender, heard: &heard };
+        let events = EventSender { events: &sender, acks: &acks };
         let jobs = (0..N_USERS).map(job);
-        Crew::new(&work, jobs, bench.settings, &pacer, &bench.stop, ears).run().await;
+        WorkerPool::new(&work, jobs, bench.settings, &pacer, &bench.stop, events).run().await;
     };
-    let fold = async {
+    let recorder = async {
         let (mut n_rows, mut most) = (0, 0);
         while let Some(event) = receiver.recv().await {
             if matches!(event, Event::JobFinished { .. }) {
                 sleep(ms(1_000)).await;
                 most = most.max(api.calls().len() - n_rows);
                 n_rows += 1;
-                heard.add(1);
+                acks.add(1);
             }
         }
         (n_rows, most)
     };
-    tokio::join!(crew, fold).1
+    tokio::join!(pool, recorder).1
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_more_users_are_asked_and_unrecorded_than_there_are_workers() {
-    assert_eq!(behind_a_slow_fold().await, (N_USERS, N_WORKERS));
+    assert_eq!(behind_a_slow_recorder().await, (N_USERS, N_WORKERS));
 }

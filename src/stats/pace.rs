@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::model::PauseReason;
 
-use super::Tally;
+use super::Stats;
 use super::recent::Recent;
 
 /// The most requests that the job allows itself in any window.
@@ -50,7 +50,7 @@ const FEW_JOBS: u64 = 20;
 
 const RATE_SPAN: Duration = Duration::from_secs(5);
 
-impl Tally {
+impl Stats {
     /// How fast it goes at the moment of the latest event.
     pub fn pace(&self, ceiling: Option<Ceiling>) -> Pace {
         Pace {

@@ -1,11 +1,11 @@
-//! The gate between crew and fold, with the threads of a run and a disk that is slow.
+//! The gate between pool and recorder, with the threads of a run and a disk that is slow.
 
 use std::sync::Arc;
 use std::thread::sleep;
 
 use super::*;
 use crate::engine::testing::{Bench, Played, Scripted, job, ms};
-use crate::engine::{Crew, Pacer, Session, Unlock};
+use crate::engine::{Pacer, Session, Unlock, WorkerPool};
 use crate::stop::Signals;
 
 const N_WORKERS: usize = 8;
@@ -41,16 +41,16 @@ fn while_the_disk_is_slow_no_more_are_asked_and_unrecorded_than_there_are_worker
     let (records, disk) = (records(N_USERS as u64), SlowDisk::default());
     let (bench, signals) = (Bench::with_concurrency(N_WORKERS), Signals::default());
     let writer = Writer::stream(disk.clone(), RowFormat::default()).unwrap();
-    let fold = fold(&records, writer, &bench.stop);
+    let recorder = recorder(&records, writer, &bench.stop);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let session = Session { stop: &bench.stop, signals: &signals, deadline: None };
-    let ran = session.run(&runtime, fold, async |ears| {
+    let ran = session.run(&runtime, recorder, async |events| {
         let api = Scripted::new(|call| {
             disk.n_asked.fetch_add(1, Ordering::SeqCst);
             Played::new(ms(0), ms(0), call.unlocked())
         });
         let (work, pacer) = (Unlock::new(&api), Pacer::new(bench.gate));
-        Crew::new(&work, (0..N_USERS).map(job), bench.settings, &pacer, &bench.stop, ears)
+        WorkerPool::new(&work, (0..N_USERS).map(job), bench.settings, &pacer, &bench.stop, events)
             .run()
             .await;
     });
