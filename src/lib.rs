@@ -36,7 +36,10 @@ pub mod stop;
 // 5. The engine joins decisions to edges.
 pub mod engine;
 
-// 6. The command line joins everything.
+// 6. One job, from its input to its last line.
+mod job;
+
+// 7. The command line joins everything.
 pub mod cli;
 
 /// Compiles the README's examples.

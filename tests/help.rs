@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::Stage;
+use common::{Stage, list, locked_users};
 
 /// What this asks for, on a terminal of a hundred columns: help goes to stdout and is no mistake.
 #[track_caller]
@@ -29,6 +29,81 @@ fn the_short_help_of_each_command_is_this() {
 fn the_long_help_of_each_command_is_this() {
     for command in ["run", "plan", "locked", "verify", "report", "sandbox"] {
         check(&format!("{command} --help"));
+    }
+}
+
+#[test]
+fn the_short_help_of_each_command_fits_on_fifty_lines_of_eighty_columns() {
+    for command in ["run", "plan", "locked", "verify", "report", "sandbox"] {
+        let mut stage = Stage::new();
+        stage.set("COLUMNS", "80");
+        let help = stage.run(&format!("{command} -h")).exits_with(0).stdout;
+        assert!(help.lines().count() <= 50, "{command}: {} lines", help.lines().count());
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+    }
+}
+
+/// The commands of the examples at the end of a command's long help.
+fn examples(command: &str) -> Vec<String> {
+    let help = Stage::new().run(&format!("{command} --help")).exits_with(0).stdout;
+    let (_, examples) = help.split_once("\nExamples:\n").expect("examples");
+    let lines = examples.lines().take_while(|line| line.starts_with("  "));
+    lines.filter_map(|line| line.strip_prefix("    ")).map(str::to_owned).collect()
+}
+
+/// A stage in whose directory every example of the help can be run, and no question is asked.
+fn stage_for_examples() -> Stage {
+    let mut stage = Stage::with_quick_sandbox();
+    let bin = stage.path("bin");
+    std::fs::create_dir(&bin).expect("a directory");
+    let program = env!("CARGO_BIN_EXE_bulk-unlock");
+    std::os::unix::fs::symlink(program, bin.join("bulk-unlock")).expect("a link");
+    stage.set("BULK_UNLOCK_YES", "true");
+    stage.set("BULK_UNLOCK_RATE", "100000/s");
+    let locked = locked_users(4);
+    let emails: Vec<String> = locked.iter().filter_map(|id| stage.emails(id).pop()).collect();
+    assert!(emails.len() > 1, "locked users with addresses");
+    stage.write("users.csv", list(&locked));
+    stage.write("emails.csv", emails.join("\n"));
+    stage.write("compromised.csv", format!("{}\n", locked[0]));
+    stage
+}
+
+/// Runs a line in a shell that knows the program by its name.
+#[track_caller]
+fn shell(stage: &Stage, line: &str, code: i32) {
+    let command = stage.command("");
+    let path = format!("{}:{}", stage.path("bin").display(), std::env::var("PATH").expect("PATH"));
+    let environment: Vec<_> = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    let output = std::process::Command::new("sh")
+        .args(["-c", line])
+        .current_dir(stage.path(""))
+        .env_clear()
+        .envs(environment)
+        .env("PATH", path)
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{line}\n{said}");
+}
+
+#[test]
+fn the_examples_of_the_help_work() {
+    let stage = stage_for_examples();
+    for command in ["plan", "run", "locked", "verify", "report"] {
+        let examples = examples(command);
+        assert_eq!(examples.len(), 3, "{examples:?}");
+        for example in examples {
+            shell(&stage, &example, 0);
+        }
+    }
+    for example in examples("sandbox") {
+        let line = format!("timeout -s INT 1 {example} > exports.txt");
+        shell(&stage, &line, 124);
+        assert!(stage.read("exports.txt").contains("CLERK_API_URL="), "{example}");
     }
 }
 

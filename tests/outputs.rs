@@ -217,8 +217,8 @@ fn the_manifest_tells_what_was_run_and_how_it_ended() {
     assert_eq!(manifest["schema_version"], 1);
     assert_eq!(manifest["program_version"], env!("CARGO_PKG_VERSION"));
     let command = manifest["command"].as_str().expect("a text");
-    let typed = " run ids.csv --yes --reason 'SEC-2231: stuffing' --quota 1000/1s";
-    assert!(command.ends_with(typed), "{command}");
+    let repeated = " run ids.csv --yes '--reason=SEC-2231: stuffing' --quota=1000/1s --api-url=";
+    assert!(command.contains(repeated), "{command}");
     assert_eq!(manifest["instance"], "test");
     let url = stage.sandbox().url();
     assert_eq!(manifest["host"], url.trim_start_matches("http://"));

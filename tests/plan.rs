@@ -78,7 +78,7 @@ fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_tha
     The run: 3 users to unlock, 4 requests, about T at 800/10 s.
 
     To unlock them:
-      bulk-unlock run --quota 1000/10s --reason 'INC 7' --plan ids.plan.csv
+      bulk-unlock run '--reason=INC 7' --quota=1000/10s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv
     "#);
 }
 
@@ -379,8 +379,8 @@ fn users_who_changed_since_the_plan_are_listed_and_left_out() {
       unprocessed  ids.plan.results.unprocessed.csv  (0 records)
       manifest     ids.plan.results.manifest.json
 
-    To read back whether they stay unlocked:
-      bulk-unlock verify ids.plan.results.csv --quota 1000000/1s --quota-share '100%'
+    To check that they stay unlocked:
+      bulk-unlock verify ids.plan.results.csv --quota=1000000/1s --quota-share=100% --api-url=http://127.0.0.1:PORT
     "#);
 }
 

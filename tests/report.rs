@@ -230,8 +230,8 @@ fn the_summary_of_a_run_is_this() {
 
       results      ids.results.csv
 
-    To read back whether they stay unlocked:
-      bulk-unlock verify ids.results.csv
+    Next step:
+      bulk-unlock verify ids.results.csv --quota=1000/1s --api-url=http://127.0.0.1:PORT
     ");
     assert_eq!(told.stderr, "");
 }
@@ -258,8 +258,8 @@ fn the_summary_of_a_plan_with_a_page_is_this() {
       plan         ids.plan.csv
       report       page.html
 
-    To unlock them:
-      bulk-unlock run --plan ids.plan.csv
+    Next step:
+      bulk-unlock run --quota=1000/1s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv
     ");
     insta::assert_snapshot!(told.stderr, @"the page is page.html");
 }
@@ -285,8 +285,8 @@ fn the_summary_of_several_files_is_this() {
     15 requests, 0 retries, no 429.
     Answers: half within T, 99 % within T, the slowest after T.
 
-    To read back whether they stay unlocked:
-      bulk-unlock verify ids.results.csv
+    Next step:
+      bulk-unlock verify more.results.csv --quota=1000/1s --api-url=http://127.0.0.1:PORT
     ");
 }
 

@@ -44,8 +44,8 @@ fn the_closing_lines_say_what_happened_and_where_the_files_are() {
       unprocessed  ids.results.unprocessed.csv  (0 records)
       manifest     ids.results.manifest.json
 
-    To read back whether they stay unlocked:
-      bulk-unlock verify ids.results.csv --quota 1000/1s
+    To check that they stay unlocked:
+      bulk-unlock verify ids.results.csv --quota=1000/1s --api-url=http://127.0.0.1:PORT
     "#);
 }
 
@@ -74,8 +74,9 @@ fn the_closing_lines_of_a_stop_name_the_command_that_goes_on() {
       unprocessed  my ids.results.unprocessed.csv  (9 records)
       manifest     my ids.results.manifest.json
 
-    To go on from here:
-      bulk-unlock run 'my ids.csv' --canary 1 --yes --rate 1000/s --resume
+    Look at the failures first: my ids.results.failed.csv
+    To resume:
+      bulk-unlock run 'my ids.csv' --yes --rate=1000/s --canary=1 --api-url=http://127.0.0.1:PORT --resume
     ");
 }
 
@@ -105,7 +106,7 @@ fn the_closing_lines_of_a_plan_say_what_a_run_would_do() {
     The run: 3 users to unlock, 4 requests, about T at 800/s.
 
     To unlock them:
-      bulk-unlock run --quota 1000/1s --plan ids.plan.csv
+      bulk-unlock run --quota=1000/1s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv
     ");
 }
 
@@ -132,8 +133,8 @@ fn the_closing_lines_of_a_failure_name_the_command_that_tries_again() {
       unprocessed  ids.results.unprocessed.csv  (0 records)
       manifest     ids.results.manifest.json
 
-    To try those again that may yet succeed:
-      bulk-unlock run ids.results.csv --retry-failed --yes --quota 1000/1s --max-retries 0
+    To retry the users that failed:
+      bulk-unlock run ids.results.csv --yes --quota=1000/1s --max-retries=0 --api-url=http://127.0.0.1:PORT --retry-failed
     ");
 }
 
@@ -193,7 +194,7 @@ fn the_command_that_goes_on_with_piped_users_is_one_that_does() {
     let stage = Stage::with_quick_sandbox();
     let ids = [vec![missing_user()], users(4)].concat();
     let line = "run --yes --quota 1000/1s --canary 1";
-    let ended = stage.pipe(list(&ids), line).exits_with(3).says("piped in again");
+    let ended = stage.pipe(list(&ids), line).exits_with(3).says("with the same users on stdin");
     stage.pipe(list(&ids), &next_command(&ended)).exits_with(1);
     assert_eq!(stage.rows("stdin.results.csv").len(), 5);
 }
@@ -273,7 +274,7 @@ fn progress_none_and_lines_leave_a_short_run_without_any() {
 #[test]
 fn the_short_help_of_run_is_this() {
     let help = Stage::new().run("run -h").exits_with(0).stdout;
-    insta::assert_snapshot!(help, @r#"
+    insta::assert_snapshot!(help, @"
     Unlock every listed user and write the results CSV
 
     Usage: bulk-unlock run [OPTIONS] [INPUT]
@@ -282,89 +283,44 @@ fn the_short_help_of_run_is_this() {
       -h, --help  Print help (see more with '--help')
 
     Input:
-          --column <NAME|N>           The column that holds the users, by name or 1-based number
-          --by <KIND>                 What that column holds [default: user-id] [possible values:
-                                      user-id, email, phone, username, external-id]
-          --limit <N>                 Only so many records
-          --skip <N>                  Pass over so many records first
-          --exclude <FILE>            Users never to touch: a file like the input
-          --carry <COL,...>           Input columns to repeat in the results, or `all`
-          --retry-failed              INPUT is a results file: only its rows that may yet succeed, into
-                                      a new file
-          --if-empty <WHAT>           An input without any record: fine, a warning, or an error
-                                      [default: fail] [possible values: ok, warn, fail]
-          --max-input-age <DURATION>  Refuse an input file that was changed longer ago
-      [INPUT]                         CSV or a plain list of users; `-` is stdin, and so is none when
-                                      stdin is no terminal
+          --column <NAME|N>  Column that holds the users, by name or number
+          --by <KIND>        What the column holds: user-id, email, phone, username, external-id
+                             [default: user-id]
+          --exclude <FILE>   File of users who must not be changed
+          --retry-failed     Process the failed rows of a results file again
+      [INPUT]                CSV or plain list of users; `-` is stdin
 
     Selection and consent:
-      -n, --dry-run                  Plan instead of run: the same road, reads in place of unlocks
-          --only-locked              Look users up first (100 a call) and unlock only those who are
-                                     locked
-          --plan <PLAN>              Run exactly the `would_unlock` rows of this plan file
-          --plan-max-age <DURATION>  How old that plan may be [default: 24h]
-          --canary <N>               Unlock so many first; stop there unless all of them end well
-          --verify                   Read back what was unlocked, when the run is over
-          --include-admin-locked     Also unlock users who look locked on purpose: locked with
-                                     verification attempts left
-          --expect-count <N>         Refuse to start when the number of users to unlock is another
-          --max-users <N>            Refuse to start when the number of users to unlock is larger
-      -y, --yes                      No question
-          --reason <TEXT>            Why; kept in the manifest and on the report
+      -n, --dry-run        Show what would be done, without changing anything
+          --only-locked    Look users up first; unlock only locked ones
+          --plan <PLAN>    Unlock exactly the `would_unlock` rows of a plan
+      -y, --yes            Skip the confirmation prompt
+          --reason <TEXT>  Reason to record, such as a ticket ID
+          --max-users <N>  Refuse to unlock more than N users
+          --canary <N>     Unlock N users first; stop unless all succeed
 
     Execution:
-          --quota <N/TIME>              The instance's documented quota [default: 1000/10s for
-                                        `sk_live_`, 100/10s for `sk_test_`]
-          --quota-share <PERCENT>       The part of it that this job may use; the rest is the live
-                                        application's [default: 80%]
-          --rate <N/TIME>               An even pace in place of quota and share, such as 80/s or 6000/m
-      -c, --concurrency <N>             Requests in flight at most [default: 64]
-          --max-retries <N>             Further attempts per user after the first; a 429 does not use
-                                        one up [default: 8]
-          --timeout <DURATION>          How long one attempt may take [default: 30s]
-          --connect-timeout <DURATION>  How long connecting may take [default: 10s]
-          --max-duration <DURATION>     Stop after this long: no new users, what is in flight ends
-          --max-outage <DURATION>       How long the API may stop answering before the run is given up
-                                        [default: 15m]
-          --max-fail <N|N%>             Stop when so many users ended as `failed`, `rejected`,
-                                        `still_locked` or `not_found`
+          --quota-share <PERCENT>  Part of the rate limit to use [default: 80%]
+          --rate <N/TIME>          Even pace in place of a share, such as 80/s
+          --max-fail <N|N%>        Stop when this many users fail
 
     Output:
-      -o, --output <PATH>       The results CSV; `-` is stdout [default: <input stem>.results.csv,
-                                .plan.csv, .verify.csv]
-          --resume              Go on with an existing file: users it records are not called again
-          --force               Overwrite an existing file
-          --snapshot <WHAT>     The returned user: whole JSON and columns, columns only, or neither
-                                [default: full] [possible values: full, summary, none]
-          --redact <FIELD,...>  Top-level fields of the user that are replaced by "[redacted]"
-          --json                The summary as JSON on stdout
-          --report <PATH>       Also write the page, one self-contained HTML file
-          --report-pii          Names, addresses and messages on the page too, not ids alone
+      -o, --output <PATH>       Results CSV; `-` is stdout
+          --resume              Skip users already in the results file
+          --force               Overwrite an existing results file
+          --report <PATH.html>  Also write a self-contained HTML page
+          --verify              Check at the end that users stay unlocked
 
     Secrets and addresses:
-          --secret-key-file <PATH>  A file that holds the secret key, in place of `CLERK_SECRET_KEY`
-          --api-url <URL>           The API's address, in place of `CLERK_API_URL` [default: Clerk's
-                                    own]
-          --allow-http              Take an http: address that is not loopback: the key travels in the
-                                    clear
-          --ca-file <PEM>           Certificates (PEM) of a private authority, trusted beside the
-                                    system's
+          --secret-key-file <PATH>  File with the key, instead of `CLERK_SECRET_KEY`
 
     Sandbox:
-          --sandbox                  Rehearse against a server inside the program: no key, no account,
-                                     no question
-          --sandbox-users <N>        How many users it lists [default: 10000]
-          --sandbox-seed <N>         Another number, other users [default: 1]
-          --sandbox-faults <FAULTS>  Faults it makes, such as 20% or reset=2%,500=5% [default: 0%]
-          --sandbox-latency <RANGE>  How long it takes to answer, such as 20ms..200ms [default:
-                                     50ms..250ms]
-          --sandbox-quota <N/TIME>   Its rate limit, or none [default: 1000/10s]
+          --sandbox  Use a built-in server: no key, no account
 
     Terminal:
-          --progress <HOW>  A bar on a terminal and lines elsewhere; or always one of them, or none
-                            [default: auto] [possible values: auto, bar, lines, none]
-      -q, --quiet           Only errors and one closing line
-      -v, --verbose...      Each failed attempt and each row that did not end well; twice: each request
-          --color <WHEN>    Colour [default: auto] [possible values: auto, always, never]
-    "#);
+      -q, --quiet       Show only errors and one closing line
+      -v, --verbose...  Show failed attempts; twice: every request
+
+    Use --help for all flags, examples, and exit codes.
+    ");
 }

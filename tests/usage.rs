@@ -228,18 +228,58 @@ fn a_variable_stands_for_its_flag_and_the_flag_goes_before_it() {
 }
 
 #[test]
-fn a_flag_goes_before_the_variables_of_flags_that_it_can_not_be_had_with() {
+fn a_flag_replaces_variables_that_restrict_nothing() {
     let mut stage = stage();
     let mut check = |name: &str, value: &str, flags: &str| {
         stage.set(name, value);
-        stage.run(&format!("run ids.csv --yes --force {flags}")).exits_with(0);
+        stage.run(&format!("run ids.csv --yes {flags}")).exits_with(0);
         stage.unset(name);
     };
-    check("BULK_UNLOCK_QUOTA_SHARE", "1%", "--rate 1000/s");
-    check("BULK_UNLOCK_RATE", "1/h", "--quota-share 100%");
-    check("BULK_UNLOCK_QUIET", "true", "-v");
-    check("BULK_UNLOCK_COLUMN", "none", "--column 1");
-    check("BULK_UNLOCK_API_URL", "http://127.0.0.1:1", "--sandbox --sandbox-latency 0ms");
+    check("BULK_UNLOCK_FORCE", "true", "--resume");
+    check("BULK_UNLOCK_QUIET", "true", "-v --force");
+    check("BULK_UNLOCK_COLUMN", "none", "--column 1 --force");
+    check("BULK_UNLOCK_API_URL", "http://127.0.0.1:1", "--sandbox --sandbox-latency 0ms --force");
+}
+
+#[test]
+fn a_variable_that_restricts_is_never_overruled_by_another_flag() {
+    let mut stage = stage();
+    stage.run("plan ids.csv").exits_with(0);
+    let mut check = |name: &str, value: &str, line: &str| {
+        let name = format!("BULK_UNLOCK_{name}");
+        stage.set(&name, value);
+        stage.refuses(line, 2).says(&name).says("cannot be used with");
+        stage.unset(&name);
+    };
+    for (name, value) in [
+        ("DRY_RUN", "true"),
+        ("LIMIT", "1"),
+        ("SKIP", "1"),
+        ("COLUMN", "id"),
+        ("BY", "email"),
+        ("CARRY", "all"),
+        ("MAX_INPUT_AGE", "1h"),
+        ("RETRY_FAILED", "true"),
+    ] {
+        check(name, value, "run --plan ids.plan.csv --yes");
+    }
+    check("PLAN", "ids.plan.csv", "run ids.csv --yes");
+    check("QUOTA_SHARE", "1%", "run ids.csv --yes --rate 1000/s");
+    check("QUOTA", "10/10s", "run ids.csv --yes --rate 1000/s");
+    check("RATE", "1/h", "run ids.csv --yes --quota-share 100%");
+    check("RESUME", "true", "run ids.csv --yes --force");
+}
+
+#[test]
+fn a_misspelt_variable_is_an_error_with_a_suggestion() {
+    let mut stage = stage();
+    stage.set("BULK_UNLOCK_EXLUDE", "compromised.csv");
+    let ended = stage.refuses("run ids.csv --yes", 2);
+    ended.says("BULK_UNLOCK_EXLUDE").says("did you mean BULK_UNLOCK_EXCLUDE?");
+    stage.refuses("report ids.csv", 2);
+    stage.unset("BULK_UNLOCK_EXLUDE");
+    stage.set("BULK_UNLOCK_SOMETHING_ELSE_ALTOGETHER", "1");
+    stage.refuses("run ids.csv --yes", 2).says("stands for no flag").never_says("did you mean");
 }
 
 #[test]
@@ -309,7 +349,7 @@ fn help_and_version_are_answers_on_stdout() {
     assert_eq!(version.stdout, format!("bulk-unlock {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(version.stderr, "");
     let help = stage.run("--help").exits_with(0);
-    assert!(help.stdout.contains("Exit codes:") && help.stdout.contains("BULK_UNLOCK_"));
+    assert!(help.stdout.contains("BULK_UNLOCK_"));
 }
 
 /// What `sandbox` prints, once it has printed it.

@@ -1,67 +1,50 @@
-//! The command line as it was typed: nothing is decided here. What is true is in `settings`.
+//! The command line as it is typed. What is in effect is resolved in `settings`.
 
-mod connection;
-mod execution;
-mod input;
-mod output;
-mod sandbox;
-mod selection;
-mod terminal;
-pub(super) mod values;
-mod variables;
-
-use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-pub(super) use connection::ConnectionArgs;
-pub(super) use execution::ExecutionArgs;
-pub(super) use input::{IfEmpty, InputArgs};
-pub(super) use output::{OutputArgs, PageArgs, SnapshotArg};
-pub(super) use sandbox::{EmbeddedSandboxArgs, SandboxArgs};
-pub(super) use selection::{ConsentArgs, LookUpArgs, SelectionArgs};
-pub(super) use terminal::{ColorArg, ProgressArg, TerminalArgs};
+use super::help;
+use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
+use super::values::{duration, max_fail, percent, quota, rate, verbosity};
+use super::variables;
+use crate::model::IdentifierKind;
+use crate::policy::pacing::Quota;
+use crate::policy::stop_rule::MaxFail;
+use crate::results::SnapshotMode;
 
-const AFTER_HELP: &str = "\
-Every flag has an environment variable: BULK_UNLOCK_ and the flag's long name in capitals, such as \
-BULK_UNLOCK_QUOTA_SHARE=50%. A flag goes before its variable.
-
-Exit codes: 0 all ended well; 1 some rows did not; 2 nothing was sent, usage, input or address; \
-3 stopped by a guard; 4 the key; 5 not confirmed; 6 the results can't be written; 7 internal; \
-130, 143 signals.";
-
-/// Unlocks many Clerk users: paced, resumable, with one recorded outcome per user
+/// Unlock many Clerk users: paced, resumable, with one recorded outcome per user
 #[derive(Debug, Parser)]
-#[command(name = "bulk-unlock", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "bulk-unlock", version, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
 }
 
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Unlock every listed user and write the results CSV
     Run(Box<RunArgs>),
-    /// The dry run: look every user up and write what a run would do; changes nothing
-    Plan(Box<PlanArgs>),
-    /// List the users who are locked now, as a CSV that `plan` and `run` read
+    /// Show what `run` would do, without changing anything
+    Plan(Box<RunArgs>),
+    /// List the users who are locked now, as CSV
     Locked(Box<LockedArgs>),
-    /// Read back the users that a results file says were unlocked
+    /// Check whether the users that a run unlocked are still unlocked
     Verify(Box<VerifyArgs>),
-    /// The summary of finished results or plan files, and with --html the page
+    /// Summarize finished results, plan, and verify files
     Report(ReportArgs),
-    /// A local server that behaves like Clerk's Backend API, to rehearse against
+    /// Start a local server that behaves like Clerk's Backend API
     Sandbox(SandboxArgs),
 }
 
 impl Command {
-    /// What its terminal flags say.
+    /// The flags about the terminal.
     pub(super) fn terminal(&self) -> &TerminalArgs {
         match self {
-            Self::Run(args) => &args.terminal,
-            Self::Plan(args) => &args.terminal,
+            Self::Run(args) | Self::Plan(args) => &args.terminal,
             Self::Locked(args) => &args.terminal,
             Self::Verify(args) => &args.terminal,
             Self::Report(args) => &args.terminal,
@@ -70,7 +53,8 @@ impl Command {
     }
 }
 
-/// `run`.
+/// `run` and `plan`: a plan takes the flags of its run, so that they are checked with it and
+/// repeated in the command that runs it.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
@@ -78,39 +62,14 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) selection: SelectionArgs,
     #[command(flatten)]
-    pub(super) look_up: LookUpArgs,
-    #[command(flatten)]
-    pub(super) consent: ConsentArgs,
-    #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
-    pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) page: PageArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
-    #[command(flatten)]
-    pub(super) sandbox: EmbeddedSandboxArgs,
-    #[command(flatten)]
-    pub(super) terminal: TerminalArgs,
-}
-
-/// `plan`.
-#[derive(Debug, Args)]
-pub(super) struct PlanArgs {
-    #[command(flatten)]
-    pub(super) input: InputArgs,
-    #[command(flatten)]
-    pub(super) look_up: LookUpArgs,
-    #[command(flatten)]
-    pub(super) execution: ExecutionArgs,
+    pub(super) guards: GuardArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) page: PageArgs,
-    /// Why; kept in the manifest and on the report
-    #[arg(long, value_name = "TEXT", help_heading = "Selection and consent")]
-    pub(super) reason: Option<String>,
+    /// Check at the end that users stay unlocked
+    #[arg(long, help_heading = "Output")]
+    pub(super) verify: bool,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
     #[command(flatten)]
@@ -122,17 +81,19 @@ pub(super) struct PlanArgs {
 /// `locked`.
 #[derive(Debug, Args)]
 pub(super) struct LockedArgs {
-    /// The CSV; `-`, the default, is stdout
+    /// File to write; `-` is stdout
     #[arg(short, long, value_name = "PATH", default_value = "-", help_heading = "Output")]
     pub(super) output: PathBuf,
     /// Overwrite an existing file
     #[arg(long, help_heading = "Output")]
     pub(super) force: bool,
-    /// The user in the last column: whole JSON, or not
-    #[arg(long, value_enum, value_name = "WHAT", default_value = "full", help_heading = "Output")]
+    /// How much of each user to write: columns and whole JSON, columns, or IDs
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "full")]
+    #[arg(help_heading = "Output", hide_short_help = true)]
     pub(super) snapshot: SnapshotArg,
-    /// Top-level fields of the user that are replaced by "[redacted]"
-    #[arg(long, value_name = "FIELD,...", value_delimiter = ',', help_heading = "Output")]
+    /// Top-level fields of the user to replace with "[redacted]"
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
+    #[arg(help_heading = "Output", hide_short_help = true)]
     pub(super) redact: Vec<String>,
     #[command(flatten)]
     pub(super) execution: ExecutionArgs,
@@ -147,15 +108,13 @@ pub(super) struct LockedArgs {
 /// `verify`.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// The results file of a run
+    /// Results file of a run
     #[arg(value_name = "RESULTS")]
     pub(super) results: PathBuf,
     #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) page: PageArgs,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
     #[command(flatten)]
@@ -167,43 +126,347 @@ pub(super) struct VerifyArgs {
 /// `report`.
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// Finished results or plan files; several are told as one
+    /// Finished results, plan, or verify files of one incident, in any order
     #[arg(required = true, value_name = "RESULTS")]
     pub(super) results: Vec<PathBuf>,
-    /// Also write the page, one self-contained HTML file
+    /// Write the summary as JSON
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+    /// Write a self-contained HTML page
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     pub(super) html: Option<PathBuf>,
-    /// Names, addresses and messages on the page too, not ids alone
+    /// Include names, addresses, and messages in the page, not only IDs
     #[arg(long, help_heading = "Output")]
     pub(super) report_pii: bool,
     /// Overwrite an existing page
     #[arg(long, help_heading = "Output")]
     pub(super) force: bool,
-    /// The summary as JSON
-    #[arg(long, help_heading = "Output")]
-    pub(super) json: bool,
     #[command(flatten)]
     pub(super) terminal: TerminalArgs,
 }
 
+/// What to read, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub(super) struct InputArgs {
+    /// CSV or plain list of users; `-` is stdin
+    ///
+    /// Without INPUT, users are read from stdin unless it is a terminal
+    #[arg(value_name = "INPUT")]
+    pub(super) input: Option<PathBuf>,
+    /// Column that holds the users, by name or number
+    ///
+    /// A number is 1-based. By default the column is found by its header
+    #[arg(long, value_name = "NAME|N")]
+    pub(super) column: Option<String>,
+    /// What the column holds: user-id, email, phone, username, external-id
+    #[arg(long, value_enum, value_name = "KIND", default_value = "user-id")]
+    #[arg(hide_possible_values = true)]
+    pub(super) by: ByArg,
+    /// File of users who must not be changed
+    ///
+    /// Every line, and every part of a line between delimiters, is taken as an ID, email address, phone number, username, and external ID
+    #[arg(long, value_name = "FILE")]
+    pub(super) exclude: Option<PathBuf>,
+    /// Process the failed rows of a results file again
+    ///
+    /// INPUT is a results file; its `failed` and `still_locked` rows are processed into a new file
+    #[arg(long, conflicts_with = "column")]
+    pub(super) retry_failed: bool,
+    /// Process at most N records
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pub(super) limit: Option<u64>,
+    /// Skip the first N records
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    #[arg(default_value_t = 0, hide_default_value = true)]
+    pub(super) skip: u64,
+    /// Input columns to repeat in the results, or `all`
+    #[arg(long, value_name = "COL,...", value_delimiter = ',', hide_short_help = true)]
+    pub(super) carry: Vec<String>,
+    /// What to do when the input has no records
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "fail", hide_short_help = true)]
+    pub(super) if_empty: IfEmpty,
+    /// Refuse an input file that was last changed longer ago
+    #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
+    pub(super) max_input_age: Option<Duration>,
+}
+
+/// `--if-empty`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum IfEmpty {
+    /// Exit 0
+    Ok,
+    /// Exit 0 with a warning
+    Warn,
+    /// Exit 2
+    Fail,
+}
+
+/// `--by`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ByArg {
+    UserId,
+    Email,
+    Phone,
+    Username,
+    ExternalId,
+}
+
+impl From<ByArg> for IdentifierKind {
+    fn from(by: ByArg) -> Self {
+        match by {
+            ByArg::UserId => Self::UserId,
+            ByArg::Email => Self::Email,
+            ByArg::Phone => Self::Phone,
+            ByArg::Username => Self::Username,
+            ByArg::ExternalId => Self::ExternalId,
+        }
+    }
+}
+
+/// What selects users in an input, or reads it in another way than a plan: ignored in silence,
+/// `--limit 5` of a plan would unlock everyone in it.
+const OF_AN_INPUT: [&str; 9] =
+    ["input", "dry_run", "column", "by", "limit", "skip", "carry", "max_input_age", "retry_failed"];
+
+/// Whom to unlock, and who agreed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection and consent")]
+pub(super) struct SelectionArgs {
+    /// Show what would be done, without changing anything
+    #[arg(short = 'n', long)]
+    pub(super) dry_run: bool,
+    /// Look users up first; unlock only locked ones
+    ///
+    /// A look-up takes one request per 100 users
+    #[arg(long)]
+    pub(super) only_locked: bool,
+    /// Also unlock users who look locked on purpose
+    ///
+    /// They are locked although verification attempts are left
+    #[arg(long)]
+    #[arg(hide_short_help = true)]
+    pub(super) include_admin_locked: bool,
+    /// Unlock exactly the `would_unlock` rows of a plan
+    #[arg(long, value_name = "PLAN", conflicts_with_all = OF_AN_INPUT)]
+    pub(super) plan: Option<PathBuf>,
+    /// Refuse a plan that is older
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "24h")]
+    #[arg(hide_short_help = true)]
+    pub(super) plan_max_age: Duration,
+    /// Skip the confirmation prompt
+    #[arg(short, long)]
+    pub(super) yes: bool,
+    /// Reason to record, such as a ticket ID
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+}
+
+/// What stops a run, or keeps it from starting.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection and consent")]
+pub(super) struct GuardArgs {
+    /// Refuse to start unless exactly N users would be unlocked
+    #[arg(long, value_name = "N")]
+    #[arg(hide_short_help = true)]
+    pub(super) expect_count: Option<u64>,
+    /// Refuse to unlock more than N users
+    #[arg(long, value_name = "N")]
+    pub(super) max_users: Option<u64>,
+    /// Unlock N users first; stop unless all succeed
+    ///
+    /// They are spread over the list. After a good canary the run continues by itself
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) canary: Option<u32>,
+}
+
+/// How to send requests.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Execution")]
+pub(super) struct ExecutionArgs {
+    /// Documented rate limit of the instance
+    ///
+    /// [default: 1000/10s in production, 100/10s in development]
+    #[arg(long, value_name = "N/TIME", value_parser = quota)]
+    #[arg(hide_short_help = true)]
+    pub(super) quota: Option<Quota>,
+    /// Part of the rate limit to use
+    ///
+    /// The rest is left to the live application
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "80%")]
+    pub(super) quota_share: f64,
+    /// Even pace in place of a share, such as 80/s
+    #[arg(long, value_name = "N/TIME", value_parser = rate)]
+    #[arg(conflicts_with_all = ["quota", "quota_share"])]
+    pub(super) rate: Option<Quota>,
+    /// Maximum concurrent requests
+    #[arg(short, long, value_name = "N", default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(hide_short_help = true)]
+    pub(super) concurrency: u16,
+    /// Maximum retries per user; a 429 does not use one up
+    #[arg(long, value_name = "N", default_value_t = 8, hide_short_help = true)]
+    pub(super) max_retries: u32,
+    /// Timeout of one attempt
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    #[arg(hide_short_help = true)]
+    pub(super) timeout: Duration,
+    /// Timeout for connecting
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    #[arg(hide_short_help = true)]
+    pub(super) connect_timeout: Duration,
+    /// Stop after this long; requests in flight end
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(hide_short_help = true)]
+    pub(super) max_duration: Option<Duration>,
+    /// Stop after the API was unreachable for this long
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
+    #[arg(hide_short_help = true)]
+    pub(super) max_outage: Duration,
+    /// Stop when this many users fail
+    ///
+    /// They ended as `failed`, `rejected`, `still_locked`, or `not_found`. A percentage applies from 100 users on
+    #[arg(long, value_name = "N|N%", value_parser = max_fail)]
+    pub(super) max_fail: Option<MaxFail>,
+}
+
+/// What to write.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArgs {
+    /// Results CSV; `-` is stdout
+    ///
+    /// [default: <INPUT stem>.results.csv, .plan.csv, or .verify.csv]
+    #[arg(short, long, value_name = "PATH")]
+    pub(super) output: Option<PathBuf>,
+    /// Skip users already in the results file
+    ///
+    /// Resumes a run that was stopped or killed
+    #[arg(long, conflicts_with = "force")]
+    pub(super) resume: bool,
+    /// Overwrite an existing results file
+    #[arg(long)]
+    pub(super) force: bool,
+    /// How much of the returned user to record: columns and whole JSON, columns, or neither
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "full", hide_short_help = true)]
+    pub(super) snapshot: SnapshotArg,
+    /// Top-level fields of the user to replace with "[redacted]"
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',', hide_short_help = true)]
+    pub(super) redact: Vec<String>,
+    /// Also write a self-contained HTML page
+    #[arg(long, value_name = "PATH.html")]
+    pub(super) report: Option<PathBuf>,
+    /// Include names, addresses, and messages in the page, not only IDs
+    #[arg(long, hide_short_help = true)]
+    pub(super) report_pii: bool,
+    /// Write the summary as JSON to stdout
+    #[arg(long)]
+    #[arg(hide_short_help = true)]
+    pub(super) json: bool,
+}
+
+/// `--snapshot`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SnapshotArg {
+    /// Columns and the whole JSON
+    Full,
+    /// Columns only
+    Summary,
+    /// Neither
+    None,
+}
+
+impl From<SnapshotArg> for SnapshotMode {
+    fn from(snapshot: SnapshotArg) -> Self {
+        match snapshot {
+            SnapshotArg::Full => Self::Full,
+            SnapshotArg::Summary => Self::Summary,
+            SnapshotArg::None => Self::None,
+        }
+    }
+}
+
+/// The key and the address.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Secrets and addresses")]
+pub(super) struct ConnectionArgs {
+    /// File with the key, instead of `CLERK_SECRET_KEY`
+    #[arg(long, value_name = "PATH")]
+    pub(super) secret_key_file: Option<PathBuf>,
+    /// Address of the API, instead of `CLERK_API_URL`
+    ///
+    /// [default: Clerk's own]
+    #[arg(long, value_name = "URL")]
+    #[arg(hide_short_help = true)]
+    pub(super) api_url: Option<String>,
+    /// Allow an http: address other than loopback, which sends the key unencrypted
+    #[arg(long, hide_short_help = true)]
+    pub(super) allow_http: bool,
+    /// PEM file of certificate authorities to trust besides the system's
+    #[arg(long, value_name = "PEM", hide_short_help = true)]
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+impl ConnectionArgs {
+    /// The files that are read for it, which must not be written.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.secret_key_file.iter().chain(&self.ca_file).cloned().collect()
+    }
+}
+
+/// What to show.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Terminal")]
+pub(super) struct TerminalArgs {
+    /// How to show progress [auto: a bar on a terminal, a line every 10 s elsewhere]
+    #[arg(long, value_enum, value_name = "HOW", default_value = "auto", hide_short_help = true)]
+    pub(super) progress: ProgressArg,
+    /// Show only errors and one closing line
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Show failed attempts; twice: every request
+    #[arg(short, long, action = clap::ArgAction::Count, value_parser = verbosity)]
+    pub(super) verbose: u8,
+    /// When to use color
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", hide_short_help = true)]
+    pub(super) color: ColorArg,
+}
+
+/// `--progress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProgressArg {
+    Auto,
+    Bar,
+    Lines,
+    None,
+}
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorArg {
+    Auto,
+    Always,
+    Never,
+}
+
 /// The whole command line, with an environment variable for each flag.
 pub(super) fn command() -> clap::Command {
-    Cli::command().mut_subcommands(variables::with_variables)
+    let command = Cli::command().mut_subcommands(variables::with_variables);
+    help::with_examples(command).mut_subcommand("plan", |plan| {
+        let hidden = ["dry_run", "plan", "plan_max_age", "only_locked"];
+        hidden.into_iter().fold(plan, |plan, id| plan.mut_arg(id, |arg| arg.hide(true)))
+    })
 }
 
-/// The same for these arguments: a variable that they overrule is not asked.
-pub(super) fn command_for(arguments: &[OsString]) -> clap::Command {
-    variables::without_overruled(command(), arguments)
-}
-
-/// What the matches of [`command`] say.
+/// The arguments that these matches of [`command`] hold.
 ///
 /// # Errors
 ///
 /// With clap's own text.
-pub(super) fn from_matches(matches: &ArgMatches) -> Result<Cli, clap::Error> {
+pub(super) fn from_matches(matches: &clap::ArgMatches) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(matches)
 }
 
 #[cfg(test)]
+#[path = "args_tests.rs"]
 mod tests;

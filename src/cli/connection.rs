@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::args::{ConnectionArgs, EmbeddedSandboxArgs, ExecutionArgs};
+use super::args::{ConnectionArgs, ExecutionArgs};
 use super::failure::Failure;
+use super::sandbox_args::EmbeddedSandboxArgs;
 use super::status::Status;
 use crate::clerk::{ApiAddress, Client, ClientConfig, KeyKind, SecretKey};
 use crate::engine::Pacer;

@@ -1,5 +1,5 @@
-//! The command line joins everything: arguments become settings, settings become a run, and its
-//! end becomes an exit code.
+//! The command line: arguments become settings, settings become a job, and its end becomes an exit
+//! code.
 
 mod args;
 mod commands;
@@ -7,10 +7,14 @@ mod connection;
 mod consent;
 mod console;
 mod failure;
-mod invocation;
+mod help;
 mod job;
 mod page;
+mod sandbox_args;
+mod settings;
 mod status;
+mod values;
+mod variables;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -18,18 +22,19 @@ use std::process::ExitCode;
 
 use args::Command;
 use failure::Failure;
-use invocation::Invocation;
+use settings::Effective;
 use status::Status;
 
 use crate::clerk::SecretKey;
 use crate::model::{mask_also, mask_keys};
 use crate::report::{Console, Level, LogFormat, Progress, Style, Verbosity, stopped_by};
+use crate::stats::summary::CommandKind;
 use crate::stop::{self, Ended, Signals};
 
-/// Who called a command, and what they see and say meanwhile.
+/// What every command gets: its settings, the signals, and where to print.
 #[derive(Clone, Copy)]
-struct Caller<'a> {
-    invocation: &'a Invocation,
+struct Context<'a> {
+    effective: &'a Effective,
     signals: &'a Signals,
     console: &'a Console,
     progress: Progress,
@@ -39,22 +44,27 @@ struct Caller<'a> {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     mask_the_key();
-    let command = args::command_for(&arguments);
+    let all = args::command();
+    if let Some(problem) = variables::unknown(&all) {
+        plain_console().error(&problem);
+        return ExitCode::from(Status::Usage.code());
+    }
+    let command = variables::without_idle(all, &arguments);
     let parsed = command
         .clone()
         .try_get_matches_from(&arguments)
         .and_then(|matches| args::from_matches(&matches).map(|cli| (cli, matches)));
     match parsed {
-        Err(error) => tell_usage(&error),
+        Err(error) => print_usage(&error, &command, &arguments),
         Ok((cli, matches)) => {
             let program = arguments.first().map(OsString::as_os_str).unwrap_or_default();
-            let invocation = Invocation::new(program, &command, &matches);
-            ExitCode::from(supervised(cli.command, invocation).code())
+            let effective = Effective::new(program, &command, &matches);
+            ExitCode::from(supervised(cli.command, effective).code())
         }
     }
 }
 
-/// The key of the environment shows nowhere, also where it was typed as something else.
+/// The key in the environment is never printed, even where it was typed as something else.
 fn mask_the_key() {
     let key = std::env::var(connection::KEY_VARIABLE).ok();
     if let Some(key) = key.and_then(|key| SecretKey::parse(&key).ok()) {
@@ -62,8 +72,8 @@ fn mask_the_key() {
     }
 }
 
-/// Does the work, and ends it when it is asked to end and does not.
-fn supervised(command: Command, invocation: Invocation) -> Status {
+/// Runs the command, and ends it when it is asked to end and does not.
+fn supervised(command: Command, effective: Effective) -> Status {
     let (console, progress) = console::console(command.terminal());
     if let Err(error) = stop::outlive_file_size_limit() {
         console.warning(&format!("a file size limit would end this program: {error}"));
@@ -71,49 +81,52 @@ fn supervised(command: Command, invocation: Invocation) -> Status {
     let at_work = console.clone();
     let ended = stop::supervise(move |signals| {
         let console = &at_work;
-        dispatch(command, Caller { invocation: &invocation, signals: &signals, console, progress })
+        dispatch(command, Context { effective: &effective, signals: &signals, console, progress })
     });
     match ended {
         Ok(Ended::Done(status)) => status,
         Ok(Ended::Panicked) => Status::Internal,
         Ok(Ended::CutOff(reason)) => {
-            // Behind a question, or behind what is left of a bar.
+            // After a question, or after what is left of a bar.
             console.print(Level::Answer, &format!("\nEnded at once {}.\n", stopped_by(reason)));
             Status::of_stop(reason)
         }
         Err(error) => {
-            console.error(&format!("signals can't be acks: {error}"));
+            console.error(&format!("cannot install signal handlers: {error}"));
             Status::Internal
         }
     }
 }
 
-fn dispatch(command: Command, caller: Caller<'_>) -> Status {
+fn dispatch(command: Command, context: Context<'_>) -> Status {
     let done = match command {
-        Command::Run(args) => commands::run::run(*args, caller),
-        Command::Plan(args) => commands::plan::plan(*args, caller),
-        Command::Locked(args) => commands::locked::locked(&args, caller),
-        Command::Verify(args) => commands::verify::verify(*args, caller),
-        Command::Report(args) => commands::report::report(&args, caller.console),
-        Command::Sandbox(args) => commands::sandbox::sandbox(args, caller),
+        Command::Run(args) => commands::run::run(*args, CommandKind::Run, context),
+        Command::Plan(args) => commands::run::run(*args, CommandKind::Plan, context),
+        Command::Locked(args) => commands::locked::locked(&args, context),
+        Command::Verify(args) => commands::verify::verify(*args, context),
+        Command::Report(args) => commands::report::report(&args, context.console),
+        Command::Sandbox(args) => commands::sandbox::sandbox(args, context),
     };
     done.unwrap_or_else(|failure: Failure| {
-        caller.console.error(&failure.to_string());
+        context.console.error(&failure.to_string());
         failure.status
     })
 }
 
-/// Help and version are answers; anything else is a mistake.
-fn tell_usage(error: &clap::Error) -> ExitCode {
+/// Help and version go to stdout and are no errors.
+fn print_usage(error: &clap::Error, command: &clap::Command, arguments: &[OsString]) -> ExitCode {
+    let note = variables::conflict_note(error, command, arguments);
     match mask_keys(&error.to_string()) {
-        // A closed stdout is nobody's fault here.
+        // A closed stdout is no error of the program.
         Cow::Borrowed(_) => drop(error.print()),
-        Cow::Owned(masked) => {
-            let style = Style { colour: false };
-            let console = Console::stderr(Verbosity::Normal, style, LogFormat::Text);
-            console.print(Level::Answer, &masked);
-        }
+        Cow::Owned(masked) => plain_console().print(Level::Answer, &masked),
     }
+    plain_console().print(Level::Answer, &note);
     let status = if error.use_stderr() { Status::Usage } else { Status::Success };
     ExitCode::from(status.code())
+}
+
+/// A console for errors before the flags about it are known.
+fn plain_console() -> Console {
+    Console::stderr(Verbosity::Normal, Style { colour: false }, LogFormat::Text)
 }

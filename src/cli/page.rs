@@ -1,6 +1,5 @@
 //! Finished files become the facts of a page and a summary: the one road of `report` and `--report`.
 
-mod advice;
 mod gather;
 mod merge;
 mod overlap;

@@ -73,7 +73,7 @@ pub fn clipped(text: &str, n_chars: usize) -> String {
 
 /// Marks that overrule the order of letters, breaks that are no control characters, and spaces
 /// without width. Joiners stay: names need them.
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

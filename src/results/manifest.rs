@@ -69,6 +69,9 @@ pub struct Manifest {
     /// Whether users who look locked on purpose are unlocked too.
     #[serde(default)]
     pub include_admin_locked: bool,
+    /// The command that continues, as it was printed.
+    #[serde(default)]
+    pub next: Option<String>,
     /// The input and the outputs.
     #[serde(default)]
     pub files: Vec<FileEntry>,

@@ -83,8 +83,9 @@ pub fn sample(name: &str) -> String {
     samples.join(name).display().to_string()
 }
 
-/// The text with each duration replaced by `T`.
+/// The text with each duration replaced by `T`, and the server's port by `PORT`.
 pub fn without_times(text: &str) -> String {
+    let text = without_ports(text);
     let words: Vec<&str> = text.split(' ').collect();
     let mut steady: Vec<String> = Vec::new();
     for word in words {
@@ -101,6 +102,15 @@ pub fn without_times(text: &str) -> String {
         }
     }
     steady.join(" ")
+}
+
+fn without_ports(text: &str) -> String {
+    const HOST: &str = "127.0.0.1:";
+    let mut parts = text.split(HOST);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        text + HOST + "PORT" + part.trim_start_matches(|c: char| c.is_ascii_digit())
+    })
 }
 
 fn is_number(word: &str) -> bool {

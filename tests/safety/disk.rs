@@ -39,7 +39,7 @@ fn a_file_that_reaches_its_largest_size_stops_the_run_and_resume_finishes_it() {
         .exits_with(6)
         .says("ids.results.csv can't be written: the disk quota or the largest file size")
         .says("Make room, then run the same command with --resume")
-        .says("To go on, once there is room to write:");
+        .says("To resume when there is room to write:");
     let n_rows = stage.adds_up("ids.results", &users(N_USERS));
     assert!(n_rows > 0, "some rows were whole");
     assert!(stage.read("ids.results.csv").ends_with('\n'));

@@ -32,8 +32,8 @@ fn max_fail_stops_after_so_many_and_names_the_next_command() {
         .run(&line("--max-fail 10"))
         .exits_with(3)
         .says("Stopped by --max-fail")
-        .says("run ids.txt --yes --quota")
-        .says("--max-fail 10 --resume");
+        .says(" --max-fail=10 ")
+        .says(" --resume");
     let n_rows = stage.adds_up("ids.results", &ids);
     assert!((10..=10 + OVERSHOOT).contains(&n_rows), "{n_rows} rows");
     assert_eq!(stage.n_posts(), n_rows, "everything that was sent is recorded");

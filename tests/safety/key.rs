@@ -17,7 +17,7 @@ fn a_key_revoked_in_the_middle_stops_the_run_and_resume_goes_on_with_one_that_is
         .wait()
         .exits_with(4)
         .says("the secret key was refused (401)")
-        .says("To go on, with a key that is taken:")
+        .says("To resume with a valid key:")
         .says("--resume");
     let n_rows = stage.adds_up("ids.results", &ids);
     stage.all_are("ids.results.csv", "unlocked");

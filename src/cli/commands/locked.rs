@@ -5,7 +5,7 @@ mod walker;
 
 use std::path::Path;
 
-use crate::cli::Caller;
+use crate::cli::Context;
 use crate::cli::args::LockedArgs;
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
@@ -15,12 +15,12 @@ use crate::report::{Level, text};
 use list::{Listed, LockedList};
 use walker::Walker;
 
-pub(in crate::cli) fn locked(args: &LockedArgs, caller: Caller<'_>) -> Result<Status, Failure> {
-    let Caller { console, invocation, .. } = caller;
+pub(in crate::cli) fn locked(args: &LockedArgs, context: Context<'_>) -> Result<Status, Failure> {
+    let Context { console, effective, .. } = context;
     let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
     let list = LockedList::create(args)?;
     let execution = Execution::new(&args.execution);
-    let walker = Walker::new(&connection, execution, caller)?;
+    let walker = Walker::new(&connection, execution, context)?;
     let counted = walker.count()?;
     let passed = walker.walk(counted, |users| list.add(&users, walker.stop()));
     // A list that is not whole must not pass for one that is: a file is not given its name.
@@ -30,13 +30,10 @@ pub(in crate::cli) fn locked(args: &LockedArgs, caller: Caller<'_>) -> Result<St
     }
     console.say(Level::Answer, &headline(&listed, counted.unwrap_or(listed.passed)));
     if let Some(path) = file(&args.output).filter(|_| listed.locked > 0) {
-        let plan = invocation
-            .clone()
-            .into_command("plan")
-            .without(&["output", "force"])
-            .with("input", &[&path.display().to_string()]);
+        let line = effective.line.clone().without(&["output", "force", "snapshot", "redact"]);
+        let plan = line.for_command("plan").operand(path);
         let why = "To see what a run would do with them";
-        console.note(&format!("\n{why}:\n  {}", plan.text()));
+        console.note(&format!("\n{why}:\n  {}", plan.to_shell()));
     }
     Ok(Status::Success)
 }

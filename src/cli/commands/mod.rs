@@ -1,7 +1,6 @@
 //! One file a command.
 
 pub(super) mod locked;
-pub(super) mod plan;
 pub(super) mod report;
 pub(super) mod run;
 pub(super) mod sandbox;

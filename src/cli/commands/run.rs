@@ -1,9 +1,9 @@
-//! `run`: unlock every listed user.
+//! `run`: unlock every listed user. `plan`, and `run --dry-run`: the same, without the unlocks.
 
 use std::path::{Path, PathBuf};
 
 use super::verify::read_back;
-use crate::cli::Caller;
+use crate::cli::Context;
 use crate::cli::args::{InputArgs, RunArgs};
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
@@ -18,14 +18,19 @@ use crate::policy::decide::AdminLocked;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
 
-pub(in crate::cli) fn run(args: RunArgs, caller: Caller<'_>) -> Result<Status, Failure> {
-    let console = caller.console;
+pub(in crate::cli) fn run(
+    args: RunArgs,
+    command: CommandKind,
+    context: Context<'_>,
+) -> Result<Status, Failure> {
+    let console = context.console;
     let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
     let max_age = args.selection.plan_max_age;
     let plan = args.selection.plan.as_deref();
     let plan = plan.map(|plan| check_plan(plan, max_age, &connection, wall_clock(), console));
-    let spec = spec(args, plan.transpose()?)?;
-    let around = Surroundings::new(&connection, caller);
+    let command = if args.selection.dry_run { CommandKind::Plan } else { command };
+    let spec = spec(args, command, plan.transpose()?)?;
+    let around = Surroundings::new(&connection, context);
     let mut run = job::run(&spec, &around)?;
     if spec.verify && matches!(run.status, Status::Success | Status::NotAllWell) {
         let verified = verify(&spec, &around)?;
@@ -50,8 +55,7 @@ fn verify(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Failure> {
     job::run(&read_back(results, output, kept, answers, execution), around)
 }
 
-fn spec(args: RunArgs, plan: Option<Manifest>) -> Result<Spec, Failure> {
-    let command = if args.selection.dry_run { CommandKind::Plan } else { CommandKind::Run };
+fn spec(args: RunArgs, command: CommandKind, plan: Option<Manifest>) -> Result<Spec, Failure> {
     let (if_empty, exclude) = (args.input.if_empty, args.input.exclude.clone());
     let input = match args.selection.plan {
         Some(path) => {
@@ -68,21 +72,20 @@ fn spec(args: RunArgs, plan: Option<Manifest>) -> Result<Spec, Failure> {
         only_locked: args.selection.only_locked,
         // Exactly those whom the plan would unlock: also where it was made to include them.
         admin_locked: admin_locked(
-            args.look_up.include_admin_locked || plan.is_some_and(|it| it.include_admin_locked),
+            args.selection.include_admin_locked || plan.is_some_and(|it| it.include_admin_locked),
         ),
-        expect_count: args.consent.expect_count,
-        max_users: args.consent.max_users,
-        yes: args.consent.yes,
-        reason: args.consent.reason,
-        canary: args.selection.canary.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
-        verify: args.selection.verify && command == CommandKind::Run,
+        expect_count: args.guards.expect_count,
+        max_users: args.guards.max_users,
+        yes: args.selection.yes,
+        reason: args.selection.reason,
+        canary: args.guards.canary.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        verify: args.verify && command == CommandKind::Run,
         output: output(args.output.output.as_deref(), &input, command),
-        answers: Answers::new(args.output, args.page),
+        answers: Answers::new(args.output),
         execution: Execution::new(&args.execution),
         input,
     })
 }
-
 /// Where the users come from and how they are read.
 pub(super) fn input_choice(args: InputArgs) -> Result<InputChoice, Failure> {
     let carry = match args.carry.as_slice() {

@@ -3,19 +3,19 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::Context as _;
 use tokio::runtime::Builder;
 
-use crate::cli::Caller;
-use crate::cli::args::SandboxArgs;
+use crate::cli::Context;
 use crate::cli::failure::Failure;
+use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::status::Status;
 use crate::report::text;
 use crate::sandbox::{RunningSandbox, Sandbox, SandboxConfig, Stats};
 use crate::stop::Stop;
 
-pub(in crate::cli) fn sandbox(args: SandboxArgs, caller: Caller<'_>) -> Result<Status, Failure> {
-    let console = caller.console;
+pub(in crate::cli) fn sandbox(args: SandboxArgs, context: Context<'_>) -> Result<Status, Failure> {
+    let console = context.console;
     let config = SandboxConfig {
         quota: args.quota.0,
         latency: args.latency,
@@ -36,11 +36,11 @@ pub(in crate::cli) fn sandbox(args: SandboxArgs, caller: Caller<'_>) -> Result<S
     let _ = stdout.write_all(exports.as_bytes()).and_then(|()| stdout.flush());
     console.note("the sandbox answers until it is interrupted (Ctrl-C)");
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
-    Ok(runtime.block_on(serve(&running, caller)))
+    Ok(runtime.block_on(serve(&running, context)))
 }
 
 /// A line a second about what was answered, as long as there is anything to say.
-async fn serve(running: &RunningSandbox, caller: Caller<'_>) -> Status {
+async fn serve(running: &RunningSandbox, context: Context<'_>) -> Status {
     let stop = Stop::default();
     let watch = async {
         let mut before = Stats::default();
@@ -49,13 +49,13 @@ async fn serve(running: &RunningSandbox, caller: Caller<'_>) -> Status {
             let now = running.stats();
             // An answer may come in another second than its request.
             if now != before {
-                caller.console.note(&line(&before, &now));
+                context.console.note(&line(&before, &now));
             }
             before = now;
         }
     };
     tokio::select! {
-        never = caller.signals.forward(&stop, || ()) => match never {},
+        never = context.signals.forward(&stop, || ()) => match never {},
         () = watch => Status::Success,
         () = stop.asked() => stop.reason().map_or(Status::Success, Status::of_stop),
     }

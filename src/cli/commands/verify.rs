@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::Caller;
+use crate::cli::Context;
 use crate::cli::args::{IfEmpty, VerifyArgs};
 use crate::cli::connection::{Connection, Instance};
 use crate::cli::failure::Failure;
@@ -14,8 +14,8 @@ use crate::results::manifest::Kind;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
 
-pub(in crate::cli) fn verify(args: VerifyArgs, caller: Caller<'_>) -> Result<Status, Failure> {
-    let console = caller.console;
+pub(in crate::cli) fn verify(args: VerifyArgs, context: Context<'_>) -> Result<Status, Failure> {
+    let console = context.console;
     let connection = Connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
     let beside = Sidecars::beside(&args.results);
     let manifest =
@@ -41,11 +41,11 @@ pub(in crate::cli) fn verify(args: VerifyArgs, caller: Caller<'_>) -> Result<Sta
         );
     }
     let output = args.output.output.clone().unwrap_or(beside.verify);
-    let answers = Answers::new(args.output, args.page);
+    let answers = Answers::new(args.output);
     let (kept, execution) = (args.connection.files(), Execution::new(&args.execution));
     let named_by = manifest.as_ref().map(Manifest::named_by).unwrap_or_default();
     let spec = read_back((args.results, named_by), output, kept, answers, execution);
-    job::run(&spec, &Surroundings::new(&connection, caller))?.answer(&spec)
+    job::run(&spec, &Surroundings::new(&connection, context))?.answer(&spec)
 }
 
 /// What reads back whom a results file, and the kind that its users were named by, says was

@@ -4,19 +4,20 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::Spec;
-use super::next_step::next_step;
 use super::seal::{note_page, seal};
 use super::stages::{Stages, State};
+use crate::cli::connection::Instance;
 use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
 use crate::cli::page::{self, gather};
 use crate::cli::status::Status;
+use crate::job::next::{Finished, next_step};
 use crate::model::{Outcome, StopReason};
 use crate::report::closing;
 use crate::results::atomic::AtomicWriter;
 use crate::results::sidecars::{SidecarError, write_failed, write_unprocessed};
 use crate::results::{Journal, Manifest, Reader};
-use crate::stats::summary::{CommandKind, Ending, Files, Forecast, Summary};
+use crate::stats::summary::{CommandKind, Ending, Files, Forecast, NextStep, Summary};
 
 impl Stages<'_> {
     /// Takes away what this run made: it was refused before anybody was unlocked. What an earlier
@@ -86,7 +87,7 @@ impl Stages<'_> {
         let mut summary = self.summary(state, n_reread);
         let status = Status::of(&summary);
         summary.exit_code = status.code();
-        summary.next = next_step(&self, &summary);
+        summary.next = self.next_step(&summary);
         if let Err(failure) = seal(&self, state, &summary) {
             if state.failure.is_none() {
                 return Err(failure);
@@ -133,6 +134,22 @@ impl Stages<'_> {
         summary.forecast = self.forecast(&summary);
         summary.files = files(state);
         summary
+    }
+
+    fn next_step(&self, summary: &Summary) -> Option<NextStep> {
+        next_step(&Finished {
+            command: summary.command,
+            line: &self.around.effective.line,
+            ending: summary.ending,
+            counts: &summary.counts,
+            n_unprocessed: summary.n_unprocessed,
+            results: summary.files.results.as_deref()?,
+            failed: summary.files.failed.as_deref()?,
+            is_piped: self.spec.input.path().is_none(),
+            is_of_plan: self.spec.input.is_recorded(),
+            is_sandbox: self.around.connection.instance == Instance::Sandbox,
+            is_verified: self.spec.verify,
+        })
     }
 
     /// Time that is up when everything is done stopped nothing. A guard has tripped all the same,

@@ -11,8 +11,11 @@ pub(super) struct Guards {
 }
 
 impl Guards {
-    pub(super) fn new(spec: &Spec) -> Self {
-        Self { expect_count: spec.expect_count, max_users: spec.max_users }
+    /// `n_done` users were unlocked, or tried, by the run that is resumed: the number that is
+    /// expected is that of the whole job.
+    pub(super) fn new(spec: &Spec, n_done: u64) -> Self {
+        let expect_count = spec.expect_count.map(|n| n.saturating_sub(n_done));
+        Self { expect_count, max_users: spec.max_users }
     }
 
     /// Checks the number of users that are to be unlocked.

@@ -8,7 +8,6 @@ mod drift;
 mod existed;
 mod guards;
 mod intake;
-mod next_step;
 mod outputs;
 mod paths;
 mod plan_file;
@@ -22,11 +21,11 @@ pub(super) use intake::InputChoice;
 pub(super) use plan_file::check_plan;
 pub(super) use spec::{Answers, Execution, Existing, Spec};
 
-use super::Caller;
+use super::Context;
 use super::connection::{Connection, Instance};
 use super::consent::Consent;
 use super::failure::Failure;
-use super::invocation::Invocation;
+use super::settings::Effective;
 use super::status::Status;
 use crate::engine::wall_clock;
 use crate::model::Outcome;
@@ -47,7 +46,7 @@ use stages::Stages;
 /// What a job runs in.
 pub(super) struct Surroundings<'a> {
     pub(super) connection: &'a Connection,
-    pub(super) invocation: &'a Invocation,
+    pub(super) effective: &'a Effective,
     pub(super) signals: &'a Signals,
     pub(super) console: &'a Console,
     pub(super) progress: Progress,
@@ -55,9 +54,9 @@ pub(super) struct Surroundings<'a> {
 
 impl<'a> Surroundings<'a> {
     /// What this caller gives, and the instance that is meant.
-    pub(super) fn new(connection: &'a Connection, caller: Caller<'a>) -> Self {
-        let Caller { invocation, signals, console, progress } = caller;
-        Self { connection, invocation, signals, console, progress }
+    pub(super) fn new(connection: &'a Connection, context: Context<'a>) -> Self {
+        let Context { effective, signals, console, progress } = context;
+        Self { connection, effective, signals, console, progress }
     }
 }
 
@@ -109,10 +108,12 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
         let most_in_flight = spec.execution.concurrency.min(n_left);
         existed.remember(&connection.pacer, most_in_flight, now);
     }
+    let earlier = existed.counts();
     let done = existed.take_done();
     let known = done.users().clone();
     let mut plan = Plan::build(&intake.records, &intake.excluded, done, now);
-    let guards = Guards::new(spec);
+    let is_tried = |it: Outcome| it == Outcome::Unlocked || it.counts_as_failure();
+    let guards = Guards::new(spec, earlier.n_where(is_tried));
     let n_jobs = plan.jobs.len() as u64;
     if spec.looks_up() {
         guards.check_at_most(n_jobs)?;

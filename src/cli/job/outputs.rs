@@ -127,6 +127,7 @@ fn begun(spec: &Spec, around: &Surroundings<'_>) -> Manifest {
         unprocessed: 0,
         settings: Some(spec.settings()),
         include_admin_locked: spec.admin_locked == AdminLocked::Include,
+        next: None,
         files: Vec::new(),
         passes: Vec::new(),
     }
@@ -135,7 +136,7 @@ fn begun(spec: &Spec, around: &Surroundings<'_>) -> Manifest {
 /// Another pass of the same job begins.
 fn go_on(manifest: &mut Manifest, spec: &Spec, around: &Surroundings<'_>) {
     env!("CARGO_PKG_VERSION").clone_into(&mut manifest.program_version);
-    manifest.command = around.invocation.text();
+    manifest.command = around.effective.line.to_shell();
     manifest.key.clone_from(&around.connection.fingerprint);
     manifest.reason = spec.reason.clone().or(manifest.reason.take());
     Manifest::RUNNING.clone_into(&mut manifest.ending);

@@ -23,6 +23,7 @@ pub(super) fn seal(
     manifest.finished_at = Some(now);
     summary.ending.code().clone_into(&mut manifest.ending);
     manifest.exit_code = Some(summary.exit_code);
+    manifest.next = summary.next.as_ref().map(|next| next.command.clone());
     manifest.counts = summary.counts.iter().collect();
     manifest.records = summary.n_records;
     manifest.rows = summary.n_rows();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::InputChoice;
-use crate::cli::args::{ExecutionArgs, IfEmpty, OutputArgs, PageArgs};
+use crate::cli::args::{ExecutionArgs, IfEmpty, OutputArgs};
 use crate::cli::failure::Failure;
 use crate::engine::{PoolSettings, Purpose};
 use crate::policy::decide::AdminLocked;
@@ -172,7 +172,7 @@ impl Execution {
 }
 
 impl Answers {
-    pub(in crate::cli) fn new(output: OutputArgs, page: PageArgs) -> Self {
+    pub(in crate::cli) fn new(output: OutputArgs) -> Self {
         Self {
             existing: match (output.resume, output.force) {
                 (true, _) => Existing::Resume,
@@ -182,8 +182,8 @@ impl Answers {
             snapshot: output.snapshot.into(),
             redact: output.redact,
             json: output.json,
-            report: page.report,
-            report_pii: page.report_pii,
+            report: output.report,
+            report_pii: output.report_pii,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::advice::advice;
 use super::merge::Merged;
 use super::overlap::LastWords;
 use super::source::source;
@@ -14,7 +13,7 @@ use crate::results::manifest::{Kind, Manifest};
 use crate::results::{
     ReadError, Reader, RecordedRow, Sidecars, kind_of_outcome, same_file, sha256_file,
 };
-use crate::stats::summary::Summary;
+use crate::stats::summary::{NextStep, Summary};
 
 /// What finished files say.
 pub(in crate::cli) struct Gathered {
@@ -57,10 +56,19 @@ pub(in crate::cli) fn gather(paths: &[PathBuf]) -> Result<Gathered, Failure> {
     let made_by = env!("CARGO_PKG_VERSION").to_owned();
     let mut summary = merged.summary(&paths);
     summary.is_mixed = sources.windows(2).any(|pair| pair[0].kind != pair[1].kind);
-    let next = advice(&paths, &sources, &summary);
+    let next = newest_next(&files);
     let made_at = Some(wall_clock());
     let facts = Facts { made_at, made_by, sources, rows: collector.finish(), warnings, next };
     Ok(Gathered { facts, summary })
+}
+
+/// The command that the newest of these jobs printed at its end.
+fn newest_next(files: &[File]) -> Vec<NextStep> {
+    let manifests = files.iter().filter_map(|file| file.manifest.as_ref());
+    let newest = manifests.max_by_key(|manifest| manifest.started_at);
+    let next = newest.and_then(|manifest| manifest.next.clone());
+    let step = |command| NextStep { look_first: None, why: "Next step".to_owned(), command };
+    next.map(step).into_iter().collect()
 }
 
 /// One of the files, before its rows are counted.

@@ -177,6 +177,10 @@ pub(super) fn forecast(summary: &Summary) -> String {
 
 pub(super) fn next(summary: &Summary, style: Style) -> String {
     let Some(next) = &summary.next else { return String::new() };
-    let command = clean(&next.command);
-    format!("{}:\n  {}\n", clean(&next.why), style.paint(Paint::Bold, &command))
+    let look_first = next.look_first.as_deref().map(|path| {
+        format!("Look at the failures first: {}\n", clean(&path.display().to_string()))
+    });
+    // The command is quoted so that it is safe to print.
+    let command = style.paint(Paint::Bold, &next.command);
+    format!("{}{}:\n  {command}\n", look_first.unwrap_or_default(), clean(&next.why))
 }

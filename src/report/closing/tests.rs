@@ -26,7 +26,7 @@ fn with_files(summary: Summary, stem: &str) -> Summary {
 }
 
 fn next(why: &str, command: &str) -> NextStep {
-    NextStep { why: why.into(), command: command.into() }
+    NextStep { look_first: None, why: why.into(), command: command.into() }
 }
 
 #[test]

@@ -131,6 +131,7 @@ fn facts() -> Facts {
         rows: rows.into_iter().collect(),
         warnings: Vec::new(),
         next: vec![NextStep {
+            look_first: None,
             why: "To try again those that may yet succeed".to_owned(),
             command: "bulk-unlock run --retry-failed ids.results.csv".to_owned(),
         }],
@@ -274,7 +275,7 @@ fn of_texts(texts: &[String]) -> Facts {
     source.files = vec![SourceFile { role: text(), name: text(), sha256: text() }];
     source.passes[0].ending = text();
     facts.warnings = vec![text()];
-    facts.next = vec![NextStep { why: text(), command: text() }];
+    facts.next = vec![NextStep { look_first: None, why: text(), command: text() }];
     facts.made_by = text();
     let row = TableRow {
         input: text(),

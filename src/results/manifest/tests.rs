@@ -7,6 +7,7 @@ use super::*;
 
 fn sample() -> Manifest {
     Manifest {
+        next: None,
         schema_version: 1,
         program_version: "0.1.0".into(),
         command: "bulk-unlock run ids.csv --reason 'wave of \"07\"'".into(),
@@ -67,73 +68,74 @@ fn a_manifest_is_read_by_people_too() {
     let (_dir, path) = in_a_directory();
     sample().write(&path).unwrap();
     insta::assert_snapshot!(fs::read_to_string(&path).unwrap(), @r#"
-{
-  "schema_version": 1,
-  "program_version": "0.1.0",
-  "command": "bulk-unlock run ids.csv --reason 'wave of \"07\"'",
-  "kind": "run",
-  "instance": "live",
-  "host": "api.clerk.com",
-  "key": "sk_live_…a1b2",
-  "reason": "INC-7",
-  "started_at": "2023-11-14T22:13:20.000Z",
-  "finished_at": "2023-11-14T22:13:32.500Z",
-  "ending": "max_fail",
-  "exit_code": 3,
-  "counts": {
-    "unlocked": 40,
-    "duplicate": 1,
-    "failed": 2
-  },
-  "records": 50,
-  "rows": 43,
-  "unprocessed": 7,
-  "settings": {
-    "by": "user-id",
-    "snapshot": "full",
-    "redact": [
-      "private_metadata"
-    ]
-  },
-  "include_admin_locked": false,
-  "files": [
     {
-      "role": "input",
-      "name": "ids.csv",
-      "sha256": "00ff"
-    }
-  ],
-  "passes": [
-    {
+      "schema_version": 1,
+      "program_version": "0.1.0",
+      "command": "bulk-unlock run ids.csv --reason 'wave of \"07\"'",
+      "kind": "run",
+      "instance": "live",
+      "host": "api.clerk.com",
+      "key": "sk_live_…a1b2",
+      "reason": "INC-7",
       "started_at": "2023-11-14T22:13:20.000Z",
-      "finished_at": null,
-      "ending": "running",
-      "requests": 60,
-      "retries": 17,
-      "throttled": 1,
-      "given_up": 0,
-      "paused_seconds": 2.5,
-      "look_ups": 0,
-      "timeline": [
+      "finished_at": "2023-11-14T22:13:32.500Z",
+      "ending": "max_fail",
+      "exit_code": 3,
+      "counts": {
+        "unlocked": 40,
+        "duplicate": 1,
+        "failed": 2
+      },
+      "records": 50,
+      "rows": 43,
+      "unprocessed": 7,
+      "settings": {
+        "by": "user-id",
+        "snapshot": "full",
+        "redact": [
+          "private_metadata"
+        ]
+      },
+      "include_admin_locked": false,
+      "next": null,
+      "files": [
         {
-          "at": 0.0,
-          "bucket_seconds": 10.0,
-          "requests": 60,
-          "throttled": 1,
-          "failed_attempts": 16
+          "role": "input",
+          "name": "ids.csv",
+          "sha256": "00ff"
         }
       ],
-      "latency_ms": {
-        "p50": 80.0,
-        "p90": 120.5,
-        "p99": 300.0,
-        "max": 310.0,
-        "mean": 88.25
-      }
+      "passes": [
+        {
+          "started_at": "2023-11-14T22:13:20.000Z",
+          "finished_at": null,
+          "ending": "running",
+          "requests": 60,
+          "retries": 17,
+          "throttled": 1,
+          "given_up": 0,
+          "paused_seconds": 2.5,
+          "look_ups": 0,
+          "timeline": [
+            {
+              "at": 0.0,
+              "bucket_seconds": 10.0,
+              "requests": 60,
+              "throttled": 1,
+              "failed_attempts": 16
+            }
+          ],
+          "latency_ms": {
+            "p50": 80.0,
+            "p90": 120.5,
+            "p99": 300.0,
+            "max": 310.0,
+            "mean": 88.25
+          }
+        }
+      ]
     }
-  ]
-}
-"#);
+    "#);
 }
 
 #[test]

@@ -75,6 +75,8 @@ pub struct Forecast {
 /// The command that goes on from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextStep {
+    /// A file to look at before that: the rows that did not end well.
+    pub look_first: Option<PathBuf>,
     /// What it is good for, without a full stop: "To unlock them".
     pub why: String,
     /// The exact command, quoted for a shell.

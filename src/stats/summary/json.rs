@@ -201,6 +201,7 @@ mod tests {
         summary.exit_code = 3;
         summary.files.results = Some("ids.results.csv".into());
         summary.next = Some(NextStep {
+            look_first: None,
             why: "To go on".into(),
             command: "bulk-unlock run ids.csv --resume".into(),
         });

@@ -3,7 +3,6 @@
 mod ending;
 mod figures;
 mod json;
-mod next;
 
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use crate::stats::{Counts, ErrorCounts, ErrorGroup, Stats};
 
 pub use ending::{CommandKind, Ending};
 pub use figures::{ErrorFigures, Files, Forecast, LatencyFigures, NextStep};
-pub use next::Next;
 
 /// What a finished run has to say.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::clerk::Client;
-use crate::cli::Caller;
+use crate::cli::Context;
 use crate::cli::connection::Connection;
 use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
@@ -33,7 +33,7 @@ pub(super) struct Walker<'a> {
     client: &'a Client,
     connection: &'a Connection,
     execution: Execution,
-    caller: Caller<'a>,
+    context: Context<'a>,
     runtime: Runtime,
     stop: Stop,
     deadline: Option<Instant>,
@@ -43,7 +43,7 @@ impl<'a> Walker<'a> {
     pub(super) fn new(
         connection: &'a Connection,
         execution: Execution,
-        caller: Caller<'a>,
+        context: Context<'a>,
     ) -> Result<Self, Failure> {
         let runtime =
             Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
@@ -52,7 +52,7 @@ impl<'a> Walker<'a> {
             client: &connection.client,
             connection,
             execution,
-            caller,
+            context,
             runtime,
             stop: Stop::default(),
             deadline,
@@ -66,7 +66,7 @@ impl<'a> Walker<'a> {
     /// How many users the instance has; `None` where the API does not say. The walk can do without,
     /// but knows by it whether somebody is missing.
     pub(super) fn count(&self) -> Result<Option<u64>, Failure> {
-        self.caller.console.note(&format!("counting users first ({})", self.connection.host));
+        self.context.console.note(&format!("counting users first ({})", self.connection.host));
         let work = Count::new(self.client);
         // There is nothing to draw yet; what goes wrong is told all the same.
         self.work(&work, vec![()], 0, self.listeners(Progress::None))?;
@@ -74,7 +74,7 @@ impl<'a> Walker<'a> {
             Some(Ok(n_users)) => Ok(Some(n_users)),
             Some(Err(refusal)) => {
                 let text = format!("the users can't be counted: {}", refusal.message);
-                self.caller.console.warning(&text);
+                self.context.console.warning(&text);
                 Ok(None)
             }
             None => Err(self.why_stopped()),
@@ -94,7 +94,7 @@ impl<'a> Walker<'a> {
             _ => self.stretches(u32::try_from(n_stretches).unwrap_or(1))?,
         };
         let walk = Walk::new(self.client, counted, on_page);
-        self.work(&walk, stretches, n_users, self.listeners(self.caller.progress))?;
+        self.work(&walk, stretches, n_users, self.listeners(self.context.progress))?;
         match walk.into_passed() {
             Err(shortfall) => Err(self.not_whole(&shortfall)),
             Ok(_) if self.stop.is_asked() => Err(self.why_stopped()),
@@ -137,7 +137,7 @@ impl<'a> Walker<'a> {
             stop: &self.stop,
             recorded: vec![false],
         };
-        let signals = self.caller.signals;
+        let signals = self.context.signals;
         let session = Session { stop: &self.stop, signals, deadline: self.deadline };
         let settings = self.execution.look_up_pool(self.connection.pace);
         let ran = session.run(&self.runtime, recorder, async |events| {
@@ -152,7 +152,7 @@ impl<'a> Walker<'a> {
     fn listeners(&self, progress: Progress) -> Vec<Box<dyn Listener + '_>> {
         let ceiling = Some(ceiling(self.connection.pace));
         let scene = ReportContext { command: CommandKind::Locked, ceiling, records: &[] };
-        listeners(self.caller.console, progress, scene)
+        listeners(self.context.console, progress, scene)
     }
 
     fn not_whole(&self, shortfall: &Shortfall) -> Failure {

@@ -9,7 +9,7 @@ use crate::policy::pacing::Quota;
 use crate::policy::stop_rule::MaxFail;
 
 /// `30s`, `500ms`, `1h30m`, `7d` (days of 24 hours). Never zero.
-pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let hint = "a duration is written with its unit, such as 500ms, 30s, 15m, 2h or 7d";
     let span: Span = text.parse().map_err(|_| hint.to_owned())?;
     let days = SpanRelativeTo::days_are_24_hours();
@@ -21,12 +21,12 @@ pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `1000/10s`: so many requests in such a window.
-pub(in crate::cli) fn quota(text: &str) -> Result<Quota, String> {
+pub(super) fn quota(text: &str) -> Result<Quota, String> {
     per_time(text, "a quota is written as requests per window, such as 1000/10s")
 }
 
 /// `80/s`, `6000/m`: so many requests, evenly.
-pub(in crate::cli) fn rate(text: &str) -> Result<Quota, String> {
+pub(super) fn rate(text: &str) -> Result<Quota, String> {
     per_time(text, "a rate is written as requests per time, such as 80/s or 6000/m")
 }
 
@@ -40,14 +40,14 @@ fn per_time(text: &str, hint: &str) -> Result<Quota, String> {
 }
 
 /// `80%` or `80`: more than nothing, at most all.
-pub(in crate::cli) fn percent(text: &str) -> Result<f64, String> {
+pub(super) fn percent(text: &str) -> Result<f64, String> {
     let hint = "a share is a percentage above 0 and at most 100, such as 80%";
     let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| hint.to_owned())?;
     if number > 0.0 && number <= 100.0 { Ok(number) } else { Err(hint.to_owned()) }
 }
 
 /// `25` users or `5%` of them.
-pub(in crate::cli) fn max_fail(text: &str) -> Result<MaxFail, String> {
+pub(super) fn max_fail(text: &str) -> Result<MaxFail, String> {
     if text.ends_with('%') {
         return percent(text).map(MaxFail::Percent);
     }
@@ -58,7 +58,7 @@ pub(in crate::cli) fn max_fail(text: &str) -> Result<MaxFail, String> {
 }
 
 /// How verbose, as a variable says it: `true`, `false`, or how often the flag would be given.
-pub(in crate::cli) fn verbosity(text: &str) -> Result<u8, String> {
+pub(super) fn verbosity(text: &str) -> Result<u8, String> {
     match text {
         "true" => Ok(1),
         "false" => Ok(0),

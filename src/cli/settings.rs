@@ -1,0 +1,123 @@
+//! The settings that are in effect, whatever their source: a flag, a variable, or a default.
+
+use std::any::TypeId;
+use std::ffi::{OsStr, OsString};
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::{Map, Value};
+
+use crate::job::command_line::{AcceptedFlags, CommandLine};
+
+/// The variable that names the API's address for all of Clerk's tools.
+pub(super) const ADDRESS_VARIABLE: &str = "CLERK_API_URL";
+
+/// Flags about what is shown: they change nothing that is done, and are not repeated.
+const OF_THE_TERMINAL: [&str; 4] = ["progress", "quiet", "verbose", "color"];
+
+/// The settings in effect, in the two forms in which others need them.
+#[derive(Clone, Debug)]
+pub(super) struct Effective {
+    /// Every setting under its long name with `_` for `-`, for the manifest.
+    pub(super) map: Map<String, Value>,
+    /// The same as a command, from which the next ones are made.
+    pub(super) line: CommandLine,
+}
+
+impl Effective {
+    /// Reads them off the matches of the whole command line.
+    pub(super) fn new(program: &OsStr, top: &Command, matches: &ArgMatches) -> Self {
+        let accepted = accepted(top);
+        let (name, matches) = matches.subcommand().unwrap_or(("", matches));
+        let mut map = Map::new();
+        let mut line = CommandLine::new(program, name, accepted);
+        let arguments = top.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
+        for arg in arguments.filter(|arg| !is_of_clap(arg)) {
+            let Some(long) = arg.get_long() else {
+                if let Some(operand) = values(arg, matches).into_iter().next() {
+                    line = line.operand(operand);
+                }
+                continue;
+            };
+            let value = value(arg, matches);
+            if is_given(arg, matches) && !OF_THE_TERMINAL.contains(&long) {
+                line = match &value {
+                    Value::Bool(true) => line.switch(long),
+                    Value::Bool(false) => line,
+                    _ => line.value(long, joined(&values(arg, matches))),
+                };
+            }
+            map.insert(long.replace('-', "_"), value);
+        }
+        let mut effective = Self { map, line };
+        effective.add_address();
+        effective
+    }
+
+    /// `CLERK_API_URL` is a setting like any other.
+    fn add_address(&mut self) {
+        let is_open = self.map.get("api_url").is_some_and(Value::is_null)
+            && self.map.get("sandbox").is_none_or(|it| *it == Value::Bool(false));
+        let address = std::env::var(ADDRESS_VARIABLE).ok().filter(|it| !it.is_empty());
+        if let Some(address) = address.filter(|_| is_open) {
+            self.map.insert("api_url".to_owned(), address.clone().into());
+            self.line = self.line.clone().value("api-url", address);
+        }
+    }
+}
+
+/// The long flag names that each command accepts.
+fn accepted(top: &Command) -> AcceptedFlags {
+    let names = |command: &Command| {
+        command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect()
+    };
+    top.get_subcommands().map(|it| (it.get_name().to_owned(), names(it))).collect()
+}
+
+fn is_of_clap(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong)
+        || matches!(arg.get_action(), ArgAction::Version)
+}
+
+fn is_given(arg: &Arg, matches: &ArgMatches) -> bool {
+    let source = matches.value_source(arg.get_id().as_str());
+    matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+}
+
+fn values(arg: &Arg, matches: &ArgMatches) -> Vec<OsString> {
+    let values = matches.get_raw(arg.get_id().as_str());
+    values.into_iter().flatten().map(OsStr::to_owned).collect()
+}
+
+fn joined(values: &[OsString]) -> OsString {
+    values.join(OsStr::new(","))
+}
+
+/// A setting as JSON: switches as booleans, numbers as numbers, lists as arrays, all else as it is
+/// typed; null where it is not set.
+fn value(arg: &Arg, matches: &ArgMatches) -> Value {
+    let id = arg.get_id().as_str();
+    match arg.get_action() {
+        ArgAction::SetTrue => Value::Bool(matches.get_flag(id)),
+        ArgAction::Count => matches.get_count(id).into(),
+        _ => {
+            let texts = values(arg, matches).into_iter();
+            let mut texts = texts.map(|it| it.to_string_lossy().into_owned());
+            if arg.get_value_delimiter().is_some() {
+                return texts.collect();
+            }
+            match texts.next() {
+                None => Value::Null,
+                Some(text) if is_number(arg) => {
+                    text.parse::<u64>().map_or(text.into(), Value::from)
+                }
+                Some(text) => text.into(),
+            }
+        }
+    }
+}
+
+fn is_number(arg: &Arg) -> bool {
+    let kind = arg.get_value_parser().type_id();
+    [TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>()].iter().any(|it| kind == *it)
+}

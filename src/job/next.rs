@@ -1,0 +1,114 @@
+//! The command that continues from a finished or stopped job.
+
+use std::path::Path;
+
+use super::command_line::CommandLine;
+use crate::model::{Outcome, StopReason};
+use crate::stats::Counts;
+use crate::stats::summary::{CommandKind, Ending, NextStep};
+
+/// What the next step depends on.
+pub(crate) struct Finished<'a> {
+    pub(crate) command: CommandKind,
+    /// The command with its effective settings.
+    pub(crate) line: &'a CommandLine,
+    pub(crate) ending: Ending,
+    pub(crate) counts: &'a Counts,
+    pub(crate) n_unprocessed: u64,
+    pub(crate) results: &'a Path,
+    /// The rows that did not end well, to look at before anything else.
+    pub(crate) failed: &'a Path,
+    /// The users came from a pipe.
+    pub(crate) is_piped: bool,
+    /// The run was one of a plan, whose users are looked up.
+    pub(crate) is_of_plan: bool,
+    /// The server ended with the job: nothing can be read back.
+    pub(crate) is_sandbox: bool,
+    /// The unlocked users were read back already.
+    pub(crate) is_verified: bool,
+}
+
+/// Flags that belong to one input: the next command reads another one.
+const OF_INPUT: [&str; 12] = [
+    "column",
+    "by",
+    "delimiter",
+    "lenient",
+    "limit",
+    "skip",
+    "carry",
+    "if-empty",
+    "max-input-age",
+    "retry-failed",
+    "plan",
+    "plan-max-age",
+];
+
+/// Flags that belong to one job: where it writes, and how many users it expects.
+const OF_JOB: [&str; 7] =
+    ["dry-run", "expect-count", "output", "resume", "force", "report", "report-pii"];
+
+/// The command that continues, if there is anything to continue with.
+pub(crate) fn next_step(finished: &Finished<'_>) -> Option<NextStep> {
+    if finished.n_unprocessed > 0 {
+        return Some(resume(finished));
+    }
+    let has = |outcome| finished.counts.get(outcome) > 0;
+    match finished.command {
+        CommandKind::Plan if has(Outcome::WouldUnlock) => Some(run_plan(finished)),
+        CommandKind::Run if finished.counts.n_where(Outcome::may_yet_succeed) > 0 => {
+            Some(retry(finished))
+        }
+        CommandKind::Run if has(Outcome::Unlocked) => {
+            (!finished.is_sandbox && !finished.is_verified).then(|| verify(finished))
+        }
+        _ => None,
+    }
+}
+
+/// The same command, for the records that have no row.
+fn resume(finished: &Finished<'_>) -> NextStep {
+    let is_of_failures =
+        matches!(finished.ending, Ending::Stopped(StopReason::Canary | StopReason::MaxFail));
+    let look_first = is_of_failures.then(|| finished.failed.to_owned());
+    let why = match finished.ending {
+        Ending::Stopped(StopReason::Unauthorized) => "To resume with a valid key",
+        Ending::Stopped(StopReason::Forbidden) => {
+            "To resume with a key that has permission (the failed file lists the refused users)"
+        }
+        Ending::Stopped(StopReason::OutputFailed) => "To resume when there is room to write",
+        _ if finished.is_piped => "To resume, with the same users on stdin",
+        _ => "To resume",
+    };
+    let command = finished.line.clone().without(&["force"]).switch("resume").to_shell();
+    NextStep { look_first, why: why.to_owned(), command }
+}
+
+fn run_plan(finished: &Finished<'_>) -> NextStep {
+    let line = of_another_input(finished.line).without(&["only-locked"]).without_operands();
+    let command = line.for_command("run").value("plan", finished.results).to_shell();
+    NextStep { look_first: None, why: "To unlock them".to_owned(), command }
+}
+
+fn retry(finished: &Finished<'_>) -> NextStep {
+    let mut line = of_another_input(finished.line).operand(finished.results);
+    if let Some(by) = finished.line.value_of("by") {
+        line = line.value("by", by);
+    }
+    if finished.is_of_plan {
+        line = line.switch("only-locked");
+    }
+    let command = line.switch("retry-failed").to_shell();
+    NextStep { look_first: None, why: "To retry the users that failed".to_owned(), command }
+}
+
+fn verify(finished: &Finished<'_>) -> NextStep {
+    let line = of_another_input(finished.line).without(&["max-fail", "max-duration", "json"]);
+    let command = line.for_command("verify").operand(finished.results).to_shell();
+    let why = "To check that they stay unlocked".to_owned();
+    NextStep { look_first: None, why, command }
+}
+
+fn of_another_input(line: &CommandLine) -> CommandLine {
+    line.clone().without(&OF_INPUT).without(&OF_JOB)
+}
