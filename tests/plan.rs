@@ -631,7 +631,7 @@ fn the_guards_count_those_who_are_to_be_unlocked_and_leave_nothing_behind_when_t
         ("--expect-count 9", "--expect-count says 9"),
         ("--max-users 2", "--max-users allows 2"),
     ] {
-        run(flags).exits_with(2).says("nobody was unlocked").says(n_said);
+        run(flags).exits_with(2).says("no user was unlocked").says(n_said);
         assert_eq!(stage.files(), ["ids.txt"]);
     }
     assert_eq!(stage.n_posts(), 0);

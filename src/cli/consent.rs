@@ -1,4 +1,4 @@
-//! The question, and being allowed to ask it.
+//! The question before users are unlocked, and whether there is anyone to answer it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, IsTerminal};
@@ -12,40 +12,38 @@ use crate::report::text;
 use crate::report::{Console, Level, Paint};
 use crate::stats::Ceiling;
 
-/// Reads the answer: it comes when a person types it.
+/// Reads the answer; blocks until it is typed.
 pub(super) type ReadAnswer = Box<dyn FnOnce() -> io::Result<String> + Send>;
 
-/// Somebody who can answer.
+/// How consent is obtained.
 pub(super) enum Consent {
     /// `--yes`, or the sandbox: nobody is asked.
     Given,
-    /// A person at the controlling terminal, wherever the users come from.
-    Ask(BufReader<File>),
+    /// The controlling terminal, wherever the users come from.
+    Ask(File),
 }
 
 impl Consent {
-    /// Finds out who can answer, before anything is read or sent.
+    /// Finds out how, before anything is read or sent.
     ///
-    /// The question goes to stderr and the answer comes from the controlling terminal, so both
-    /// must be one: a question that nobody sees would wait for ever.
+    /// The question goes to stderr and the answer comes from the controlling terminal. Both must be
+    /// terminals: a question that nobody sees would wait forever.
     pub(super) fn new(yes: bool, instance: Instance) -> Result<Self, Failure> {
         if yes || instance == Instance::Sandbox {
             return Ok(Self::Given);
         }
         let terminal = controlling_terminal().filter(|_| io::stderr().is_terminal());
-        terminal.map(|terminal| Self::Ask(BufReader::new(terminal))).ok_or_else(|| {
-            Failure::new(
-                Status::NotConfirmed,
-                anyhow::anyhow!(
-                    "there is no terminal to ask at; give --yes to go on without a question \
-                     (and --expect-count or --max-users to be sure of how many)"
-                ),
-            )
+        terminal.map(Self::Ask).ok_or_else(|| {
+            let text = "cannot ask for confirmation: there is no terminal; use --yes to skip the \
+                        question (and --expect-count or --max-users as a guard)";
+            Failure::new(Status::NotConfirmed, anyhow::anyhow!(text))
         })
     }
 
-    /// Asks. `Ok` is yes. `facts` are told too, each under its name; `wait` reads the answer, or
-    /// gives up.
+    /// Asks, once; `Ok` is yes. `facts` are shown too, each under its name. `wait` runs the blocking
+    /// read and returns `None` when it was interrupted.
+    ///
+    /// What was typed before the question was shown is discarded: it cannot be an answer to it.
     pub(super) fn ask(
         &mut self,
         n_users: u64,
@@ -57,22 +55,24 @@ impl Consent {
         if n_users == 0 {
             return Ok(());
         }
-        let Self::Ask(mut terminal) = std::mem::replace(self, Self::Given) else { return Ok(()) };
+        let Self::Ask(terminal) = std::mem::replace(self, Self::Given) else { return Ok(()) };
         let is_careful = matches!(connection.instance, Instance::Live | Instance::Other);
-        console.print(Level::Answer, &question(n_users, connection, facts, is_careful, console));
+        discard_input(&terminal);
+        let question = question(n_users, connection, facts, is_careful, console);
+        console.print(Level::Answer, &question);
         let read: ReadAnswer = Box::new(move || {
-            /// A Ctrl-C that was typed before the answer is acks on another thread.
-            const UNTIL_HEARD: Duration = Duration::from_millis(100);
+            /// A Ctrl-C that was typed before the answer is handled on another thread.
+            const UNTIL_HANDLED: Duration = Duration::from_millis(100);
             let mut answer = String::new();
-            let read = terminal.read_line(&mut answer).map(|_| answer);
-            std::thread::sleep(UNTIL_HEARD);
+            let read = BufReader::new(terminal).read_line(&mut answer).map(|_| answer);
+            std::thread::sleep(UNTIL_HANDLED);
             read
         });
         let answer = wait(read).transpose().map_err(Failure::internal)?.unwrap_or_default();
         if is_yes(&answer, n_users, is_careful) {
             return Ok(());
         }
-        let text = "not confirmed; nobody was unlocked";
+        let text = "not confirmed; no user was unlocked";
         Err(Failure::new(Status::NotConfirmed, anyhow::anyhow!(text)))
     }
 }
@@ -98,37 +98,37 @@ fn question(
     let kind = match connection.instance {
         Instance::Live => "production",
         Instance::Test => "development",
-        Instance::Other => "unknown; treated as production",
+        Instance::Other => "unknown, treated as production",
         Instance::Sandbox => "sandbox",
     };
     let key = connection.fingerprint.as_deref().unwrap_or_default();
     let pace = pace_in_words(connection.pace, connection.share_of.map(|(percent, _)| percent));
     let takes = text::duration(connection.pace.duration_of(n_users).max(Duration::from_secs(1)));
-    let users = text::number(n_users);
-    let what = format!("About to unlock {users} {}.", if n_users == 1 { "user" } else { "users" });
-    let what = console.style().paint(Paint::Bold, &what);
-    let ask = if is_careful {
-        format!("Type the number of users ({n_users}) to go on: ")
-    } else {
-        "Go on? [y/N] ".to_owned()
-    };
-    let facts = facts.iter().fold(String::new(), |told, (name, fact)| {
-        told + &format!("  {name:<8}  {}\n", text::clean(fact))
+    let what = format!("About to unlock {}.", text::counted(n_users, "user", "users"));
+    let own = [
+        ("instance", format!("{kind} (key {key})")),
+        ("host", connection.host.clone()),
+        ("pace", pace),
+        ("duration", format!("about {takes}")),
+    ];
+    let lines = own.iter().chain(facts).fold(String::new(), |lines, (name, fact)| {
+        lines + &format!("  {name:<8}  {}\n", text::clean(fact))
     });
-    format!(
-        "\n{what}\n  instance  {kind} (key {key})\n  host      {}\n  pace      {pace}\n  \
-         takes     about {takes}\n{facts}{ask}",
-        connection.host
-    )
+    let prompt = if is_careful {
+        format!("Type the number of users ({n_users}) to continue: ")
+    } else {
+        "Continue? [y/N] ".to_owned()
+    };
+    format!("\n{}\n{lines}{prompt}", console.style().paint(Paint::Bold, &what))
 }
 
-/// The pace as the bar says it.
+/// The pace as the bar shows it.
 pub(super) fn ceiling(pace: Pace) -> Ceiling {
     let quota = pace.quota();
     Ceiling { n_requests: quota.n.get(), per: quota.per }
 }
 
-/// The pace as people say it.
+/// The pace in words.
 pub(super) fn pace_in_words(pace: Pace, percent: Option<f64>) -> String {
     let quota = pace.quota();
     let n = text::number(u64::from(quota.n.get()));
@@ -152,25 +152,40 @@ fn controlling_terminal() -> Option<File> {
     OpenOptions::new().read(true).write(true).open("CONIN$").ok()
 }
 
+#[cfg(unix)]
+fn discard_input(terminal: &File) {
+    use rustix::termios::{QueueSelector, tcflush};
+
+    // A terminal that cannot discard has nothing to discard.
+    let _ = tcflush(terminal, QueueSelector::IFlush);
+}
+
+/// Windows keeps no line of what was typed before a read.
+#[cfg(not(unix))]
+fn discard_input(_: &File) {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_live_instance_wants_the_number_and_nothing_else() {
-        assert!(is_yes("4812\n", 4_812, true));
-        assert!(is_yes(" 4,812 ", 4_812, true));
-        for answer in ["y", "yes", "", "4811", "48120", "\n"] {
-            assert!(!is_yes(answer, 4_812, true), "{answer}");
+    fn only_the_number_is_consent_to_a_production_instance() {
+        for yes in ["12", " 12\n", "12\r\n"] {
+            assert!(is_yes(yes, 12, true), "{yes:?}");
+        }
+        assert!(is_yes("1,234\n", 1234, true) && is_yes("1 234", 1234, true));
+        for no in ["", "y", "yes", "1", "13", "twelve", "12 x"] {
+            assert!(!is_yes(no, 12, true), "{no:?}");
         }
     }
 
     #[test]
-    fn any_other_wants_a_y() {
-        assert!(is_yes("y\n", 3, false));
-        assert!(is_yes("YES", 3, false));
-        for answer in ["", "n", "3", "yeah"] {
-            assert!(!is_yes(answer, 3, false), "{answer}");
+    fn y_is_consent_to_a_development_instance() {
+        for yes in ["y", "Y\n", "yes", " YES "] {
+            assert!(is_yes(yes, 12, false), "{yes:?}");
+        }
+        for no in ["", "n", "12", "yep"] {
+            assert!(!is_yes(no, 12, false), "{no:?}");
         }
     }
 }

@@ -20,6 +20,11 @@ pub struct Shown {
 /// Runs a shell's command line (`$BU` is the program) at a terminal, and types this when it shows
 /// the question.
 pub fn at_a_terminal(stage: &Stage, line: &str, typed: &str) -> Shown {
+    typing_ahead(stage, line, "", typed)
+}
+
+/// The same, with this typed before the question is shown.
+pub fn typing_ahead(stage: &Stage, line: &str, ahead: &str, typed: &str) -> Shown {
     let plain = stage.command("");
     let mut command = Command::new("script");
     let log = stage.path("typescript");
@@ -31,12 +36,13 @@ pub fn at_a_terminal(stage: &Stage, line: &str, typed: &str) -> Shown {
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("script");
     let shown = || String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
-    let asks = |text: &str| text.contains("[y/N] ") || text.contains("to go on: ");
+    let asks = |text: &str| text.contains("[y/N] ") || text.contains("to continue: ");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(ahead.as_bytes()).expect("script listens");
     let start = Instant::now();
     while !asks(&shown()) && matches!(child.try_wait(), Ok(None)) && start.elapsed() < PATIENCE {
         thread::sleep(Duration::from_millis(5));
     }
-    let mut stdin = child.stdin.take().expect("a pipe");
     stdin.write_all(typed.as_bytes()).expect("script listens");
     let code = child.wait().expect("script ends").code();
     drop(stdin);

@@ -4,7 +4,7 @@
 use bulk_unlock::sandbox::{RunningSandbox, SandboxConfig};
 
 use crate::common::lookups::admin_locked_users;
-use crate::common::terminal::{Shown, at_a_terminal};
+use crate::common::terminal::{Shown, at_a_terminal, typing_ahead};
 use crate::common::tools::is_installed;
 use crate::common::watch::{FAST, slow_config};
 use crate::common::{Stage, list, locked_users, users};
@@ -27,8 +27,8 @@ fn live_stage() -> Stage {
 #[test]
 fn without_a_terminal_and_without_yes_nothing_is_sent_and_no_file_is_left() {
     let stage = stage();
-    stage.run("run ids.txt").exits_with(5).says("give --yes");
-    stage.pipe(list(&users(3)), "run").exits_with(5).says("give --yes");
+    stage.run("run ids.txt").exits_with(5).says("use --yes");
+    stage.pipe(list(&users(3)), "run").exits_with(5).says("use --yes");
     assert_eq!(stage.files(), ["ids.txt"]);
     assert!(stage.sandbox().requests().is_empty());
 }
@@ -51,7 +51,7 @@ fn is_confirmed(stage: &Stage, shown: &Shown) {
 #[track_caller]
 fn is_refused(stage: &Stage, shown: &Shown) {
     assert_eq!(shown.code, Some(5), "{}", shown.text);
-    assert!(shown.text.contains("not confirmed; nobody was unlocked"), "{}", shown.text);
+    assert!(shown.text.contains("not confirmed; no user was unlocked"), "{}", shown.text);
     assert_eq!(stage.files(), ["ids.txt"]);
     assert_eq!(stage.n_posts(), 0);
 }
@@ -68,13 +68,26 @@ fn the_question_names_instance_host_key_users_pace_and_time() {
         "production (key sk_live_…a1b2)",
         &format!("127.0.0.1:{}", stage.sandbox().addr().port()),
         "at most 800 requests in 10 s",
-        "takes     about",
+        "duration  about",
         "ids.results.csv",
-        "Type the number of users (12) to go on:",
+        "Type the number of users (12) to continue:",
     ] {
         assert!(shown.text.contains(part), "{part:?} is not in\n{}", shown.text);
     }
     is_confirmed(&stage, &shown);
+}
+
+#[test]
+fn what_was_typed_before_the_question_is_no_answer() {
+    if !is_installed("script") {
+        return;
+    }
+    let key = "sk_live_0123456789abcdefghijklmnopqrstuvwxyza1b2".to_owned();
+    let stage = Stage::with_sandbox(SandboxConfig { key, ..slow_config("300ms") });
+    stage.write("ids.txt", list(&locked_users(N_USERS)));
+    let line = "\"$BU\" run ids.txt --only-locked";
+    let shown = typing_ahead(&stage, line, "12\n12\n", "no\n");
+    is_refused(&stage, &shown);
 }
 
 /// What was shown before the answer, of an instance that this key opens, without what differs from
@@ -101,27 +114,27 @@ fn the_question_is_this_for_each_kind_of_instance() {
       instance  production (key sk_live_…a1b2)
       host      HOST
       pace      at most 800 requests in 10 s (80 % of the quota)
-      takes     about 1 s
+      duration  about 1 s
       results   ids.results.csv
-    Type the number of users (12) to go on:
+    Type the number of users (12) to continue:
     ");
     insta::assert_snapshot!(question(&format!("sk_test_{secret}"), "--limit 1 --rate 2/s"), @"
     About to unlock 1 user.
       instance  development (key sk_test_…a1b2)
       host      HOST
       pace      2 requests in 1 s, evenly spaced
-      takes     about 1 s
+      duration  about 1 s
       results   ids.results.csv
-    Go on? [y/N]
+    Continue? [y/N]
     ");
     insta::assert_snapshot!(question(&format!("ak_{secret}"), "--quota-share 50%"), @"
     About to unlock 12 users.
-      instance  unknown; treated as production (key …a1b2)
+      instance  unknown, treated as production (key …a1b2)
       host      HOST
       pace      at most 50 requests in 10 s (50 % of the quota)
-      takes     about 1 s
+      duration  about 1 s
       results   ids.results.csv
-    Type the number of users (12) to go on:
+    Type the number of users (12) to continue:
     ");
 }
 

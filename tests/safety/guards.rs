@@ -117,7 +117,7 @@ fn max_duration_gives_up_waits_and_pauses() {
 fn refused(flags: &str, text: &str) -> Stage {
     let ids = users(40);
     let stage = stage(&ids, |_| false);
-    stage.run(&line(flags)).exits_with(2).says(text).says("nobody was unlocked");
+    stage.run(&line(flags)).exits_with(2).says(text).says("no user was unlocked");
     assert_eq!(stage.n_posts(), 0, "{flags}");
     assert_eq!(stage.files(), ["ids.txt"], "{flags}");
     stage

@@ -23,13 +23,13 @@ impl Guards {
         if let Some(expected) = self.expect_count.filter(|&expected| expected != n_users) {
             return Err(Failure::usage(format!(
                 "the number of users to unlock is {n_users}, and --expect-count says {expected}; \
-                 nobody was unlocked"
+                 no user was unlocked"
             )));
         }
         if let Some(most) = self.max_users.filter(|&most| n_users > most) {
             return Err(Failure::usage(format!(
                 "the number of users to unlock is {n_users}, and --max-users allows {most}; \
-                 nobody was unlocked"
+                 no user was unlocked"
             )));
         }
         Ok(())
@@ -70,9 +70,9 @@ mod tests {
             guards.check(7).map_err(|failure| failure.to_string()).unwrap_err()
         });
         insta::assert_snapshot!(told.join("\n"), @"
-        the number of users to unlock is 7, and --expect-count says 5; nobody was unlocked
-        the number of users to unlock is 7, and --max-users allows 5; nobody was unlocked
-        the number of users to unlock is 7, and --expect-count says 9; nobody was unlocked
+        the number of users to unlock is 7, and --expect-count says 5; no user was unlocked
+        the number of users to unlock is 7, and --max-users allows 5; no user was unlocked
+        the number of users to unlock is 7, and --expect-count says 9; no user was unlocked
         ");
     }
 }
