@@ -9,8 +9,19 @@ use super::values::duration;
 
 /// What chooses users in an input, or reads them in another way than a plan holds them: passed over
 /// in silence, `--limit 5` of a plan would unlock everybody on it.
-const OF_AN_INPUT: [&str; 9] =
-    ["input", "dry_run", "column", "by", "limit", "skip", "carry", "max_input_age", "retry_failed"];
+const OF_AN_INPUT: [&str; 11] = [
+    "input",
+    "dry_run",
+    "column",
+    "by",
+    "delimiter",
+    "lenient",
+    "limit",
+    "skip",
+    "carry",
+    "max_input_age",
+    "retry_failed",
+];
 
 /// Whom to unlock.
 #[derive(Debug, Args)]

@@ -1,7 +1,6 @@
 //! The input: read whole, checked, and named on the console.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -10,7 +9,9 @@ use super::Spec;
 use crate::cli::args::IfEmpty;
 use crate::cli::failure::Failure;
 use crate::input::{self, Filter, Options, ReadInput, Source};
-use crate::model::{Identifier, IdentifierKind, InputRecord, Outcome, Records, mask_keys};
+use crate::model::{IdentifierKind, Outcome, Records, excerpt, mask_keys};
+use crate::policy::decide::AdminLocked;
+use crate::policy::exclude::ExcludeList;
 use crate::report::{Console, text};
 use crate::results::Sidecars;
 use crate::results::manifest::{FileEntry, Kind, Manifest};
@@ -78,6 +79,11 @@ impl InputChoice {
         }
     }
 
+    /// Whether such a file comes through stdin, where nothing is beside it.
+    pub(super) fn is_retried_stdin(&self) -> bool {
+        matches!(self, Self::Stdin(options, _) if options.retry_failed)
+    }
+
     /// The file, where it is one.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
@@ -96,10 +102,17 @@ impl InputChoice {
         self.path().map_or_else(|| "stdin".to_owned(), |path| path.display().to_string())
     }
 
-    fn read(&self) -> Result<ReadInput, input::Error> {
+    /// `takes_admin_locked` as in [`Options`].
+    fn read(&self, takes_admin_locked: bool) -> Result<ReadInput, input::Error> {
         match self {
-            Self::File(path, options, _) => input::read(Source::path(path), options),
-            Self::Stdin(options, _) => input::read(Source::stdin(), options),
+            Self::File(path, options, _) => {
+                let options = Options { takes_admin_locked, ..options.clone() };
+                input::read(Source::path(path), &options)
+            }
+            Self::Stdin(options, _) => {
+                let options = Options { takes_admin_locked, ..options.clone() };
+                input::read(Source::stdin(), &options)
+            }
             Self::Recorded(path, outcome, named_by) => {
                 input::recorded(Source::path(path), &Filter::of(&[*outcome], *named_by))
             }
@@ -110,7 +123,9 @@ impl InputChoice {
 /// Everything that was read.
 pub(super) struct Intake {
     pub(super) records: Records,
-    pub(super) excluded: HashSet<Identifier>,
+    pub(super) excluded: ExcludeList,
+    /// Whether users are looked up first, for whatever reason.
+    pub(super) looks_up: bool,
     /// For the manifest; the input is the first.
     pub(super) files: Vec<FileEntry>,
 }
@@ -119,38 +134,66 @@ impl Intake {
     /// Reads the input and the exclude file, whole.
     pub(super) fn read(spec: &Spec, now: SystemTime, console: &Console) -> Result<Self, Failure> {
         if matches!(spec.input, InputChoice::Stdin(..)) && std::io::stdin().is_terminal() {
-            console.note("reading users from the terminal, one a line; Ctrl-D ends the list");
+            console.note("Reading users from the terminal, one per line; Ctrl-D ends the list");
         }
-        let mut input = spec.input.read()?;
+        // Looked up, such users are left alone; and who asks for them gets them.
+        let takes_admin_locked = spec.looks_up() || spec.admin_locked == AdminLocked::Include;
+        let mut input = spec.input.read(takes_admin_locked)?;
         mask(&mut input.records);
         check_age(&spec.input, &input, now, console)?;
-        warn_of_plan(spec, console);
-        warn_of_left_alone(spec, &input, console);
+        refuse_plan(spec, &input)?;
+        note_reading(spec, &input, console);
         if input.is_empty() {
             accept_emptiness(spec, console)?;
-        } else {
-            let n_records = input.records.records.len() as u64;
-            let records = text::counted(n_records, "record", "records");
-            console.note(&format!("{records}; users are read from {}", input.column));
-            warn_of_invalid(&input.records, console);
         }
         let entry = |role: &str, name, sha256| FileEntry { role: role.into(), name, sha256 };
         let mut files = vec![entry("input", spec.input.name(), input.sha256)];
-        let mut excluded = HashSet::new();
+        let mut excluded = ExcludeList::default();
         if let Some(path) = &spec.exclude {
-            let read = input::read_excluded(path, input.records.kind)?;
-            excluded = read.users;
-            check_excluded(spec, path, &excluded)?;
-            let name = path.display();
-            if excluded.is_empty() {
-                console.warning(&format!("the exclude file {name} names nobody"));
-            } else {
-                let names = text::counted(excluded.len() as u64, "user", "users");
-                console.note(&format!("{name} names {names} who are never touched"));
-            }
+            let read = input::read_exclude_list(path)?;
+            excluded = read.list;
             files.push(entry("exclude", path.display().to_string(), read.sha256));
+            let entries = text::counted(excluded.summary().entries, "entry", "entries");
+            console.note(&format!("Excluding {entries} in {}", path.display()));
         }
-        Ok(Self { records: input.records, excluded, files })
+        let mut looks_up = spec.looks_up();
+        if !looks_up && excluded.needs_look_up(input.records.kind) {
+            looks_up = true;
+            console.note(&format!(
+                "Looking users up first: not all entries in {} are user IDs",
+                excluded.name()
+            ));
+        }
+        Ok(Self { records: input.records, excluded, looks_up, files })
+    }
+
+    /// Prints how many entries of the exclude file matched users of the input. To be called when all
+    /// users were planned and looked up.
+    pub(super) fn note_exclusions(&self, console: &Console) {
+        const MAX_SHOWN: usize = 5;
+        if self.excluded.is_empty() {
+            return;
+        }
+        let summary = self.excluded.summary();
+        let entries = text::counted(summary.entries, "entry", "entries");
+        let match_ =
+            if summary.matched == 1 { "matches a listed user" } else { "match listed users" };
+        console.note(&format!(
+            "Excluding: {entries} in {}; {} {match_}",
+            self.excluded.name(),
+            text::number(summary.matched)
+        ));
+        if summary.unmatched > 0 {
+            let mut unmatched = self.excluded.unmatched();
+            let shown = unmatched.by_ref().take(MAX_SHOWN);
+            let shown: Vec<String> = shown
+                .map(|(entry, line)| format!("\"{}\" (line {line})", excerpt(entry)))
+                .collect();
+            let more = if unmatched.next().is_some() { ", …" } else { "" };
+            let n = text::number(summary.unmatched);
+            let match_ = if summary.unmatched == 1 { "matches" } else { "match" };
+            console.note(&format!("{n} {match_} nobody: {}{more}", shown.join(", ")));
+        }
     }
 }
 
@@ -174,59 +217,40 @@ fn mask(records: &mut Records) {
     }
 }
 
-/// Who is named otherwise than the input names users is known only once users were looked up.
-fn check_excluded(spec: &Spec, path: &Path, excluded: &HashSet<Identifier>) -> Result<(), Failure> {
-    let kinds = [IdentifierKind::UserId, spec.input.kind()];
-    let other = excluded.iter().map(Identifier::kind).find(|kind| !kinds.contains(kind));
-    match other {
-        Some(kind) if !spec.looks_up() => Err(Failure::usage(format!(
-            "{} names users by {}, and without a look-up nothing tells who they are; add \
-             --only-locked, or name them by user id",
-            path.display(),
-            kind.noun()
-        ))),
-        _ => Ok(()),
+/// A plan that is read as a mere list would unlock everybody in it.
+fn refuse_plan(spec: &Spec, input: &ReadInput) -> Result<(), Failure> {
+    let (InputChoice::File(..) | InputChoice::Stdin(..)) = &spec.input else { return Ok(()) };
+    let manifest = spec.input.path().map(|path| Manifest::read(&Sidecars::beside(path).manifest));
+    let manifest = manifest.and_then(Result::ok).flatten();
+    let is_plan = input.is_plan || manifest.is_some_and(|it| it.kind == Kind::Plan);
+    if spec.command != CommandKind::Run || !is_plan {
+        return Ok(());
     }
+    let file = spec.input.path().map_or("FILE".into(), |path| path.to_string_lossy());
+    Err(Failure::usage(format!(
+        "{} is a plan; to run it, give --plan {}",
+        spec.input.name(),
+        shell_words::quote(&file)
+    )))
 }
 
-/// A plan that is read as a mere list is a list of everybody in it, those to be left alone too.
-fn warn_of_plan(spec: &Spec, console: &Console) {
-    let InputChoice::File(path, ..) = &spec.input else { return };
-    let manifest = Manifest::read(&Sidecars::beside(path).manifest).ok().flatten();
-    if spec.command == CommandKind::Run && manifest.is_some_and(|it| it.kind == Kind::Plan) {
-        console.warning(&format!(
-            "{0} is a plan, and all of its rows are taken, whatever it says of them; to run it as \
-             a plan, give --plan {0}",
-            path.display()
-        ));
+/// Prints what was read, and what was not.
+fn note_reading(spec: &Spec, input: &ReadInput, console: &Console) {
+    if input.has_sep_line {
+        console.note("Skipped line 1 (sep=)");
     }
-}
-
-/// A list that this program wrote may say of users that they were left alone on purpose.
-fn warn_of_left_alone(spec: &Spec, input: &ReadInput, console: &Console) {
-    if spec.command == CommandKind::Run && input.n_left_alone > 0 && !spec.input.is_recorded() {
-        let users = text::counted(input.n_left_alone, "user", "users");
-        console.warning(&format!(
-            "{} says of {users} that they were left alone on purpose (admin_locked, excluded); \
-             --only-locked leaves the admin_locked alone, --exclude whom you name",
-            spec.input.name()
-        ));
+    if input.n_comments > 0 {
+        let comments = text::counted(input.n_comments, "comment line", "comment lines");
+        console.note(&format!("Skipped {comments}"));
     }
-}
-
-/// Where none of many can be a user, the column or its kind is most likely another.
-fn warn_of_invalid(records: &Records, console: &Console) {
-    let is_valid = |record: &InputRecord| record.target(records.kind).is_ok();
-    if records.records.is_empty() || records.records.iter().any(is_valid) {
-        return;
+    for suspicion in &input.suspicions {
+        console.warning(&format!("{}: {suspicion}", spec.input.name()));
     }
-    let is_email = |it: &InputRecord| Identifier::parse(IdentifierKind::Email, &it.cell).is_ok();
-    let hint = if records.kind != IdentifierKind::Email && records.records.iter().any(is_email) {
-        "; for email addresses give --by email"
-    } else {
-        ""
-    };
-    console.warning(&format!("no record can be a user, by {}{hint}", records.kind.noun()));
+    if !input.is_empty() {
+        let records = text::counted(input.records.records.len() as u64, "record", "records");
+        let plural = input.records.kind.plural();
+        console.note(&format!("Read {records}; {plural} from {}", input.column));
+    }
 }
 
 fn check_age(

@@ -6,9 +6,11 @@ use crate::model::StopReason;
 use crate::stats::summary::{Ending, Next, NextStep, Summary};
 
 /// Arguments that belong to one input or one output.
-const OF_THIS_JOB: [&str; 17] = [
+const OF_THIS_JOB: [&str; 19] = [
     "input",
     "column",
+    "delimiter",
+    "lenient",
     "limit",
     "skip",
     "carry",

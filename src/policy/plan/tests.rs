@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -17,8 +18,8 @@ fn records(cells: &[&str]) -> Records {
     Records { records: cells.iter().enumerate().map(record).collect(), ..Records::default() }
 }
 
-fn excluded(ids: &[&str]) -> HashSet<Identifier> {
-    ids.iter().map(|id| Identifier::UserId(id.parse().unwrap())).collect()
+fn excluded(ids: &[&str]) -> ExcludeList {
+    ExcludeList::of_lines("keep.txt", ids)
 }
 
 fn done(rows: &[(&str, Outcome)]) -> Done {
@@ -130,7 +131,7 @@ fn a_user_found_by_a_second_name_is_still_to_be_done_under_the_first() {
 fn two_ways_to_write_one_address_are_one_user() {
     let mut records = records(&["A@x.org", "a@X.org"]);
     records.kind = IdentifierKind::Email;
-    let plan = Plan::build(&records, &HashSet::new(), Done::default(), NOW);
+    let plan = Plan::build(&records, &ExcludeList::default(), Done::default(), NOW);
     assert_eq!(jobs(&plan), ["a@x.org"]);
     assert_eq!(left_out(&plan), [(1, Outcome::Duplicate)]);
 }
