@@ -25,7 +25,7 @@ fn the_closing_lines_say_what_happened_and_where_the_files_are() {
     let ended = stage().run(RUN).exits_with(1);
     assert_eq!(ended.stdout, "");
     insta::assert_snapshot!(told(&ended), @r#"
-    4 records; users are read from a plain list, one a line
+    Read 4 records; user IDs from a plain list, one per line
     Done: 2 of 4 users unlocked in T.
 
       unlocked   2  unlocked by this job
@@ -57,7 +57,7 @@ fn the_closing_lines_of_a_stop_name_the_command_that_goes_on() {
     stage.write("my ids.csv", list(&ids));
     let ended = stage.run("run 'my ids.csv' -y --rate 1000/s --canary 1 --force").exits_with(3);
     insta::assert_snapshot!(told(&ended), @"
-    10 records; users are read from a plain list, one a line
+    Read 10 records; user IDs from a plain list, one per line
     Stopped by --canary (not all of the first users ended well) after 1 of 10 records: 9 not processed.
 
       not_found    1  no such user
@@ -85,14 +85,14 @@ fn the_closing_lines_of_a_plan_say_what_a_run_would_do() {
     stage.write("ids.csv", list(&[locked_users(3), vec![missing_user()]].concat()));
     let ended = stage.run("plan ids.csv --quota 1000/1s").exits_with(0);
     insta::assert_snapshot!(told(&ended), @"
-    4 records; users are read from a plain list, one a line
+    Read 4 records; user IDs from a plain list, one per line
     Plan: a run would unlock 3 of 4 users. Nothing was changed.
 
       would_unlock  3  locked; a run would unlock it
       not_found     1  no such user
 
     Commonest errors, each with its first example:
-      resource_not_found  1  line 4 user_GONE: no user has this user id
+      resource_not_found  1  line 4 user_GONE: no user has this user ID
 
     1 request (1 look-up), 0 retries, no 429.
     Answers: half within T, 99 % within T, the slowest after T.
@@ -116,7 +116,7 @@ fn the_closing_lines_of_a_failure_name_the_command_that_tries_again() {
     stage.write("ids.csv", list(&[id]));
     let ended = stage.run(&format!("{RUN} --max-retries 0")).exits_with(1);
     insta::assert_snapshot!(told(&ended), @"
-    1 record; users are read from a plain list, one a line
+    Read 1 record; user IDs from a plain list, one per line
     Done: 0 of 1 user unlocked in T.
 
       failed  1  retries used up; may yet succeed
@@ -282,20 +282,23 @@ fn the_short_help_of_run_is_this() {
       -h, --help  Print help (see more with '--help')
 
     Input:
-          --column <NAME|N>           The column that holds the users, by name or 1-based number
+          --column <NAME|N>           Column that holds the users: its header or 1-based number
           --by <KIND>                 What that column holds [default: user-id] [possible values:
                                       user-id, email, phone, username, external-id]
-          --limit <N>                 Only so many records
-          --skip <N>                  Pass over so many records first
-          --exclude <FILE>            Users never to touch: a file like the input
+          --delimiter <WHAT>          What separates the cells; `none` takes each line whole [default:
+                                      auto] [possible values: auto, comma, semicolon, tab, pipe, none]
+          --lenient                   Continue if the form of the input is suspicious, such as a column
+                                      with few valid users
+          --limit <N>                 Process at most N records
+          --skip <N>                  Skip the first N records
+          --exclude <FILE>            File of users who must not be changed
           --carry <COL,...>           Input columns to repeat in the results, or `all`
-          --retry-failed              INPUT is a results file: only its rows that may yet succeed, into
-                                      a new file
-          --if-empty <WHAT>           An input without any record: fine, a warning, or an error
+          --retry-failed              Retry the failed rows of INPUT, a results file, into a new file
+          --if-empty <WHAT>           What to do if the input has no record: succeed, warn, or fail
                                       [default: fail] [possible values: ok, warn, fail]
-          --max-input-age <DURATION>  Refuse an input file that was changed longer ago
-      [INPUT]                         CSV or a plain list of users; `-` is stdin, and so is none when
-                                      stdin is no terminal
+          --max-input-age <DURATION>  Refuse an input file that was last changed longer ago than this
+      [INPUT]                         CSV file or plain list of users; `-` is stdin (the default if
+                                      stdin is not a terminal)
 
     Selection and consent:
       -n, --dry-run                  Plan instead of run: the same road, reads in place of unlocks

@@ -43,7 +43,7 @@ pub enum Error {
         foreign: Foreign,
     },
     /// Text, but not in UTF-8.
-    #[error("{name}:{line}: line {line} is not UTF-8; it looks like {encoding}. Convert the file: iconv -f {from} -t UTF-8 {file} > new.csv", from = encoding.iconv_name(), file = shell_word(name))]
+    #[error("{name}:{line}: this is not UTF-8: line {line} looks like {encoding}. Convert the file: iconv -f {from} -t UTF-8 {file} > new.csv", from = encoding.iconv_name(), file = shell_word(name))]
     NotUtf8 {
         /// The source's name.
         name: String,
@@ -272,7 +272,7 @@ pub enum Malformed {
     },
     /// A quoted cell runs to the end of the input.
     #[error(
-        "unclosed quote: the quoted cell that begins on line {line} has no end; close the quote or remove it"
+        "unclosed quote: the quoted cell that begins on line {line} is never closed; close the quote or remove it"
     )]
     OpenQuote {
         /// The line on which the cell begins.
@@ -294,7 +294,7 @@ pub enum Malformed {
         has_header: bool,
     },
     /// More than a million cells.
-    #[error("more than 1048576 cells; give a CSV file")]
+    #[error("more than a million cells; give a CSV file")]
     TooManyCells,
 }
 

@@ -350,8 +350,8 @@ mod tests {
 
     #[test]
     fn a_quote_that_is_never_closed_is_refused_with_the_line_of_its_cell() {
-        let expected = "users.csv:3: unclosed quote: the quoted cell that begins on line 3 has no \
-                        end; close the quote or remove it";
+        let expected = "users.csv:3: unclosed quote: the quoted cell that begins on line 3 is \
+                        never closed; close the quote or remove it";
         check_refused("a\n\"b\nc\",\"d\ne", expected);
         check_refused("a\n\nb,\"c\"\"\nd", expected);
     }
@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(reader(&text, Some(',')).read().unwrap().unwrap().len(), MAX_CELLS);
         insta::assert_snapshot!(
             reader(&format!("{text},"), Some(',')).read().unwrap_err(),
-            @"users.csv:1: more than 1048576 cells; give a CSV file"
+            @"users.csv:1: more than a million cells; give a CSV file"
         );
     }
 

@@ -3,6 +3,7 @@
 mod carrying;
 mod cases;
 mod errors;
+mod excluding;
 mod own_files;
 mod properties;
 mod samples;

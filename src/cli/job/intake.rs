@@ -38,8 +38,8 @@ impl InputChoice {
         match path {
             Some(path) if path.as_os_str() != "-" => Ok(Self::File(path, options, max_age)),
             None if std::io::stdin().is_terminal() => Err(Failure::usage(
-                "no input: name a file with users (CSV or a plain list), or pipe one in; to see \
-                 how it works, run the samples with --sandbox",
+                "no input: name a file of users (CSV or a plain list), or pipe one in; to try the \
+                 program, run it on the samples with --sandbox",
             )),
             _ => Ok(Self::Stdin(options, max_age)),
         }
@@ -265,14 +265,14 @@ fn check_age(
     };
     let Some(modified) = input.modified else {
         console.warning(&format!(
-            "nothing tells how old {} is: --max-input-age can't be checked",
+            "cannot check --max-input-age: {} has no modification time",
             choice.name()
         ));
         return Ok(());
     };
     match now.duration_since(modified) {
         Ok(age) if age > *max_age => Err(Failure::usage(format!(
-            "{} was last changed {} ago, and --max-input-age allows {}; make the list anew",
+            "{} was last changed {} ago, and --max-input-age allows {}; make the list again",
             choice.name(),
             text::duration(age),
             text::duration(*max_age)
@@ -285,14 +285,14 @@ fn accept_emptiness(spec: &Spec, console: &Console) -> Result<(), Failure> {
     let name = spec.input.name();
     let text = match &spec.input {
         _ if spec.input.retried().is_some() => {
-            format!("{name} has no row that may yet succeed (failed, still_locked)")
+            format!("{name} has no row to retry (failed, still_locked)")
         }
         InputChoice::Recorded(_, outcome, _) => format!("{name} has no row that says {outcome}"),
         _ => format!("{name} holds no record: there is nobody to unlock"),
     };
     match spec.if_empty {
         IfEmpty::Fail => Err(Failure::usage(format!(
-            "{text}; --if-empty ok takes that for success, for jobs on a schedule"
+            "{text}; for scheduled jobs, --if-empty ok makes this a success"
         ))),
         IfEmpty::Warn => {
             console.warning(&text);

@@ -36,11 +36,11 @@ fn an_unknown_column_names_the_columns_there_are() {
 fn another_encoding_gets_the_command_that_converts_it() {
     insta::assert_snapshot!(
         error(b"id,name\nuser_a,Jos\xe9\n"),
-        @"users.csv:2: line 2 is not UTF-8; it looks like Windows-1252 or Latin-1. Convert the file: iconv -f WINDOWS-1252 -t UTF-8 users.csv > new.csv"
+        @"users.csv:2: this is not UTF-8: line 2 looks like Windows-1252 or Latin-1. Convert the file: iconv -f WINDOWS-1252 -t UTF-8 users.csv > new.csv"
     );
     insta::assert_snapshot!(
         error(b"\xff\xfeu\0s\0e\0r\0"),
-        @"users.csv:1: line 1 is not UTF-8; it looks like UTF-16 (little endian). Convert the file: iconv -f UTF-16LE -t UTF-8 users.csv > new.csv"
+        @"users.csv:1: this is not UTF-8: line 1 looks like UTF-16 (little endian). Convert the file: iconv -f UTF-16LE -t UTF-8 users.csv > new.csv"
     );
     assert!(error(b"\0u\0s\0e\0r").contains("-f UTF-16BE"));
     let spaced = read(Source::bytes("my users.csv", b"\xe9"), &Options::default()).unwrap_err();
@@ -51,7 +51,7 @@ fn another_encoding_gets_the_command_that_converts_it() {
 
 #[test]
 fn a_comment_in_another_encoding_is_named_too() {
-    assert!(error(b"user_a\n# Jos\xe9\n").starts_with("users.csv:2: line 2 is not UTF-8"));
+    assert!(error(b"user_a\n# Jos\xe9\n").starts_with("users.csv:2: this is not UTF-8: line 2"));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_file_of_another_kind_is_named() {
 fn a_quote_that_is_never_closed_is_named_by_the_line_on_which_its_cell_begins() {
     insta::assert_snapshot!(
         error("id,x\nuser_a,1\n\nuser_b,\"2\nuser_c,3\n"),
-        @"users.csv:4: unclosed quote: the quoted cell that begins on line 4 has no end; close the quote or remove it"
+        @"users.csv:4: unclosed quote: the quoted cell that begins on line 4 is never closed; close the quote or remove it"
     );
     assert!(error("\"user_a").contains("line 1"));
     assert!(error("id\n\"user_a\"\"").contains("line 2"));
@@ -109,7 +109,7 @@ fn each_malformed_csv_is_refused_with_file_and_line() {
     insta::assert_snapshot!(refusals.join("\n"), @"
     users.csv:2: text after a closing quote; quote the whole cell or remove the quote
     users.csv:3: text after a closing quote, in the quoted cell on lines 2 to 3; quote the whole cell or remove the quote
-    users.csv:3: unclosed quote: the quoted cell that begins on line 3 has no end; close the quote or remove it
+    users.csv:3: unclosed quote: the quoted cell that begins on line 3 is never closed; close the quote or remove it
     users.csv:2: text after a closing quote; quote the whole cell or remove the quote
     users.csv:2: white space before a quote inside a cell; quote the whole cell and double the quotes inside it
     users.csv:2: white space before a quote inside a cell; quote the whole cell and double the quotes inside it
@@ -117,7 +117,7 @@ fn each_malformed_csv_is_refused_with_file_and_line() {
     users.csv:2: 3 cells, but the header has 2; quote the cells that contain the delimiter
     users.csv:2: 4 cells, but the header has 2; quote the cells that contain the delimiter
     users.csv:1: text after a closing quote; quote the whole cell or remove the quote
-    users.csv:1: unclosed quote: the quoted cell that begins on line 1 has no end; close the quote or remove it
+    users.csv:1: unclosed quote: the quoted cell that begins on line 1 is never closed; close the quote or remove it
     users.csv:2: text after a closing quote; quote the whole cell or remove the quote
     ");
 }
@@ -179,7 +179,7 @@ fn an_exclude_file_that_is_not_read_whole_or_names_nobody_is_an_error() {
         @"keep.txt contains no entry, so it excludes nobody; add the users to exclude, or leave out --exclude"
     );
     assert!(error(b"").contains("contains no entry"));
-    assert!(error(b"user_a\nJos\xe9\n").starts_with("keep.txt:2: line 2 is not UTF-8"));
+    assert!(error(b"user_a\nJos\xe9\n").starts_with("keep.txt:2: this is not UTF-8: line 2"));
     assert!(error(b"\xff\xfeu\0s\0").contains("iconv -f UTF-16LE"));
     assert!(error(b"user_a\n\0").contains("NUL"));
     assert!(error(b"PK\x03\x04").contains("Excel workbook"));
@@ -264,14 +264,14 @@ fn each_error_is_reported_in_these_words() {
     users.csv is a directory; give the file in it that lists the users
     cannot read users.csv: permission denied
     users.csv looks like a gzip file; unpack it with gunzip
-    users.csv:7: line 7 is not UTF-8; it looks like UTF-16 (little endian). Convert the file: iconv -f UTF-16LE -t UTF-8 users.csv > new.csv
+    users.csv:7: this is not UTF-8: line 7 looks like UTF-16 (little endian). Convert the file: iconv -f UTF-16LE -t UTF-8 users.csv > new.csv
     users.csv:7: line 7 contains a NUL byte; give a text file
     users.csv:7: the record that begins here is longer than 16 MiB; close an open quote, or give a CSV file
     users.csv:7: text after a closing quote; quote the whole cell or remove the quote
-    users.csv:7: unclosed quote: the quoted cell that begins on line 7 has no end; close the quote or remove it
+    users.csv:7: unclosed quote: the quoted cell that begins on line 7 is never closed; close the quote or remove it
     users.csv:7: white space before a quote inside a cell; quote the whole cell and double the quotes inside it
     users.csv:7: 3 cells, but the header has 2; quote the cells that contain the delimiter
-    users.csv:7: more than 1048576 cells; give a CSV file
+    users.csv:7: more than a million cells; give a CSV file
     users.csv:1: the delimiter ":" is not supported; expected a comma, semicolon, tab or pipe
     users.csv: the cells may be separated by ";" or a tab; choose one with --delimiter
     users.csv:7: is this line one user ID, or the columns 1 "Name", 2 "Team"? Name a column with --column, or take whole lines with --delimiter none
