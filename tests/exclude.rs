@@ -69,15 +69,14 @@ fn exclude_file(rng: &mut Rng, users: &[&User]) -> String {
             _ => name,
         };
         let cell = if is_quoted { format!("\"{name}\"") } else { name };
-        match rng.u8(..6) {
-            0 => lines.push(format!("#{cell}")),
-            1 => lines.push(format!("#4711{delimiter}{cell}{delimiter}note")),
-            2 => lines.push(format!("note{delimiter} {cell}")),
-            3 if lines.len() > 1 => {
-                lines.last_mut().unwrap().push_str(&format!("{delimiter}{cell}"))
-            }
-            _ => lines.push(cell),
-        }
+        let line = match (rng.u8(..6), lines.len()) {
+            (0, _) => format!("#{cell}"),
+            (1, _) => format!("#4711{delimiter}{cell}{delimiter}note"),
+            (2, _) => format!("note{delimiter} {cell}"),
+            (3, 2..) => format!("{}{delimiter}{cell}", lines.pop().unwrap_or_default()),
+            _ => cell,
+        };
+        lines.push(line);
     }
     let bom = if rng.bool() { "\u{feff}" } else { "" };
     format!("{bom}{}{end}", lines.join(end))

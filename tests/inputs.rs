@@ -277,7 +277,7 @@ fn users_who_are_listed_as_locked_on_purpose_are_refused_unless_they_are_looked_
         .says("locked.csv:2: this row says")
         .says("--only-locked")
         .says("--include-admin-locked");
-    stage.run(&format!("plan locked.csv --quota 1000/1s")).exits_with(0);
+    stage.run("plan locked.csv --quota 1000/1s").exits_with(0);
     let expected = ["2 admin_locked", "3 would_unlock"];
     assert_eq!(stage.outcomes("locked.plan.csv"), expected);
     stage.run(&format!("run locked.csv {RUN} --only-locked")).exits_with(1);

@@ -141,7 +141,14 @@ impl<'a, A: Api> LookUp<'a, A> {
         user: UserView,
         decided: &mut Decided,
     ) -> Option<Row> {
-        let Ok(id) = user.id.parse::<UserId>() else { return Some(facts.without_id(record)) };
+        let Ok(id) = user.id.parse::<UserId>() else {
+            return Some(facts.untrusted(record, "the user in the answer has no valid id"));
+        };
+        if self.purpose != Purpose::ReadBack && !self.excluded.can_check(&user) {
+            let why = "the user in the answer has fields of an unknown type, so that the exclude \
+                       list cannot be checked";
+            return Some(Row { user_id: Some(id), ..facts.untrusted(record, why) });
+        }
         if target.user_id().is_none() {
             let line = self.records[record].line;
             if let Some(&first) = decided.first_line.get(&id) {
@@ -239,10 +246,10 @@ impl Facts {
         }
     }
 
-    fn without_id(&self, record: usize) -> Row {
+    fn untrusted(&self, record: usize, why: &str) -> Row {
         let failure = Failure {
             code: "untrusted_answer".into(),
-            message: "the user in the answer has no valid id".into(),
+            message: why.to_owned(),
             status: self.attempt.status,
             trace_id: self.ray.clone(),
         };

@@ -10,6 +10,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::Deserialize;
+
 use crate::model::{
     Identifier, IdentifierKind, UserId, UserView, excerpt, is_invisible, is_separator,
     unwrapped_email,
@@ -135,6 +137,12 @@ impl ExcludeList {
             && (kind != IdentifierKind::UserId || self.entries.iter().any(|it| !it.is_user_id))
     }
 
+    /// Whether a user object tells what names the user: a field of another type than documented
+    /// could hide an identifier that the list names.
+    pub fn can_check(&self, user: &UserView) -> bool {
+        self.is_empty() || serde_json::from_str::<Names>(&user.json).is_ok()
+    }
+
     /// The entry that names this user, by ID or by anything else the user has. Marks all such
     /// entries as matched.
     pub fn find(&self, user: &UserView) -> Option<Exclusion<'_>> {
@@ -213,6 +221,28 @@ impl ExcludeList {
         let entries = self.entries.iter().filter(|it| !it.is_matched.load(Ordering::Relaxed));
         entries.map(|entry| (&*entry.text, entry.line))
     }
+}
+
+/// The fields of a user object that name the user, by their documented types.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "read for their types alone")]
+struct Names {
+    email_addresses: Option<Vec<EmailAddress>>,
+    phone_numbers: Option<Vec<PhoneNumber>>,
+    username: Option<String>,
+    external_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "read for its type alone")]
+struct EmailAddress {
+    email_address: String,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "read for its type alone")]
+struct PhoneNumber {
+    phone_number: String,
 }
 
 /// The entry of an exclude list that names a user; shows as `excluded by "x" on line 3 of FILE`.

@@ -274,6 +274,22 @@ async fn an_excluded_user_is_left_alone_whichever_identifier_the_list_names() {
     }
 }
 
+/// Where the identifiers are of an unknown type, an exclude list could name the user unnoticed.
+#[tokio::test(start_paused = true)]
+async fn a_user_who_cannot_be_checked_against_the_exclude_list_is_not_unlocked() {
+    let facts = r#""locked":true,"external_id":7"#;
+    let instance = [user("user_a", &[], facts), locked("user_b")];
+    let api = Scripted::new(|call| found_in(&instance, call));
+    let mut input = Input::ids(["user_a", "user_b"]).with(Purpose::Run(Include));
+    let (_, jobs) = input.look_up(&api).await;
+    assert_eq!(jobs.len(), 2);
+    input.excluded = ExcludeList::of_lines("keep.txt", ["7"]);
+    let (ran, jobs) = input.look_up(&api).await;
+    assert_eq!(outcomes(&ran), [(0, Outcome::Failed)]);
+    assert_eq!(ran.row(0).error_code.as_deref(), Some("untrusted_answer"));
+    assert!(jobs.iter().all(|job| job.user.as_str() == "user_b"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_value_that_the_api_can_not_stomach_does_not_cost_those_beside_it() {
     let ids: Vec<String> = (0..200).map(|n| format!("user_{n}")).collect();

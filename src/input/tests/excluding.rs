@@ -47,8 +47,7 @@ fn written(kind: IdentifierKind, text: &str, style: usize) -> String {
         (IdentifierKind::Phone, 1) => {
             format!("+1 ({}) {}-{}", &text[2..5], &text[5..8], &text[8..])
         }
-        (IdentifierKind::Phone, 2) => format!("'{text}"),
-        (IdentifierKind::UserId, 1) => format!("'{text}"),
+        (IdentifierKind::Phone, 2) | (IdentifierKind::UserId, 1) => format!("'{text}"),
         _ => text.to_owned(),
     };
     match style / 5 % 4 {

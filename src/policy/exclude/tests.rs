@@ -67,6 +67,26 @@ fn another_identifier_excludes_nobody() {
 }
 
 #[test]
+fn a_user_object_that_may_hide_an_identifier_cannot_be_checked() {
+    let keep = list(&["ann@x.org"]);
+    let can_check = |json: &str| keep.can_check(&UserView::parse(json).unwrap());
+    assert!(keep.can_check(&user()));
+    assert!(can_check(r#"{"id":"user_a"}"#));
+    assert!(can_check(r#"{"id":"user_a","username":null,"external_id":"x","phone_numbers":[]}"#));
+    for field in [
+        r#""email_addresses":"ann@x.org""#,
+        r#""email_addresses":[{"email_address":"a@x.org"},{"address":"ann@x.org"}]"#,
+        r#""phone_numbers":{"0":"+15551234567"}"#,
+        r#""username":7"#,
+        r#""external_id":["x"]"#,
+    ] {
+        let json = format!(r#"{{"id":"user_a",{field}}}"#);
+        assert!(!can_check(&json), "{json}");
+        assert!(ExcludeList::default().can_check(&UserView::parse(&json).unwrap()));
+    }
+}
+
+#[test]
 fn an_identifier_of_the_input_is_found_by_its_kind() {
     let list = list(&["Ann@x.org", "ext_1", "+1 555 1234567"]);
     let find = |kind, text: &str| {
