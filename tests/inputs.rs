@@ -156,6 +156,17 @@ fn stdin_is_read_when_it_is_named_or_when_nothing_is() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn the_outputs_of_a_descriptor_are_named_after_stdin() {
+    let ids = users(2);
+    for path in ["/dev/stdin", "/dev/fd/0"] {
+        let stage = Stage::with_quick_sandbox();
+        stage.pipe(list(&ids), &format!("run {path} {RUN}")).exits_with(0);
+        assert_eq!(stage.outcomes("stdin.results.csv"), ["1 unlocked", "2 unlocked"]);
+    }
+}
+
 #[test]
 fn the_whole_input_is_checked_before_the_first_call() {
     let ids = list(&users(50));
@@ -283,6 +294,36 @@ fn users_who_are_listed_as_locked_on_purpose_are_refused_unless_they_are_looked_
     stage.run(&format!("run locked.csv {RUN} --only-locked")).exits_with(1);
     assert_eq!(stage.outcomes("locked.results.csv"), ["2 admin_locked", "3 unlocked"]);
     stage.run(&format!("run locked.csv {RUN} --include-admin-locked --force")).exits_with(0);
+}
+
+#[test]
+fn retry_failed_takes_the_results_of_a_run_and_keeps_their_lines() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = locked_users(3);
+    stage.write("ids.csv", format!("# locked\nuser_id\n{}", list(&ids)));
+    stage.run("plan ids.csv --quota 1000/1s").exits_with(0);
+    stage.run(&format!("run ids.csv {RUN}")).exits_with(0);
+    stage.run("verify ids.results.csv --quota 1000/1s").exits_with(0);
+    let n_requests = stage.n_requests();
+    let retry = |file: &str| {
+        stage.write("moved.csv", stage.read(file));
+        for file in [file, "moved.csv"] {
+            let line = format!("run {file} --retry-failed {RUN} -o out.csv");
+            stage.run(&line).exits_with(2).says("--retry-failed");
+        }
+    };
+    retry("ids.plan.csv");
+    retry("ids.results.verify.csv");
+    assert_eq!(stage.n_requests(), n_requests);
+
+    let failed = stage.read("ids.results.csv").replace(",unlocked,", ",failed,");
+    stage.write("moved.csv", failed.replace(',', "\t").replace('\n', "\r\n"));
+    let ended = stage.run(&format!("run moved.csv --retry-failed {RUN} -o out.csv")).exits_with(0);
+    ended.says("moved.manifest.json is missing: cannot check the host");
+    assert_eq!(stage.outcomes("out.csv"), ["3 unlocked", "4 unlocked", "5 unlocked"]);
+    let line = format!("run --retry-failed {RUN} -o piped.csv");
+    stage.pipe(failed, &line).exits_with(0).says("cannot check the host");
+    assert_eq!(stage.outcomes("piped.csv"), ["3 unlocked", "4 unlocked", "5 unlocked"]);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What separates the cells: as told, or found in the first record.
 
+use super::Error;
 use super::columns::Wanted;
 use super::lines::LineReader;
 use super::rows::RowReader;
-use super::{Error, Malformed};
 
 /// The delimiters that are looked for.
 pub(super) const CANDIDATES: [char; 4] = [',', ';', '\t', '|'];
@@ -120,15 +120,13 @@ pub(super) fn find(name: &str, head: &[u8], wanted: &Wanted<'_>) -> Result<Optio
     }
 }
 
-/// Whether the delimiter is in the lines that were read up to an error: it is reported then.
+/// Whether the delimiter is in the lines up to that of an error: the error is reported then.
 fn is_about(error: &Error, head: &[u8], delimiter: char) -> bool {
-    let Error::Malformed { line, what, .. } = error else { return false };
-    // The head may end before the quote is closed.
-    let is_open = matches!(what, Malformed::OpenQuote { .. });
+    let Error::Malformed { line, .. } = error else { return false };
     let mut lines = LineReader::new("", head);
     while let Ok(Some((number, text))) = lines.read(head.len()) {
         if number <= *line && text.contains(delimiter) {
-            return !is_open;
+            return true;
         }
     }
     false

@@ -1,4 +1,4 @@
-//! The input: read whole, checked, and named on the console.
+//! Reads the input and the exclude file, checks them, and prints what was read.
 
 use std::borrow::Cow;
 use std::io::IsTerminal;
@@ -20,16 +20,16 @@ use crate::stats::summary::CommandKind;
 /// Where the users come from.
 #[derive(Debug)]
 pub(in crate::cli) enum InputChoice {
-    /// A file, and how old it may be.
+    /// A file, and its maximum age.
     File(PathBuf, Options, Option<Duration>),
-    /// Standard input, and how old a file may be that is redirected to it.
+    /// Standard input, and the maximum age of a file that is redirected to it.
     Stdin(Options, Option<Duration>),
-    /// The rows of a finished file that have this outcome; what its users were named by.
+    /// The rows of an earlier job's file with this outcome, and what its input named users by.
     Recorded(PathBuf, Outcome, IdentifierKind),
 }
 
 impl InputChoice {
-    /// The input that was named, or stdin where that is no terminal.
+    /// The input that was named, or stdin if that is not a terminal.
     pub(in crate::cli) fn new(
         path: Option<PathBuf>,
         options: Options,
@@ -53,7 +53,7 @@ impl InputChoice {
         }
     }
 
-    /// What stands in its cells: of a finished file, what its users were named by.
+    /// What its cells hold: in an earlier job's file, what that job's input named users by.
     pub(in crate::cli) fn kind_of_cells(&self) -> IdentifierKind {
         match self {
             Self::Recorded(_, _, named_by) => *named_by,
@@ -61,17 +61,18 @@ impl InputChoice {
         }
     }
 
-    /// Whether the users are not named by id, or were found to be locked a while ago.
+    /// Whether its users must be looked up: they are not named by ID, or an earlier job found them
+    /// locked some time ago.
     pub(super) fn needs_look_up(&self) -> bool {
         self.is_recorded() || self.kind() != IdentifierKind::UserId
     }
 
-    /// Whether the users were found by an earlier job of this program.
+    /// Whether an earlier job of this program looked the users up.
     pub(super) fn is_recorded(&self) -> bool {
         matches!(self, Self::Recorded(..))
     }
 
-    /// The results file whose failed users are tried again.
+    /// The results file whose failed users are retried.
     pub(super) fn retried(&self) -> Option<&Path> {
         match self {
             Self::File(path, options, _) if options.retry_failed => Some(path),
@@ -79,12 +80,12 @@ impl InputChoice {
         }
     }
 
-    /// Whether such a file comes through stdin, where nothing is beside it.
+    /// Whether a results file to retry comes through stdin, without its manifest.
     pub(super) fn is_retried_stdin(&self) -> bool {
         matches!(self, Self::Stdin(options, _) if options.retry_failed)
     }
 
-    /// The file, where it is one.
+    /// The file; `None` for stdin.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path, ..) | Self::Recorded(path, ..) => Some(path),
@@ -92,9 +93,16 @@ impl InputChoice {
         }
     }
 
-    /// What the names of the outputs begin with.
+    /// What the names of the outputs begin with: `stdin` also for a descriptor of a shell
+    /// (`/dev/fd/63`), whose number means nothing later.
     pub(in crate::cli) fn stem(&self) -> String {
-        let stem = self.path().and_then(Path::file_stem);
+        let is_descriptor = |path: &&Path| {
+            path.starts_with("/dev/fd")
+                || path.starts_with("/proc/self/fd")
+                || path == &Path::new("/dev/stdin")
+        };
+        let path = self.path().filter(|path| !is_descriptor(path));
+        let stem = path.and_then(Path::file_stem);
         stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().into_owned())
     }
 
@@ -136,7 +144,7 @@ impl Intake {
         if matches!(spec.input, InputChoice::Stdin(..)) && std::io::stdin().is_terminal() {
             console.note("Reading users from the terminal, one per line; Ctrl-D ends the list");
         }
-        // Looked up, such users are left alone; and who asks for them gets them.
+        // A look-up leaves them alone, and --include-admin-locked asks for them.
         let takes_admin_locked = spec.looks_up() || spec.admin_locked == AdminLocked::Include;
         let mut input = spec.input.read(takes_admin_locked)?;
         mask(&mut input.records);
@@ -197,8 +205,8 @@ impl Intake {
     }
 }
 
-/// A key that stands in the input, by mistake, is unknown from here on: its cell would be written to
-/// the results and to the files beside them.
+/// Removes secret keys that got into the input by mistake: their cells would be written to the results
+/// and the files beside them.
 fn mask(records: &mut Records) {
     for header in records.header.iter_mut().chain(&mut records.carried) {
         if let Cow::Owned(masked) = mask_keys(header) {
@@ -217,7 +225,7 @@ fn mask(records: &mut Records) {
     }
 }
 
-/// A plan that is read as a mere list would unlock everybody in it.
+/// Refuses a plan that is given as a plain list: a run would unlock all users in it.
 fn refuse_plan(spec: &Spec, input: &ReadInput) -> Result<(), Failure> {
     let (InputChoice::File(..) | InputChoice::Stdin(..)) = &spec.input else { return Ok(()) };
     let manifest = spec.input.path().map(|path| Manifest::read(&Sidecars::beside(path).manifest));
@@ -284,11 +292,11 @@ fn check_age(
 fn accept_emptiness(spec: &Spec, console: &Console) -> Result<(), Failure> {
     let name = spec.input.name();
     let text = match &spec.input {
-        _ if spec.input.retried().is_some() => {
+        _ if spec.input.retried().is_some() || spec.input.is_retried_stdin() => {
             format!("{name} has no row to retry (failed, still_locked)")
         }
         InputChoice::Recorded(_, outcome, _) => format!("{name} has no row that says {outcome}"),
-        _ => format!("{name} holds no record: there is nobody to unlock"),
+        _ => format!("{name} holds no record: no user to unlock"),
     };
     match spec.if_empty {
         IfEmpty::Fail => Err(Failure::usage(format!(

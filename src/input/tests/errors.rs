@@ -83,7 +83,7 @@ fn a_quote_that_is_never_closed_is_named_by_the_line_on_which_its_cell_begins() 
 /// What a CSV may do wrong, under every delimiter that may be meant.
 #[test]
 fn each_malformed_csv_is_refused_with_file_and_line() {
-    const MALFORMED: [&str; 12] = [
+    const MALFORMED: [&str; 14] = [
         "id,name\nuser_a,\"Ann\"x\n",
         "id,name\nuser_a,\"Ann\nuser_b,\"Bob\n",
         "id,name\nuser_a,Ann\nuser_b,\"Bob\n",
@@ -94,6 +94,8 @@ fn each_malformed_csv_is_refused_with_file_and_line() {
         "name,id\nLee, Ann,user_a\n",
         "name,id\nAnn,user_a,,x\n",
         "id,\"name\"x\nuser_a,Ann\n",
+        "id,\"name\nuser_a,Ann\n",
+        "id,\"name\nuser_a\nuser_b\n",
         "\"id\nuser_a\n",
         "\"user_a\"\n\"user_b\" x\n",
     ];
@@ -117,6 +119,8 @@ fn each_malformed_csv_is_refused_with_file_and_line() {
     users.csv:2: 3 cells, but the header has 2; quote the cells that contain the delimiter
     users.csv:2: 4 cells, but the header has 2; quote the cells that contain the delimiter
     users.csv:1: text after a closing quote; quote the whole cell or remove the quote
+    users.csv:1: unclosed quote: the quoted cell that begins on line 1 is never closed; close the quote or remove it
+    users.csv:1: unclosed quote: the quoted cell that begins on line 1 is never closed; close the quote or remove it
     users.csv:1: unclosed quote: the quoted cell that begins on line 1 is never closed; close the quote or remove it
     users.csv:2: text after a closing quote; quote the whole cell or remove the quote
     ");

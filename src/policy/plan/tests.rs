@@ -54,6 +54,29 @@ fn each_user_becomes_one_job_and_the_rest_become_rows_at_once() {
     );
 }
 
+/// A plan by email may be run when the user has another email address.
+#[test]
+fn a_user_whom_an_earlier_job_looked_up_is_excluded_by_the_cell_too() {
+    let mut records = records(&["a@x.org", "b@x.org", "c@x.org"]);
+    for (record, id) in records.records.iter_mut().zip(["user_a", "user_b", "user_c"]) {
+        record.user = Some(id.parse().unwrap());
+    }
+    let list = excluded(&["A@x.org", "user_b"]);
+    let plan = Plan::build(&records, &list, Done::default(), NOW);
+    assert_eq!(jobs(&plan), ["user_c"]);
+    assert_eq!(left_out(&plan), [(0, Outcome::Excluded), (1, Outcome::Excluded)]);
+    let message = plan.left_out[0].error_message.as_deref();
+    assert_eq!(message, Some("excluded by \"A@x.org\" on line 1 of keep.txt"));
+}
+
+#[test]
+fn a_record_that_repeats_the_header_is_invalid() {
+    let mut records = records(&["user_a", "user_id"]);
+    records.repeated_headers.insert(1);
+    let plan = Plan::build(&records, &excluded(&[]), Done::default(), NOW);
+    assert_eq!((jobs(&plan), left_out(&plan)), (vec!["user_a"], vec![(1, Outcome::Invalid)]));
+}
+
 #[test]
 fn a_duplicate_names_the_line_of_the_first() {
     let plan = Plan::build(&records(&["user_a", "user_a"]), &excluded(&[]), Done::default(), NOW);
