@@ -187,7 +187,7 @@ impl HeaderFinder {
     }
 }
 
-/// What is looked for in the first record.
+/// What the first record must contain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) kind: IdentifierKind,
@@ -195,8 +195,8 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// How well a first and a second record have what is looked for; 0: not at all. Only the best
-    /// fit of several delimiters counts.
+    /// How well a first and a second record match the wanted column: from 0 (not at all) to 3 (a
+    /// header, or a user in the right place). The delimiter with the best match is used.
     pub(super) fn fit(&self, name: &str, first: &[String], second: &[String]) -> u8 {
         let is_user = |cells: &[String], index: usize| {
             self.kind.has_shape() && cells.get(index).is_some_and(|cell| self.is_user(cell))

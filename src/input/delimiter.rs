@@ -1,14 +1,14 @@
-//! What separates the cells: as told, or found in the first record.
+//! The delimiter: given, or found in the first record.
 
 use super::Error;
 use super::columns::Wanted;
 use super::lines::LineReader;
 use super::rows::RowReader;
 
-/// The delimiters that are looked for.
+/// The delimiters to look for.
 pub(super) const CANDIDATES: [char; 4] = [',', ';', '\t', '|'];
 
-/// What separates the cells (`--delimiter`).
+/// The delimiter of an input (`--delimiter`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delimiter {
     /// Found in the first record.
@@ -70,12 +70,12 @@ pub(super) fn sep_line(head: &[u8]) -> Option<char> {
     rest.next().filter(|_| rest.all(char::is_whitespace))
 }
 
-/// The delimiter under which the first record has what is wanted; `None` where it has one column
-/// under each.
+/// The delimiter under which the first record has the wanted column; `None` if the record has one
+/// cell under each.
 ///
 /// # Errors
 ///
-/// When two delimiters would do, or the first record is malformed under the only one.
+/// When two delimiters match equally well, or when the first record is malformed under the only one.
 pub(super) fn find(name: &str, head: &[u8], wanted: &Wanted<'_>) -> Result<Option<char>, Error> {
     let head = whole_chars(head);
     let (mut found, mut refused, mut blank) = (Vec::new(), None, None);

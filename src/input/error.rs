@@ -203,7 +203,7 @@ pub enum Error {
         /// What is suspicious.
         what: Suspicion,
     },
-    /// Rows of this program's own files that say a user was left alone on purpose.
+    /// Rows of this program's own files whose users were left alone on purpose.
     #[error("{name}:{line}: {what}", line = what.line)]
     LeftAlone {
         /// The source's name.
@@ -224,7 +224,7 @@ pub enum Error {
     NotARun {
         /// The source's name.
         name: String,
-        /// The line of a row that says so.
+        /// The line of the first row of another command.
         line: u64,
         /// The command that wrote it.
         kind: Kind,
@@ -290,7 +290,7 @@ pub enum Malformed {
         n_cells: usize,
         /// How many columns.
         n_columns: usize,
-        /// A header says how many, not the first record.
+        /// The columns are those of a header, not of the first record.
         has_header: bool,
     },
     /// More than a million cells.
@@ -381,12 +381,12 @@ impl fmt::Display for Suspicion {
     }
 }
 
-/// Rows that say a user was left alone on purpose.
+/// Rows whose users were left alone on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeftAlone {
     /// The line of the first.
     pub line: u64,
-    /// What it says.
+    /// Its outcome.
     pub outcome: Outcome,
     /// How many there are.
     pub n_rows: u64,
@@ -397,9 +397,11 @@ pub struct LeftAlone {
 impl fmt::Display for LeftAlone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { outcome, n_rows, .. } = self;
-        write!(f, "this row says that its user was left alone on purpose ({outcome})")?;
-        if *n_rows > 1 {
-            write!(f, ", and so do {} more rows", n_rows - 1)?;
+        write!(f, "the user of this row was left alone on purpose ({outcome})")?;
+        match n_rows - 1 {
+            0 => {}
+            1 => f.write_str(", and the user of 1 more row")?,
+            n_more => write!(f, ", and the users of {n_more} more rows")?,
         }
         f.write_str(if self.is_locked_list {
             "; remove these rows, or look the users up first, which leaves such users alone: make a \

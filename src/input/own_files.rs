@@ -1,4 +1,4 @@
-//! Files of this program as input: rows of an earlier run, and what they say about their users.
+//! Files of this program as input: rows of an earlier run, and the decisions in them.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::results::kind_of_outcome;
 use crate::results::manifest::Kind;
 use crate::results::own_file::{DecisionColumns, OwnFile, is_left_alone, is_true, outcome_of};
 
-/// What the rows of a plain input say that this program decided earlier. A user who was left alone
-/// on purpose must not be unlocked because the file came back as a mere list.
+/// The decisions of an earlier job in the rows of a plain input. A user who was left alone on
+/// purpose must not be unlocked because the file is given as a list.
 pub(super) struct Decisions {
     columns: DecisionColumns,
     takes_admin_locked: bool,
@@ -59,7 +59,7 @@ impl Decisions {
     ///
     /// # Errors
     ///
-    /// When a row says that its user was left alone on purpose.
+    /// When the user of a row was left alone on purpose.
     pub(super) fn finish(self, name: &str) -> Result<bool, Error> {
         match self.left_alone {
             Some(what) => Err(Error::LeftAlone { name: name.to_owned(), what }),

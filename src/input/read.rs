@@ -100,8 +100,8 @@ impl ReadInput {
 /// # Errors
 ///
 /// When it cannot be read as text and as a table, when it can be read in two ways, when its form is
-/// suspicious (unless [`Options::lenient`]), and when it is a file of this program with rows that
-/// say a user was left alone on purpose. An empty input is no error.
+/// suspicious (unless [`Options::lenient`]), and when it is a file of this program with rows whose
+/// users were left alone on purpose. An empty input is no error.
 pub fn read(source: Source<'_>, options: &Options) -> Result<ReadInput, Error> {
     if options.retry_failed {
         return recorded(source, &Filter::retry(options));
@@ -162,7 +162,7 @@ fn columns_of(line: &str) -> Columns {
     Columns::of(&cells.collect::<Vec<_>>())
 }
 
-/// Counts what tells whether the right column is read.
+/// Counts that show whether the right column is read.
 struct Census<'a> {
     wanted: Wanted<'a>,
     column: UserColumn,

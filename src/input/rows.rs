@@ -294,11 +294,11 @@ mod tests {
 
     /// The rows as `line: cell/cell`.
     fn rows_of(text: &str, delimiter: Option<char>) -> Result<Vec<String>, Error> {
-        let (mut rows, mut told) = (reader(text, delimiter), Vec::new());
+        let (mut rows, mut shown) = (reader(text, delimiter), Vec::new());
         while let Some(row) = rows.read()? {
-            told.push(format!("{}: {}", row.line, row.cells().join("/")));
+            shown.push(format!("{}: {}", row.line, row.cells().join("/")));
         }
-        Ok(told)
+        Ok(shown)
     }
 
     #[track_caller]

@@ -23,7 +23,7 @@ pub(super) struct Table<'a> {
     pub(super) column: UserColumn,
     /// Which of this program's own files it is.
     pub(super) own: Option<OwnFile>,
-    /// Each line is taken as one cell, and nothing but its look says so.
+    /// Each line is taken as one cell because no delimiter was found, not because one was given.
     pub(super) is_delimiter_guessed: bool,
     /// More columns than this would shift the users' column.
     max_columns: Option<usize>,
@@ -54,7 +54,7 @@ impl<'a> Table<'a> {
                 return Err(Error::UnknownSeparator { name: opened.name, sep });
             }
             (Delimiter::Auto, None) => delimiter::find(&opened.name, &opened.head, wanted)?,
-            (told, _) => told.char(),
+            (given, _) => given.char(),
         };
         let Opened { name, modified, head, .. } = &opened;
         let (name, modified, head) = (name.clone(), *modified, head.clone());

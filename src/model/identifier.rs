@@ -49,8 +49,7 @@ impl IdentifierKind {
         }
     }
 
-    /// Whether a text can be told to be one of them by its form. Any word may be a username or an
-    /// external ID.
+    /// Whether they can be recognised by their form. Any word may be a username or an external ID.
     pub fn has_shape(self) -> bool {
         matches!(self, Self::UserId | Self::Email | Self::Phone)
     }

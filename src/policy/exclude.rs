@@ -137,8 +137,8 @@ impl ExcludeList {
             && (kind != IdentifierKind::UserId || self.entries.iter().any(|it| !it.is_user_id))
     }
 
-    /// Whether a user object tells what names the user: a field of another type than documented
-    /// could hide an identifier that the list names.
+    /// Whether the identifiers in a user object can be read: a field of another type than documented
+    /// could hide one that is in the list.
     pub fn can_check(&self, user: &UserView) -> bool {
         self.is_empty() || serde_json::from_str::<Names>(&user.json).is_ok()
     }
@@ -302,7 +302,7 @@ fn readings(text: &str) -> Vec<String> {
     readings
 }
 
-/// The user IDs and email addresses in an entry that says more: `user_a (CEO)`, `Ann <a@x.org>`,
+/// The user IDs and email addresses in an entry with more text: `user_a (CEO)`, `Ann <a@x.org>`,
 /// a link to the dashboard.
 fn names_inside(entry: &str) -> impl Iterator<Item = &str> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';

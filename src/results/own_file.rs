@@ -45,7 +45,7 @@ pub enum OwnFile {
 impl OwnFile {
     /// Recognises a file by its header. `name` is the file's name: the header of an `unprocessed`
     /// file may be anybody's, so that it counts only if the name is ours too, or if its first
-    /// column is one that names users, as `is_users_header` says.
+    /// column is one of users by `is_users_header`.
     pub fn recognize<T: AsRef<str>>(
         name: &str,
         headers: &[T],
@@ -68,8 +68,8 @@ impl OwnFile {
     }
 }
 
-/// The columns of any file that say what this program decided about a user: `outcome`, and the
-/// `admin_locked` of a list of locked users. Files that were edited still have them.
+/// The columns of any file that hold a decision of this program about a user: `outcome`, and the
+/// `admin_locked` of a list of locked users. Edited files still have them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DecisionColumns {
     /// The columns `outcome`.
@@ -91,18 +91,18 @@ impl DecisionColumns {
     }
 }
 
-/// The outcome that a cell says, if any.
+/// The outcome in a cell, if it is one.
 pub fn outcome_of(cell: &str) -> Option<Outcome> {
     cell.trim().to_ascii_lowercase().parse().ok()
 }
 
-/// Whether an outcome says that the user was left alone on purpose: a list must not unlock such a
-/// user by accident.
+/// Whether an outcome means that the user was left alone on purpose: such a user must not be
+/// unlocked by accident.
 pub fn is_left_alone(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Excluded | Outcome::AdminLocked | Outcome::Ambiguous)
 }
 
-/// Whether a cell says `true`, as this program or a spreadsheet writes it.
+/// Whether a cell is `true`, as this program or a spreadsheet writes it.
 pub fn is_true(cell: &str) -> bool {
     cell.trim().eq_ignore_ascii_case("true")
 }
@@ -117,7 +117,7 @@ fn places<T: AsRef<str>, const N: usize>(headers: &[T], names: [&str; N]) -> Opt
     places?.try_into().ok()
 }
 
-/// Whether there is a first column, anything else, and then these columns.
+/// Whether the header has a first column, any others, and then these columns.
 fn ends_with<T: AsRef<str>>(headers: &[T], end: &[&str]) -> bool {
     // A spreadsheet may append empty columns.
     let n_named = headers.iter().rposition(|header| !header.as_ref().trim().is_empty());

@@ -245,7 +245,7 @@ fn refuse_plan(spec: &Spec, input: &ReadInput) -> Result<(), Failure> {
 /// Prints what was read, and what was not.
 fn note_reading(spec: &Spec, input: &ReadInput, console: &Console) {
     if input.has_sep_line {
-        console.note("Skipped line 1 (sep=)");
+        console.note("Skipped 1 sep= line");
     }
     if input.n_comments > 0 {
         let comments = text::counted(input.n_comments, "comment line", "comment lines");

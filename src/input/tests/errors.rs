@@ -290,8 +290,8 @@ fn each_error_is_reported_in_these_words() {
     users.csv: no record can be a user: the list contains no valid user ID; for phone numbers give --by phone. To continue anyway, add --lenient
     users.csv: 11 of 20 records cannot be users: column 1 (no header) contains few valid user IDs; the columns are 1 "Name", 2 "Team": name one with --column. To continue anyway, add --lenient
     users.csv:7: the quoted cell that begins on line 7 contains lines that look like records; check its quotes (and those of 2 more cells). To continue anyway, add --lenient
-    users.csv:7: this row says that its user was left alone on purpose (excluded); run a plan with --plan, retry the failed rows of a run with --retry-failed, or remove these rows
-    users.csv:7: this row says that its user was left alone on purpose (admin_locked), and so do 2 more rows; remove these rows, or look the users up first, which leaves such users alone: make a plan of the list and run it with --plan, or add --only-locked. To unlock them too, add --include-admin-locked
+    users.csv:7: the user of this row was left alone on purpose (excluded); run a plan with --plan, retry the failed rows of a run with --retry-failed, or remove these rows
+    users.csv:7: the user of this row was left alone on purpose (admin_locked), and the users of 2 more rows; remove these rows, or look the users up first, which leaves such users alone: make a plan of the list and run it with --plan, or add --only-locked. To unlock them too, add --include-admin-locked
     users.csv is not a bulk-unlock results or plan file: it has no columns line, input, user_id and outcome
     users.csv:7: this row was written by `verify`, and --retry-failed takes the results of `run`
     users.csv:7: "oops" is not an outcome; the file was edited, or its run was cut off: finish that with --resume

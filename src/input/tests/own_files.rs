@@ -199,7 +199,7 @@ fn rows_of_users_who_were_left_alone_are_refused_also_when_they_were_resaved() {
         let edited = format!("user_id,outcome\nuser_a,unlocked\nuser_b,{outcome}\n");
         for text in [results, failed, edited].iter().flat_map(|text| resaved(text)) {
             let error = refusal(&lenient(), &text);
-            assert!(error.starts_with("users.csv:3: this row says"), "{error}");
+            assert!(error.starts_with("users.csv:3: the user of this row"), "{error}");
             assert!(error.contains(outcome), "{error}");
             assert!(error.contains("--plan") && error.contains("--retry-failed"), "{error}");
         }
@@ -210,7 +210,7 @@ fn rows_of_users_who_were_left_alone_are_refused_also_when_they_were_resaved() {
 fn users_who_are_listed_as_locked_on_purpose_are_refused_unless_they_may_be_taken() {
     for text in resaved(LOCKED) {
         let error = refusal(&lenient(), &text);
-        assert!(error.starts_with("users.csv:3: this row says"), "{error}");
+        assert!(error.starts_with("users.csv:3: the user of this row"), "{error}");
         assert!(error.contains("--only-locked") && error.contains("--include-admin-locked"));
         let taken = Options { takes_admin_locked: true, ..Options::default() };
         check_with(&taken, &text, "2:user_a 3:user_b");

@@ -64,7 +64,7 @@ impl Plan {
         done: &mut Done,
         now: SystemTime,
     ) {
-        let is_held = |line| index.says(line, &record.cell);
+        let is_held = |line| index.holds(line, &record.cell);
         if done.take_invalid(&record.cell, record.line, is_held) {
             self.recorded.push(place);
             return;
@@ -152,7 +152,7 @@ impl Index {
         self.own.get(target).copied()
     }
 
-    fn says(&self, line: u64, cell: &Arc<str>) -> bool {
+    fn holds(&self, line: u64, cell: &Arc<str>) -> bool {
         self.cells.get(&line).is_some_and(|(text, _)| text == cell)
     }
 
