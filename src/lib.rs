@@ -27,19 +27,21 @@ pub mod policy;
 
 // 4. Edges: one door to each outside thing.
 pub mod clerk;
-pub mod input;
 pub mod report;
 pub mod results;
 pub mod sandbox;
 pub mod stop;
 
-// 5. The engine joins decisions to edges.
+// 5. The input recognises our own files through their owner.
+pub mod input;
+
+// 6. The engine joins decisions to edges.
 pub mod engine;
 
-// 6. One job, from its input to its last line.
+// 7. One job, from its input to its last line.
 mod job;
 
-// 7. The command line joins everything.
+// 8. The command line joins everything.
 pub mod cli;
 
 /// Compiles the README's examples.

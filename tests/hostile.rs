@@ -390,7 +390,7 @@ fn cells_that_are_formulas_or_escape_sequences_are_invalid_and_tamed() {
     let input = "user_id,team\n=1+1,=2+2\n\u{1b}[31muser_a,\u{1b}[2J\n\"user_b\nuser_c\",\"x\ny\"\n\
         @x,+1\n'=1,-1\nuser_../../v1/users,\u{202e}x\nuser_a?x=1#y,\u{9b}5m\n";
     let stage = Stage::new();
-    let ended = stage.pipe(input, &format!("run --carry all -vv {IN_SANDBOX}"));
+    let ended = stage.pipe(input, &format!("run --carry all --lenient -vv {IN_SANDBOX}"));
     is_clean(ended).exits_with(1);
     assert!(stage.rows("stdin.results.csv").iter().all(|row| row["outcome"] == "invalid"));
     assert_eq!(stage.rows("stdin.results.csv").len(), 7);
@@ -398,7 +398,7 @@ fn cells_that_are_formulas_or_escape_sequences_are_invalid_and_tamed() {
         is_safe_csv(&stage, name);
     }
     // What was written can be read again, and means the same.
-    stage.run(&format!("run stdin.results.failed.csv {IN_SANDBOX}")).exits_with(1);
+    stage.run(&format!("run stdin.results.failed.csv --lenient {IN_SANDBOX}")).exits_with(1);
     assert_eq!(stage.rows("stdin.results.failed.results.csv").len(), 7);
 }
 
@@ -406,7 +406,7 @@ fn cells_that_are_formulas_or_escape_sequences_are_invalid_and_tamed() {
 fn a_path_in_an_id_never_reaches_the_address() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", "user_a/../../x\nuser_a%2f..\nuser_\nuser_a b\nuser_é\nuser_a;b\n");
-    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(1);
+    stage.run(&format!("run ids.txt --lenient --yes {FAST}")).exits_with(1);
     stage.all_are("ids.results.csv", "invalid");
     assert!(stage.sandbox().requests().is_empty());
 }

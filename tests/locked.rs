@@ -159,7 +159,7 @@ fn the_list_feeds_plan_and_run() {
     let stage = Stage::with_users(120);
     stage.run(&format!("locked -o locked.csv {FAST}")).exits_with(0);
     let ended = stage.run(&format!("plan locked.csv {FAST}")).exits_with(0);
-    ended.says("users are read from column 1, \"user_id\"");
+    ended.says("user IDs from column 1 (\"user_id\")");
     let mut expected = plan_of(&listed(0..120));
     expected.retain(|_, plan| plan != "already_unlocked");
     assert_eq!(stage.told("locked.plan.csv"), expected);

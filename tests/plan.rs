@@ -53,7 +53,7 @@ fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_tha
     stage.write("ids.txt", list(&[some_of_each(), locked_users(1)].concat()) + "oops\n");
     let ended = stage.run("plan ids.txt --quota 1000/10s --reason 'INC 7'").exits_with(0);
     insta::assert_snapshot!(ended.steady(), @r#"
-    10 records; users are read from a plain list, one a line
+    Read 10 records; user IDs from a plain list, one per line
     Plan: a run would unlock 3 of 10 users. Nothing was changed.
 
       would_unlock      3  locked; a run would unlock it
@@ -65,7 +65,7 @@ fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_tha
 
     Commonest errors, each with its first example:
       invalid_input       1  line 10 oops: a user id starts with "user_"
-      resource_not_found  1  line 8 user_170: no user has this user id
+      resource_not_found  1  line 8 user_170: no user has this user ID
 
     1 request (1 look-up), 0 retries, no 429.
     Answers: half within T, 99 % within T, the slowest after T.
@@ -131,7 +131,7 @@ fn a_user_who_is_not_there_has_a_row_that_says_so() {
     let row = stage.row("ids.plan.csv", 8);
     let told = ["outcome", "error_code", "error_message", "user_id"].map(|it| row[it].as_str());
     let missing = missing_user();
-    let expected = ["not_found", "resource_not_found", "no user has this user id"];
+    let expected = ["not_found", "resource_not_found", "no user has this user ID"];
     assert_eq!(told, [expected.as_slice(), &[missing.as_str()]].concat()[..]);
 }
 
@@ -361,7 +361,7 @@ fn users_who_changed_since_the_plan_are_listed_and_left_out() {
     assert_eq!(stage.outcomes("ids.plan.results.csv"), expected);
     assert!(stage.sandbox().is_locked(&ids[1]));
     insta::assert_snapshot!(ended.steady(), @r#"
-    5 records; users are read from column 3, "user_id"
+    Read 5 records; user IDs from column 3 ("user_id")
     drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (was not locked; no unlock call made)
     drift: line 2, user_2C3DqZ3t08qp64MiHJixFxWAn2u: admin_locked (looks locked on purpose; left alone)
     warning: 2 users of the plan have changed since and are left out
@@ -684,9 +684,20 @@ fn a_killed_run_with_look_ups_is_resumed_and_looks_up_nobody_who_has_a_row() {
 }
 
 #[test]
-fn a_plan_that_is_read_as_a_mere_list_is_warned_of() {
+fn a_plan_that_is_given_as_a_plain_input_is_refused() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", common::list(&common::locked_users(3)));
     stage.run("plan ids.txt --quota 1000/1s").exits_with(0);
-    stage.run("run ids.plan.csv --yes --quota 1000/1s").exits_with(0).says("give --plan");
+    let n_requests = stage.n_requests();
+    let run = "--yes --quota 1000/1s -o out.csv";
+    let said = "is a plan; to run it, give --plan";
+    stage.run(&format!("run ids.plan.csv {run}")).exits_with(2).says(said);
+    // By its rows, and by its manifest where it has none of the kind.
+    stage.write("list.csv", stage.read("ids.plan.csv"));
+    stage.run(&format!("run list.csv {run}")).exits_with(2).says(said);
+    stage.pipe(stage.read("ids.plan.csv"), &format!("run {run}")).exits_with(2).says(said);
+    let nobody = stage.read("ids.plan.csv").replace("would_unlock", "already_unlocked");
+    stage.write("ids.plan.csv", nobody);
+    stage.run(&format!("run ids.plan.csv {run}")).exits_with(2).says(said);
+    assert_eq!(stage.n_requests(), n_requests);
 }

@@ -250,7 +250,7 @@ fn the_summary_of_a_plan_with_a_page_is_this() {
       not_found         1  no such user
 
     Commonest errors, each with its first example:
-      resource_not_found  1  line 11 user_170: no user has this user id
+      resource_not_found  1  line 11 user_170: no user has this user ID
 
     1 request (1 look-up), 0 retries, no 429.
     Answers: half within T, 99 % within T, the slowest after T.

@@ -25,7 +25,7 @@ fn the_closing_lines_say_what_happened_and_where_the_files_are() {
     let ended = stage().run(RUN).exits_with(1);
     assert_eq!(ended.stdout, "");
     insta::assert_snapshot!(told(&ended), @r#"
-    4 records; users are read from a plain list, one a line
+    Read 4 records; user IDs from a plain list, one per line
     Done: 2 of 4 users unlocked in T.
 
       unlocked   2  unlocked by this job
@@ -57,7 +57,7 @@ fn the_closing_lines_of_a_stop_name_the_command_that_goes_on() {
     stage.write("my ids.csv", list(&ids));
     let ended = stage.run("run 'my ids.csv' -y --rate 1000/s --canary 1 --force").exits_with(3);
     insta::assert_snapshot!(told(&ended), @"
-    10 records; users are read from a plain list, one a line
+    Read 10 records; user IDs from a plain list, one per line
     Stopped by --canary (not all of the first users ended well) after 1 of 10 records: 9 not processed.
 
       not_found    1  no such user
@@ -86,14 +86,14 @@ fn the_closing_lines_of_a_plan_say_what_a_run_would_do() {
     stage.write("ids.csv", list(&[locked_users(3), vec![missing_user()]].concat()));
     let ended = stage.run("plan ids.csv --quota 1000/1s").exits_with(0);
     insta::assert_snapshot!(told(&ended), @"
-    4 records; users are read from a plain list, one a line
+    Read 4 records; user IDs from a plain list, one per line
     Plan: a run would unlock 3 of 4 users. Nothing was changed.
 
       would_unlock  3  locked; a run would unlock it
       not_found     1  no such user
 
     Commonest errors, each with its first example:
-      resource_not_found  1  line 4 user_GONE: no user has this user id
+      resource_not_found  1  line 4 user_GONE: no user has this user ID
 
     1 request (1 look-up), 0 retries, no 429.
     Answers: half within T, 99 % within T, the slowest after T.
@@ -117,7 +117,7 @@ fn the_closing_lines_of_a_failure_name_the_command_that_tries_again() {
     stage.write("ids.csv", list(&[id]));
     let ended = stage.run(&format!("{RUN} --max-retries 0")).exits_with(1);
     insta::assert_snapshot!(told(&ended), @"
-    1 record; users are read from a plain list, one a line
+    Read 1 record; user IDs from a plain list, one per line
     Done: 0 of 1 user unlocked in T.
 
       failed  1  retries used up; may yet succeed

@@ -73,7 +73,7 @@ fn who_is_locked_again_or_gone_is_told_and_makes_it_end_with_1() {
     assert_eq!(stage.row("ids.results.verify.csv", 2)["locked"], "true");
     assert_eq!(stage.json("ids.results.verify.manifest.json")["kind"], "verify");
     insta::assert_snapshot!(ended.steady(), @r#"
-    6 records; users are read from column 3, "user_id"
+    Read 6 records; user IDs from column 3 ("user_id")
     Read back: 3 of 6 users are still unlocked.
 
       still_unlocked  3  read back: not locked

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::help;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
 use super::values::{duration, max_fail, percent, quota, rate, verbosity};
 use super::variables;
+use crate::input::Delimiter;
 use crate::model::IdentifierKind;
 use crate::policy::pacing::Quota;
 use crate::policy::stop_rule::MaxFail;
@@ -160,9 +162,9 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "NAME|N")]
     pub(super) column: Option<String>,
     /// What the column holds: user-id, email, phone, username, external-id
-    #[arg(long, value_enum, value_name = "KIND", default_value = "user-id")]
+    #[arg(long, value_parser = identifier_kind(), value_name = "KIND", default_value = "user-id")]
     #[arg(hide_possible_values = true)]
-    pub(super) by: ByArg,
+    pub(super) by: IdentifierKind,
     /// File of users who must not be changed
     ///
     /// Every line, and every part of a line between delimiters, is taken as an ID, email address, phone number, username, and external ID
@@ -180,6 +182,13 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "N", hide_short_help = true)]
     #[arg(default_value_t = 0, hide_default_value = true)]
     pub(super) skip: u64,
+    /// What separates the cells; `none` takes each line whole
+    #[arg(long, value_parser = delimiter(), value_name = "WHAT", default_value = "auto")]
+    #[arg(hide_short_help = true)]
+    pub(super) delimiter: Delimiter,
+    /// Warn instead of refusing an input whose shape is suspicious
+    #[arg(long, hide_short_help = true)]
+    pub(super) lenient: bool,
     /// Input columns to repeat in the results, or `all`
     #[arg(long, value_name = "COL,...", value_delimiter = ',', hide_short_help = true)]
     pub(super) carry: Vec<String>,
@@ -202,32 +211,31 @@ pub(super) enum IfEmpty {
     Fail,
 }
 
-/// `--by`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ByArg {
-    UserId,
-    Email,
-    Phone,
-    Username,
-    ExternalId,
+fn identifier_kind() -> impl TypedValueParser<Value = IdentifierKind> {
+    let values = PossibleValuesParser::new(IdentifierKind::ALL.map(IdentifierKind::flag_value));
+    values.try_map(|it| IdentifierKind::from_flag_value(&it).ok_or("not a kind of identifier"))
 }
 
-impl From<ByArg> for IdentifierKind {
-    fn from(by: ByArg) -> Self {
-        match by {
-            ByArg::UserId => Self::UserId,
-            ByArg::Email => Self::Email,
-            ByArg::Phone => Self::Phone,
-            ByArg::Username => Self::Username,
-            ByArg::ExternalId => Self::ExternalId,
-        }
-    }
+fn delimiter() -> impl TypedValueParser<Value = Delimiter> {
+    let values = PossibleValuesParser::new(Delimiter::ALL.map(Delimiter::flag_value));
+    values.try_map(|it| Delimiter::from_flag_value(&it).ok_or("not a delimiter"))
 }
 
 /// What selects users in an input, or reads it in another way than a plan: ignored in silence,
 /// `--limit 5` of a plan would unlock everyone in it.
-const OF_AN_INPUT: [&str; 9] =
-    ["input", "dry_run", "column", "by", "limit", "skip", "carry", "max_input_age", "retry_failed"];
+const OF_AN_INPUT: [&str; 11] = [
+    "input",
+    "dry_run",
+    "column",
+    "by",
+    "delimiter",
+    "lenient",
+    "limit",
+    "skip",
+    "carry",
+    "max_input_age",
+    "retry_failed",
+];
 
 /// Whom to unlock, and who agreed.
 #[derive(Debug, Args)]

@@ -1,11 +1,12 @@
-//! The look-up stage: a hundred users a call. Users named by id are decided at once, others in the
-//! order of the input: the same user may stand on an earlier line under another name.
+//! The look-up stage: up to a hundred users per request. Users named by ID are decided at once,
+//! others in the order of the input, because the same user may stand on an earlier line under
+//! another name.
 
 mod batch;
 mod order;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 pub use batch::{Batch, batches};
@@ -19,6 +20,7 @@ use crate::model::{
 };
 use crate::policy::classify::{self, Verdict};
 use crate::policy::decide::{AdminLocked, decide, read_back};
+use crate::policy::exclude::ExcludeList;
 use crate::policy::plan::duplicate_of;
 
 /// What a look-up is made for.
@@ -37,7 +39,7 @@ pub struct LookUp<'a, A> {
     api: &'a A,
     purpose: Purpose,
     records: &'a [InputRecord],
-    excluded: &'a HashSet<Identifier>,
+    excluded: &'a ExcludeList,
     decided: RefCell<Decided>,
 }
 
@@ -84,7 +86,7 @@ impl<'a, A: Api> LookUp<'a, A> {
         api: &'a A,
         purpose: Purpose,
         records: &'a [InputRecord],
-        excluded: &'a HashSet<Identifier>,
+        excluded: &'a ExcludeList,
         known: HashMap<UserId, u64>,
     ) -> Self {
         let decided = Decided {
@@ -139,7 +141,14 @@ impl<'a, A: Api> LookUp<'a, A> {
         user: UserView,
         decided: &mut Decided,
     ) -> Option<Row> {
-        let Ok(id) = user.id.parse::<UserId>() else { return Some(facts.without_id(record)) };
+        let Ok(id) = user.id.parse::<UserId>() else {
+            return Some(facts.untrusted(record, "the user in the answer has no valid id"));
+        };
+        if self.purpose != Purpose::ReadBack && !self.excluded.can_check(&user) {
+            let why = "the user in the answer has fields of an unknown type, so that the exclude \
+                       list cannot be checked";
+            return Some(Row { user_id: Some(id), ..facts.untrusted(record, why) });
+        }
         if target.user_id().is_none() {
             let line = self.records[record].line;
             if let Some(&first) = decided.first_line.get(&id) {
@@ -148,29 +157,31 @@ impl<'a, A: Api> LookUp<'a, A> {
             }
             decided.first_line.insert(id.clone(), line);
         }
-        let outcome = self.outcome(&id, &user);
+        let exclusion = self.exclusion_of(&user);
+        let outcome = match (&exclusion, self.purpose) {
+            (_, Purpose::ReadBack) => read_back(Some(&user)),
+            (Some(_), _) => Outcome::Excluded,
+            (None, Purpose::Plan(admin_locked) | Purpose::Run(admin_locked)) => {
+                decide(&user, admin_locked)
+            }
+        };
         if outcome == Outcome::WouldUnlock && matches!(self.purpose, Purpose::Run(_)) {
             let seen = decided.room_for(&user).then(|| Box::new(user));
             decided.to_unlock.push(UnlockJob { record, user: id, seen });
             return None;
         }
-        let row = facts.row(record, outcome);
+        let row = Row { error_message: exclusion, ..facts.row(record, outcome) };
         Some(Row { user_id: Some(id), user: Some(Box::new(user)), ..row })
     }
 
-    fn outcome(&self, id: &UserId, user: &UserView) -> Outcome {
+    /// Why a run must leave this user alone, whatever identifier the exclude file names.
+    fn exclusion_of(&self, user: &UserView) -> Option<String> {
         match self.purpose {
-            Purpose::ReadBack => read_back(Some(user)),
-            Purpose::Plan(_) | Purpose::Run(_) if self.is_excluded(id, user) => Outcome::Excluded,
-            Purpose::Plan(admin_locked) | Purpose::Run(admin_locked) => decide(user, admin_locked),
+            Purpose::ReadBack => None,
+            Purpose::Plan(_) | Purpose::Run(_) => {
+                self.excluded.find(user).map(|exclusion| exclusion.to_string())
+            }
         }
-    }
-
-    /// Under whichever name the exclude file knows the user.
-    fn is_excluded(&self, id: &UserId, user: &UserView) -> bool {
-        !self.excluded.is_empty()
-            && (self.excluded.contains(&Identifier::UserId(id.clone()))
-                || user.other_identifiers().any(|name| self.excluded.contains(&name)))
     }
 
     fn none_or_many(
@@ -189,6 +200,10 @@ impl<'a, A: Api> LookUp<'a, A> {
                 (Outcome::NotFound, "resource_not_found", format!("no user has this {noun}"))
             }
             (_, users) => {
+                // Nobody is called, but the entries did match users of the input.
+                for user in users {
+                    let _ = self.exclusion_of(user);
+                }
                 let mut ids: Vec<&str> = users.iter().map(|user| user.id.as_str()).collect();
                 ids.sort_unstable();
                 ids.truncate(5);
@@ -231,10 +246,10 @@ impl Facts {
         }
     }
 
-    fn without_id(&self, record: usize) -> Row {
+    fn untrusted(&self, record: usize, why: &str) -> Row {
         let failure = Failure {
             code: "untrusted_answer".into(),
-            message: "the user in the answer has no valid id".into(),
+            message: why.to_owned(),
             status: self.attempt.status,
             trace_id: self.ray.clone(),
         };

@@ -1,7 +1,21 @@
-//! Columns that are kept beside the users.
+//! Columns that are repeated in the results (`--carry`).
 
+use super::columns::find_named;
 use super::rows::Row;
-use super::{Carry, Columns, Error, UserColumn, header};
+use super::{Columns, Error, UserColumn};
+use crate::results::format::CARRIED_PREFIX;
+
+/// Which columns besides the users' one are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Carry {
+    /// None of them; of a results file those that it carried itself.
+    #[default]
+    None,
+    /// All of them; of a results file those that it carried itself.
+    All,
+    /// Those with these headers, in this order.
+    Named(Vec<String>),
+}
 
 /// The columns to keep: their places, and the headers under which they are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +37,8 @@ impl Carried {
             if is_named { first[index].clone() } else { format!("column_{}", index + 1) }
         };
         match carry {
+            // An empty input has no columns.
+            Carry::Named(_) if first.is_empty() => Ok(Self::default()),
             Carry::None => Ok(Self::default()),
             Carry::All => Ok((0..first.len())
                 .filter(|&index| index != users.index())
@@ -41,7 +57,7 @@ impl Carried {
         let carried: Vec<(usize, String)> = headers
             .iter()
             .enumerate()
-            .filter_map(|(index, header)| Some((index, header.strip_prefix("in_")?.to_owned())))
+            .filter_map(|(index, it)| Some((index, it.strip_prefix(CARRIED_PREFIX)?.to_owned())))
             .collect();
         let Carry::Named(names) = carry else { return Ok(carried.into_iter().collect()) };
         let stripped: Vec<String> = carried.iter().map(|(_, header)| header.clone()).collect();
@@ -56,7 +72,7 @@ impl Carried {
     ) -> Result<Self, Error> {
         let mut carried = Self::default();
         for wanted in names {
-            let place = header::find_named(headers, wanted).ok_or_else(|| Error::UnknownCarry {
+            let place = find_named(name, headers, wanted)?.ok_or_else(|| Error::UnknownCarry {
                 name: name.to_owned(),
                 wanted: wanted.clone(),
                 columns: Columns::of(headers),

@@ -1,13 +1,384 @@
-//! The columns that an input has, as a message names them.
+//! Which column holds the users.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
-use crate::model::{mask_keys, one_line};
+use super::Error;
+use crate::model::{Identifier, IdentifierKind, excerpt, is_header, normalized_header};
+use crate::results::own_file::OwnFile;
+
+/// The headers of a column of user IDs, normalized, the most specific first.
+const USER_ID: &[&str] = &["userid", "clerkid", "clerkuserid", "id"];
+const EMAIL: &[&str] =
+    &["email", "emailaddress", "primaryemailaddress", "primaryemail", "useremail", "mail"];
+const PHONE: &[&str] = &[
+    "phone",
+    "phonenumber",
+    "primaryphonenumber",
+    "primaryphone",
+    "userphone",
+    "mobile",
+    "mobilephone",
+    "mobilenumber",
+    "telephone",
+    "tel",
+];
+const USERNAME: &[&str] = &["username", "cognito:username", "userlogin", "loginname", "login"];
+const EXTERNAL_ID: &[&str] = &["externalid", "extid", "externaluserid", "userexternalid"];
+
+/// The headers of a column of that kind, normalized.
+fn known(kind: IdentifierKind) -> &'static [&'static str] {
+    match kind {
+        IdentifierKind::UserId => USER_ID,
+        IdentifierKind::Email => EMAIL,
+        IdentifierKind::Phone => PHONE,
+        IdentifierKind::Username => USERNAME,
+        IdentifierKind::ExternalId => EXTERNAL_ID,
+    }
+}
+
+/// The usual header of a column of that kind.
+pub(super) fn usual_header(kind: IdentifierKind) -> &'static str {
+    match kind {
+        IdentifierKind::UserId => "user_id",
+        IdentifierKind::Email => "email",
+        IdentifierKind::Phone => "phone_number",
+        IdentifierKind::Username => "username",
+        IdentifierKind::ExternalId => "external_id",
+    }
+}
+
+/// Whether a cell is a header of a column of that kind.
+pub(super) fn is_header_of(kind: IdentifierKind, cell: &str) -> bool {
+    known(kind).iter().any(|name| is_header(cell, name))
+}
+
+/// Whether a cell is a header of a column of any kind. `user_id` and `user_name` have the form of a
+/// user ID, so this is asked before a first cell is taken for a user.
+fn is_any_header(cell: &str) -> bool {
+    IdentifierKind::ALL.into_iter().any(|kind| is_header_of(kind, cell))
+}
+
+/// The column with a name: the one that has it to the letter, else the one that reads the same.
+pub(super) fn find_named(
+    name: &str,
+    headers: &[String],
+    wanted: &str,
+) -> Result<Option<usize>, Error> {
+    let exact = places(headers, |header| header == wanted.trim());
+    if !exact.is_empty() {
+        return only(name, headers, &exact);
+    }
+    let normalized = normalized_header(wanted);
+    only(name, headers, &places(headers, |header| is_header(header, &normalized)))
+}
+
+fn places(headers: &[String], is_it: impl Fn(&str) -> bool) -> Vec<usize> {
+    (0..headers.len()).filter(|&place| is_it(&headers[place])).collect()
+}
+
+/// Two columns with one name may hold different users.
+fn only(name: &str, headers: &[String], places: &[usize]) -> Result<Option<usize>, Error> {
+    match *places {
+        [] => Ok(None),
+        [place] => Ok(Some(place)),
+        [first, second, ..] => Err(Error::RepeatedColumn {
+            name: name.to_owned(),
+            header: headers[first].clone(),
+            numbers: (first + 1, second + 1),
+        }),
+    }
+}
+
+/// A column as it is asked for (`--column`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnChoice {
+    /// By its header, compared without regard to case, white space, `-` and `_`.
+    Name(String),
+    /// By its place, 1-based.
+    Number(usize),
+}
+
+impl FromStr for ColumnChoice {
+    type Err = Infallible;
+
+    /// All digits are a number, anything else is a name.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(text.trim().parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Number))
+    }
+}
+
+/// Where the users are. Displayed so that it continues "user IDs from ".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserColumn {
+    /// A column with a header; the first record is that header.
+    Named {
+        /// The header as written, trimmed.
+        header: String,
+        /// The column's place, 0-based.
+        index: usize,
+    },
+    /// A column of an input without a header.
+    Numbered {
+        /// The column's place, 0-based.
+        index: usize,
+    },
+    /// The only column, without a header.
+    PlainList,
+}
+
+impl UserColumn {
+    pub(super) fn named(headers: &[String], index: usize) -> Self {
+        Self::Named { header: headers.get(index).cloned().unwrap_or_default(), index }
+    }
+
+    /// Its header, where it has one.
+    pub fn header(&self) -> Option<&str> {
+        match self {
+            Self::Named { header, .. } => Some(header),
+            Self::Numbered { .. } | Self::PlainList => None,
+        }
+    }
+
+    /// Its place, 0-based.
+    pub fn index(&self) -> usize {
+        match *self {
+            Self::Named { index, .. } | Self::Numbered { index } => index,
+            Self::PlainList => 0,
+        }
+    }
+}
+
+impl fmt::Display for UserColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named { header, index } => {
+                write!(f, "column {} (\"{}\")", index + 1, excerpt(header))
+            }
+            Self::Numbered { index } => write!(f, "column {} (no header)", index + 1),
+            Self::PlainList => f.write_str("a plain list, one per line"),
+        }
+    }
+}
+
+/// Finds later records that repeat the header: lists that were joined have them.
+pub(super) struct HeaderFinder {
+    kind: IdentifierKind,
+    /// The header of the users' column, normalized.
+    own: Option<String>,
+}
+
+impl HeaderFinder {
+    pub(super) fn new(kind: IdentifierKind, column: &UserColumn) -> Self {
+        let own = column.header().map(normalized_header).filter(|own| !own.is_empty());
+        Self { kind, own }
+    }
+
+    /// Whether a cell repeats the header of the users' column. Where that has none, or where a
+    /// header could pass for a user ID, any usual header counts.
+    pub(super) fn is_header(&self, cell: &str) -> bool {
+        match &self.own {
+            Some(own) if is_header(cell, own) => true,
+            Some(_) if self.kind != IdentifierKind::UserId => false,
+            _ => is_header_of(self.kind, cell),
+        }
+    }
+}
+
+/// What the first record must contain.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) kind: IdentifierKind,
+    pub(super) column: Option<&'a ColumnChoice>,
+}
+
+impl Wanted<'_> {
+    /// How well a first and a second record match the wanted column: from 0 (not at all) to 3 (a
+    /// header, or a user in the right place). The delimiter with the best match is used.
+    pub(super) fn fit(&self, name: &str, first: &[String], second: &[String]) -> u8 {
+        let is_user = |cells: &[String], index: usize| {
+            self.kind.has_shape() && cells.get(index).is_some_and(|cell| self.is_user(cell))
+        };
+        match self.column {
+            Some(ColumnChoice::Name(wanted)) => {
+                u8::from(!matches!(find_named(name, first, wanted), Ok(None))) * 3
+            }
+            Some(&ColumnChoice::Number(number)) => match number.checked_sub(1) {
+                Some(index) if is_user(first, index) => 3,
+                Some(index) if is_user(second, index) => 2,
+                Some(index) if index < first.len() => 1,
+                _ => 3 * u8::from(named_by_number(name, number, first).is_some()),
+            },
+            None if self.own_file(name, first).is_some() => 3,
+            None if !matches!(self.find_known(name, first), Ok(None)) => 3,
+            None => 2 * u8::from(is_user(first, 0)),
+        }
+    }
+
+    /// Finds the column of the users by the first record. `others` are cells of the column that
+    /// [`ColumnChoice::Number`] names, in later records.
+    pub(super) fn choose(
+        &self,
+        name: &str,
+        line: u64,
+        first: &[String],
+        others: &[String],
+    ) -> Result<UserColumn, Error> {
+        let columns = || Columns::of(first);
+        match self.column {
+            Some(ColumnChoice::Name(wanted)) => match find_named(name, first, wanted)? {
+                Some(index) => Ok(UserColumn::named(first, index)),
+                None => Err(Error::UnknownColumn {
+                    name: name.to_owned(),
+                    wanted: wanted.clone(),
+                    columns: columns(),
+                }),
+            },
+            Some(&ColumnChoice::Number(number)) => self.numbered(name, line, number, first, others),
+            None => self.found(name, first)?.ok_or_else(|| Error::NoUserColumn {
+                name: name.to_owned(),
+                kind: self.kind,
+                columns: columns(),
+            }),
+        }
+    }
+
+    /// The columns besides the chosen one whose headers are known for such users.
+    pub(super) fn other_known(&self, first: &[String], chosen: &UserColumn) -> Vec<usize> {
+        match chosen.header() {
+            Some(_) => (0..first.len())
+                .filter(|&index| index != chosen.index() && is_header_of(self.kind, &first[index]))
+                .collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Which of this program's own files the first record is the header of.
+    pub(super) fn own_file(&self, name: &str, first: &[String]) -> Option<OwnFile> {
+        OwnFile::recognize(name, first, |header| is_header_of(self.kind, header))
+    }
+
+    /// Whether a first record is a header of a file of such users.
+    pub(super) fn is_header_row(&self, name: &str, cells: &[String]) -> bool {
+        self.own_file(name, cells).is_some()
+            || cells.iter().any(|cell| is_header_of(self.kind, cell))
+    }
+
+    /// Whether a cell of a first record is a user and no header.
+    pub(super) fn is_user(&self, cell: &str) -> bool {
+        !is_any_header(cell) && self.is_valid(cell)
+    }
+
+    /// Whether a cell can be a user.
+    pub(super) fn is_valid(&self, cell: &str) -> bool {
+        Identifier::parse(self.kind, &Arc::from(cell)).is_ok()
+    }
+
+    fn numbered(
+        &self,
+        name: &str,
+        line: u64,
+        number: usize,
+        first: &[String],
+        others: &[String],
+    ) -> Result<UserColumn, Error> {
+        let Some((index, cell)) = number.checked_sub(1).and_then(|it| Some((it, first.get(it)?)))
+        else {
+            return named_by_number(name, number, first).ok_or_else(|| Error::NoSuchNumber {
+                name: name.to_owned(),
+                number,
+                columns: Columns::of(first),
+            });
+        };
+        let is_data = if first.len() == 1 {
+            !is_any_header(cell) && (!self.kind.has_shape() || self.is_valid(cell))
+        } else if self.kind.has_shape() || is_any_header(cell) {
+            self.is_user(cell)
+        } else if others.iter().any(|other| is_alike(cell, other)) {
+            true
+        } else {
+            // Any word may be such a user, and a header looked up may find somebody.
+            return Err(Error::HeaderOrUser {
+                name: name.to_owned(),
+                line,
+                kind: self.kind,
+                cell: cell.clone(),
+            });
+        };
+        Ok(match is_data {
+            true if first.len() == 1 => UserColumn::PlainList,
+            true => UserColumn::Numbered { index },
+            false => UserColumn::named(first, index),
+        })
+    }
+
+    fn found(&self, name: &str, first: &[String]) -> Result<Option<UserColumn>, Error> {
+        let known = |index: Option<usize>| index.map(|index| UserColumn::named(first, index));
+        match self.own_file(name, first) {
+            Some(OwnFile::Failed | OwnFile::Unprocessed) => return Ok(known(Some(0))),
+            Some(OwnFile::Rows { user_id, .. } | OwnFile::Locked { user_id })
+                if self.kind == IdentifierKind::UserId =>
+            {
+                return Ok(known(Some(user_id)));
+            }
+            Some(OwnFile::Rows { input, .. }) => {
+                return Ok(known(Some(self.find_known(name, first)?.unwrap_or(input))));
+            }
+            Some(OwnFile::Locked { .. }) | None => {}
+        }
+        if let Some(index) = self.find_known(name, first)? {
+            return Ok(known(Some(index)));
+        }
+        Ok(match first {
+            [cell] => (!is_any_header(cell)).then_some(UserColumn::PlainList),
+            [cell, ..] if self.kind.has_shape() && self.is_user(cell) => {
+                Some(UserColumn::Numbered { index: 0 })
+            }
+            _ => None,
+        })
+    }
+
+    /// The column with a known header, the most specific one.
+    fn find_known(&self, name: &str, headers: &[String]) -> Result<Option<usize>, Error> {
+        for known in known(self.kind) {
+            let places = places(headers, |header| is_header(header, known));
+            if !places.is_empty() {
+                return only(name, headers, &places);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The column whose header is that number: a year, say.
+fn named_by_number(name: &str, number: usize, first: &[String]) -> Option<UserColumn> {
+    let index = find_named(name, first, &number.to_string()).ok()??;
+    Some(UserColumn::named(first, index))
+}
+
+/// Whether two cells have a digit and the same form: letters and digits in the same order, the same
+/// other characters between them. A header seldom looks like the cells below it.
+fn is_alike(cell: &str, other: &str) -> bool {
+    let form = |text: &str| {
+        let mut form: Vec<char> = text
+            .chars()
+            .map(|c| match c {
+                c if c.is_numeric() => '0',
+                c if c.is_alphabetic() => 'a',
+                c => c,
+            })
+            .collect();
+        form.dedup();
+        form
+    };
+    let form_of_cell = form(cell);
+    form_of_cell.contains(&'0') && form_of_cell == form(other)
+}
 
 /// How many columns a message names before it only counts them.
 const MAX_SHOWN: usize = 30;
-/// The most characters of a text from outside that a message repeats.
-const MAX_CHARS: usize = 80;
 
 /// The columns that an input has; shows as `1 "id", 2 "email"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +389,9 @@ impl Columns {
         Self(headers.to_vec())
     }
 
-    /// Their headers, in the order of the input.
-    pub fn headers(&self) -> &[String] {
-        &self.0
+    /// Whether one of them has a usual header of that kind.
+    pub(super) fn has_header_of(&self, kind: IdentifierKind) -> bool {
+        self.0.iter().any(|header| is_header_of(kind, header))
     }
 }
 
@@ -28,7 +399,7 @@ impl fmt::Display for Columns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, header) in self.0.iter().take(MAX_SHOWN).enumerate() {
             let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}{} \"{}\"", index + 1, shortened(header))?;
+            write!(f, "{comma}{} \"{}\"", index + 1, excerpt(header))?;
         }
         match self.0.len().checked_sub(MAX_SHOWN) {
             Some(n_more @ 1..) => write!(f, " and {n_more} more"),
@@ -37,19 +408,66 @@ impl fmt::Display for Columns {
     }
 }
 
-/// A text from outside as a message repeats it: on one line, not too long, and no part of a key.
-pub(super) fn shortened(text: &str) -> String {
-    let line = mask_keys(text);
-    let line = one_line(&line);
-    match line.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.into_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn headers(text: &str) -> Vec<String> {
+        text.split(',').map(str::to_owned).collect()
+    }
+
+    #[track_caller]
+    fn check(text: &str, kind: IdentifierKind, expected: Option<usize>) {
+        let wanted = Wanted { kind, column: None };
+        assert_eq!(wanted.find_known("users.csv", &headers(text)).unwrap(), expected, "{text}");
+    }
+
+    #[test]
+    fn the_most_specific_header_wins_wherever_it_is() {
+        use IdentifierKind::UserId;
+        check("id,user_id", UserId, Some(1));
+        check("id,clerk_user_id,clerk_id", UserId, Some(2));
+        check("id,clerk_user_id", UserId, Some(1));
+        check("name,\u{feff}User ID", UserId, Some(1));
+        check("name,team", UserId, None);
+    }
+
+    #[test]
+    fn each_kind_has_its_own_headers_and_no_others() {
+        let export = "id,username,primary_email_address,primary_phone_number";
+        check(export, IdentifierKind::UserId, Some(0));
+        check(export, IdentifierKind::Username, Some(1));
+        check(export, IdentifierKind::Email, Some(2));
+        check(export, IdentifierKind::Phone, Some(3));
+        check(export, IdentifierKind::ExternalId, None);
+        check("nickname,cognito:username", IdentifierKind::Username, Some(1));
+        check("nickname", IdentifierKind::Username, None);
+    }
+
+    #[test]
+    fn a_name_to_the_letter_comes_before_a_name_that_reads_the_same() {
+        let headers = headers("User-Id,user_id,Team");
+        let find = |name| find_named("users.csv", &headers, name);
+        assert_eq!(find("user_id").unwrap(), Some(1));
+        assert_eq!(find(" team ").unwrap(), Some(2));
+        assert_eq!(find("ticket").unwrap(), None);
+        assert!(find("userid").is_err());
+    }
+
+    #[test]
+    fn two_columns_of_one_name_are_refused() {
+        let wanted = Wanted { kind: IdentifierKind::UserId, column: None };
+        insta::assert_snapshot!(
+            wanted.find_known("users.csv", &headers("user_id,name,userId")).unwrap_err(),
+            @r#"users.csv: columns 1 and 3 are both named "user_id"; choose one by its number with --column"#
+        );
+    }
+
+    #[test]
+    fn cells_are_alike_that_have_a_digit_and_the_same_form() {
+        assert!(is_alike("ext_298", "ext_9"));
+        assert!(!is_alike("legacy_id", "ext_298") && !is_alike("ann", "bob"));
+    }
 
     #[test]
     fn columns_are_numbered_and_not_too_many_are_named() {
@@ -57,14 +475,5 @@ mod tests {
         assert_eq!(Columns::of(&headers(2)).to_string(), r#"1 "c1", 2 "c2""#);
         assert!(Columns::of(&headers(30)).to_string().ends_with(r#"30 "c30""#));
         assert!(Columns::of(&headers(1000)).to_string().ends_with(r#"30 "c30" and 970 more"#));
-    }
-
-    #[test]
-    fn a_long_text_is_shortened_to_eighty_characters() {
-        assert_eq!(shortened(&"é".repeat(80)), "é".repeat(80));
-        assert_eq!(shortened(&"é".repeat(81)), format!("{}…", "é".repeat(80)));
-        let key = format!("{}sk_live_0123456789abcdefghijXYZ1", "é".repeat(60));
-        assert_eq!(shortened(&key), format!("{}sk_live_…XYZ1", "é".repeat(60)));
-        assert_eq!(shortened("a\u{1b}[31m\nb"), "a [31m b");
     }
 }

@@ -1,36 +1,32 @@
-//! The input: who is to be unlocked. CSV of four kinds, plain lists, and the files that this
-//! program itself wrote; everything is read and checked before the first call.
+//! The input: the users to unlock, and those to leave alone. CSV with four delimiters, plain lists,
+//! and the files that this program itself writes. Everything is read and checked before the first
+//! request; what could be read in two ways is refused.
 //!
 //! A source becomes lines, lines become rows, and one column of the rows becomes the records. This
-//! module alone decides what a header is, which column holds the users, and which line a record
-//! begins on. Whether a cell *is* a user is not asked here: that is the plan's question.
+//! module alone decides what a header is, which column holds the users, and on which line a record
+//! begins. Whether a cell is a valid user decides here only whether the column can be right; the
+//! plan gives each record its row.
 
 mod carry;
 mod columns;
 mod delimiter;
 mod error;
-mod excluded;
-mod foreign;
-mod header;
+mod exclude;
 mod lines;
-mod options;
+mod own_files;
 mod read;
-mod recorded;
 mod rows;
-mod sidecar;
 mod source;
 mod table;
-mod user_column;
 
 #[cfg(test)]
 mod tests;
 
-pub use columns::Columns;
-pub use error::Error;
-pub use excluded::{Excluded, read_excluded};
-pub use foreign::{Encoding, Foreign};
-pub use options::{Carry, ColumnChoice, Options};
-pub use read::{ReadInput, read};
-pub use recorded::{CellFrom, Filter, LineFrom, recorded};
-pub use source::Source;
-pub use user_column::UserColumn;
+pub use carry::Carry;
+pub use columns::{ColumnChoice, Columns, UserColumn};
+pub use delimiter::Delimiter;
+pub use error::{Error, LeftAlone, Malformed, Suspicion};
+pub use exclude::{ReadExcludeList, read_exclude_list};
+pub use own_files::{Filter, recorded};
+pub use read::{Options, ReadInput, read};
+pub use source::{Encoding, Foreign, Source};

@@ -1,125 +1,260 @@
 //! An ordinary input, read whole.
 
-use std::cell::Cell;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::carry::Carried;
-use super::recorded::second_choice;
+use super::carry::{Carried, Carry};
+use super::columns::{HeaderFinder, Wanted};
+use super::own_files::Decisions;
 use super::rows::Row;
-use super::table::Table;
-use super::user_column::Wanted;
-use super::{Carry, Error, Filter, Options, Source, UserColumn, recorded};
-use crate::model::{InputRecord, Outcome, Records};
+use super::table::{Finished, Table};
+use super::{
+    ColumnChoice, Columns, Delimiter, Error, Filter, Source, Suspicion, UserColumn, delimiter,
+    recorded,
+};
+use crate::model::{Identifier, IdentifierKind, InputRecord, Records, canonical_cell};
+use crate::results::own_file::OwnFile;
 
-/// An input, read whole, and what was found out about it.
+/// How an input is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// What the users' column holds.
+    pub kind: IdentifierKind,
+    /// Which column that is; `None`: found by its header.
+    pub column: Option<ColumnChoice>,
+    /// What separates the cells.
+    pub delimiter: Delimiter,
+    /// Go on where the form of the input is suspicious.
+    pub lenient: bool,
+    /// The most records that are taken, after those that are skipped.
+    pub limit: Option<u64>,
+    /// How many records are skipped first.
+    pub skip: u64,
+    /// Which other columns are kept.
+    pub carry: Carry,
+    /// The input is a results file of a run; only its rows that may yet succeed are records.
+    /// `column` is ignored then: such a file's columns are known.
+    pub retry_failed: bool,
+    /// Take the rows of a list of locked users that say `admin_locked: true`: users are looked up
+    /// first, or such users are meant.
+    pub takes_admin_locked: bool,
+}
+
+/// An input, read whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadInput {
     /// The records.
     pub records: Records,
-    /// Where the users stand.
+    /// Where the users are.
     pub column: UserColumn,
-    /// What separates the cells; `None` where there is one column.
+    /// What separates the cells; `None` where each line is one cell.
     pub delimiter: Option<char>,
-    /// How many of the rows that were read say that their user was left alone on purpose: rows of
-    /// this program's own files.
-    pub n_left_alone: u64,
-    /// How many lines were looked at; those after the last wanted record are not.
+    /// What is suspicious about its form; none unless [`Options::lenient`].
+    pub suspicions: Vec<Suspicion>,
+    /// It is the file of a plan: to be run as such, not as a list.
+    pub is_plan: bool,
+    /// How many lines it has.
     pub n_lines: u64,
-    /// The SHA-256 of all bytes of the input, in lower-case hexadecimal.
+    /// How many comment lines were skipped.
+    pub n_comments: u64,
+    /// Its first line is an Excel `sep=` line, which was skipped.
+    pub has_sep_line: bool,
+    /// The SHA-256 of all its bytes, in lower-case hexadecimal.
     pub sha256: String,
-    /// When the file was last changed; `None` for what is no file.
+    /// When the file was last changed; `None` for anything but a file.
     pub modified: Option<SystemTime>,
 }
 
 impl ReadInput {
-    /// Whether there is no record at all.
+    /// Whether it has no record.
     pub fn is_empty(&self) -> bool {
         self.records.records.is_empty()
     }
+
+    pub(super) fn new(
+        table: Table<'_>,
+        records: Records,
+        suspicions: Vec<Suspicion>,
+        is_plan: bool,
+    ) -> Self {
+        let (column, delimiter) = (table.column.clone(), table.delimiter);
+        let Finished { n_lines, n_comments, has_sep_line, sha256, modified } = table.finish();
+        Self {
+            records,
+            column,
+            delimiter,
+            suspicions,
+            is_plan,
+            n_lines,
+            n_comments,
+            has_sep_line,
+            sha256,
+            modified,
+        }
+    }
 }
 
-/// Reads an input whole. Every record becomes one [`InputRecord`]; whether its cell can be a user
-/// is not asked.
+/// Reads an input whole. Every record becomes one [`InputRecord`], also one whose cell cannot be a
+/// user.
 ///
 /// # Errors
 ///
-/// When it can't be read as text and as a table, or when nothing says which column holds the
-/// users. An empty input is no error.
+/// When it cannot be read as text and as a table, when it can be read in two ways, when its form is
+/// suspicious (unless [`Options::lenient`]), and when it is a file of this program with rows whose
+/// users were left alone on purpose. An empty input is no error.
 pub fn read(source: Source<'_>, options: &Options) -> Result<ReadInput, Error> {
     if options.retry_failed {
         return recorded(source, &Filter::retry(options));
     }
-    let wanted = Wanted { kind: options.kind, column: options.column.as_ref(), or_user_id: false };
-    let mut table = Table::open(source, &wanted)?;
-    let (column, first) = open_column(&mut table, &wanted)?;
-    let carry = if first.is_empty() { &Carry::None } else { &options.carry };
-    let carried = Carried::of_input(carry, table.name(), &first, &column)?;
-    let index = column.index();
-    let second = second_choice(&first).filter(|_| options.column.is_none());
-    let (verdict, n_left_alone) = (Verdict::find(&first), Cell::new(0));
-    let records = table.records(options.skip, options.limit, |_, row| {
-        n_left_alone.set(n_left_alone.get() + u64::from(verdict.is_left_alone(&row)));
-        let cell = match (row.cell(index), second) {
-            (cell, Some(second)) if cell.is_empty() => row.cell(second).into(),
-            (cell, _) => cell.into(),
-        };
-        Ok(Some(InputRecord { line: row.line, cell, user: None, carried: carried.cells(&row) }))
-    })?;
-    let records = Records {
-        records,
-        kind: options.kind,
-        header: column.header().map(str::to_owned),
-        carried: carried.into_headers(),
+    let wanted = Wanted { kind: options.kind, column: options.column.as_ref() };
+    let mut table = Table::open(source, &wanted, options.delimiter)?;
+    let carried = Carried::of_input(&options.carry, table.name(), &table.first, &table.column)?;
+    let (column, kind) = (table.column.clone(), options.kind);
+    let second_choice = match table.own {
+        Some(OwnFile::Rows { input, .. }) if options.column.is_none() => Some(input),
+        _ => None,
     };
-    let read = table.finish(column, records)?;
-    Ok(ReadInput { n_left_alone: n_left_alone.get(), ..read })
+    let name = table.name().to_owned();
+    let headers = HeaderFinder::new(kind, &column);
+    let mut decisions = Decisions::new(&table, options);
+    let mut census = Census::new(wanted, &table);
+    let mut records =
+        Records { kind, header: column.header().map(str::to_owned), ..Records::default() };
+    let is_delimiter_guessed = table.is_delimiter_guessed;
+    let limit = options.limit.unwrap_or(u64::MAX);
+    while let Some(row) = table.read()? {
+        let mut cell: Arc<str> = row.cell(column.index()).into();
+        if let (true, Some(second)) = (cell.is_empty(), second_choice) {
+            cell = row.cell(second).into();
+        }
+        if is_delimiter_guessed && cell.contains(delimiter::CANDIDATES) {
+            let columns = columns_of(&cell);
+            return Err(Error::LineOrColumns { name, line: row.line, kind, columns });
+        }
+        let is_header = headers.is_header(&cell);
+        decisions.note(&row);
+        census.note(&row, &cell, is_header);
+        let place = census.n_records - 1;
+        if place < options.skip || place - options.skip >= limit {
+            continue;
+        }
+        if is_header {
+            records.repeated_headers.insert(records.records.len());
+        }
+        let carried = carried.cells(&row);
+        records.records.push(InputRecord { line: row.line, cell, user: None, carried });
+    }
+    records.records.shrink_to_fit();
+    records.carried = carried.into_headers();
+    let is_plan = decisions.finish(&name)?;
+    let suspicions = census.finish();
+    match suspicions.first() {
+        Some(what) if !options.lenient => Err(Error::Suspicious { name, what: what.clone() }),
+        _ => Ok(ReadInput::new(table, records, suspicions, is_plan)),
+    }
 }
 
-/// Where a row of this program's own files says what it thought of its user.
-#[derive(Clone, Copy)]
-enum Verdict {
-    /// The column `outcome` of results, plans and failed files.
-    Outcome(usize),
-    /// The column `admin_locked` of a list of the locked.
-    AdminLocked(usize),
-    /// Nowhere: it is somebody else's file.
-    None,
+/// The cells that a line would have under the delimiter that it contains most often.
+fn columns_of(line: &str) -> Columns {
+    let count = |delimiter: &char| line.matches(*delimiter).count();
+    let delimiter = delimiter::CANDIDATES.into_iter().max_by_key(count).unwrap_or(',');
+    let cells = line.split(delimiter).map(|cell| canonical_cell(cell).into_owned());
+    Columns::of(&cells.collect::<Vec<_>>())
 }
 
-impl Verdict {
-    fn find(headers: &[String]) -> Self {
-        let place = |name| headers.iter().position(|header| header == name);
-        match (place("outcome"), place("line"), place("admin_locked"), place("locked")) {
-            (Some(outcome), Some(_), ..) => Self::Outcome(outcome),
-            (_, _, Some(admin_locked), Some(_)) => Self::AdminLocked(admin_locked),
-            _ => Self::None,
+/// Counts that show whether the right column is read.
+struct Census<'a> {
+    wanted: Wanted<'a>,
+    column: UserColumn,
+    delimiter: Option<char>,
+    /// The first record; the header where there is one.
+    first: Vec<String>,
+    /// Other columns with a known header, until one of them is seen to hold a user.
+    others: Vec<usize>,
+    better: Option<usize>,
+    /// Another kind that some cell is of.
+    by: Option<IdentifierKind>,
+    n_records: u64,
+    n_valid: u64,
+    /// Cells that hold lines like records: the line of the first, and how many.
+    records_in_cells: Option<(u64, u64)>,
+}
+
+impl<'a> Census<'a> {
+    fn new(wanted: Wanted<'a>, table: &Table<'_>) -> Self {
+        Self {
+            wanted,
+            column: table.column.clone(),
+            delimiter: table.delimiter,
+            first: table.first.clone(),
+            others: wanted.other_known(&table.first, &table.column),
+            better: None,
+            by: None,
+            n_records: 0,
+            n_valid: 0,
+            records_in_cells: None,
         }
     }
 
-    fn is_left_alone(self, row: &Row<'_>) -> bool {
-        match self {
-            Self::Outcome(at) => {
-                matches!(row.cell(at).parse(), Ok(Outcome::AdminLocked | Outcome::Excluded))
+    fn note(&mut self, row: &Row<'_>, cell: &Arc<str>, is_header: bool) {
+        self.n_records += 1;
+        if !is_header && Identifier::parse(self.wanted.kind, cell).is_ok() {
+            self.n_valid += 1;
+        } else if self.n_valid == 0 {
+            self.look_elsewhere(row, cell);
+        }
+        for (line, text) in row.multi_line_cells() {
+            if text.split('\n').skip(1).any(|line| self.is_like_a_record(line)) {
+                self.records_in_cells.get_or_insert((line, 0)).1 += 1;
             }
-            Self::AdminLocked(at) => row.cell(at) == "true",
-            Self::None => false,
         }
     }
-}
 
-/// Finds the column of the users and stands before the first row that is a record. Also gives the
-/// cells of the first row, of which there are none in an empty input.
-pub(super) fn open_column(
-    table: &mut Table<'_>,
-    wanted: &Wanted<'_>,
-) -> Result<(UserColumn, Vec<String>), Error> {
-    let first = table.first()?;
-    if first.is_empty() {
-        return Ok((UserColumn::PlainList, first));
+    /// Looks for users in other columns, and for users of another kind.
+    fn look_elsewhere(&mut self, row: &Row<'_>, cell: &Arc<str>) {
+        use IdentifierKind::{Email, Phone, UserId};
+
+        if self.better.is_none() {
+            let holds_user = |&&index: &&usize| self.wanted.is_valid(&row.cell(index));
+            self.better = self.others.iter().find(holds_user).copied();
+        }
+        if self.by.is_none() {
+            let kinds = [UserId, Email, Phone].into_iter().filter(|&it| it != self.wanted.kind);
+            self.by = kinds.into_iter().find(|&kind| Identifier::parse(kind, cell).is_ok());
+        }
     }
-    let column = wanted.choose(table.name(), &first)?;
-    if column.header().is_none() {
-        table.hold_first();
+
+    /// Whether a line has a user where a record of this file has one. Any word may be a username,
+    /// so that there the line must have all cells of a record.
+    fn is_like_a_record(&self, line: &str) -> bool {
+        let cells: Vec<&str> = match self.delimiter {
+            Some(delimiter) => line.split(delimiter).collect(),
+            None => vec![line],
+        };
+        let cell = cells.get(self.column.index()).copied().unwrap_or_default();
+        let cell = canonical_cell(cell.trim().trim_matches('"'));
+        let is_whole = self.wanted.kind.has_shape() || cells.len() >= self.first.len();
+        is_whole && self.wanted.is_valid(&cell)
     }
-    Ok((column, first))
+
+    fn finish(self) -> Vec<Suspicion> {
+        /// Fewer records say little about a column.
+        const ENOUGH: u64 = 20;
+
+        let n_invalid = self.n_records - self.n_valid;
+        let (kind, column) = (self.wanted.kind, self.column);
+        let columns = (column != UserColumn::PlainList).then(|| Columns::of(&self.first));
+        let about_column = if self.n_records > 0 && self.n_valid == 0 {
+            let better = self.better.map(|index| (index + 1, self.first[index].clone()));
+            Some(Suspicion::NoValidUser { kind, column, better, columns, by: self.by })
+        } else if self.n_records >= ENOUGH && n_invalid * 2 > self.n_records {
+            let n_records = self.n_records;
+            Some(Suspicion::MostlyInvalid { kind, column, n_invalid, n_records, columns })
+        } else {
+            None
+        };
+        let in_cells = self.records_in_cells;
+        let in_cells = in_cells.map(|(line, n_cells)| Suspicion::RecordsInCell { line, n_cells });
+        in_cells.into_iter().chain(about_column).collect()
+    }
 }

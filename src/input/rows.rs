@@ -3,17 +3,10 @@
 use std::borrow::Cow;
 use std::io::BufRead;
 
-use csv_core::ReadRecordResult;
-
-use super::Error;
-use super::foreign::Encoding;
-use super::lines::{Line, LineReader};
+use super::lines::{LineReader, MAX_LEN};
+use super::{Error, Malformed};
 use crate::model::canonical_cell;
 
-/// No byte of UTF-8: with this delimiter each line is one cell.
-pub(super) const NO_DELIMITER: u8 = 0xFF;
-/// The most bytes that one row may have, with its quotes and delimiters.
-const MAX_ROW_LEN: usize = 16 << 20;
 /// The most cells that one row may have.
 const MAX_CELLS: usize = 1 << 20;
 
@@ -23,73 +16,81 @@ pub(super) struct Row<'a> {
     /// Its first line, 1-based.
     pub(super) line: u64,
     text: &'a str,
-    ends: &'a [usize],
+    spans: &'a [(usize, usize)],
 }
 
 impl<'a> Row<'a> {
     /// How many cells it has.
     pub(super) fn len(&self) -> usize {
-        self.ends.len()
+        self.spans.len()
     }
 
     /// One cell, canonical; empty where the row is too short to have it.
     pub(super) fn cell(&self, index: usize) -> Cow<'a, str> {
-        let start = if index == 0 { 0 } else { self.ends.get(index - 1).copied().unwrap_or(0) };
-        let end = self.ends.get(index).copied().unwrap_or(start);
-        canonical_cell(self.text.get(start..end).unwrap_or_default())
+        canonical_cell(self.raw(index))
     }
 
     /// All cells, canonical.
     pub(super) fn cells(&self) -> Vec<String> {
         (0..self.len()).map(|index| self.cell(index).into_owned()).collect()
     }
+
+    /// The place of the last cell that is not blank.
+    pub(super) fn last_filled(&self) -> Option<usize> {
+        (0..self.len()).rfind(|&index| !self.raw(index).trim().is_empty())
+    }
+
+    /// The cells that hold a line break: the line on which each begins, and its text.
+    pub(super) fn multi_line_cells(&self) -> impl Iterator<Item = (u64, &'a str)> {
+        let is_on_one_line = !self.text.contains('\n');
+        let (mut line, row) = (self.line, *self);
+        let places = if is_on_one_line { 0..0 } else { 0..self.len() };
+        places.filter_map(move |index| {
+            let (first, cell) = (line, row.raw(index));
+            line += cell.matches('\n').count() as u64;
+            (line > first).then_some((first, cell))
+        })
+    }
+
+    /// The cell as it stands in the file, without its quotes; lines end with `\n`.
+    fn raw(&self, index: usize) -> &'a str {
+        let span = self.spans.get(index).and_then(|&(start, end)| self.text.get(start..end));
+        span.unwrap_or_default()
+    }
 }
 
-/// Reads rows one by one. Blank lines and lines that start with `#` are skipped, and counted as
-/// lines; inside quotes there is no such thing.
+/// Reads rows one by one. Blank lines, rows of blank cells and comments (lines that begin with `#`)
+/// are skipped, and counted as lines.
 ///
-/// The lines are split here and handed to `csv_core` one by one: so the line on which a row begins
-/// is known exactly, and so is a quote that is never closed, neither of which `csv::Reader` tells.
+/// The lines are split here and not by the `csv` crate, which takes what it is given: text after a
+/// closing quote, or a quote that is never closed, would move users to other rows and columns
+/// unnoticed. It also cannot tell the line on which a record begins after blank lines and comments.
 pub(super) struct RowReader<R> {
     name: String,
     lines: LineReader<R>,
-    delimiter: u8,
-    max_row_len: usize,
-    parser: csv_core::Reader,
-    line: Vec<u8>,
-    text: Vec<u8>,
-    ends: Vec<usize>,
-    row: RowEnd,
-    is_held: bool,
-}
-
-/// How far the row that is being read has come.
-#[derive(Clone, Copy, Default)]
-struct RowEnd {
+    splitter: Splitter,
+    max_len: usize,
     first_line: u64,
-    n_bytes: usize,
-    text_len: usize,
-    n_cells: usize,
+    is_held: bool,
+    has_sep_line: bool,
+    takes_comments: bool,
+    n_comments: u64,
 }
 
 impl<R: BufRead> RowReader<R> {
-    pub(super) fn new(name: String, input: R, delimiter: u8) -> Self {
+    /// Without a delimiter each line is one cell. With a `sep=` line the first line is skipped.
+    pub(super) fn new(name: &str, input: R, delimiter: Option<char>, has_sep_line: bool) -> Self {
         Self {
-            name,
-            lines: LineReader::new(input),
-            delimiter,
-            max_row_len: MAX_ROW_LEN,
-            parser: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
-            line: Vec::new(),
-            text: vec![0; 512],
-            ends: vec![0; 32],
-            row: RowEnd::default(),
+            name: name.to_owned(),
+            lines: LineReader::new(name, input),
+            splitter: Splitter::new(delimiter),
+            max_len: MAX_LEN,
+            first_line: 0,
             is_held: false,
+            has_sep_line,
+            takes_comments: true,
+            n_comments: 0,
         }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 
     /// How many lines were read.
@@ -97,10 +98,29 @@ impl<R: BufRead> RowReader<R> {
         self.lines.n_lines()
     }
 
+    /// How many comments were skipped.
+    pub(super) fn n_comments(&self) -> u64 {
+        self.n_comments
+    }
+
+    /// From here on a line that begins with `#` is a row like any other.
+    pub(super) fn end_comments(&mut self) {
+        self.takes_comments = false;
+    }
+
     /// The next row; `None` after the last.
     pub(super) fn read(&mut self) -> Result<Option<Row<'_>>, Error> {
-        let is_held = std::mem::take(&mut self.is_held);
-        if is_held || self.read_row()? { self.current().map(Some) } else { Ok(None) }
+        if !std::mem::take(&mut self.is_held) {
+            loop {
+                if !self.read_row()? {
+                    return Ok(None);
+                }
+                if self.current().last_filled().is_some() {
+                    break;
+                }
+            }
+        }
+        Ok(Some(self.current()))
     }
 
     /// The row that was read last is given once more.
@@ -108,173 +128,252 @@ impl<R: BufRead> RowReader<R> {
         self.is_held = true;
     }
 
-    /// What is behind the rows.
+    /// The input behind the rows.
     pub(super) fn into_inner(self) -> R {
         self.lines.into_inner()
     }
 
-    fn current(&self) -> Result<Row<'_>, Error> {
-        let RowEnd { first_line: line, text_len, n_cells, .. } = self.row;
-        // Each line was checked before. What the parser takes out is ASCII, so this holds.
-        let text = std::str::from_utf8(&self.text[..text_len]).map_err(|_| self.not_utf8(line))?;
-        Ok(Row { line, text, ends: &self.ends[..n_cells] })
+    fn current(&self) -> Row<'_> {
+        let Splitter { text, spans, .. } = &self.splitter;
+        Row { line: self.first_line, text, spans }
     }
 
     fn read_row(&mut self) -> Result<bool, Error> {
-        loop {
-            if !self.read_line(0)? {
-                return Ok(false);
-            }
-            if !self.is_between_rows() {
-                break;
-            }
-        }
-        self.row = RowEnd { first_line: self.lines.n_lines(), ..RowEnd::default() };
-        while !self.parse_line()? {
-            if !self.read_line(self.row.n_bytes)? {
-                return Err(Error::OpenQuote {
-                    name: self.name.clone(),
-                    line: self.row.first_line,
-                });
-            }
-        }
-        Ok(true)
-    }
-
-    /// Reads and checks one line of a row that has `n_before` bytes already; `false` at the end.
-    fn read_line(&mut self, n_before: usize) -> Result<bool, Error> {
-        let unread = |reason| Error::Read { name: self.name.clone(), reason };
-        let max_len = self.max_row_len.saturating_sub(n_before);
-        let read = self.lines.read(&mut self.line, max_len).map_err(unread)?;
-        // Even empty lines add up inside a quote.
-        if read == Line::TooLong || n_before > self.max_row_len {
-            let line = if n_before == 0 { self.lines.n_lines() } else { self.row.first_line };
-            return Err(Error::TooLong { name: self.name.clone(), line });
-        }
-        if read == Line::End {
-            return Ok(false);
-        }
-        let line = self.lines.n_lines();
-        if line == 1 && self.line.starts_with(b"\xef\xbb\xbf") {
-            self.line.drain(..3);
-        }
-        if self.line.contains(&0) {
-            return Err(Error::Binary { name: self.name.clone(), line });
-        }
-        std::str::from_utf8(&self.line).map_err(|_| self.not_utf8(line))?;
-        Ok(true)
-    }
-
-    /// A line that is no row: a comment, or nothing but white space. After the first row, tabs that
-    /// separate cells are more than white space, as commas are: they make a row of blank cells.
-    fn is_between_rows(&self) -> bool {
-        let Ok(line) = std::str::from_utf8(&self.line) else { return false };
-        let is_tab_a_cell = self.delimiter == b'\t' && self.row.first_line > 0;
-        let is_blank = |c: char| c.is_whitespace() && !(c == '\t' && is_tab_a_cell);
-        line.starts_with('#') || line.chars().all(is_blank)
-    }
-
-    /// Hands the line to the parser; `true` when the row ends with it.
-    fn parse_line(&mut self) -> Result<bool, Error> {
-        if self.row.n_bytes == 0 {
-            quotes_first(&mut self.line, self.delimiter);
-        }
-        self.line.push(b'\n');
-        self.row.n_bytes += self.line.len();
-        let mut rest = &self.line[..];
-        loop {
-            let RowEnd { text_len, n_cells, .. } = self.row;
-            let (result, n_in, n_out, n_ends) = self.parser.read_record(
-                rest,
-                &mut self.text[text_len..],
-                &mut self.ends[n_cells..],
-            );
-            rest = &rest[n_in..];
-            self.row.text_len += n_out;
-            self.row.n_cells += n_ends;
-            match result {
-                ReadRecordResult::Record => return Ok(true),
-                ReadRecordResult::InputEmpty | ReadRecordResult::End => return Ok(false),
-                ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull if self.ends.len() >= MAX_CELLS => {
-                    let (name, line) = (self.name.clone(), self.row.first_line);
-                    return Err(Error::TooManyCells { name, line });
+        self.splitter.clear();
+        let mut n_bytes = 0;
+        while let Some((number, line)) =
+            self.lines.read(self.max_len - n_bytes).map_err(|error| match error {
+                Error::TooLong { name, .. } if n_bytes > 0 => {
+                    Error::TooLong { name, line: self.first_line }
                 }
-                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                error => error,
+            })?
+        {
+            if n_bytes == 0 {
+                let is_comment = self.takes_comments && line.starts_with('#');
+                self.n_comments += u64::from(is_comment);
+                if is_comment || number == 1 && self.has_sep_line || line.trim().is_empty() {
+                    continue;
+                }
+                self.first_line = number;
             }
+            // Even empty lines add up inside a quote.
+            n_bytes += line.len() + 1;
+            if n_bytes > self.max_len {
+                return Err(Error::TooLong { name: self.name.clone(), line: self.first_line });
+            }
+            match self.splitter.take_line(number, line) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(what) => return Err(self.malformed(number, what)),
+            }
+        }
+        match self.splitter.open_cell {
+            None => Ok(false),
+            Some((line, _)) => Err(self.malformed(line, Malformed::OpenQuote { line })),
         }
     }
 
-    fn not_utf8(&self, line: u64) -> Error {
-        Error::NotUtf8 { name: self.name.clone(), line, encoding: Encoding::Windows1252 }
+    fn malformed(&self, line: u64, what: Malformed) -> Error {
+        Error::Malformed { name: self.name.clone(), line, what }
     }
 }
 
-/// Takes off the white space before a quote that opens a cell: with it the quote would be a part of
-/// the cell, and a delimiter behind it would end the cell.
-fn quotes_first(line: &mut Vec<u8>, delimiter: u8) {
-    if !line.windows(2).any(|pair| matches!(pair, [b' ' | b'\t', b'"'])) {
-        return;
+/// Splits the lines of one row into cells, by RFC 4180 and no more. White space before and after a
+/// quoted cell is accepted; a quote inside a cell without quotes is an ordinary character, unless
+/// white space before it makes it look like the beginning of a quoted cell.
+struct Splitter {
+    delimiter: Option<char>,
+    text: String,
+    spans: Vec<(usize, usize)>,
+    /// A quoted cell that is not closed yet: the line and the place in `text` where it begins.
+    open_cell: Option<(u64, usize)>,
+}
+
+impl Splitter {
+    fn new(delimiter: Option<char>) -> Self {
+        Self { delimiter, text: String::new(), spans: Vec::new(), open_cell: None }
     }
-    let is_space = |byte: u8| matches!(byte, b' ' | b'\t') && byte != delimiter;
-    let (mut kept, mut is_quoted, mut cell_start) = (Vec::with_capacity(line.len()), false, 0);
-    for &byte in line.iter() {
-        let is_blank_before = || kept[cell_start..].iter().all(|&byte| is_space(byte));
-        match byte {
-            b'"' if !is_quoted && is_blank_before() => {
-                kept.truncate(cell_start);
-                is_quoted = true;
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.spans.clear();
+        self.open_cell = None;
+    }
+
+    /// Adds a line; `true` when the row ends with it.
+    fn take_line(&mut self, number: u64, line: &str) -> Result<bool, Malformed> {
+        let mut rest = Some(line);
+        if let Some((first, start)) = self.open_cell {
+            self.text.push('\n');
+            match self.close(line, start) {
+                None => return Ok(false),
+                Some(behind) => rest = self.behind_quoted(behind, first, number)?,
             }
-            b'"' if is_quoted => is_quoted = false,
-            // The second of a doubled one: the cell goes on.
-            b'"' if kept[cell_start..].starts_with(b"\"") && kept.ends_with(b"\"") => {
-                is_quoted = true;
-            }
-            _ => {}
         }
-        kept.push(byte);
-        if byte == delimiter && !is_quoted {
-            cell_start = kept.len();
+        while let Some(text) = rest {
+            if self.spans.len() >= MAX_CELLS {
+                return Err(Malformed::TooManyCells);
+            }
+            let start = self.text.len();
+            if let Some(quoted) = self.skip_blanks(text).strip_prefix('"') {
+                self.open_cell = Some((number, start));
+                match self.close(quoted, start) {
+                    None => return Ok(false),
+                    Some(behind) => rest = self.behind_quoted(behind, number, number)?,
+                }
+                continue;
+            }
+            let (cell, others) = match self.delimiter.and_then(|it| text.split_once(it)) {
+                Some((cell, others)) => (cell, Some(others)),
+                None => (text, None),
+            };
+            if self.delimiter.is_some() && has_quote_after_space(cell) {
+                return Err(Malformed::SpaceBeforeQuote);
+            }
+            self.text.push_str(cell);
+            self.spans.push((start, self.text.len()));
+            rest = others;
+        }
+        Ok(true)
+    }
+
+    /// Adds the text of a quoted cell up to its closing quote, and gives the rest of the line;
+    /// `None` where the line ends inside the quotes.
+    fn close<'a>(&mut self, line: &'a str, start: usize) -> Option<&'a str> {
+        let mut rest = line;
+        while let Some((text, behind)) = rest.split_once('"') {
+            self.text.push_str(text);
+            let Some(doubled) = behind.strip_prefix('"') else {
+                self.spans.push((start, self.text.len()));
+                self.open_cell = None;
+                return Some(behind);
+            };
+            self.text.push('"');
+            rest = doubled;
+        }
+        self.text.push_str(rest);
+        None
+    }
+
+    /// The next cells, behind the closing quote of a cell that began on line `first`; `None` where
+    /// the row ends.
+    fn behind_quoted<'a>(
+        &self,
+        rest: &'a str,
+        first: u64,
+        number: u64,
+    ) -> Result<Option<&'a str>, Malformed> {
+        let rest = self.skip_blanks(rest);
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        match self.delimiter.and_then(|delimiter| rest.strip_prefix(delimiter)) {
+            Some(others) => Ok(Some(others)),
+            None => Err(Malformed::TextAfterQuote { first, last: number }),
         }
     }
-    *line = kept;
+
+    fn skip_blanks<'a>(&self, text: &'a str) -> &'a str {
+        text.trim_start_matches(|c: char| c.is_whitespace() && Some(c) != self.delimiter)
+    }
+}
+
+fn has_quote_after_space(cell: &str) -> bool {
+    let mut quotes = cell.match_indices('"');
+    quotes.any(|(at, _)| cell[..at].ends_with(char::is_whitespace))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn reader(text: &str, delimiter: Option<char>) -> RowReader<&[u8]> {
+        RowReader::new("users.csv", text.as_bytes(), delimiter, false)
+    }
+
+    /// The rows as `line: cell/cell`.
+    fn rows_of(text: &str, delimiter: Option<char>) -> Result<Vec<String>, Error> {
+        let (mut rows, mut shown) = (reader(text, delimiter), Vec::new());
+        while let Some(row) = rows.read()? {
+            shown.push(format!("{}: {}", row.line, row.cells().join("/")));
+        }
+        Ok(shown)
+    }
+
     #[track_caller]
-    fn check_quotes(line: &str, delimiter: u8, expected: &str) {
-        let mut bytes = line.as_bytes().to_vec();
-        quotes_first(&mut bytes, delimiter);
-        assert_eq!(String::from_utf8(bytes).unwrap(), expected, "{line}");
+    fn check(text: &str, delimiter: char, expected: &[&str]) {
+        assert_eq!(rows_of(text, Some(delimiter)).unwrap(), expected, "{text:?}");
+    }
+
+    #[track_caller]
+    fn check_refused(text: &str, expected: &str) {
+        assert_eq!(rows_of(text, Some(',')).unwrap_err().to_string(), expected, "{text:?}");
     }
 
     #[test]
-    fn white_space_before_an_opening_quote_is_taken_off_and_nothing_else() {
-        check_quotes(r#"1, "user_a", "b, c""#, b',', r#"1,"user_a","b, c""#);
-        check_quotes(r#"  "user_a""#, NO_DELIMITER, r#""user_a""#);
-        check_quotes("a\t \"b\tc\"", b'\t', "a\t\"b\tc\"");
-        check_quotes(r#""a ""b"" c", "d""#, b',', r#""a ""b"" c","d""#);
-        check_quotes(r#"a "b", c "d""#, b',', r#"a "b", c "d""#);
-        check_quotes(r#""a, ""b", "c""#, b',', r#""a, ""b","c""#);
+    fn cells_are_split_at_the_delimiter_and_unquoted() {
+        check("a,b,c", ',', &["1: a/b/c"]);
+        check("a;\"b;\"\"c\"\"\";\n", ';', &["1: a/b;\"c\"/"]);
+        check("a\t\tb", '\t', &["1: a//b"]);
+        check("x\n\"a\nb\",\"\n\nc\",d\ne\n", ',', &["1: x", "2: a b/c/d", "6: e"]);
+        check("5\" pipe,=F(\"\"x\"\")", ',', &["1: 5\" pipe/=F(\"\"x\"\")"]);
+        assert_eq!(rows_of("a,\"b", None).unwrap(), ["1: a,\"b"]);
+        assert_eq!(rows_of("\"a,b\"\nc \"d\"", None).unwrap(), ["1: a,b", "2: c \"d\""]);
     }
 
-    fn reader(text: &str) -> RowReader<&[u8]> {
-        RowReader::new("users.csv".into(), text.as_bytes(), b',')
+    #[test]
+    fn white_space_around_a_quoted_cell_is_no_part_of_it() {
+        check("1, \"user_a\" , \"b, c\"", ',', &["1: 1/user_a/b, c"]);
+        check("a\t \"b\tc\"", '\t', &["1: a/b\tc".replace('\t', " ").as_str()]);
+        check("\"a\nb\", \"Doe, user_z, Jr.\", user_a", ',', &["1: a b/Doe, user_z, Jr./user_a"]);
+    }
+
+    #[test]
+    fn blank_lines_and_rows_of_blank_cells_are_skipped() {
+        check("\n ,\n\"\",\" \"\n\u{a0}\n,,x\n,\n", ',', &["5: //x"]);
+        check("\t\na\tb\n\t \t\n", '\t', &["2: a/b"]);
+    }
+
+    #[test]
+    fn text_after_a_closing_quote_is_refused() {
+        check_refused(
+            "\"a\"b,c",
+            "users.csv:1: text after a closing quote; quote the whole cell or remove the quote",
+        );
+        check_refused(
+            "a,\"b\nc\nd\"e",
+            "users.csv:3: text after a closing quote, in the quoted cell on lines 1 to 3; quote the \
+             whole cell or remove the quote",
+        );
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_refused_with_the_line_of_its_cell() {
+        let expected = "users.csv:3: unclosed quote: the quoted cell that begins on line 3 is \
+                        never closed; close the quote or remove it";
+        check_refused("a\n\"b\nc\",\"d\ne", expected);
+        check_refused("a\n\nb,\"c\"\"\nd", expected);
+    }
+
+    #[test]
+    fn white_space_before_a_quote_inside_a_cell_is_refused() {
+        let expected = "users.csv:1: white space before a quote inside a cell; quote the whole cell \
+                        and double the quotes inside it";
+        check_refused("a \"b\",c", expected);
+        check_refused("x,say \"hi, you\"", expected);
     }
 
     #[track_caller]
     fn check_too_long(text: &str) {
-        let mut rows = RowReader { max_row_len: 20, ..reader(text) };
+        let mut rows = RowReader { max_len: 20, ..reader(text, Some(',')) };
         rows.read().unwrap();
         let error = rows.read().unwrap_err().to_string();
-        assert!(error.contains("line 2: the record that begins here is longer"), "{error}");
+        assert!(error.starts_with("users.csv:2: the record that begins here is longer"), "{error}");
     }
 
     #[test]
-    fn a_record_without_end_is_left_off() {
+    fn a_record_without_end_is_not_read_to_its_end() {
         check_too_long(&format!("id\n{}", "x".repeat(21)));
         check_too_long(&format!("id\n\"{0}\n{0}\"", "x".repeat(12)));
         check_too_long(&format!("id\n\"{}", "\n".repeat(30)));
@@ -284,18 +383,18 @@ mod tests {
     fn a_record_of_more_than_sixteen_mebibytes_is_an_error() {
         let text = "x".repeat((16 << 20) + 1);
         insta::assert_snapshot!(
-            reader(&text).read().unwrap_err(),
-            @"users.csv, line 1: the record that begins here is longer than 16 MiB; is a quote not closed, or is this no CSV file?"
+            reader(&text, None).read().unwrap_err(),
+            @"users.csv:1: the record that begins here is longer than 16 MiB; close an open quote, or give a CSV file"
         );
     }
 
     #[test]
     fn a_record_of_more_than_a_million_cells_is_an_error() {
-        let text = ",".repeat(MAX_CELLS - 1);
-        assert_eq!(reader(&text).read().unwrap().unwrap().len(), MAX_CELLS);
+        let text = format!("x{}", ",".repeat(MAX_CELLS - 1));
+        assert_eq!(reader(&text, Some(',')).read().unwrap().unwrap().len(), MAX_CELLS);
         insta::assert_snapshot!(
-            reader(&format!("{text},")).read().unwrap_err(),
-            @"users.csv, line 1: the record that begins here has more than a million cells; is this a CSV file?"
+            reader(&format!("{text},"), Some(',')).read().unwrap_err(),
+            @"users.csv:1: more than a million cells; give a CSV file"
         );
     }
 
@@ -303,7 +402,7 @@ mod tests {
     fn a_row_of_many_long_cells_is_read_whole() {
         let cells: Vec<String> = (0..500).map(|n| "x".repeat(n)).collect();
         let text = cells.join(",");
-        let mut rows = reader(&text);
+        let mut rows = reader(&text, Some(','));
         assert_eq!(rows.read().unwrap().unwrap().cells(), cells);
         assert!(rows.read().unwrap().is_none());
     }

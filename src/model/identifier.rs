@@ -1,23 +1,24 @@
-//! What may stand in the input's column: a user id, or something a user can be looked up by.
+//! What names a user in an input: a user ID, or something that a user can be looked up by.
 
 use std::fmt;
 use std::sync::Arc;
 
+use super::text::{is_invisible, is_separator, name_of_char};
 use super::{InvalidUserId, UserId};
 
 /// What the input's column holds (`--by`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IdentifierKind {
-    /// Clerk's own ids, `user_…`.
+    /// Clerk's own IDs, `user_…`.
     #[default]
     UserId,
     /// Email addresses; compared without regard to case, as Clerk does.
     Email,
     /// Phone numbers, in international form.
     Phone,
-    /// User names; compared without regard to case, as Clerk does.
+    /// Usernames; compared without regard to case, as Clerk does.
     Username,
-    /// The customer's own ids; compared to the letter.
+    /// The customer's own IDs; compared to the letter.
     ExternalId,
 }
 
@@ -29,12 +30,28 @@ impl IdentifierKind {
     /// The word for it in a sentence: "no user has this email address".
     pub fn noun(self) -> &'static str {
         match self {
-            Self::UserId => "user id",
+            Self::UserId => "user ID",
             Self::Email => "email address",
             Self::Phone => "phone number",
-            Self::Username => "user name",
-            Self::ExternalId => "external id",
+            Self::Username => "username",
+            Self::ExternalId => "external ID",
         }
+    }
+
+    /// The words for several of them: "user IDs".
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::UserId => "user IDs",
+            Self::Email => "email addresses",
+            Self::Phone => "phone numbers",
+            Self::Username => "usernames",
+            Self::ExternalId => "external IDs",
+        }
+    }
+
+    /// Whether they can be recognised by their form. Any word may be a username or an external ID.
+    pub fn has_shape(self) -> bool {
+        matches!(self, Self::UserId | Self::Email | Self::Phone)
     }
 
     /// The word for it on the command line and in a manifest.
@@ -46,6 +63,11 @@ impl IdentifierKind {
             Self::Username => "username",
             Self::ExternalId => "external-id",
         }
+    }
+
+    /// The kind with this [`flag_value`](Self::flag_value).
+    pub fn from_flag_value(value: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.flag_value() == value)
     }
 
     /// The query parameter of `GET /v1/users` that looks users up by it.
@@ -141,15 +163,18 @@ impl fmt::Display for Identifier {
     }
 }
 
-/// Why a cell can't be an identifier of the kind that the column holds.
+/// Why a cell cannot be an identifier of the kind that the column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidIdentifier {
-    /// Not a user id.
+    /// Not a user ID.
     #[error(transparent)]
     UserId(#[from] InvalidUserId),
     /// A blank cell.
     #[error("the cell is empty")]
     Empty,
+    /// The column's own header: lists that were joined repeat it.
+    #[error("the cell repeats the column header")]
+    Header,
     /// Longer than [`Identifier::MAX_LEN`].
     #[error("{length} bytes are too long for {article} {noun}", article = article(*kind), noun = kind.noun())]
     TooLong {
@@ -158,15 +183,20 @@ pub enum InvalidIdentifier {
         /// Its length in bytes.
         length: usize,
     },
+    /// A character that no identifier of this kind holds.
+    #[error("{article} {noun} cannot contain {name}", article = article(*kind), noun = kind.noun(), name = name_of_char(*found))]
+    Character {
+        /// What it should have been.
+        kind: IdentifierKind,
+        /// The first such character.
+        found: char,
+    },
     /// Not of the form `name@host`.
-    #[error("an email address has one \"@\" with something on both sides and no spaces")]
+    #[error("an email address must have one \"@\" with something on both sides")]
     Email,
     /// Not in international form.
-    #[error("a phone number is written in international form, such as +15551234567")]
+    #[error("a phone number must be in international form, such as +15551234567")]
     Phone,
-    /// White space inside.
-    #[error("a user name has no spaces in it")]
-    Username,
 }
 
 fn article(kind: IdentifierKind) -> &'static str {
@@ -176,19 +206,46 @@ fn article(kind: IdentifierKind) -> &'static str {
     }
 }
 
+/// Address books write `<a@x.org>`, links `mailto:a@x.org`.
 fn email(cell: &Arc<str>) -> Result<Identifier, InvalidIdentifier> {
-    let is_email = cell
-        .split_once('@')
-        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
-        && !cell.contains(char::is_whitespace);
-    if is_email { Ok(Identifier::Email(lower_case(cell))) } else { Err(InvalidIdentifier::Email) }
+    let address = unwrapped_email(cell);
+    if let Some(found) = address.chars().find(|&c| is_foreign_to_emails(c)) {
+        return Err(InvalidIdentifier::Character { kind: IdentifierKind::Email, found });
+    }
+    match address.split_once('@') {
+        Some((name, host)) if !name.is_empty() && !host.is_empty() && !host.contains('@') => {
+            Ok(Identifier::Email(lower_case(cell, address)))
+        }
+        _ => Err(InvalidIdentifier::Email),
+    }
+}
+
+/// An email address without the `mailto:` and the `<…>` around it.
+pub fn unwrapped_email(text: &str) -> &str {
+    let text = text.trim();
+    let inner = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    let is_link = text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
+    match inner.or_else(|| is_link.then(|| &text[7..])) {
+        Some(inner) => unwrapped_email(inner),
+        None => text,
+    }
+}
+
+fn is_foreign_to_emails(c: char) -> bool {
+    const MARKS: [char; 15] =
+        ['"', '“', '”', '„', '‟', '«', '»', '‘', '’', '‚', '‛', ',', ';', '<', '>'];
+    is_unseen(c) || MARKS.contains(&c)
+}
+
+fn is_unseen(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || is_separator(c) || is_invisible(c)
 }
 
 fn username(cell: &Arc<str>) -> Result<Identifier, InvalidIdentifier> {
-    if cell.contains(char::is_whitespace) {
-        return Err(InvalidIdentifier::Username);
+    match cell.chars().find(|&c| is_unseen(c)) {
+        None => Ok(Identifier::Username(lower_case(cell, cell))),
+        Some(found) => Err(InvalidIdentifier::Character { kind: IdentifierKind::Username, found }),
     }
-    Ok(Identifier::Username(lower_case(cell)))
 }
 
 /// People write `+1 (555) 123-4567`; Clerk holds `+15551234567`.
@@ -204,8 +261,15 @@ fn phone(cell: &str) -> Result<Identifier, InvalidIdentifier> {
     }
 }
 
-fn lower_case(cell: &Arc<str>) -> Arc<str> {
-    if cell.contains(char::is_uppercase) { cell.to_lowercase().into() } else { Arc::clone(cell) }
+/// A part of a cell in lower case; shares the cell's text where both are the same.
+fn lower_case(cell: &Arc<str>, part: &str) -> Arc<str> {
+    if part.contains(char::is_uppercase) {
+        part.to_lowercase().into()
+    } else if part.len() == cell.len() {
+        Arc::clone(cell)
+    } else {
+        part.into()
+    }
 }
 
 #[cfg(test)]
@@ -219,12 +283,49 @@ mod tests {
     #[test]
     fn an_email_is_compared_in_lower_case() {
         assert_eq!(parse(IdentifierKind::Email, "A.B+c@Ex.org"), Ok("a.b+c@ex.org".into()));
+        assert_eq!(parse(IdentifierKind::Email, "o'brien@x.org"), Ok("o'brien@x.org".into()));
     }
 
     #[test]
-    fn what_is_no_email_is_refused() {
-        for cell in ["alice", "@x", "a@", "a@b@c", "a b@c"] {
+    fn an_email_is_taken_out_of_its_link_and_its_brackets() {
+        for cell in ["<a@x.org>", "mailto:a@x.org", "MailTo: a@x.org", "<mailto:A@x.org>"] {
+            assert_eq!(parse(IdentifierKind::Email, cell), Ok("a@x.org".into()), "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_cell_that_is_not_an_email_is_refused() {
+        for cell in ["alice", "@x", "a@", "a@b@c", "<>", "mailto:"] {
             assert_eq!(parse(IdentifierKind::Email, cell), Err(InvalidIdentifier::Email), "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_character_that_no_email_holds_is_named() {
+        for (cell, name) in [
+            ("a b@x.org", "a space"),
+            ("a@x.org;", "\";\""),
+            ("a@x.org,b@x.org", "\",\""),
+            ("\"a\"@x.org", "\"\"\""),
+            ("Ann <a@x.org>", "a space"),
+            ("<a@x.org", "\"<\""),
+            ("\u{200b}a@x.org", "U+200B"),
+            ("a@x.org\u{202e}", "U+202E"),
+            ("a\u{a0}@x.org", "U+00A0"),
+            ("a@x.org”", "U+201D"),
+        ] {
+            let why = parse(IdentifierKind::Email, cell).unwrap_err().to_string();
+            assert!(why.starts_with("an email address cannot contain "), "{cell}: {why}");
+            assert!(why.contains(name), "{cell}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_username_holds_neither_white_space_nor_invisible_characters() {
+        assert_eq!(parse(IdentifierKind::Username, "Ann.B"), Ok("ann.b".into()));
+        for (cell, found) in [("ann b", ' '), ("ann\u{200b}", '\u{200b}')] {
+            let why = InvalidIdentifier::Character { kind: IdentifierKind::Username, found };
+            assert_eq!(parse(IdentifierKind::Username, cell), Err(why), "{cell:?}");
         }
     }
 

@@ -1,5 +1,6 @@
-//! A line of input, and the job it may become.
+//! The records of an input, and the jobs they may become.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Identifier, IdentifierKind, InvalidIdentifier, UserId};
@@ -12,33 +13,10 @@ pub struct InputRecord {
     /// The cell that names the user, canonical (see [`canonical_cell`](super::canonical_cell));
     /// empty where the record has no such cell.
     pub cell: Arc<str>,
-    /// Who that is, where an earlier job of this program found it out.
+    /// The user, where an earlier job of this program looked it up.
     pub user: Option<UserId>,
     /// The carried cells, in the order of [`Records::carried`]; as long as that.
     pub carried: Box<[Box<str>]>,
-}
-
-impl InputRecord {
-    /// Whom the record is about: the user who is known, or whom its cell names.
-    ///
-    /// # Errors
-    ///
-    /// When the cell can't be a user of that kind.
-    pub fn target(&self, kind: IdentifierKind) -> Result<Identifier, InvalidIdentifier> {
-        match &self.user {
-            Some(user) => Ok(Identifier::UserId(user.clone())),
-            None => Identifier::parse(kind, &self.cell),
-        }
-    }
-}
-
-/// One column of the input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// The header as written, trimmed; `None` where the input has none.
-    pub header: Option<String>,
-    /// Its place, 0-based.
-    pub index: usize,
 }
 
 /// The whole input, read and checked.
@@ -52,6 +30,28 @@ pub struct Records {
     pub header: Option<String>,
     /// The headers of the carried columns, as written.
     pub carried: Vec<String>,
+    /// The places of the records that repeat the header of the users' column: they name nobody.
+    pub repeated_headers: BTreeSet<usize>,
+}
+
+impl Records {
+    /// Whom the record at this place is about: the user who is known, or the one its cell names.
+    ///
+    /// # Errors
+    ///
+    /// When the cell cannot be a user of the column's kind, or repeats the column's header.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such place.
+    pub fn target(&self, place: usize) -> Result<Identifier, InvalidIdentifier> {
+        let record = &self.records[place];
+        match &record.user {
+            Some(user) => Ok(Identifier::UserId(user.clone())),
+            None if self.repeated_headers.contains(&place) => Err(InvalidIdentifier::Header),
+            None => Identifier::parse(self.kind, &record.cell),
+        }
+    }
 }
 
 /// One user to do.

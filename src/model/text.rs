@@ -1,10 +1,22 @@
-//! What is done to a text from outside before it stands in a cell or on a console.
+//! Text from outside, made safe for a cell or a console, and compared.
 
 use std::borrow::Cow;
+
+use super::mask_keys;
 
 /// Breaks a line and is no control character: Unicode's line and paragraph separators.
 pub fn is_separator(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Takes no room on a screen, or changes the direction of the text around it: zero-width
+/// characters, bidirectional controls, fillers, variation selectors, tags.
+pub fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The text on one line: each control character (line breaks, escapes, NUL) and each separator
@@ -18,20 +30,43 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A text from outside as a message repeats it: on one line, at most 80 characters, and without
+/// anything that looks like a secret key.
+pub fn excerpt(text: &str) -> String {
+    const MAX_CHARS: usize = 80;
+    let line = mask_keys(text);
+    let line = one_line(&line);
+    match line.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.into_owned(),
+    }
+}
+
+/// A character as a message names it, so that it is recognised even where it cannot be seen.
+pub fn name_of_char(c: char) -> String {
+    match c {
+        ' ' => "a space".to_owned(),
+        c if c.is_ascii_graphic() => format!("\"{c}\""),
+        c if is_invisible(c) => format!("U+{:04X} (an invisible character)", u32::from(c)),
+        c if c.is_whitespace() => format!("U+{:04X} (white space)", u32::from(c)),
+        c if c.is_alphanumeric() || !c.is_control() => format!("\"{c}\" (U+{:04X})", u32::from(c)),
+        c => format!("U+{:04X} (a control character)", u32::from(c)),
+    }
+}
+
 /// Whether a spreadsheet would run a cell that starts with this character as a formula.
 pub fn is_formula_start(c: char) -> bool {
     matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r')
 }
 
-/// Whether this, behind a `'`, makes it the guard of a formula. The space is what became of a tab or
-/// a line break.
+/// Whether a `'` before this text is the guard of a formula. The space stands for a tab or a line
+/// break that was replaced.
 pub fn is_guarded(text: &str) -> bool {
     text.starts_with(is_formula_start) || text.starts_with(' ')
 }
 
-/// An input cell as the program speaks of it: on one line, white space around it taken off, and
-/// without the `'` that guards a formula, or with which people make a spreadsheet leave a user id
-/// alone.
+/// An input cell as the program reads it: on one line, without the white space around it, and
+/// without the `'` that guards a formula or keeps a spreadsheet from changing a user ID.
 pub fn canonical_cell(text: &str) -> Cow<'_, str> {
     let line = match one_line(text) {
         Cow::Borrowed(line) => Cow::Borrowed(line.trim()),
@@ -45,6 +80,25 @@ pub fn canonical_cell(text: &str) -> Cow<'_, str> {
         Cow::Borrowed(line) => Cow::Borrowed(line[1..].trim_start()),
         Cow::Owned(line) => Cow::Owned(line[1..].trim_start().to_owned()),
     }
+}
+
+/// A header in the form in which headers are compared: lower case, without white space, `-`, `_`
+/// and a byte order mark.
+pub fn normalized_header(header: &str) -> String {
+    header_chars(header).collect()
+}
+
+/// Whether a header reads the same as a [`normalized_header`].
+pub fn is_header(header: &str, normalized: &str) -> bool {
+    header_chars(header).eq(normalized.chars())
+}
+
+fn header_chars(header: &str) -> impl Iterator<Item = char> {
+    let is_kept =
+        |c: &char| !(c.is_whitespace() || c.is_control() || matches!(c, '-' | '_' | '\u{feff}'));
+    let header = header.trim();
+    let header = header.strip_prefix('\'').unwrap_or(header);
+    header.chars().filter(is_kept).flat_map(char::to_lowercase)
 }
 
 #[cfg(test)]
@@ -68,5 +122,40 @@ mod tests {
         assert_eq!(canonical_cell("'o'brien"), "'o'brien");
         assert_eq!(canonical_cell("''=x"), "''=x");
         assert_eq!(canonical_cell(" \u{feff} "), "\u{feff}");
+    }
+
+    #[test]
+    fn an_excerpt_has_at_most_eighty_characters_and_no_key() {
+        assert_eq!(excerpt(&"é".repeat(80)), "é".repeat(80));
+        assert_eq!(excerpt(&"é".repeat(81)), format!("{}…", "é".repeat(80)));
+        let key = format!("{}sk_live_0123456789abcdefghijXYZ1", "é".repeat(60));
+        assert_eq!(excerpt(&key), format!("{}sk_live_…XYZ1", "é".repeat(60)));
+        assert_eq!(excerpt("a\u{1b}[31m\nb"), "a [31m b");
+    }
+
+    #[test]
+    fn a_character_is_named_even_if_it_cannot_be_seen() {
+        let names = [' ', ';', '\u{200b}', '\u{202e}', '\u{a0}', '“', '\u{7}'].map(name_of_char);
+        assert_eq!(
+            names,
+            [
+                "a space",
+                "\";\"",
+                "U+200B (an invisible character)",
+                "U+202E (an invisible character)",
+                "U+00A0 (white space)",
+                "\"“\" (U+201C)",
+                "U+0007 (a control character)",
+            ]
+        );
+    }
+
+    #[test]
+    fn headers_are_compared_without_case_spaces_hyphens_and_underscores() {
+        for header in ["user_id", "userId", " User ID", "USER-ID", "\u{feff}user id", "'user_id"] {
+            assert_eq!(normalized_header(header), "userid", "{header:?}");
+            assert!(is_header(header, "userid"), "{header:?}");
+        }
+        assert!(!is_header("user_ids", "userid") && !is_header("user", "userid"));
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod classify;
 pub mod decide;
+pub mod exclude;
 pub mod pacing;
 pub mod plan;
 pub mod retry;

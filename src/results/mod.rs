@@ -12,6 +12,7 @@
 pub mod atomic;
 pub mod format;
 pub mod manifest;
+pub mod own_file;
 pub mod sidecars;
 
 mod cells;

@@ -115,6 +115,9 @@ fn read_all(
         }
         let input = Arc::from(row.input.as_str());
         done.note(kind, row.line, &input, row.user_id.as_ref(), row.outcome);
+        if let Some(message) = row.error_message.filter(|_| row.outcome == Outcome::Excluded) {
+            done.note_exclusion(&message);
+        }
     }
     journal.n_whole = reader.n_whole_bytes();
     Ok(Resumed { done, counts, latest_calls, n_torn_bytes: reader.n_torn_bytes(), journal })

@@ -99,12 +99,15 @@ pub(super) fn input_choice(args: InputArgs) -> Result<InputChoice, Failure> {
     });
     let results = args.input.as_deref().filter(|_| args.retry_failed);
     let options = Options {
-        kind: kind_of(args.by.into(), results)?,
+        kind: kind_of(args.by, results)?,
         column,
+        delimiter: args.delimiter,
+        lenient: args.lenient,
         limit: args.limit,
         skip: args.skip,
         carry,
         retry_failed: args.retry_failed,
+        takes_admin_locked: false,
     };
     InputChoice::new(args.input, options, args.max_input_age)
 }

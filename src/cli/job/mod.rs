@@ -32,6 +32,7 @@ use crate::model::Outcome;
 use crate::policy::plan::Plan;
 use crate::policy::stop_rule::MaxFail;
 use crate::report::{Console, Progress, text};
+use crate::results::manifest::Kind;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::Counts;
 use crate::stats::summary::CommandKind;
@@ -60,12 +61,35 @@ impl<'a> Surroundings<'a> {
     }
 }
 
-/// Who failed on one instance is nobody on another.
-fn check_retried(spec: &Spec, connection: &Connection) -> Result<(), Failure> {
-    let Some(results) = spec.input.retried() else { return Ok(()) };
-    let manifest = Manifest::read(&Sidecars::beside(results).manifest);
-    let manifest = manifest.map_err(|error| Failure::usage(error.to_string()))?;
-    manifest.map_or(Ok(()), |manifest| check_instance(results, &manifest, connection))
+/// The failed users of one instance are nobody on another.
+fn check_retried(spec: &Spec, connection: &Connection, console: &Console) -> Result<(), Failure> {
+    let Some(results) = spec.input.retried() else {
+        if spec.input.is_retried_stdin() {
+            console.warning(
+                "the results come through stdin, without their manifest: cannot check the host, the \
+                 kind of instance, --exclude and the look-up settings of the run that wrote them",
+            );
+        }
+        return Ok(());
+    };
+    let path = Sidecars::beside(results).manifest;
+    let manifest = Manifest::read(&path);
+    match manifest.map_err(|error| Failure::usage(error.to_string()))? {
+        Some(manifest) if manifest.kind != Kind::Run => Err(Failure::usage(format!(
+            "{} is not the results file of a run, and --retry-failed takes no other",
+            results.display()
+        ))),
+        Some(manifest) => check_instance(results, &manifest, connection),
+        None => {
+            console.warning(&format!(
+                "{} is missing: cannot check the host, the kind of instance, --exclude and the \
+                 look-up settings of the run that wrote {}",
+                path.display(),
+                results.display()
+            ));
+            Ok(())
+        }
+    }
 }
 
 /// What else whoever agrees should know: who is left alone, what guards the run, and why it is.
@@ -98,7 +122,7 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     };
     let now = wall_clock();
     let paths = Paths::new(spec)?;
-    check_retried(spec, connection)?;
+    check_retried(spec, connection, console)?;
     let intake = Intake::read(spec, now, console)?;
     let mut existed = Existed::find(spec, &paths, &intake, connection, console)?;
     // The server of a sandbox ends with its run.
@@ -115,7 +139,7 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     let is_tried = |it: Outcome| it == Outcome::Unlocked || it.counts_as_failure();
     let guards = Guards::new(spec, earlier.n_where(is_tried));
     let n_jobs = plan.jobs.len() as u64;
-    if spec.looks_up() {
+    if intake.looks_up {
         guards.check_at_most(n_jobs)?;
     } else {
         guards.check(n_jobs)?;
@@ -131,7 +155,10 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     let stages = Stages::new(spec, around, &intake, outputs, plan, n_jobs)?;
     stages.tell_left_out()?;
     let jobs = stages.look_up_or_pass(jobs, known)?;
-    if spec.may_be_refused_later() && !stages.is_stopped() {
+    if !stages.is_stopped() {
+        intake.note_exclusions(console);
+    }
+    if spec.may_be_refused_later(intake.looks_up) && !stages.is_stopped() {
         let n_users = stages.n_to_unlock(&jobs);
         let facts = facts(spec, stages.results_name(), Some(&stages.counts()));
         let wait = |read| stages.unless_stopped(read);

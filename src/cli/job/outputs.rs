@@ -58,7 +58,7 @@ impl Outputs {
             spec::Existing::Replace => Existing::Replace,
             spec::Existing::Refuse | spec::Existing::Resume => Existing::Refuse,
         };
-        let aside = if is_new && spec.may_be_refused_later() {
+        let aside = if is_new && spec.may_be_refused_later(intake.looks_up) {
             set_aside(&paths)?
         } else {
             SetAside::default()

@@ -41,8 +41,8 @@ pub(in crate::cli) fn check_plan(
     };
     if made.sha256 != sha256 {
         return Err(Failure::usage(format!(
-            "{name} was changed since it was made; make the plan anew, or run the edited list as \
-             an input with --only-locked"
+            "{name} was changed since it was made; make the plan again, or keep only its user_id \
+             column and run that list with --only-locked"
         )));
     }
     check_instance(plan, &manifest, connection)?;

@@ -70,16 +70,17 @@ pub(in crate::cli) struct Execution {
 
 impl Spec {
     /// Whether users are looked up first: where that is the job, where the input does not name
-    /// them by id, and where not all of them may still need it.
+    /// them by ID, and where not all of them may still need it. An exclude list may need it too,
+    /// which is known once it was read: see `Intake::looks_up`.
     pub(in crate::cli) fn looks_up(&self) -> bool {
         self.command != CommandKind::Run || self.only_locked || self.input.needs_look_up()
     }
 
     /// Whether it may be refused when files are made already: a look-up tells how many users there
     /// are, and then the guards and a person are asked.
-    pub(in crate::cli) fn may_be_refused_later(&self) -> bool {
+    pub(in crate::cli) fn may_be_refused_later(&self, looks_up: bool) -> bool {
         let is_guarded = self.expect_count.is_some() || self.max_users.is_some();
-        self.looks_up() && (self.command == CommandKind::Run || is_guarded)
+        looks_up && (self.command == CommandKind::Run || is_guarded)
     }
 
     /// What a look-up is made for.

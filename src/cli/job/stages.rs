@@ -150,7 +150,7 @@ impl<'a> Stages<'a> {
         jobs: Vec<Job>,
         known: HashMap<UserId, u64>,
     ) -> Result<Vec<UnlockJob>, Failure> {
-        if self.spec.looks_up() { self.look_up(jobs, known) } else { Ok(pass(jobs)) }
+        if self.intake.looks_up { self.look_up(jobs, known) } else { Ok(pass(jobs)) }
     }
 
     fn look_up(

@@ -43,7 +43,7 @@ struct Input {
     records: Vec<InputRecord>,
     kind: IdentifierKind,
     purpose: Purpose,
-    excluded: HashSet<Identifier>,
+    excluded: ExcludeList,
     known: HashMap<UserId, u64>,
 }
 
@@ -59,7 +59,7 @@ impl Input {
             records: (2..).zip(cells).map(record).collect(),
             kind,
             purpose: Purpose::Plan(LeaveAlone),
-            excluded: HashSet::new(),
+            excluded: ExcludeList::default(),
             known: HashMap::new(),
         }
     }
@@ -116,7 +116,7 @@ async fn a_plan_says_what_would_be_done_with_each_and_finds_the_missing_by_diffe
     assert_eq!(outcomes(&ran), expected.into_iter().enumerate().collect::<Vec<_>>());
     assert!(jobs.is_empty());
     assert_eq!(ran.row(0).user.as_deref(), Some(&instance[0]));
-    assert_eq!(ran.row(3).error_message.as_deref(), Some("no user has this user id"));
+    assert_eq!(ran.row(3).error_message.as_deref(), Some("no user has this user ID"));
     assert_eq!(ran.row(3).user_id.as_ref().map(UserId::as_str), Some("user_d"));
 
     let (ran, _) = input.with(Purpose::Plan(Include)).look_up(&api).await;
@@ -254,7 +254,7 @@ async fn an_address_of_several_users_is_ambiguous_and_all_of_them_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_excluded_is_left_alone_under_every_name() {
+async fn an_excluded_user_is_left_alone_whichever_identifier_the_list_names() {
     let instance = [
         user("user_a", &["a@x.org"], LOCKED),
         user("user_b", &["b@x.org", "B2@x.org"], LOCKED),
@@ -263,14 +263,31 @@ async fn whoever_is_excluded_is_left_alone_under_every_name() {
     let api = Scripted::new(|call| found_in(&instance, call));
     for purpose in [Purpose::Plan(Include), Purpose::Run(Include)] {
         let mut input = Input::emails(&["a@x.org", "b@x.org", "c@x.org"]).with(purpose);
-        input.excluded = HashSet::from([
-            Identifier::UserId("user_a".parse().unwrap()),
-            Identifier::Email("b2@x.org".into()),
-        ]);
+        input.excluded = ExcludeList::of_lines("keep.txt", ["user_a,Ann", "B2@X.org", "user_zz"]);
         let (ran, jobs) = input.look_up(&api).await;
         assert_eq!(outcomes(&ran)[..2], [(0, Outcome::Excluded), (1, Outcome::Excluded)]);
+        let message = "excluded by \"B2@X.org\" on line 2 of keep.txt";
+        assert_eq!(ran.row(1).error_message.as_deref(), Some(message));
         assert!(jobs.iter().all(|job| job.user.as_str() == "user_c"));
+        let unmatched: Vec<_> = input.excluded.unmatched().collect();
+        assert_eq!(unmatched, [("Ann", 1), ("user_zz", 3)]);
     }
+}
+
+/// Where the identifiers are of an unknown type, an exclude list could name the user unnoticed.
+#[tokio::test(start_paused = true)]
+async fn a_user_who_cannot_be_checked_against_the_exclude_list_is_not_unlocked() {
+    let facts = r#""locked":true,"external_id":7"#;
+    let instance = [user("user_a", &[], facts), locked("user_b")];
+    let api = Scripted::new(|call| found_in(&instance, call));
+    let mut input = Input::ids(["user_a", "user_b"]).with(Purpose::Run(Include));
+    let (_, jobs) = input.look_up(&api).await;
+    assert_eq!(jobs.len(), 2);
+    input.excluded = ExcludeList::of_lines("keep.txt", ["7"]);
+    let (ran, jobs) = input.look_up(&api).await;
+    assert_eq!(outcomes(&ran), [(0, Outcome::Failed)]);
+    assert_eq!(ran.row(0).error_code.as_deref(), Some("untrusted_answer"));
+    assert!(jobs.iter().all(|job| job.user.as_str() == "user_b"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,11 +38,11 @@ fn all_columns_are_those_beside_the_users() {
 fn a_column_that_is_not_there_is_an_error_that_names_those_that_are() {
     insta::assert_snapshot!(
         carried(named("team,tikcet"), TEXT).unwrap_err(),
-        @r#"users.csv has no column "tikcet" to carry. Its columns are 1 "Team", 2 "id", 3 "Ticket No""#
+        @r#"users.csv has no column "tikcet" to carry; its columns are 1 "Team", 2 "id", 3 "Ticket No""#
     );
     insta::assert_snapshot!(
         carried(named("team"), "user_a\n").unwrap_err(),
-        @r#"users.csv has no header, so there is no column "team" to carry; add a header line"#
+        @r#"users.csv has no header, so it has no column "team" to carry; add a header line"#
     );
 }
 

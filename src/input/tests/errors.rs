@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::*;
-use crate::model::InvalidIdentifier;
+use crate::model::Outcome;
+use crate::results::manifest::Kind;
 
 fn error_of(bytes: &[u8], options: &Options) -> String {
     read(Source::bytes("users.csv", bytes), options).unwrap_err().to_string()
@@ -18,33 +19,28 @@ fn an_unknown_column_names_the_columns_there_are() {
     let text = b"Name,Team\nx,y\n";
     insta::assert_snapshot!(
         error_of(text, &column("user")),
-        @r#"users.csv has no column "user". Its columns are 1 "Name", 2 "Team""#
+        @r#"users.csv has no column "user"; its columns are 1 "Name", 2 "Team""#
     );
     insta::assert_snapshot!(
         error_of(text, &column("3")),
-        @r#"users.csv has no column number 3. Its columns are 1 "Name", 2 "Team""#
+        @r#"users.csv has no column number 3; its columns are 1 "Name", 2 "Team""#
     );
     assert!(error_of(text, &column("0")).contains("no column number 0"));
     insta::assert_snapshot!(
         error(text),
-        @r#"users.csv: no header says in which column the user id stands; give it the header "user_id", or name it with --column. The columns are 1 "Name", 2 "Team""#
+        @r#"users.csv: no header names a column of user IDs; name it with --column, or give it the header "user_id". The columns are 1 "Name", 2 "Team""#
     );
-}
-
-#[test]
-fn a_header_of_another_kind_is_not_taken_for_a_user() {
-    assert!(error("user_email,team\na@x.org,red\n").contains("no header says"));
 }
 
 #[test]
 fn another_encoding_gets_the_command_that_converts_it() {
     insta::assert_snapshot!(
         error(b"id,name\nuser_a,Jos\xe9\n"),
-        @"users.csv, line 2: this is not UTF-8; it looks like Windows-1252 or Latin-1. Convert it: iconv -f WINDOWS-1252 -t UTF-8 users.csv > new.csv"
+        @"users.csv:2: this is not UTF-8: line 2 looks like Windows-1252 or Latin-1. Convert the file: iconv -f WINDOWS-1252 -t UTF-8 users.csv > new.csv"
     );
     insta::assert_snapshot!(
         error(b"\xff\xfeu\0s\0e\0r\0"),
-        @"users.csv, line 1: this is not UTF-8; it looks like UTF-16 (little endian). Convert it: iconv -f UTF-16LE -t UTF-8 users.csv > new.csv"
+        @"users.csv:1: this is not UTF-8: line 1 looks like UTF-16 (little endian). Convert the file: iconv -f UTF-16LE -t UTF-8 users.csv > new.csv"
     );
     assert!(error(b"\0u\0s\0e\0r").contains("-f UTF-16BE"));
     let spaced = read(Source::bytes("my users.csv", b"\xe9"), &Options::default()).unwrap_err();
@@ -55,37 +51,83 @@ fn another_encoding_gets_the_command_that_converts_it() {
 
 #[test]
 fn a_comment_in_another_encoding_is_named_too() {
-    assert!(error(b"user_a\n# Jos\xe9\n").starts_with("users.csv, line 2: this is not UTF-8"));
+    assert!(error(b"user_a\n# Jos\xe9\n").starts_with("users.csv:2: this is not UTF-8: line 2"));
 }
 
 #[test]
 fn a_file_of_another_kind_is_named() {
     insta::assert_snapshot!(
         error(b"PK\x03\x04\x14\0"),
-        @"users.csv looks like an Excel workbook or another ZIP archive: export it as CSV (UTF-8)"
+        @"users.csv looks like an Excel workbook or another ZIP archive; export it as CSV (UTF-8)"
     );
     insta::assert_snapshot!(
         error(b"[{\"id\": \"user_a\"}]"),
-        @"users.csv looks like JSON: make a list of it, for example with jq -r '.[].id'"
+        @"users.csv looks like JSON; convert it to a list, for example with jq -r '.[].id'"
     );
     insta::assert_snapshot!(
         error(b"user_a\nuser_b\0\n"),
-        @"users.csv, line 2: there is a NUL byte; this is no text file"
+        @"users.csv:2: line 2 contains a NUL byte; give a text file"
     );
 }
 
 #[test]
-fn a_quote_that_is_never_closed_is_named_by_the_line_on_which_its_record_begins() {
+fn a_quote_that_is_never_closed_is_named_by_the_line_on_which_its_cell_begins() {
     insta::assert_snapshot!(
         error("id,x\nuser_a,1\n\nuser_b,\"2\nuser_c,3\n"),
-        @"users.csv, line 4: a quote that opens in this record is never closed; close it, or remove it"
+        @"users.csv:4: unclosed quote: the quoted cell that begins on line 4 is never closed; close the quote or remove it"
     );
     assert!(error("\"user_a").contains("line 1"));
     assert!(error("id\n\"user_a\"\"").contains("line 2"));
 }
 
+/// What a CSV may do wrong, under every delimiter that may be meant.
 #[test]
-fn a_path_that_can_not_be_read_is_named_with_the_reason() {
+fn each_malformed_csv_is_refused_with_file_and_line() {
+    const MALFORMED: [&str; 14] = [
+        "id,name\nuser_a,\"Ann\"x\n",
+        "id,name\nuser_a,\"Ann\nuser_b,\"Bob\n",
+        "id,name\nuser_a,Ann\nuser_b,\"Bob\n",
+        "id,name\n\"user_a\" x,Ann\n",
+        "id,name\nuser_a,Ann \"A\" Lee\n",
+        "id,name\nuser_a, x \"Lee, Ann\"\n",
+        "id,name\nuser_a,\"A\nB\", c \"D\"\n",
+        "name,id\nLee, Ann,user_a\n",
+        "name,id\nAnn,user_a,,x\n",
+        "id,\"name\"x\nuser_a,Ann\n",
+        "id,\"name\nuser_a,Ann\n",
+        "id,\"name\nuser_a\nuser_b\n",
+        "\"id\nuser_a\n",
+        "\"user_a\"\n\"user_b\" x\n",
+    ];
+    let refusals = MALFORMED.map(|text| {
+        let refused = error(text);
+        for delimiter in [";", "\t", "|"] {
+            let other = error(text.replace(',', delimiter));
+            assert_eq!(other, refused, "{text:?} with {delimiter:?}");
+        }
+        assert_eq!(error_of(text.as_bytes(), &lenient()), refused, "{text:?}");
+        refused
+    });
+    insta::assert_snapshot!(refusals.join("\n"), @"
+    users.csv:2: text after a closing quote; quote the whole cell or remove the quote
+    users.csv:3: text after a closing quote, in the quoted cell on lines 2 to 3; quote the whole cell or remove the quote
+    users.csv:3: unclosed quote: the quoted cell that begins on line 3 is never closed; close the quote or remove it
+    users.csv:2: text after a closing quote; quote the whole cell or remove the quote
+    users.csv:2: white space before a quote inside a cell; quote the whole cell and double the quotes inside it
+    users.csv:2: white space before a quote inside a cell; quote the whole cell and double the quotes inside it
+    users.csv:3: white space before a quote inside a cell; quote the whole cell and double the quotes inside it
+    users.csv:2: 3 cells, but the header has 2; quote the cells that contain the delimiter
+    users.csv:2: 4 cells, but the header has 2; quote the cells that contain the delimiter
+    users.csv:1: text after a closing quote; quote the whole cell or remove the quote
+    users.csv:1: unclosed quote: the quoted cell that begins on line 1 is never closed; close the quote or remove it
+    users.csv:1: unclosed quote: the quoted cell that begins on line 1 is never closed; close the quote or remove it
+    users.csv:1: unclosed quote: the quoted cell that begins on line 1 is never closed; close the quote or remove it
+    users.csv:2: text after a closing quote; quote the whole cell or remove the quote
+    ");
+}
+
+#[test]
+fn a_path_that_cannot_be_read_is_named_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let error = |path: &Path| {
         let error = read(Source::path(path), &Options::default()).unwrap_err().to_string();
@@ -93,7 +135,7 @@ fn a_path_that_can_not_be_read_is_named_with_the_reason() {
     };
     insta::assert_snapshot!(
         error(&folder.path().join("none.csv")),
-        @"can't open DIR/none.csv: No such file or directory (os error 2)"
+        @"cannot open DIR/none.csv: No such file or directory (os error 2)"
     );
     insta::assert_snapshot!(
         error(folder.path()),
@@ -123,35 +165,36 @@ impl std::io::Read for Scripted {
 
 #[test]
 fn a_reader_that_fails_on_the_way_is_an_error_and_an_interrupted_one_is_not() {
-    let read = |script| read(Source::reader("pipe", Scripted(script)), &Options::default());
+    let read = |script| read(Source::reader("pipe", Scripted(script)), &lenient());
     let interrupted = || Err(std::io::ErrorKind::Interrupted.into());
     let input = read(vec![Ok(b'b'), Ok(b'\n'), interrupted(), Ok(b'a'), interrupted()]).unwrap();
     assert_eq!(told(&input), "1:a 2:b");
 
     let error = read(vec![Err(std::io::Error::other("unplugged")), Ok(b'a')]).unwrap_err();
-    assert_eq!(error.to_string(), "can't read pipe: unplugged");
+    assert_eq!(error.to_string(), "cannot read pipe: unplugged");
 }
 
 #[test]
-fn an_excluded_cell_that_can_not_be_a_user_is_never_passed_over() {
-    let error = |text: &str| {
-        let source = Source::bytes("exclude.csv", text.as_bytes());
-        super::super::excluded::excluded(source, IdentifierKind::UserId).unwrap_err().to_string()
-    };
+fn an_exclude_file_that_is_not_read_whole_or_names_nobody_is_an_error() {
+    let read = |bytes: &[u8]| super::super::exclude::read_list(Source::bytes("keep.txt", bytes));
+    let error = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
     insta::assert_snapshot!(
-        error("user_a\n\nalice\u{1b}[31m\n"),
-        @r#"exclude.csv, line 3: "alice [31m" can't be a user to exclude: a user id starts with "user_". Correct it or take the line out"#
+        error(b"\xef\xbb\xbf ,;|\t\"\"\n\n#\n\xe2\x80\x8b\n"),
+        @"keep.txt contains no entry, so it excludes nobody; add the users to exclude, or leave out --exclude"
     );
-    insta::assert_snapshot!(
-        error("id,name\n,x\n"),
-        @r#"exclude.csv, line 2: "" can't be a user to exclude: the cell is empty. Correct it or take the line out"#
-    );
-}
-
-#[test]
-fn a_missing_exclude_file_is_an_error() {
-    let path = Path::new("no such exclude file");
-    assert!(read_excluded(path, IdentifierKind::UserId).is_err());
+    assert!(error(b"").contains("contains no entry"));
+    assert!(error(b"user_a\nJos\xe9\n").starts_with("keep.txt:2: this is not UTF-8: line 2"));
+    assert!(error(b"\xff\xfeu\0s\0").contains("iconv -f UTF-16LE"));
+    assert!(error(b"user_a\n\0").contains("NUL"));
+    assert!(error(b"PK\x03\x04").contains("Excel workbook"));
+    assert!(error(b"[\"user_a\"]").contains("JSON"));
+    let broken = Scripted(vec![Err(std::io::Error::other("unplugged")), Ok(b'\n'), Ok(b'a')]);
+    let error = super::super::exclude::read_list(Source::reader("pipe", broken)).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read pipe: unplugged");
+    assert!(read_exclude_list(Path::new("no such exclude file")).is_err());
+    let long = vec![b'x'; (16 << 20) + 1];
+    assert!(matches!(read(&long), Err(Error::TooLong { line: 1, .. })));
+    assert!(read(&long[1..]).is_ok());
 }
 
 /// One of each.
@@ -160,7 +203,14 @@ fn one_of_each() -> Vec<Error> {
     let value = || "oops".to_owned();
     let columns = || Columns::of(&["Name".to_owned(), "Team".to_owned()]);
     let reason = || std::io::ErrorKind::PermissionDenied.into();
+    let kind = IdentifierKind::UserId;
     let line = 7;
+    let malformed = |what| Error::Malformed { name: name(), line, what };
+    let suspicious = |what| Error::Suspicious { name: name(), what };
+    let left_alone = |outcome, n_rows, is_locked_list| Error::LeftAlone {
+        name: name(),
+        what: LeftAlone { line, outcome, n_rows, is_locked_list },
+    };
     vec![
         Error::Open { name: name(), reason: reason() },
         Error::Directory { name: name() },
@@ -168,55 +218,97 @@ fn one_of_each() -> Vec<Error> {
         Error::Foreign { name: name(), foreign: Foreign::Gzip },
         Error::NotUtf8 { name: name(), line, encoding: Encoding::Utf16Le },
         Error::Binary { name: name(), line },
-        Error::OpenQuote { name: name(), line },
         Error::TooLong { name: name(), line },
-        Error::TooManyCells { name: name(), line },
+        malformed(Malformed::TextAfterQuote { first: 7, last: 7 }),
+        malformed(Malformed::OpenQuote { line: 7 }),
+        malformed(Malformed::SpaceBeforeQuote),
+        malformed(Malformed::LongRow { n_cells: 3, n_columns: 2, has_header: true }),
+        malformed(Malformed::TooManyCells),
+        Error::UnknownSeparator { name: name(), sep: ':' },
+        Error::AmbiguousDelimiter { name: name(), delimiters: vec![';', '\t'] },
+        Error::LineOrColumns { name: name(), line, kind, columns: columns() },
+        Error::HeaderOrUser { name: name(), line, kind, cell: value() },
+        Error::TitleLine { name: name(), line, text: value(), header_line: 9 },
         Error::UnknownColumn { name: name(), wanted: value(), columns: columns() },
         Error::NoSuchNumber { name: name(), number: 3, columns: columns() },
-        Error::NoUserColumn { name: name(), kind: IdentifierKind::UserId, columns: columns() },
+        Error::RepeatedColumn { name: name(), header: value(), numbers: (1, 3) },
+        Error::NoUserColumn { name: name(), kind, columns: columns() },
         Error::UnknownCarry { name: name(), wanted: value(), columns: columns() },
         Error::CarryWithoutHeader { name: name(), wanted: value() },
+        suspicious(Suspicion::NoValidUser {
+            kind,
+            column: UserColumn::PlainList,
+            better: None,
+            columns: None,
+            by: Some(IdentifierKind::Phone),
+        }),
+        suspicious(Suspicion::MostlyInvalid {
+            kind,
+            column: UserColumn::Numbered { index: 0 },
+            n_invalid: 11,
+            n_records: 20,
+            columns: Some(columns()),
+        }),
+        suspicious(Suspicion::RecordsInCell { line, n_cells: 3 }),
+        left_alone(Outcome::Excluded, 1, false),
+        left_alone(Outcome::AdminLocked, 3, true),
         Error::NotResults { name: name() },
+        Error::NotARun { name: name(), line, kind: Kind::Verify },
         Error::BadOutcome { name: name(), line, value: value() },
         Error::BadLine { name: name(), line, value: value() },
-        Error::BadExcluded { name: name(), line, value: value(), why: InvalidIdentifier::Empty },
+        Error::NoEntries { name: name() },
     ]
 }
 
 #[test]
-fn each_error_is_told_in_these_words() {
+fn each_error_is_reported_in_these_words() {
     let told: Vec<String> = one_of_each().iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
-    can't open users.csv: permission denied
+    cannot open users.csv: permission denied
     users.csv is a directory; give the file in it that lists the users
-    can't read users.csv: permission denied
-    users.csv looks like a gzip file: unpack it first, with gunzip
-    users.csv, line 7: this is not UTF-8; it looks like UTF-16 (little endian). Convert it: iconv -f UTF-16LE -t UTF-8 users.csv > new.csv
-    users.csv, line 7: there is a NUL byte; this is no text file
-    users.csv, line 7: a quote that opens in this record is never closed; close it, or remove it
-    users.csv, line 7: the record that begins here is longer than 16 MiB; is a quote not closed, or is this no CSV file?
-    users.csv, line 7: the record that begins here has more than a million cells; is this a CSV file?
-    users.csv has no column "oops". Its columns are 1 "Name", 2 "Team"
-    users.csv has no column number 3. Its columns are 1 "Name", 2 "Team"
-    users.csv: no header says in which column the user id stands; give it the header "user_id", or name it with --column. The columns are 1 "Name", 2 "Team"
-    users.csv has no column "oops" to carry. Its columns are 1 "Name", 2 "Team"
-    users.csv has no header, so there is no column "oops" to carry; add a header line
-    users.csv is no results or plan file of this program: its header does not begin with line,input,user_id,outcome
-    users.csv, line 7: "oops" is no outcome of this program; the file was edited, or its run was cut off: finish that with --resume
-    users.csv, line 7: "oops" in the column "line" is no line number; the file was edited
-    users.csv, line 7: "oops" can't be a user to exclude: the cell is empty. Correct it or take the line out
+    cannot read users.csv: permission denied
+    users.csv looks like a gzip file; unpack it with gunzip
+    users.csv:7: this is not UTF-8: line 7 looks like UTF-16 (little endian). Convert the file: iconv -f UTF-16LE -t UTF-8 users.csv > new.csv
+    users.csv:7: line 7 contains a NUL byte; give a text file
+    users.csv:7: the record that begins here is longer than 16 MiB; close an open quote, or give a CSV file
+    users.csv:7: text after a closing quote; quote the whole cell or remove the quote
+    users.csv:7: unclosed quote: the quoted cell that begins on line 7 is never closed; close the quote or remove it
+    users.csv:7: white space before a quote inside a cell; quote the whole cell and double the quotes inside it
+    users.csv:7: 3 cells, but the header has 2; quote the cells that contain the delimiter
+    users.csv:7: more than a million cells; give a CSV file
+    users.csv:1: the delimiter ":" is not supported; expected a comma, semicolon, tab or pipe
+    users.csv: the cells may be separated by ";" or a tab; choose one with --delimiter
+    users.csv:7: is this line one user ID, or the columns 1 "Name", 2 "Team"? Name a column with --column, or take whole lines with --delimiter none
+    users.csv:7: is "oops" a column header or a user ID? If it is a header, give --column with that name; if it is a user ID, add a header line
+    users.csv:7: line 7 ("oops") is neither a header nor a user, and line 9 looks like the header; remove the lines above it
+    users.csv has no column "oops"; its columns are 1 "Name", 2 "Team"
+    users.csv has no column number 3; its columns are 1 "Name", 2 "Team"
+    users.csv: columns 1 and 3 are both named "oops"; choose one by its number with --column
+    users.csv: no header names a column of user IDs; name it with --column, or give it the header "user_id". The columns are 1 "Name", 2 "Team"
+    users.csv has no column "oops" to carry; its columns are 1 "Name", 2 "Team"
+    users.csv has no header, so it has no column "oops" to carry; add a header line
+    users.csv: no record can be a user: the list contains no valid user ID; for phone numbers give --by phone. To continue anyway, add --lenient
+    users.csv: 11 of 20 records cannot be users: column 1 (no header) contains few valid user IDs; the columns are 1 "Name", 2 "Team": name one with --column. To continue anyway, add --lenient
+    users.csv:7: the quoted cell that begins on line 7 contains lines that look like records; check its quotes (and those of 2 more cells). To continue anyway, add --lenient
+    users.csv:7: the user of this row was left alone on purpose (excluded); run a plan with --plan, retry the failed rows of a run with --retry-failed, or remove these rows
+    users.csv:7: the user of this row was left alone on purpose (admin_locked), and the users of 2 more rows; remove these rows, or look the users up first, which leaves such users alone: make a plan of the list and run it with --plan, or add --only-locked. To unlock them too, add --include-admin-locked
+    users.csv is not a bulk-unlock results or plan file: it has no columns line, input, user_id and outcome
+    users.csv:7: this row was written by `verify`, and --retry-failed takes the results of `run`
+    users.csv:7: "oops" is not an outcome; the file was edited, or its run was cut off: finish that with --resume
+    users.csv:7: "oops" in the column "line" is not a line number; the file was edited
+    users.csv contains no entry, so it excludes nobody; add the users to exclude, or leave out --exclude
     "#);
 }
 
 #[test]
-fn each_kind_of_file_that_is_no_list_is_told_in_these_words() {
+fn each_foreign_format_is_reported_in_these_words() {
     use Foreign::{Gzip, Json, OldWorkbook, Pdf, Workbook};
     let told = [Workbook, OldWorkbook, Gzip, Pdf, Json].map(|it| it.to_string()).join("\n");
     insta::assert_snapshot!(told, @"
-    an Excel workbook or another ZIP archive: export it as CSV (UTF-8)
-    an old Excel workbook: export it as CSV (UTF-8)
-    a gzip file: unpack it first, with gunzip
-    a PDF document: give the list as CSV or as plain text, one user a line
-    JSON: make a list of it, for example with jq -r '.[].id'
+    an Excel workbook or another ZIP archive; export it as CSV (UTF-8)
+    an old Excel workbook; export it as CSV (UTF-8)
+    a gzip file; unpack it with gunzip
+    a PDF document; give the list as CSV or as plain text, one user per line
+    JSON; convert it to a list, for example with jq -r '.[].id'
     ");
 }

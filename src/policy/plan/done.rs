@@ -1,4 +1,4 @@
-//! What an earlier run has recorded: a set, never a position.
+//! What an earlier run recorded: a set, never a position.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,18 +6,19 @@ use std::sync::Arc;
 
 use crate::model::{Identifier, IdentifierKind, Outcome, UserId};
 
-/// What an earlier run has recorded.
+/// What an earlier run recorded.
 ///
-/// Users are matched by who they are, wherever they stand now. An `invalid` row is matched by what
-/// stood in the cell, each row once. A `duplicate` row says nothing about its user: it stands for
-/// one more record of that user and never for the one whose own row may be missing yet. Of several
-/// records that a row may stand for, that on its own line is meant.
+/// Users are matched by identity, on whatever line they stand now. An `invalid` row is matched by
+/// its cell, each row once. A `duplicate` row says nothing about its user: it stands for one more
+/// record of that user and never for the one whose own row may still be missing. Of several records
+/// that a row may stand for, the one on the row's own line is taken.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
     settled: HashMap<Identifier, u64>,
     duplicates: Lines<Identifier>,
     invalid: Lines<Arc<str>>,
     users: HashMap<UserId, u64>,
+    exclusions: Vec<String>,
     n_rows: u64,
 }
 
@@ -34,7 +35,7 @@ impl Done {
         outcome: Outcome,
     ) {
         self.n_rows += 1;
-        // Only a look-up can find a user under a second name, and only then does the row know who.
+        // Only a look-up finds a user under a second name, and only then does the row name the user.
         let is_looked_up = kind != IdentifierKind::UserId && user_id.is_some();
         let by_second_name = outcome == Outcome::Duplicate && is_looked_up;
         let target = match (kind, user_id) {
@@ -52,10 +53,19 @@ impl Done {
                 self.settled.entry(target).or_insert(line);
             }
         }
-        // The user of a duplicate has a row of its own, or is still to get it.
+        // The user of a duplicate has a row of its own, or will get one.
         if let Some(id) = user_id.filter(|_| is_looked_up && outcome != Outcome::Duplicate) {
             self.users.entry(id.clone()).or_insert(line);
         }
+    }
+
+    /// Takes note of the message of an `excluded` row: it names the entry that matched.
+    pub fn note_exclusion(&mut self, message: &str) {
+        self.exclusions.push(message.to_owned());
+    }
+
+    pub(super) fn exclusions(&self) -> &[String] {
+        &self.exclusions
     }
 
     /// How many rows were noted.
@@ -68,7 +78,7 @@ impl Done {
         &self.users
     }
 
-    /// The line that the row of a user's last word names.
+    /// The line of the row that settled this user.
     pub(super) fn line_of(&self, target: &Identifier) -> Option<u64> {
         self.settled.get(target).copied()
     }
@@ -77,7 +87,7 @@ impl Done {
         self.settled.remove(target).is_some()
     }
 
-    /// `is_held` tells whether a record on that line will ask for the same.
+    /// `is_held` tells whether a record on that line will claim the same row.
     pub(super) fn take_duplicate(
         &mut self,
         target: &Identifier,
@@ -87,7 +97,7 @@ impl Done {
         self.duplicates.take(target, line, is_held)
     }
 
-    /// `is_held` tells whether a record on that line will ask for the same.
+    /// `is_held` tells whether a record on that line will claim the same row.
     pub(super) fn take_invalid(
         &mut self,
         cell: &Arc<str>,
@@ -113,7 +123,7 @@ impl<K: Hash + Eq> Lines<K> {
         self.0.entry(key).or_default().push(line);
     }
 
-    /// Takes the row of that line, or else one that no other record will ask for: the input was
+    /// Takes the row of that line, or else one that no other record will claim: the input was
     /// edited since.
     fn take(&mut self, key: &K, line: u64, is_held: impl Fn(u64) -> bool) -> bool {
         let Some(lines) = self.0.get_mut(key) else { return false };

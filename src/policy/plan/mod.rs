@@ -1,23 +1,24 @@
-//! What is left to do is a subtraction: records − invalid − repeated − excluded − done = jobs.
+//! The jobs of a run are a set difference: records − invalid − repeated − excluded − done.
 //!
-//! The dry run shows this value; the engine eats its jobs. Resume is only a longer [`Done`].
+//! Resume is the same with a longer [`Done`].
 
 mod done;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use done::Done;
 
+use super::exclude::ExcludeList;
 use crate::model::{Identifier, InputRecord, InvalidIdentifier, Job, Outcome, Records, Row};
 
-/// Every record of the input, sorted into what is to be done and what is not.
+/// Every record of the input: a job, a row, or already recorded.
 #[derive(Debug, Default, PartialEq)]
 pub struct Plan {
-    /// Whom to ask the API about, in the order of the input; each user at most once.
+    /// The users to call the API for, in the order of the input; each user at most once.
     pub jobs: Vec<Job>,
-    /// The rows of those left out, in the order of the input.
+    /// The rows of the records that need no request, in the order of the input.
     pub left_out: Vec<Row>,
     /// The records that an earlier run has recorded, by their place in the input.
     pub recorded: Vec<usize>,
@@ -28,24 +29,25 @@ pub struct Plan {
 impl Plan {
     /// Sorts the records.
     ///
-    /// `done` is what an earlier run has recorded; each of its rows stands for one record at most.
-    /// `now` is written into the rows of those left out.
+    /// `done` is what an earlier run recorded; each of its rows stands for one record at most.
+    /// `now` is the time in the rows of the records that need no request.
     pub fn build(
         records: &Records,
-        excluded: &HashSet<Identifier>,
+        excluded: &ExcludeList,
         mut done: Done,
         now: SystemTime,
     ) -> Self {
+        done.exclusions().iter().for_each(|message| excluded.mark_recorded(message));
         let mut plan = Self::default();
         let index = Index::of(records, &done);
         for (place, record) in records.records.iter().enumerate() {
-            match record.target(records.kind) {
+            match records.target(place) {
                 Err(why) => plan.invalid(place, record, why, &index, &mut done, now),
                 Ok(target) => match index.of_the_user(&target) {
                     Some((its_place, line)) if its_place != place => {
                         plan.repeated((place, record.line), &target, line, &index, &mut done, now);
                     }
-                    _ => plan.first(place, target, excluded, &mut done, now),
+                    _ => plan.first(place, record, target, excluded, &mut done, now),
                 },
             }
         }
@@ -62,7 +64,7 @@ impl Plan {
         done: &mut Done,
         now: SystemTime,
     ) {
-        let is_held = |line| index.says(line, &record.cell);
+        let is_held = |line| index.holds(line, &record.cell);
         if done.take_invalid(&record.cell, record.line, is_held) {
             self.recorded.push(place);
             return;
@@ -94,21 +96,26 @@ impl Plan {
 
     fn first(
         &mut self,
-        index: usize,
+        place: usize,
+        record: &InputRecord,
         target: Identifier,
-        excluded: &HashSet<Identifier>,
+        excluded: &ExcludeList,
         done: &mut Done,
         now: SystemTime,
     ) {
+        // The cell names the user too where an earlier job looked it up.
+        let by_cell = record.user.as_ref().and_then(|_| excluded.find_text(&record.cell));
+        let exclusion = excluded.find_identifier(&target).or(by_cell);
         if done.take_settled(&target) {
-            self.recorded.push(index);
-        } else if excluded.contains(&target) {
+            self.recorded.push(place);
+        } else if let Some(exclusion) = exclusion {
             self.left_out.push(Row {
                 user_id: target.user_id().cloned(),
-                ..Row::unasked(index, Outcome::Excluded, now)
+                error_message: Some(exclusion.to_string()),
+                ..Row::unasked(place, Outcome::Excluded, now)
             });
         } else {
-            self.jobs.push(Job { record: index, target });
+            self.jobs.push(Job { record: place, target });
         }
     }
 }
@@ -127,7 +134,7 @@ impl Index {
         let mut own = HashMap::with_capacity(records.records.len());
         let mut cells = HashMap::new();
         for (place, record) in records.records.iter().enumerate() {
-            let target = record.target(records.kind).ok();
+            let target = records.target(place).ok();
             if done.n_rows() > 0 {
                 cells.insert(record.line, (Arc::clone(&record.cell), target.clone()));
             }
@@ -145,7 +152,7 @@ impl Index {
         self.own.get(target).copied()
     }
 
-    fn says(&self, line: u64, cell: &Arc<str>) -> bool {
+    fn holds(&self, line: u64, cell: &Arc<str>) -> bool {
         self.cells.get(&line).is_some_and(|(text, _)| text == cell)
     }
 

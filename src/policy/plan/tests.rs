@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -17,8 +18,8 @@ fn records(cells: &[&str]) -> Records {
     Records { records: cells.iter().enumerate().map(record).collect(), ..Records::default() }
 }
 
-fn excluded(ids: &[&str]) -> HashSet<Identifier> {
-    ids.iter().map(|id| Identifier::UserId(id.parse().unwrap())).collect()
+fn excluded(ids: &[&str]) -> ExcludeList {
+    ExcludeList::of_lines("keep.txt", ids)
 }
 
 fn done(rows: &[(&str, Outcome)]) -> Done {
@@ -51,6 +52,29 @@ fn each_user_becomes_one_job_and_the_rest_become_rows_at_once() {
         left_out(&plan),
         [(1, Outcome::Invalid), (3, Outcome::Duplicate), (4, Outcome::Excluded)]
     );
+}
+
+/// A plan by email may be run when the user has another email address.
+#[test]
+fn a_user_whom_an_earlier_job_looked_up_is_excluded_by_the_cell_too() {
+    let mut records = records(&["a@x.org", "b@x.org", "c@x.org"]);
+    for (record, id) in records.records.iter_mut().zip(["user_a", "user_b", "user_c"]) {
+        record.user = Some(id.parse().unwrap());
+    }
+    let list = excluded(&["A@x.org", "user_b"]);
+    let plan = Plan::build(&records, &list, Done::default(), NOW);
+    assert_eq!(jobs(&plan), ["user_c"]);
+    assert_eq!(left_out(&plan), [(0, Outcome::Excluded), (1, Outcome::Excluded)]);
+    let message = plan.left_out[0].error_message.as_deref();
+    assert_eq!(message, Some("excluded by \"A@x.org\" on line 1 of keep.txt"));
+}
+
+#[test]
+fn a_record_that_repeats_the_header_is_invalid() {
+    let mut records = records(&["user_a", "user_id"]);
+    records.repeated_headers.insert(1);
+    let plan = Plan::build(&records, &excluded(&[]), Done::default(), NOW);
+    assert_eq!((jobs(&plan), left_out(&plan)), (vec!["user_a"], vec![(1, Outcome::Invalid)]));
 }
 
 #[test]
@@ -130,7 +154,7 @@ fn a_user_found_by_a_second_name_is_still_to_be_done_under_the_first() {
 fn two_ways_to_write_one_address_are_one_user() {
     let mut records = records(&["A@x.org", "a@X.org"]);
     records.kind = IdentifierKind::Email;
-    let plan = Plan::build(&records, &HashSet::new(), Done::default(), NOW);
+    let plan = Plan::build(&records, &ExcludeList::default(), Done::default(), NOW);
     assert_eq!(jobs(&plan), ["a@x.org"]);
     assert_eq!(left_out(&plan), [(1, Outcome::Duplicate)]);
 }

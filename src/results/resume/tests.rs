@@ -48,7 +48,7 @@ fn what_is_done_is_known_by_user_and_else_by_cell() {
         records: ["user_a", "user_a", "user_b", "bad"].map(|cell| record(2, cell, &[])).into(),
         ..crate::model::Records::default()
     };
-    let none = std::collections::HashSet::new();
+    let none = crate::policy::exclude::ExcludeList::default();
     let plan = crate::policy::plan::Plan::build(&records, &none, done.clone(), moment(0));
     assert_eq!(plan.recorded, [0, 1, 2, 3]);
     assert_eq!(done.n_rows(), 7);

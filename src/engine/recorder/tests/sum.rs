@@ -21,6 +21,7 @@ use crate::engine::{
 };
 use crate::model::{Identifier, IdentifierKind, Job, Records};
 use crate::policy::decide::AdminLocked;
+use crate::policy::exclude::ExcludeList;
 use crate::policy::plan::{Done, Plan};
 use crate::results::{OpenError, RecordedRow, resume};
 
@@ -38,7 +39,7 @@ enum Cut {
 /// A job to be done in as many passes as it takes.
 struct Story {
     records: Records,
-    excluded: HashSet<Identifier>,
+    excluded: ExcludeList,
     path: PathBuf,
     bench: Bench,
 }
@@ -307,12 +308,12 @@ proptest! {
             carried: Box::default(),
         };
         let records = numbers.iter().enumerate().map(record).collect();
-        let excluded = excluded.into_iter().map(|n| cell(kind, n).into());
+        let excluded = excluded.into_iter().map(|n| cell(kind, n));
         let mut bench = Bench::with_concurrency(concurrency);
         bench.settings.retry.max_retries = max_retries;
         let story = Story {
             records: Records { records, kind, ..Records::default() },
-            excluded: excluded.map(|it| Identifier::parse(kind, &it).unwrap()).collect(),
+            excluded: ExcludeList::of_lines("keep.txt", excluded),
             path: dir.path().join("results.csv"),
             bench,
         };

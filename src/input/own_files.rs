@@ -1,0 +1,242 @@
+//! Files of this program as input: rows of an earlier run, and the decisions in them.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::carry::{Carried, Carry};
+use super::columns::{Wanted, usual_header};
+use super::rows::Row;
+use super::table::Table;
+use super::{Delimiter, Error, LeftAlone, Options, ReadInput, Source, UserColumn};
+use crate::model::{IdentifierKind, InputRecord, Outcome, Records, UserId};
+use crate::results::kind_of_outcome;
+use crate::results::manifest::Kind;
+use crate::results::own_file::{DecisionColumns, OwnFile, is_left_alone, is_true, outcome_of};
+
+/// The decisions of an earlier job in the rows of a plain input. A user who was left alone on
+/// purpose must not be unlocked because the file is given as a list.
+pub(super) struct Decisions {
+    columns: DecisionColumns,
+    takes_admin_locked: bool,
+    is_rows: bool,
+    is_plan: bool,
+    left_alone: Option<LeftAlone>,
+}
+
+impl Decisions {
+    pub(super) fn new(table: &Table<'_>, options: &Options) -> Self {
+        let has_header = table.column.header().is_some();
+        let columns = if has_header {
+            DecisionColumns::find(&table.first)
+        } else {
+            DecisionColumns::default()
+        };
+        Self {
+            columns,
+            takes_admin_locked: options.takes_admin_locked,
+            is_rows: matches!(table.own, Some(OwnFile::Rows { .. })),
+            is_plan: false,
+            left_alone: None,
+        }
+    }
+
+    pub(super) fn note(&mut self, row: &Row<'_>) {
+        for &column in &self.columns.outcomes {
+            let outcome = outcome_of(&row.cell(column));
+            self.is_plan |= self.is_rows && outcome == Some(Outcome::WouldUnlock);
+            if let Some(outcome) = outcome.filter(|&outcome| is_left_alone(outcome)) {
+                count(&mut self.left_alone, row.line, outcome, false);
+            }
+        }
+        for &column in &self.columns.admin_locked {
+            if !self.takes_admin_locked && is_true(&row.cell(column)) {
+                count(&mut self.left_alone, row.line, Outcome::AdminLocked, true);
+            }
+        }
+    }
+
+    /// Whether the file is a plan.
+    ///
+    /// # Errors
+    ///
+    /// When the user of a row was left alone on purpose.
+    pub(super) fn finish(self, name: &str) -> Result<bool, Error> {
+        match self.left_alone {
+            Some(what) => Err(Error::LeftAlone { name: name.to_owned(), what }),
+            None => Ok(self.is_plan),
+        }
+    }
+}
+
+fn count(left_alone: &mut Option<LeftAlone>, line: u64, outcome: Outcome, is_locked_list: bool) {
+    let first = LeftAlone { line, outcome, n_rows: 0, is_locked_list };
+    left_alone.get_or_insert(first).n_rows += 1;
+}
+
+/// Which rows of a results or plan file are records, and what of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Rows with one of these outcomes are records; the others are not.
+    outcomes: Vec<Outcome>,
+    /// Which cell names the user.
+    cell: CellFrom,
+    /// Every row must be of a run.
+    is_of_run: bool,
+    carry: Carry,
+    delimiter: Delimiter,
+    skip: u64,
+    limit: u64,
+}
+
+/// Which cell names the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CellFrom {
+    /// `user_id`, and where that is empty, `input`. The records are of user IDs.
+    UserId,
+    /// `user_id`; the cell stays what the input of the earlier job held, and so does the header:
+    /// that of this kind.
+    Found(IdentifierKind),
+    /// `input`, which holds this kind.
+    Input(IdentifierKind),
+}
+
+impl Filter {
+    /// Rows with these outcomes, of users who are known by ID and were named by `kind` in the input
+    /// of the job that wrote them.
+    pub fn of(outcomes: &[Outcome], kind: IdentifierKind) -> Self {
+        Self {
+            outcomes: outcomes.to_vec(),
+            cell: CellFrom::Found(kind),
+            is_of_run: false,
+            carry: Carry::None,
+            delimiter: Delimiter::Auto,
+            skip: 0,
+            limit: u64::MAX,
+        }
+    }
+
+    /// The rows of a run that may yet succeed, as an input of their own.
+    pub(super) fn retry(options: &Options) -> Self {
+        let outcomes = Outcome::ALL.into_iter().filter(|outcome| outcome.may_yet_succeed());
+        Self {
+            outcomes: outcomes.collect(),
+            cell: match options.kind {
+                IdentifierKind::UserId => CellFrom::UserId,
+                kind => CellFrom::Input(kind),
+            },
+            is_of_run: true,
+            carry: options.carry.clone(),
+            delimiter: options.delimiter,
+            skip: options.skip,
+            limit: options.limit.unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// The columns of a results file that make its rows records.
+struct Places {
+    line: usize,
+    input: usize,
+    user_id: usize,
+    outcome: usize,
+}
+
+/// Reads rows that an earlier run recorded, in a results or plan file of this program. The records
+/// have the `line` of that run's input, and the columns that the file carried, under the headers
+/// they had there.
+///
+/// # Errors
+///
+/// As [`read`](super::read), and when the file is not such a file.
+pub fn recorded(source: Source<'_>, filter: &Filter) -> Result<ReadInput, Error> {
+    let name = source.name().to_owned();
+    let wanted = Wanted { kind: IdentifierKind::UserId, column: None };
+    let mut table =
+        Table::open(source, &wanted, filter.delimiter).map_err(|error| match error {
+            Error::NoUserColumn { name, .. } | Error::TitleLine { name, .. } => {
+                Error::NotResults { name }
+            }
+            error => error,
+        })?;
+    let Some(OwnFile::Rows { line, input, user_id, outcome }) = table.own else {
+        return Err(Error::NotResults { name });
+    };
+    let places = Places { line, input, user_id, outcome };
+    let carried = Carried::of_results(&filter.carry, &name, &table.first)?;
+    let (mut records, mut n_records) = (Vec::new(), 0);
+    while let Some(row) = table.read()? {
+        let Some(record) = filter.record(&name, &row, &places)? else { continue };
+        n_records += 1;
+        if n_records > filter.skip && n_records - filter.skip <= filter.limit {
+            records.push(InputRecord { carried: carried.cells(&row), ..record });
+        }
+    }
+    records.shrink_to_fit();
+    let (kind, kind_of_cells, column) = match filter.cell {
+        CellFrom::UserId => (IdentifierKind::UserId, IdentifierKind::UserId, user_id),
+        CellFrom::Found(kind) => (IdentifierKind::UserId, kind, user_id),
+        CellFrom::Input(kind) => (kind, kind, input),
+    };
+    table.column = UserColumn::named(&table.first, column);
+    let records = Records {
+        records,
+        kind,
+        header: Some(usual_header(kind_of_cells).to_owned()),
+        carried: carried.into_headers(),
+        ..Records::default()
+    };
+    Ok(ReadInput::new(table, records, Vec::new(), false))
+}
+
+impl Filter {
+    /// The record of a row; `None` where its outcome is not wanted.
+    fn record(
+        &self,
+        name: &str,
+        row: &Row<'_>,
+        places: &Places,
+    ) -> Result<Option<InputRecord>, Error> {
+        let outcome = outcome(name, row, places)?;
+        if let Some(kind @ (Kind::Plan | Kind::Verify)) = kind_of_outcome(outcome)
+            && self.is_of_run
+        {
+            return Err(Error::NotARun { name: name.to_owned(), line: row.line, kind });
+        }
+        if !self.outcomes.contains(&outcome) {
+            return Ok(None);
+        }
+        let (user_id, input) = (row.cell(places.user_id), row.cell(places.input));
+        let is_by_id = self.cell == CellFrom::UserId && !user_id.is_empty();
+        let cell: Arc<str> = if is_by_id { user_id.clone().into() } else { input.into() };
+        let user = match self.cell {
+            CellFrom::Found(_) => user_of(user_id, &cell),
+            CellFrom::UserId | CellFrom::Input(_) => None,
+        };
+        let line = line(name, row, places)?;
+        Ok(Some(InputRecord { line, cell, user, carried: Box::default() }))
+    }
+}
+
+/// The user that the row names by ID; the text is shared where it is the cell's too.
+fn user_of(user_id: Cow<'_, str>, cell: &Arc<str>) -> Option<UserId> {
+    let shared = if **cell == *user_id { Arc::clone(cell) } else { user_id.into() };
+    UserId::from_shared(&shared).ok()
+}
+
+fn outcome(name: &str, row: &Row<'_>, places: &Places) -> Result<Outcome, Error> {
+    let value = row.cell(places.outcome);
+    value.parse().map_err(|_| Error::BadOutcome {
+        name: name.to_owned(),
+        line: row.line,
+        value: value.into_owned(),
+    })
+}
+
+fn line(name: &str, row: &Row<'_>, places: &Places) -> Result<u64, Error> {
+    let value = row.cell(places.line);
+    value.parse().map_err(|_| Error::BadLine {
+        name: name.to_owned(),
+        line: row.line,
+        value: value.into_owned(),
+    })
+}
