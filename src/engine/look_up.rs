@@ -6,16 +6,19 @@ mod order;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use batch::{Batch, batches};
 use order::InOrder;
 
+use super::api::Api;
 use super::unlock::{UnlockJob, with_failure};
 use super::work::{Conclusion, End, Last, USERS_PER_FAILURE, Work};
-use crate::clerk::{Api, MAX_LOOK_UP, MAX_PAGE};
+use crate::clerk::{MAX_LOOK_UP, MAX_PAGE};
 use crate::model::{
-    Attempt, Event, Failure, Identifier, InputRecord, Outcome, Reply, Row, UserId, UserView,
+    Attempt, Event, Failure, Identifier, IdentifierKind, InputRecord, Outcome, Reply, Row, UserId,
+    UserView,
 };
 use crate::policy::classify::{self, Verdict};
 use crate::policy::decide::{AdminLocked, decide, read_back};
@@ -170,7 +173,7 @@ impl<'a, A: Api> LookUp<'a, A> {
     fn is_excluded(&self, id: &UserId, user: &UserView) -> bool {
         !self.excluded.is_empty()
             && (self.excluded.contains(&Identifier::UserId(id.clone()))
-                || user.other_identifiers().any(|name| self.excluded.contains(&name)))
+                || other_identifiers(user).any(|name| self.excluded.contains(&name)))
     }
 
     fn none_or_many(
@@ -289,6 +292,19 @@ impl<A: Api> Work for LookUp<'_, A> {
             }
         }
     }
+}
+
+/// The identifiers of a user other than the id, in the form in which identifiers are compared.
+fn other_identifiers(user: &UserView) -> impl Iterator<Item = Identifier> {
+    use IdentifierKind::{Email, ExternalId, Phone, Username};
+
+    let each = |kind, texts| std::iter::zip(std::iter::repeat(kind), texts);
+    let emails = each(Email, user.emails.as_slice());
+    let phones = each(Phone, user.phones.as_slice());
+    let username = each(Username, user.username.as_slice());
+    let external_id = each(ExternalId, user.external_id.as_slice());
+    let all = emails.chain(phones).chain(username).chain(external_id);
+    all.filter_map(|(kind, text)| Identifier::parse(kind, &Arc::from(text.as_str())).ok())
 }
 
 /// Whether a refusal may be about one of the values and not about the address or a redirect, which

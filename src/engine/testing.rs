@@ -11,10 +11,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    AckCounter, EVENTS_IN_FLIGHT, EventSender, Pacer, PoolSettings, Unlock, UnlockJob, Work,
+    AckCounter, Api, EVENTS_IN_FLIGHT, EventSender, Pacer, PoolSettings, Unlock, UnlockJob, Work,
     WorkerPool,
 };
-use crate::clerk::{Api, CreatedAt, PageRequest};
+use crate::clerk::PageRequest;
 use crate::model::{
     Answer, Event, Fault, Identifier, Outcome, PauseReason, Reply, Row, StopReason, UserId,
 };
@@ -211,7 +211,7 @@ impl Api for Scripted<'_> {
         self.play(Asked::Page(page.clone())).await
     }
 
-    async fn count(&self, _: CreatedAt) -> Reply {
+    async fn count(&self) -> Reply {
         self.play(Asked::Count).await
     }
 }

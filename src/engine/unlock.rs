@@ -1,8 +1,8 @@
 //! The main work: one call a user.
 
+use super::api::Api;
 use super::queue::Task;
 use super::work::{Conclusion, End, Last, Work};
-use crate::clerk::Api;
 use crate::model::{Event, Failure, Outcome, Reply, Row, UserId, UserView};
 use crate::policy::classify::{self, Verdict};
 

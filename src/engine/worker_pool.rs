@@ -168,7 +168,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             Verdict::Good(_)
             | Verdict::StillLocked(..)
             | Verdict::Final(..)
-            | Verdict::Fatal(_) => Report::Answered,
+            | Verdict::Fatal(..) => Report::Answered,
         }
     }
 
@@ -189,8 +189,8 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             }
             // The gate holds everybody back; the task itself need not wait.
             Verdict::Throttled { failure, .. } => Step::Again(task, failure, Duration::ZERO),
-            Verdict::Fatal(failure) => {
-                self.stop.ask(StopReason::Unauthorized);
+            Verdict::Fatal(reason, failure) => {
+                self.stop.ask(reason);
                 Step::Again(task, failure, Duration::ZERO)
             }
         }

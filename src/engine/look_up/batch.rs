@@ -1,7 +1,7 @@
 //! Up to a hundred users a call.
 
 use crate::clerk::n_that_fit;
-use crate::model::{Identifier, Job};
+use crate::model::{Identifier, IdentifierKind, Job};
 
 /// The users of one look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,8 @@ pub fn batches(jobs: Vec<Job>) -> impl Iterator<Item = Batch> + 'static {
         jobs.into_iter().map(|job| (job.record, job.target)).unzip();
     let mut first = 0;
     std::iter::from_fn(move || {
-        let n_jobs = n_that_fit(&targets[first..]);
+        let rest = &targets[first..];
+        let n_jobs = rest.first().map_or(0, |target| n_in_one_request(target.kind(), rest));
         let (start, end) = (first, first + n_jobs);
         first = end;
         (n_jobs > 0).then(|| Batch {
@@ -29,6 +30,13 @@ pub fn batches(jobs: Vec<Job>) -> impl Iterator<Item = Batch> + 'static {
             targets: targets[start..end].to_vec(),
         })
     })
+}
+
+/// How many of these identifiers, from the first on, one request can look up: those of another
+/// kind would narrow the answer to users who have both.
+fn n_in_one_request(kind: IdentifierKind, targets: &[Identifier]) -> usize {
+    let same_kind = targets.iter().take_while(|target| target.kind() == kind);
+    n_that_fit(kind.query_parameter(), same_kind.map(Identifier::as_str))
 }
 
 impl Batch {
@@ -66,6 +74,16 @@ mod tests {
     fn a_hundred_go_into_one_call() {
         assert_eq!(sizes(250, 20), [(0, 100), (100, 100), (200, 50)]);
         assert_eq!(sizes(0, 20), []);
+    }
+
+    #[test]
+    fn identifiers_of_different_kinds_are_not_mixed_in_one_request() {
+        let mut jobs = jobs(6, 9);
+        for job in &mut jobs[2..4] {
+            job.target = Identifier::UserId("user_a".parse().unwrap());
+        }
+        let sizes: Vec<_> = batches(jobs).map(|batch| (batch.first, batch.n_jobs())).collect();
+        assert_eq!(sizes, [(0, 2), (2, 2), (4, 2)]);
     }
 
     #[test]
