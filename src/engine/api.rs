@@ -9,9 +9,9 @@ pub trait Api {
     /// Unlocks one user. The body of the answer should be this user's object.
     fn unlock(&self, user: &UserId) -> impl Future<Output = Reply>;
 
-    /// Looks up identifiers, all of one kind (the API would combine kinds by *and*), and as many as
-    /// [`n_that_fit`](crate::clerk::n_that_fit) allows. The body of the answer should be a list of
-    /// at most 500 users, in any order; identifiers of nobody are left out.
+    /// Looks up identifiers, all of one kind (the API would combine kinds by *and*), and no more
+    /// than fit into one request. The body of the answer should be a list of at most 500 users, in
+    /// any order; identifiers of nobody are left out.
     fn look_up(&self, identifiers: &[Identifier]) -> impl Future<Output = Reply>;
 
     /// One page of a walk over the instance. The body of the answer should be a list of users; a

@@ -141,6 +141,10 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         };
         let verdict = self.work.classify(&task.item, reply);
         let change = turn.report(self.report(&verdict, &task.item));
+        let fatal = match &verdict {
+            Verdict::Fatal(reason, _) => Some(*reason),
+            _ => None,
+        };
         let step = self.step(task, verdict, answered_at);
         self.announce(change).await;
         match step {
@@ -150,6 +154,10 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             }
             Step::Again(task, failure, wait) => {
                 self.tell_again(&task, attempt, failure, wait).await;
+                if let Some(reason) = fatal {
+                    // The run may end before the session sends it, and after this failure.
+                    self.tell(Event::Stopping(reason)).await;
+                }
                 self.queue.borrow_mut().put_back(task, answered_at + wait);
             }
         }
