@@ -270,6 +270,10 @@ impl<A: Api> Work for LookUp<'_, A> {
         is_by_id || self.decided.borrow().in_order.n_ahead(batch.first) < MOST_AHEAD
     }
 
+    fn use_fresh_connections(&self) {
+        self.api.use_fresh_connections();
+    }
+
     fn conclude(&self, last: Last<Batch, Vec<UserView>>) -> Conclusion<Batch> {
         let Last { task, end, attempt, ray, answered_at } = last;
         let record = self.record(&task.item);

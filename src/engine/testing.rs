@@ -112,6 +112,7 @@ pub(super) struct Scripted<'r> {
     n_asked: RefCell<HashMap<String, usize>>,
     n_in_flight: Cell<usize>,
     most_in_flight: Cell<usize>,
+    n_fresh: Cell<usize>,
 }
 
 impl<'r> Scripted<'r> {
@@ -124,6 +125,7 @@ impl<'r> Scripted<'r> {
             n_asked: RefCell::default(),
             n_in_flight: Cell::new(0),
             most_in_flight: Cell::new(0),
+            n_fresh: Cell::new(0),
         }
     }
 
@@ -157,6 +159,11 @@ impl<'r> Scripted<'r> {
 
     pub(super) fn most_in_flight(&self) -> usize {
         self.most_in_flight.get()
+    }
+
+    /// How often new connections were asked for.
+    pub(super) fn n_fresh(&self) -> usize {
+        self.n_fresh.get()
     }
 
     async fn play(&self, asked: Asked) -> Reply {
@@ -213,6 +220,10 @@ impl Api for Scripted<'_> {
 
     async fn count(&self) -> Reply {
         self.play(Asked::Count).await
+    }
+
+    fn use_fresh_connections(&self) {
+        self.n_fresh.set(self.n_fresh.get() + 1);
     }
 }
 

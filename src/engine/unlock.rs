@@ -45,6 +45,10 @@ impl<A: Api> Work for Unlock<'_, A> {
         job.record
     }
 
+    fn use_fresh_connections(&self) {
+        self.api.use_fresh_connections();
+    }
+
     fn conclude(&self, last: Last<UnlockJob, Box<UserView>>) -> Conclusion<UnlockJob> {
         let attempt = last.attempt;
         let row = row(last);

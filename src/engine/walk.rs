@@ -112,6 +112,10 @@ impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
         USERS_PER_FAILURE
     }
 
+    fn use_fresh_connections(&self) {
+        self.api.use_fresh_connections();
+    }
+
     fn conclude(&self, last: Last<Stretch, Vec<UserView>>) -> Conclusion<Stretch> {
         let Last { task, end, attempt, .. } = last;
         let mut events = vec![Event::BatchAnswered { attempt, n_records: 0 }];
@@ -191,6 +195,10 @@ impl<A: Api> Work for Count<'_, A> {
 
     fn record(&self, (): &()) -> usize {
         0
+    }
+
+    fn use_fresh_connections(&self) {
+        self.api.use_fresh_connections();
     }
 
     fn conclude(&self, last: Last<(), u64>) -> Conclusion<()> {

@@ -42,6 +42,9 @@ pub trait Work {
         true
     }
 
+    /// Makes all further calls use new connections.
+    fn use_fresh_connections(&self) {}
+
     /// The last word was said: which rows it gives, and what more there is to ask.
     fn conclude(&self, last: Last<Self::Item, Self::Good>) -> Conclusion<Self::Item>;
 }

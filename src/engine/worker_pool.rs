@@ -115,6 +115,10 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             () = self.stop.asked() => return,
             turn = self.pacer.turn() => turn,
         };
+        if self.pacer.is_outage() {
+            // A probe: the open connections may be what is wrong.
+            self.work.use_fresh_connections();
+        }
         task.n_attempts += 1;
         task.first_sent_at.get_or_insert(turn.sent_at());
         let reply = tokio::select! {
