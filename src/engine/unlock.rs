@@ -37,7 +37,7 @@ impl<A: Api> Work for Unlock<'_, A> {
         self.api.unlock(&job.user).await
     }
 
-    fn classify(&self, job: &UnlockJob, reply: Reply) -> Verdict<Box<UserView>> {
+    fn classify(&self, job: &mut UnlockJob, reply: Reply) -> Verdict<Box<UserView>> {
         classify::unlock(&job.user, reply)
     }
 

@@ -95,7 +95,7 @@ impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
         self.api.page(&stretch.page).await
     }
 
-    fn classify(&self, _: &Stretch, reply: Reply) -> Verdict<Vec<UserView>> {
+    fn classify(&self, _: &mut Stretch, reply: Reply) -> Verdict<Vec<UserView>> {
         classify::page(reply)
     }
 
@@ -189,7 +189,7 @@ impl<A: Api> Work for Count<'_, A> {
         self.api.count().await
     }
 
-    fn classify(&self, (): &(), reply: Reply) -> Verdict<u64> {
+    fn classify(&self, (): &mut (), reply: Reply) -> Verdict<u64> {
         classify::count(reply)
     }
 

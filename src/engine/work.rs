@@ -18,8 +18,8 @@ pub trait Work {
     /// One attempt. Never fails: whatever happens is some reply.
     fn call(&self, item: &Self::Item) -> impl Future<Output = Reply>;
 
-    /// What the reply means.
-    fn classify(&self, item: &Self::Item, reply: Reply) -> Verdict<Self::Good>;
+    /// What the reply means. The item may be narrowed to what is still to be asked.
+    fn classify(&self, item: &mut Self::Item, reply: Reply) -> Verdict<Self::Good>;
 
     /// A record that the item is about, for the log.
     fn record(&self, item: &Self::Item) -> usize;

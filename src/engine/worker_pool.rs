@@ -130,7 +130,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         self.judge(task, turn, reply).await;
     }
 
-    async fn judge(&self, task: Task<W::Item>, turn: Turn<'_>, reply: Reply) {
+    async fn judge(&self, mut task: Task<W::Item>, turn: Turn<'_>, reply: Reply) {
         let answered_at = now();
         let (status, ray) = match &reply {
             Reply::Answer(answer) => (Some(answer.status), answer.ray.clone()),
@@ -143,7 +143,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             waited: turn.waited(),
             ended_at: wall_clock(),
         };
-        let verdict = self.work.classify(&task.item, reply);
+        let verdict = self.work.classify(&mut task.item, reply);
         let change = turn.report(self.report(&verdict, &task.item));
         let fatal = match &verdict {
             Verdict::Fatal(reason, _) => Some(*reason),

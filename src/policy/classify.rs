@@ -1,6 +1,7 @@
 //! The first question: what does this reply mean? Answered without regard to attempts and time.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::clerk::ApiError;
@@ -69,7 +70,10 @@ pub fn look_up(asked: &[Identifier], limit: usize, reply: Reply) -> Verdict<Vec<
         Ok(users) if !all_asked_for(asked, &users) => {
             untrusted(answer, "the answer holds a user who was not asked for")
         }
-        Ok(users) => Verdict::Good(users),
+        Ok(users) => match without_repeats(users) {
+            Some(users) => Verdict::Good(users),
+            None => untrusted(answer, "the answer holds a user twice, with different properties"),
+        },
     })
 }
 
@@ -105,6 +109,23 @@ pub fn matches(identifier: &Identifier, user: &UserSnapshot) -> bool {
         Identifier::Username(name) => user.username.as_deref().is_some_and(|it| same(name, it)),
         Identifier::ExternalId(id) => user.external_id.as_deref() == Some(&**id),
     }
+}
+
+/// The users, each once; `None` if the answer contradicts itself about one of them.
+fn without_repeats(users: Vec<UserSnapshot>) -> Option<Vec<UserSnapshot>> {
+    let mut places: HashMap<String, usize> = HashMap::with_capacity(users.len());
+    let mut distinct: Vec<UserSnapshot> = Vec::with_capacity(users.len());
+    for user in users {
+        match places.entry(user.id.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(distinct.len());
+                distinct.push(user);
+            }
+            Entry::Occupied(place) if distinct[*place.get()] == user => {}
+            Entry::Occupied(_) => return None,
+        }
+    }
+    Some(distinct)
 }
 
 fn all_asked_for(asked: &[Identifier], users: &[UserSnapshot]) -> bool {

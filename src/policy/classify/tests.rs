@@ -177,6 +177,16 @@ fn a_look_up_that_fills_its_page_is_not_trusted_to_be_whole() {
     assert_eq!(word(&look_up(&asked, 500, answer(200, body))), "good");
 }
 
+#[test]
+fn a_look_up_that_contradicts_itself_about_a_user_is_not_trusted() {
+    let asked = [Identifier::UserId("user_a".parse().unwrap())];
+    let of = |body: &str| look_up(&asked, 500, answer(200, body));
+    let twice = r#"[{"id":"user_a","locked":true},{"id":"user_a","locked":true}]"#;
+    assert!(matches!(of(twice), Verdict::Good(users) if users.len() == 1));
+    let both = r#"[{"id":"user_a","locked":true},{"id":"user_a","locked":false}]"#;
+    assert_eq!(word(&of(both)), "transient");
+}
+
 proptest! {
     #[test]
     fn no_body_is_taken_for_a_user_by_accident(status in 100_u16..600, body in ".{0,80}") {
