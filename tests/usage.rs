@@ -90,10 +90,10 @@ fn a_key_file_that_others_can_read_is_taken_with_a_warning() {
 fn a_key_of_another_shape_is_taken_with_a_warning() {
     let mut stage = stage();
     stage.set("CLERK_SECRET_KEY", &format!("ak_{SECRET}"));
-    let ended = stage.run(RUN).exits_with(4).says("warning: the key is of a shape");
+    let ended = stage.run(RUN).exits_with(4).says("warning: the key starts with neither");
     ended.never_says(SECRET);
     let manifest = stage.json("ids.results.manifest.json");
-    assert_eq!((&manifest["instance"], &manifest["key"]), (&"other".into(), &"…LmN4".into()));
+    assert_eq!((&manifest["instance"], &manifest["key"]), (&"unknown".into(), &"…LmN4".into()));
 }
 
 /// The first line that a run says with this key in the variable, and one in a file that others can
@@ -118,7 +118,7 @@ fn first_words(line: &str, key: Option<&str>) -> String {
 fn what_is_wrong_with_a_key_or_an_address_is_told_in_these_words() {
     insta::assert_snapshot!(first_words("", None), @"error: no secret key: set CLERK_SECRET_KEY, or give --secret-key-file PATH. The key stands in Clerk's dashboard under API keys and starts with sk_live_ or sk_test_. To try this program without a key or an account, add --sandbox");
     insta::assert_snapshot!(first_words("", Some("pk_live_x")), @"error: CLERK_SECRET_KEY: this is a publishable key (pk_…), which cannot unlock users; use the secret key, which is next to it in Clerk's dashboard and starts with sk_live_ or sk_test_");
-    insta::assert_snapshot!(first_words("", Some(&format!("ak_{SECRET}"))), @"warning: the key is of a shape that is not known (neither sk_live_… nor sk_test_…): it is treated with the care of a live one and the quota of a test one");
+    insta::assert_snapshot!(first_words("", Some(&format!("ak_{SECRET}"))), @"warning: the key starts with neither sk_live_ nor sk_test_; it is handled with the care of a production key and the quota of a development key");
     insta::assert_snapshot!(first_words("--secret-key-file key", None), @"warning: others can read the secret key file key; chmod 600 key keeps it to its owner");
     insta::assert_snapshot!(first_words("--secret-key-file nowhere", None), @"error: cannot read the secret key file nowhere: No such file or directory (os error 2)");
     insta::assert_snapshot!(first_words("--secret-key-file ids.csv", None), @"error: the secret key file ids.csv does not hold a secret key: the secret key contains white space; copy only the key");

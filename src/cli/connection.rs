@@ -26,11 +26,11 @@ or an account, add --sandbox";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Instance {
     /// `sk_live_…`.
-    Live,
+    Production,
     /// `sk_test_…`.
-    Test,
-    /// A key of another shape: the care of a live one, the quota of a test one.
-    Other,
+    Development,
+    /// A key with another prefix: the care of production, the quota of development.
+    Unknown,
     /// A server inside this program.
     Sandbox,
 }
@@ -39,9 +39,9 @@ impl Instance {
     /// The word that manifests and summaries use.
     pub(super) fn code(self) -> &'static str {
         match self {
-            Self::Live => "live",
-            Self::Test => "test",
-            Self::Other => "other",
+            Self::Production => KeyKind::Production.as_str(),
+            Self::Development => KeyKind::Development.as_str(),
+            Self::Unknown => KeyKind::Unknown.as_str(),
             Self::Sandbox => "sandbox",
         }
     }
@@ -78,17 +78,17 @@ impl Connection {
         let key = secret_key(connection, console)?;
         let address = address(connection, console)?;
         let instance = match key.kind() {
-            KeyKind::Production => Instance::Live,
-            KeyKind::Development => Instance::Test,
+            KeyKind::Production => Instance::Production,
+            KeyKind::Development => Instance::Development,
             KeyKind::Unknown => {
                 console.warning(
-                    "the key is of a shape that is not known (neither sk_live_… nor sk_test_…): it \
-                     is treated with the care of a live one and the quota of a test one",
+                    "the key starts with neither sk_live_ nor sk_test_; it is handled with the \
+                     care of a production key and the quota of a development key",
                 );
-                Instance::Other
+                Instance::Unknown
             }
         };
-        let quota = if instance == Instance::Live { LIVE_QUOTA } else { TEST_QUOTA };
+        let quota = if instance == Instance::Production { LIVE_QUOTA } else { TEST_QUOTA };
         let (pace, share_of) = pace(execution, quota);
         let host = address.host().to_owned();
         let fingerprint = Some(key.fingerprint());

@@ -58,7 +58,7 @@ impl Consent {
             return Ok(());
         }
         let Self::Ask(mut terminal) = std::mem::replace(self, Self::Given) else { return Ok(()) };
-        let is_careful = matches!(connection.instance, Instance::Live | Instance::Other);
+        let is_careful = matches!(connection.instance, Instance::Production | Instance::Unknown);
         console.print(Level::Answer, &question(n_users, connection, facts, is_careful, console));
         let read: ReadAnswer = Box::new(move || {
             /// A Ctrl-C that was typed before the answer is acks on another thread.
@@ -96,9 +96,9 @@ fn question(
     console: &Console,
 ) -> String {
     let kind = match connection.instance {
-        Instance::Live => "production",
-        Instance::Test => "development",
-        Instance::Other => "unknown; treated as production",
+        Instance::Production => "production",
+        Instance::Development => "development",
+        Instance::Unknown => "unknown; treated as production",
         Instance::Sandbox => "sandbox",
     };
     let key = connection.fingerprint.as_deref().unwrap_or_default();
