@@ -19,28 +19,38 @@
 // 1. The API's client, and the words of a job.
 pub mod clerk;
 
+#[cfg(feature = "sandbox")]
 pub mod model;
 
 // 2. What was counted.
+#[cfg(feature = "cli")]
 pub mod stats;
 
 // 3. Decisions.
+#[cfg(feature = "cli")]
 pub mod policy;
 
 // 4. Edges: one door to each outside thing.
+#[cfg(feature = "cli")]
 pub mod input;
+#[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "cli")]
 pub mod results;
+#[cfg(feature = "sandbox")]
 pub mod sandbox;
+#[cfg(feature = "cli")]
 pub mod stop;
 
 // 5. The engine joins decisions to edges.
+#[cfg(feature = "cli")]
 pub mod engine;
 
 // 6. The command line joins everything.
+#[cfg(feature = "cli")]
 pub mod cli;
 
 /// Compiles the README's examples.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -81,8 +81,8 @@ fn stage(server: &Server) -> Stage {
     let mut stage = Stage::new();
     stage.set("CLERK_SECRET_KEY", "sk_test_abcdefghijklmnopqrst");
     stage.set("CLERK_API_URL", &server.url);
-    stage.write("ids.txt", "user_a\nuser_b\nuser_c\n".to_owned());
-    stage.write("emails.txt", "user_a@x.org\nuser_b@x.org\nuser_c@x.org\n".to_owned());
+    stage.write("ids.txt", "user_a\nuser_b\nuser_c\n");
+    stage.write("emails.txt", "user_a@x.org\nuser_b@x.org\nuser_c@x.org\n");
     stage
 }
 

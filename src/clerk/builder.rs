@@ -1,5 +1,6 @@
 //! Builds a client.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT}
 
 use super::connections::{ConnectionSettings, Connections};
 use super::reply::reason;
-use super::{ApiAddress, Client, ProxyError, SecretKey, proxy, tls};
+use super::{AddressError, ApiAddress, Client, KeyError, ProxyError, SecretKey, proxy, tls};
 
 /// Builds a [`Client`]; see [`Client::builder`].
 #[derive(Clone, Debug)]
@@ -42,6 +43,19 @@ impl ClientBuilder {
             user_agent: concat!("bulk-unlock/", env!("CARGO_PKG_VERSION")).to_owned(),
             max_idle_connections: 64,
         }
+    }
+
+    pub(super) fn from_env(
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, BuildError> {
+        // A value that is not text has characters that neither allows.
+        let text = |name: &str| variable(name).unwrap_or_default().to_string_lossy().into_owned();
+        let builder = Self::new(SecretKey::parse(&text("CLERK_SECRET_KEY"))?);
+        let url = text("CLERK_API_URL");
+        if url.is_empty() {
+            return Ok(builder);
+        }
+        Ok(builder.address(ApiAddress::parse(&url, false)?))
     }
 
     /// The address of the API (default: `https://api.clerk.com`).
@@ -131,6 +145,12 @@ impl ClientBuilder {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
+    /// `CLERK_SECRET_KEY` is not set, or not a secret key.
+    #[error("CLERK_SECRET_KEY: {0}")]
+    Key(#[from] KeyError),
+    /// `CLERK_API_URL` is not an address.
+    #[error("CLERK_API_URL: {0}")]
+    Address(#[from] AddressError),
     /// The file of certificates cannot be read.
     #[error("cannot read the certificates in {}: {reason}", path.display())]
     CaFile {
@@ -169,4 +189,39 @@ pub enum BuildError {
     /// The HTTP client cannot be built.
     #[error("cannot build the HTTP client: {0}")]
     Http(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_env(variables: &[(&str, &str)]) -> Result<ClientBuilder, String> {
+        let find = |name: &str| {
+            variables.iter().find(|(it, _)| *it == name).map(|(_, value)| OsString::from(value))
+        };
+        ClientBuilder::from_env(find).map_err(|why| why.to_string())
+    }
+
+    const KEY: (&str, &str) = ("CLERK_SECRET_KEY", "sk_test_0123456789a1b2\n");
+
+    #[test]
+    fn the_environment_names_the_key_and_the_address() {
+        let builder = from_env(&[KEY, ("CLERK_API_URL", "http://localhost:8787/v1")]).unwrap();
+        assert_eq!(builder.key.fingerprint(), "sk_test_…a1b2");
+        assert_eq!(builder.address.as_str(), "http://localhost:8787");
+        let builder = from_env(&[KEY, ("CLERK_API_URL", "")]).unwrap();
+        assert_eq!(builder.address, ApiAddress::default());
+        assert_eq!(from_env(&[]).unwrap_err(), "CLERK_SECRET_KEY: the secret key is empty");
+        let why = from_env(&[KEY, ("CLERK_API_URL", "clerk.test")]).unwrap_err();
+        assert!(why.starts_with("CLERK_API_URL: the API address is not"), "{why}");
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_sent_in_a_header_is_refused() {
+        let builder = || from_env(&[KEY]).unwrap();
+        let why = builder().api_version("2025\n").build().unwrap_err().to_string();
+        assert!(why.contains("Clerk-API-Version"), "{why}");
+        let why = builder().user_agent("\u{7f}").build().unwrap_err().to_string();
+        assert!(why.contains("User-Agent"), "{why}");
+    }
 }

@@ -17,8 +17,8 @@ use super::connections::{Connections, Generation};
 use super::reply::{Answer, Head, Reply};
 use super::request::{Urls, n_that_fit};
 use super::{
-    ApiAddress, ClientBuilder, Error, Fault, PageRequest, SecretKey, User, UserFilter, UserId,
-    retry_after,
+    ApiAddress, BuildError, ClientBuilder, Error, Fault, PageRequest, SecretKey, User, UserFilter,
+    UserId, retry_after,
 };
 
 /// A client of one API with one key. Clones share their connections.
@@ -48,19 +48,32 @@ const MAX_RAY: usize = 100;
 impl Client {
     /// Starts building a client that sends this key.
     ///
-    /// ```no_run
+    /// ```
     /// use std::time::Duration;
     ///
-    /// use bulk_unlock::clerk::{Client, SecretKey};
+    /// use bulk_unlock::clerk::{ApiAddress, Client, SecretKey};
     ///
-    /// # fn build() -> Result<(), Box<dyn std::error::Error>> {
-    /// let key = SecretKey::parse(&std::env::var("CLERK_SECRET_KEY")?)?;
-    /// let client = Client::builder(key).timeout(Duration::from_secs(10)).build()?;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let key = SecretKey::parse("sk_test_abcdefghijklmnopqrst")?;
+    /// let client = Client::builder(key)
+    ///     .address(ApiAddress::parse("http://localhost:8787", false)?)
+    ///     .timeout(Duration::from_secs(10))
+    ///     .build()?;
     /// # Ok(())
     /// # }
     /// ```
     pub fn builder(key: SecretKey) -> ClientBuilder {
         ClientBuilder::new(key)
+    }
+
+    /// Starts building a client from the variables that Clerk's SDKs read: `CLERK_SECRET_KEY` and,
+    /// if set, `CLERK_API_URL`.
+    ///
+    /// # Errors
+    ///
+    /// When one of them does not hold a secret key or an address.
+    pub fn builder_from_env() -> Result<ClientBuilder, BuildError> {
+        ClientBuilder::from_env(|name| std::env::var_os(name))
     }
 
     pub(super) fn new(builder: ClientBuilder, connections: Connections) -> Self {

@@ -6,11 +6,10 @@
 //! it.
 //!
 //! ```no_run
-//! use bulk_unlock::clerk::{Client, SecretKey};
+//! use bulk_unlock::clerk::Client;
 //!
 //! # async fn unlock() -> Result<(), Box<dyn std::error::Error>> {
-//! let key = SecretKey::parse(&std::env::var("CLERK_SECRET_KEY")?)?;
-//! let client = Client::builder(key).build()?;
+//! let client = Client::builder_from_env()?.build()?;
 //!
 //! for user in client.users_by_email(&["ada@example.org"]).await? {
 //!     let user = client.unlock(&user.id.parse()?).await?;
@@ -30,8 +29,15 @@ mod connections;
 mod error;
 mod key;
 mod proxy;
+#[cfg_attr(
+    not(feature = "sandbox"),
+    expect(
+        unreachable_pub,
+        reason = "the program re-exports them as long as its modules are public"
+    )
+)]
 pub(crate) mod reply;
-mod request;
+pub(crate) mod request;
 pub mod retry_after;
 mod tls;
 mod user;
@@ -56,8 +62,6 @@ pub use user::{
 };
 pub use user_id::{InvalidUserId, UserId};
 pub use user_snapshot::UserSnapshot;
-
-pub(crate) use request::n_that_fit;
 
 /// A text from outside, fit for one line of a terminal: control characters and line separators
 /// become spaces.

@@ -1,6 +1,6 @@
 //! Up to a hundred users a call.
 
-use crate::clerk::n_that_fit;
+use crate::clerk::request::n_that_fit;
 use crate::model::{Identifier, IdentifierKind, Job, UserSnapshot};
 use crate::policy::classify::matches;
 

@@ -42,7 +42,7 @@ async fn each_probe_of_an_outage_uses_a_new_connection_and_nothing_else_does() {
     let n_probes = api.n_between(from + ms(200), to);
     // And the probe that is answered.
     assert_eq!(api.n_fresh(), n_probes + 1);
-    let api = Scripted::new(|call| call.unlocked());
+    let api = Scripted::new(Call::unlocked);
     Bench::default().unlock(&api, 100).await;
     assert_eq!(api.n_fresh(), 0);
 }
