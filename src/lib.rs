@@ -13,10 +13,10 @@
 //! ```
 //!
 //! The blank-line groups of modules below are layers. A module imports from groups above its own,
-//! never from beside or below; `tests/tidy.rs` holds us to it. Nothing in the first three groups
+//! never from beside or below; `tests/layers.rs` checks it. Nothing in `model`, `stats` and `policy`
 //! reads a clock, rolls dice, or touches a file, a socket or a console.
 
-// 1. The API's client, and the words of a job.
+// 1. The client of the API, which imports nothing of ours, and the terms of a job.
 pub mod clerk;
 
 #[cfg(feature = "sandbox")]

@@ -385,7 +385,7 @@ impl Inner {
         let body = match body {
             Ok(body) => self.without_key(body),
             // What was read may end in a part of the key.
-            Err(fault) if is_told_by_status(head.status, &fault) => Vec::new(),
+            Err(fault) if is_decided_by_status(head.status, &fault) => Vec::new(),
             Err(fault) => return Reply::Broken(head, fault.without_key(&self.key)),
         };
         let Head { status, ray } = head;
@@ -434,7 +434,7 @@ fn retry_after_of(response: &Response) -> Option<Duration> {
 /// Whether the status of a response decides although its body is incomplete: these are tried again
 /// or end the run, whatever the body says. So does that of an error page that is only too long. All
 /// other final answers must be complete.
-fn is_told_by_status(status: u16, fault: &Fault) -> bool {
+fn is_decided_by_status(status: u16, fault: &Fault) -> bool {
     let is_too_long = matches!(fault, Fault::TooLarge(_)) && status >= 300;
     is_too_long || matches!(status, 401 | 408 | 425 | 429 | 500..=599)
 }

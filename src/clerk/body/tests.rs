@@ -7,22 +7,22 @@ fn users(body: &[u8]) -> Result<Vec<UserSnapshot>, String> {
 }
 
 /// Code, message and trace id; empty where there is none.
-type Said<'a> = (&'a str, &'a str, &'a str);
+type Expected<'a> = (&'a str, &'a str, &'a str);
 
 #[track_caller]
-fn says(body: &str, expected: Option<Said<'_>>) {
+fn check(body: &str, expected: Option<Expected<'_>>) {
     let error = error_of(body.as_bytes());
-    let said = error.as_ref().map(|it| {
+    let found = error.as_ref().map(|it| {
         let text = |part: &'_ Option<String>| part.clone().unwrap_or_default();
         (text(&it.code), text(&it.message), text(&it.trace_id))
     });
-    let said = said.as_ref().map(|(code, message, id)| (&**code, &**message, &**id));
-    assert_eq!(said, expected, "{body}");
+    let found = found.as_ref().map(|(code, message, id)| (&**code, &**message, &**id));
+    assert_eq!(found, expected, "{body}");
 }
 
 #[test]
 fn an_error_has_a_code_and_a_long_message() {
-    says(
+    check(
         r#"{"errors":[{"message":"not found","long_message":"No user was found with id x",
             "code":"resource_not_found","meta":{}}],"clerk_trace_id":"t1"}"#,
         Some(("resource_not_found", "No user was found with id x", "t1")),
@@ -31,26 +31,26 @@ fn an_error_has_a_code_and_a_long_message() {
 
 #[test]
 fn the_short_message_is_used_where_the_long_one_is_missing_or_blank() {
-    says(r#"{"errors":[{"message":"m","code":"c"}]}"#, Some(("c", "m", "")));
-    says(r#"{"errors":[{"message":"m","long_message":" ","code":"c"}]}"#, Some(("c", "m", "")));
-    says(r#"{"errors":[{"message":"m","long_message":7,"code":[]}]}"#, Some(("", "m", "")));
+    check(r#"{"errors":[{"message":"m","code":"c"}]}"#, Some(("c", "m", "")));
+    check(r#"{"errors":[{"message":"m","long_message":" ","code":"c"}]}"#, Some(("c", "m", "")));
+    check(r#"{"errors":[{"message":"m","long_message":7,"code":[]}]}"#, Some(("", "m", "")));
 }
 
 #[test]
 fn an_error_that_says_nothing_is_skipped() {
-    says(r#"{"errors":[null,7,{},[],{"code":"c"}]}"#, Some(("c", "", "")));
+    check(r#"{"errors":[null,7,{},[],{"code":"c"}]}"#, Some(("c", "", "")));
 }
 
 #[test]
 fn a_trace_id_is_read_without_any_error() {
-    says(r#"{"clerk_trace_id":"t"}"#, Some(("", "", "t")));
-    says(r#"{"errors":"?","clerk_trace_id":"t"}"#, Some(("", "", "t")));
+    check(r#"{"clerk_trace_id":"t"}"#, Some(("", "", "t")));
+    check(r#"{"errors":"?","clerk_trace_id":"t"}"#, Some(("", "", "t")));
 }
 
 #[test]
 fn any_other_body_says_nothing() {
     for body in ["", "[]", "null", "<html>", "{", "{}", "[[{\"code\":\"c\"}]]", "{}{}"] {
-        says(body, None);
+        check(body, None);
     }
     assert_eq!(error_of(b"\x1f\x8b\x08\xff"), None);
 }
@@ -58,8 +58,8 @@ fn any_other_body_says_nothing() {
 #[test]
 fn an_error_body_larger_than_64_kib_is_not_read() {
     let body = |n| format!(r#"{{"x":"{}","errors":[{{"code":"c"}}]}}"#, "y".repeat(n));
-    says(&body(60_000), Some(("c", "", "")));
-    says(&body(70_000), None);
+    check(&body(60_000), Some(("c", "", "")));
+    check(&body(70_000), None);
 }
 
 #[track_caller]

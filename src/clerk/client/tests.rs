@@ -26,7 +26,7 @@ fn user() -> UserId {
     "user_a".parse().unwrap()
 }
 
-fn say(head: &str, body: &str) -> Vec<u8> {
+fn response(head: &str, body: &str) -> Vec<u8> {
     format!("{head}\r\n\r\n{body}").into_bytes()
 }
 
@@ -53,7 +53,8 @@ fn fault(reply: Reply) -> Fault {
 
 #[tokio::test]
 async fn a_request_has_the_headers_that_clerk_needs_and_no_others() {
-    let server = Server::play([Act::Say(say("HTTP/1.1 200 OK\r\nContent-Length: 2", "{}"))]);
+    let server =
+        Server::play([Act::Respond(response("HTTP/1.1 200 OK\r\nContent-Length: 2", "{}"))]);
     client(&server.url()).try_unlock(&user()).await;
     let requests = server.requests();
     let port = format!(":{}", server.address.port());
@@ -72,7 +73,8 @@ async fn a_request_has_the_headers_that_clerk_needs_and_no_others() {
 
 #[tokio::test]
 async fn the_values_of_a_look_up_arrive_encoded() {
-    let server = Server::play([Act::Say(say("HTTP/1.1 200 OK\r\nContent-Length: 2", "[]"))]);
+    let server =
+        Server::play([Act::Respond(response("HTTP/1.1 200 OK\r\nContent-Length: 2", "[]"))]);
     let reply = client(&server.url()).try_look_up("email_address", ["a+b@x.org"]).await;
     assert_eq!(answer(reply).body, b"[]");
     let request = server.requests().remove(0);
@@ -82,8 +84,9 @@ async fn the_values_of_a_look_up_arrive_encoded() {
 
 #[tokio::test]
 async fn pages_and_counts_are_requested_with_their_filter() {
-    let say_it = Act::Say(say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close", "[]"));
-    let server = Server::play([say_it.clone(), say_it]);
+    let respond =
+        Act::Respond(response("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close", "[]"));
+    let server = Server::play([respond.clone(), respond]);
     let client = client(&server.url());
     client.try_page(&PageRequest::default()).await;
     let created_at = TimeRange { before: Some(7), after: None };
@@ -97,7 +100,7 @@ async fn pages_and_counts_are_requested_with_their_filter() {
 #[tokio::test]
 async fn a_200_is_an_answer() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\nCF-Ray: 8f-FRA";
-    let answer = answer(reply_to(Act::Say(say(head, r#"{"id":"user_a"}"#))).await);
+    let answer = answer(reply_to(Act::Respond(response(head, r#"{"id":"user_a"}"#))).await);
     let expected = Answer {
         status: 200,
         retry_after: None,
@@ -110,7 +113,7 @@ async fn a_200_is_an_answer() {
 #[tokio::test]
 async fn an_error_is_an_answer_too() {
     let head = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\nRetry-After: 7";
-    let answer = answer(reply_to(Act::Say(say(head, "{}"))).await);
+    let answer = answer(reply_to(Act::Respond(response(head, "{}"))).await);
     assert_eq!((answer.status, answer.retry_after), (429, Some(Duration::from_secs(7))));
 }
 
@@ -118,15 +121,15 @@ async fn an_error_is_an_answer_too() {
 async fn a_date_in_retry_after_is_by_the_servers_clock() {
     let head = "HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\
         Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:57 GMT";
-    let answer = answer(reply_to(Act::Say(say(head, ""))).await);
+    let answer = answer(reply_to(Act::Respond(response(head, ""))).await);
     assert_eq!(answer.retry_after, Some(Duration::from_secs(20)));
 }
 
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_not_followed() {
-    let trap = Server::play([Act::Say(say("HTTP/1.1 200 OK\r\nContent-Length: 0", ""))]);
+    let trap = Server::play([Act::Respond(response("HTTP/1.1 200 OK\r\nContent-Length: 0", ""))]);
     let head = format!("HTTP/1.1 307 Moved\r\nLocation: {}/\r\nContent-Length: 0", trap.url());
-    let answer = answer(reply_to(Act::Say(say(&head, ""))).await);
+    let answer = answer(reply_to(Act::Respond(response(&head, ""))).await);
     assert_eq!(answer.status, 307);
     assert_eq!(trap.requests(), [""; 0]);
 }
@@ -142,7 +145,8 @@ async fn a_refused_connection_is_a_fault() {
 
 #[tokio::test]
 async fn a_connection_that_ends_before_an_answer_is_a_fault() {
-    for act in [Act::Reset, Act::Say(vec![]), Act::Say(b"HTTP/1.1 200 OK\r\nConte".into())] {
+    for act in [Act::Reset, Act::Respond(vec![]), Act::Respond(b"HTTP/1.1 200 OK\r\nConte".into())]
+    {
         let fault = fault(reply_to(act.clone()).await);
         assert!(matches!(fault, Fault::Connection(_)), "{act:?}: {fault:?}");
     }
@@ -150,15 +154,15 @@ async fn a_connection_that_ends_before_an_answer_is_a_fault() {
 
 #[tokio::test]
 async fn a_response_that_is_not_http_is_a_fault() {
-    for said in ["SSH-2.0-OpenSSH\r\n\r\n", "HTTP/1.1 banana\r\n\r\n", "\0\0\0\0\r\n\r\n"] {
-        let fault = fault(reply_to(Act::Say(said.into())).await);
-        assert!(matches!(fault, Fault::Connection(_)), "{said:?}: {fault:?}");
+    for sent in ["SSH-2.0-OpenSSH\r\n\r\n", "HTTP/1.1 banana\r\n\r\n", "\0\0\0\0\r\n\r\n"] {
+        let fault = fault(reply_to(Act::Respond(sent.into())).await);
+        assert!(matches!(fault, Fault::Connection(_)), "{sent:?}: {fault:?}");
     }
 }
 
 #[tokio::test]
 async fn an_attempt_is_one_request_even_when_it_breaks() {
-    let server = Server::play([Act::Say(vec![]), Act::Say(vec![])]);
+    let server = Server::play([Act::Respond(vec![]), Act::Respond(vec![])]);
     client(&server.url()).try_unlock(&user()).await;
     assert_eq!(server.requests().len(), 1);
 }
@@ -166,8 +170,8 @@ async fn an_attempt_is_one_request_even_when_it_breaks() {
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_a_fault() {
     for head in ["Content-Length: 20", "Transfer-Encoding: chunked"] {
-        let said = say(&format!("HTTP/1.1 200 OK\r\n{head}"), "14\r\n{\"id\":");
-        let fault = fault(reply_to(Act::Say(said)).await);
+        let sent = response(&format!("HTTP/1.1 200 OK\r\n{head}"), "14\r\n{\"id\":");
+        let fault = fault(reply_to(Act::Respond(sent)).await);
         assert!(matches!(fault, Fault::Truncated(_)), "{head}: {fault:?}");
     }
 }
@@ -175,7 +179,7 @@ async fn an_answer_that_breaks_off_is_a_fault() {
 #[tokio::test]
 async fn an_error_counts_by_its_status_even_when_its_body_breaks_off_or_never_ends() {
     let head = "HTTP/1.1 429 Slow\r\nRetry-After: 9\r\nContent-Length: 20";
-    for act in [Act::Say(say(head, "{")), Act::SayAndHang(say(head, "{"))] {
+    for act in [Act::Respond(response(head, "{")), Act::RespondAndHang(response(head, "{"))] {
         let server = Server::play([act]);
         let answer = answer(hasty_client(&server.url()).try_unlock(&user()).await);
         assert_eq!((answer.status, answer.retry_after), (429, Some(Duration::from_secs(9))));
@@ -187,30 +191,30 @@ async fn an_error_counts_by_its_status_even_when_its_body_breaks_off_or_never_en
 async fn a_refusal_whose_body_breaks_off_is_not_an_answer() {
     for status in [302, 400, 403, 404, 409, 422] {
         let head = format!("HTTP/1.1 {status} X\r\nCF-Ray: 8a\r\nContent-Length: 20");
-        let Reply::Broken(head, fault) = reply_to(Act::Say(say(&head, "{"))).await else {
+        let Reply::Broken(head, fault) = reply_to(Act::Respond(response(&head, "{"))).await else {
             panic!("{status} is taken for an answer");
         };
         assert_eq!((head.status, head.ray.as_deref()), (status, Some("8a")));
         assert!(matches!(fault, Fault::Truncated(_)), "{fault:?}");
     }
     let head = format!("HTTP/1.1 404 X\r\nContent-Length: {}", 9 << 20);
-    assert_eq!(answer(reply_to(Act::Say(say(&head, "<html>"))).await).status, 404);
+    assert_eq!(answer(reply_to(Act::Respond(response(&head, "<html>"))).await).status, 404);
 }
 
 #[tokio::test]
 async fn silence_ends_at_the_timeout() {
-    for said in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"] {
-        let server = Server::play([Act::SayAndHang(said.into())]);
+    for sent in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"] {
+        let server = Server::play([Act::RespondAndHang(sent.into())]);
         let fault = fault(hasty_client(&server.url()).try_unlock(&user()).await);
-        assert_eq!(fault, Fault::Timeout(TIMEOUT), "{said:?}");
+        assert_eq!(fault, Fault::Timeout(TIMEOUT), "{sent:?}");
     }
 }
 
 #[tokio::test]
 async fn a_trickle_ends_at_the_timeout() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 900";
-    for said in [say(head, ""), b"HTTP/1.1 200 OK\r\nX: ".into()] {
-        let server = Server::play([Act::SayAndTrickle(said)]);
+    for sent in [response(head, ""), b"HTTP/1.1 200 OK\r\nX: ".into()] {
+        let server = Server::play([Act::RespondAndTrickle(sent)]);
         let fault = fault(hasty_client(&server.url()).try_unlock(&user()).await);
         assert!(matches!(fault, Fault::Timeout(_)), "{fault:?}");
     }
@@ -220,22 +224,22 @@ async fn a_trickle_ends_at_the_timeout() {
 async fn a_body_beyond_the_limit_is_cut_off() {
     let body = "x".repeat(1_001);
     let chunked = format!("3e9\r\n{body}\r\n0\r\n\r\n");
-    for said in [
-        say("HTTP/1.1 200 OK\r\nContent-Length: 1001", &body),
-        say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", &chunked),
-        say("HTTP/1.1 200 OK", &body),
-        say("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999", ""),
+    for sent in [
+        response("HTTP/1.1 200 OK\r\nContent-Length: 1001", &body),
+        response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", &chunked),
+        response("HTTP/1.1 200 OK", &body),
+        response("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999", ""),
     ] {
-        assert_eq!(fault(reply_to(Act::Say(said)).await), Fault::TooLarge(1_000));
+        assert_eq!(fault(reply_to(Act::Respond(sent)).await), Fault::TooLarge(1_000));
     }
-    let whole = say("HTTP/1.1 200 OK", &body[1..]);
-    assert_eq!(answer(reply_to(Act::Say(whole)).await).body.len(), 1_000);
+    let whole = response("HTTP/1.1 200 OK", &body[1..]);
+    assert_eq!(answer(reply_to(Act::Respond(whole)).await).body.len(), 1_000);
 }
 
 #[tokio::test]
 async fn a_list_may_be_larger_than_an_answer() {
-    let said = say("HTTP/1.1 200 OK\r\nContent-Length: 5000", &" ".repeat(5_000));
-    let server = Server::play([Act::Say(said)]);
+    let sent = response("HTTP/1.1 200 OK\r\nContent-Length: 5000", &" ".repeat(5_000));
+    let server = Server::play([Act::Respond(sent)]);
     let reply = client(&server.url()).try_page(&PageRequest::default()).await;
     assert_eq!(answer(reply).body.len(), 5_000);
 }
@@ -243,12 +247,12 @@ async fn a_list_may_be_larger_than_an_answer() {
 #[tokio::test]
 async fn a_compressed_body_is_not_decompressed() {
     let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3";
-    let answer = answer(reply_to(Act::Say(say(head, "\u{1f}ab"))).await);
+    let answer = answer(reply_to(Act::Respond(response(head, "\u{1f}ab"))).await);
     assert_eq!(answer.body, b"\x1fab");
 }
 
 async fn unlock(head: &str, body: &str) -> Result<User, Error> {
-    let server = Server::play([Act::Say(say(head, body))]);
+    let server = Server::play([Act::Respond(response(head, body))]);
     client(&server.url()).unlock(&user()).await
 }
 
@@ -279,7 +283,7 @@ async fn a_200_without_this_users_object_is_not_trusted() {
 #[tokio::test]
 async fn lock_posts_to_the_users_lock() {
     let body = r#"{"id":"user_a","locked":true}"#;
-    let server = Server::play([Act::Say(say("HTTP/1.1 200 OK", body))]);
+    let server = Server::play([Act::Respond(response("HTTP/1.1 200 OK", body))]);
     let user = client(&server.url()).lock(&user()).await.unwrap();
     assert_eq!(user.locked, Some(true));
     assert!(server.requests()[0].starts_with("post /v1/users/user_a/lock http/1.1\n"));
@@ -290,7 +294,7 @@ fn serving(bodies: &[&str]) -> Server {
     let head = |body: &str| {
         format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}", body.len())
     };
-    Server::play(bodies.iter().map(|body| Act::Say(say(&head(body), body))))
+    Server::play(bodies.iter().map(|body| Act::Respond(response(&head(body), body))))
 }
 
 fn lines(server: &Server) -> Vec<String> {
@@ -403,7 +407,7 @@ fn futures_and_streams_are_send() {
 #[tokio::test]
 async fn a_proxy_that_wants_authentication_is_a_fault_of_its_own() {
     let head = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0";
-    let reply = reply_to(Act::Say(say(head, ""))).await;
+    let reply = reply_to(Act::Respond(response(head, ""))).await;
     let head = Head { status: 407, ray: None };
     assert_eq!(reply, Reply::Broken(head, Fault::ProxyAuthentication));
 }
@@ -412,7 +416,8 @@ async fn a_proxy_that_wants_authentication_is_a_fault_of_its_own() {
 async fn a_key_that_the_server_repeats_is_hidden_before_anything_is_cut() {
     let ray = format!("{}{KEY}", "r".repeat(MAX_RAY - 15));
     let head = format!("HTTP/1.1 422 X\r\nCF-Ray: {ray}");
-    let answer = answer(reply_to(Act::Say(say(&head, &format!(r#"{{"key":"{KEY}"}}"#)))).await);
+    let answer =
+        answer(reply_to(Act::Respond(response(&head, &format!(r#"{{"key":"{KEY}"}}"#)))).await);
     let hidden = format!("{}sk_test_…XYZ1", "r".repeat(MAX_RAY - 15));
     assert_eq!(answer.ray, Some(hidden.chars().take(MAX_RAY).collect()));
     assert_eq!(answer.body, r#"{"key":"sk_test_…XYZ1"}"#.as_bytes());
@@ -422,7 +427,7 @@ async fn a_key_that_the_server_repeats_is_hidden_before_anything_is_cut() {
 async fn of_a_body_that_breaks_off_nothing_is_kept() {
     let head = "HTTP/1.1 500 X\r\nContent-Length: 100";
     let broken = format!(r#"{{"key":"{}"#, &KEY[..20]);
-    assert_eq!(answer(reply_to(Act::Say(say(head, &broken))).await).body, b"");
+    assert_eq!(answer(reply_to(Act::Respond(response(head, &broken))).await).body, b"");
 }
 
 #[tokio::test]
