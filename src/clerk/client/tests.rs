@@ -389,7 +389,10 @@ async fn a_walk_in_circles_ends_with_an_error() {
 #[test]
 fn futures_and_streams_are_send() {
     fn is_send<T: Send>(_: &T) {}
+    fn is_sync<T: Sync>(_: &T) {}
     let client = client("http://127.0.0.1:1");
+    is_send(&client);
+    is_sync(&client);
     let (user, filter, page) = (user(), UserFilter::default(), PageRequest::default());
     is_send(&client.unlock(&user));
     is_send(&client.lock(&user));
