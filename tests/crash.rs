@@ -308,7 +308,7 @@ fn who_failed_on_another_instance_is_not_tried_again_on_this_one() {
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
     stage.set("CLERK_SECRET_KEY", "sk_live_another_instance_altogether");
     let line = "run ids.results.csv --retry-failed --yes -o again.csv";
-    stage.run(line).exits_with(2).says("was made for the test instance");
+    stage.run(line).exits_with(2).says("was made for the development instance");
     assert_eq!(stage.n_posts(), 3);
 }
 
@@ -363,7 +363,10 @@ fn a_file_of_another_instance_is_not_gone_on_with() {
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
     let rows = stage.read("ids.results.csv");
     stage.set("CLERK_SECRET_KEY", "sk_live_another_instance_altogether");
-    stage.run("run ids.txt --yes --resume").exits_with(2).says("was made for the test instance");
+    stage
+        .run("run ids.txt --yes --resume")
+        .exits_with(2)
+        .says("was made for the development instance");
     assert_eq!(stage.read("ids.results.csv"), rows);
     assert_eq!(stage.n_posts(), 3);
 }

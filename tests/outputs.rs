@@ -219,7 +219,7 @@ fn the_manifest_tells_what_was_run_and_how_it_ended() {
     let command = manifest["command"].as_str().expect("a text");
     let repeated = " run ids.csv --yes '--reason=SEC-2231: stuffing' --quota=1000/1s --api-url=";
     assert!(command.contains(repeated), "{command}");
-    assert_eq!(manifest["instance"], "test");
+    assert_eq!(manifest["instance"], "development");
     let url = stage.sandbox().url();
     assert_eq!(manifest["host"], url.trim_start_matches("http://"));
     assert_eq!(manifest["key"], "sk_test_…only");

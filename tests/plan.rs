@@ -278,7 +278,7 @@ fn a_plan_of_another_kind_of_instance_is_refused() {
     for key in ["sk_live_sandboxOnly", "another_shape_of_key"] {
         stage.set("CLERK_SECRET_KEY", key);
         let ended = stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
-        ended.says("was made for the test instance at");
+        ended.says("was made for the development instance at");
     }
     let ended = stage.refuses("run --plan ids.plan.csv --sandbox", 2);
     ended.says("would call the sandbox instance");
@@ -293,7 +293,7 @@ fn a_plan_of_a_live_instance_runs_with_a_live_key_alone() {
     stage.run(&format!("plan ids.txt {FAST}")).exits_with(0);
     stage.set("CLERK_SECRET_KEY", "sk_test_sandbox_only");
     let ended = stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
-    ended.says("was made for the live instance at");
+    ended.says("was made for the production instance at");
     stage.set("CLERK_SECRET_KEY", "sk_live_sandboxOnly");
     run_plan(&stage, "").exits_with(0);
 }

@@ -84,15 +84,15 @@ fn each_mistake_has_the_outcome_and_the_reason_that_it_should_have() {
     10 T-7 invalid  the cell is empty
     12 T-8 invalid  a user id starts with "user_"; this looks like the id of another kind of object
     13 T-9 invalid  a user id starts with "user_"; this looks like the id of another kind of object
-    14 T-10 invalid  a space can't stand in a user id; only ASCII letters and digits follow "user_"
-    15 T-11 invalid  "," can't stand in a user id; only ASCII letters and digits follow "user_"
+    14 T-10 invalid  a space is not allowed in a user id; only ASCII letters and digits follow "user_"
+    15 T-11 invalid  "," is not allowed in a user id; only ASCII letters and digits follow "user_"
     16 T-12 invalid  87 characters follow "user_"; a user id has at most 64
     17 T-13 invalid  nothing follows "user_"
     18 T-14 invalid  a user id starts with "user_"
     19 T-15 invalid  a user id starts with "user_"
     20 T-16 invalid  a user id starts with "user_"
     21 T-17 invalid  a user id starts with "user_"
-    22 T-18 invalid  "/" can't stand in a user id; only ASCII letters and digits follow "user_"
+    22 T-18 invalid  "/" is not allowed in a user id; only ASCII letters and digits follow "user_"
     23 T-19 invalid  a user id starts with "user_"
     24 T-20 invalid  a user id starts with "user_"
     25 T-21 invalid  a user id starts with "user_"
@@ -101,10 +101,10 @@ fn each_mistake_has_the_outcome_and_the_reason_that_it_should_have() {
     28  unlocked
     29 T-23 unlocked
     30 T-24 unlocked
-    32 T-25 invalid  a space can't stand in a user id; only ASCII letters and digits follow "user_"
-    34 T-26 invalid  a space can't stand in a user id; only ASCII letters and digits follow "user_"
+    32 T-25 invalid  a space is not allowed in a user id; only ASCII letters and digits follow "user_"
+    34 T-26 invalid  a space is not allowed in a user id; only ASCII letters and digits follow "user_"
     35 T-27 invalid  a user id starts with "user_"
-    36 T-28 invalid  the character U+200B can't stand in a user id; only ASCII letters and digits follow "user_"
+    36 T-28 invalid  the character U+200B is not allowed in a user id; only ASCII letters and digits follow "user_"
     37 T-29 unlocked
     38 T-30 invalid  a user id starts with "user_"
     39 T-31 invalid  a user id starts with "user_"

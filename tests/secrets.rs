@@ -5,6 +5,8 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::process::Stdio;
 
 use bulk_unlock::sandbox::{FaultKind, Mode, SandboxConfig, Script, Scripted};
@@ -85,9 +87,16 @@ fn a_key_that_is_refused_is_not_repeated() {
 #[test]
 fn a_key_that_is_malformed_is_not_repeated() {
     let mut stage = stage(slow_config("0"));
-    for key in
-        [format!("{KEY} {KEY}"), format!("pk_{KEY}"), format!("{KEY}\u{7}"), format!("{KEY}é")]
-    {
+    for key in [
+        format!("{KEY} {KEY}"),
+        format!("pk_{KEY}"),
+        format!("{KEY}\u{7}"),
+        format!("{KEY}é"),
+        format!("\"{KEY}\""),
+        format!("'{KEY}'"),
+        format!("CLERK_SECRET_KEY={KEY}"),
+        format!("export CLERK_SECRET_KEY='{KEY}'"),
+    ] {
         stage.set("CLERK_SECRET_KEY", &key);
         let ended = stage.run("run ids.txt --yes -vv").exits_with(4);
         shows_nothing(&stage, ended);
@@ -207,6 +216,60 @@ fn a_server_that_repeats_the_key_finds_it_nowhere_again() {
     let stage = self::stage(SandboxConfig { script: refused, ..slow_config("0") });
     let ended = stage.run(&format!("run ids.txt --yes -vv -c 1 {FAST}")).exits_with(4);
     shows_nothing(&stage, ended);
+}
+
+/// A server that gives these responses, one per connection.
+fn serve(responses: Vec<String>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for (stream, response) in listener.incoming().flatten().zip(responses) {
+            let mut lines = BufReader::new(&stream).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            (&stream).write_all(response.as_bytes()).expect("a reader");
+        }
+    });
+    url
+}
+
+/// Whatever is cut to a length is cut after the key was hidden.
+#[test]
+fn a_key_at_the_place_where_a_text_is_cut_leaves_no_part_of_it() {
+    let ids = users(5);
+    let behind = |n: usize| format!("{}{KEY}", "r".repeat(n));
+    let response = |status: u16, ray: &str, body: &str| {
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nCF-Ray: {ray}");
+        format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    let error = format!(
+        r#"{{"errors":[{{"code":"{0}","long_message":"{1}"}}],"clerk_trace_id":"{0}"}}"#,
+        behind(60),
+        behind(970),
+    );
+    let user = format!(r#"{{"id":"{}","object":"user","locked":false}}"#, ids[1]);
+    let url = serve(vec![
+        response(422, &behind(60), "{}"),
+        response(200, &behind(60), &user),
+        response(422, "8f", &error),
+        // Only the first part of this page is read.
+        response(422, "8f", &format!("{}{KEY}", " ".repeat(65_500))),
+        // The reason why it is not a user quotes it.
+        response(200, "8f", &format!("{{\"id\":{{\"{}\":1}}}}", behind(280))),
+    ]);
+    let mut stage = stage(slow_config("0"));
+    stage.set("CLERK_API_URL", &url);
+    stage.write("ids.txt", list(&ids));
+    let flags = "-vv -c 1 --max-retries 0 --report page.html --report-pii";
+    let ended = stage.run(&format!("run ids.txt --yes {flags} {FAST}")).exits_with(1);
+    shows_nothing(&stage, ended);
+    let hidden = format!("{}{FINGERPRINT}", "r".repeat(60));
+    assert_eq!(
+        stage.column("ids.results.csv", "trace_id"),
+        [&*hidden, &*hidden, &*hidden, "8f", "8f"]
+    );
+    let outcomes = ["rejected", "unlocked", "rejected", "rejected", "failed"];
+    assert_eq!(stage.column("ids.results.csv", "outcome"), outcomes);
 }
 
 #[test]

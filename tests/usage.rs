@@ -47,8 +47,14 @@ fn a_key_of_the_wrong_shape_is_refused_and_never_shown() {
     check_key_refused(&format!("pk_live_{SECRET}"), "publishable key");
     check_key_refused(&format!("sk_live_{SECRET} {SECRET}"), "white space");
     check_key_refused(&format!("sk_live_{SECRET}\n{SECRET}"), "white space");
-    check_key_refused(&format!("sk_live_{SECRET}\u{7}{SECRET}"), "characters in it that no key");
-    check_key_refused(&format!("sk_live_{SECRET}é"), "characters in it that no key");
+    check_key_refused(&format!("sk_live_{SECRET}\u{7}{SECRET}"), "not allowed in a key");
+    check_key_refused(&format!("sk_live_{SECRET}é"), "not allowed in a key");
+    check_key_refused(&format!("\"sk_live_{SECRET}\""), "quotes");
+    check_key_refused(&format!("'sk_live_{SECRET}'"), "quotes");
+    check_key_refused(&format!("CLERK_SECRET_KEY=sk_live_{SECRET}"), "NAME=");
+    check_key_refused(&format!("export CLERK_SECRET_KEY=\"sk_live_{SECRET}\""), "NAME=");
+    check_key_refused(&format!("key={SECRET}"), "NAME=");
+    check_key_refused(&format!(" sk_live_{SECRET}"), "white space");
     check_key_refused("", "empty");
     check_key_refused(" \n", "empty");
     check_key_refused("sk_live_", "ends after its prefix");
@@ -84,10 +90,10 @@ fn a_key_file_that_others_can_read_is_taken_with_a_warning() {
 fn a_key_of_another_shape_is_taken_with_a_warning() {
     let mut stage = stage();
     stage.set("CLERK_SECRET_KEY", &format!("ak_{SECRET}"));
-    let ended = stage.run(RUN).exits_with(4).says("warning: the key is of a shape");
+    let ended = stage.run(RUN).exits_with(4).says("warning: the key starts with neither");
     ended.never_says(SECRET);
     let manifest = stage.json("ids.results.manifest.json");
-    assert_eq!((&manifest["instance"], &manifest["key"]), (&"other".into(), &"…LmN4".into()));
+    assert_eq!((&manifest["instance"], &manifest["key"]), (&"unknown".into(), &"…LmN4".into()));
 }
 
 /// The first line that a run says with this key in the variable, and one in a file that others can
@@ -111,14 +117,14 @@ fn first_words(line: &str, key: Option<&str>) -> String {
 #[test]
 fn what_is_wrong_with_a_key_or_an_address_is_told_in_these_words() {
     insta::assert_snapshot!(first_words("", None), @"error: no secret key: set CLERK_SECRET_KEY, or give --secret-key-file PATH. The key stands in Clerk's dashboard under API keys and starts with sk_live_ or sk_test_. To try this program without a key or an account, add --sandbox");
-    insta::assert_snapshot!(first_words("", Some("pk_live_x")), @"error: CLERK_SECRET_KEY: this is a publishable key (pk_…), which can't unlock anyone; the secret key stands beside it in the dashboard and starts with sk_live_ or sk_test_");
-    insta::assert_snapshot!(first_words("", Some(&format!("ak_{SECRET}"))), @"warning: the key is of a shape that is not known (neither sk_live_… nor sk_test_…): it is treated with the care of a live one and the quota of a test one");
+    insta::assert_snapshot!(first_words("", Some("pk_live_x")), @"error: CLERK_SECRET_KEY: this is a publishable key (pk_…), which cannot unlock users; use the secret key, which is next to it in Clerk's dashboard and starts with sk_live_ or sk_test_");
+    insta::assert_snapshot!(first_words("", Some(&format!("ak_{SECRET}"))), @"warning: the key starts with neither sk_live_ nor sk_test_; it is handled with the care of a production key and the quota of a development key");
     insta::assert_snapshot!(first_words("--secret-key-file key", None), @"warning: others can read the secret key file key; chmod 600 key keeps it to its owner");
-    insta::assert_snapshot!(first_words("--secret-key-file nowhere", None), @"error: the secret key file nowhere can't be read: No such file or directory (os error 2)");
-    insta::assert_snapshot!(first_words("--secret-key-file ids.csv", None), @"error: the secret key file ids.csv holds no secret key: the secret key has white space in it; perhaps more than the key was copied");
-    insta::assert_snapshot!(first_words("--secret-key-file -", None), @"error: no key is read from stdin (-); name a file that holds it, or set CLERK_SECRET_KEY");
+    insta::assert_snapshot!(first_words("--secret-key-file nowhere", None), @"error: cannot read the secret key file nowhere: No such file or directory (os error 2)");
+    insta::assert_snapshot!(first_words("--secret-key-file ids.csv", None), @"error: the secret key file ids.csv does not hold a secret key: the secret key contains white space; copy only the key");
+    insta::assert_snapshot!(first_words("--secret-key-file -", None), @"error: the secret key cannot be read from stdin (-); name a file, or set CLERK_SECRET_KEY");
     let key = Some("sk_test_0123456789abcdef");
-    insta::assert_snapshot!(first_words("--api-url http://clerk.test", key), @"error: the API's address (--api-url, CLERK_API_URL): the API address is http:, and the secret key would travel unencrypted; write https:, or give --allow-http when you are sure of the network");
+    insta::assert_snapshot!(first_words("--api-url http://clerk.test", key), @"error: the API's address (--api-url, CLERK_API_URL): the API address is http:, which would send the secret key unencrypted; use https:, or add --allow-http if you trust the network");
     let flags = "--api-url http://0.0.0.0:1 --allow-http --max-retries 0";
     insta::assert_snapshot!(first_words(flags, key), @"warning: the address is http: the secret key travels in the clear");
 }
@@ -177,8 +183,8 @@ fn an_address_that_would_leak_or_lose_something_is_refused() {
     check("https://me:word@api.clerk.test", "user name or password");
     check("https://api.clerk.test/?x=1", "query");
     check("https://api.clerk.test/v2", "path other than /v1");
-    check("api.clerk.test", "no readable host");
-    check("ftp://api.clerk.test", "no readable host");
+    check("api.clerk.test", "not an https: URL");
+    check("ftp://api.clerk.test", "not an https: URL");
 }
 
 #[test]

@@ -123,7 +123,10 @@ fn results_of_another_host_or_kind_of_instance_are_refused() {
     let ended = stage.refuses("verify ids.results.csv --sandbox", 2);
     ended.says("would call the sandbox instance");
     stage.set("CLERK_SECRET_KEY", "sk_live_sandboxOnly");
-    stage.refuses(&line, 2).says("was made for the test instance").says("the live instance");
+    stage
+        .refuses(&line, 2)
+        .says("was made for the development instance")
+        .says("the production instance");
     stage.set("CLERK_SECRET_KEY", "sk_test_sandbox_only");
     let other = Stage::with_quick_sandbox();
     stage.set("CLERK_API_URL", &other.sandbox().url());

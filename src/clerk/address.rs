@@ -1,4 +1,4 @@
-//! Where the API is.
+//! The address of the API.
 
 use std::fmt;
 
@@ -15,35 +15,34 @@ pub struct ApiAddress {
 }
 
 impl ApiAddress {
-    /// Clerk's own.
+    /// The address of Clerk's API.
     pub const DEFAULT: &'static str = "https://api.clerk.com";
 
-    /// Checks an address as people write it: with or without a slash at the end, with or without
-    /// `/v1`.
+    /// Checks an address, with or without a slash or `/v1` at its end.
     ///
     /// # Errors
     ///
-    /// When it is no `https:` address of a host, or has parts that would be lost or would leak.
-    /// `http:` is for loopback hosts (`localhost`, `127.0.0.0/8`, `[::1]`), or for all of them with
-    /// `allow_http`. The text is not repeated: people paste keys into the wrong variable.
+    /// When the text is not the `https:` address of a host, or has parts that would be lost or would
+    /// leak. `http:` is for loopback hosts (`localhost`, `127.0.0.0/8`, `[::1]`), or for all hosts
+    /// with `allow_http`. The error does not repeat the text, which may be a misplaced key.
     pub fn parse(text: &str, allow_http: bool) -> Result<Self, AddressError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(AddressError::Empty);
         }
-        // The parser would take tabs and line breaks out in silence.
+        // The parser would remove tabs and line breaks silently.
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(AddressError::NoAddress);
+            return Err(AddressError::NotAnAddress);
         }
-        let url = Url::parse(text).map_err(|_| AddressError::NoAddress)?;
+        let url = Url::parse(text).map_err(|_| AddressError::NotAnAddress)?;
         let is_http = match url.scheme() {
             "https" => false,
             "http" => true,
-            _ => return Err(AddressError::NoAddress),
+            _ => return Err(AddressError::NotAnAddress),
         };
-        // A host is shown; a key that was pasted in its place must not be.
+        // A host is shown to people; a key that was pasted in its place must not be.
         if url.host_str().is_some_and(|host| host.starts_with("sk_") || host.starts_with("pk_")) {
-            return Err(AddressError::NoAddress);
+            return Err(AddressError::NotAnAddress);
         }
         let is_loopback = url.host().is_some_and(|host| is_loopback(&host));
         check_parts(&url)?;
@@ -54,8 +53,7 @@ impl ApiAddress {
         Ok(Self { origin, host_at: url.scheme().len() + "://".len(), is_loopback })
     }
 
-    /// The host, with its port where that is not the scheme's own: how results, plans and people
-    /// name the instance.
+    /// The host, with its port unless that is the scheme's default.
     pub fn host(&self) -> &str {
         &self.origin[self.host_at..]
     }
@@ -65,7 +63,7 @@ impl ApiAddress {
         self.is_loopback
     }
 
-    /// Whether requests travel encrypted.
+    /// Whether requests are encrypted.
     pub fn is_https(&self) -> bool {
         self.origin.starts_with("https:")
     }
@@ -89,29 +87,30 @@ impl fmt::Display for ApiAddress {
     }
 }
 
-/// Why a text can't be the API's address.
+/// Why a text is not the address of an API. The message does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AddressError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("the API address is empty; leave it unset for https://api.clerk.com")]
     Empty,
-    /// Not `https://host`.
-    #[error("the API address has no readable host; write it as https://api.clerk.com")]
-    NoAddress,
+    /// Not an `https:` URL with a host.
+    #[error("the API address is not an https: URL with a host, such as https://api.clerk.com")]
+    NotAnAddress,
     /// `http:` to another machine.
     #[error(
-        "the API address is http:, and the secret key would travel unencrypted; write https:, \
-         or give --allow-http when you are sure of the network"
+        "the API address is http:, which would send the secret key unencrypted; use https:, or \
+         add --allow-http if you trust the network"
     )]
     Unencrypted,
     /// `user:password@`.
-    #[error("the API address has a user name or password in it; only the secret key is sent")]
+    #[error("the API address contains a user name or password; remove it")]
     Userinfo,
     /// `?…` or `#…`.
-    #[error("the API address has a query or fragment; leave out everything from \"?\" or \"#\" on")]
+    #[error("the API address has a query or fragment; remove everything from \"?\" or \"#\" on")]
     QueryOrFragment,
     /// A path other than `/v1`.
-    #[error("the API address has a path other than /v1; leave it out, as in https://api.clerk.com")]
+    #[error("the API address has a path other than /v1; remove it, as in https://api.clerk.com")]
     Path,
 }
 
@@ -122,7 +121,7 @@ fn check_parts(url: &Url) -> Result<(), AddressError> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(AddressError::QueryOrFragment);
     }
-    // A mistaken path would answer 404 for each user, as if none of them existed.
+    // With a wrong path the answer would be 404 for each user, as if none of them existed.
     if !matches!(url.path().trim_end_matches('/'), "" | "/v1") {
         return Err(AddressError::Path);
     }
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_and_v1_at_the_end_are_taken_off() {
+    fn a_slash_and_v1_at_the_end_are_removed() {
         for text in ["", "/", "/v1", "/v1/", " \n"].map(|end| format!("https://api.clerk.com{end}"))
         {
             check(&text, Ok("https://api.clerk.com"));
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn http_is_for_loopback_hosts() {
+    fn http_is_allowed_for_loopback_hosts() {
         check("http://localhost:8787", Ok("http://localhost:8787"));
         check("http://127.0.0.1:8787/v1", Ok("http://127.0.0.1:8787"));
         check("http://127.9.9.9", Ok("http://127.9.9.9"));
@@ -171,20 +170,20 @@ mod tests {
     fn allow_http_allows_http_and_nothing_more() {
         let parse = |text| ApiAddress::parse(text, true).map(|it| it.is_https());
         assert_eq!(parse("http://10.0.0.1"), Ok(false));
-        assert_eq!(parse("ftp://10.0.0.1"), Err(AddressError::NoAddress));
+        assert_eq!(parse("ftp://10.0.0.1"), Err(AddressError::NotAnAddress));
         assert_eq!(parse("http://a:b@10.0.0.1"), Err(AddressError::Userinfo));
     }
 
     #[test]
-    fn what_is_no_address_of_a_host_is_refused_with_its_own_reason() {
+    fn text_that_is_not_an_address_is_refused_with_its_own_reason() {
         check("", Err(AddressError::Empty));
         check(" \t", Err(AddressError::Empty));
-        check("api.clerk.com", Err(AddressError::NoAddress));
-        check("localhost:8787", Err(AddressError::NoAddress));
-        check("sk_live_abcdefghijklmnop", Err(AddressError::NoAddress));
-        check("https://sk_live_abcdefghijklmnop", Err(AddressError::NoAddress));
-        check("https://", Err(AddressError::NoAddress));
-        check("https://api.cl\nerk.com", Err(AddressError::NoAddress));
+        check("api.clerk.com", Err(AddressError::NotAnAddress));
+        check("localhost:8787", Err(AddressError::NotAnAddress));
+        check("sk_live_abcdefghijklmnop", Err(AddressError::NotAnAddress));
+        check("https://sk_live_abcdefghijklmnop", Err(AddressError::NotAnAddress));
+        check("https://", Err(AddressError::NotAnAddress));
+        check("https://api.cl\nerk.com", Err(AddressError::NotAnAddress));
         check("https://me@api.clerk.com", Err(AddressError::Userinfo));
         check("https://:pass@api.clerk.com", Err(AddressError::Userinfo));
         check("https://api.clerk.com?x", Err(AddressError::QueryOrFragment));
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_shown_with_a_port_of_its_own() {
+    fn the_host_includes_a_port_that_is_not_the_default() {
         let host = |text| ApiAddress::parse(text, true).unwrap().host().to_owned();
         assert_eq!(host("https://api.clerk.com:443"), "api.clerk.com");
         assert_eq!(host("https://api.clerk.com:8443"), "api.clerk.com:8443");
@@ -202,22 +201,21 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_what_parsing_its_text_gives() {
+    fn the_default_equals_its_parsed_text() {
         assert_eq!(ApiAddress::parse(ApiAddress::DEFAULT, false), Ok(ApiAddress::default()));
     }
 
     #[test]
-    fn each_refusal_is_told_in_these_words() {
-        use AddressError::{Empty, NoAddress, Path, QueryOrFragment, Unencrypted, Userinfo};
-        let told = [Empty, NoAddress, Unencrypted, Userinfo, QueryOrFragment, Path];
-        let told = told.map(|it| format!("{it:?}: {it}")).join("\n");
-        insta::assert_snapshot!(told, @r##"
-        Empty: the API address is empty; leave it unset for https://api.clerk.com
-        NoAddress: the API address has no readable host; write it as https://api.clerk.com
-        Unencrypted: the API address is http:, and the secret key would travel unencrypted; write https:, or give --allow-http when you are sure of the network
-        Userinfo: the API address has a user name or password in it; only the secret key is sent
-        QueryOrFragment: the API address has a query or fragment; leave out everything from "?" or "#" on
-        Path: the API address has a path other than /v1; leave it out, as in https://api.clerk.com
+    fn errors_read_like_this() {
+        use AddressError::{Empty, NotAnAddress, Path, QueryOrFragment, Unencrypted, Userinfo};
+        let errors = [Empty, NotAnAddress, Unencrypted, Userinfo, QueryOrFragment, Path];
+        insta::assert_snapshot!(errors.map(|it| it.to_string()).join("\n"), @r##"
+        the API address is empty; leave it unset for https://api.clerk.com
+        the API address is not an https: URL with a host, such as https://api.clerk.com
+        the API address is http:, which would send the secret key unencrypted; use https:, or add --allow-http if you trust the network
+        the API address contains a user name or password; remove it
+        the API address has a query or fragment; remove everything from "?" or "#" on
+        the API address has a path other than /v1; remove it, as in https://api.clerk.com
         "##);
     }
 }

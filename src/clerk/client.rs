@@ -1,28 +1,38 @@
-//! The client: one function makes every request, one turns any result into a reply.
+//! The client: one function sends every request, one turns whatever comes of it into a reply.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
-};
-use reqwest::{Method, RequestBuilder, Response};
-use serde::de::Error as _;
+use futures_util::{Stream, TryStreamExt, stream};
+use reqwest::header::{CONTENT_LENGTH, DATE, HeaderName, RETRY_AFTER};
+use reqwest::{Method, Response};
 use tokio::time::Sleep;
 
-use crate::model::{Answer, Fault, Head, Identifier, Reply, User, UserId, error_of};
-
-use super::request::Urls;
+use super::body::{MAX_ERROR_BODY, count_of, error_of, user_of, users_of};
+use super::connections::{Connections, Generation};
+use super::reply::{Answer, Head, Reply};
+use super::request::{Urls, n_that_fit};
 use super::{
-    Api, ApiAddress, ClientConfig, ClientError, CreatedAt, Error, PageRequest, SecretKey,
-    Untrusted, fault, retry_after, tls,
+    ApiAddress, BuildError, ClientBuilder, Error, Fault, PageRequest, SecretKey, User, UserFilter,
+    UserId, retry_after,
 };
 
-/// A connection to one API with one key. Clones share their connections.
+/// A client of one API with one key. Clones share their connections.
+///
+/// Each method sends one request, or none if no connection can be made; [`pages`](Client::pages)
+/// and [`walk`](Client::walk) send one per page. The client does not pace, retry or follow
+/// redirects.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connections: Connections,
     urls: Urls,
     address: ApiAddress,
     key: SecretKey,
@@ -32,89 +42,326 @@ pub struct Client {
     max_list: usize,
 }
 
-/// The longest body that is read when the status alone decides.
-const MAX_ERROR_BODY: usize = 64 << 10;
-/// The longest `CF-Ray` that is kept; they have 20 characters.
+/// The longest `CF-Ray` that is kept, in characters; they have 20.
 const MAX_RAY: usize = 100;
 
 impl Client {
-    /// Makes a client. Nothing is sent yet.
+    /// Starts building a client that sends this key.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use bulk_unlock::clerk::{ApiAddress, Client, SecretKey};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let key = SecretKey::parse("sk_test_abcdefghijklmnopqrst")?;
+    /// let client = Client::builder(key)
+    ///     .address(ApiAddress::parse("http://localhost:8787", false)?)
+    ///     .timeout(Duration::from_secs(10))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(key: SecretKey) -> ClientBuilder {
+        ClientBuilder::new(key)
+    }
+
+    /// Starts building a client from the variables that Clerk's SDKs read: `CLERK_SECRET_KEY` and,
+    /// if set, `CLERK_API_URL`.
     ///
     /// # Errors
     ///
-    /// When certificates can't be read, or a header can't be sent.
-    pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
-        tls::install_provider();
-        let no_trust = |why: reqwest::Error| ClientError::NoTrust(fault::reason(&why));
-        Ok(Self {
-            http: builder(&config)?.build().map_err(no_trust)?,
-            urls: Urls::new(&config.address),
-            address: config.address,
-            key: config.key,
-            timeout: config.timeout,
-            connect_timeout: config.connect_timeout,
-            max_answer: config.max_answer,
-            max_list: config.max_list,
-        })
+    /// When one of them does not hold a secret key or an address.
+    pub fn builder_from_env() -> Result<ClientBuilder, BuildError> {
+        ClientBuilder::from_env(|name| std::env::var_os(name))
     }
 
-    /// Unlocks one user, in one attempt: the counterpart of `clerkClient.users.unlockUser(userId)`
-    /// in Clerk's JavaScript SDK. A user who is not locked is answered likewise.
+    pub(super) fn new(builder: ClientBuilder, connections: Connections) -> Self {
+        let inner = Inner {
+            connections,
+            urls: Urls::new(&builder.address),
+            address: builder.address,
+            key: builder.key,
+            timeout: builder.timeout,
+            connect_timeout: builder.connect_timeout,
+            max_answer: builder.max_answer,
+            max_list: builder.max_list,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The address of the API.
+    pub fn address(&self) -> &ApiAddress {
+        &self.inner.address
+    }
+
+    /// The key that is sent with each request.
+    pub fn key(&self) -> &SecretKey {
+        &self.inner.key
+    }
+
+    /// Unlocks a user, and returns the user as the API shows them afterwards (`locked` should be
+    /// `false`). A user who is not locked is no error.
+    ///
+    /// The counterpart of `clerkClient.users.unlockUser(userId)` in Clerk's JavaScript SDK.
+    ///
+    /// # Errors
+    ///
+    /// When the API answers with another status than 200, when no complete response comes (the user
+    /// may be unlocked all the same), or when the response is not this user's object.
     ///
     /// ```no_run
-    /// # use bulk_unlock::clerk::{Client, Error};
-    /// # use bulk_unlock::model::UserId;
+    /// # use bulk_unlock::clerk::{Client, Error, UserId};
     /// # async fn example(client: &Client, id: &UserId) -> Result<(), Error> {
-    /// match client.unlock_user(id).await {
-    ///     Ok(user) => println!("{}: {:?}", user.id, user.primary_email_address()),
-    ///     Err(Error::Api { status: 404, .. }) => println!("there is no such user"),
-    ///     Err(why) => return Err(why),
+    /// match client.unlock(id).await {
+    ///     Ok(user) => println!("{} is locked: {:?}", user.id, user.locked),
+    ///     Err(Error::Api { status: 404, .. }) => println!("no such user"),
+    ///     Err(error) => return Err(error),
     /// }
     /// # Ok(())
     /// # }
     /// ```
+    pub async fn unlock(&self, user: &UserId) -> Result<User, Error> {
+        one_user(self.try_unlock(user).await, user)
+    }
+
+    /// Locks a user on purpose, and returns the user as the API shows them afterwards.
+    ///
+    /// The counterpart of `clerkClient.users.lockUser(userId)` in Clerk's JavaScript SDK.
     ///
     /// # Errors
     ///
-    /// When the API answers another status than 200, or no whole answer comes, or the answer is
-    /// not this user's object.
-    pub async fn unlock_user(&self, user: &UserId) -> Result<User, Error> {
-        let answer = match self.unlock(user).await {
-            Reply::Answer(answer) => answer,
-            Reply::Fault(fault) | Reply::Broken(_, fault) => return Err(fault.into()),
-        };
-        if answer.status != 200 {
-            let mut error = error_of(&answer.body).unwrap_or_default();
-            error.trace_id = error.trace_id.or(answer.ray);
-            return Err(Error::Api { status: answer.status, error });
-        }
-        let json = std::str::from_utf8(&answer.body).map_err(serde_json::Error::custom);
-        let unlocked = json.and_then(User::from_json).map_err(Untrusted::NoUser)?;
-        if unlocked.id != user.as_str() {
-            return Err(Untrusted::AnotherUser.into());
-        }
-        Ok(unlocked)
+    /// As [`unlock`](Client::unlock).
+    pub async fn lock(&self, user: &UserId) -> Result<User, Error> {
+        let url = self.inner.urls.lock(user);
+        one_user(self.attempt(Method::POST, url, self.inner.max_answer).await, user)
     }
 
-    /// The one way out and the one way in: one request, and whatever comes of it.
+    /// The users who have these ids, at most 100 of them. Ids of nobody are left out.
+    ///
+    /// # Errors
+    ///
+    /// When the API answers with another status than 200, when no complete response comes, when the
+    /// response is not a list of users who were asked for, or when the values do not fit into one
+    /// request.
+    pub async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<User>, Error> {
+        self.look_up("user_id", ids, |user, id| user.id == id).await
+    }
+
+    /// The users who have one of these email addresses, at most 100 of them. Case does not matter.
+    ///
+    /// # Errors
+    ///
+    /// As [`users_by_id`](Client::users_by_id).
+    pub async fn users_by_email(&self, emails: &[impl AsRef<str>]) -> Result<Vec<User>, Error> {
+        let has = |user: &User, email: &str| {
+            user.email_addresses.iter().any(|it| is_same_word(&it.email_address, email))
+        };
+        self.look_up("email_address", emails, has).await
+    }
+
+    /// The users who have one of these phone numbers (E.164), at most 100 of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`users_by_id`](Client::users_by_id).
+    pub async fn users_by_phone(&self, phones: &[impl AsRef<str>]) -> Result<Vec<User>, Error> {
+        let has =
+            |user: &User, phone: &str| user.phone_numbers.iter().any(|it| it.phone_number == phone);
+        self.look_up("phone_number", phones, has).await
+    }
+
+    /// The users who have one of these usernames, at most 100 of them. Case does not matter.
+    ///
+    /// # Errors
+    ///
+    /// As [`users_by_id`](Client::users_by_id).
+    pub async fn users_by_username(&self, names: &[impl AsRef<str>]) -> Result<Vec<User>, Error> {
+        let has = |user: &User, name: &str| {
+            user.username.as_deref().is_some_and(|it| is_same_word(it, name))
+        };
+        self.look_up("username", names, has).await
+    }
+
+    /// The users who have one of these external ids, at most 100 of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`users_by_id`](Client::users_by_id).
+    pub async fn users_by_external_id(&self, ids: &[impl AsRef<str>]) -> Result<Vec<User>, Error> {
+        let has = |user: &User, id: &str| user.external_id.as_deref() == Some(id);
+        self.look_up("external_id", ids, has).await
+    }
+
+    /// One page of users. A page that is not full may be the last one; an empty page is.
+    ///
+    /// # Errors
+    ///
+    /// When the API answers with another status than 200, when no complete response comes, or when
+    /// the response is not a list of users.
+    pub async fn page(&self, page: &PageRequest) -> Result<Vec<User>, Error> {
+        let answer = ok_answer(self.try_page(page).await)?;
+        users_of(&answer.body).map_err(Error::untrusted)
+    }
+
+    /// How many users there are.
+    ///
+    /// # Errors
+    ///
+    /// When the API answers with another status than 200, when no complete response comes, or when
+    /// the response holds no number.
+    pub async fn count(&self, filter: &UserFilter) -> Result<u64, Error> {
+        let answer = ok_answer(self.try_count(filter).await)?;
+        count_of(&answer.body).ok_or_else(|| Error::untrusted("the response holds no total_count"))
+    }
+
+    /// All pages from this one on, each requested when the stream is polled. The stream ends after
+    /// the first error; to continue, start again after the last user that it gave.
+    ///
+    /// Users who are created or deleted during the walk may be missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`page`](Client::page); also when a page repeats users of the pages before it.
+    pub fn pages(
+        &self,
+        first: PageRequest,
+    ) -> impl Stream<Item = Result<Vec<User>, Error>> + Send + use<> {
+        let start = (self.clone(), first, HashSet::new());
+        stream::try_unfold(start, |(client, mut request, mut cursors)| async move {
+            cursors.extend(request.starting_after.as_ref().map(UserId::to_string));
+            let users = client.page(&request).await?;
+            let Some(last) = users.last() else { return Ok(None) };
+            if users.iter().any(|user| cursors.contains(&user.id)) {
+                return Err(Error::untrusted("the page repeats users of an earlier page"));
+            }
+            let no_cursor = |_| Error::untrusted("the last user of the page has no valid id");
+            request.starting_after = Some(last.id.parse().map_err(no_cursor)?);
+            Ok(Some((users, (client, request, cursors))))
+        })
+    }
+
+    /// All users, newest first, page by page; see [`pages`](Client::pages).
+    ///
+    /// ```no_run
+    /// # use bulk_unlock::clerk::{Client, Error, UserFilter};
+    /// use futures_util::TryStreamExt;
+    ///
+    /// # async fn example(client: &Client) -> Result<(), Error> {
+    /// let mut users = std::pin::pin!(client.walk(UserFilter::default()));
+    /// while let Some(user) = users.try_next().await? {
+    ///     if user.locked == Some(true) {
+    ///         println!("{}", user.id);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn walk(
+        &self,
+        filter: UserFilter,
+    ) -> impl Stream<Item = Result<User, Error>> + Send + use<> {
+        let pages = self.pages(PageRequest { filter, ..PageRequest::default() });
+        pages.map_ok(|users| stream::iter(users.into_iter().map(Ok))).try_flatten()
+    }
+
+    /// Makes all further requests use new connections; those in flight end on the old ones.
+    ///
+    /// The client does so by itself after a timeout.
+    pub fn use_fresh_connections(&self) {
+        self.inner.connections.retire(&self.inner.connections.current());
+    }
+
+    /// One attempt to unlock a user; the body of an answer is not checked.
+    pub(crate) async fn try_unlock(&self, user: &UserId) -> Reply {
+        self.attempt(Method::POST, self.inner.urls.unlock(user), self.inner.max_answer).await
+    }
+
+    /// One attempt to look users up by this query parameter, with as many values as
+    /// [`n_that_fit`] allows and at least one: without any, the API would list everybody.
+    pub(crate) async fn try_look_up<'v>(
+        &self,
+        parameter: &'static str,
+        values: impl IntoIterator<Item = &'v str>,
+    ) -> Reply {
+        let url = self.inner.urls.look_up(parameter, values);
+        self.attempt(Method::GET, url, self.inner.max_list).await
+    }
+
+    /// One attempt to get a page.
+    pub(crate) async fn try_page(&self, page: &PageRequest) -> Reply {
+        self.attempt(Method::GET, self.inner.urls.page(page), self.inner.max_list).await
+    }
+
+    /// One attempt to count users.
+    pub(crate) async fn try_count(&self, filter: &UserFilter) -> Reply {
+        self.attempt(Method::GET, self.inner.urls.count(filter), self.inner.max_answer).await
+    }
+
+    async fn look_up<V: AsRef<str>>(
+        &self,
+        parameter: &'static str,
+        values: &[V],
+        has: impl Fn(&User, &str) -> bool,
+    ) -> Result<Vec<User>, Error> {
+        if values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let texts = || values.iter().map(AsRef::as_ref);
+        let n_fitting = n_that_fit(parameter, texts());
+        if values.len() > n_fitting {
+            return Err(Error::TooManyValues { n_fitting });
+        }
+        let answer = ok_answer(self.try_look_up(parameter, texts()).await)?;
+        let users: Vec<User> = users_of(&answer.body).map_err(Error::untrusted)?;
+        // A server that ignores the parameter would list anybody.
+        if users.iter().all(|user| texts().any(|text| has(user, text))) {
+            Ok(users)
+        } else {
+            Err(Error::untrusted("the response holds a user who was not asked for"))
+        }
+    }
+
+    /// Sends one request. Everything that is returned is free of the key.
     async fn attempt(&self, method: Method, url: String, max_body: usize) -> Reply {
+        let inner = &*self.inner;
+        let generation = inner.connections.current();
+        let reply = inner.send(&generation, method, url, max_body).await;
+        let (Reply::Fault(fault) | Reply::Broken(_, fault)) = &reply else { return reply };
+        if matches!(fault, Fault::Timeout(_)) {
+            inner.connections.retire(&generation);
+        }
+        reply
+    }
+}
+
+impl Inner {
+    async fn send(
+        &self,
+        generation: &Generation,
+        method: Method,
+        url: String,
+        max_body: usize,
+    ) -> Reply {
         let mut time_is_up = pin!(tokio::time::sleep(self.timeout));
+        let is_post = method == Method::POST;
+        let mut request = generation.http.request(method, url);
+        if is_post {
+            // Some proxies refuse a POST request that does not say that it has no body.
+            request = request.header(CONTENT_LENGTH, 0);
+        }
         let sent = tokio::select! {
             biased;
-            sent = self.request(method, url).send() => sent,
+            sent = request.send() => sent,
             () = &mut time_is_up => return Reply::Fault(Fault::Timeout(self.timeout)),
         };
         match sent {
             Ok(response) => self.receive(response, max_body, time_is_up).await,
-            Err(why) => Reply::Fault(fault::of_sending(&why.without_url(), self.connect_timeout)),
+            Err(why) => {
+                let fault = Fault::of_sending(&why.without_url(), self.connect_timeout);
+                Reply::Fault(fault.without_key(&self.key))
+            }
         }
-    }
-
-    fn request(&self, method: Method, url: String) -> RequestBuilder {
-        let is_post = method == Method::POST;
-        let request = self.http.request(method, url);
-        // Some proxies refuse a POST that does not say that it has no body.
-        if is_post { request.header(CONTENT_LENGTH, 0) } else { request }
     }
 
     async fn receive(
@@ -123,136 +370,111 @@ impl Client {
         max_body: usize,
         time_is_up: Pin<&mut Sleep>,
     ) -> Reply {
-        let mut answer = head_of(&response);
+        let head = self.head_of(&response);
+        if head.status == PROXY_AUTHENTICATION_REQUIRED {
+            return Reply::Broken(head, Fault::ProxyAuthentication);
+        }
+        let retry_after = retry_after_of(&response);
         let is_error = !response.status().is_success();
         let max_body = if is_error { max_body.min(MAX_ERROR_BODY) } else { max_body };
-        let read = tokio::select! {
+        let body = tokio::select! {
             biased;
-            read = read_body(&mut response, &mut answer.body, max_body) => read,
+            body = read_body(&mut response, max_body) => body,
             () = time_is_up => Err(Fault::Timeout(self.timeout)),
         };
-        let answer = self.without_key(answer);
-        match read {
-            Err(fault) if !is_told_by_status(answer.status, &fault) => {
-                Reply::Broken(Head { status: answer.status, ray: answer.ray }, fault)
-            }
-            Ok(()) | Err(_) => Reply::Answer(answer),
+        let body = match body {
+            Ok(body) => self.without_key(body),
+            // What was read may end in a part of the key.
+            Err(fault) if is_decided_by_status(head.status, &fault) => Vec::new(),
+            Err(fault) => return Reply::Broken(head, fault.without_key(&self.key)),
+        };
+        let Head { status, ray } = head;
+        Reply::Answer(Answer { status, retry_after, ray, body })
+    }
+
+    /// The key is hidden before the text is cut, so that no part of it is left.
+    fn head_of(&self, response: &Response) -> Head {
+        let ray = header(response, HeaderName::from_static("cf-ray"));
+        let fit = |ray: &str| self.key.hide_in(ray).chars().take(MAX_RAY).collect();
+        Head { status: response.status().as_u16(), ray: ray.map(fit) }
+    }
+
+    /// What a server repeats of a request would end up in files and on screens.
+    fn without_key(&self, body: Vec<u8>) -> Vec<u8> {
+        let hidden = str::from_utf8(&body).map(|text| self.key.hide_in(text));
+        match hidden {
+            Ok(Cow::Owned(hidden)) => hidden.into_bytes(),
+            Ok(Cow::Borrowed(_)) | Err(_) => body,
         }
-    }
-
-    /// What a server repeats of its request would be written to files and screens.
-    fn without_key(&self, mut answer: Answer) -> Answer {
-        let body = str::from_utf8(&answer.body).ok().and_then(|body| self.key.hidden_in(body));
-        if let Some(body) = body {
-            answer.body = body.into_bytes();
-        }
-        let ray = answer.ray.as_deref().and_then(|ray| self.key.hidden_in(ray));
-        answer.ray = ray.or(answer.ray);
-        answer
-    }
-}
-
-impl Api for Client {
-    async fn unlock(&self, user: &UserId) -> Reply {
-        self.attempt(Method::POST, self.urls.unlock(user), self.max_answer).await
-    }
-
-    async fn look_up(&self, identifiers: &[Identifier]) -> Reply {
-        self.attempt(Method::GET, self.urls.look_up(identifiers), self.max_list).await
-    }
-
-    async fn page(&self, page: &PageRequest) -> Reply {
-        self.attempt(Method::GET, self.urls.page(page), self.max_list).await
-    }
-
-    async fn count(&self, created_at: CreatedAt) -> Reply {
-        self.attempt(Method::GET, self.urls.count(created_at), self.max_answer).await
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("address", &self.address.as_str())
-            .field("key", &self.key)
+            .field("address", &self.inner.address.as_str())
+            .field("key", &self.inner.key)
             .finish_non_exhaustive()
     }
 }
 
-fn builder(config: &ClientConfig) -> Result<reqwest::ClientBuilder, ClientError> {
-    let builder = reqwest::Client::builder()
-        .default_headers(headers(config)?)
-        .user_agent(concat!("bulk-unlock/", env!("CARGO_PKG_VERSION")))
-        // The key goes nowhere else, and a redirect is an outcome.
-        .redirect(reqwest::redirect::Policy::none())
-        // One attempt is one request, or the pace would not be kept.
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .connect_timeout(config.connect_timeout)
-        .pool_max_idle_per_host(config.n_idle_connections)
-        .tcp_nodelay(true)
-        // A connection that died in silence would take every request on it to the timeout.
-        .http2_keep_alive_interval(Duration::from_secs(15))
-        .http2_keep_alive_timeout(Duration::from_secs(10));
-    // No proxy could reach this machine's own loopback.
-    let builder = if config.address.is_loopback() { builder.no_proxy() } else { builder };
-    tls::trust(builder, config)
+const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
+
+fn header(response: &Response, name: HeaderName) -> Option<&str> {
+    response.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-fn headers(config: &ClientConfig) -> Result<HeaderMap, ClientError> {
-    let key = config.key.to_header().map_err(|_| ClientError::Header("the secret key"))?;
-    let version = HeaderValue::try_from(&config.api_version)
-        .map_err(|_| ClientError::Header("the API version"))?;
-    let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, key);
-    headers.insert("clerk-api-version", version);
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    Ok(headers)
+fn retry_after_of(response: &Response) -> Option<Duration> {
+    let value = header(response, RETRY_AFTER)?;
+    // A date is by the server's clock.
+    let now = header(response, DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+    retry_after::parse(value, now.unwrap_or_else(SystemTime::now))
 }
 
-fn head_of(response: &Response) -> Answer {
-    let header = |name: HeaderName| response.headers().get(name).and_then(|it| it.to_str().ok());
-    let retry_after = header(RETRY_AFTER).and_then(|value| {
-        // A date is by the server's own clock, so that is asked first.
-        let now = header(DATE).and_then(|it| httpdate::parse_http_date(it).ok());
-        retry_after::parse(value, now.unwrap_or_else(SystemTime::now))
-    });
-    let ray = header(HeaderName::from_static("cf-ray"));
-    Answer {
-        status: response.status().as_u16(),
-        retry_after,
-        ray: ray.map(|it| it.chars().take(MAX_RAY).collect()),
-        body: Vec::new(),
-    }
-}
-
-/// Whether an answer that did not come whole says all that matters by its status: these are tried
-/// again or end the run, whatever the body says. So does an error page that is only too long. Any
-/// other last word is taken from a whole answer alone.
-fn is_told_by_status(status: u16, fault: &Fault) -> bool {
+/// Whether the status of a response decides although its body is incomplete: these are tried again
+/// or end the run, whatever the body says. So does that of an error page that is only too long. All
+/// other final answers must be complete.
+fn is_decided_by_status(status: u16, fault: &Fault) -> bool {
     let is_too_long = matches!(fault, Fault::TooLarge(_)) && status >= 300;
     is_too_long || matches!(status, 401 | 408 | 425 | 429 | 500..=599)
 }
 
-/// What was read stays in `body`, whatever happens.
-async fn read_body(
-    response: &mut Response,
-    body: &mut Vec<u8>,
-    max_body: usize,
-) -> Result<(), Fault> {
+async fn read_body(response: &mut Response, max_body: usize) -> Result<Vec<u8>, Fault> {
     let too_large = || Fault::TooLarge(max_body as u64);
     let announced = response.content_length().unwrap_or(0);
     if announced > max_body as u64 {
         return Err(too_large());
     }
-    body.reserve_exact(usize::try_from(announced).unwrap_or(0));
-    while let Some(chunk) = response.chunk().await.map_err(|why| fault::of_reading(&why))? {
+    let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
+    while let Some(chunk) = response.chunk().await.map_err(|why| Fault::of_reading(&why))? {
         if body.len() + chunk.len() > max_body {
             return Err(too_large());
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(())
+    Ok(body)
+}
+
+fn one_user(reply: Reply, user: &UserId) -> Result<User, Error> {
+    user_of(&ok_answer(reply)?.body, user).map_err(Error::untrusted)
+}
+
+/// The answer with status 200, or the error in its place.
+fn ok_answer(reply: Reply) -> Result<Answer, Error> {
+    let answer = match reply {
+        Reply::Answer(answer) => answer,
+        Reply::Fault(fault) | Reply::Broken(_, fault) => return Err(fault.into()),
+    };
+    if answer.status == 200 {
+        return Ok(answer);
+    }
+    let mut error = error_of(&answer.body).unwrap_or_default();
+    error.trace_id = error.trace_id.or(answer.ray);
+    Err(Error::Api { status: answer.status, error, retry_after: answer.retry_after })
+}
+
+fn is_same_word(text: &str, other: &str) -> bool {
+    text.to_lowercase() == other.to_lowercase()
 }
 
 #[cfg(test)]

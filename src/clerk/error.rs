@@ -1,43 +1,52 @@
-//! Why a user was not unlocked, for programs that call [`Client::unlock_user`](super::Client).
+//! Why a call of the client failed.
 
-use crate::model::{ApiError, Fault};
+use std::time::Duration;
 
-/// Why a user was not unlocked by one attempt.
+use super::{ApiError, Fault, on_one_line};
+
+/// Why a call of a [`Client`](super::Client) failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The API answered with another status than 200.
-    #[error("the API answered {status}{}", said(error))]
+    #[error("the API answered {status}{}", details(error))]
+    #[non_exhaustive]
     Api {
         /// The HTTP status.
         status: u16,
-        /// What the answer says of it, and the id by which Clerk's support can find it: the body's
-        /// own, else the `CF-Ray` header.
+        /// What the body says about it.
         error: ApiError,
+        /// How long the API asks to wait before the next request (`Retry-After`).
+        retry_after: Option<Duration>,
     },
-    /// No whole answer came; the user may be unlocked all the same.
+    /// No complete response came. A change may have been made all the same.
     #[error(transparent)]
     Transport(#[from] Fault),
-    /// The API answered 200, but not with this user's object.
-    #[error("the API answered 200, but {0}")]
-    Untrusted(#[from] Untrusted),
+    /// The API answered 200, but not with what was asked for.
+    #[error("the API answered 200, but the response cannot be trusted: {reason}")]
+    #[non_exhaustive]
+    Untrusted {
+        /// What is wrong with the response.
+        reason: String,
+    },
+    /// The values do not fit into one request. Nothing was sent.
+    #[error("too many values for one request; send the first {n_fitting} first")]
+    #[non_exhaustive]
+    TooManyValues {
+        /// How many of them fit, from the first on.
+        n_fitting: usize,
+    },
 }
 
-/// Why an answer of status 200 does not count.
-#[derive(Debug, thiserror::Error)]
-pub enum Untrusted {
-    /// No user object.
-    #[error("the answer is no user object: {0}")]
-    NoUser(#[from] serde_json::Error),
-    /// The object of another user.
-    #[error("the answer is about another user")]
-    AnotherUser,
+impl Error {
+    pub(super) fn untrusted(reason: impl Into<String>) -> Self {
+        Self::Untrusted { reason: reason.into() }
+    }
 }
 
-/// A message of the server, made fit for a terminal: on one line.
-fn said(error: &ApiError) -> String {
+fn details(error: &ApiError) -> String {
     let parts = [Some(""), error.code.as_deref(), error.message.as_deref()];
-    let said: Vec<&str> = parts.into_iter().flatten().collect();
-    crate::model::one_line(&said.join(": ")).into_owned()
+    on_one_line(&parts.into_iter().flatten().collect::<Vec<_>>().join(": "))
 }
 
 #[cfg(test)]
@@ -45,19 +54,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_api_says_is_told_on_one_line() {
+    fn what_the_api_says_is_shown_on_one_line() {
         let error = ApiError {
             code: Some("resource_not_found".into()),
             message: Some("No user was\n\u{1b}[31mfound".into()),
             trace_id: None,
         };
+        let error = Error::Api { status: 404, error, retry_after: None };
         insta::assert_snapshot!(
-            Error::Api { status: 404, error },
+            error,
             @"the API answered 404: resource_not_found: No user was  [31mfound"
         );
-        insta::assert_snapshot!(
-            Error::Api { status: 502, error: ApiError::default() },
-            @"the API answered 502"
-        );
+        let error = Error::Api { status: 502, error: ApiError::default(), retry_after: None };
+        insta::assert_snapshot!(error, @"the API answered 502");
     }
 }

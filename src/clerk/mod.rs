@@ -1,42 +1,71 @@
-//! The one door to Clerk's API: one way out, one way in. No other module knows of HTTP requests.
+//! A typed client for the part of Clerk's Backend API that locks, unlocks, finds and counts users.
 //!
-//! What comes back is a [`Reply`](crate::model::Reply) that nobody has judged yet. Nothing here
-//! waits for a turn, retries or follows a redirect: a call is one request, or none when no
-//! connection could be made.
-//!
-//! For programs that want what `clerkClient.users.unlockUser(userId)` is in JavaScript:
+//! Each call is one request. The client does not pace, retry or follow redirects, and changes
+//! nothing outside itself: no global state, no logger, no TLS provider of the process. Its futures
+//! are `Send` and run on a Tokio runtime. The key is hidden in everything that a response repeats of
+//! it.
 //!
 //! ```no_run
-//! use bulk_unlock::clerk::{ApiAddress, Client, ClientConfig, SecretKey};
+//! use bulk_unlock::clerk::Client;
 //!
 //! # async fn unlock() -> Result<(), Box<dyn std::error::Error>> {
-//! let key = SecretKey::parse(&std::env::var("CLERK_SECRET_KEY")?)?;
-//! let client = Client::new(ClientConfig::new(ApiAddress::default(), key))?;
+//! let client = Client::builder_from_env()?.build()?;
 //!
-//! let user = client.unlock_user(&"user_2NNEqL2nrIRdJ194ndJqAHwEfxC".parse()?).await?;
-//! println!("{} is locked: {:?}", user.id, user.locked);
+//! for user in client.users_by_email(&["ada@example.org"]).await? {
+//!     let user = client.unlock(&user.id.parse()?).await?;
+//!     println!("{} is locked: {:?}", user.id, user.locked);
+//! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! `samples/library` in the repository holds three programs that use it.
 
 mod address;
-mod api;
+pub(crate) mod body;
+mod builder;
 mod client;
-mod config;
+mod connections;
 mod error;
-mod fault;
 mod key;
-mod request;
+mod proxy;
+#[cfg_attr(
+    not(feature = "sandbox"),
+    expect(
+        unreachable_pub,
+        reason = "the program re-exports them as long as its modules are public"
+    )
+)]
+pub(crate) mod reply;
+pub(crate) mod request;
 pub mod retry_after;
 mod tls;
+mod user;
+mod user_id;
+mod user_snapshot;
 
 #[cfg(test)]
 mod test_server;
 
 pub use address::{AddressError, ApiAddress};
-pub use api::{Api, CreatedAt, PageRequest};
+pub use body::ApiError;
+pub use builder::{BuildError, ClientBuilder};
 pub use client::Client;
-pub use config::{ClientConfig, ClientError};
-pub use error::{Error, Untrusted};
+pub use error::Error;
 pub use key::{KeyError, KeyFile, KeyFileError, KeyKind, SecretKey};
-pub use request::{MAX_LOOK_UP, MAX_PAGE, n_that_fit};
+pub use proxy::ProxyError;
+pub use reply::Fault;
+pub use request::{MAX_LOOK_UP, MAX_PAGE, PageRequest, TimeRange, UserFilter};
+pub use user::{
+    EmailAddress, ExternalAccount, IdentificationLink, Passkey, PhoneNumber, User, Verification,
+    Web3Wallet,
+};
+pub use user_id::{InvalidUserId, UserId};
+pub use user_snapshot::UserSnapshot;
+
+/// A text from outside, fit for one line of a terminal: control characters and line separators
+/// become spaces.
+fn on_one_line(text: &str) -> String {
+    let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    text.replace("\r\n", " ").replace(is_odd, " ")
+}

@@ -1,34 +1,82 @@
-//! What is asked, as URLs.
+//! What is asked of the API, as URLs.
 
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use crate::model::{Identifier, IdentifierKind, UserId};
+use super::{ApiAddress, UserId};
 
-use super::{ApiAddress, CreatedAt, PageRequest};
-
-/// The most identifiers that the API takes in one look-up.
+/// The maximum number of identifiers in one look-up.
 pub const MAX_LOOK_UP: usize = 100;
-/// The most users that the API puts on one page.
+/// The maximum number of users on one page.
 pub const MAX_PAGE: u16 = 500;
 
-/// The longest query, in bytes: what servers and proxies take at least, some room kept for the
-/// rest of the line. A hundred user ids need 4,500.
+/// The longest query, in bytes: what servers and proxies accept at least, less some room for the
+/// rest of the request line. A hundred user ids need 4,500.
 const MAX_QUERY: usize = 7_500;
 
-/// How many of these identifiers, from the first on, go into one look-up: at most
-/// [`MAX_LOOK_UP`], fewer when they are so long that the URL would be refused, and at least one
-/// (zero of none).
-pub fn n_that_fit(identifiers: &[Identifier]) -> usize {
-    let lengths = identifiers.iter().take(MAX_LOOK_UP).scan(0, |length, identifier| {
-        *length += query_len(identifier);
-        Some(*length)
-    });
-    let n_fitting = lengths.take_while(|length| *length <= MAX_QUERY).count();
-    n_fitting.max(identifiers.len().min(1))
+/// Which users to walk or to count; by default all of them. A user must meet every condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UserFilter {
+    /// When the user was created.
+    pub created_at: TimeRange,
+    /// When the user last signed in. A bound leaves out users who never did.
+    pub last_sign_in_at: TimeRange,
+    /// Members of at least one of these organizations, `org_…`; empty: no condition.
+    pub organization_ids: Vec<String>,
 }
 
-/// The URLs of one API, each made of a whole path and encoded pairs: nothing that is asked for can
-/// change what is asked.
+/// A range of time, in Unix milliseconds. Clerk does not document whether the bounds themselves are
+/// inside: adjacent ranges should overlap by a millisecond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The lower bound; `None`: there is none.
+    pub after: Option<i64>,
+    /// The upper bound; `None`: there is none.
+    pub before: Option<i64>,
+}
+
+/// One page of a walk over the users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PageRequest {
+    /// Which users; must stay the same during a walk.
+    pub filter: UserFilter,
+    /// The maximum number of users on the page, 1 to [`MAX_PAGE`].
+    pub limit: u16,
+    /// The last user of the previous page; `None`: the first page.
+    pub starting_after: Option<UserId>,
+    /// Oldest users first, instead of newest.
+    pub oldest_first: bool,
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self {
+            filter: UserFilter::default(),
+            limit: MAX_PAGE,
+            starting_after: None,
+            oldest_first: false,
+        }
+    }
+}
+
+/// How many of these values, from the first on, fit into one look-up by this query parameter: at
+/// most [`MAX_LOOK_UP`], fewer if the URL would become too long, and at least one (of none: zero).
+pub(crate) fn n_that_fit<'v>(parameter: &str, values: impl IntoIterator<Item = &'v str>) -> usize {
+    let mut n_bytes = 0;
+    let mut n_values = 0;
+    for value in values.into_iter().take(MAX_LOOK_UP) {
+        n_bytes += query_len(parameter, value);
+        if n_bytes > MAX_QUERY && n_values > 0 {
+            break;
+        }
+        n_values += 1;
+    }
+    n_values
+}
+
+/// The URLs of one API. Paths are fixed and values are encoded, so that no value can change what is
+/// asked.
 #[derive(Clone, Debug)]
 pub(super) struct Urls {
     users: String,
@@ -39,18 +87,25 @@ impl Urls {
         Self { users: format!("{address}/v1/users") }
     }
 
-    /// A [`UserId`] holds nothing that would have to be encoded.
+    /// A [`UserId`] needs no encoding.
     pub(super) fn unlock(&self, user: &UserId) -> String {
         format!("{}/{user}/unlock", self.users)
     }
 
-    pub(super) fn look_up(&self, identifiers: &[Identifier]) -> String {
+    pub(super) fn lock(&self, user: &UserId) -> String {
+        format!("{}/{user}/lock", self.users)
+    }
+
+    pub(super) fn look_up<'v>(
+        &self,
+        parameter: &str,
+        values: impl IntoIterator<Item = &'v str>,
+    ) -> String {
         let mut query = self.query("");
-        // One email address may belong to several users, so more than were asked for may come.
+        // One email address may belong to several users, so there may be more users than values.
         query.append_pair("limit", "500");
-        for identifier in identifiers {
-            let (sign, text) = (sign(identifier), identifier.as_str());
-            query.append_pair(identifier.kind().query_parameter(), &format!("{sign}{text}"));
+        for value in values {
+            query.append_pair(parameter, &format!("{}{value}", sign(parameter, value)));
         }
         query.finish()
     }
@@ -61,16 +116,16 @@ impl Urls {
         if let Some(last) = &page.starting_after {
             query.append_pair("starting_after", last.as_str());
         }
-        append_created_at(&mut query, page.created_at);
+        append_filter(&mut query, &page.filter);
         if page.oldest_first {
             query.append_pair("order_by", "+created_at");
         }
         query.finish()
     }
 
-    pub(super) fn count(&self, created_at: CreatedAt) -> String {
+    pub(super) fn count(&self, filter: &UserFilter) -> String {
         let mut query = self.query("/count");
-        append_created_at(&mut query, created_at);
+        append_filter(&mut query, filter);
         query.finish()
     }
 
@@ -81,27 +136,36 @@ impl Urls {
     }
 }
 
-/// The API reads a `+` or `-` before an external id as "these" and "all but these": without a sign
-/// of ours, a look-up of the external id `-7` would list everybody else. It reads user ids likewise,
+/// The API reads a `+` or `-` before an external id as "include" and "exclude": without a sign of
+/// ours, a look-up of the external id `-7` would list everybody else. It reads user ids likewise,
 /// but none begins with a sign.
-fn sign(identifier: &Identifier) -> &'static str {
-    let is_external = identifier.kind() == IdentifierKind::ExternalId;
-    if is_external && identifier.as_str().starts_with(['+', '-']) { "+" } else { "" }
+fn sign(parameter: &str, value: &str) -> &'static str {
+    if parameter == "external_id" && value.starts_with(['+', '-']) { "+" } else { "" }
 }
 
-fn append_created_at(query: &mut Serializer<'_, String>, created_at: CreatedAt) {
-    let bounds = [("created_at_before", created_at.before), ("created_at_after", created_at.after)];
+fn append_filter(query: &mut Serializer<'_, String>, filter: &UserFilter) {
+    let bounds = [
+        ("created_at_before", filter.created_at.before),
+        ("created_at_after", filter.created_at.after),
+        ("last_sign_in_at_before", filter.last_sign_in_at.before),
+        ("last_sign_in_at_after", filter.last_sign_in_at.after),
+    ];
     for (name, bound) in bounds {
         if let Some(bound) = bound {
             query.append_pair(name, &bound.to_string());
         }
     }
+    for organization in &filter.organization_ids {
+        // A leading `-` would exclude its members.
+        let sign = if organization.starts_with(['+', '-']) { "+" } else { "" };
+        query.append_pair("organization_id", &format!("{sign}{organization}"));
+    }
 }
 
 /// The length of `&name=value`, encoded.
-fn query_len(identifier: &Identifier) -> usize {
-    let value: usize = byte_serialize(identifier.as_str().as_bytes()).map(str::len).sum();
-    "&=%2B".len() + identifier.kind().query_parameter().len() + value
+fn query_len(parameter: &str, value: &str) -> usize {
+    let value: usize = byte_serialize(value.as_bytes()).map(str::len).sum();
+    "&=%2B".len() + parameter.len() + value
 }
 
 #[cfg(test)]
@@ -112,86 +176,90 @@ mod tests {
         Urls::new(&ApiAddress::default())
     }
 
-    fn identifier(kind: IdentifierKind, cell: &str) -> Identifier {
-        Identifier::parse(kind, &cell.into()).unwrap()
-    }
-
     /// The query of a look-up, after its limit.
     #[track_caller]
-    fn looks_up(kind: IdentifierKind, cell: &str, expected: &str) {
-        let url = urls().look_up(&[identifier(kind, cell)]);
+    fn looks_up(parameter: &str, value: &str, expected: &str) {
+        let url = urls().look_up(parameter, [value]);
         let query = url.strip_prefix("https://api.clerk.com/v1/users?limit=500&").unwrap();
         assert_eq!(query, expected);
     }
 
     #[test]
-    fn the_id_is_a_path_segment_of_an_unlock() {
-        let url = urls().unlock(&"user_2abc".parse().unwrap());
-        assert_eq!(url, "https://api.clerk.com/v1/users/user_2abc/unlock");
+    fn the_id_of_a_user_is_a_path_segment() {
+        let user = "user_2abc".parse().unwrap();
+        assert_eq!(urls().unlock(&user), "https://api.clerk.com/v1/users/user_2abc/unlock");
+        assert_eq!(urls().lock(&user), "https://api.clerk.com/v1/users/user_2abc/lock");
     }
 
     #[test]
-    fn what_means_something_in_a_query_is_encoded() {
-        looks_up(IdentifierKind::Email, "a+b@x.org", "email_address=a%2Bb%40x.org");
-        looks_up(
-            IdentifierKind::Email,
-            "-a&b=c#d%e@x.org",
-            "email_address=-a%26b%3Dc%23d%25e%40x.org",
-        );
-        looks_up(IdentifierKind::Phone, "+1 555 1234", "phone_number=%2B15551234");
-        looks_up(IdentifierKind::Username, "élan_1", "username=%C3%A9lan_1");
+    fn characters_with_a_meaning_in_a_query_are_encoded() {
+        looks_up("email_address", "a+b@x.org", "email_address=a%2Bb%40x.org");
+        looks_up("email_address", "-a&b=c#d%e@x.org", "email_address=-a%26b%3Dc%23d%25e%40x.org");
+        looks_up("phone_number", "+15551234", "phone_number=%2B15551234");
+        looks_up("username", "élan_1", "username=%C3%A9lan_1");
     }
 
     #[test]
-    fn an_external_id_that_begins_with_a_sign_is_given_another_so_that_it_excludes_nobody() {
-        looks_up(IdentifierKind::UserId, "user_a", "user_id=user_a");
-        looks_up(IdentifierKind::ExternalId, "7-", "external_id=7-");
-        looks_up(IdentifierKind::ExternalId, "-7", "external_id=%2B-7");
-        looks_up(IdentifierKind::ExternalId, "+7", "external_id=%2B%2B7");
+    fn an_external_id_that_begins_with_a_sign_gets_another_so_that_it_excludes_nobody() {
+        looks_up("user_id", "user_a", "user_id=user_a");
+        looks_up("external_id", "7-", "external_id=7-");
+        looks_up("external_id", "-7", "external_id=%2B-7");
+        looks_up("external_id", "+7", "external_id=%2B%2B7");
     }
 
     #[test]
-    fn a_parameter_is_repeated_for_each_identifier() {
-        let ids = ["user_a", "user_b"].map(|id| identifier(IdentifierKind::UserId, id));
-        let url = urls().look_up(&ids);
+    fn the_parameter_is_repeated_for_each_value() {
+        let url = urls().look_up("user_id", ["user_a", "user_b"]);
         assert!(url.ends_with("?limit=500&user_id=user_a&user_id=user_b"), "{url}");
     }
 
+    fn filter() -> UserFilter {
+        UserFilter {
+            created_at: TimeRange { before: Some(20), after: Some(-10) },
+            last_sign_in_at: TimeRange { before: None, after: Some(5) },
+            organization_ids: vec!["org_a".into(), "-org_b".into()],
+        }
+    }
+
+    const FILTER: &str = "created_at_before=20&created_at_after=-10&last_sign_in_at_after=5&\
+        organization_id=org_a&organization_id=%2B-org_b";
+
     #[test]
-    fn a_page_names_its_limit_its_cursor_and_its_range() {
+    fn a_page_has_a_limit_a_cursor_and_a_filter() {
         let mut page = PageRequest::default();
         assert!(urls().page(&page).ends_with("/v1/users?limit=500"));
         page.starting_after = Some("user_z".parse().unwrap());
-        page.created_at = CreatedAt { before: Some(20), after: Some(-10) };
+        page.filter = filter();
         let url = urls().page(&page);
-        let query = "limit=500&starting_after=user_z&created_at_before=20&created_at_after=-10";
+        let query = format!("limit=500&starting_after=user_z&{FILTER}");
         assert_eq!(url.split_once('?').unwrap().1, query);
         let oldest = PageRequest { limit: 1, oldest_first: true, ..PageRequest::default() };
-        assert!(urls().page(&oldest).ends_with("?limit=1&order_by=%2Bcreated_at"));
+        assert!(urls().page(&oldest).ends_with("/v1/users?limit=1&order_by=%2Bcreated_at"));
     }
 
     #[test]
-    fn a_count_takes_the_same_range() {
-        assert!(urls().count(CreatedAt::default()).ends_with("/v1/users/count?"));
-        let created_at = CreatedAt { before: None, after: Some(1) };
-        assert!(urls().count(created_at).ends_with("/v1/users/count?created_at_after=1"));
+    fn a_count_takes_the_same_filter() {
+        assert!(urls().count(&UserFilter::default()).ends_with("/v1/users/count?"));
+        assert!(urls().count(&filter()).ends_with(&format!("/v1/users/count?{FILTER}")));
     }
 
     #[track_caller]
-    fn fits(kind: IdentifierKind, cell: &str, n: usize, expected: usize) {
-        let identifiers = vec![identifier(kind, cell); n];
-        let n_fitting = n_that_fit(&identifiers);
+    fn fits(parameter: &str, value: &str, n: usize, expected: usize) {
+        let values = vec![value; n];
+        let n_fitting = n_that_fit(parameter, values.iter().copied());
         assert_eq!(n_fitting, expected);
-        let query = urls().look_up(&identifiers[..n_fitting]).split_once('?').unwrap().1.len();
-        assert!(n_fitting < 2 || query <= MAX_QUERY + "limit=500".len(), "{query}");
+        let url = urls().look_up(parameter, values[..n_fitting].iter().copied());
+        let n_bytes = url.split_once('?').unwrap().1.len();
+        assert!(n_fitting < 2 || n_bytes <= MAX_QUERY + "limit=500".len(), "{n_bytes}");
     }
 
     #[test]
     fn a_hundred_fit_unless_they_are_too_long() {
-        fits(IdentifierKind::UserId, "user_2NNEqL2nrIRdJ194ndJqAHwEfxC", 250, 100);
-        fits(IdentifierKind::Email, &format!("{}@example.org", "a".repeat(30)), 250, 100);
-        fits(IdentifierKind::UserId, "user_a", 3, 3);
-        fits(IdentifierKind::UserId, "user_a", 0, 0);
-        fits(IdentifierKind::ExternalId, &"é".repeat(128), 250, 9);
+        fits("user_id", "user_2NNEqL2nrIRdJ194ndJqAHwEfxC", 250, 100);
+        fits("email_address", &format!("{}@example.org", "a".repeat(30)), 250, 100);
+        fits("user_id", "user_a", 3, 3);
+        fits("user_id", "user_a", 0, 0);
+        fits("external_id", &"é".repeat(128), 250, 9);
+        fits("external_id", &"é".repeat(5_000), 2, 1);
     }
 }

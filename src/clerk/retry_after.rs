@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How long a `Retry-After` asks to be left alone, not yet clamped.
+/// How long a `Retry-After` asks to wait, not yet clamped.
 ///
-/// Read are seconds, with or without a fraction, and HTTP dates, of which `now` is subtracted: one
-/// that is past means no wait at all. What is negative, no number or neither of the two counts as
-/// absent; what is too large for a [`Duration`] becomes [`Duration::MAX`].
+/// Accepts seconds, with or without a fraction, and HTTP dates, from which `now` is subtracted: a
+/// date in the past means no wait. `None` for anything else, such as a negative number. What is too
+/// large for a [`Duration`] becomes [`Duration::MAX`].
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -26,7 +26,7 @@ pub fn parse(value: &str, now: SystemTime) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-/// Digits and at most one point: Rust's own reader would also take exponents.
+/// Digits and at most one point: Rust's parser would also accept exponents.
 fn seconds(value: &str) -> Option<Duration> {
     if !value.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return None;
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_may_have_a_fraction_and_white_space_around() {
+    fn seconds_may_have_a_fraction_and_surrounding_white_space() {
         check("0", Some(Duration::ZERO));
         check("10", Some(Duration::from_secs(10)));
         check(" 007 ", Some(Duration::from_secs(7)));
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_counts_from_now_and_never_back() {
+    fn a_date_counts_from_now_and_is_never_negative() {
         check("Sun, 06 Nov 1994 08:49:47 GMT", Some(Duration::from_secs(10)));
         check("Sunday, 06-Nov-94 08:49:47 GMT", Some(Duration::from_secs(10)));
         check("Sun Nov  6 08:49:47 1994", Some(Duration::from_secs(10)));
@@ -69,13 +69,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_huge_is_the_longest_wait_there_is() {
+    fn a_huge_number_is_the_longest_duration() {
         check(&"9".repeat(30), Some(Duration::MAX));
         check(&"9".repeat(500), Some(Duration::MAX));
     }
 
     #[test]
-    fn what_is_neither_counts_as_absent() {
+    fn anything_else_counts_as_absent() {
         for value in ["", " ", "soon", "-1", "-0", "+1", "1e3", "0x10", "1,5", "1.2.3", ".", "٣"] {
             check(value, None);
         }
@@ -86,18 +86,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_whatever_makes_it_panic(value: String, digits in "[-+0-9.eEnNaAiIfF, ]{0,40}") {
+        fn no_text_makes_it_panic(value: String, digits in "[-+0-9.eEnNaAiIfF, ]{0,40}") {
             let _ = (parse(&value, SystemTime::now()), parse(&digits, SystemTime::UNIX_EPOCH));
         }
 
         #[test]
-        fn whole_seconds_are_read_as_they_are(n in 0u32..) {
+        fn whole_seconds_are_read_exactly(n in 0u32..) {
             let wait = Duration::from_secs(n.into());
             prop_assert_eq!(parse(&n.to_string(), SystemTime::UNIX_EPOCH), Some(wait));
         }
 
         #[test]
-        fn the_date_of_a_moment_is_that_far_away(now in 0u64..1 << 40, wait in 0u64..1 << 30) {
+        fn a_date_is_as_far_away_as_it_says(now in 0u64..1 << 40, wait in 0u64..1 << 30) {
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now % (1 << 36));
             let wait = Duration::from_secs(wait);
             prop_assert_eq!(parse(&httpdate::fmt_http_date(now + wait), now), Some(wait));

@@ -1,4 +1,4 @@
-//! A server that says what it was told to, byte for byte.
+//! A server that sends scripted bytes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,24 +9,24 @@ use std::time::Duration;
 /// What happens on one connection.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    /// The request is read, these bytes are said, the connection is closed.
-    Say(Vec<u8>),
-    /// The same, and then nothing, until the client goes.
-    SayAndHang(Vec<u8>),
-    /// The same, and then one byte after another, until the client goes.
-    SayAndTrickle(Vec<u8>),
-    /// The connection is reset with the request unread.
+    /// Reads the request, sends these bytes, closes the connection.
+    Respond(Vec<u8>),
+    /// The same, but keeps the connection open until the client closes it.
+    RespondAndHang(Vec<u8>),
+    /// The same, then sends one byte after another until the client closes the connection.
+    RespondAndTrickle(Vec<u8>),
+    /// Resets the connection without reading the request.
     Reset,
 }
 
-/// A server on loopback. It ends by itself when it has played its script.
+/// A server on loopback that ends with its script.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     requests: mpsc::Receiver<String>,
 }
 
 impl Server {
-    /// Plays one act on each connection.
+    /// Performs one act per connection.
     pub(super) fn play(script: impl IntoIterator<Item = Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -35,7 +35,7 @@ impl Server {
         std::thread::spawn(move || {
             for act in script {
                 let Ok((stream, _)) = listener.accept() else { return };
-                // A client that leaves early is part of the play.
+                // Some tests let the client leave early.
                 let _ = perform(stream, act, &sender);
             }
         });
@@ -46,24 +46,24 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// The requests so far, each in lower case with its line breaks as `\n`.
+    /// The requests so far, in lower case and with `\n` as line breaks.
     pub(super) fn requests(&self) -> Vec<String> {
         self.requests.try_iter().collect()
     }
 }
 
-fn perform(mut stream: TcpStream, act: Act, heard: &mpsc::Sender<String>) -> std::io::Result<()> {
+fn perform(mut stream: TcpStream, act: Act, log: &mpsc::Sender<String>) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let (text, after) = match act {
-        Act::Say(text) => (text, After::Close),
-        Act::SayAndHang(text) => (text, After::Hang),
-        Act::SayAndTrickle(text) => (text, After::Trickle),
+        Act::Respond(text) => (text, After::Close),
+        Act::RespondAndHang(text) => (text, After::Hang),
+        Act::RespondAndTrickle(text) => (text, After::Trickle),
         // Closing with bytes unread resets the connection.
         Act::Reset => return stream.read_exact(&mut [0]),
     };
     let request = read_request(&mut stream)?;
-    // The receiver is gone when the test is over.
-    let _ = heard.send(request);
+    // The receiver is gone after the test.
+    let _ = log.send(request);
     stream.write_all(&text)?;
     match after {
         After::Close => Ok(()),
@@ -91,7 +91,7 @@ pub(super) fn read_request(stream: &mut impl Read) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&request).replace("\r\n", "\n").to_lowercase())
 }
 
-/// Runs one test in a process of its own, with these variables.
+/// Runs one test in its own process, with these environment variables.
 #[track_caller]
 pub(super) fn passes_with(test: &str, variables: &[(&str, &str)]) {
     let output = Command::new(std::env::current_exe().unwrap())
@@ -99,6 +99,6 @@ pub(super) fn passes_with(test: &str, variables: &[(&str, &str)]) {
         .envs(variables.iter().copied())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
 }

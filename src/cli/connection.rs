@@ -8,7 +8,7 @@ use super::args::{ConnectionArgs, ExecutionArgs};
 use super::failure::Failure;
 use super::sandbox_args::EmbeddedSandboxArgs;
 use super::status::Status;
-use crate::clerk::{ApiAddress, Client, ClientConfig, KeyKind, SecretKey};
+use crate::clerk::{ApiAddress, Client, ClientBuilder, KeyKind, SecretKey};
 use crate::engine::Pacer;
 use crate::model::mask_also;
 use crate::policy::pacing::{GateSettings, Pace, Quota};
@@ -27,11 +27,11 @@ or an account, add --sandbox";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Instance {
     /// `sk_live_…`.
-    Live,
+    Production,
     /// `sk_test_…`.
-    Test,
-    /// A key of another shape: the care of a live one, the quota of a test one.
-    Other,
+    Development,
+    /// A key with another prefix: the care of production, the quota of development.
+    Unknown,
     /// A server inside this program.
     Sandbox,
 }
@@ -40,9 +40,9 @@ impl Instance {
     /// The word that manifests and summaries use.
     pub(super) fn code(self) -> &'static str {
         match self {
-            Self::Live => "live",
-            Self::Test => "test",
-            Self::Other => "other",
+            Self::Production => KeyKind::Production.as_str(),
+            Self::Development => KeyKind::Development.as_str(),
+            Self::Unknown => KeyKind::Unknown.as_str(),
             Self::Sandbox => "sandbox",
         }
     }
@@ -79,23 +79,25 @@ impl Connection {
         let key = secret_key(connection, console)?;
         let address = address(connection, console)?;
         let instance = match key.kind() {
-            KeyKind::Live => Instance::Live,
-            KeyKind::Test => Instance::Test,
-            KeyKind::Other => {
+            KeyKind::Production => Instance::Production,
+            KeyKind::Development => Instance::Development,
+            KeyKind::Unknown => {
                 console.warning(
-                    "the key is of a shape that is not known (neither sk_live_… nor sk_test_…): it \
-                     is treated with the care of a live one and the quota of a test one",
+                    "the key starts with neither sk_live_ nor sk_test_; it is handled with the \
+                     care of a production key and the quota of a development key",
                 );
-                Instance::Other
+                Instance::Unknown
             }
         };
-        let quota = if instance == Instance::Live { LIVE_QUOTA } else { TEST_QUOTA };
+        let quota = if instance == Instance::Production { LIVE_QUOTA } else { TEST_QUOTA };
         let (pace, share_of) = pace(execution, quota);
         let host = address.host().to_owned();
         let fingerprint = Some(key.fingerprint());
-        let mut config = config(address, key, execution);
-        config.ca_file.clone_from(&connection.ca_file);
-        let client = Client::new(config).map_err(|error| Failure::new(Status::Usage, error))?;
+        let mut builder = client(address, key, execution);
+        if let Some(path) = &connection.ca_file {
+            builder = builder.ca_file(path);
+        }
+        let client = builder.build().map_err(|error| Failure::new(Status::Usage, error))?;
         let pacer = pacer(pace, execution);
         Ok(Self { instance, host, fingerprint, client, pace, pacer, share_of, _sandbox: None })
     }
@@ -116,7 +118,7 @@ impl Connection {
         let address = ApiAddress::parse(&running.url(), false).map_err(Failure::internal)?;
         let key = SecretKey::parse(running.key()).map_err(Failure::internal)?;
         let (pace, share_of) = pace(execution, quota);
-        let client = Client::new(config(address, key, execution)).map_err(Failure::internal)?;
+        let client = client(address, key, execution).build().map_err(Failure::internal)?;
         Ok(Self {
             instance: Instance::Sandbox,
             host: "sandbox".to_owned(),
@@ -155,12 +157,12 @@ fn pacer(pace: Pace, execution: &ExecutionArgs) -> Pacer {
     Pacer::new(GateSettings { pace, give_up_after: execution.max_outage })
 }
 
-fn config(address: ApiAddress, key: SecretKey, execution: &ExecutionArgs) -> ClientConfig {
-    let mut config = ClientConfig::new(address, key);
-    config.timeout = execution.timeout;
-    config.connect_timeout = execution.connect_timeout;
-    config.n_idle_connections = usize::from(execution.concurrency);
-    config
+fn client(address: ApiAddress, key: SecretKey, execution: &ExecutionArgs) -> ClientBuilder {
+    Client::builder(key)
+        .address(address)
+        .timeout(execution.timeout)
+        .connect_timeout(execution.connect_timeout)
+        .max_idle_connections(usize::from(execution.concurrency))
 }
 
 fn secret_key(args: &ConnectionArgs, console: &Console) -> Result<SecretKey, Failure> {
@@ -173,8 +175,7 @@ fn secret_key(args: &ConnectionArgs, console: &Console) -> Result<SecretKey, Fai
                 path.display()
             ));
         }
-        let key = file.key.clone();
-        mask_also(move |text| key.hidden_in(text));
+        mask_also(file.key.clone());
         return Ok(file.key);
     }
     let text = std::env::var_os(KEY_VARIABLE)

@@ -56,7 +56,7 @@ impl Consent {
             return Ok(());
         }
         let Self::Ask(terminal) = std::mem::replace(self, Self::Given) else { return Ok(()) };
-        let is_careful = matches!(connection.instance, Instance::Live | Instance::Other);
+        let is_careful = matches!(connection.instance, Instance::Production | Instance::Unknown);
         discard_input(&terminal);
         let question = question(n_users, connection, facts, is_careful, console);
         console.print(Level::Answer, &question);
@@ -96,9 +96,9 @@ fn question(
     console: &Console,
 ) -> String {
     let kind = match connection.instance {
-        Instance::Live => "production",
-        Instance::Test => "development",
-        Instance::Other => "unknown, treated as production",
+        Instance::Production => "production",
+        Instance::Development => "development",
+        Instance::Unknown => "unknown, treated as production",
         Instance::Sandbox => "sandbox",
     };
     let key = connection.fingerprint.as_deref().unwrap_or_default();

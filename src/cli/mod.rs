@@ -68,7 +68,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn mask_the_key() {
     let key = std::env::var(connection::KEY_VARIABLE).ok();
     if let Some(key) = key.and_then(|key| SecretKey::parse(&key).ok()) {
-        mask_also(move |text| key.hidden_in(text));
+        mask_also(key);
     }
 }
 

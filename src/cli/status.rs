@@ -49,6 +49,12 @@ impl Status {
         match summary.ending {
             Ending::Unaccounted | Ending::Unfinished => Self::Internal,
             Ending::NotConfirmed => Self::NotConfirmed,
+            // Settings that cannot work, found out by the first request.
+            Ending::Stopped(StopReason::ProxyRefused | StopReason::UntrustedCertificate)
+                if summary.counts.get(Outcome::Unlocked) == 0 =>
+            {
+                Self::Usage
+            }
             Ending::Stopped(reason) => Self::of_stop(reason),
             Ending::Completed => match summary.command {
                 CommandKind::Locked => Self::Success,
@@ -65,7 +71,9 @@ impl Status {
             StopReason::MaxDuration
             | StopReason::Canary
             | StopReason::MaxFail
-            | StopReason::Outage => Self::Guard,
+            | StopReason::Outage
+            | StopReason::ProxyRefused
+            | StopReason::UntrustedCertificate => Self::Guard,
             StopReason::Interrupted => Self::Interrupted,
             StopReason::Terminated => Self::Terminated,
             StopReason::Forbidden | StopReason::Unauthorized => Self::Key,
@@ -103,12 +111,22 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_that_cannot_work_is_a_usage_error_while_nobody_is_unlocked() {
+        for reason in [StopReason::ProxyRefused, StopReason::UntrustedCertificate] {
+            check(CommandKind::Run, Ending::Stopped(reason), &[Outcome::Invalid], 2);
+            check(CommandKind::Plan, Ending::Stopped(reason), &[Outcome::WouldUnlock], 2);
+        }
+    }
+
+    #[test]
     fn a_stop_is_judged_by_its_reason() {
         for (reason, code) in [
             (StopReason::MaxDuration, 3),
             (StopReason::Canary, 3),
             (StopReason::MaxFail, 3),
             (StopReason::Outage, 3),
+            (StopReason::ProxyRefused, 3),
+            (StopReason::UntrustedCertificate, 3),
             (StopReason::Interrupted, 130),
             (StopReason::Terminated, 143),
             (StopReason::Forbidden, 4),

@@ -12,9 +12,10 @@ use std::time::Duration;
 pub use batch::{Batch, batches};
 use order::InOrder;
 
+use super::api::Api;
 use super::unlock::{UnlockJob, with_failure};
 use super::work::{Conclusion, End, Last, USERS_PER_FAILURE, Work};
-use crate::clerk::{Api, MAX_LOOK_UP, MAX_PAGE};
+use crate::clerk::{MAX_LOOK_UP, MAX_PAGE};
 use crate::model::{
     Attempt, Event, Failure, Identifier, InputRecord, Outcome, Reply, Row, UserId, UserView,
 };
@@ -158,12 +159,9 @@ impl<'a, A: Api> LookUp<'a, A> {
             decided.first_line.insert(id.clone(), line);
         }
         let exclusion = self.exclusion_of(&user);
-        let outcome = match (&exclusion, self.purpose) {
-            (_, Purpose::ReadBack) => read_back(Some(&user)),
-            (Some(_), _) => Outcome::Excluded,
-            (None, Purpose::Plan(admin_locked) | Purpose::Run(admin_locked)) => {
-                decide(&user, admin_locked)
-            }
+        let Some(outcome) = self.outcome(&user, exclusion.is_some()) else {
+            let row = with_failure(facts.row(record, Outcome::Failed), Some(undecided_failure()));
+            return Some(Row { user_id: Some(id), user: Some(Box::new(user)), ..row });
         };
         if outcome == Outcome::WouldUnlock && matches!(self.purpose, Purpose::Run(_)) {
             let seen = decided.room_for(&user).then(|| Box::new(user));
@@ -182,6 +180,35 @@ impl<'a, A: Api> LookUp<'a, A> {
                 self.excluded.find(user).map(|exclusion| exclusion.to_string())
             }
         }
+    }
+
+    /// What is decided about a user; `None` if the answer does not say whether they are locked.
+    fn outcome(&self, user: &UserView, is_excluded: bool) -> Option<Outcome> {
+        match self.purpose {
+            Purpose::ReadBack => Some(read_back(Some(user))),
+            Purpose::Plan(_) | Purpose::Run(_) if is_excluded => Some(Outcome::Excluded),
+            Purpose::Plan(admin_locked) | Purpose::Run(admin_locked) => decide(user, admin_locked),
+        }
+    }
+
+    /// Those of the targets about whom this answer decides nothing.
+    fn undecided(&self, targets: &[Identifier], users: &[UserView]) -> Vec<Identifier> {
+        let is_undecided = |user: &UserView| {
+            let is_excluded = || self.exclusion_of(user).is_some();
+            user.locked.is_none()
+                && user.id.parse::<UserId>().is_ok()
+                && self.outcome(user, is_excluded()).is_none()
+        };
+        if !users.iter().any(is_undecided) {
+            return Vec::new();
+        }
+        let decides_nothing = |target: &&Identifier| {
+            let mut matching = users.iter().filter(|user| classify::matches(target, user));
+            let user = matching.next();
+            // Several users are ambiguous, locked or not.
+            user.is_some_and(is_undecided) && matching.next().is_none()
+        };
+        targets.iter().filter(decides_nothing).cloned().collect()
     }
 
     fn none_or_many(
@@ -262,11 +289,20 @@ impl<A: Api> Work for LookUp<'_, A> {
     type Good = Vec<UserView>;
 
     async fn call(&self, batch: &Batch) -> Reply {
-        self.api.look_up(&batch.targets).await
+        self.api.look_up(&batch.pending).await
     }
 
-    fn classify(&self, batch: &Batch, reply: Reply) -> Verdict<Vec<UserView>> {
-        classify::look_up(&batch.targets, usize::from(MAX_PAGE), reply)
+    /// An answer that does not say of everybody whether they are locked decides about the others
+    /// only.
+    fn classify(&self, batch: &mut Batch, reply: Reply) -> Verdict<Vec<UserView>> {
+        let verdict = classify::look_up(&batch.pending, usize::from(MAX_PAGE), reply);
+        let Verdict::Good(users) = verdict else { return verdict };
+        let undecided = self.undecided(&batch.pending, &users);
+        if undecided.is_empty() {
+            return Verdict::Good(users);
+        }
+        batch.narrow(undecided, users);
+        Verdict::Transient { failure: undecided_failure(), at_least: None }
     }
 
     fn record(&self, batch: &Batch) -> usize {
@@ -282,6 +318,10 @@ impl<A: Api> Work for LookUp<'_, A> {
         is_by_id || self.decided.borrow().in_order.n_ahead(batch.first) < MOST_AHEAD
     }
 
+    fn use_fresh_connections(&self) {
+        self.api.use_fresh_connections();
+    }
+
     fn conclude(&self, last: Last<Batch, Vec<UserView>>) -> Conclusion<Batch> {
         let Last { task, end, attempt, ray, answered_at } = last;
         let record = self.record(&task.item);
@@ -290,7 +330,11 @@ impl<A: Api> Work for LookUp<'_, A> {
         let facts = Facts { attempt, n_attempts: task.n_attempts, took, ray };
         match end {
             // One value that the API can't stomach must not cost the ninety-nine beside it.
-            End::Final(_, failure) if task.item.n_jobs() > 1 && is_about_a_value(&failure) => {
+            End::Final(_, failure)
+                if task.item.n_jobs() > 1
+                    && !task.item.is_narrowed()
+                    && is_about_a_value(&failure) =>
+            {
                 let wait = Duration::ZERO;
                 let event = Event::AttemptFailed { record, attempt, failure, wait };
                 Conclusion { events: vec![event], more: task.item.halves(), ended_well: true }
@@ -305,6 +349,15 @@ impl<A: Api> Work for LookUp<'_, A> {
         }
     }
 }
+/// What an answer that does not say whether a user is locked is recorded as.
+fn undecided_failure() -> Failure {
+    Failure {
+        code: "untrusted_answer".into(),
+        message: "the answer does not say whether the user is locked".into(),
+        status: Some(200),
+        trace_id: None,
+    }
+}
 
 /// Whether a refusal may be about one of the values and not about the address or a redirect, which
 /// would be met again by every half. A key that may not look users up is found out by five of them,
@@ -314,23 +367,31 @@ fn is_about_a_value(failure: &Failure) -> bool {
 }
 
 fn found(batch: Batch, facts: &Facts, end: End<Vec<UserView>>) -> Vec<Found> {
-    let mut what: Box<dyn FnMut(&Identifier) -> What> = match end {
-        End::Good(users) => Box::new(by_target(users)),
-        // A 404 here is about the address, not about these users.
-        End::Final(_, failure) => {
-            Box::new(move |_| What::Failed(Outcome::Rejected, failure.clone()))
+    let Batch { records, targets, pending, mut found, .. } = batch;
+    let failed = match end {
+        End::Good(users) => {
+            found.extend(users);
+            None
         }
-        End::Exhausted(failure) | End::StillLocked(failure) => {
-            Box::new(move |_| What::Failed(Outcome::Failed, failure.clone()))
+        // A 404 here is about the address, not about these users.
+        End::Final(_, failure) => Some((Outcome::Rejected, failure)),
+        End::Exhausted(failure) | End::StillLocked(failure) => Some((Outcome::Failed, failure)),
+    };
+    // What was decided was decided by an answer, even if a later attempt failed.
+    let mut of_answer = facts.clone();
+    of_answer.attempt.status = Some(200);
+    let mut users_of = by_target(found);
+    let one = |(record, target): (usize, Identifier)| match &failed {
+        Some((outcome, failure)) if pending.contains(&target) => {
+            let what = What::Failed(*outcome, failure.clone());
+            Found { record, target, facts: facts.clone(), what }
+        }
+        _ => {
+            let what = users_of(&target);
+            Found { record, target, facts: of_answer.clone(), what }
         }
     };
-    let pairs = batch.records.into_iter().zip(batch.targets);
-    pairs
-        .map(|(record, target)| {
-            let what = what(&target);
-            Found { record, target, facts: facts.clone(), what }
-        })
-        .collect()
+    records.into_iter().zip(targets).map(one).collect()
 }
 
 /// Hands each target its users: by id at once, by anything else by looking.

@@ -11,6 +11,7 @@
 //! and is simply outstanding. Nothing is held across a wait but a place in the line.
 
 mod acks;
+mod api;
 mod canary;
 mod clock;
 mod look_up;
@@ -27,6 +28,7 @@ mod work;
 mod worker_pool;
 
 pub use acks::AckCounter;
+pub use api::Api;
 pub use clock::wall_clock;
 pub use look_up::{Batch, LookUp, Purpose, batches};
 pub use pacer::{Pacer, Turn};

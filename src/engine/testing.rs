@@ -11,10 +11,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    AckCounter, EVENTS_IN_FLIGHT, EventSender, Pacer, PoolSettings, Unlock, UnlockJob, Work,
+    AckCounter, Api, EVENTS_IN_FLIGHT, EventSender, Pacer, PoolSettings, Unlock, UnlockJob, Work,
     WorkerPool,
 };
-use crate::clerk::{Api, CreatedAt, PageRequest};
+use crate::clerk::PageRequest;
 use crate::model::{
     Answer, Event, Fault, Identifier, Outcome, PauseReason, Reply, Row, StopReason, UserId,
 };
@@ -112,6 +112,7 @@ pub(super) struct Scripted<'r> {
     n_asked: RefCell<HashMap<String, usize>>,
     n_in_flight: Cell<usize>,
     most_in_flight: Cell<usize>,
+    n_fresh: Cell<usize>,
 }
 
 impl<'r> Scripted<'r> {
@@ -124,6 +125,7 @@ impl<'r> Scripted<'r> {
             n_asked: RefCell::default(),
             n_in_flight: Cell::new(0),
             most_in_flight: Cell::new(0),
+            n_fresh: Cell::new(0),
         }
     }
 
@@ -157,6 +159,11 @@ impl<'r> Scripted<'r> {
 
     pub(super) fn most_in_flight(&self) -> usize {
         self.most_in_flight.get()
+    }
+
+    /// How often new connections were asked for.
+    pub(super) fn n_fresh(&self) -> usize {
+        self.n_fresh.get()
     }
 
     async fn play(&self, asked: Asked) -> Reply {
@@ -211,8 +218,12 @@ impl Api for Scripted<'_> {
         self.play(Asked::Page(page.clone())).await
     }
 
-    async fn count(&self, _: CreatedAt) -> Reply {
+    async fn count(&self) -> Reply {
         self.play(Asked::Count).await
+    }
+
+    fn use_fresh_connections(&self) {
+        self.n_fresh.set(self.n_fresh.get() + 1);
     }
 }
 

@@ -1,8 +1,8 @@
 //! The main work: one call a user.
 
+use super::api::Api;
 use super::queue::Task;
 use super::work::{Conclusion, End, Last, Work};
-use crate::clerk::Api;
 use crate::model::{Event, Failure, Outcome, Reply, Row, UserId, UserView};
 use crate::policy::classify::{self, Verdict};
 
@@ -37,12 +37,16 @@ impl<A: Api> Work for Unlock<'_, A> {
         self.api.unlock(&job.user).await
     }
 
-    fn classify(&self, job: &UnlockJob, reply: Reply) -> Verdict<Box<UserView>> {
+    fn classify(&self, job: &mut UnlockJob, reply: Reply) -> Verdict<Box<UserView>> {
         classify::unlock(&job.user, reply)
     }
 
     fn record(&self, job: &UnlockJob) -> usize {
         job.record
+    }
+
+    fn use_fresh_connections(&self) {
+        self.api.use_fresh_connections();
     }
 
     fn conclude(&self, last: Last<UnlockJob, Box<UserView>>) -> Conclusion<UnlockJob> {

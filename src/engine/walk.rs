@@ -5,8 +5,8 @@ mod stretch;
 use std::cell::{Cell, RefCell};
 use std::time::SystemTime;
 
+use super::api::Api;
 use super::work::{Conclusion, End, Last, USERS_PER_FAILURE, Work};
-use crate::clerk::{Api, CreatedAt};
 use crate::model::{Event, Failure, Outcome, Reply, Row, UserId, UserView};
 use crate::policy::classify::{self, Verdict};
 pub use stretch::{Span, Stretch, spans};
@@ -95,7 +95,7 @@ impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
         self.api.page(&stretch.page).await
     }
 
-    fn classify(&self, _: &Stretch, reply: Reply) -> Verdict<Vec<UserView>> {
+    fn classify(&self, _: &mut Stretch, reply: Reply) -> Verdict<Vec<UserView>> {
         classify::page(reply)
     }
 
@@ -104,12 +104,16 @@ impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
     }
 
     fn subject(&self, stretch: &Stretch) -> usize {
-        let from = stretch.page.created_at.after.unwrap_or_default();
+        let from = stretch.page.filter.created_at.after.unwrap_or_default();
         usize::try_from(from.unsigned_abs()).unwrap_or_default()
     }
 
     fn n_users(&self) -> u32 {
         USERS_PER_FAILURE
+    }
+
+    fn use_fresh_connections(&self) {
+        self.api.use_fresh_connections();
     }
 
     fn conclude(&self, last: Last<Stretch, Vec<UserView>>) -> Conclusion<Stretch> {
@@ -182,15 +186,19 @@ impl<A: Api> Work for Count<'_, A> {
     type Good = u64;
 
     async fn call(&self, (): &()) -> Reply {
-        self.api.count(CreatedAt::default()).await
+        self.api.count().await
     }
 
-    fn classify(&self, (): &(), reply: Reply) -> Verdict<u64> {
+    fn classify(&self, (): &mut (), reply: Reply) -> Verdict<u64> {
         classify::count(reply)
     }
 
     fn record(&self, (): &()) -> usize {
         0
+    }
+
+    fn use_fresh_connections(&self) {
+        self.api.use_fresh_connections();
     }
 
     fn conclude(&self, last: Last<(), u64>) -> Conclusion<()> {

@@ -18,8 +18,8 @@ pub trait Work {
     /// One attempt. Never fails: whatever happens is some reply.
     fn call(&self, item: &Self::Item) -> impl Future<Output = Reply>;
 
-    /// What the reply means.
-    fn classify(&self, item: &Self::Item, reply: Reply) -> Verdict<Self::Good>;
+    /// What the reply means. The item may be narrowed to what is still to be asked.
+    fn classify(&self, item: &mut Self::Item, reply: Reply) -> Verdict<Self::Good>;
 
     /// A record that the item is about, for the log.
     fn record(&self, item: &Self::Item) -> usize;
@@ -41,6 +41,9 @@ pub trait Work {
     fn may_start(&self, _: &Self::Item) -> bool {
         true
     }
+
+    /// Makes all further calls use new connections.
+    fn use_fresh_connections(&self) {}
 
     /// The last word was said: which rows it gives, and what more there is to ask.
     fn conclude(&self, last: Last<Self::Item, Self::Good>) -> Conclusion<Self::Item>;

@@ -115,6 +115,10 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             () = self.stop.asked() => return,
             turn = self.pacer.turn() => turn,
         };
+        if self.pacer.is_outage() {
+            // A probe: the open connections may be what is wrong.
+            self.work.use_fresh_connections();
+        }
         task.n_attempts += 1;
         task.first_sent_at.get_or_insert(turn.sent_at());
         let reply = tokio::select! {
@@ -126,7 +130,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         self.judge(task, turn, reply).await;
     }
 
-    async fn judge(&self, task: Task<W::Item>, turn: Turn<'_>, reply: Reply) {
+    async fn judge(&self, mut task: Task<W::Item>, turn: Turn<'_>, reply: Reply) {
         let answered_at = now();
         let (status, ray) = match &reply {
             Reply::Answer(answer) => (Some(answer.status), answer.ray.clone()),
@@ -139,8 +143,12 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             waited: turn.waited(),
             ended_at: wall_clock(),
         };
-        let verdict = self.work.classify(&task.item, reply);
+        let verdict = self.work.classify(&mut task.item, reply);
         let change = turn.report(self.report(&verdict, &task.item));
+        let fatal = match &verdict {
+            Verdict::Fatal(reason, _) => Some(*reason),
+            _ => None,
+        };
         let step = self.step(task, verdict, answered_at);
         self.announce(change).await;
         match step {
@@ -150,6 +158,10 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             }
             Step::Again(task, failure, wait) => {
                 self.tell_again(&task, attempt, failure, wait).await;
+                if let Some(reason) = fatal {
+                    // The run may end before the session sends it, and after this failure.
+                    self.tell(Event::Stopping(reason)).await;
+                }
                 self.queue.borrow_mut().put_back(task, answered_at + wait);
             }
         }
@@ -168,7 +180,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             Verdict::Good(_)
             | Verdict::StillLocked(..)
             | Verdict::Final(..)
-            | Verdict::Fatal(_) => Report::Answered,
+            | Verdict::Fatal(..) => Report::Answered,
         }
     }
 
@@ -189,8 +201,8 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             }
             // The gate holds everybody back; the task itself need not wait.
             Verdict::Throttled { failure, .. } => Step::Again(task, failure, Duration::ZERO),
-            Verdict::Fatal(failure) => {
-                self.stop.ask(StopReason::Unauthorized);
+            Verdict::Fatal(reason, failure) => {
+                self.stop.ask(reason);
                 Step::Again(task, failure, Duration::ZERO)
             }
         }

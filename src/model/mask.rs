@@ -1,32 +1,35 @@
-//! Taking keys out of texts: people put them where paths, users and reasons belong.
+//! Masks secret keys in texts: people paste them where paths, users and reasons belong.
 
 use std::borrow::Cow;
 use std::sync::{PoisonError, RwLock};
 
-/// What Clerk's secret keys begin with.
+use crate::clerk::SecretKey;
+
+/// The prefixes of Clerk's secret keys.
 const PREFIXES: [&str; 2] = ["sk_live_", "sk_test_"];
 
-/// Clerk's keys have more than forty characters behind the prefix, file names seldom half of that
-/// without a dot or a dash.
+/// Clerk's keys have more than forty characters after the prefix; file names seldom have half of
+/// that without a dot or a dash.
 const SHORTEST_TO_MASK: usize = 20;
 
-/// Takes one known key out of a text; `None` where it is not in it.
-type Hide = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+/// The keys that this process uses.
+static IN_USE: RwLock<Vec<SecretKey>> = RwLock::new(Vec::new());
 
-/// Those of the keys in use.
-static IN_USE: RwLock<Vec<Hide>> = RwLock::new(Vec::new());
-
-/// From here on a key in use is masked too, whatever its shape. Whoever holds it says how.
-pub fn mask_also(hide: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
-    IN_USE.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(hide));
+/// Makes [`mask_keys`] mask this key too, whatever its kind.
+pub fn mask_also(key: SecretKey) {
+    IN_USE.write().unwrap_or_else(PoisonError::into_inner).push(key);
 }
 
-/// The text with a fingerprint in place of all that looks like a secret key, and of those in use.
+/// The text with a fingerprint in place of everything that looks like a secret key, and of the keys
+/// in use.
 pub fn mask_keys(text: &str) -> Cow<'_, str> {
     let in_use = IN_USE.read().unwrap_or_else(PoisonError::into_inner);
-    let text = in_use.iter().fold(Cow::Borrowed(text), |text, hide| match hide(&text) {
-        Some(hidden) => Cow::Owned(hidden),
-        None => text,
+    let text = in_use.iter().fold(Cow::Borrowed(text), |text, key| {
+        let hidden = match key.hide_in(&text) {
+            Cow::Owned(hidden) => Some(hidden),
+            Cow::Borrowed(_) => None,
+        };
+        hidden.map_or(text, Cow::Owned)
     });
     PREFIXES.iter().fold(text, |text, prefix| {
         if !text.contains(prefix) {
@@ -60,11 +63,11 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_key_is_masked_and_nothing_else() {
+    fn only_text_that_looks_like_a_key_is_masked() {
         let key = "0123456789abcdefghijXYZ1";
-        check(&format!("can't open sk_live_{key}: no"), "can't open sk_live_…XYZ1: no");
+        check(&format!("cannot open sk_live_{key}: no"), "cannot open sk_live_…XYZ1: no");
         check(&format!("sk_test_{key}, sk_live_{key}é"), "sk_test_…XYZ1, sk_live_…XYZ1é");
-        check("can't open sk_live_users.csv", "can't open sk_live_users.csv");
+        check("cannot open sk_live_users.csv", "cannot open sk_live_users.csv");
         check("a key starts with sk_live_ or sk_test_", "a key starts with sk_live_ or sk_test_");
     }
 }

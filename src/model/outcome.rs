@@ -36,11 +36,13 @@ pub enum Outcome {
     LockedAgain,
     /// `verify`: no longer there.
     Gone,
+    /// `verify`: the answer does not say whether the user is locked.
+    Unknown,
 }
 
 impl Outcome {
     /// Every outcome, in the order in which summaries name them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Unlocked,
         Self::WouldUnlock,
         Self::AlreadyUnlocked,
@@ -56,6 +58,7 @@ impl Outcome {
         Self::Failed,
         Self::LockedAgain,
         Self::Gone,
+        Self::Unknown,
     ];
 
     /// The stable code of the `outcome` column.
@@ -76,6 +79,7 @@ impl Outcome {
             Self::StillUnlocked => "still_unlocked",
             Self::LockedAgain => "locked_again",
             Self::Gone => "gone",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -96,7 +100,8 @@ impl Outcome {
             | Self::StillLocked
             | Self::Failed
             | Self::LockedAgain
-            | Self::Gone => false,
+            | Self::Gone
+            | Self::Unknown => false,
         }
     }
 
@@ -128,6 +133,7 @@ impl Outcome {
             Self::StillUnlocked => "read back: not locked",
             Self::LockedAgain => "read back: locked again",
             Self::Gone => "read back: no such user any more",
+            Self::Unknown => "read back: the answer does not say whether the user is locked",
         }
     }
 }

@@ -17,6 +17,10 @@ pub enum StopReason {
     Interrupted,
     /// SIGTERM.
     Terminated,
+    /// The proxy requires authentication, or refused it (407).
+    ProxyRefused,
+    /// The server's certificate is not trusted.
+    UntrustedCertificate,
     /// 402 or 403 for each of the first users: the key may not do this.
     Forbidden,
     /// 401: the key is wrong or was revoked.
@@ -27,13 +31,15 @@ pub enum StopReason {
 
 impl StopReason {
     /// Every reason, the weakest first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::MaxDuration,
         Self::Canary,
         Self::MaxFail,
         Self::Outage,
         Self::Interrupted,
         Self::Terminated,
+        Self::ProxyRefused,
+        Self::UntrustedCertificate,
         Self::Forbidden,
         Self::Unauthorized,
         Self::OutputFailed,
@@ -48,6 +54,8 @@ impl StopReason {
             Self::Outage => "outage",
             Self::Interrupted => "interrupted",
             Self::Terminated => "terminated",
+            Self::ProxyRefused => "proxy_refused",
+            Self::UntrustedCertificate => "untrusted_certificate",
             Self::Forbidden => "forbidden",
             Self::Unauthorized => "unauthorized",
             Self::OutputFailed => "output_failed",

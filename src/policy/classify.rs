@@ -1,11 +1,14 @@
-//! The first question: what does this reply mean? Total, and ignorant of attempts and time.
+//! The first question: what does this reply mean? Answered without regard to attempts and time.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use crate::clerk::ApiError;
+use crate::clerk::body::{count_of, error_of, user_of, users_of};
 use crate::model::{
-    Answer, ApiError, ErrorCode, Failure, Fault, Head, Identifier, Outcome, Reply, UserId,
-    UserView, count_of, error_of, users_of,
+    Answer, ErrorCode, Failure, Fault, Head, Identifier, Outcome, Reply, StopReason, UserId,
+    UserSnapshot, mask_keys,
 };
 
 /// What one reply means.
@@ -13,67 +16,72 @@ use crate::model::{
 pub enum Verdict<T> {
     /// The answer that was wanted.
     Good(T),
-    /// 200 and this user's object, and yet it is locked: worth another attempt.
-    StillLocked(Box<UserView>, Failure),
-    /// This attempt failed; another may succeed, not before `at_least` is over.
+    /// 200 and this user's object, but the user is locked: try again.
+    StillLocked(Box<UserSnapshot>, Failure),
+    /// This attempt failed; another may succeed.
     Transient {
         /// What went wrong.
         failure: Failure,
-        /// How long the server asked this caller to wait.
+        /// How long the server asks to wait before the next attempt.
         at_least: Option<Duration>,
     },
-    /// The API is asked too much: everybody pauses. Uses up no retry.
+    /// Too many requests: all requests pause. Uses up no retry.
     Throttled {
-        /// What `Retry-After` said.
+        /// How long the server asks to wait (`Retry-After`).
         retry_after: Option<Duration>,
         /// The 429, for the log.
         failure: Failure,
     },
-    /// The last word on this user.
+    /// The final outcome for this user.
     Final(Outcome, Failure),
-    /// The key is refused: every further call would end the same way.
-    Fatal(Failure),
+    /// Every further request would fail the same way: the run stops for this reason.
+    Fatal(StopReason, Failure),
 }
 
-/// What the reply to an unlock call means for that user.
-pub fn unlock(user: &UserId, reply: Reply) -> Verdict<Box<UserView>> {
-    classify(reply, |answer| match trusted(user, answer) {
+/// What the reply to an unlock means for that user.
+///
+/// An answer without `locked` counts as unlocked: it does not say `locked: true`. One whose
+/// `locked` is neither true nor false is not trusted.
+pub fn unlock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
+    classify(reply, |answer| match user_of::<UserSnapshot>(&answer.body, user) {
         Err(why) => untrusted(answer, &why),
-        Ok(view) if view.is_locked() => {
-            let failure = failure(answer, "still_locked", "the user is still locked");
-            Verdict::StillLocked(Box::new(view), failure)
+        Ok(user) if user.is_locked_garbled => {
+            untrusted(answer, "\"locked\" is neither true nor false")
         }
-        Ok(view) => Verdict::Good(Box::new(view)),
+        Ok(user) if user.is_locked() => {
+            let failure = failure(answer, "still_locked", "the user is still locked");
+            Verdict::StillLocked(Box::new(user), failure)
+        }
+        Ok(user) => Verdict::Good(Box::new(user)),
     })
 }
 
 /// What the reply to a look-up of these identifiers means.
 ///
-/// An answer that holds a user nobody asked for is not trusted: a server that ignores the filter
-/// would make everybody else look missing.
-pub fn look_up(asked: &[Identifier], limit: usize, reply: Reply) -> Verdict<Vec<UserView>> {
-    classify(reply, |answer| match users_of(&answer.body) {
-        Err(why) => untrusted(answer, &format!("not a list of users: {why}")),
+/// An answer with a user who was not asked for is not trusted: a server that ignores the filter
+/// would make all others look missing.
+pub fn look_up(asked: &[Identifier], limit: usize, reply: Reply) -> Verdict<Vec<UserSnapshot>> {
+    classify(reply, |answer| match users_of::<UserSnapshot>(&answer.body) {
+        Err(why) => untrusted(answer, &why),
         Ok(users) if users.len() >= limit => untrusted(
             answer,
-            &format!(
-                "{} users answered, as many as a page holds: some may be missing",
-                users.len()
-            ),
+            &format!("{} users, as many as fit on a page: some may be missing", users.len()),
         ),
         Ok(users) if !all_asked_for(asked, &users) => {
-            untrusted(answer, "a user who was not asked for")
+            untrusted(answer, "the answer holds a user who was not asked for")
         }
-        Ok(users) => Verdict::Good(users),
+        Ok(users) => match without_repeats(users) {
+            Some(users) => Verdict::Good(users),
+            None => untrusted(answer, "the answer holds a user twice, with different properties"),
+        },
     })
 }
 
-/// What the reply to a page of the walk means.
-pub fn page(reply: Reply) -> Verdict<Vec<UserView>> {
+/// What the reply to a page of a walk means.
+pub fn page(reply: Reply) -> Verdict<Vec<UserSnapshot>> {
     classify(reply, |answer| match users_of(&answer.body) {
-        Ok(users) if users.iter().all(|user| !user.id.is_empty()) => Verdict::Good(users),
-        Ok(_) => untrusted(answer, "a user without an id"),
-        Err(why) => untrusted(answer, &format!("not a list of users: {why}")),
+        Ok(users) => Verdict::Good(users),
+        Err(why) => untrusted(answer, &why),
     })
 }
 
@@ -81,18 +89,18 @@ pub fn page(reply: Reply) -> Verdict<Vec<UserView>> {
 pub fn count(reply: Reply) -> Verdict<u64> {
     classify(reply, |answer| match count_of(&answer.body) {
         Some(count) => Verdict::Good(count),
-        None => untrusted(answer, "no total_count in the answer"),
+        None => untrusted(answer, "the answer holds no total_count"),
     })
 }
 
-/// Whether a failed attempt may mean that the API does not answer at all. What began with a status
-/// other than a server's fault is an answer, if not one to be trusted.
+/// Whether a failed attempt may mean that the API does not answer at all. A response with a status
+/// other than a server error is an answer, even if it is not trusted.
 pub fn is_silence(failure: &Failure) -> bool {
     failure.status.is_none_or(|status| matches!(status, 408 | 425 | 500..=599))
 }
 
-/// Whether an answer's user is one that an identifier names.
-pub fn matches(identifier: &Identifier, user: &UserView) -> bool {
+/// Whether an identifier is one of this user's.
+pub fn matches(identifier: &Identifier, user: &UserSnapshot) -> bool {
     let same = |text: &str, other: &str| other.to_lowercase() == text;
     match identifier {
         Identifier::UserId(id) => user.is_of(id),
@@ -103,7 +111,24 @@ pub fn matches(identifier: &Identifier, user: &UserView) -> bool {
     }
 }
 
-fn all_asked_for(asked: &[Identifier], users: &[UserView]) -> bool {
+/// The users, each once; `None` if the answer contradicts itself about one of them.
+fn without_repeats(users: Vec<UserSnapshot>) -> Option<Vec<UserSnapshot>> {
+    let mut places: HashMap<String, usize> = HashMap::with_capacity(users.len());
+    let mut distinct: Vec<UserSnapshot> = Vec::with_capacity(users.len());
+    for user in users {
+        match places.entry(user.id.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(distinct.len());
+                distinct.push(user);
+            }
+            Entry::Occupied(place) if distinct[*place.get()] == user => {}
+            Entry::Occupied(_) => return None,
+        }
+    }
+    Some(distinct)
+}
+
+fn all_asked_for(asked: &[Identifier], users: &[UserSnapshot]) -> bool {
     let ids: HashSet<&str> =
         asked.iter().filter_map(Identifier::user_id).map(UserId::as_str).collect();
     users.iter().all(|user| {
@@ -114,13 +139,14 @@ fn all_asked_for(asked: &[Identifier], users: &[UserView]) -> bool {
 fn classify<T>(reply: Reply, on_200: impl FnOnce(&Answer) -> Verdict<T>) -> Verdict<T> {
     let answer = match reply {
         Reply::Answer(answer) => answer,
-        Reply::Fault(fault) => return transport(&fault, None),
-        Reply::Broken(head, fault) => return transport(&fault, Some(head)),
+        Reply::Fault(fault) => return on_fault(&fault, None),
+        Reply::Broken(head, fault) => return on_fault(&fault, Some(head)),
     };
     match answer.status {
         200 => on_200(&answer),
-        401 => Verdict::Fatal(refusal(&answer)),
+        401 => Verdict::Fatal(StopReason::Unauthorized, refusal(&answer)),
         404 => Verdict::Final(Outcome::NotFound, refusal(&answer)),
+        407 => Verdict::Fatal(StopReason::ProxyRefused, refusal(&answer)),
         429 => {
             Verdict::Throttled { retry_after: answer.retry_after, failure: server_fault(&answer) }
         }
@@ -131,29 +157,28 @@ fn classify<T>(reply: Reply, on_200: impl FnOnce(&Answer) -> Verdict<T>) -> Verd
     }
 }
 
-fn transport<T>(fault: &Fault, head: Option<Head>) -> Verdict<T> {
+fn on_fault<T>(fault: &Fault, head: Option<Head>) -> Verdict<T> {
     let (status, trace_id) = head.map_or((None, None), |head| (Some(head.status), head.ray));
-    let failure = Failure { code: fault.code(), message: fault.to_string(), status, trace_id };
-    Verdict::Transient { failure, at_least: None }
-}
-
-fn trusted(user: &UserId, answer: &Answer) -> Result<UserView, String> {
-    if answer.body.is_empty() {
-        return Err("the answer is empty".into());
+    let (code, stop) = match fault {
+        Fault::Timeout(_) => ("timeout", None),
+        Fault::Connection(_) => ("connection", None),
+        Fault::Truncated(_) => ("truncated_answer", None),
+        Fault::TooLarge(_) => ("untrusted_answer", None),
+        Fault::UntrustedCertificate(_) => {
+            ("untrusted_certificate", Some(StopReason::UntrustedCertificate))
+        }
+        Fault::ProxyAuthentication => ("proxy_refused", Some(StopReason::ProxyRefused)),
+    };
+    let message = mask_keys(&fault.to_string()).into_owned();
+    let failure = Failure { code: code.into(), message, status, trace_id };
+    match stop {
+        Some(reason) => Verdict::Fatal(reason, failure),
+        None => Verdict::Transient { failure, at_least: None },
     }
-    let text = str::from_utf8(&answer.body).map_err(|_| "the answer is not UTF-8".to_owned())?;
-    let view = UserView::parse(text).map_err(|why| format!("not a user object: {why}"))?;
-    if !view.is_of(user) {
-        return Err("the answer is another user's object".into());
-    }
-    if view.is_locked_garbled {
-        return Err("its \"locked\" is neither true nor false".into());
-    }
-    Ok(view)
 }
 
 fn untrusted<T>(answer: &Answer, why: &str) -> Verdict<T> {
-    let failure = failure(answer, "untrusted_answer", why);
+    let failure = failure(answer, "untrusted_answer", &mask_keys(why));
     Verdict::Transient { failure, at_least: None }
 }
 
@@ -166,26 +191,43 @@ fn failure(answer: &Answer, code: &'static str, message: &str) -> Failure {
     }
 }
 
-/// A refusal is named as Clerk names it: its code is what people search for.
+/// A refusal has Clerk's own code: that is what people search for.
 fn refusal(answer: &Answer) -> Failure {
     let error = error_of(&answer.body).unwrap_or_default();
-    let code = error.code.clone().map_or_else(|| status_code(answer.status), Into::into);
+    let code = error.code.as_deref();
+    let code = code.map_or_else(|| status_code(answer.status), |code| word(code).into());
     described(answer, code, error)
 }
 
-/// A fault of the server is named by its status: the body is as often a proxy's as Clerk's.
+/// A server error has its status as code: the body is as often a proxy's as Clerk's.
 fn server_fault(answer: &Answer) -> Failure {
     let error = error_of(&answer.body).unwrap_or_default();
     described(answer, status_code(answer.status), error)
 }
 
 fn described(answer: &Answer, code: ErrorCode, error: ApiError) -> Failure {
+    let message = error.message.map(|message| fit(&message, MAX_MESSAGE));
     Failure {
         code,
-        message: error.message.unwrap_or_else(|| in_words(answer.status)),
+        message: message.unwrap_or_else(|| in_words(answer.status)),
         status: Some(answer.status),
-        trace_id: error.trace_id.or_else(|| answer.ray.clone()),
+        trace_id: error.trace_id.as_deref().map(word).or_else(|| answer.ray.clone()),
     }
+}
+
+/// The longest code or trace id that is kept, in characters.
+const MAX_WORD: usize = 100;
+/// The longest message that is kept, in characters.
+const MAX_MESSAGE: usize = 1_000;
+
+fn word(text: &str) -> String {
+    fit(text, MAX_WORD)
+}
+
+/// The text without keys, and at most so many characters long. Masked first: a part of a key would
+/// not be recognised.
+fn fit(text: &str, max_chars: usize) -> String {
+    mask_keys(text).chars().take(max_chars).collect()
 }
 
 fn status_code(status: u16) -> ErrorCode {
@@ -198,7 +240,7 @@ fn in_words(status: u16) -> String {
             format!("the server answered {status}, a redirect; redirects are not followed")
         }
         429 => "too many requests".to_owned(),
-        _ => format!("the server answered {status} and said no more"),
+        _ => format!("the server answered {status} without an explanation"),
     }
 }
 

@@ -1,37 +1,37 @@
-//! What a look-up says should be done with a user.
+//! What a look-up decides about a user.
 
-use crate::model::{Outcome, UserView};
+use crate::model::{Outcome, UserSnapshot};
 
 /// Whether `--include-admin-locked` was given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AdminLocked {
-    /// Users who look locked on purpose are left alone.
+    /// Leave users alone who look locked on purpose.
     #[default]
     LeaveAlone,
-    /// They are unlocked like everybody else.
+    /// Unlock them too.
     Include,
 }
 
-/// What should be done with a user as it was just looked up.
+/// What should be done with a user as a look-up just showed them; `None` if the answer does not say
+/// whether the user is locked: then nobody may be unlocked or passed over.
 ///
-/// [`Outcome::WouldUnlock`] stands for "make the call". An answer that does not say whether the
-/// user is locked (old API versions) is no reason to leave the user out.
-pub fn decide(user: &UserView, admin_locked: AdminLocked) -> Outcome {
-    match user.locked {
-        Some(false) => Outcome::AlreadyUnlocked,
-        Some(true) if user.is_admin_locked() && admin_locked == AdminLocked::LeaveAlone => {
-            Outcome::AdminLocked
-        }
-        Some(true) | None => Outcome::WouldUnlock,
-    }
+/// [`Outcome::WouldUnlock`] stands for "make the call".
+pub fn decide(user: &UserSnapshot, admin_locked: AdminLocked) -> Option<Outcome> {
+    let is_left_alone = admin_locked == AdminLocked::LeaveAlone && user.is_admin_locked();
+    user.locked.map(|is_locked| match is_locked {
+        false => Outcome::AlreadyUnlocked,
+        true if is_left_alone => Outcome::AdminLocked,
+        true => Outcome::WouldUnlock,
+    })
 }
 
-/// What reading a user back after an unlock says.
-pub fn read_back(user: Option<&UserView>) -> Outcome {
-    match user {
+/// What a look-up after an unlock shows; `None`: no such user.
+pub fn read_back(user: Option<&UserSnapshot>) -> Outcome {
+    match user.map(|user| user.locked) {
         None => Outcome::Gone,
-        Some(user) if user.is_locked() => Outcome::LockedAgain,
-        Some(_) => Outcome::StillUnlocked,
+        Some(Some(true)) => Outcome::LockedAgain,
+        Some(Some(false)) => Outcome::StillUnlocked,
+        Some(None) => Outcome::Unknown,
     }
 }
 
@@ -40,8 +40,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(json: &str, admin_locked: AdminLocked, expected: Outcome) {
-        let user = UserView::parse(json).unwrap();
+    fn check(json: &str, admin_locked: AdminLocked, expected: Option<Outcome>) {
+        let user = UserSnapshot::parse(json).unwrap();
         assert_eq!(decide(&user, admin_locked), expected, "{json}");
     }
 
@@ -50,16 +50,34 @@ mod tests {
         use AdminLocked::{Include, LeaveAlone};
         let by_attempts = r#"{"locked":true,"verification_attempts_remaining":0}"#;
         let on_purpose = r#"{"locked":true,"verification_attempts_remaining":9}"#;
-        check(r#"{"locked":false}"#, Include, Outcome::AlreadyUnlocked);
-        check(by_attempts, LeaveAlone, Outcome::WouldUnlock);
-        check(on_purpose, LeaveAlone, Outcome::AdminLocked);
-        check(on_purpose, Include, Outcome::WouldUnlock);
-        check("{}", LeaveAlone, Outcome::WouldUnlock);
+        check(r#"{"locked":false}"#, Include, Some(Outcome::AlreadyUnlocked));
+        check(by_attempts, LeaveAlone, Some(Outcome::WouldUnlock));
+        check(on_purpose, LeaveAlone, Some(Outcome::AdminLocked));
+        check(on_purpose, Include, Some(Outcome::WouldUnlock));
+    }
+
+    /// Everything but `true` and `false`.
+    const UNDECIDED: [&str; 6] = [
+        "{}",
+        r#"{"locked":null}"#,
+        r#"{"locked":"true"}"#,
+        r#"{"locked":"false"}"#,
+        r#"{"locked":1}"#,
+        r#"{"locked":{}}"#,
+    ];
+
+    #[test]
+    fn an_answer_that_does_not_say_whether_a_user_is_locked_decides_nothing() {
+        for json in UNDECIDED {
+            check(json, AdminLocked::LeaveAlone, None);
+            check(json, AdminLocked::Include, None);
+            assert_eq!(read_back(Some(&UserSnapshot::parse(json).unwrap())), Outcome::Unknown);
+        }
     }
 
     #[test]
-    fn reading_back_tells_unlocked_locked_again_and_gone_apart() {
-        let of = |json| read_back(Some(&UserView::parse(json).unwrap()));
+    fn a_user_who_is_read_back_is_unlocked_locked_again_or_gone() {
+        let of = |json| read_back(Some(&UserSnapshot::parse(json).unwrap()));
         assert_eq!(of(r#"{"locked":false}"#), Outcome::StillUnlocked);
         assert_eq!(of(r#"{"locked":true}"#), Outcome::LockedAgain);
         assert_eq!(read_back(None), Outcome::Gone);

@@ -61,6 +61,10 @@ impl<'a> Notices<'a> {
         if self.stopping.replace(reason) == Some(reason) {
             return;
         }
+        if let StopReason::ProxyRefused | StopReason::UntrustedCertificate = reason {
+            // The reason is in the failure alone, and `-q` must not hide it.
+            self.console.error(&format!("the API cannot be reached{}", self.last_failure));
+        }
         let by = words::stopped_by(reason);
         let again = match reason {
             StopReason::Interrupted => " Ctrl-C again stops at once.",
@@ -148,6 +152,18 @@ mod tests {
             Stopping by --max-fail. No new users; what is in flight ends.
             Stopping by Ctrl-C. No new users; what is in flight ends. Ctrl-C again stops at once.
             ");
+    }
+
+    #[test]
+    fn a_setting_that_cannot_work_is_an_error_with_its_reason() {
+        let page = Page::default();
+        let scene = ReportContext { command: CommandKind::Run, ceiling: None, records: &[] };
+        let console = page.console(Verbosity::Quiet);
+        let mut notices = Notices::new(console, scene, Progress::None);
+        let story = Story::of(9).retries(1, 0, "untrusted_certificate");
+        let story = story.stopping(StopReason::UntrustedCertificate);
+        story.events.iter().for_each(|event| notices.on_event(event, &story.stats));
+        insta::assert_snapshot!(page.text(), @"error: the API cannot be reached (untrusted_certificate: the message of untrusted_certificate)");
     }
 
     #[test]

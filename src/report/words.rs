@@ -83,6 +83,10 @@ pub fn stopped_by(reason: StopReason) -> &'static str {
         StopReason::Outage => "by an outage of the API",
         StopReason::Interrupted => "by Ctrl-C",
         StopReason::Terminated => "by SIGTERM",
+        StopReason::ProxyRefused => {
+            "because the proxy requires authentication, or refused it (407)"
+        }
+        StopReason::UntrustedCertificate => "because the server's certificate is not trusted",
         StopReason::Forbidden => "because the key may not do this (402 or 403 for every user)",
         StopReason::Unauthorized => "because the secret key was refused (401)",
         StopReason::OutputFailed => "because the results can't be written",

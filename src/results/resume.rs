@@ -42,7 +42,9 @@ pub fn kind_of_outcome(outcome: Outcome) -> Option<Kind> {
     match outcome {
         Outcome::WouldUnlock => Some(Kind::Plan),
         Outcome::Unlocked | Outcome::StillLocked => Some(Kind::Run),
-        Outcome::StillUnlocked | Outcome::LockedAgain | Outcome::Gone => Some(Kind::Verify),
+        Outcome::StillUnlocked | Outcome::LockedAgain | Outcome::Gone | Outcome::Unknown => {
+            Some(Kind::Verify)
+        }
         Outcome::AlreadyUnlocked
         | Outcome::Duplicate
         | Outcome::Excluded

@@ -54,8 +54,8 @@ mod tests {
     fn each_outcome_has_a_place_of_its_own() {
         let counts: Counts = Outcome::ALL.into_iter().collect();
         assert!(Outcome::ALL.into_iter().all(|outcome| counts.get(outcome) == 1));
-        assert_eq!(counts.total(), 15);
-        assert_eq!(counts.n_not_well() + counts.n_where(Outcome::ended_well), 15);
+        assert_eq!(counts.total(), 16);
+        assert_eq!(counts.n_not_well() + counts.n_where(Outcome::ended_well), 16);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is spoken, and over how many connections.
+//! HTTP versions, and how many connections are used.
 
 use axum::http::Version;
 
@@ -9,7 +9,7 @@ use crate::server::{AUTHORITY, Server};
 const N_USERS: usize = 200;
 const N_IN_FLIGHT: usize = 8;
 
-/// Unlocks two hundred users at this address, eight at once.
+/// Unlocks 200 users at this address, eight at a time.
 #[track_caller]
 fn unlock_all(url: &str, flags: &str) {
     let mut stage = Stage::new();
@@ -22,24 +22,35 @@ fn unlock_all(url: &str, flags: &str) {
 }
 
 #[test]
-fn http_2_is_spoken_over_one_connection_where_the_server_can() {
+fn http_2_uses_one_connection_if_the_server_supports_it() {
     let server = Server::encrypted(&["h2", "http/1.1"]);
     unlock_all(&format!("https://localhost:{}", server.port()), &format!("--ca-file {AUTHORITY}"));
     assert_eq!(server.versions(), [Version::HTTP_2; N_USERS]);
-    // The first calls may all begin before the first handshake tells that one would do.
+    // The first requests may all start before the first handshake shows that one is enough.
     assert!(server.n_connections() <= N_IN_FLIGHT, "{}", server.n_connections());
 }
 
 #[test]
-fn http_1_connections_are_kept_and_used_again_encrypted_or_not() {
+fn http_1_connections_are_reused_encrypted_or_not() {
     let (plain, encrypted) = (Server::plain(), Server::encrypted(&["http/1.1"]));
     unlock_all(&format!("http://127.0.0.1:{}", plain.port()), "");
     let url = format!("https://localhost:{}", encrypted.port());
     unlock_all(&url, &format!("--ca-file {AUTHORITY}"));
     for server in [plain, encrypted] {
         assert_eq!(server.versions(), [Version::HTTP_11; N_USERS]);
-        // Seldom more than eight or nine; a call that begins while the last one's connection is
-        // still on its way back makes another.
+        // Seldom more than eight or nine: a request that starts before the previous one's connection
+        // is back in the pool makes another.
         assert!(server.n_connections() <= N_USERS / 4, "{}", server.n_connections());
     }
+}
+
+/// A connection that still answers PING is not closed by keep-alives. Without a new connection it
+/// would fail every request of the run.
+#[test]
+fn a_connection_that_answers_no_request_is_retired_after_a_timeout() {
+    let server = Server::with_sick_connection();
+    let flags = format!("--ca-file {AUTHORITY} --timeout 500ms");
+    unlock_all(&format!("https://localhost:{}", server.port()), &flags);
+    assert_eq!(server.versions(), [Version::HTTP_2; N_USERS]);
+    assert!((1..=N_IN_FLIGHT).contains(&server.n_unanswered()), "{}", server.n_unanswered());
 }

@@ -1,13 +1,13 @@
-//! A server that unlocks whoever it is asked to, and remembers how it was spoken to.
+//! A server that unlocks every user, and logs its connections and requests.
 
 use std::future::IntoFuture;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{StatusCode, Version};
 use axum::serve::{Listener, ListenerExt};
 use rustls::ServerConfig;
@@ -17,47 +17,65 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// The authority that signed the server's certificate, as `localhost`.
+/// The authority that signed the server's certificate for `localhost`.
 pub(crate) const AUTHORITY: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/tls/testdata/ca.pem");
 
-/// A server on loopback, there until the tests are over.
+/// A server on loopback that runs until the tests end.
 pub(crate) struct Server {
     addr: SocketAddr,
-    seen: Arc<Seen>,
+    log: Arc<Log>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Log {
     n_connections: AtomicUsize,
     versions: Mutex<Vec<Version>>,
+    n_unanswered: AtomicUsize,
+    /// The connection that the first request came over.
+    first_peer: OnceLock<SocketAddr>,
+}
+
+/// Which requests a server answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// None over the connection that the first request comes over. PING is answered all the same.
+    FirstConnectionSick,
 }
 
 impl Server {
-    /// Without encryption, so in HTTP/1.1.
+    /// Without encryption, hence with HTTP/1.1.
     pub(crate) fn plain() -> Self {
-        Self::start(|tcp| tcp)
+        Self::start(|tcp| tcp, Health::Good)
     }
 
     /// Over TLS, offering these protocols.
     pub(crate) fn encrypted(protocols: &[&str]) -> Self {
         let acceptor = acceptor(protocols);
-        Self::start(|tcp| Door { tcp, acceptor })
+        Self::start(|tcp| TlsListener { tcp, acceptor }, Health::Good)
+    }
+
+    /// Over TLS and HTTP/2, with a first connection that answers PING, but no request.
+    pub(crate) fn with_sick_connection() -> Self {
+        let acceptor = acceptor(&["h2"]);
+        Self::start(|tcp| TlsListener { tcp, acceptor }, Health::FirstConnectionSick)
     }
 
     fn start<L: Listener<Addr = SocketAddr>>(
-        door: impl FnOnce(TcpListener) -> L + Send + 'static,
+        listener: impl FnOnce(TcpListener) -> L + Send + 'static,
+        health: Health,
     ) -> Self {
         let tcp = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         tcp.set_nonblocking(true).expect("a socket");
         let addr = tcp.local_addr().expect("an address");
-        let seen = Arc::new(Seen::default());
-        let serve = serve(tcp, door, Arc::clone(&seen));
+        let log = Arc::new(Log::default());
+        let serve = serve(tcp, listener, health, Arc::clone(&log));
         std::thread::spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(serve).expect("it serves");
         });
-        Self { addr, seen }
+        Self { addr, log }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -66,30 +84,43 @@ impl Server {
 
     /// How many connections were made.
     pub(crate) fn n_connections(&self) -> usize {
-        self.seen.n_connections.load(Ordering::Relaxed)
+        self.log.n_connections.load(Ordering::Relaxed)
     }
 
-    /// The version of each request.
+    /// The HTTP version of each answered request.
     pub(crate) fn versions(&self) -> Vec<Version> {
-        self.seen.versions.lock().expect("nobody panicked").clone()
+        self.log.versions.lock().expect("not poisoned").clone()
+    }
+
+    /// How many requests were left without an answer.
+    pub(crate) fn n_unanswered(&self) -> usize {
+        self.log.n_unanswered.load(Ordering::Relaxed)
     }
 }
 
 async fn serve<L: Listener<Addr = SocketAddr>>(
     tcp: std::net::TcpListener,
-    door: impl FnOnce(TcpListener) -> L,
-    seen: Arc<Seen>,
+    listener: impl FnOnce(TcpListener) -> L,
+    health: Health,
+    log: Arc<Log>,
 ) -> io::Result<()> {
-    let counted = Arc::clone(&seen);
-    let door = door(TcpListener::from_std(tcp)?).tap_io(move |_| {
+    let counted = Arc::clone(&log);
+    let listener = listener(TcpListener::from_std(tcp)?).tap_io(move |_| {
         counted.n_connections.fetch_add(1, Ordering::Relaxed);
     });
-    let answer = move |request: Request| {
-        seen.versions.lock().expect("nobody panicked").push(request.version());
-        let answer = answer_to(request.uri().path());
-        async { answer }
+    let answer = async move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
+        let is_first = *log.first_peer.get_or_init(|| peer) == peer;
+        if health == Health::FirstConnectionSick && is_first {
+            log.n_unanswered.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        }
+        log.versions.lock().expect("not poisoned").push(request.version());
+        answer_to(request.uri().path())
     };
-    axum::serve(door, Router::new().fallback(answer)).into_future().await
+    let service = Router::new().fallback(answer);
+    axum::serve(listener, service.into_make_service_with_connect_info::<SocketAddr>())
+        .into_future()
+        .await
 }
 
 fn answer_to(path: &str) -> (StatusCode, String) {
@@ -105,20 +136,20 @@ pub(crate) fn user(id: &str) -> String {
     format!(r#"{{"id":"{id}","object":"user","locked":false}}"#)
 }
 
-/// Takes in whoever shakes hands.
-struct Door {
+/// Accepts connections whose TLS handshake succeeds.
+struct TlsListener {
     tcp: TcpListener,
     acceptor: TlsAcceptor,
 }
 
-impl Listener for Door {
+impl Listener for TlsListener {
     type Io = TlsStream<TcpStream>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         loop {
             let (stream, addr) = Listener::accept(&mut self.tcp).await;
-            // Who does not trust the certificate goes away.
+            // A client that does not trust the certificate closes the connection.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, addr);
             }

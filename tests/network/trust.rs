@@ -28,17 +28,15 @@ fn trusted(system: &str, flags: &str) {
     assert_eq!(server.versions().len(), 2);
 }
 
-/// Both users failed, with one reason, and no request reached the server.
+/// The run stopped at once for this reason, and no request reached the server.
 #[track_caller]
-fn distrusted(host: &str, system: &str, flags: &str) -> String {
-    let (stage, ended, server) = run(host, system, &format!("{flags} --max-retries 0"));
-    ended.exits_with(1);
-    stage.all_are("ids.results.csv", "failed");
-    assert_eq!(stage.column("ids.results.csv", "error_code"), ["connection"; 2]);
-    assert_eq!(server.versions(), []);
-    let mut reasons = stage.column("ids.results.csv", "error_message");
-    reasons.dedup();
-    reasons.join("\n")
+fn distrusted(host: &str, system: &str, flags: &str, reason: &str) {
+    let (stage, ended, server) = run(host, system, &format!("{flags} -q -c 1"));
+    ended.exits_with(2).says("error: the API cannot be reached").says(reason);
+    assert_eq!(stage.rows("ids.results.csv").len(), 0);
+    assert_eq!(stage.rows("ids.results.unprocessed.csv").len(), 2);
+    assert_eq!(stage.json("ids.results.manifest.json")["ending"], "untrusted_certificate");
+    assert_eq!((server.versions(), server.n_connections()), (vec![], 0));
 }
 
 #[test]
@@ -54,16 +52,16 @@ fn the_authority_that_ssl_cert_file_names_is_trusted() {
 }
 
 #[test]
-fn an_authority_that_nobody_named_is_not_trusted_and_nothing_is_sent() {
-    let reason = distrusted("localhost", STRANGER, "");
-    insta::assert_snapshot!(reason, @"certificate not trusted: its issuer is unknown here");
-    assert_eq!(distrusted("localhost", STRANGER, &format!("--ca-file {STRANGER}")), reason);
+fn an_unknown_authority_stops_the_run_at_once_with_its_reason() {
+    let reason = "certificate not trusted: its issuer is unknown";
+    distrusted("localhost", STRANGER, "", reason);
+    distrusted("localhost", STRANGER, &format!("--ca-file {STRANGER}"), reason);
 }
 
 #[test]
-fn a_certificate_of_another_name_is_not_trusted_and_nothing_is_sent() {
-    let reason = distrusted("127.0.0.1", STRANGER, &format!("--ca-file {AUTHORITY}"));
-    insta::assert_snapshot!(reason, @r#"certificate not trusted: certificate not valid for name "127.0.0.1"; certificate is only valid for DnsName("localhost")"#);
+fn a_certificate_for_another_name_stops_the_run_at_once_with_its_reason() {
+    let reason = "certificate not trusted: certificate not valid for name \"127.0.0.1\"";
+    distrusted("127.0.0.1", STRANGER, &format!("--ca-file {AUTHORITY}"), reason);
 }
 
 #[test]

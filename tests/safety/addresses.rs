@@ -95,7 +95,7 @@ fn http_to_another_machine_is_refused_unless_allowed_and_then_warned_of() {
     // No loopback address, and yet this machine.
     let port = stage.sandbox().addr().port();
     stage.set("CLERK_API_URL", &format!("http://0.0.0.0:{port}"));
-    stage.run("run ids.txt --yes").exits_with(2).says("give --allow-http");
+    stage.run("run ids.txt --yes").exits_with(2).says("add --allow-http");
     stage.run("run ids.txt --yes --api-url http://api.example.com").exits_with(2);
     assert_eq!(stage.files(), ["ids.txt"]);
     assert!(stage.sandbox().requests().is_empty());

@@ -1,38 +1,38 @@
 use crate::clerk::test_server::{Act, Server, passes_with};
-use crate::clerk::{KeyKind, SecretKey};
-use crate::model::IdentifierKind;
+use crate::clerk::{KeyKind, TimeRange};
 
 use super::*;
 
 const KEY: &str = "sk_test_0123456789abcdefXYZ1";
 
-fn config(url: &str) -> ClientConfig {
-    let address = ApiAddress::parse(url, false).unwrap();
-    ClientConfig { max_answer: 1_000, ..ClientConfig::new(address, SecretKey::parse(KEY).unwrap()) }
+fn builder(url: &str) -> ClientBuilder {
+    let mut builder = Client::builder(SecretKey::parse(KEY).unwrap());
+    builder.max_answer = 1_000;
+    builder.address(ApiAddress::parse(url, false).unwrap())
 }
 
 fn client(url: &str) -> Client {
-    Client::new(config(url)).unwrap()
+    builder(url).build().unwrap()
 }
 
-/// Long enough for a loaded machine to say what it has to say, short enough to wait for.
+/// Long enough for a loaded machine to answer, short enough to wait for.
 const TIMEOUT: Duration = Duration::from_millis(400);
 
 fn hasty_client(url: &str) -> Client {
-    Client::new(ClientConfig { timeout: TIMEOUT, ..config(url) }).unwrap()
+    builder(url).timeout(TIMEOUT).build().unwrap()
 }
 
 fn user() -> UserId {
     "user_a".parse().unwrap()
 }
 
-fn say(head: &str, body: &str) -> Vec<u8> {
+fn response(head: &str, body: &str) -> Vec<u8> {
     format!("{head}\r\n\r\n{body}").into_bytes()
 }
 
-/// What one unlock comes to when the server acts so.
+/// The reply to one unlock when the server acts so.
 async fn reply_to(act: Act) -> Reply {
-    client(&Server::play([act]).url()).unlock(&user()).await
+    client(&Server::play([act]).url()).try_unlock(&user()).await
 }
 
 #[track_caller]
@@ -52,9 +52,10 @@ fn fault(reply: Reply) -> Fault {
 }
 
 #[tokio::test]
-async fn a_request_says_what_clerk_wants_to_know_and_nothing_else() {
-    let server = Server::play([Act::Say(say("HTTP/1.1 200 OK\r\nContent-Length: 2", "{}"))]);
-    client(&server.url()).unlock(&user()).await;
+async fn a_request_has_the_headers_that_clerk_needs_and_no_others() {
+    let server =
+        Server::play([Act::Respond(response("HTTP/1.1 200 OK\r\nContent-Length: 2", "{}"))]);
+    client(&server.url()).try_unlock(&user()).await;
     let requests = server.requests();
     let port = format!(":{}", server.address.port());
     let version = concat!("/", env!("CARGO_PKG_VERSION"));
@@ -71,10 +72,10 @@ async fn a_request_says_what_clerk_wants_to_know_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_looked_up_arrives_encoded() {
-    let server = Server::play([Act::Say(say("HTTP/1.1 200 OK\r\nContent-Length: 2", "[]"))]);
-    let email = Identifier::parse(IdentifierKind::Email, &"a+b@x.org".into()).unwrap();
-    let reply = client(&server.url()).look_up(&[email]).await;
+async fn the_values_of_a_look_up_arrive_encoded() {
+    let server =
+        Server::play([Act::Respond(response("HTTP/1.1 200 OK\r\nContent-Length: 2", "[]"))]);
+    let reply = client(&server.url()).try_look_up("email_address", ["a+b@x.org"]).await;
     assert_eq!(answer(reply).body, b"[]");
     let request = server.requests().remove(0);
     let line = request.lines().next().unwrap();
@@ -82,12 +83,14 @@ async fn what_is_looked_up_arrives_encoded() {
 }
 
 #[tokio::test]
-async fn pages_and_counts_are_asked_for() {
-    let say_it = Act::Say(say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close", "[]"));
-    let server = Server::play([say_it.clone(), say_it]);
+async fn pages_and_counts_are_requested_with_their_filter() {
+    let respond =
+        Act::Respond(response("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close", "[]"));
+    let server = Server::play([respond.clone(), respond]);
     let client = client(&server.url());
-    client.page(&PageRequest::default()).await;
-    client.count(CreatedAt { before: Some(7), after: None }).await;
+    client.try_page(&PageRequest::default()).await;
+    let created_at = TimeRange { before: Some(7), after: None };
+    client.try_count(&UserFilter { created_at, ..UserFilter::default() }).await;
     let lines: Vec<_> =
         server.requests().iter().map(|it| it.lines().next().unwrap().to_owned()).collect();
     let count = "get /v1/users/count?created_at_before=7 http/1.1";
@@ -97,7 +100,7 @@ async fn pages_and_counts_are_asked_for() {
 #[tokio::test]
 async fn a_200_is_an_answer() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\nCF-Ray: 8f-FRA";
-    let answer = answer(reply_to(Act::Say(say(head, r#"{"id":"user_a"}"#))).await);
+    let answer = answer(reply_to(Act::Respond(response(head, r#"{"id":"user_a"}"#))).await);
     let expected = Answer {
         status: 200,
         retry_after: None,
@@ -110,23 +113,23 @@ async fn a_200_is_an_answer() {
 #[tokio::test]
 async fn an_error_is_an_answer_too() {
     let head = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\nRetry-After: 7";
-    let answer = answer(reply_to(Act::Say(say(head, "{}"))).await);
+    let answer = answer(reply_to(Act::Respond(response(head, "{}"))).await);
     assert_eq!((answer.status, answer.retry_after), (429, Some(Duration::from_secs(7))));
 }
 
 #[tokio::test]
-async fn a_date_to_wait_for_is_by_the_servers_own_clock() {
+async fn a_date_in_retry_after_is_by_the_servers_clock() {
     let head = "HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\
         Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:57 GMT";
-    let answer = answer(reply_to(Act::Say(say(head, ""))).await);
+    let answer = answer(reply_to(Act::Respond(response(head, ""))).await);
     assert_eq!(answer.retry_after, Some(Duration::from_secs(20)));
 }
 
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_not_followed() {
-    let trap = Server::play([Act::Say(say("HTTP/1.1 200 OK\r\nContent-Length: 0", ""))]);
+    let trap = Server::play([Act::Respond(response("HTTP/1.1 200 OK\r\nContent-Length: 0", ""))]);
     let head = format!("HTTP/1.1 307 Moved\r\nLocation: {}/\r\nContent-Length: 0", trap.url());
-    let answer = answer(reply_to(Act::Say(say(&head, ""))).await);
+    let answer = answer(reply_to(Act::Respond(response(&head, ""))).await);
     assert_eq!(answer.status, 307);
     assert_eq!(trap.requests(), [""; 0]);
 }
@@ -136,38 +139,39 @@ async fn a_refused_connection_is_a_fault() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let reply = client(&url).unlock(&user()).await;
+    let reply = client(&url).try_unlock(&user()).await;
     assert_eq!(fault(reply), Fault::Connection("connection refused".into()));
 }
 
 #[tokio::test]
 async fn a_connection_that_ends_before_an_answer_is_a_fault() {
-    for act in [Act::Reset, Act::Say(vec![]), Act::Say(b"HTTP/1.1 200 OK\r\nConte".into())] {
+    for act in [Act::Reset, Act::Respond(vec![]), Act::Respond(b"HTTP/1.1 200 OK\r\nConte".into())]
+    {
         let fault = fault(reply_to(act.clone()).await);
         assert!(matches!(fault, Fault::Connection(_)), "{act:?}: {fault:?}");
     }
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_a_fault() {
-    for said in ["SSH-2.0-OpenSSH\r\n\r\n", "HTTP/1.1 banana\r\n\r\n", "\0\0\0\0\r\n\r\n"] {
-        let fault = fault(reply_to(Act::Say(said.into())).await);
-        assert!(matches!(fault, Fault::Connection(_)), "{said:?}: {fault:?}");
+async fn a_response_that_is_not_http_is_a_fault() {
+    for sent in ["SSH-2.0-OpenSSH\r\n\r\n", "HTTP/1.1 banana\r\n\r\n", "\0\0\0\0\r\n\r\n"] {
+        let fault = fault(reply_to(Act::Respond(sent.into())).await);
+        assert!(matches!(fault, Fault::Connection(_)), "{sent:?}: {fault:?}");
     }
 }
 
 #[tokio::test]
 async fn an_attempt_is_one_request_even_when_it_breaks() {
-    let server = Server::play([Act::Say(vec![]), Act::Say(vec![])]);
-    client(&server.url()).unlock(&user()).await;
+    let server = Server::play([Act::Respond(vec![]), Act::Respond(vec![])]);
+    client(&server.url()).try_unlock(&user()).await;
     assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_a_fault() {
     for head in ["Content-Length: 20", "Transfer-Encoding: chunked"] {
-        let said = say(&format!("HTTP/1.1 200 OK\r\n{head}"), "14\r\n{\"id\":");
-        let fault = fault(reply_to(Act::Say(said)).await);
+        let sent = response(&format!("HTTP/1.1 200 OK\r\n{head}"), "14\r\n{\"id\":");
+        let fault = fault(reply_to(Act::Respond(sent)).await);
         assert!(matches!(fault, Fault::Truncated(_)), "{head}: {fault:?}");
     }
 }
@@ -175,43 +179,43 @@ async fn an_answer_that_breaks_off_is_a_fault() {
 #[tokio::test]
 async fn an_error_counts_by_its_status_even_when_its_body_breaks_off_or_never_ends() {
     let head = "HTTP/1.1 429 Slow\r\nRetry-After: 9\r\nContent-Length: 20";
-    for act in [Act::Say(say(head, "{")), Act::SayAndHang(say(head, "{"))] {
+    for act in [Act::Respond(response(head, "{")), Act::RespondAndHang(response(head, "{"))] {
         let server = Server::play([act]);
-        let answer = answer(hasty_client(&server.url()).unlock(&user()).await);
+        let answer = answer(hasty_client(&server.url()).try_unlock(&user()).await);
         assert_eq!((answer.status, answer.retry_after), (429, Some(Duration::from_secs(9))));
     }
 }
 
-/// A last word is taken from a whole answer alone; a page that is only too long is one.
+/// A final answer must be complete; an error page that is only too long counts as complete.
 #[tokio::test]
-async fn a_refusal_whose_body_breaks_off_is_no_answer() {
+async fn a_refusal_whose_body_breaks_off_is_not_an_answer() {
     for status in [302, 400, 403, 404, 409, 422] {
         let head = format!("HTTP/1.1 {status} X\r\nCF-Ray: 8a\r\nContent-Length: 20");
-        let Reply::Broken(head, fault) = reply_to(Act::Say(say(&head, "{"))).await else {
+        let Reply::Broken(head, fault) = reply_to(Act::Respond(response(&head, "{"))).await else {
             panic!("{status} is taken for an answer");
         };
         assert_eq!((head.status, head.ray.as_deref()), (status, Some("8a")));
         assert!(matches!(fault, Fault::Truncated(_)), "{fault:?}");
     }
     let head = format!("HTTP/1.1 404 X\r\nContent-Length: {}", 9 << 20);
-    assert_eq!(answer(reply_to(Act::Say(say(&head, "<html>"))).await).status, 404);
+    assert_eq!(answer(reply_to(Act::Respond(response(&head, "<html>"))).await).status, 404);
 }
 
 #[tokio::test]
 async fn silence_ends_at_the_timeout() {
-    for said in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"] {
-        let server = Server::play([Act::SayAndHang(said.into())]);
-        let fault = fault(hasty_client(&server.url()).unlock(&user()).await);
-        assert_eq!(fault, Fault::Timeout(TIMEOUT), "{said:?}");
+    for sent in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"] {
+        let server = Server::play([Act::RespondAndHang(sent.into())]);
+        let fault = fault(hasty_client(&server.url()).try_unlock(&user()).await);
+        assert_eq!(fault, Fault::Timeout(TIMEOUT), "{sent:?}");
     }
 }
 
 #[tokio::test]
 async fn a_trickle_ends_at_the_timeout() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 900";
-    for said in [say(head, ""), b"HTTP/1.1 200 OK\r\nX: ".into()] {
-        let server = Server::play([Act::SayAndTrickle(said)]);
-        let fault = fault(hasty_client(&server.url()).unlock(&user()).await);
+    for sent in [response(head, ""), b"HTTP/1.1 200 OK\r\nX: ".into()] {
+        let server = Server::play([Act::RespondAndTrickle(sent)]);
+        let fault = fault(hasty_client(&server.url()).try_unlock(&user()).await);
         assert!(matches!(fault, Fault::Timeout(_)), "{fault:?}");
     }
 }
@@ -220,77 +224,228 @@ async fn a_trickle_ends_at_the_timeout() {
 async fn a_body_beyond_the_limit_is_cut_off() {
     let body = "x".repeat(1_001);
     let chunked = format!("3e9\r\n{body}\r\n0\r\n\r\n");
-    for said in [
-        say("HTTP/1.1 200 OK\r\nContent-Length: 1001", &body),
-        say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", &chunked),
-        say("HTTP/1.1 200 OK", &body),
-        say("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999", ""),
+    for sent in [
+        response("HTTP/1.1 200 OK\r\nContent-Length: 1001", &body),
+        response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", &chunked),
+        response("HTTP/1.1 200 OK", &body),
+        response("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999", ""),
     ] {
-        assert_eq!(fault(reply_to(Act::Say(said)).await), Fault::TooLarge(1_000));
+        assert_eq!(fault(reply_to(Act::Respond(sent)).await), Fault::TooLarge(1_000));
     }
-    let whole = say("HTTP/1.1 200 OK", &body[1..]);
-    assert_eq!(answer(reply_to(Act::Say(whole)).await).body.len(), 1_000);
+    let whole = response("HTTP/1.1 200 OK", &body[1..]);
+    assert_eq!(answer(reply_to(Act::Respond(whole)).await).body.len(), 1_000);
 }
 
 #[tokio::test]
 async fn a_list_may_be_larger_than_an_answer() {
-    let said = say("HTTP/1.1 200 OK\r\nContent-Length: 5000", &" ".repeat(5_000));
-    let server = Server::play([Act::Say(said)]);
-    let reply = client(&server.url()).page(&PageRequest::default()).await;
+    let sent = response("HTTP/1.1 200 OK\r\nContent-Length: 5000", &" ".repeat(5_000));
+    let server = Server::play([Act::Respond(sent)]);
+    let reply = client(&server.url()).try_page(&PageRequest::default()).await;
     assert_eq!(answer(reply).body.len(), 5_000);
 }
 
 #[tokio::test]
-async fn what_is_packed_stays_packed() {
+async fn a_compressed_body_is_not_decompressed() {
     let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3";
-    let answer = answer(reply_to(Act::Say(say(head, "\u{1f}ab"))).await);
+    let answer = answer(reply_to(Act::Respond(response(head, "\u{1f}ab"))).await);
     assert_eq!(answer.body, b"\x1fab");
 }
 
-async fn unlock_user(head: &str, body: &str) -> Result<User, Error> {
-    let server = Server::play([Act::Say(say(head, body))]);
-    client(&server.url()).unlock_user(&user()).await
+async fn unlock(head: &str, body: &str) -> Result<User, Error> {
+    let server = Server::play([Act::Respond(response(head, body))]);
+    client(&server.url()).unlock(&user()).await
 }
 
 #[tokio::test]
-async fn unlock_user_gives_the_typed_user() {
+async fn unlock_returns_the_user() {
     let body = r#"{"id":"user_a","locked":false,"password_enabled":true}"#;
-    let user = unlock_user("HTTP/1.1 200 OK", body).await.unwrap();
+    let user = unlock("HTTP/1.1 200 OK", body).await.unwrap();
     assert_eq!((user.locked, user.password_enabled, user.json.as_str()), (Some(false), true, body));
 }
 
 #[tokio::test]
-async fn unlock_user_says_what_the_api_says() {
+async fn a_refusal_is_an_error_with_what_the_api_says() {
     let body = r#"{"errors":[{"code":"resource_not_found","message":"gone"}]}"#;
-    let why = unlock_user("HTTP/1.1 404 Not Found\r\nCF-Ray: r1", body).await.unwrap_err();
-    let Error::Api { status, error } = why else { panic!("{why:?}") };
+    let why = unlock("HTTP/1.1 404 Not Found\r\nCF-Ray: r1", body).await.unwrap_err();
+    let Error::Api { status, error, .. } = why else { panic!("{why:?}") };
     assert_eq!((status, error.code.as_deref()), (404, Some("resource_not_found")));
     assert_eq!(error.trace_id.as_deref(), Some("r1"));
 }
 
 #[tokio::test]
-async fn unlock_user_does_not_trust_another_users_object() {
-    let another = unlock_user("HTTP/1.1 200 OK", r#"{"id":"user_b"}"#).await;
-    assert!(matches!(another, Err(Error::Untrusted(Untrusted::AnotherUser))), "{another:?}");
-    for body in ["", "[]", "<html>", "{"] {
-        let no_user = unlock_user("HTTP/1.1 200 OK", body).await;
-        assert!(matches!(no_user, Err(Error::Untrusted(Untrusted::NoUser(_)))), "{no_user:?}");
+async fn a_200_without_this_users_object_is_not_trusted() {
+    for body in [r#"{"id":"user_b"}"#, "", "[]", "<html>", "{"] {
+        let user = unlock("HTTP/1.1 200 OK", body).await;
+        assert!(matches!(user, Err(Error::Untrusted { .. })), "{user:?}");
     }
 }
 
 #[tokio::test]
-async fn the_key_shows_nowhere() {
-    let config = config("http://127.0.0.1:1");
-    let client = Client::new(config.clone()).unwrap();
-    let error = client.unlock_user(&user()).await.unwrap_err();
-    let shown = format!("{config:?} {client:#?} {error:?} {error}");
-    assert!(!shown.contains(&KEY[8..KEY.len() - 4]), "{shown}");
-    assert!(shown.contains("sk_test_…XYZ1"), "{shown}");
-    assert_eq!(config.key.kind(), KeyKind::Test);
+async fn lock_posts_to_the_users_lock() {
+    let body = r#"{"id":"user_a","locked":true}"#;
+    let server = Server::play([Act::Respond(response("HTTP/1.1 200 OK", body))]);
+    let user = client(&server.url()).lock(&user()).await.unwrap();
+    assert_eq!(user.locked, Some(true));
+    assert!(server.requests()[0].starts_with("post /v1/users/user_a/lock http/1.1\n"));
+}
+
+/// A server that gives these bodies, one per connection.
+fn serving(bodies: &[&str]) -> Server {
+    let head = |body: &str| {
+        format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}", body.len())
+    };
+    Server::play(bodies.iter().map(|body| Act::Respond(response(&head(body), body))))
+}
+
+fn lines(server: &Server) -> Vec<String> {
+    let first = |request: &String| request.lines().next().unwrap().replace(" http/1.1", "");
+    server.requests().iter().map(first).collect()
+}
+
+#[tokio::test]
+async fn users_are_looked_up_by_each_identifier() {
+    let user = r#"[{"id":"user_a","username":"Ada","external_id":"7",
+        "email_addresses":[{"email_address":"Ada@x.org"}],
+        "phone_numbers":[{"phone_number":"+15551234"}]}]"#;
+    let server = serving(&[user; 5]);
+    let client = client(&server.url());
+    let found = [
+        client.users_by_id(&["user_a".parse().unwrap()]).await,
+        client.users_by_email(&["ada@x.org", "bob@x.org"]).await,
+        client.users_by_phone(&["+15551234"]).await,
+        client.users_by_username(&["ada".to_owned()]).await,
+        client.users_by_external_id(&["7"]).await,
+    ];
+    for users in found {
+        assert_eq!(users.unwrap()[0].id, "user_a");
+    }
+    assert_eq!(
+        lines(&server),
+        [
+            "get /v1/users?limit=500&user_id=user_a",
+            "get /v1/users?limit=500&email_address=ada%40x.org&email_address=bob%40x.org",
+            "get /v1/users?limit=500&phone_number=%2b15551234",
+            "get /v1/users?limit=500&username=ada",
+            "get /v1/users?limit=500&external_id=7",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_look_up_that_lists_somebody_else_is_not_trusted() {
+    let server = serving(&[r#"[{"id":"user_a","external_id":"7"},{"id":"user_b"}]"#]);
+    let users = client(&server.url()).users_by_external_id(&["7"]).await;
+    assert!(matches!(users, Err(Error::Untrusted { .. })), "{users:?}");
+}
+
+#[tokio::test]
+async fn a_look_up_without_values_or_with_too_many_sends_nothing() {
+    let server = serving(&[]);
+    let client = client(&server.url());
+    // Without values the API would list everybody.
+    assert_eq!(client.users_by_email(&[] as &[&str]).await.unwrap(), []);
+    let too_many = client.users_by_external_id(&["7"; 101]).await;
+    assert!(matches!(too_many, Err(Error::TooManyValues { n_fitting: 100 })), "{too_many:?}");
+    assert_eq!(server.requests(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_count_is_a_number() {
+    let server = serving(&[r#"{"object":"total_count","total_count":12}"#, "[]"]);
+    let client = client(&server.url());
+    assert_eq!(client.count(&UserFilter::default()).await.unwrap(), 12);
+    let count = client.count(&UserFilter::default()).await;
+    assert!(matches!(count, Err(Error::Untrusted { .. })), "{count:?}");
+}
+
+#[tokio::test]
+async fn a_walk_goes_on_until_a_page_is_empty() {
+    let server = serving(&[r#"[{"id":"user_c"},{"id":"user_b"}]"#, r#"[{"id":"user_a"}]"#, "[]"]);
+    let walk = client(&server.url()).walk(UserFilter::default());
+    let users: Vec<User> = walk.try_collect().await.unwrap();
+    let ids: Vec<&str> = users.iter().map(|user| user.id.as_str()).collect();
+    assert_eq!(ids, ["user_c", "user_b", "user_a"]);
+    assert_eq!(
+        lines(&server),
+        [
+            "get /v1/users?limit=500",
+            "get /v1/users?limit=500&starting_after=user_b",
+            "get /v1/users?limit=500&starting_after=user_a",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_walk_in_circles_ends_with_an_error() {
+    let server = serving(&[r#"[{"id":"user_b"}]"#, r#"[{"id":"user_a"}]"#, r#"[{"id":"user_b"}]"#]);
+    let mut walk = pin!(client(&server.url()).walk(UserFilter::default()));
+    assert_eq!(walk.try_next().await.unwrap().unwrap().id, "user_b");
+    assert_eq!(walk.try_next().await.unwrap().unwrap().id, "user_a");
+    let why = walk.try_next().await.unwrap_err();
+    assert!(why.to_string().ends_with("repeats users of an earlier page"), "{why}");
+    assert!(matches!(walk.try_next().await, Ok(None)));
 }
 
 #[test]
-fn a_loopback_address_is_reached_past_any_proxy() {
+fn futures_and_streams_are_send() {
+    fn is_send<T: Send>(_: &T) {}
+    fn is_sync<T: Sync>(_: &T) {}
+    let client = client("http://127.0.0.1:1");
+    is_send(&client);
+    is_sync(&client);
+    let (user, filter, page) = (user(), UserFilter::default(), PageRequest::default());
+    is_send(&client.unlock(&user));
+    is_send(&client.lock(&user));
+    is_send(&client.users_by_id(std::slice::from_ref(&user)));
+    is_send(&client.users_by_email(&["a@x.org"]));
+    is_send(&client.users_by_phone(&["+15551234"]));
+    is_send(&client.users_by_username(&["a"]));
+    is_send(&client.users_by_external_id(&["7"]));
+    is_send(&client.page(&page));
+    is_send(&client.count(&filter));
+    is_send(&client.pages(page.clone()));
+    is_send(&client.walk(filter.clone()));
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_authentication_is_a_fault_of_its_own() {
+    let head = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0";
+    let reply = reply_to(Act::Respond(response(head, ""))).await;
+    let head = Head { status: 407, ray: None };
+    assert_eq!(reply, Reply::Broken(head, Fault::ProxyAuthentication));
+}
+
+#[tokio::test]
+async fn a_key_that_the_server_repeats_is_hidden_before_anything_is_cut() {
+    let ray = format!("{}{KEY}", "r".repeat(MAX_RAY - 15));
+    let head = format!("HTTP/1.1 422 X\r\nCF-Ray: {ray}");
+    let answer =
+        answer(reply_to(Act::Respond(response(&head, &format!(r#"{{"key":"{KEY}"}}"#)))).await);
+    let hidden = format!("{}sk_test_…XYZ1", "r".repeat(MAX_RAY - 15));
+    assert_eq!(answer.ray, Some(hidden.chars().take(MAX_RAY).collect()));
+    assert_eq!(answer.body, r#"{"key":"sk_test_…XYZ1"}"#.as_bytes());
+}
+
+#[tokio::test]
+async fn of_a_body_that_breaks_off_nothing_is_kept() {
+    let head = "HTTP/1.1 500 X\r\nContent-Length: 100";
+    let broken = format!(r#"{{"key":"{}"#, &KEY[..20]);
+    assert_eq!(answer(reply_to(Act::Respond(response(head, &broken))).await).body, b"");
+}
+
+#[tokio::test]
+async fn the_key_shows_nowhere() {
+    let builder = builder("http://127.0.0.1:1");
+    let client = builder.clone().build().unwrap();
+    let error = client.unlock(&user()).await.unwrap_err();
+    let shown = format!("{builder:?} {client:#?} {error:?} {error}");
+    assert!(!shown.contains(&KEY[8..KEY.len() - 4]), "{shown}");
+    assert!(shown.contains("sk_test_…XYZ1"), "{shown}");
+    assert_eq!(client.key().kind(), KeyKind::Development);
+}
+
+#[test]
+fn a_loopback_address_is_reached_without_a_proxy() {
     let proxies = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
     passes_with(
         "clerk::client::tests::a_200_is_an_answer",

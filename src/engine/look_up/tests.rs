@@ -101,7 +101,7 @@ async fn a_plan_says_what_would_be_done_with_each_and_finds_the_missing_by_diffe
         locked("user_a"),
         user("user_b", &[], UNLOCKED),
         user("user_c", &[], ADMIN_LOCKED),
-        user("user_e", &[], r#""banned":false"#),
+        user("user_e", &[], LOCKED),
     ];
     let api = Scripted::new(|call| found_in(&instance, call));
     let input = Input::ids(["user_a", "user_b", "user_c", "user_d", "user_e"]);
@@ -123,6 +123,84 @@ async fn a_plan_says_what_would_be_done_with_each_and_finds_the_missing_by_diffe
     assert_eq!(ran.row(2).outcome, Outcome::WouldUnlock);
 }
 
+/// Neither true nor false.
+const UNDECIDED: [&str; 4] =
+    [r#""banned":false"#, r#""locked":null"#, r#""locked":"true""#, r#""locked":1"#];
+
+#[tokio::test(start_paused = true)]
+async fn users_of_whom_the_answer_does_not_say_whether_they_are_locked_fail_and_no_others_do() {
+    for facts in UNDECIDED {
+        for purpose in [Purpose::Plan(LeaveAlone), Purpose::Run(Include)] {
+            let instance = [locked("user_a"), user("user_b", &[], facts), locked("user_c")];
+            let api = Scripted::new(|call| found_in(&instance, call));
+            let input = Input::ids(["user_a", "user_b", "user_c", "user_d"]).with(purpose);
+            let (ran, jobs) = input.look_up(&api).await;
+            let row = ran.row(1);
+            assert_eq!((row.outcome, row.http_status), (Outcome::Failed, Some(200)), "{facts}");
+            assert_eq!(row.error_code.as_deref(), Some("untrusted_answer"));
+            assert_eq!(ran.row(3).outcome, Outcome::NotFound);
+            let n_to_unlock =
+                jobs.len() + ran.rows().filter(|it| it.outcome == Outcome::WouldUnlock).count();
+            assert_eq!(n_to_unlock, 2);
+            // The others are asked for once.
+            let asked: Vec<usize> = api
+                .calls()
+                .iter()
+                .map(|call| match &call.asked {
+                    Asked::LookUp(asked) => asked.len(),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            assert_eq!(asked, [4, 1, 1]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_is_asked_for_again_until_the_answer_says_whether_they_are_locked() {
+    let undecided = user("user_b", &["b@x.org"], UNDECIDED[2]);
+    let api = Scripted::new(|call| {
+        let b =
+            if call.place < 2 { undecided.clone() } else { user("user_b", &["b@x.org"], LOCKED) };
+        let instance = [user("user_a", &["a@x.org"], UNLOCKED), b];
+        found_in(&instance, call)
+    });
+    let input = Input::emails(&["a@x.org", "b@x.org", "c@x.org"]).with(Purpose::Run(LeaveAlone));
+    let (ran, jobs) = input.look_up(&api).await;
+    assert_eq!(outcomes(&ran), [(0, Outcome::AlreadyUnlocked), (2, Outcome::NotFound)]);
+    assert_eq!(
+        jobs.iter().map(|job| (job.record, job.user.as_str())).collect::<Vec<_>>(),
+        [(1, "user_b")]
+    );
+    assert_eq!(api.calls().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decided_user_keeps_the_decision_when_later_attempts_for_others_fail() {
+    let instance = [locked("user_a"), user("user_b", &[], UNDECIDED[0])];
+    let api =
+        Scripted::new(|call| if call.place == 0 { found_in(&instance, call) } else { timed_out() });
+    let (ran, _) = Input::ids(["user_a", "user_b"]).look_up(&api).await;
+    assert_eq!(outcomes(&ran), [(0, Outcome::WouldUnlock), (1, Outcome::Failed)]);
+    assert_eq!(ran.row(0).http_status, Some(200));
+    assert_eq!(ran.row(1).error_code.as_deref(), Some("timeout"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_excluded_user_and_an_ambiguous_identifier_need_no_locked() {
+    let instance = [
+        user("user_a", &["a@x.org"], UNDECIDED[0]),
+        user("user_b", &["b@x.org"], UNDECIDED[1]),
+        user("user_c", &["b@x.org"], LOCKED),
+    ];
+    let api = Scripted::new(|call| found_in(&instance, call));
+    let mut input = Input::emails(&["a@x.org", "b@x.org"]);
+    input.excluded = ExcludeList::of_lines("keep.txt", ["user_a"]);
+    let (ran, _) = input.look_up(&api).await;
+    assert_eq!(outcomes(&ran), [(0, Outcome::Excluded), (1, Outcome::Ambiguous)]);
+    assert_eq!(api.calls().len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_makes_jobs_of_the_locked_and_rows_of_the_others() {
     let instance = [locked("user_a"), user("user_b", &[], UNLOCKED), locked("user_d")];
@@ -136,11 +214,18 @@ async fn a_run_makes_jobs_of_the_locked_and_rows_of_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn reading_back_tells_who_stayed_unlocked() {
-    let instance = [locked("user_a"), user("user_b", &[], UNLOCKED)];
+    let undecided = user("user_d", &[], UNDECIDED[2]);
+    let instance = [locked("user_a"), user("user_b", &[], UNLOCKED), undecided];
     let api = Scripted::new(|call| found_in(&instance, call));
-    let input = Input::ids(["user_a", "user_b", "user_c"]).with(Purpose::ReadBack);
+    let input = Input::ids(["user_a", "user_b", "user_c", "user_d"]).with(Purpose::ReadBack);
     let (ran, _) = input.look_up(&api).await;
-    let expected = [(0, Outcome::LockedAgain), (1, Outcome::StillUnlocked), (2, Outcome::Gone)];
+    let expected = [
+        (0, Outcome::LockedAgain),
+        (1, Outcome::StillUnlocked),
+        (2, Outcome::Gone),
+        (3, Outcome::Unknown),
+    ];
+    assert_eq!(api.calls().len(), 1);
     assert_eq!(outcomes(&ran), expected);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::clerk::{CreatedAt, PageRequest};
+use crate::clerk::{PageRequest, TimeRange, UserFilter};
 use crate::model::{UserId, UserView};
 
 /// A stretch of the instance, by the time its users were made, in Unix milliseconds.
@@ -58,11 +58,12 @@ impl Stretch {
     ///
     /// The first stretch has no beginning and the last no end: users may be made meanwhile.
     pub fn of(span: Span, is_first: bool, is_last: bool) -> Self {
-        let created_at = CreatedAt {
+        let created_at = TimeRange {
             before: (!is_last).then(|| span.to.saturating_add(1)),
             after: (!is_first).then(|| span.from.saturating_sub(1)),
         };
-        let page = PageRequest { created_at, ..PageRequest::default() };
+        let filter = UserFilter { created_at, ..UserFilter::default() };
+        let page = PageRequest { filter, ..PageRequest::default() };
         Self { page, ..Self::default() }
     }
 
@@ -81,7 +82,7 @@ impl Stretch {
 
     /// Whether a user is of this stretch and of no other: those on its seams are seen twice.
     pub(super) fn counts(&self, user: &UserView) -> bool {
-        let CreatedAt { before, after } = self.page.created_at;
+        let TimeRange { before, after } = self.page.filter.created_at;
         user.created_at.is_none_or(|at| {
             before.is_none_or(|before| at < before) && after.is_none_or(|after| at > after)
         })

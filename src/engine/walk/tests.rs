@@ -140,7 +140,7 @@ async fn whoever_stands_on_a_seam_is_handed_on_twice_and_counted_once() {
     let stretches = vec![Stretch::of(spans[0], true, false), Stretch::of(spans[1], false, true)];
     let api = Scripted::new(|call| {
         let user = |at: i64| format!(r#"{{"id":"user_{at}","created_at":{at}}}"#);
-        let is_second = asked(call).created_at.before.is_none();
+        let is_second = asked(call).filter.created_at.before.is_none();
         let users: Vec<String> = match (&asked(call).starting_after, is_second) {
             (Some(_), _) => Vec::new(),
             (None, false) => [0, 49, 50].map(user).into(),

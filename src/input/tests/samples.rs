@@ -118,24 +118,24 @@ fn every_mistake_is_one_record() {
     10: the cell is empty
     12: a user id starts with "user_"; this looks like the id of another kind of object
     13: a user id starts with "user_"; this looks like the id of another kind of object
-    14: a space can't stand in a user id; only ASCII letters and digits follow "user_"
-    15: "," can't stand in a user id; only ASCII letters and digits follow "user_"
+    14: a space is not allowed in a user id; only ASCII letters and digits follow "user_"
+    15: "," is not allowed in a user id; only ASCII letters and digits follow "user_"
     16: 87 characters follow "user_"; a user id has at most 64
     17: nothing follows "user_"
     18: a user id starts with "user_"
     19: a user id starts with "user_"
     20: a user id starts with "user_"
     21: a user id starts with "user_"
-    22: "/" can't stand in a user id; only ASCII letters and digits follow "user_"
+    22: "/" is not allowed in a user id; only ASCII letters and digits follow "user_"
     23: a user id starts with "user_"
     24: a user id starts with "user_"
     25: a user id starts with "user_"
     26: a user id starts with "user_"
     27: the cell is empty
-    32: a space can't stand in a user id; only ASCII letters and digits follow "user_"
-    34: a space can't stand in a user id; only ASCII letters and digits follow "user_"
+    32: a space is not allowed in a user id; only ASCII letters and digits follow "user_"
+    34: a space is not allowed in a user id; only ASCII letters and digits follow "user_"
     35: a user id starts with "user_"
-    36: the character U+200B can't stand in a user id; only ASCII letters and digits follow "user_"
+    36: the character U+200B is not allowed in a user id; only ASCII letters and digits follow "user_"
     38: a user id starts with "user_"
     39: a user id starts with "user_"
     40: a user id starts with "user_"

@@ -20,7 +20,7 @@ fn word<T>(verdict: &Verdict<T>) -> &'static str {
         Verdict::Throttled { .. } => "throttled",
         Verdict::Final(Outcome::NotFound, _) => "not_found",
         Verdict::Final(..) => "rejected",
-        Verdict::Fatal(_) => "fatal",
+        Verdict::Fatal(..) => "fatal",
     }
 }
 
@@ -31,7 +31,7 @@ fn code<T>(verdict: &Verdict<T>) -> String {
         | Verdict::Transient { failure, .. }
         | Verdict::Throttled { failure, .. }
         | Verdict::Final(_, failure)
-        | Verdict::Fatal(failure) => failure.code.to_string(),
+        | Verdict::Fatal(_, failure) => failure.code.to_string(),
     }
 }
 
@@ -58,7 +58,8 @@ fn every_status_has_one_meaning() {
     401-401 fatal
     402-403 rejected
     404-404 not_found
-    405-407 rejected
+    405-406 rejected
+    407-407 fatal
     408-408 transient
     409-424 rejected
     425-425 transient
@@ -70,12 +71,14 @@ fn every_status_has_one_meaning() {
 }
 
 #[test]
-fn every_transport_fault_may_be_tried_again() {
+fn transport_faults_are_tried_again_unless_a_setting_is_at_fault() {
     let faults = [
         Fault::Timeout(Duration::from_secs(30)),
         Fault::Connection("connection refused".into()),
         Fault::Truncated("unexpected end".into()),
         Fault::TooLarge(4 << 20),
+        Fault::UntrustedCertificate("unknown issuer".into()),
+        Fault::ProxyAuthentication,
     ];
     let verdicts: Vec<String> = faults
         .into_iter()
@@ -87,6 +90,8 @@ fn every_transport_fault_may_be_tried_again() {
     connection transient
     truncated_answer transient
     untrusted_answer transient
+    untrusted_certificate fatal
+    proxy_refused fatal
     ");
 }
 
@@ -125,6 +130,22 @@ fn a_refusal_is_named_as_clerk_names_it_and_a_fault_by_its_status() {
 }
 
 #[test]
+fn long_texts_are_masked_first_and_then_cut_between_characters() {
+    let key = "sk_live_0123456789abcdefghijXYZ1";
+    let long = |n: usize| format!("{}{key}", "é".repeat(n));
+    let body = format!(
+        r#"{{"errors":[{{"code":"{}","message":"{}"}}],"clerk_trace_id":"{}"}}"#,
+        long(90),
+        long(990),
+        long(90)
+    );
+    let Verdict::Final(_, failure) = unlock(&user(), answer(422, &body)) else { panic!("final") };
+    let word: String = format!("{}sk_live_…XYZ1", "é".repeat(90)).chars().take(100).collect();
+    assert_eq!((&*failure.code, failure.trace_id.as_deref()), (&*word, Some(&*word)));
+    assert!(failure.message.ends_with("ésk_live_…X") && failure.message.chars().count() == 1_000);
+}
+
+#[test]
 fn where_the_body_names_no_trace_the_ray_does() {
     let reply = Answer { status: 502, ray: Some("8f2-FRA".into()), ..Answer::default() };
     let Verdict::Transient { failure, .. } = unlock(&user(), Reply::Answer(reply)) else {
@@ -154,6 +175,16 @@ fn a_look_up_that_fills_its_page_is_not_trusted_to_be_whole() {
         ["user_a", "user_b"].map(|id| Identifier::UserId(id.parse().unwrap())).into();
     assert_eq!(word(&look_up(&asked, 2, answer(200, body))), "transient");
     assert_eq!(word(&look_up(&asked, 500, answer(200, body))), "good");
+}
+
+#[test]
+fn a_look_up_that_contradicts_itself_about_a_user_is_not_trusted() {
+    let asked = [Identifier::UserId("user_a".parse().unwrap())];
+    let of = |body: &str| look_up(&asked, 500, answer(200, body));
+    let twice = r#"[{"id":"user_a","locked":true},{"id":"user_a","locked":true}]"#;
+    assert!(matches!(of(twice), Verdict::Good(users) if users.len() == 1));
+    let both = r#"[{"id":"user_a","locked":true},{"id":"user_a","locked":false}]"#;
+    assert_eq!(word(&of(both)), "transient");
 }
 
 proptest! {

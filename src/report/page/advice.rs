@@ -54,6 +54,7 @@ pub(super) fn what_to_do(outcome: Outcome) -> &'static str {
             "Somebody still signs in with wrong passwords: the user, or the attack goes on."
         }
         Outcome::Gone => "Deleted since they were unlocked; nothing to do.",
+        Outcome::Unknown => "The API did not say whether they are locked; verify again later.",
     }
 }
 

@@ -267,10 +267,9 @@ fn unlock_job(job: &Job) -> UnlockJob {
 
 /// Small batches, so that a small input has many.
 fn batches_of_three(jobs: &[Job]) -> Vec<Batch> {
-    let batch = |(place, jobs): (usize, &[Job])| Batch {
-        first: 3 * place,
-        records: jobs.iter().map(|job| job.record).collect(),
-        targets: jobs.iter().map(|job| job.target.clone()).collect(),
+    let batch = |(place, jobs): (usize, &[Job])| {
+        let records = jobs.iter().map(|job| job.record).collect();
+        Batch::new(3 * place, records, jobs.iter().map(|job| job.target.clone()).collect())
     };
     jobs.chunks(3).enumerate().map(batch).collect()
 }

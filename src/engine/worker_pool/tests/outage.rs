@@ -35,6 +35,19 @@ async fn nobody_fails_by_five_seconds_of_503_even_with_one_retry() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_probe_of_an_outage_uses_a_new_connection_and_nothing_else_does() {
+    let (from, to) = (ms(500), ms(5_500));
+    let api = Scripted::new(silent(from, to));
+    Bench::default().unlock(&api, 2_000).await;
+    let n_probes = api.n_between(from + ms(200), to);
+    // And the probe that is answered.
+    assert_eq!(api.n_fresh(), n_probes + 1);
+    let api = Scripted::new(Call::unlocked);
+    Bench::default().unlock(&api, 100).await;
+    assert_eq!(api.n_fresh(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_fails_by_fourteen_minutes_of_silence_and_few_probes_are_sent() {
     let (from, to) = (ms(500), secs(14 * 60));
     let api = Scripted::new(|call| {

@@ -70,25 +70,15 @@ pub(super) fn tone(outcome: Outcome) -> &'static str {
         | Outcome::NotFound
         | Outcome::Ambiguous
         | Outcome::Invalid
-        | Outcome::Gone => "warn",
+        | Outcome::Gone
+        | Outcome::Unknown => "warn",
         Outcome::Rejected | Outcome::StillLocked | Outcome::Failed | Outcome::LockedAgain => "bad",
     }
 }
 
 /// How a job ended, from the manifest's stable word.
 pub(super) fn ending(word: &str) -> Cow<'_, str> {
-    let reasons = [
-        StopReason::MaxDuration,
-        StopReason::Canary,
-        StopReason::MaxFail,
-        StopReason::Outage,
-        StopReason::Interrupted,
-        StopReason::Terminated,
-        StopReason::Forbidden,
-        StopReason::Unauthorized,
-        StopReason::OutputFailed,
-    ];
-    if let Some(reason) = reasons.into_iter().find(|it| it.code() == word) {
+    if let Some(reason) = StopReason::ALL.into_iter().find(|it| it.code() == word) {
         return format!("stopped {}", stopped_by(reason)).into();
     }
     match word {

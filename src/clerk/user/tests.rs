@@ -6,14 +6,14 @@ fn read(json: &str) -> User {
 }
 
 #[test]
-fn what_is_no_object_is_refused() {
+fn text_that_is_not_an_object_is_refused() {
     for text in ["", "[]", "null", "<html>", "{\"id\":", "\"user_a\"", "{}{}"] {
         assert!(User::from_json(text).is_err(), "{text}");
     }
 }
 
 #[test]
-fn an_empty_object_is_a_user_of_whom_nothing_is_known() {
+fn an_empty_object_is_a_user_without_properties() {
     assert_eq!(read(" {} "), User { json: "{}".into(), ..User::default() });
 }
 
@@ -37,7 +37,7 @@ fn an_odd_element_costs_only_itself() {
 }
 
 #[test]
-fn what_is_sent_is_kept_to_the_byte() {
+fn the_object_is_kept_byte_for_byte() {
     let json = "{\"x\" : 1.00,\n \"id\":\"user_a\", \"public_metadata\":{\"n\":1e400}}";
     assert_eq!(read(json).json, json);
 }
@@ -54,7 +54,7 @@ fn deep_nesting_costs_neither_the_stack_nor_the_object() {
 }
 
 #[test]
-fn the_primary_address_is_the_one_that_is_named_so() {
+fn the_primary_email_is_the_one_that_the_primary_id_names() {
     let user = read(
         r#"{"primary_email_address_id":"e2","email_addresses":[
             {"id":"e1","email_address":"old@x.org"},{"id":"e2","email_address":"new@x.org"}]}"#,

@@ -1,9 +1,9 @@
-//! The objects inside a user object: addresses, numbers, wallets, accounts.
+//! The objects inside a user object: email addresses, phone numbers, wallets, accounts.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::lenient::{lenient, lenient_list, lenient_object};
+use super::{lenient, lenient_list, lenient_object};
 
 /// An email address of a user.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -16,13 +16,13 @@ pub struct EmailAddress {
     /// The address itself.
     #[serde(deserialize_with = "lenient")]
     pub email_address: String,
-    /// Kept for this user although it is not verified.
+    /// Reserved for this user although it is not verified.
     #[serde(deserialize_with = "lenient")]
     pub reserved: bool,
-    /// How and whether it was verified; `None`: never tried.
+    /// Its verification; `None`: never attempted.
     #[serde(deserialize_with = "lenient_object")]
     pub verification: Option<Verification>,
-    /// What else vouches for it, such as an external account.
+    /// What else verifies it, such as an external account.
     #[serde(deserialize_with = "lenient_list")]
     pub linked_to: Vec<IdentificationLink>,
     /// Its domain belongs to an active enterprise connection.
@@ -44,25 +44,25 @@ pub struct PhoneNumber {
     /// Its id, `idn_…`.
     #[serde(deserialize_with = "lenient")]
     pub id: String,
-    /// The number itself, in international form.
+    /// The number in E.164 format.
     #[serde(deserialize_with = "lenient")]
     pub phone_number: String,
     /// Used as a second factor.
     #[serde(deserialize_with = "lenient")]
     pub reserved_for_second_factor: bool,
-    /// The second factor that is asked for first.
+    /// The default second factor.
     #[serde(deserialize_with = "lenient")]
     pub default_second_factor: bool,
-    /// Kept for this user although it is not verified.
+    /// Reserved for this user although it is not verified.
     #[serde(deserialize_with = "lenient")]
     pub reserved: bool,
-    /// How and whether it was verified; `None`: never tried.
+    /// Its verification; `None`: never attempted.
     #[serde(deserialize_with = "lenient_object")]
     pub verification: Option<Verification>,
-    /// What else vouches for it.
+    /// What else verifies it.
     #[serde(deserialize_with = "lenient_list")]
     pub linked_to: Vec<IdentificationLink>,
-    /// Codes that stand in for the number when it is lost.
+    /// Backup codes for when the number is lost.
     #[serde(deserialize_with = "lenient")]
     pub backup_codes: Option<Vec<String>>,
     /// Unix milliseconds.
@@ -84,7 +84,7 @@ pub struct Web3Wallet {
     /// The wallet's address.
     #[serde(deserialize_with = "lenient")]
     pub web3_wallet: String,
-    /// How and whether it was verified; `None`: never tried.
+    /// Its verification; `None`: never attempted.
     #[serde(deserialize_with = "lenient_object")]
     pub verification: Option<Verification>,
     /// Unix milliseconds.
@@ -103,18 +103,18 @@ pub struct Passkey {
     /// Its id.
     #[serde(deserialize_with = "lenient")]
     pub id: String,
-    /// What the user calls it.
+    /// The name the user gave it.
     #[serde(deserialize_with = "lenient")]
     pub name: String,
     /// Unix milliseconds.
     #[serde(deserialize_with = "lenient")]
     pub last_used_at: Option<i64>,
-    /// How and whether it was verified.
+    /// Its verification.
     #[serde(deserialize_with = "lenient_object")]
     pub verification: Option<Verification>,
 }
 
-/// An account elsewhere (OAuth) that a user signs in with.
+/// An OAuth account that a user signs in with.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -122,49 +122,49 @@ pub struct ExternalAccount {
     /// Its id.
     #[serde(deserialize_with = "lenient")]
     pub id: String,
-    /// The kind of object, `external_account` or one that is named after its provider.
+    /// The object type: `external_account` or one named after the provider.
     #[serde(deserialize_with = "lenient")]
     pub object: String,
-    /// Who keeps the account, such as `oauth_google`.
+    /// The provider, such as `oauth_google`.
     #[serde(deserialize_with = "lenient")]
     pub provider: String,
-    /// The identification it stands for, `idn_…`.
+    /// The id of its identification, `idn_…`.
     #[serde(deserialize_with = "lenient")]
     pub identification_id: String,
-    /// The user's id there.
+    /// The user's id at the provider.
     #[serde(deserialize_with = "lenient")]
     pub provider_user_id: String,
-    /// What was granted, separated by spaces.
+    /// The scopes that were granted, separated by spaces.
     #[serde(deserialize_with = "lenient")]
     pub approved_scopes: String,
-    /// The email address there.
+    /// The email address at the provider.
     #[serde(deserialize_with = "lenient")]
     pub email_address: String,
-    /// Whether the provider says that it verified the address.
+    /// Whether the provider verified the address.
     #[serde(deserialize_with = "lenient")]
     pub email_address_verified: Option<bool>,
-    /// The first name there.
+    /// The first name at the provider.
     #[serde(deserialize_with = "lenient")]
     pub first_name: Option<String>,
-    /// The last name there.
+    /// The last name at the provider.
     #[serde(deserialize_with = "lenient")]
     pub last_name: Option<String>,
-    /// The picture there.
+    /// The picture at the provider.
     #[serde(deserialize_with = "lenient")]
     pub avatar_url: Option<String>,
-    /// The picture as Clerk serves it.
+    /// The picture, served by Clerk.
     #[serde(deserialize_with = "lenient")]
     pub image_url: Option<String>,
-    /// The user name there.
+    /// The username at the provider.
     #[serde(deserialize_with = "lenient")]
     pub username: Option<String>,
-    /// The phone number there.
+    /// The phone number at the provider.
     #[serde(deserialize_with = "lenient")]
     pub phone_number: Option<String>,
-    /// Metadata that everybody may read; null where there is none.
+    /// Metadata that clients can read; null if there is none.
     #[serde(deserialize_with = "lenient")]
     pub public_metadata: Value,
-    /// What the user calls the account.
+    /// The label the user gave the account.
     #[serde(deserialize_with = "lenient")]
     pub label: Option<String>,
     /// Unix milliseconds.
@@ -173,49 +173,49 @@ pub struct ExternalAccount {
     /// Unix milliseconds.
     #[serde(deserialize_with = "lenient")]
     pub updated_at: Option<i64>,
-    /// How and whether it was verified.
+    /// Its verification.
     #[serde(deserialize_with = "lenient_object")]
     pub verification: Option<Verification>,
 }
 
-/// How something of a user's was verified. Clerk has a kind for each way; this holds what they
-/// share and what the commonest of them add.
+/// How an identification was verified: the properties that all of Clerk's verification types share,
+/// and those of the most common types.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Verification {
-    /// The kind, such as `verification_otp`.
+    /// The object type, such as `verification_otp`.
     #[serde(deserialize_with = "lenient")]
     pub object: String,
     /// `verified`, `unverified`, `failed`, `expired`, …
     #[serde(deserialize_with = "lenient")]
     pub status: String,
-    /// The way, such as `email_code`.
+    /// The strategy, such as `email_code`.
     #[serde(deserialize_with = "lenient")]
     pub strategy: String,
-    /// How often it was tried.
+    /// The number of attempts.
     #[serde(deserialize_with = "lenient")]
     pub attempts: Option<i64>,
     /// Unix milliseconds.
     #[serde(deserialize_with = "lenient")]
     pub expire_at: Option<i64>,
-    /// How a code was sent, such as `sms`.
+    /// The channel a code was sent through, such as `sms`.
     #[serde(deserialize_with = "lenient")]
     pub channel: Option<String>,
-    /// The client it was verified from.
+    /// The client from which it was verified.
     #[serde(deserialize_with = "lenient")]
     pub verified_at_client: Option<String>,
-    /// What went wrong with an OAuth or SAML verification, as it was sent; null: nothing.
+    /// The error of an OAuth or SAML verification, as sent; null if there is none.
     #[serde(deserialize_with = "lenient")]
     pub error: Value,
 }
 
-/// Something that vouches for an email address or a phone number.
+/// What verifies an email address or a phone number, such as an external account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct IdentificationLink {
-    /// Its kind, such as `oauth_google`.
+    /// Its type, such as `oauth_google`.
     #[serde(rename = "type", deserialize_with = "lenient")]
     pub kind: String,
     /// Its id.

@@ -1,4 +1,4 @@
-//! The id of one user, checked once, at the door.
+//! The id of a user.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,27 +6,27 @@ use std::sync::Arc;
 
 /// The id of one Clerk user: `user_` and 1 to 64 ASCII letters and digits.
 ///
-/// Whoever holds one need not check again: it is safe in a URL path, in a CSV cell and on a
-/// terminal. Clerk's ids are 27-character KSUIDs today; the part after `user_` is taken as opaque.
+/// A value of this type is safe in a URL path, in a CSV cell and on a terminal. Clerk's ids are
+/// 27-character KSUIDs today; the part after `user_` is treated as opaque.
 ///
 /// ```
-/// use bulk_unlock::model::UserId;
+/// use bulk_unlock::clerk::UserId;
 ///
 /// let id: UserId = "user_2abc".parse()?;
 /// assert_eq!(id.as_str(), "user_2abc");
 /// assert!("user_1/ban".parse::<UserId>().is_err());
-/// # Ok::<(), bulk_unlock::model::InvalidUserId>(())
+/// # Ok::<(), bulk_unlock::clerk::InvalidUserId>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    /// What every user id begins with.
+    /// The prefix of every user id.
     pub const PREFIX: &'static str = "user_";
-    /// The most characters that may follow the prefix.
+    /// The maximum number of characters after the prefix.
     pub const MAX_TAIL: usize = 64;
 
-    /// Checks a text that is already shared, and shares it when it is an id.
+    /// Checks a text that is already shared, and keeps sharing it.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl UserId {
         check(text).map(|()| Self(Arc::clone(text)))
     }
 
-    /// The id as Clerk writes it.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,30 +66,31 @@ impl AsRef<str> for UserId {
     }
 }
 
-/// Why a text can't be a user id. The text itself is not repeated.
+/// Why a text is not a user id. The message does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidUserId {
-    /// Nothing there.
+    /// The text is empty.
     #[error("the cell is empty")]
     Empty,
-    /// Another object's id, `sess_…` or `org_…`: its prefix up to the first underscore.
+    /// The id of another kind of object, such as `sess_…` or `org_…`.
     #[error("a user id starts with \"user_\"; this looks like the id of another kind of object")]
     OtherObject,
-    /// No `user_` in front.
+    /// Does not start with `user_`.
     #[error("a user id starts with \"user_\"")]
     NoPrefix,
-    /// `user_` and nothing behind it.
+    /// Nothing follows `user_`.
     #[error("nothing follows \"user_\"")]
     NoTail,
-    /// A character that no id holds.
-    #[error("{} can't stand in a user id; only ASCII letters and digits follow \"user_\"", Named(*.0))]
+    /// A character that is not allowed in an id.
+    #[error("{} is not allowed in a user id; only ASCII letters and digits follow \"user_\"", Named(*.0))]
     BadCharacter(char),
     /// More than [`UserId::MAX_TAIL`] characters after the prefix.
     #[error("{0} characters follow \"user_\"; a user id has at most 64")]
     TooLong(usize),
 }
 
-/// A character as a person can recognise it, invisible ones included.
+/// Shows a character so that a reader can recognise it, also an invisible one.
 struct Named(char);
 
 impl fmt::Display for Named {
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_todays_shape_is_taken_as_it_is() {
+    fn an_id_of_todays_shape_is_accepted_unchanged() {
         let id: UserId = "user_2NNEqL2nrIRdJ194ndJqAHwEfxC".parse().unwrap();
         assert_eq!(id.to_string(), "user_2NNEqL2nrIRdJ194ndJqAHwEfxC");
     }
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_a_user_is_refused_with_its_own_reason() {
+    fn text_that_is_not_a_user_id_is_refused_with_its_own_reason() {
         refused("", InvalidUserId::Empty);
         refused("user_", InvalidUserId::NoTail);
         refused("alice", InvalidUserId::NoPrefix);
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invisible_character_is_named_by_its_number() {
+    fn an_invisible_character_is_named_by_its_code_point() {
         let why = "user_a\u{200b}".parse::<UserId>().unwrap_err();
         assert!(why.to_string().contains("U+200B"), "{why}");
     }

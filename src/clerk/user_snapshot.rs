@@ -1,30 +1,30 @@
-//! The few facts of a user object that decide and that stand in the results' columns.
-
-use std::sync::Arc;
+//! The facts of a user object that a bulk job decides by and records.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Identifier, IdentifierKind, UserId};
+use super::UserId;
+use super::body::is_object;
 
-/// The last user object seen: the facts that stand in columns, and the object as it was sent.
+/// A user object as one response showed it: the facts that the results file has columns for, and
+/// the object as it was sent. Cheaper to read than [`User`](super::User), which has every property.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct UserView {
-    /// `id`; empty where the answer has none.
+pub struct UserSnapshot {
+    /// `id`; empty if the object has none.
     pub id: String,
-    /// `locked`; `None` in API versions that leave it out.
+    /// `locked`; `None` if the object does not say: it is missing, or neither true nor false.
     pub locked: Option<bool>,
-    /// `locked` is there and is neither true nor false: whether the user is locked can't be told.
+    /// `locked` is present, not `null`, and neither true nor false.
     pub is_locked_garbled: bool,
     /// `banned`.
     pub banned: Option<bool>,
-    /// `lockout_expires_in_seconds`; `None` on a locked user: never.
+    /// `lockout_expires_in_seconds`; `None` on a locked user: the lock never expires.
     pub lockout_expires_in_seconds: Option<i64>,
     /// `verification_attempts_remaining`; above zero on a locked user: locked on purpose.
     pub verification_attempts_remaining: Option<i64>,
     /// `username`.
     pub username: Option<String>,
-    /// The address that `primary_email_address_id` names.
+    /// The email address that `primary_email_address_id` names.
     pub email: Option<String>,
     /// All email addresses, the primary one included.
     pub emails: Vec<String>,
@@ -42,26 +42,22 @@ pub struct UserView {
     pub created_at: Option<i64>,
     /// `updated_at`, Unix milliseconds.
     pub updated_at: Option<i64>,
-    /// The object as the server sent it, to the byte.
+    /// The object, byte for byte as the server sent it.
     pub json: String,
 }
 
-impl UserView {
-    /// Reads one user object.
-    ///
-    /// Fields of another type than documented count as absent: an API may change, and a snapshot
-    /// is worth more than a complaint.
+impl UserSnapshot {
+    /// Reads one user object. A property of another type than documented counts as absent.
     ///
     /// # Errors
     ///
     /// When the text is not one JSON object.
     pub fn parse(json: &str) -> serde_json::Result<Self> {
-        // Serde would also read a struct from an array.
-        if !json.trim_start().starts_with('{') {
-            return Err(serde::de::Error::custom("not an object"));
+        if !is_object(json) {
+            return Err(serde::de::Error::custom("expected an object"));
         }
         let wire: Wire<'_> = serde_json::from_str(json)?;
-        Ok(wire.into_view(json.trim()))
+        Ok(wire.into_snapshot(json.trim()))
     }
 
     /// Whether this is the object of that user.
@@ -69,33 +65,21 @@ impl UserView {
         self.id == user.as_str()
     }
 
-    /// What else names this user, in the form in which identifiers are compared.
-    pub fn other_identifiers(&self) -> impl Iterator<Item = Identifier> {
-        use IdentifierKind::{Email, ExternalId, Phone, Username};
-
-        let each = |kind, texts| std::iter::zip(std::iter::repeat(kind), texts);
-        let emails = each(Email, self.emails.as_slice());
-        let phones = each(Phone, self.phones.as_slice());
-        let username = each(Username, self.username.as_slice());
-        let external_id = each(ExternalId, self.external_id.as_slice());
-        let all = emails.chain(phones).chain(username).chain(external_id);
-        all.filter_map(|(kind, text)| Identifier::parse(kind, &Arc::from(text.as_str())).ok())
-    }
-
-    /// Whether it says `locked: true`.
+    /// Whether the object says `locked: true`.
     pub fn is_locked(&self) -> bool {
         self.locked == Some(true)
     }
 
-    /// Whether it looks locked on purpose: locked with verification attempts left. A lock by
-    /// failed sign-ins leaves none; one set by the API or the dashboard leaves the count alone
-    /// (Clerk's specification of `verification_attempts_remaining`).
+    /// Whether the user looks locked on purpose: locked with verification attempts left. A lock by
+    /// failed sign-ins leaves none; one set through the API or the dashboard does not change the
+    /// count (Clerk's specification of `verification_attempts_remaining`).
     pub fn is_admin_locked(&self) -> bool {
         self.is_locked() && self.verification_attempts_remaining.is_some_and(|left| left > 0)
     }
 }
 
-/// The wanted fields, undecoded: an unexpected type must not cost the whole object.
+/// The properties that are read, not yet decoded: one of an unexpected type must not cost the whole
+/// object.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Wire<'a> {
@@ -146,18 +130,19 @@ struct WirePhone {
 }
 
 impl Wire<'_> {
-    fn into_view(self, json: &str) -> UserView {
-        let emails: Vec<WireEmail> = decode(self.email_addresses).unwrap_or_default();
-        let phones: Vec<WirePhone> = decode(self.phone_numbers).unwrap_or_default();
+    fn into_snapshot(self, json: &str) -> UserSnapshot {
+        let emails: Vec<WireEmail> = decode_elements(self.email_addresses);
+        let phones: Vec<WirePhone> = decode_elements(self.phone_numbers);
         let primary: Option<String> = decode(self.primary_email_address_id);
         let email = primary.and_then(|id| {
             let is_primary = |it: &&WireEmail| it.id.as_deref() == Some(id.as_str());
             emails.iter().find(is_primary).map(|it| it.email_address.clone())
         });
-        UserView {
+        let is_garbled = |raw: &RawValue| !matches!(raw.get(), "true" | "false" | "null");
+        UserSnapshot {
             id: decode(self.id).unwrap_or_default(),
             locked: decode(self.locked),
-            is_locked_garbled: self.locked.is_some_and(is_no_bool),
+            is_locked_garbled: self.locked.is_some_and(is_garbled),
             banned: decode(self.banned),
             lockout_expires_in_seconds: decode(self.lockout_expires_in_seconds),
             verification_attempts_remaining: decode(self.verification_attempts_remaining),
@@ -176,12 +161,14 @@ impl Wire<'_> {
     }
 }
 
-fn is_no_bool(raw: &RawValue) -> bool {
-    !matches!(raw.get(), "true" | "false" | "null")
-}
-
 fn decode<'a, T: Deserialize<'a>>(field: Field<'a>) -> Option<T> {
     field.and_then(|raw| serde_json::from_str(raw.get()).ok())
+}
+
+/// The elements that can be read: an odd one must not hide the others from an exclude list.
+fn decode_elements<'a, T: Deserialize<'a>>(field: Field<'a>) -> Vec<T> {
+    let elements: Vec<&RawValue> = decode(field).unwrap_or_default();
+    elements.into_iter().filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect()
 }
 
 #[cfg(test)]
@@ -189,43 +176,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_primary_address_is_the_one_that_is_named_so() {
-        let view = UserView::parse(
+    fn the_primary_email_is_the_one_that_the_primary_id_names() {
+        let user = UserSnapshot::parse(
             r#"{"id":"user_a","primary_email_address_id":"e2","email_addresses":[
                 {"id":"e1","email_address":"old@x.org"},{"id":"e2","email_address":"new@x.org"}]}"#,
         )
         .unwrap();
-        assert_eq!(view.email.as_deref(), Some("new@x.org"));
-        assert_eq!(view.emails, ["old@x.org", "new@x.org"]);
+        assert_eq!(user.email.as_deref(), Some("new@x.org"));
+        assert_eq!(user.emails, ["old@x.org", "new@x.org"]);
     }
 
     #[test]
-    fn a_field_of_another_type_counts_as_absent() {
-        let view = UserView::parse(r#"{"id":"user_a","locked":"yes","username":7}"#).unwrap();
-        assert_eq!((view.locked, view.username), (None, None));
-        assert!(view.is_locked_garbled);
-        assert_eq!(view.id, "user_a");
+    fn a_property_of_another_type_counts_as_absent() {
+        let user = UserSnapshot::parse(r#"{"id":"user_a","locked":"yes","username":7}"#).unwrap();
+        assert_eq!((user.locked, user.username), (None, None));
+        assert!(user.is_locked_garbled);
+        assert_eq!(user.id, "user_a");
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn an_odd_element_of_a_list_does_not_hide_the_others() {
+        let user = UserSnapshot::parse(
+            r#"{"id":"user_a","email_addresses":[null,{"email_address":"a@x.org"},{"id":"e"}],
+                "phone_numbers":[7,{"phone_number":"+15551234"}]}"#,
+        )
+        .unwrap();
+        assert_eq!((user.emails, user.phones), (vec!["a@x.org".into()], vec!["+15551234".into()]));
+    }
+
+    #[test]
+    fn text_that_is_not_an_object_is_refused() {
         for text in ["", "[]", "null", "<html>", "{\"id\":", "\"user_a\"", "{}{}"] {
-            assert!(UserView::parse(text).is_err(), "{text}");
+            assert!(UserSnapshot::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn deep_nesting_costs_neither_the_stack_nor_the_object() {
         let nest = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-        let view = UserView::parse(&format!(
+        let user = UserSnapshot::parse(&format!(
             r#"{{"id":"user_a","x":{nest},"locked":{nest},"email_addresses":{nest}}}"#
         ));
-        assert_eq!(view.unwrap().locked, None);
+        assert_eq!(user.unwrap().locked, None);
     }
 
     #[test]
     fn a_locked_user_with_attempts_left_was_locked_on_purpose() {
-        let of = |json| UserView::parse(json).unwrap().is_admin_locked();
+        let of = |json| UserSnapshot::parse(json).unwrap().is_admin_locked();
         assert!(of(r#"{"locked":true,"verification_attempts_remaining":3}"#));
         assert!(!of(r#"{"locked":true,"verification_attempts_remaining":0}"#));
         assert!(!of(r#"{"locked":true,"verification_attempts_remaining":null}"#));

@@ -1,0 +1,33 @@
+//! Lists the users who are locked now, out of those created in the last week:
+//! `cargo run --example locked`
+//!
+//! Reads `CLERK_SECRET_KEY` and, if set, `CLERK_API_URL`.
+
+#![expect(clippy::print_stdout, reason = "the output of this program")]
+
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
+
+use bulk_unlock::clerk::{Client, UserFilter};
+use futures_util::TryStreamExt as _;
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let client = Client::builder_from_env()?.build()?;
+
+    let week_ago = (SystemTime::now() - WEEK).duration_since(SystemTime::UNIX_EPOCH)?;
+    let mut filter = UserFilter::default();
+    filter.created_at.after = Some(week_ago.as_millis().try_into()?);
+    println!("{} users were created in the last week", client.count(&filter).await?);
+
+    // A request for each page of 500 users, made when the stream is polled.
+    let mut users = pin!(client.walk(filter));
+    while let Some(user) = users.try_next().await? {
+        if user.locked == Some(true) {
+            println!("{} is locked", user.id);
+        }
+    }
+    Ok(())
+}

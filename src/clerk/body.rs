@@ -1,0 +1,200 @@
+//! Reads response bodies. Nothing in them is trusted, whatever the status was.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{User, UserId, UserSnapshot};
+
+/// What the API says about an error. Each part may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ApiError {
+    /// Clerk's error code, such as `resource_not_found`.
+    pub code: Option<String>,
+    /// The long message, else the short one; may hold any character.
+    pub message: Option<String>,
+    /// The id by which Clerk's support finds the request: `clerk_trace_id`, else the `CF-Ray`
+    /// header.
+    pub trace_id: Option<String>,
+}
+
+/// The largest error body that is read: Clerk's are smaller than 1 KiB.
+pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
+
+/// The largest page of the API; no list is longer.
+const MAX_USERS: usize = 500;
+
+/// The largest user in a list, in bytes: as large as the body of a single one may be, and as a row
+/// of the results can hold.
+const MAX_USER: usize = 4 << 20;
+
+/// A type that a user object is read into.
+pub(crate) trait UserObject: Sized {
+    fn parse(json: &str) -> serde_json::Result<Self>;
+    fn id(&self) -> &str;
+}
+
+impl UserObject for User {
+    fn parse(json: &str) -> serde_json::Result<Self> {
+        Self::from_json(json)
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl UserObject for UserSnapshot {
+    fn parse(json: &str) -> serde_json::Result<Self> {
+        UserSnapshot::parse(json)
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// The first error in an error body that says anything, and the body's trace id.
+///
+/// `None` if the body has neither: not JSON, of another shape, or larger than 64 KiB.
+pub(crate) fn error_of(body: &[u8]) -> Option<ApiError> {
+    let text = text_of(body).filter(|text| text.len() <= MAX_ERROR_BODY && is_object(text))?;
+    let wire: WireBody<'_> = serde_json::from_str(text).ok()?;
+    let errors: Vec<&RawValue> = decode(wire.errors).unwrap_or_default();
+    let first = errors.into_iter().filter_map(one_error).find(|it| *it != ApiError::default());
+    let error = ApiError { trace_id: non_blank(wire.clerk_trace_id), ..first.unwrap_or_default() };
+    Some(error).filter(|it| *it != ApiError::default())
+}
+
+/// This user's object, or the reason why the body cannot be trusted to be that.
+pub(crate) fn user_of<T: UserObject>(body: &[u8], user: &UserId) -> Result<T, String> {
+    if body.is_empty() {
+        return Err("the response is empty".to_owned());
+    }
+    let text = text_of(body).ok_or_else(|| "the response is not UTF-8".to_owned())?;
+    let found = T::parse(text).map_err(|why| format!("not a user object: {why}"))?;
+    if found.id() != user.as_str() {
+        return Err("the response is another user's object".to_owned());
+    }
+    Ok(found)
+}
+
+/// The users of a list response, in its order; or the reason why the body is not one JSON array of
+/// at most 500 user objects that have an id (or `{"data":[…]}` of these).
+pub(crate) fn users_of<T: UserObject>(body: &[u8]) -> Result<Vec<T>, String> {
+    let not_a_list = |why: serde_json::Error| format!("not a list of users: {why}");
+    let text = text_of(body).ok_or_else(|| "the response is not UTF-8".to_owned())?;
+    if is_object(text) {
+        let wrapped: Wrapped<T> = serde_json::from_str(text).map_err(not_a_list)?;
+        return Ok(wrapped.data.0);
+    }
+    let users: Users<T> = serde_json::from_str(text).map_err(not_a_list)?;
+    Ok(users.0)
+}
+
+/// The number in a response of `GET /v1/users/count`; `None` if the body has none.
+pub(crate) fn count_of(body: &[u8]) -> Option<u64> {
+    let text = text_of(body).filter(|text| is_object(text))?;
+    let wire: WireCount<'_> = serde_json::from_str(text).ok()?;
+    decode(wire.total_count)
+}
+
+/// Serde would also read a struct from an array.
+pub(super) fn is_object(json: &str) -> bool {
+    json.trim_start().starts_with('{')
+}
+
+/// The properties that are read, not yet decoded: one of an unexpected type must not cost the
+/// others.
+#[derive(Deserialize)]
+struct WireBody<'a> {
+    #[serde(borrow)]
+    errors: Option<&'a RawValue>,
+    #[serde(borrow)]
+    clerk_trace_id: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireError<'a> {
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    long_message: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireCount<'a> {
+    #[serde(borrow)]
+    total_count: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(bound = "T: UserObject")]
+struct Wrapped<T> {
+    data: Users<T>,
+}
+
+/// Read one by one, so that an endless list costs no memory.
+struct Users<T>(Vec<T>);
+
+impl<'de, T: UserObject> Deserialize<'de> for Users<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(UsersVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct UsersVisitor<T>(PhantomData<T>);
+
+impl<'de, T: UserObject> Visitor<'de> for UsersVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of users")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let mut users = Vec::new();
+        while let Some(raw) = elements.next_element::<&RawValue>()? {
+            if users.len() == MAX_USERS {
+                return Err(A::Error::custom("more than 500 users"));
+            }
+            if raw.get().len() > MAX_USER {
+                return Err(A::Error::custom("a user larger than 4 MiB"));
+            }
+            let user = T::parse(raw.get()).map_err(A::Error::custom)?;
+            if user.id().is_empty() {
+                return Err(A::Error::custom("a user without an id"));
+            }
+            users.push(user);
+        }
+        Ok(users)
+    }
+}
+
+fn one_error(raw: &RawValue) -> Option<ApiError> {
+    let wire: WireError<'_> =
+        Some(raw.get()).filter(|it| is_object(it)).and_then(|it| serde_json::from_str(it).ok())?;
+    let message = non_blank(wire.long_message).or_else(|| non_blank(wire.message));
+    Some(ApiError { code: non_blank(wire.code), message, trace_id: None })
+}
+
+fn non_blank(raw: Option<&RawValue>) -> Option<String> {
+    decode::<String>(raw).filter(|text| !text.trim().is_empty())
+}
+
+fn decode<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+}
+
+fn text_of(body: &[u8]) -> Option<&str> {
+    std::str::from_utf8(body).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! Look-up answers that do not say whether a user is locked decide nothing.
+
+mod common;
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use common::Stage;
+use common::watch::FAST;
+
+/// The property `locked` of a user, as JSON, in the n-th look-up; `None` leaves it out.
+type Locked = fn(&str, usize) -> Option<&'static str>;
+
+/// A server whose users all exist, and that logs whom it unlocked and how often each was looked up.
+struct Server {
+    url: String,
+    log: Arc<Mutex<Log>>,
+}
+
+#[derive(Clone, Default)]
+struct Log {
+    n_look_ups: HashMap<String, usize>,
+    unlocked: Vec<String>,
+}
+
+impl Server {
+    fn start(locked: Locked) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let log = Arc::new(Mutex::new(Log::default()));
+        let shared = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut log = shared.lock().expect("not poisoned");
+                respond(stream, locked, &mut log).expect("a request");
+            }
+        });
+        Self { url, log }
+    }
+
+    fn log(&self) -> Log {
+        self.log.lock().expect("not poisoned").clone()
+    }
+}
+
+fn respond(mut stream: TcpStream, locked: Locked, log: &mut Log) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let request = lines.next().transpose()?.unwrap_or_default();
+    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+    let target = request.split(' ').nth(1).unwrap_or_default();
+    let body = if let Some(id) = target.strip_suffix("/unlock") {
+        let id = id.rsplit('/').next().unwrap_or_default().to_owned();
+        let body = object(&id, Some("false"));
+        log.unlocked.push(id);
+        body
+    } else {
+        let names = target.split('&').filter_map(|pair| pair.split_once('='));
+        let names = names.filter(|(name, _)| ["user_id", "email_address"].contains(name));
+        let objects = names.map(|(_, value)| {
+            let id = value.split("%40").next().unwrap_or_default();
+            let n = log.n_look_ups.entry(id.to_owned()).or_default();
+            *n += 1;
+            object(id, locked(id, *n))
+        });
+        format!("[{}]", objects.collect::<Vec<_>>().join(","))
+    };
+    let length = body.len();
+    write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+/// A user whose email address is their id at `x.org`.
+fn object(id: &str, locked: Option<&str>) -> String {
+    let locked = locked.map(|json| format!(r#","locked":{json}"#)).unwrap_or_default();
+    format!(r#"{{"id":"{id}","email_addresses":[{{"email_address":"{id}@x.org"}}]{locked}}}"#)
+}
+
+/// A stage with three users: by id in `ids.txt`, by email address in `emails.txt`.
+fn stage(server: &Server) -> Stage {
+    let mut stage = Stage::new();
+    stage.set("CLERK_SECRET_KEY", "sk_test_abcdefghijklmnopqrst");
+    stage.set("CLERK_API_URL", &server.url);
+    stage.write("ids.txt", "user_a\nuser_b\nuser_c\n");
+    stage.write("emails.txt", "user_a@x.org\nuser_b@x.org\nuser_c@x.org\n");
+    stage
+}
+
+/// `user_b` is neither locked nor unlocked, in various ways; the others are locked.
+fn b_is_undecided(id: &str, n: usize) -> Option<&'static str> {
+    let odd = [None, Some("null"), Some("\"true\""), Some("1"), Some("\"false\"")];
+    if id == "user_b" { odd[n % odd.len()] } else { Some("true") }
+}
+
+/// Runs this, with two retries, and checks that `user_b` alone failed and was never called.
+#[track_caller]
+fn fails_for_b_alone(line: &str, outcome: &str, locked: Locked) {
+    let server = Server::start(locked);
+    let stage = stage(&server);
+    stage.run(&format!("{line} -o out.csv --max-retries 2 -c 1 {FAST}")).exits_with(1);
+    let mut rows = stage.rows("out.csv");
+    rows.sort_by_key(|row| row["line"].clone());
+    let column = |name| rows.iter().map(|row| row[name].as_str()).collect::<Vec<_>>();
+    assert_eq!(column("outcome"), [outcome, "failed", outcome], "{line}");
+    assert_eq!(column("error_code"), ["", "untrusted_answer", ""], "{line}");
+    let Log { n_look_ups, unlocked } = server.log();
+    let n_look_ups = ["user_a", "user_b", "user_c"].map(|id| n_look_ups[id]);
+    assert_eq!(n_look_ups, [1, 3, 1], "{line}: only user_b is asked for again");
+    let is_run = outcome == "unlocked";
+    let called: &[&str] = if is_run { &["user_a", "user_c"] } else { &[] };
+    assert_eq!(unlocked, called, "{line}");
+}
+
+#[test]
+fn nobody_is_unlocked_or_passed_over_on_an_answer_that_does_not_say_whether_they_are_locked() {
+    fails_for_b_alone("plan ids.txt", "would_unlock", b_is_undecided);
+    fails_for_b_alone("plan emails.txt --by email", "would_unlock", b_is_undecided);
+    fails_for_b_alone("run ids.txt --yes --only-locked", "unlocked", b_is_undecided);
+    fails_for_b_alone("run emails.txt --yes --by email", "unlocked", b_is_undecided);
+}
+
+#[test]
+fn a_run_of_a_plan_does_not_unlock_whom_it_can_no_longer_decide_about() {
+    // The first look-up is the plan's.
+    let server = Server::start(|id, n| if n == 1 { Some("true") } else { b_is_undecided(id, n) });
+    let stage = stage(&server);
+    stage.run(&format!("plan ids.txt -o plan.csv {FAST}")).exits_with(0);
+    stage.all_are("plan.csv", "would_unlock");
+    stage
+        .run(&format!("run --plan plan.csv --yes -o out.csv --max-retries 2 {FAST}"))
+        .exits_with(1);
+    assert_eq!(stage.counts("out.csv"), [("failed".into(), 1), ("unlocked".into(), 2)].into());
+    assert!(!server.log().unlocked.contains(&"user_b".to_owned()));
+}
+
+#[test]
+fn a_user_is_looked_up_again_until_the_answer_says_whether_they_are_locked() {
+    let server = Server::start(|id, n| if n < 3 { b_is_undecided(id, n) } else { Some("true") });
+    let stage = stage(&server);
+    stage.run(&format!("run ids.txt --yes --only-locked {FAST}")).exits_with(0);
+    stage.all_are("ids.results.csv", "unlocked");
+    assert_eq!(server.log().unlocked.len(), 3);
+}
+
+#[test]
+fn verify_reports_as_unknown_whom_the_answer_does_not_decide_about() {
+    let server = Server::start(|id, n| {
+        b_is_undecided(id, n).filter(|_| id == "user_b").or((id != "user_b").then_some("false"))
+    });
+    let stage = stage(&server);
+    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
+    stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(1);
+    let mut outcomes = stage.column("ids.results.verify.csv", "outcome");
+    outcomes.sort();
+    assert_eq!(outcomes, ["still_unlocked", "still_unlocked", "unknown"]);
+}
