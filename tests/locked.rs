@@ -237,7 +237,7 @@ fn a_walk_that_is_refused_says_so_in_these_words() {
     insta::assert_snapshot!(refusal(Mode::AllStatus(422), ""), @"
     counting users first (HOST)
     warning: the users can't be counted: The sandbox was told to refuse this.
-    error: the list is not whole: The sandbox was told to refuse this. (sandbox_refusal)
+    error: the list is not whole: The sandbox was told to refuse this. (form_param_value_invalid)
     ");
     insta::assert_snapshot!(refusal(Mode::Revoked, ""), @"
     counting users first (HOST)

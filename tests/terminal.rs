@@ -351,14 +351,15 @@ fn the_short_help_of_run_is_this() {
                                     system's
 
     Sandbox:
-          --sandbox                  Rehearse against a server inside the program: no key, no account,
-                                     no question
-          --sandbox-users <N>        How many users it lists [default: 10000]
-          --sandbox-seed <N>         Another number, other users [default: 1]
-          --sandbox-faults <FAULTS>  Faults it makes, such as 20% or reset=2%,500=5% [default: 0%]
-          --sandbox-latency <RANGE>  How long it takes to answer, such as 20ms..200ms [default:
+          --sandbox                  Run against a server inside the program, without a key, an account
+                                     or a question
+          --sandbox-users <N>        Number of users that the sandbox lists, at most 10 million
+                                     [default: 10000]
+          --sandbox-seed <N>         Seed for the generated users [default: 1]
+          --sandbox-faults <FAULTS>  Faults to inject, such as 20% or reset=2%,500=5% [default: 0%]
+          --sandbox-latency <RANGE>  Latency of each response, such as 20ms..200ms [default:
                                      50ms..250ms]
-          --sandbox-quota <N/TIME>   Its rate limit, or none [default: 1000/10s]
+          --sandbox-quota <N/TIME>   Rate limit of the sandbox, or none [default: 1000/10s]
 
     Terminal:
           --progress <HOW>  A bar on a terminal and lines elsewhere; or always one of them, or none

@@ -52,7 +52,7 @@ pub(super) enum Command {
     Verify(Box<VerifyArgs>),
     /// The summary of finished results or plan files, and with --html the page
     Report(ReportArgs),
-    /// A local server that behaves like Clerk's Backend API, to rehearse against
+    /// Run a local server that behaves like Clerk's Backend API, for rehearsals
     Sandbox(SandboxArgs),
 }
 

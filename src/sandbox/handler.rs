@@ -84,11 +84,7 @@ impl Handler {
             let serial = state.log.arrived(method, now, || LoggedRequest {
                 at: now,
                 method: method.to_owned(),
-                path_and_query: request
-                    .uri
-                    .path_and_query()
-                    .map_or("", |it| it.as_str())
-                    .to_owned(),
+                path_and_query: request.uri.to_string().trim_end_matches('?').to_owned(),
                 user_ids: call.as_ref().map(Call::user_ids).unwrap_or_default(),
                 status: None,
             });
@@ -124,16 +120,17 @@ impl Handler {
             Mode::Normal => {}
             Mode::AllStatus(status) => return refuse(ApiError::of_status(status)),
             Mode::Refuse => return Err(Response::closed()),
-            Mode::Revoked => return refuse(ApiError::unauthorized()),
+            Mode::Revoked => return refuse(ApiError::of_status(401)),
         }
         let key = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         if key != Some(self.bearer.as_str()) {
-            return refuse(ApiError::unauthorized());
+            return refuse(ApiError::of_status(401));
         }
         if let Err(wait) = state.admission.admit(now) {
             state.log.stats.n_throttled += 1;
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            return refuse(ApiError::rate_limited(seconds.max(1)));
+            let retry_after = Some(seconds.max(1));
+            return refuse(ApiError { retry_after, ..ApiError::of_status(429) });
         }
         Ok(())
     }
@@ -218,7 +215,7 @@ impl Handler {
             FaultKind::InternalError => error(500),
             FaultKind::BadGateway => Response::new(502, "text/html; charset=UTF-8", BAD_GATEWAY),
             FaultKind::Unavailable => {
-                ApiError::of_status(503).with_retry_after(1).into_response(serial)
+                ApiError { retry_after: Some(1), ..ApiError::of_status(503) }.into_response(serial)
             }
             FaultKind::GatewayTimeout => {
                 let _ = self.execute(call, state);
@@ -254,9 +251,7 @@ impl Handler {
                 Response::new(307, "text/plain", "").with_header("Location", "http://127.0.0.1:9/")
             }
             FaultKind::Deep => Response::json(200, "[".repeat(DEPTH) + &"]".repeat(DEPTH)),
-            FaultKind::Escapes => {
-                ApiError::new(422, "form_param_value_invalid", ESCAPES).into_response(serial)
-            }
+            FaultKind::Escapes => ApiError::new(422, ESCAPES).into_response(serial),
         }
     }
 
@@ -338,9 +333,10 @@ impl State {
 impl Call {
     fn parse(method: &str, path: &str, query: &str) -> Result<Self, ApiError> {
         let user = |id: &str| id.parse().map_err(|_| ApiError::no_user(id));
+        let no_route = || ApiError::new(404, "The sandbox does not have this path.");
         let segments: Vec<&str> = path.split('/').collect();
         let ["", "v1", "users", rest @ ..] = segments.as_slice() else {
-            return Err(ApiError::no_route());
+            return Err(no_route());
         };
         match (method, rest) {
             ("GET", []) => Ok(Self::List(ListQuery::parse(query)?)),
@@ -348,8 +344,10 @@ impl Call {
             ("GET", [id]) => Ok(Self::Get(user(id)?)),
             ("POST", [id, "unlock"]) => Ok(Self::Unlock(user(id)?)),
             ("POST", [id, "lock"]) => Ok(Self::Lock(user(id)?)),
-            (_, [] | [_] | [_, "unlock" | "lock"]) => Err(ApiError::method_not_allowed()),
-            _ => Err(ApiError::no_route()),
+            (_, [] | [_] | [_, "unlock" | "lock"]) => {
+                Err(ApiError::new(405, "The path does not accept this method."))
+            }
+            _ => Err(no_route()),
         }
     }
 

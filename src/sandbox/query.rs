@@ -119,7 +119,7 @@ impl ListQuery {
                 let (name, needle) = (name.to_owned(), value.to_lowercase());
                 self.filters.push(Box::new(move |user| user.contains(&name, &needle)));
             }
-            _ => return Err(ApiError::unknown_parameter(name)),
+            _ => return Err(ApiError::parameter(name, "not a parameter of the sandbox")),
         }
         Ok(())
     }

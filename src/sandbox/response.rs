@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use futures_util::stream::{self, StreamExt};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::sleep;
 
 use super::population::mix;
@@ -122,88 +122,56 @@ fn in_pieces(pieces: Vec<(Duration, io::Result<Bytes>)>) -> Body {
 #[derive(Debug)]
 pub(super) struct ApiError {
     pub(super) status: u16,
-    code: &'static str,
-    message: &'static str,
-    long_message: String,
+    pub(super) message: String,
     /// Parameter that is wrong.
     pub(super) parameter: Option<String>,
-    retry_after: Option<u64>,
+    pub(super) retry_after: Option<u64>,
 }
 
 impl ApiError {
-    pub(super) fn new(status: u16, code: &'static str, message: &'static str) -> Self {
-        let long_message = message.to_owned();
-        Self { status, code, message, long_message, parameter: None, retry_after: None }
-    }
-
-    fn with_long_message(self, long_message: impl Into<String>) -> Self {
-        Self { long_message: long_message.into(), ..self }
-    }
-
-    pub(super) fn with_retry_after(self, seconds: u64) -> Self {
-        Self { retry_after: Some(seconds), ..self }
+    pub(super) fn new(status: u16, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), parameter: None, retry_after: None }
     }
 
     /// The usual error of a status.
     pub(super) fn of_status(status: u16) -> Self {
-        match status {
-            401 => Self::unauthorized(),
-            403 => Self::new(403, "authorization_invalid", "Unauthorized request"),
-            404 => Self::new(404, "resource_not_found", "not found"),
-            429 => Self::rate_limited(1),
-            500.. => {
-                Self::new(status, "internal_clerk_error", "Oops, an unexpected error occurred")
-            }
-            _ => Self::new(status, "sandbox_refusal", "The sandbox was told to refuse this"),
-        }
-    }
-
-    pub(super) fn unauthorized() -> Self {
-        Self::new(401, "authentication_invalid", "Invalid authentication")
-            .with_long_message("The sandbox accepts only the secret key that it printed")
+        let message = match status {
+            401 => "The sandbox accepts only the secret key that it printed.",
+            403 => "Unauthorized request",
+            404 => "not found",
+            429 => "Too many requests. Please try again in a bit.",
+            500.. => "Oops, an unexpected error occurred",
+            _ => "The sandbox was told to refuse this.",
+        };
+        let retry_after = (status == 429).then_some(1);
+        Self { retry_after, ..Self::new(status, message) }
     }
 
     pub(super) fn no_user(id: &str) -> Self {
-        Self::new(404, "resource_not_found", "not found")
-            .with_long_message(format!("No user was found with id {id}."))
+        Self::new(404, format!("No user was found with id {id}."))
     }
 
-    pub(super) fn no_route() -> Self {
-        Self::new(404, "resource_not_found", "The sandbox has no such path")
-    }
-
-    pub(super) fn method_not_allowed() -> Self {
-        Self::new(405, "method_not_allowed", "The path does not accept this method")
-    }
-
-    pub(super) fn parameter(name: &str, message: &'static str) -> Self {
-        let error = Self::new(422, "form_param_value_invalid", message);
-        Self { parameter: Some(name.to_owned()), ..error }
-    }
-
-    pub(super) fn unknown_parameter(name: &str) -> Self {
-        let error = Self::new(422, "form_param_unknown", "The sandbox has no such parameter");
-        Self { parameter: Some(name.to_owned()), ..error }
-    }
-
-    pub(super) fn rate_limited(retry_after: u64) -> Self {
-        Self::new(429, "rate_limit_exceeded", "Too many requests")
-            .with_long_message("Too many requests. Please try again in a bit.")
-            .with_retry_after(retry_after)
+    pub(super) fn parameter(name: &str, message: &str) -> Self {
+        Self { parameter: Some(name.to_owned()), ..Self::new(422, message) }
     }
 
     /// `serial` determines the trace ID.
     pub(super) fn into_response(self, serial: u64) -> Response {
+        let (code, message) = match self.status {
+            401 => ("authentication_invalid", "Invalid authentication"),
+            403 => ("authorization_invalid", "Unauthorized request"),
+            404 => ("resource_not_found", "not found"),
+            405 => ("method_not_allowed", "method not allowed"),
+            422 => ("form_param_value_invalid", self.message.as_str()),
+            429 => ("rate_limit_exceeded", "Too many requests"),
+            500.. => ("internal_clerk_error", self.message.as_str()),
+            _ => ("sandbox_refusal", self.message.as_str()),
+        };
         let meta = self.parameter.map_or_else(|| json!({}), |name| json!({ "param_name": name }));
-        let body: Value = json!({
-            "errors": [{
-                "message": self.message,
-                "long_message": self.long_message,
-                "code": self.code,
-                "meta": meta,
-            }],
-            "clerk_trace_id": format!("{:016x}{:016x}", mix(serial), mix(!serial)),
-        });
+        let error =
+            json!({ "message": message, "long_message": self.message, "code": code, "meta": meta });
+        let trace_id = format!("{:016x}{:016x}", mix(serial), mix(!serial));
+        let body = json!({ "errors": [error], "clerk_trace_id": trace_id });
         let response = Response::json(self.status, body.to_string());
         match self.retry_after {
             Some(seconds) => response.with_header("Retry-After", &seconds.to_string()),

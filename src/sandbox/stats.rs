@@ -41,7 +41,7 @@ pub struct LoggedRequest {
     pub at: Instant,
     /// HTTP method.
     pub method: String,
-    /// Path and query as sent.
+    /// Path and query as sent, without an empty query.
     pub path_and_query: String,
     /// IDs of the users in the path or in `user_id`.
     pub user_ids: Vec<String>,

@@ -45,7 +45,7 @@ pub(in crate::cli) struct SandboxArgs {
     /// Rate limit, or none [default: 1000/10s, with --development 100/10s]
     #[arg(long, value_name = "N/TIME", value_parser = quota)]
     pub(in crate::cli) quota: Option<Quota>,
-    /// Play a live application that makes calls at this rate, such as 25/s, and report the refused
+    /// Play a live application with calls at this rate, such as 25/s, and report its refused calls
     #[arg(long, value_name = "N/TIME")]
     pub(in crate::cli) live_app: Option<Rate>,
     /// Latency of each response, such as 20ms..200ms

@@ -43,9 +43,9 @@ pub(in crate::cli) fn sandbox(args: SandboxArgs, caller: Caller<'_>) -> Result<S
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
     let status = runtime.block_on(serve(&sandbox, caller));
     if args.live_app.is_some() {
-        let stats = sandbox.stats();
-        let line = live_app_line(stats.n_live_refused, stats.n_live_calls);
-        console.say(Level::Answer, &line.replacen('l', "L", 1));
+        let totals = sandbox.stats();
+        let refused = refused_of(totals.n_live_refused, totals.n_live_calls);
+        console.say(Level::Answer, &format!("Live application: {refused}"));
     }
     Ok(status)
 }
@@ -93,7 +93,7 @@ fn line(before: &Stats, now: &Stats) -> Option<String> {
         responses.push("no responses".to_owned());
     }
     let n_calls = now.n_live_calls - before.n_live_calls;
-    let live_app = format!("; {}", live_app_line(n_refused, n_calls));
+    let live_app = format!("; live application: {}", refused_of(n_refused, n_calls));
     Some(format!(
         "{}; {}; {} unlocked in total{}",
         text::counted(n_requests, "request", "requests"),
@@ -103,12 +103,8 @@ fn line(before: &Stats, now: &Stats) -> Option<String> {
     ))
 }
 
-fn live_app_line(n_refused: u64, n_calls: u64) -> String {
-    format!(
-        "live application: {} of {} calls refused",
-        text::number(n_refused),
-        text::number(n_calls)
-    )
+fn refused_of(n_refused: u64, n_calls: u64) -> String {
+    format!("{} of {} calls refused", text::number(n_refused), text::number(n_calls))
 }
 
 #[cfg(test)]
