@@ -26,15 +26,15 @@ use super::{
 /// Answers all requests of a sandbox.
 pub(super) struct Handler {
     bearer: String,
-    directory: Directory,
+    pub(super) directory: Directory,
     state: Mutex<State>,
 }
 
-struct State {
+pub(super) struct State {
     started_at: Instant,
-    mode: Mode,
+    pub(super) mode: Mode,
     admission: Admission,
-    log: RequestLog,
+    pub(super) log: RequestLog,
     injector: FaultInjector,
     script: Script,
     latency: Latency,
@@ -88,8 +88,8 @@ impl Handler {
                 user_ids: call.as_ref().map(Call::user_ids).unwrap_or_default(),
                 status: None,
             });
-            let admitted = self.admit(request, state, now, serial).and_then(|()| {
-                let call = call.map_err(|error| error.into_response(serial))?;
+            let admitted = self.admit(request, state, now).and_then(|()| {
+                let call = call.map_err(ApiError::into_response)?;
                 Ok((call, state.latency.pick(state.rng.f64())))
             });
             (serial, admitted)
@@ -99,23 +99,17 @@ impl Handler {
                 if !latency.is_zero() {
                     tokio::time::sleep(latency).await;
                 }
-                self.answer(&call, hash(hash(0, path), query), serial)
+                self.answer(&call, hash(hash(0, path), query))
             }
             Err(response) => response,
         };
         self.state().log.answered(serial, response.status);
-        response.into_http(serial).await
+        response.into_http().await
     }
 
     /// Checks mode, key and quota, in this order: only requests with the key use up the quota.
-    fn admit(
-        &self,
-        request: &Parts,
-        state: &mut State,
-        now: Instant,
-        serial: u64,
-    ) -> Result<(), Response> {
-        let refuse = |error: ApiError| Err(error.into_response(serial));
+    fn admit(&self, request: &Parts, state: &mut State, now: Instant) -> Result<(), Response> {
+        let refuse = |error: ApiError| Err(error.into_response());
         match state.mode {
             Mode::Normal => {}
             Mode::AllStatus(status) => return refuse(ApiError::of_status(status)),
@@ -136,30 +130,30 @@ impl Handler {
     }
 
     /// `request` is the same number for the same request.
-    fn answer(&self, call: &Call, request: u64, serial: u64) -> Response {
+    fn answer(&self, call: &Call, request: u64) -> Response {
         let state = &mut *self.state();
         if let Call::Unlock(id) = call
             && let Some(scripted) = state.script.get_mut(id).and_then(VecDeque::pop_front)
         {
-            return self.play(scripted, call, state, serial);
+            return self.play(scripted, call, state);
         }
         match state.injector.next(request) {
-            Some(fault) => self.inject_fault(fault, call, state, serial),
-            None => self.respond(call, state, serial),
+            Some(fault) => self.inject_fault(fault, call, state),
+            None => self.respond(call, state),
         }
     }
 
-    fn play(&self, scripted: Scripted, call: &Call, state: &mut State, serial: u64) -> Response {
+    fn play(&self, scripted: Scripted, call: &Call, state: &mut State) -> Response {
         let (status, body, headers) = match scripted {
-            Scripted::Fault(fault) => return self.inject_fault(fault, call, state, serial),
+            Scripted::Fault(fault) => return self.inject_fault(fault, call, state),
             Scripted::Answer { status, body, headers } => (status, body, headers),
         };
         let mut response = match body {
             Some(body) => Response::json(status, body),
             None if (200..300).contains(&status) => {
-                Response { status: Some(status), ..self.respond(call, state, serial) }
+                Response { status: Some(status), ..self.respond(call, state) }
             }
-            None => ApiError::of_status(status).into_response(serial),
+            None => ApiError::of_status(status).into_response(),
         };
         let is_scripted = |name: &str| headers.iter().any(|(it, _)| it.eq_ignore_ascii_case(name));
         response.headers.retain(|(name, _)| !is_scripted(name));
@@ -168,10 +162,10 @@ impl Handler {
     }
 
     /// The right response.
-    fn respond(&self, call: &Call, state: &mut State, serial: u64) -> Response {
+    fn respond(&self, call: &Call, state: &mut State) -> Response {
         match self.execute(call, state) {
             Ok(body) => Response::json(200, body.to_string()),
-            Err(error) => error.into_response(serial),
+            Err(error) => error.into_response(),
         }
     }
 
@@ -203,19 +197,13 @@ impl Handler {
         }
     }
 
-    fn inject_fault(
-        &self,
-        fault: FaultKind,
-        call: &Call,
-        state: &mut State,
-        serial: u64,
-    ) -> Response {
-        let error = |status| ApiError::of_status(status).into_response(serial);
+    fn inject_fault(&self, fault: FaultKind, call: &Call, state: &mut State) -> Response {
+        let error = |status| ApiError::of_status(status).into_response();
         match fault {
             FaultKind::InternalError => error(500),
             FaultKind::BadGateway => Response::new(502, "text/html; charset=UTF-8", BAD_GATEWAY),
             FaultKind::Unavailable => {
-                ApiError { retry_after: Some(1), ..ApiError::of_status(503) }.into_response(serial)
+                ApiError { retry_after: Some(1), ..ApiError::of_status(503) }.into_response()
             }
             FaultKind::GatewayTimeout => {
                 let _ = self.execute(call, state);
@@ -228,19 +216,17 @@ impl Handler {
                 Response::closed()
             }
             FaultKind::Hang => Response::closed().with_delivery(Delivery::Late),
-            FaultKind::Truncated => {
-                self.respond(call, state, serial).with_delivery(Delivery::Truncated)
-            }
+            FaultKind::Truncated => self.respond(call, state).with_delivery(Delivery::Truncated),
             FaultKind::Garbage => Response::json(200, "{\"id\":\"user_\u{fffd}\",,,upstream"),
             FaultKind::Empty => {
                 let _ = self.execute(call, state);
                 Response::json(200, "")
             }
-            FaultKind::Slow => self.respond(call, state, serial).with_delivery(Delivery::Slow),
-            FaultKind::OtherUser => self.other_user(call, state, serial),
+            FaultKind::Slow => self.respond(call, state).with_delivery(Delivery::Slow),
+            FaultKind::OtherUser => self.other_user(call, state),
             FaultKind::StillLocked => match call {
-                Call::Unlock(id) => self.still_locked(id, serial),
-                _ => self.respond(call, state, serial),
+                Call::Unlock(id) => self.still_locked(id),
+                _ => self.respond(call, state),
             },
             FaultKind::Huge => Response::json(200, "").with_delivery(Delivery::Huge),
             FaultKind::Gzip => {
@@ -251,50 +237,38 @@ impl Handler {
                 Response::new(307, "text/plain", "").with_header("Location", "http://127.0.0.1:9/")
             }
             FaultKind::Deep => Response::json(200, "[".repeat(DEPTH) + &"]".repeat(DEPTH)),
-            FaultKind::Escapes => ApiError::new(422, ESCAPES).into_response(serial),
+            FaultKind::Escapes => ApiError::new(422, ESCAPES).into_response(),
         }
     }
 
     /// Another user's object, where the request names users.
-    fn other_user(&self, call: &Call, state: &mut State, serial: u64) -> Response {
+    fn other_user(&self, call: &Call, state: &mut State) -> Response {
         let is_list = match call {
             Call::List(query) if query.identifies_users() => true,
-            Call::List(_) | Call::Count(_) => return self.respond(call, state, serial),
+            Call::List(_) | Call::Count(_) => return self.respond(call, state),
             Call::Unlock(_) | Call::Lock(_) | Call::Get(_) => false,
         };
         let asked = call.user_ids();
         let population = &self.directory.population;
-        let others = (0..Population::MAX_LISTED).map(|index| population.listed_id(index));
-        let other = others.into_iter().find(|id| !asked.iter().any(|it| it == id.as_str()));
-        let user = other.and_then(|id| population.user(&id));
-        let json = user.map(|user| user_json(&state.now(user))).unwrap_or_default();
+        let mut users = (0..Population::MAX_LISTED)
+            .filter_map(|index| population.user(&population.listed_id(index)));
+        let other = users.find(|user| !asked.iter().any(|id| id == user.id.as_str()));
+        let json = other.map(|user| user_json(&state.now(user))).unwrap_or_default();
         Response::json(200, if is_list { json!([json]) } else { json }.to_string())
     }
 
-    fn still_locked(&self, id: &UserId, serial: u64) -> Response {
+    fn still_locked(&self, id: &UserId) -> Response {
         let expires_in = Some(Duration::from_secs(1_800));
         let lock = Lock { locked: true, attempts_left: 0, expires_in };
         match self.directory.population.user(id) {
             Some(user) => Response::json(200, user_json(&FakeUser { lock, ..user }).to_string()),
-            None => ApiError::no_user(id.as_str()).into_response(serial),
+            None => ApiError::no_user(id.as_str()).into_response(),
         }
-    }
-
-    pub(super) fn population(&self) -> &Population {
-        &self.directory.population
     }
 
     pub(super) fn is_locked(&self, id: &UserId) -> bool {
         let user = self.directory.population.user(id);
         user.is_some_and(|user| self.state().now(user).is_locked())
-    }
-
-    pub(super) fn set_mode(&self, mode: Mode) {
-        self.state().mode = mode;
-    }
-
-    pub(super) fn mode(&self) -> Mode {
-        self.state().mode
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -303,11 +277,7 @@ impl Handler {
         Stats { n_live_calls, n_live_refused, ..state.log.stats.clone() }
     }
 
-    pub(super) fn requests(&self) -> Vec<LoggedRequest> {
-        self.state().log.requests()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,8 +9,6 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::population::mix;
-
 /// A response to be sent.
 #[derive(Debug)]
 pub(super) struct Response {
@@ -60,7 +58,7 @@ impl Response {
     }
 
     /// Waits where the response is late. Headers that HTTP does not allow are left out.
-    pub(super) async fn into_http(self, serial: u64) -> axum::response::Response {
+    pub(super) async fn into_http(self) -> axum::response::Response {
         const PIECES: usize = 20;
         let length = self.body.len();
         let at_once = |bytes: Bytes| (Duration::ZERO, Ok(bytes));
@@ -96,7 +94,7 @@ impl Response {
         let status = self.status.and_then(|status| StatusCode::from_u16(status).ok());
         *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let length = is_sized.then(|| ("Content-Length".to_owned(), length.to_string()));
-        let ray = ("CF-Ray".to_owned(), format!("{:016x}-LHR", mix(serial)));
+        let ray = ("CF-Ray".to_owned(), format!("{:016x}-LHR", fastrand::u64(..)));
         for (name, value) in self.headers.into_iter().chain(length).chain([ray]) {
             if let (Ok(name), Ok(value)) =
                 (name.parse::<HeaderName>(), HeaderValue::from_str(&value))
@@ -155,8 +153,7 @@ impl ApiError {
         Self { parameter: Some(name.to_owned()), ..Self::new(422, message) }
     }
 
-    /// `serial` determines the trace ID.
-    pub(super) fn into_response(self, serial: u64) -> Response {
+    pub(super) fn into_response(self) -> Response {
         let (code, message) = match self.status {
             401 => ("authentication_invalid", "Invalid authentication"),
             403 => ("authorization_invalid", "Unauthorized request"),
@@ -170,7 +167,7 @@ impl ApiError {
         let meta = self.parameter.map_or_else(|| json!({}), |name| json!({ "param_name": name }));
         let error =
             json!({ "message": message, "long_message": self.message, "code": code, "meta": meta });
-        let trace_id = format!("{:016x}{:016x}", mix(serial), mix(!serial));
+        let trace_id = format!("{:032x}", fastrand::u128(..));
         let body = json!({ "errors": [error], "clerk_trace_id": trace_id });
         let response = Response::json(self.status, body.to_string());
         match self.retry_after {

@@ -81,12 +81,12 @@ impl Sandbox {
     /// The first million requests in the order of arrival; empty unless
     /// [`SandboxConfig::log_requests`] is set.
     pub fn requests(&self) -> Vec<LoggedRequest> {
-        self.handler.requests()
+        self.handler.state().log.requests.clone().unwrap_or_default()
     }
 
     /// Changes how it treats all requests from now on.
     pub fn set_mode(&self, mode: Mode) {
-        self.handler.set_mode(mode);
+        self.handler.state().mode = mode;
     }
 
     /// Whether the user exists and is locked now.
@@ -96,7 +96,7 @@ impl Sandbox {
 
     /// The users as they were at the start.
     pub fn population(&self) -> &Population {
-        self.handler.population()
+        &self.handler.directory.population
     }
 }
 
@@ -145,7 +145,7 @@ impl Listener for ModalListener {
     async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             let (stream, addr) = Listener::accept(&mut self.tcp).await;
-            if self.handler.mode() != Mode::Refuse {
+            if self.handler.state().mode != Mode::Refuse {
                 // Only makes responses faster.
                 let _ = stream.set_nodelay(true);
                 return (stream, addr);

@@ -57,7 +57,7 @@ const DEFAULT_WINDOW: Duration = Duration::from_secs(10);
 pub(super) struct RequestLog {
     pub(super) stats: Stats,
     fullest: FullestWindow,
-    requests: Option<Vec<LoggedRequest>>,
+    pub(super) requests: Option<Vec<LoggedRequest>>,
 }
 
 impl RequestLog {
@@ -99,9 +99,5 @@ impl RequestLog {
         if let Some(request) = self.requests.as_mut().and_then(|it| it.get_mut(index)) {
             request.status = status;
         }
-    }
-
-    pub(super) fn requests(&self) -> Vec<LoggedRequest> {
-        self.requests.clone().unwrap_or_default()
     }
 }

@@ -218,6 +218,31 @@ fn users_are_listed_and_counted() {
 }
 
 #[test]
+fn filters_agree_with_the_bodies() {
+    let sandbox = plain();
+    let mut client = Client::of(&sandbox);
+    let mut list = |filter: &str| {
+        let users = client.get(&format!("/v1/users?limit=500&{filter}")).json();
+        let count = client.get(&format!("/v1/users/count?{filter}")).json();
+        let users = users.as_array().unwrap().clone();
+        assert_eq!(count["total_count"], users.len(), "{filter}");
+        assert!(!users.is_empty(), "{filter}");
+        users
+    };
+    let in_acme = |user: &serde_json::Value| {
+        let memberships = user["organization_memberships"].as_array().unwrap();
+        memberships.iter().any(|it| it["organization"]["id"] == "org_acme")
+    };
+    assert!(list("organization_id=org_acme").iter().all(in_acme));
+    let banned = list("banned=true&organization_id=-org_acme");
+    assert!(banned.iter().all(|user| user["banned"] == true && !in_acme(user)));
+    let signed_in = list("last_sign_in_at_after=1746057600000");
+    let after =
+        |user: &serde_json::Value| user["last_sign_in_at"].as_u64() > Some(1_746_057_600_000);
+    assert!(signed_in.iter().all(after));
+}
+
+#[test]
 fn a_look_up_shows_unlocked_users_and_omits_missing_ones() {
     let sandbox = plain();
     let mut client = Client::of(&sandbox);
