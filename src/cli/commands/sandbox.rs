@@ -85,22 +85,19 @@ fn line(before: &Stats, now: &Stats) -> Option<String> {
     if n_unanswered > 0 {
         responses.push(format!("{} unanswered", text::number(n_unanswered)));
     }
+    let mut parts = Vec::new();
+    if n_requests > 0 || !responses.is_empty() {
+        parts.push(text::counted(n_requests, "request", "requests"));
+        let responses = responses.join(", ");
+        parts.push(if responses.is_empty() { "no responses".to_owned() } else { responses });
+        parts.push(format!("{} unlocked in total", text::number(now.n_unlocks)));
+    }
     let n_refused = now.n_live_refused - before.n_live_refused;
-    if n_requests == 0 && responses.is_empty() && n_refused == 0 {
-        return None;
-    }
-    if responses.is_empty() {
-        responses.push("no responses".to_owned());
-    }
     let n_calls = now.n_live_calls - before.n_live_calls;
-    let live_app = format!("; live application: {}", refused_of(n_refused, n_calls));
-    Some(format!(
-        "{}; {}; {} unlocked in total{}",
-        text::counted(n_requests, "request", "requests"),
-        responses.join(", "),
-        text::number(now.n_unlocks),
-        if now.n_live_calls > 0 { &live_app } else { "" }
-    ))
+    if n_refused > 0 || n_calls > 0 && !parts.is_empty() {
+        parts.push(format!("live application: {}", refused_of(n_refused, n_calls)));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 fn refused_of(n_refused: u64, n_calls: u64) -> String {
@@ -136,6 +133,7 @@ mod tests {
             with(&[(200, 4)], 0, 2),
             live(25, 0),
             live(25, 3),
+            Stats { n_live_calls: 25, ..with(&[(200, 4)], 4, 0) },
         ]
         .map(|now| line(&before, &now).unwrap_or_default());
         insta::assert_snapshot!(lines.join("\n"), @"
@@ -144,7 +142,8 @@ mod tests {
         3 requests; no responses; 12,345 unlocked in total
         0 requests; 4 × 200, 2 unanswered; 12,345 unlocked in total
 
-        0 requests; no responses; 12,345 unlocked in total; live application: 3 of 25 calls refused
+        live application: 3 of 25 calls refused
+        4 requests; 4 × 200; 12,345 unlocked in total; live application: 0 of 25 calls refused
         ");
     }
 }
