@@ -87,6 +87,27 @@ fn bodies_of_5000_users_in_every_state_match_the_schema() {
 }
 
 #[test]
+fn bodies_of_errors_match_the_schema() {
+    let text = json!({ "type": "string", "minLength": 1 });
+    let error = json!({
+        "type": "object",
+        "required": ["message", "long_message", "code", "meta"],
+        "properties": {
+            "message": text, "long_message": text, "code": text, "meta": { "type": "object" },
+        },
+    });
+    let schema = json!({
+        "type": "object",
+        "required": ["errors", "clerk_trace_id"],
+        "properties": {
+            "errors": { "type": "array", "minItems": 1, "items": error },
+            "clerk_trace_id": { "type": "string", "pattern": "^[0-9a-f]{32}$" },
+        },
+    });
+    check(&jsonschema::validator_for(&schema).expect("a schema"), &error_bodies());
+}
+
+#[test]
 fn the_schema_refuses_bodies_that_clerks_clients_refuse() {
     let validator = our_schema();
     let page = stage().ask("GET", "/v1/users?limit=500");
