@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::model::UserId;
 
@@ -17,7 +18,6 @@ use super::quota::Admission;
 use super::response::{ApiError, Delivery, Response};
 use super::stats::RequestLog;
 use super::user::Lock;
-use super::user_json::user_json;
 use super::{
     FakeUser, FaultKind, Latency, LoggedRequest, Mode, Population, SandboxConfig, Script, Scripted,
     Stats,
@@ -164,35 +164,36 @@ impl Handler {
     /// The right response.
     fn respond(&self, call: &Call, state: &mut State) -> Response {
         match self.execute(call, state) {
-            Ok(body) => Response::json(200, body.to_string()),
+            Ok(body) => Response::json(200, body),
             Err(error) => error.into_response(),
         }
     }
 
-    fn execute(&self, call: &Call, state: &mut State) -> Result<Value, ApiError> {
+    /// The body of the right response.
+    fn execute(&self, call: &Call, state: &mut State) -> Result<String, ApiError> {
         let user = |id: &UserId, state: &State| {
             let user = self.directory.population.user(id);
             user.map(|user| state.now(user)).ok_or_else(|| ApiError::no_user(id.as_str()))
         };
         match call {
-            Call::Get(id) => Ok(user_json(&user(id, state)?)),
+            Call::Get(id) => Ok(body_of(&user(id, state)?)),
             Call::Unlock(id) => {
                 let user = user(id, state)?;
                 state.log.stats.n_unlocks += 1;
-                Ok(user_json(&state.change(user, Lock::OPEN)))
+                Ok(body_of(&state.change(user, Lock::OPEN)))
             }
             Call::Lock(id) => {
                 let user = user(id, state)?;
                 let lock = Lock { locked: true, expires_in: None, ..user.lock };
-                Ok(user_json(&state.change(user, lock)))
+                Ok(body_of(&state.change(user, lock)))
             }
             Call::List(query) => {
                 let page = self.directory.page(query)?.into_iter();
-                Ok(page.map(|user| user_json(&state.now(user))).collect())
+                Ok(body_of(&page.map(|user| state.now(user)).collect::<Vec<_>>()))
             }
             Call::Count(query) => {
                 let n = self.directory.count(query)?;
-                Ok(json!({ "object": "total_count", "total_count": n }))
+                Ok(body_of(&json!({ "object": "total_count", "total_count": n })))
             }
         }
     }
@@ -253,15 +254,16 @@ impl Handler {
         let mut users = (0..Population::MAX_LISTED)
             .filter_map(|index| population.user(&population.listed_id(index)));
         let other = users.find(|user| !asked.iter().any(|id| id == user.id.as_str()));
-        let json = other.map(|user| user_json(&state.now(user))).unwrap_or_default();
-        Response::json(200, if is_list { json!([json]) } else { json }.to_string())
+        let user = other.map(|user| state.now(user));
+        let body = if is_list { body_of(&user.as_slice()) } else { body_of(&user) };
+        Response::json(200, body)
     }
 
     fn still_locked(&self, id: &UserId) -> Response {
         let expires_in = Some(Duration::from_secs(1_800));
         let lock = Lock { locked: true, attempts_left: 0, expires_in };
         match self.directory.population.user(id) {
-            Some(user) => Response::json(200, user_json(&FakeUser { lock, ..user }).to_string()),
+            Some(user) => Response::json(200, body_of(&FakeUser { lock, ..user })),
             None => ApiError::no_user(id.as_str()).into_response(),
         }
     }
@@ -328,6 +330,10 @@ impl Call {
             Self::List(query) | Self::Count(query) => query.user_ids.clone(),
         }
     }
+}
+
+fn body_of(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// Error page of a proxy.

@@ -155,21 +155,18 @@ impl FakeUser {
         let signed_in_at = created_at + rolls.below(YEAR / 4);
         let (has_username, has_phone) = (!rolls.percent(15), rolls.percent(60));
         let has_second_email = rolls.percent(20);
-        // Lower-case and unique, with the index or the tail in it so that it leads back to the user.
-        let handle = tail_to_handle(tail_of(id));
-        let (username, email, second_email, phone) = match index {
-            Some(index) => (
-                format!("{}_{index}", names.plain.0.to_ascii_lowercase()),
-                listed_email(population, index),
-                format!("{}+{index}@work.example", names.plain.0.to_ascii_lowercase()),
-                listed_phone(index, has_phone),
-            ),
-            None => (
-                handle.clone(),
-                format!("{handle}@sandbox.example"),
-                format!("{handle}@work.example"),
-                None,
-            ),
+        // Each identifier contains the index or the tail, and so leads back to the user.
+        let (username, email, second_email, phone) = if let Some(index) = index {
+            let first_name = names.plain.0.to_ascii_lowercase();
+            let second_email = format!("{first_name}+{index}@work.example");
+            let phone = listed_phone(index, has_phone);
+            let email = listed_email(population, index);
+            (format!("{first_name}_{index}"), email, second_email, phone)
+        } else {
+            let handle = tail_to_handle(tail_of(id));
+            let second_email = format!("{handle}@work.example");
+            let email = format!("{handle}@sandbox.example");
+            (handle, email, second_email, None)
         };
         let shared_email =
             index.filter(|it| it % 100 == 53).map(|it| listed_email(population, it - 1));
