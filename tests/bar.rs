@@ -4,7 +4,6 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use bulk_unlock::sandbox::SandboxConfig;
 use common::terminal::at_a_terminal;
 use common::tools::is_installed;
 use common::watch::{FAST, slow_config, with_each};
@@ -88,7 +87,7 @@ fn the_bar_of_a_walk_counts_up_to_what_the_api_says_there_is() {
     if !is_installed("script") {
         return;
     }
-    let stage = Stage::with_sandbox(SandboxConfig { n_users: 1_721, ..slow_config("200ms") });
+    let stage = Stage::with_sandbox(slow_config("200ms").n_users(1_721));
     let text = shown(&stage, &format!("locked -o locked.csv --progress bar {FAST}"));
     let drawn: BTreeSet<String> = drawn(&text, "1,721").into_iter().collect();
     assert!(drawn.len() > 1, "{drawn:?}");

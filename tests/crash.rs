@@ -204,7 +204,7 @@ fn an_input_edited_meanwhile_is_said_and_taken_by_the_set_and_not_by_position() 
 #[test]
 fn a_run_that_is_resumed_at_once_keeps_the_quota_with_the_run_before() {
     for signal in ["INT", "KILL"] {
-        let config = SandboxConfig { quota: "20/4s".parse().ok(), ..slow_config("10ms..30ms") };
+        let config = slow_config("10ms..30ms").quota("20/4s".parse().ok());
         let stage = Stage::with_sandbox(config);
         stage.write("ids.txt", list(&users(40)));
         let line = "run ids.txt --yes -c 4 --quota 20/4s --quota-share 100%";
@@ -222,7 +222,7 @@ fn a_run_that_is_resumed_at_once_keeps_the_quota_with_the_run_before() {
 #[test]
 fn requests_that_were_cut_off_count_in_the_window_of_the_run_that_goes_on() {
     with_each([["INT", "INT"], ["KILL", "KILL"]], |signals| {
-        let config = SandboxConfig { quota: "20/3s".parse().ok(), ..slow_config("1s") };
+        let config = slow_config("1s").quota("20/3s".parse().ok());
         let stage = Stage::with_sandbox(config);
         stage.write("ids.txt", list(&users(24)));
         let line = "run ids.txt --yes -c 16 --quota 20/3s --quota-share 100%";
@@ -381,11 +381,7 @@ fn retry_failed_asks_those_again_who_may_yet_succeed_and_nobody_else() {
     ];
     let script: Script =
         faults.into_iter().map(|(id, answers)| (id.clone(), answers.into())).collect();
-    let stage = Stage::with_sandbox(SandboxConfig {
-        script,
-        log_requests: true,
-        ..SandboxConfig::default()
-    });
+    let stage = Stage::with_sandbox(SandboxConfig::default().script(script).log_requests(true));
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("run ids.txt --yes --max-retries 1 {FAST}")).exits_with(1);
     assert_eq!(

@@ -20,8 +20,7 @@ const FEW: usize = 30;
 /// Runs so many locked users through these faults, and holds what must hold for each of them.
 #[track_caller]
 fn check(faults: Faults, n_users: usize, flags: &str) -> Stage {
-    let config =
-        SandboxConfig { faults, log_requests: true, seed: SEED, ..SandboxConfig::default() };
+    let config = SandboxConfig::default().faults(faults).log_requests(true).seed(SEED);
     let stage = Stage::with_sandbox(config);
     let ids = locked_users(n_users);
     stage.write("ids.txt", common::list(&ids));
@@ -175,22 +174,17 @@ fn all_faults_mixed_at_20_percent_leave_every_user_unlocked_once() {
 
 #[test]
 fn every_fault_at_once_the_slow_ones_too_leaves_every_user_unlocked_once() {
-    let each = |kind: &FaultKind| format!("{kind}=1.5%");
+    let each = |kind: FaultKind| format!("{kind}=1.5%");
     // Redirects and refusals are final answers; all else passes.
-    let transient = |kind: &&FaultKind| !matches!(kind, FaultKind::Redirect | FaultKind::Escapes);
-    let faults: Vec<String> = FaultKind::ALL.iter().filter(transient).map(each).collect();
+    let transient = |kind: &FaultKind| !matches!(kind, FaultKind::Redirect | FaultKind::Escapes);
+    let faults: Vec<String> = FaultKind::all().filter(transient).map(each).collect();
     let stage = check(faults.join(",").parse().unwrap(), 200, "--timeout 1s");
     assert!(stage.n_posts() > 220, "about one of four was met");
 }
 
 #[test]
 fn look_ups_survive_the_mix_too() {
-    let config = SandboxConfig {
-        faults: Faults::mix(0.4),
-        log_requests: true,
-        seed: SEED,
-        ..SandboxConfig::default()
-    };
+    let config = SandboxConfig::default().faults(Faults::mix(0.4)).log_requests(true).seed(SEED);
     let stage = Stage::with_sandbox(config);
     let ids = locked_users(500);
     stage.write("ids.txt", common::list(&ids));
@@ -266,7 +260,7 @@ fn after_a_429_all_pause_one_goes_first_and_then_a_smaller_share_goes_that_recov
     let ids = locked_users(95);
     let script = [(ids[30].clone(), [throttled("2")].into())].into();
     let latency = "200ms".parse().unwrap();
-    let config = SandboxConfig { script, latency, log_requests: true, ..Default::default() };
+    let config = SandboxConfig::default().script(script).latency(latency).log_requests(true);
     let stage = Stage::with_sandbox(config);
     stage.write("ids.txt", common::list(&ids));
     let pace = "--quota 20/1s --quota-share 100% -c 20 --max-retries 0";
@@ -300,12 +294,8 @@ fn for_ever(fault: FaultKind, outcome: &str, code: &str) {
     let ids = locked_users(3);
     let script: Script =
         [(ids[1].clone(), vec![Scripted::Fault(fault); 20].into())].into_iter().collect();
-    let stage = Stage::with_sandbox(SandboxConfig {
-        script,
-        log_requests: true,
-        seed: SEED,
-        ..SandboxConfig::default()
-    });
+    let stage =
+        Stage::with_sandbox(SandboxConfig::default().script(script).log_requests(true).seed(SEED));
     stage.write("ids.txt", common::list(&ids));
     stage.run(&format!("run ids.txt --yes --max-retries 2 --timeout 400ms {FAST}")).exits_with(1);
     assert_eq!(
@@ -349,7 +339,7 @@ fn every_row_tells_attempts_time_status_code_and_trace_id() {
     ]
     .into_iter()
     .collect();
-    let stage = Stage::with_sandbox(SandboxConfig { script, seed: SEED, ..Default::default() });
+    let stage = Stage::with_sandbox(SandboxConfig::default().script(script).seed(SEED));
     stage.write("ids.txt", common::list(&ids));
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(1);
     let column = |name: &str| stage.column("ids.results.csv", name);

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use bulk_unlock::model::UserId;
-use bulk_unlock::sandbox::{FaultKind, Faults, SandboxConfig, Script, Scripted};
+use bulk_unlock::sandbox::{FaultKind, Faults, Script, Scripted};
 use common::watch::{FAST, slow_config, with_each};
 use common::{Ended, Running, SEED, Stage, list, throttled, users};
 
@@ -48,7 +48,7 @@ fn is_safe_csv(stage: &Stage, name: &str) {
 fn told(answer: Scripted, flags: &str) -> (Stage, Ended) {
     let ids = users(3);
     let script: Script = [(ids[0].clone(), vec![answer; 9].into())].into_iter().collect();
-    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("0") });
+    let stage = Stage::with_sandbox(slow_config("0").script(script));
     stage.write("ids.txt", list(&ids));
     let ended = stage.run(&format!("run ids.txt --yes -vv --max-retries 1 {FAST} {flags}"));
     let ended = is_clean(ended);
@@ -182,7 +182,7 @@ fn error_bodies_of_any_kind_change_nothing_about_the_outcome() {
 fn told_to_come_back(retry_after: &str, flags: &str, code: i32) {
     let ids = users(3);
     let script: Script = [(ids[0].clone(), [throttled(retry_after)].into())].into_iter().collect();
-    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("0") });
+    let stage = Stage::with_sandbox(slow_config("0").script(script));
     stage.write("ids.txt", list(&ids));
     let ended = stage.run(&format!("run ids.txt --yes {FAST} {flags}"));
     assert_eq!(ended.code, Some(code), "{retry_after}: {}", ended.stderr);
@@ -259,7 +259,7 @@ fn stays_below(limit: u64, stage: &Stage, line: &str) {
 }
 
 fn against(faults: Faults, n_users: usize) -> Stage {
-    let stage = Stage::with_sandbox(SandboxConfig { faults, seed: SEED, ..slow_config("0") });
+    let stage = Stage::with_sandbox(slow_config("0").faults(faults).seed(SEED));
     stage.write("ids.txt", list(&users(n_users)));
     stage
 }
@@ -284,7 +284,7 @@ fn an_answer_that_comes_a_piece_every_100_ms_is_cut_off_by_the_timeout() {
     let ids = users(3);
     let script: Script =
         [(ids[0].clone(), vec![Scripted::Fault(FaultKind::Slow); 9].into())].into_iter().collect();
-    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("0") });
+    let stage = Stage::with_sandbox(slow_config("0").script(script));
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("run ids.txt --yes --timeout 400ms --max-retries 1 {FAST}")).exits_with(1);
     assert_eq!(stage.column("ids.results.csv", "outcome"), ["failed", "unlocked", "unlocked"]);

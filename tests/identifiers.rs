@@ -327,7 +327,7 @@ fn a_killed_run_by_email_is_resumed_and_every_user_is_called_though_known_by_two
 fn look_ups_by_email_through_faults_still_tell_the_truth() {
     let (_, people) = with_people();
     let faults = Faults::mix(0.2);
-    let stage = Stage::with_sandbox(SandboxConfig { faults, ..SandboxConfig::default() });
+    let stage = Stage::with_sandbox(SandboxConfig::default().faults(faults));
     let owners = unambiguous_emails(&people);
     stage.write("who.csv", column("email", owners.keys()));
     stage.run(&format!("plan who.csv --by email --snapshot summary {FAST}")).exits_with(0);
@@ -339,7 +339,7 @@ fn look_ups_by_email_through_faults_still_tell_the_truth() {
 fn a_look_up_that_is_refused_for_one_value_is_cut_until_the_others_are_found() {
     // Half of the calls are refused for good, as they are when one value can't be stomached.
     let faults = Faults::only(FaultKind::Escapes, 0.5);
-    let config = SandboxConfig { faults, log_requests: true, ..SandboxConfig::default() };
+    let config = SandboxConfig::default().faults(faults).log_requests(true);
     let stage = Stage::with_sandbox(config);
     let ids = listed(0..500);
     stage.write("ids.txt", list(&ids));

@@ -78,12 +78,9 @@ fn a_row_says_who_is_locked_how_and_until_when() {
 
 #[test]
 fn nobody_is_missed_or_told_twice_in_a_walk_of_several_stretches_through_faults() {
-    let stage = Stage::with_sandbox(SandboxConfig {
-        faults: Faults::mix(0.2),
-        n_users: 12_000,
-        log_requests: true,
-        ..SandboxConfig::default()
-    });
+    let stage = Stage::with_sandbox(
+        SandboxConfig::default().faults(Faults::mix(0.2)).n_users(12_000).log_requests(true),
+    );
     let ended = stage.run(&format!("locked --snapshot summary {FAST}")).exits_with(0);
     assert_eq!(users_of(&ended.stdout), locked_of(&listed(0..12_000)));
     let requests = stage.sandbox().requests();
@@ -120,7 +117,7 @@ fn most_in_flight(requests: &[LoggedRequest], latency: Duration) -> usize {
 
 #[test]
 fn from_15_000_users_on_three_stretches_are_walked_at_once_and_everybody_is_passed_once() {
-    let stage = Stage::with_sandbox(SandboxConfig { n_users: 15_500, ..slow_config("200ms") });
+    let stage = Stage::with_sandbox(slow_config("200ms").n_users(15_500));
     let ended = stage.run(&format!("locked --snapshot none {FAST}")).exits_with(0);
     assert_eq!(users_of(&ended.stdout), locked_of(&listed(0..15_500)));
     ended.says(" of 15,500 users are locked");
@@ -175,7 +172,7 @@ fn the_list_feeds_plan_and_run() {
 
 #[test]
 fn an_interrupted_walk_leaves_no_half_list() {
-    let config = SandboxConfig { n_users: 4_000, ..slow_config("60ms") };
+    let config = slow_config("60ms").n_users(4_000);
     let stage = Stage::with_sandbox(config);
     stage.write("old.csv", "precious\n");
     for (line, signal, code) in [
@@ -197,7 +194,7 @@ fn an_interrupted_walk_leaves_no_half_list() {
 
 #[test]
 fn a_walk_that_runs_out_of_time_says_so_and_leaves_no_half_list() {
-    let stage = Stage::with_sandbox(SandboxConfig { n_users: 4_000, ..slow_config("60ms") });
+    let stage = Stage::with_sandbox(slow_config("60ms").n_users(4_000));
     let ended = stage.run(&format!("locked -o new.csv {FAST} --max-duration 200ms"));
     ended.exits_with(3).says("the list is not whole");
     assert!(stage.files().is_empty());
@@ -240,7 +237,7 @@ fn a_walk_that_is_refused_says_so_in_these_words() {
     insta::assert_snapshot!(refusal(Mode::AllStatus(422), ""), @"
     counting users first (127.0.0.1:PORT)
     warning: the users can't be counted: The sandbox was told to refuse this.
-    error: the list is not whole: The sandbox was told to refuse this. (sandbox_refusal)
+    error: the list is not whole: The sandbox was told to refuse this. (form_param_value_invalid)
     ");
     insta::assert_snapshot!(refusal(Mode::Revoked, ""), @"
     counting users first (127.0.0.1:PORT)
@@ -308,7 +305,7 @@ fn it_needs_no_key_in_the_sandbox() {
 
 #[test]
 fn a_list_that_is_read_by_nobody_any_more_ends_the_walk() {
-    let stage = Stage::with_sandbox(SandboxConfig { n_users: 4_000, ..slow_config("30ms") });
+    let stage = Stage::with_sandbox(slow_config("30ms").n_users(4_000));
     let mut walk = stage.spawn(&format!("locked {FAST}"));
     drop(walk.take_stdout());
     walk.wait().exits_with(6).says("the list").never_says("resume");

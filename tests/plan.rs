@@ -85,7 +85,7 @@ fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_tha
 #[test]
 fn the_forecast_is_at_the_pace_of_the_kind_of_key() {
     let check = |key: &str, pace: &str| {
-        let config = SandboxConfig { key: key.to_owned(), ..SandboxConfig::default() };
+        let config = SandboxConfig::default().key(key.to_owned());
         let stage = Stage::with_sandbox(config);
         stage.write("ids.txt", list(&locked_users(200)));
         let ended = stage.run("plan ids.txt").exits_with(0);
@@ -97,11 +97,8 @@ fn the_forecast_is_at_the_pace_of_the_kind_of_key() {
 
 #[test]
 fn a_plan_row_holds_the_user_as_it_is_now_and_when_its_lock_ends() {
-    let for_ever = |lock: &Lock| {
-        use Lock::{ByAttempts, OnPurpose};
-        matches!(lock, ByAttempts { expires_in: None } | OnPurpose { expires_in: None, .. })
-    };
-    let ids = [some_of_each(), listed_where(2, |truth| for_ever(&truth.lock))].concat();
+    let for_ever = |lock: &Lock| lock.locked && lock.expires_in.is_none();
+    let ids = [some_of_each(), listed_where(2, |user| for_ever(&user.lock))].concat();
     let stage = planned(&ids, "");
     let mut n_ending = 0;
     for row in stage.rows("ids.plan.csv").iter().filter(|row| row["outcome"] != "not_found") {
@@ -159,9 +156,9 @@ fn run_dry_run_is_plan() {
 #[test]
 fn a_banned_user_to_be_unlocked_is_a_warning_and_an_open_one_is_none() {
     let would = |banned| {
-        listed_where(1, move |it| it.banned == banned && it.locked() && !it.admin_locked())
+        listed_where(1, move |it| it.banned == banned && it.is_locked() && !it.is_admin_locked())
     };
-    let banned_but_open = listed_where(1, |it| it.banned && !it.locked());
+    let banned_but_open = listed_where(1, |it| it.banned && !it.is_locked());
     let stage = planned(&[would(true), would(false), banned_but_open].concat(), "");
     assert_eq!(stage.column("ids.plan.csv", "banned"), ["true", "false", "true"]);
     let ended = stage.run(&format!("plan ids.txt {FAST} --force")).exits_with(0);
@@ -287,7 +284,7 @@ fn a_plan_of_another_kind_of_instance_is_refused() {
 #[test]
 fn a_plan_of_a_live_instance_runs_with_a_live_key_alone() {
     let key = "sk_live_sandboxOnly".to_owned();
-    let config = SandboxConfig { key, log_requests: true, ..SandboxConfig::default() };
+    let config = SandboxConfig::default().key(key).log_requests(true);
     let mut stage = Stage::with_sandbox(config);
     stage.write("ids.txt", list(&locked_users(2)));
     stage.run(&format!("plan ids.txt {FAST}")).exits_with(0);
@@ -536,7 +533,7 @@ fn the_json_of_a_plan_says_what_a_run_would_do() {
 #[test]
 fn look_ups_through_faults_still_tell_the_truth() {
     let faults = Faults::mix(0.2);
-    let config = SandboxConfig { faults, log_requests: true, ..SandboxConfig::default() };
+    let config = SandboxConfig::default().faults(faults).log_requests(true);
     let stage = Stage::with_sandbox(config);
     let ids = [listed(0..1_000), unlisted(0..1_000)].concat();
     stage.write("ids.txt", list(&ids));
@@ -549,7 +546,7 @@ fn look_ups_through_faults_still_tell_the_truth() {
 #[test]
 fn an_answer_with_a_stranger_in_it_makes_nobody_missing() {
     let faults = Faults::only(FaultKind::OtherUser, 0.6);
-    let config = SandboxConfig { faults, log_requests: true, ..SandboxConfig::default() };
+    let config = SandboxConfig::default().faults(faults).log_requests(true);
     let stage = Stage::with_sandbox(config);
     let ids = listed(0..500);
     stage.write("ids.txt", list(&ids));

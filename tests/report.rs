@@ -15,7 +15,7 @@ fn finished() -> Stage {
         r#"{"errors":[{"code":"form_param_invalid","message":"<script>alert(1)</script>"}]}"#,
     );
     let script: Script = [(ids[0].clone(), [refused].into())].into();
-    let stage = Stage::with_sandbox(SandboxConfig { script, ..SandboxConfig::default() });
+    let stage = Stage::with_sandbox(SandboxConfig::default().script(script));
     ids.push(missing_user());
     ids.push(ids[1].clone());
     stage.write("ids.txt", list(&ids));
@@ -87,7 +87,7 @@ fn a_run_and_its_retry_tell_of_each_user_once() {
     let ids = locked_users(6);
     let script: Script =
         [1, 4].map(|at| (ids[at].clone(), vec![Scripted::status(500); 2].into())).into();
-    let config = SandboxConfig { script, ..SandboxConfig::default() };
+    let config = SandboxConfig::default().script(script);
     let stage = Stage::with_sandbox(config);
     stage.write("ids.txt", list(&ids));
     let run = |flags: &str| stage.run(&format!("run {flags} --yes --quota 1000/1s --quiet"));

@@ -1,4 +1,4 @@
-//! `sandbox` alone: what its flags say is what it does, as a client of another program sees it.
+//! `sandbox` as a program: its flags, its lines, and its responses to other clients.
 
 mod common;
 
@@ -7,10 +7,10 @@ use std::net::TcpStream;
 use std::process::ChildStdout;
 
 use common::watch::wait_until;
-use common::{Running, Stage};
+use common::{Ended, Running, Stage};
 use serde_json::Value;
 
-/// A sandbox that was started with these flags, and a connection to it.
+/// A running `sandbox` and a connection to it.
 struct Rehearsal {
     stage: Stage,
     program: Running,
@@ -28,7 +28,7 @@ impl Rehearsal {
         let mut value = |name: &str| {
             let mut line = String::new();
             stdout.read_line(&mut line).expect("a line");
-            line.trim_end().strip_prefix(name).expect("what a shell sources").to_owned()
+            line.trim_end().strip_prefix(name).expect("a variable").to_owned()
         };
         let address = value("CLERK_API_URL=http://");
         let key = value("CLERK_SECRET_KEY=");
@@ -36,7 +36,7 @@ impl Rehearsal {
         Self { stage, program, stdout, stream, key }
     }
 
-    /// Sends one request and gives the status and the body of its answer.
+    /// Sends a request and returns the status and the body of the response.
     #[track_caller]
     fn ask(&mut self, request: &str) -> (u16, Value) {
         let head = format!(
@@ -58,25 +58,48 @@ impl Rehearsal {
         (status.expect("a status"), serde_json::from_slice(&body).expect("JSON"))
     }
 
-    /// The ids of all users whom it lists.
+    /// IDs of the listed users.
     #[track_caller]
     fn users(&mut self) -> Vec<String> {
         let (status, users) = self.ask("GET /v1/users?limit=500");
         assert_eq!(status, 200);
         let users = users.as_array().expect("a list").iter();
-        users.map(|user| user["id"].as_str().expect("an id").to_owned()).collect()
+        users.map(|user| user["id"].as_str().expect("an ID").to_owned()).collect()
+    }
+
+    /// Number of requests until the first 429.
+    #[track_caller]
+    fn quota(&mut self) -> usize {
+        (0..2_000).find(|_| self.ask("GET /v1/users/count").0 == 429).expect("a quota")
+    }
+
+    /// Interrupts the program and waits for its end. The lines are in its `stderr`.
+    fn interrupt(self) -> Ended {
+        self.program.signal("INT");
+        let ended = self.program.wait().exits_with(130);
+        Ended { stderr: self.stage.heard(), ..ended }
     }
 }
 
-/// A sandbox in nobody's way.
+/// No quota, no latency.
 const QUICK: &str = "--quota none --latency 0ms";
 
 #[test]
-fn after_the_quota_every_request_is_answered_429_until_it_is_there_again() {
+fn a_production_instance_is_the_default_and_a_development_one_a_flag() {
+    let mut production = Rehearsal::start("--latency 0");
+    assert!(production.key.starts_with("sk_live_"), "{}", production.key);
+    assert_eq!(production.quota(), 1_000);
+    let mut development = Rehearsal::start("--latency 0 --development");
+    assert!(development.key.starts_with("sk_test_"), "{}", development.key);
+    assert_eq!(development.quota(), 100);
+    let ended = production.interrupt();
+    assert!(ended.stderr.starts_with("Sandbox of a production instance; press Ctrl-C to stop\n"));
+}
+
+#[test]
+fn requests_beyond_the_quota_are_answered_429_until_it_has_room() {
     let mut sandbox = Rehearsal::start("--quota 100/10m --latency 5ms..10ms");
-    for n in 1..=100 {
-        assert_eq!(sandbox.ask("GET /v1/users/count").0, 200, "request {n}");
-    }
+    assert_eq!(sandbox.quota(), 100);
     for _ in 0..3 {
         let (status, body) = sandbox.ask("POST /v1/users/user_1/unlock");
         assert_eq!(status, 429);
@@ -85,15 +108,42 @@ fn after_the_quota_every_request_is_answered_429_until_it_is_there_again() {
 }
 
 #[test]
-fn a_quota_of_a_short_time_comes_back() {
+fn a_short_quota_has_room_again_soon() {
     let mut sandbox = Rehearsal::start("--quota 2/100ms --latency 0ms");
     let mut is_throttled = || sandbox.ask("GET /v1/users/count").0 == 429;
-    wait_until("it is used up", &mut is_throttled);
-    wait_until("it is there again", || !is_throttled());
+    wait_until("the quota is used up", &mut is_throttled);
+    wait_until("the quota has room", || !is_throttled());
 }
 
 #[test]
-fn half_of_the_answers_are_the_fault_that_was_asked_for() {
+fn a_live_application_draws_on_the_quota_and_its_refusals_are_reported() {
+    let mut sandbox = Rehearsal::start("--latency 0 --quota 100/10m --live-app 1000/s");
+    // The live application uses up the quota within 100 ms; then nobody gets through.
+    wait_until("the quota is used up", || sandbox.ask("GET /v1/users/count").0 == 429);
+    sandbox.stage.hears(" calls refused\n");
+    let ended = sandbox.interrupt();
+    let closing = ended.stderr.lines().last().unwrap_or_default();
+    let numbers: Vec<u64> = closing
+        .strip_prefix("Live application: ")
+        .and_then(|rest| rest.strip_suffix(" calls refused"))
+        .unwrap_or_else(|| panic!("{closing}"))
+        .split(" of ")
+        .map(|number| number.replace(',', "").parse().expect("a number"))
+        .collect();
+    let [refused, calls] = numbers[..] else { panic!("{closing}") };
+    assert!(calls > 900 && refused < calls && calls - refused <= 100, "{closing}");
+}
+
+#[test]
+fn a_live_application_without_a_quota_is_never_refused() {
+    let sandbox = Rehearsal::start(&format!("{QUICK} -q --live-app 1000/s"));
+    let ended = sandbox.interrupt();
+    assert!(ended.stderr.starts_with("Live application: 0 of "), "{}", ended.stderr);
+    assert_eq!(ended.stderr.lines().count(), 1, "the closing line is all that -q leaves");
+}
+
+#[test]
+fn half_of_the_responses_have_the_requested_fault() {
     let mut sandbox = Rehearsal::start("--quota none --latency 5ms..10ms --faults 500=50%");
     let statuses: Vec<u16> =
         (0..100).map(|n| sandbox.ask(&format!("POST /v1/users/user_{n}/unlock")).0).collect();
@@ -104,7 +154,7 @@ fn half_of_the_answers_are_the_fault_that_was_asked_for() {
 }
 
 #[test]
-fn users_says_how_many_there_are_and_seed_who_they_are() {
+fn users_sets_their_number_and_seed_who_they_are() {
     let start = |flags: &str| Rehearsal::start(&format!("{QUICK} {flags}"));
     let mut sandbox = start("--users 37 --seed 9");
     let (status, count) = sandbox.ask("GET /v1/users/count");
@@ -117,30 +167,42 @@ fn users_says_how_many_there_are_and_seed_who_they_are() {
 }
 
 #[test]
-fn a_line_a_second_says_what_came_in_what_went_out_and_how_many_are_unlocked() {
+fn flags_out_of_range_are_refused() {
+    let stage = Stage::new();
+    stage.write("ids.txt", "user_1\n");
+    for users in ["10000001", "4294967295"] {
+        stage.refuses(&format!("sandbox --port 0 --users {users}"), 2).says("0..=10000000");
+        let line = format!("run ids.txt --sandbox --sandbox-users {users}");
+        stage.refuses(&line, 2).says("--sandbox-users").says("0..=10000000");
+    }
+    stage.refuses("sandbox --port 0 --live-app none", 2).says("requests per time, such as");
+    stage.refuses("sandbox --port 0 --quota fast", 2).says("requests per time, such as 1000/10s");
+    stage.refuses("sandbox --port 0 --latency 1h..1m", 2).says("expected 50ms, a range");
+}
+
+#[test]
+fn a_line_per_second_counts_requests_responses_and_unlocks() {
     let mut sandbox = Rehearsal::start(&format!("{QUICK} --users 50"));
     for user in sandbox.users() {
         assert_eq!(sandbox.ask(&format!("POST /v1/users/{user}/unlock")).0, 200);
     }
     sandbox.ask("GET /v1/nowhere");
-    // An answer may come in another second than its request.
-    sandbox.stage.hears("1 × 404 out; 50 unlocked in all\n");
+    // A response may be in another second than its request.
+    sandbox.stage.hears("1 × 404; 50 unlocked in total\n");
     let heard = sandbox.stage.heard();
-    assert_eq!((told(&heard, " request"), told(&heard, " × 200")), (52, 51), "{heard}");
+    assert_eq!((sum(&heard, " request"), sum(&heard, " × 200")), (52, 51), "{heard}");
     assert_eq!(sandbox.ask("POST /v1/users/user_1/nothing").0, 404);
-    wait_until("that is told too", || told(&sandbox.stage.heard(), " × 404") == 2);
-    let first = "the sandbox answers until it is interrupted (Ctrl-C)\n";
-    assert!(sandbox.stage.heard().starts_with(first));
+    wait_until("a line counts that too", || sum(&sandbox.stage.heard(), " × 404") == 2);
     sandbox.program.signal("INT");
     sandbox.program.wait().exits_with(130);
     let mut rest = String::new();
     sandbox.stdout.read_to_string(&mut rest).expect("text");
-    assert_eq!(rest, "", "stdout is two lines and no more");
+    assert_eq!(rest, "", "stdout has two lines and no more");
 }
 
-/// The sum of the numbers that stand before that word in its lines.
-fn told(heard: &str, word: &str) -> u64 {
-    let befores = heard.match_indices(word).map(|(at, _)| &heard[..at]);
+/// The sum of the numbers before that word.
+fn sum(lines: &str, word: &str) -> u64 {
+    let befores = lines.match_indices(word).map(|(at, _)| &lines[..at]);
     let numbers =
         befores.filter_map(|before| before.rsplit([' ', '\n']).next()?.parse::<u64>().ok());
     numbers.sum()

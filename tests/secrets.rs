@@ -21,7 +21,7 @@ const FINGERPRINT: &str = "sk_test_…Y2u7";
 const LEAK: &str = "LEAKED";
 
 fn stage(config: SandboxConfig) -> Stage {
-    let stage = Stage::with_sandbox(SandboxConfig { key: KEY.to_owned(), ..config });
+    let stage = Stage::with_sandbox(config.key(KEY.to_owned()));
     stage.write("ids.txt", list(&users(20)));
     stage
 }
@@ -51,11 +51,11 @@ fn a_run_that_ends_well_shows_the_fingerprint_and_never_the_key() {
 fn whatever_goes_wrong_the_key_is_in_no_message_and_no_file() {
     // Every fault befalls a user of its own, among so many others that it is no outage.
     let ids = users(150);
-    let met = ids.iter().step_by(5).zip(FaultKind::ALL);
+    let met = ids.iter().step_by(5).zip(FaultKind::all());
     let script: Script =
         met.map(|(id, fault)| (id.clone(), vec![Scripted::Fault(fault); 2].into())).collect();
     with_each(["", "-v", "-vv", "-q"], |flags| {
-        let stage = stage(SandboxConfig { script: script.clone(), ..slow_config("0") });
+        let stage = stage(slow_config("0").script(script.clone()));
         stage.write("ids.txt", list(&ids));
         let line = "run ids.txt --yes --json --report page.html --max-retries 1 --timeout 300ms";
         let ended = stage.run(&format!("{line} --rate 150/s {flags}")).exits_with(1);
@@ -175,7 +175,7 @@ fn a_server_that_escapes_the_key_it_repeats_shows_it_no_more_than_another() {
     let answers = [Scripted::status(422).with_body(error), Scripted::status(200).with_body(user)];
     let script: Script =
         ids.iter().cloned().zip(answers.into_iter().map(|answer| [answer].into())).collect();
-    let stage = stage(SandboxConfig { script, ..slow_config("0") });
+    let stage = stage(slow_config("0").script(script));
     let flags = "-vv --report page.html --report-pii";
     let ended = stage.run(&format!("run ids.txt --yes {flags} {FAST}")).exits_with(1);
     shows_nothing(&stage, ended);
@@ -205,7 +205,7 @@ fn a_server_that_repeats_the_key_finds_it_nowhere_again() {
     ];
     let script: Script =
         ids.iter().cloned().zip(answers.into_iter().map(|answer| [answer].into())).collect();
-    let stage = stage(SandboxConfig { script, ..slow_config("0") });
+    let stage = stage(slow_config("0").script(script));
     let ended = stage.run(&format!("run ids.txt --yes -vv {FAST}")).exits_with(1);
     shows_nothing(&stage, ended);
     let messages = stage.column("ids.results.csv", "error_message").join("\n");
@@ -213,7 +213,7 @@ fn a_server_that_repeats_the_key_finds_it_nowhere_again() {
 
     let refused: Script =
         [(ids[0].clone(), [Scripted::status(401).with_body(body)].into())].into_iter().collect();
-    let stage = self::stage(SandboxConfig { script: refused, ..slow_config("0") });
+    let stage = self::stage(slow_config("0").script(refused));
     let ended = stage.run(&format!("run ids.txt --yes -vv -c 1 {FAST}")).exits_with(4);
     shows_nothing(&stage, ended);
 }
@@ -323,7 +323,7 @@ fn a_killed_run_leaves_no_key_behind() {
 #[test]
 fn the_key_in_use_is_masked_wherever_it_was_typed_whatever_its_shape() {
     for key in ["weirdkey_LEAKED_12345678", "sk_test_LEAKED"] {
-        let config = SandboxConfig { key: key.to_owned(), ..slow_config("0") };
+        let config = slow_config("0").key(key.to_owned());
         let mut stage = Stage::with_sandbox(config);
         stage.set("CLERK_SECRET_KEY", key);
         let ids = format!("{}{key}\n", list(&users(3)));

@@ -376,11 +376,11 @@ fn the_sandbox_prints_what_to_export_and_serves_until_it_is_interrupted() {
             stage.set(name, value);
         }
         assert!(lines[0].starts_with("CLERK_API_URL=http://127.0.0.1:"), "{lines:?}");
-        assert!(lines[1].starts_with("CLERK_SECRET_KEY=sk_test_"), "{lines:?}");
+        assert!(lines[1].starts_with("CLERK_SECRET_KEY=sk_live_"), "{lines:?}");
         stage.run(RUN).exits_with(0);
         sandbox.signal(signal);
         let ended = sandbox.wait().exits_with(code);
-        assert!(ended.stderr.contains("until it is interrupted"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("press Ctrl-C to stop"), "{}", ended.stderr);
     }
 }
 

@@ -174,7 +174,7 @@ fn the_results_can_not_be_written_over() {
 
 #[test]
 fn reading_back_through_faults_tells_the_truth() {
-    let config = SandboxConfig { faults: Faults::mix(0.2), ..SandboxConfig::default() };
+    let config = SandboxConfig::default().faults(Faults::mix(0.2));
     let stage = Stage::with_sandbox(config);
     let ids = locked_users(300);
     stage.write("ids.txt", list(&ids));

@@ -11,7 +11,7 @@ mod process;
 use std::path::Path;
 use std::time::Duration;
 
-use bulk_unlock::sandbox::{RateLimit, RunningSandbox, Sandbox, SandboxConfig, World, max_in_any};
+use bulk_unlock::sandbox::{Population, Rate, Sandbox, SandboxConfig, max_in_any};
 use process::{Measured, measure};
 
 const SEED: u64 = 1;
@@ -80,9 +80,8 @@ fn memory() {
 
 /// A server that counts strictly: the whole quota for 3,000 users, and the default share.
 fn pacing() {
-    let limit = RateLimit { n: 1_000.try_into().expect("not zero"), per: Duration::from_secs(10) };
     for (share, n_users) in [("100%", 3_000), ("80%", 2_000)] {
-        let sandbox = sandbox(Some(limit));
+        let sandbox = sandbox(Some(Rate::PRODUCTION_QUOTA));
         let dir = tempfile::tempdir().expect("a directory");
         let list = list(dir.path(), n_users);
         let flags = ["--quota", "1000/10s", "--quota-share", share];
@@ -101,7 +100,7 @@ fn pacing() {
 /// the other.
 fn walk() {
     let latency = "50ms".parse().expect("a latency");
-    let config = SandboxConfig { n_users: 50_000, latency, seed: SEED, ..SandboxConfig::default() };
+    let config = SandboxConfig::default().n_users(50_000).latency(latency).seed(SEED);
     let sandbox = Sandbox::start(config, 0).expect("the sandbox starts");
     let url = sandbox.url();
     let fixed =
@@ -131,13 +130,7 @@ fn unlimited(n_users: u32, snapshot: &str, is_bare: bool) -> Measured {
     }
 }
 
-fn ours(
-    sandbox: &RunningSandbox,
-    list: &Path,
-    out: &Path,
-    snapshot: &str,
-    flags: &[&str],
-) -> Measured {
+fn ours(sandbox: &Sandbox, list: &Path, out: &Path, snapshot: &str, flags: &[&str]) -> Measured {
     let (list, out) = (list.to_string_lossy(), out.to_string_lossy());
     let url = sandbox.url();
     let fixed =
@@ -145,15 +138,15 @@ fn ours(
     measure(&program(), &[&fixed, flags].concat(), Some(sandbox.key()))
 }
 
-fn sandbox(quota: Option<RateLimit>) -> RunningSandbox {
+fn sandbox(quota: Option<Rate>) -> Sandbox {
     let log_requests = quota.is_some();
-    let config = SandboxConfig { quota, log_requests, seed: SEED, ..SandboxConfig::default() };
+    let config = SandboxConfig::default().quota(quota).log_requests(log_requests).seed(SEED);
     Sandbox::start(config, 0).expect("the sandbox starts")
 }
 
 fn list(dir: &Path, n_users: u32) -> std::path::PathBuf {
-    let world = World::new(SEED);
-    let ids = (0..n_users).map(|index| world.listed_id(index));
+    let population = Population::new(SEED);
+    let ids = (0..n_users).map(|index| population.listed_id(index));
     let text = ids.fold(String::new(), |text, id| text + id.as_str() + "\n");
     let path = dir.join("ids.txt");
     std::fs::write(&path, text).expect("a file can be written");

@@ -38,7 +38,7 @@ pub(super) enum Command {
     Verify(Box<VerifyArgs>),
     /// Summarize finished results, plan, and verify files
     Report(ReportArgs),
-    /// Start a local server that behaves like Clerk's Backend API
+    /// Start a local server that behaves like Clerk's Backend API, for rehearsals
     Sandbox(SandboxArgs),
 }
 

@@ -13,7 +13,7 @@ use crate::engine::Pacer;
 use crate::model::mask_also;
 use crate::policy::pacing::{GateSettings, Pace, Quota};
 use crate::report::Console;
-use crate::sandbox::{RunningSandbox, Sandbox, SandboxConfig};
+use crate::sandbox::{Sandbox, SandboxConfig};
 
 /// The variable that holds the secret key.
 pub(super) const KEY_VARIABLE: &str = "CLERK_SECRET_KEY";
@@ -62,7 +62,7 @@ pub(super) struct Connection {
     /// The quota that the pace is a share of; `None` under `--rate`.
     pub(super) share_of: Option<(f64, Quota)>,
     // Ends with the run.
-    _sandbox: Option<RunningSandbox>,
+    _sandbox: Option<Sandbox>,
 }
 
 impl Connection {
@@ -103,15 +103,14 @@ impl Connection {
     }
 
     fn to_sandbox(args: &EmbeddedSandboxArgs, execution: &ExecutionArgs) -> Result<Self, Failure> {
-        let sandbox = SandboxConfig {
-            quota: args.sandbox_quota.0,
-            latency: args.sandbox_latency,
-            faults: args.sandbox_faults.clone(),
-            n_users: args.sandbox_users,
-            seed: args.sandbox_seed,
-            ..SandboxConfig::default()
-        };
-        let quota = sandbox.quota.map_or(LIVE_QUOTA, |limit| Quota { n: limit.n, per: limit.per });
+        let sandbox = SandboxConfig::default()
+            .quota(args.sandbox_quota)
+            .latency(args.sandbox_latency)
+            .faults(args.sandbox_faults.clone())
+            .n_users(args.sandbox_users)
+            .seed(args.sandbox_seed);
+        let limit = args.sandbox_quota;
+        let quota = limit.map_or(LIVE_QUOTA, |limit| Quota { n: limit.n(), per: limit.per() });
         let running = Sandbox::start(sandbox, 0)
             .context("the sandbox can't be started")
             .map_err(Failure::internal)?;

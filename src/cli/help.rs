@@ -90,9 +90,9 @@ Examples:
   Rehearse against a production instance:
     bulk-unlock sandbox
   Rehearse against a development instance on a free port:
-    bulk-unlock sandbox --port 0
-  Rehearse with faults:
-    bulk-unlock sandbox --faults reset=2%,500=5%
+    bulk-unlock sandbox --development --port 0
+  Rehearse with faults, beside a live application:
+    bulk-unlock sandbox --faults reset=2%,500=5% --live-app 25/s
 
 Exit codes:
   2  usage error, or the port is in use

@@ -1,4 +1,4 @@
-//! The sandbox on its own thread: starting, serving, stopping.
+//! The server on its own thread: start, accept, stop.
 
 use std::future::IntoFuture;
 use std::io;
@@ -8,8 +8,6 @@ use std::thread::{self, JoinHandle};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
 use axum::serve::Listener;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Builder;
@@ -17,186 +15,145 @@ use tokio::sync::oneshot;
 
 use crate::model::UserId;
 
-use super::core::{self, Core};
-use super::ledger::{LoggedRequest, Stats};
-use super::world::mix::mix;
-use super::world::{MAX_LISTED, World};
-use super::{Mode, SandboxConfig, wire};
+use super::handler::Handler;
+use super::{LoggedRequest, Mode, Population, SandboxConfig, Stats};
 
-/// A local server that behaves like Clerk's Backend API.
-pub struct Sandbox;
-
-impl Sandbox {
-    /// Starts a sandbox on 127.0.0.1, on a thread of its own; port 0 picks a free one. When this
-    /// returns, connections are taken.
-    ///
-    /// # Errors
-    ///
-    /// When the port is taken or may not be bound, when no thread can be started, and when the
-    /// instance should list more than ten million users.
-    pub fn start(config: SandboxConfig, port: u16) -> io::Result<RunningSandbox> {
-        if config.n_users > MAX_LISTED {
-            let why = format!("the sandbox lists at most {MAX_LISTED} users");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-        }
-        let key = config.key.clone();
-        let core = Arc::new(Core::new(config));
-        let (stop, stopped) = oneshot::channel();
-        let (tell, bound) = mpsc::channel();
-        let served = Arc::clone(&core);
-        let thread = thread::Builder::new()
-            .name("sandbox".to_owned())
-            .spawn(move || run(&served, port, &tell, stopped))?;
-        let addr = bound.recv().map_err(io::Error::other)??;
-        Ok(RunningSandbox { addr, key, core, stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-/// A sandbox at work. Stops when dropped: connections are closed, requests in flight cut off.
-pub struct RunningSandbox {
+/// A running sandbox. Dropping it stops the server and closes all connections.
+pub struct Sandbox {
     addr: SocketAddr,
     key: String,
-    core: Arc<Core>,
+    handler: Arc<Handler>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl RunningSandbox {
-    /// Where it listens.
+impl Sandbox {
+    /// Starts a sandbox on 127.0.0.1, on a thread of its own; port 0 picks a free one. It accepts
+    /// connections when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If the port cannot be bound, the thread cannot be started, or the number of users exceeds
+    /// [`Population::MAX_LISTED`].
+    pub fn start(config: SandboxConfig, port: u16) -> io::Result<Self> {
+        if config.n_users > Population::MAX_LISTED {
+            let max = Population::MAX_LISTED;
+            let message = format!("a sandbox lists at most {max} users");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let key = config.key.clone();
+        let handler = Arc::new(Handler::new(config));
+        let (stop, stopped) = oneshot::channel();
+        let (started, addr) = mpsc::channel();
+        let served = Arc::clone(&handler);
+        let thread = thread::Builder::new().name("sandbox".to_owned()).spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            let served = runtime.and_then(|it| it.block_on(serve(served, port, &started, stopped)));
+            if let Err(error) = served {
+                // Fails after the start, when the receiver is gone.
+                let _ = started.send(Err(error));
+            }
+        })?;
+        let addr = addr.recv().map_err(io::Error::other)??;
+        Ok(Self { addr, key, handler, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The address for `CLERK_API_URL`, without `/v1`.
+    /// Value for `CLERK_API_URL`, without `/v1`.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// The secret key that it takes.
+    /// Secret key that it accepts.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What it was asked and answered so far.
+    /// Counts of requests and responses so far.
     pub fn stats(&self) -> Stats {
-        self.core.stats()
+        self.handler.stats()
     }
 
-    /// The first million requests, in the order of arrival; empty unless
-    /// [`SandboxConfig::log_requests`].
+    /// The first million requests in the order of arrival; empty unless
+    /// [`SandboxConfig::log_requests`] is set.
     pub fn requests(&self) -> Vec<LoggedRequest> {
-        self.core.log()
+        self.handler.state().log.requests.clone().unwrap_or_default()
     }
 
-    /// Changes how it treats everybody from now on.
+    /// Changes how it treats all requests from now on.
     pub fn set_mode(&self, mode: Mode) {
-        self.core.set_mode(mode);
+        self.handler.state().mode = mode;
     }
 
-    /// Whether the user is locked now; a user who does not exist is not.
+    /// Whether the user exists and is locked now.
     pub fn is_locked(&self, id: &UserId) -> bool {
-        self.core.office().is_locked(id, &self.core.state())
+        self.handler.is_locked(id)
     }
 
-    /// Who exists, and how things stood at the start.
-    pub fn world(&self) -> &World {
-        self.core.office().world()
+    /// The users as they were at the start.
+    pub fn population(&self) -> &Population {
+        &self.handler.directory.population
     }
 }
 
-impl Drop for RunningSandbox {
+impl Drop for Sandbox {
     fn drop(&mut self) {
-        // An error of either means that the thread has ended already.
+        // Both fail only if the thread has already ended.
         let _ = self.stop.take().map(|stop| stop.send(()));
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-fn run(
-    core: &Arc<Core>,
+async fn serve(
+    handler: Arc<Handler>,
     port: u16,
-    tell: &mpsc::Sender<io::Result<SocketAddr>>,
+    started: &mpsc::Sender<io::Result<SocketAddr>>,
     stopped: oneshot::Receiver<()>,
-) {
-    let serve = async |core: &Arc<Core>| {
-        let tcp = listen(port)?;
-        // The caller waits for it.
-        let _ = tell.send(tcp.local_addr());
-        let router = Router::new().fallback(answer).with_state(Arc::clone(core));
-        let door = Door { tcp, core: Arc::clone(core) };
-        tokio::select! {
-            ended = axum::serve(door, router).into_future() => ended,
-            _ = stopped => Ok(()),
-        }
-    };
-    let runtime = Builder::new_current_thread().enable_all().build();
-    if let Err(error) = runtime.and_then(|runtime| runtime.block_on(serve(core))) {
-        // Nobody hears it any more if it comes after the start.
-        let _ = tell.send(Err(error));
-    }
-}
-
-fn listen(port: u16) -> io::Result<TcpListener> {
+) -> io::Result<()> {
     let socket = TcpSocket::new_v4()?;
-    // On Windows the option would let two programs share a port.
+    // On Windows this option would let two programs share a port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
-    // Hundreds of clients may knock at the same time.
-    socket.listen(4096)
+    // Hundreds of clients may connect at the same time.
+    let tcp = socket.listen(4096)?;
+    let _ = started.send(tcp.local_addr());
+    let answer = async |State(handler): State<Arc<Handler>>, request: Request| {
+        handler.handle(&request.into_parts().0).await
+    };
+    let router = Router::new().fallback(answer).with_state(Arc::clone(&handler));
+    tokio::select! {
+        ended = axum::serve(ModalListener { tcp, handler }, router).into_future() => ended,
+        _ = stopped => Ok(()),
+    }
 }
 
-/// The door to the network; shut in [`Mode::Refuse`].
-struct Door {
+/// Closes new connections in [`Mode::Refuse`].
+struct ModalListener {
     tcp: TcpListener,
-    core: Arc<Core>,
+    handler: Arc<Handler>,
 }
 
-impl Listener for Door {
+impl Listener for ModalListener {
     type Io = TcpStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             let (stream, addr) = Listener::accept(&mut self.tcp).await;
-            if self.core.mode() == Mode::Refuse {
-                continue;
+            if self.handler.state().mode != Mode::Refuse {
+                // Only makes responses faster.
+                let _ = stream.set_nodelay(true);
+                return (stream, addr);
             }
-            // Without it answers are slower, not wrong.
-            let _ = stream.set_nodelay(true);
-            return (stream, addr);
         }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
-}
-
-/// Receive, wait, act, answer.
-async fn answer(State(core): State<Arc<Core>>, request: Request) -> Response {
-    let (serial, admitted) = core.receive(&core::Request {
-        method: request.method().as_str(),
-        path: request.uri().path(),
-        query: request.uri().query().unwrap_or_default(),
-        authorization: request
-            .headers()
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok()),
-    });
-    let answer = match admitted {
-        Err(answer) => answer,
-        Ok(admitted) => {
-            if !admitted.latency.is_zero() {
-                tokio::time::sleep(admitted.latency).await;
-            }
-            core.act(&admitted, serial)
-        }
-    };
-    core.answered(serial, &answer);
-    let mut response = wire::respond(answer).await;
-    if let Ok(ray) = HeaderValue::from_str(&format!("{:016x}-LHR", mix(serial))) {
-        response.headers_mut().insert("cf-ray", ray);
-    }
-    response
 }

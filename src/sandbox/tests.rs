@@ -1,4 +1,4 @@
-//! Through a real socket.
+//! Tests through a real socket.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::{UserId, UserView};
 
-/// A bare HTTP/1.1 client: one connection, kept as long as the server keeps it.
+/// A minimal HTTP/1.1 client with one connection.
 struct Client {
     stream: TcpStream,
     key: String,
@@ -16,7 +16,7 @@ struct Client {
 
 #[derive(Debug, Default)]
 struct Reply {
-    /// 0: the connection was closed before an answer.
+    /// 0 if the connection was closed without a response.
     status: u16,
     head: String,
     body: Vec<u8>,
@@ -24,7 +24,7 @@ struct Reply {
 }
 
 impl Client {
-    fn of(sandbox: &RunningSandbox) -> Self {
+    fn of(sandbox: &Sandbox) -> Self {
         let stream = TcpStream::connect(sandbox.addr()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         Self { stream, key: sandbox.key().to_owned() }
@@ -43,7 +43,7 @@ impl Client {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: 0\r\n\r\n"
         );
-        // A closed connection shows when it is read.
+        // Reading reports a closed connection.
         let _ = self.stream.write_all(request.as_bytes());
         self.read()
     }
@@ -54,7 +54,7 @@ impl Client {
         let Some(end) = self.read_until(&mut bytes, |bytes| {
             bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
         }) else {
-            assert!(bytes.is_empty(), "closed within the head");
+            assert!(bytes.is_empty(), "closed inside the head");
             return reply;
         };
         reply.head = String::from_utf8(bytes[..end].to_vec()).unwrap();
@@ -66,7 +66,7 @@ impl Client {
         reply
     }
 
-    /// Reads on until `found` finds something; `None` when the connection is closed before.
+    /// Reads until `found` returns something; `None` if the connection is closed first.
     fn read_until(
         &mut self,
         bytes: &mut Vec<u8>,
@@ -106,32 +106,32 @@ impl Reply {
     }
 }
 
-fn start(config: SandboxConfig) -> RunningSandbox {
-    Sandbox::start(SandboxConfig { log_requests: true, ..config }, 0).unwrap()
+fn start(config: SandboxConfig) -> Sandbox {
+    Sandbox::start(config.log_requests(true), 0).unwrap()
 }
 
-fn plain() -> RunningSandbox {
+fn plain() -> Sandbox {
     start(SandboxConfig::default())
 }
 
-fn with_fault(kind: FaultKind) -> RunningSandbox {
-    start(SandboxConfig { faults: Faults::only(kind, 1.0), ..SandboxConfig::default() })
+fn with_fault(kind: FaultKind) -> Sandbox {
+    start(SandboxConfig::default().faults(Faults::only(kind, 1.0)))
 }
 
-/// The first listed user of whom this is true.
-fn listed(holds: impl Fn(&Truth) -> bool) -> UserId {
-    let world = World::new(1);
-    (0..1_000).map(|index| world.listed_id(index)).find(|id| holds(&world.state_of(id))).unwrap()
+/// The first listed user for whom this is true.
+fn listed(is_wanted: impl Fn(&FakeUser) -> bool) -> UserId {
+    let population = Population::new(1);
+    let mut users = (0..).filter_map(|index| population.user(&population.listed_id(index)));
+    users.find(is_wanted).unwrap().id
 }
 
 fn locked() -> UserId {
-    listed(|truth| matches!(truth.lock, Lock::ByAttempts { expires_in: Some(_) }))
+    listed(|user| user.is_locked() && !user.is_admin_locked() && user.lock.expires_in.is_some())
 }
 
 fn missing() -> UserId {
-    let world = World::new(1);
-    let ids = (0..1_000).map(|n| format!("user_{n}").parse().unwrap());
-    ids.into_iter().find(|id| !world.state_of(id).exists).unwrap()
+    let mut ids = (0..).map(|n| format!("user_{n}").parse().unwrap());
+    ids.find(|id| Population::new(1).user(id).is_none()).unwrap()
 }
 
 fn unlock(id: &UserId) -> String {
@@ -157,15 +157,30 @@ fn an_unlocked_user_stays_unlocked() {
 }
 
 #[test]
-fn a_user_locked_by_a_call_looks_locked_on_purpose() {
+fn a_lock_call_locks_forever_and_keeps_the_attempts() {
     let sandbox = plain();
-    let id = listed(|truth| !truth.locked());
-    let user = Client::of(&sandbox).post(&format!("/v1/users/{id}/lock")).user();
-    assert!(user.is_admin_locked());
+    let mut client = Client::of(&sandbox);
+    let open = listed(|user| !user.is_locked() && user.lock.attempts_left == 7);
+    let lock = |id: &UserId| format!("/v1/users/{id}/lock");
+    let user = client.post(&lock(&open)).user();
+    assert!(user.is_admin_locked() && sandbox.is_locked(&open));
+    assert_eq!(
+        (user.verification_attempts_remaining, user.lockout_expires_in_seconds),
+        (Some(7), None)
+    );
+    // A user whose failed sign-ins used up the attempts has none left afterwards either.
+    let user = client.post(&lock(&locked())).user();
+    assert!(user.is_locked() && !user.is_admin_locked());
+    assert_eq!(
+        (user.verification_attempts_remaining, user.lockout_expires_in_seconds),
+        (Some(0), None)
+    );
+    assert_eq!(client.post(&unlock(&open)).user().verification_attempts_remaining, Some(10));
+    assert_eq!(client.post(&lock(&missing())).status, 404);
 }
 
 #[test]
-fn a_missing_user_is_404_with_clerks_error_body() {
+fn a_missing_user_is_404_with_an_error_body() {
     let sandbox = plain();
     let id = missing();
     let reply = Client::of(&sandbox).post(&unlock(&id));
@@ -203,7 +218,32 @@ fn users_are_listed_and_counted() {
 }
 
 #[test]
-fn a_look_up_shows_what_was_unlocked_and_leaves_the_missing_out() {
+fn filters_agree_with_the_bodies() {
+    let sandbox = plain();
+    let mut client = Client::of(&sandbox);
+    let mut list = |filter: &str| {
+        let users = client.get(&format!("/v1/users?limit=500&{filter}")).json();
+        let count = client.get(&format!("/v1/users/count?{filter}")).json();
+        let users = users.as_array().unwrap().clone();
+        assert_eq!(count["total_count"], users.len(), "{filter}");
+        assert!(!users.is_empty(), "{filter}");
+        users
+    };
+    let in_acme = |user: &serde_json::Value| {
+        let memberships = user["organization_memberships"].as_array().unwrap();
+        memberships.iter().any(|it| it["organization"]["id"] == "org_acme")
+    };
+    assert!(list("organization_id=org_acme").iter().all(in_acme));
+    let banned = list("banned=true&organization_id=-org_acme");
+    assert!(banned.iter().all(|user| user["banned"] == true && !in_acme(user)));
+    let signed_in = list("last_sign_in_at_after=1746057600000");
+    let after =
+        |user: &serde_json::Value| user["last_sign_in_at"].as_u64() > Some(1_746_057_600_000);
+    assert!(signed_in.iter().all(after));
+}
+
+#[test]
+fn a_look_up_shows_unlocked_users_and_omits_missing_ones() {
     let sandbox = plain();
     let mut client = Client::of(&sandbox);
     client.post(&unlock(&locked()));
@@ -215,8 +255,7 @@ fn a_look_up_shows_what_was_unlocked_and_leaves_the_missing_out() {
 
 #[test]
 fn over_the_quota_is_429_with_retry_after() {
-    let quota = Some("2/60s".parse().unwrap());
-    let sandbox = start(SandboxConfig { quota, ..SandboxConfig::default() });
+    let sandbox = start(SandboxConfig::default().quota("2/60s".parse().ok()));
     let mut client = Client::of(&sandbox);
     let statuses: Vec<u16> = (0..4).map(|_| client.get("/v1/users/count").status).collect();
     assert_eq!(statuses, [200, 200, 429, 429]);
@@ -229,17 +268,16 @@ fn over_the_quota_is_429_with_retry_after() {
 }
 
 #[test]
-fn a_request_without_the_key_uses_no_quota_up() {
-    let quota = Some("1/60s".parse().unwrap());
-    let sandbox = start(SandboxConfig { quota, ..SandboxConfig::default() });
+fn a_request_without_the_key_uses_no_quota() {
+    let sandbox = start(SandboxConfig::default().quota("1/60s".parse().ok()));
     let mut stranger = Client::of(&sandbox);
     stranger.key = "sk_test_another".to_owned();
     assert_eq!(stranger.get("/v1/users/count").status, 401);
     assert_eq!(Client::of(&sandbox).get("/v1/users/count").status, 200);
 }
 
-/// What a client sees of a fault: status (0: no answer), whether the body is whole, and whether
-/// the unlock was done.
+/// Checks the status of a fault (0: no response), whether the body is whole, and whether the user
+/// was unlocked.
 #[track_caller]
 fn check(kind: FaultKind, status: u16, is_whole: bool, is_unlocked: bool) -> Reply {
     let sandbox = with_fault(kind);
@@ -250,7 +288,7 @@ fn check(kind: FaultKind, status: u16, is_whole: bool, is_unlocked: bool) -> Rep
 }
 
 #[test]
-fn each_fault_is_what_the_table_says() {
+fn each_fault_does_what_its_documentation_says() {
     check(FaultKind::InternalError, 500, true, false);
     assert!(check(FaultKind::BadGateway, 502, true, false).text().starts_with("<!DOCTYPE html>"));
     let unavailable = check(FaultKind::Unavailable, 503, true, false);
@@ -277,13 +315,13 @@ fn each_fault_is_what_the_table_says() {
 }
 
 #[test]
-fn a_slow_answer_is_right_in_the_end() {
+fn a_slow_response_is_right() {
     let reply = check(FaultKind::Slow, 200, true, true);
     assert!(reply.user().is_of(&locked()));
 }
 
 #[test]
-fn a_hanging_request_is_not_answered_and_does_not_delay_the_end() {
+fn a_hanging_request_is_not_answered_and_does_not_delay_the_stop() {
     let sandbox = with_fault(FaultKind::Hang);
     let mut client = Client::of(&sandbox);
     client.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -298,7 +336,7 @@ fn a_hanging_request_is_not_answered_and_does_not_delay_the_end() {
 }
 
 #[test]
-fn a_client_may_leave_a_huge_answer_in_the_middle() {
+fn a_client_may_disconnect_during_a_huge_response() {
     let sandbox = with_fault(FaultKind::Huge);
     let mut client = Client::of(&sandbox);
     let request = format!(
@@ -314,11 +352,11 @@ fn a_client_may_leave_a_huge_answer_in_the_middle() {
 }
 
 #[test]
-fn everybody_is_unlocked_within_four_tries() {
-    let sandbox = start(SandboxConfig { faults: Faults::mix(0.9), ..SandboxConfig::default() });
+fn every_user_is_unlocked_within_four_attempts() {
+    let sandbox = start(SandboxConfig::default().faults(Faults::mix(0.9)));
     let mut client = Client::of(&sandbox);
     for index in 0..200 {
-        let id = World::new(1).listed_id(index);
+        let id = Population::new(1).listed_id(index);
         let is_done = (0..4).any(|_| {
             let reply = client.post(&unlock(&id));
             if !reply.is_whole {
@@ -332,7 +370,7 @@ fn everybody_is_unlocked_within_four_tries() {
 }
 
 #[test]
-fn a_script_is_played_in_order_and_then_all_is_normal() {
+fn a_script_is_played_in_order_before_normal_responses() {
     let scripted = VecDeque::from([
         Scripted::status(503).with_header("Retry-After", "7"),
         Scripted::status(200).with_body("[]"),
@@ -340,7 +378,7 @@ fn a_script_is_played_in_order_and_then_all_is_normal() {
         Scripted::status(204),
     ]);
     let script = Script::from([(locked(), scripted)]);
-    let sandbox = start(SandboxConfig { script, ..SandboxConfig::default() });
+    let sandbox = start(SandboxConfig::default().script(script));
     let mut client = Client::of(&sandbox);
     let first = client.post(&unlock(&locked()));
     assert_eq!((first.status, first.header("retry-after")), (503, Some("7")));
@@ -354,7 +392,7 @@ fn a_script_is_played_in_order_and_then_all_is_normal() {
 }
 
 #[test]
-fn the_mode_is_for_everybody_and_can_be_taken_back() {
+fn a_mode_affects_all_requests_until_it_is_changed() {
     let sandbox = plain();
     let mut client = Client::of(&sandbox);
     let path = unlock(&locked());
@@ -371,7 +409,7 @@ fn the_mode_is_for_everybody_and_can_be_taken_back() {
 }
 
 #[test]
-fn the_log_keeps_who_was_asked_for_and_what_was_said() {
+fn the_log_has_users_and_statuses() {
     let sandbox = plain();
     let mut client = Client::of(&sandbox);
     client.post(&unlock(&missing()));
@@ -388,7 +426,7 @@ fn the_log_keeps_who_was_asked_for_and_what_was_said() {
 }
 
 #[test]
-fn a_dropped_sandbox_listens_no_more() {
+fn a_dropped_sandbox_does_not_listen() {
     let sandbox = plain();
     let addr = sandbox.addr();
     drop(sandbox);
@@ -396,7 +434,7 @@ fn a_dropped_sandbox_listens_no_more() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_an_error() {
+fn a_port_in_use_is_an_error() {
     let sandbox = plain();
     let error = Sandbox::start(SandboxConfig::default(), sandbox.addr().port()).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
@@ -404,6 +442,6 @@ fn a_port_that_is_taken_is_an_error() {
 
 #[test]
 fn too_many_users_are_refused() {
-    let config = SandboxConfig { n_users: 10_000_001, ..SandboxConfig::default() };
+    let config = SandboxConfig::default().n_users(10_000_001);
     assert_eq!(Sandbox::start(config, 0).err().unwrap().kind(), ErrorKind::InvalidInput);
 }

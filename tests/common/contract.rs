@@ -12,7 +12,7 @@ use super::{Ended, Running, Stage};
 impl Stage {
     /// With a quick server that answers the first unlock calls as the script says.
     pub fn with_script(script: Script) -> Self {
-        let config = SandboxConfig { script, log_requests: true, ..SandboxConfig::default() };
+        let config = SandboxConfig::default().script(script).log_requests(true);
         Self::with_sandbox(config)
     }
 

@@ -7,15 +7,15 @@ use std::net::TcpStream;
 use std::ops::Range;
 
 use bulk_unlock::model::UserId;
-use bulk_unlock::sandbox::{LoggedRequest, SandboxConfig, Truth, World};
+use bulk_unlock::sandbox::{FakeUser, LoggedRequest, Population, SandboxConfig};
 use serde_json::Value;
 
 use super::{Ended, SEED, Stage};
 
 /// The users that the instance lists with these places.
 pub fn listed(places: Range<u32>) -> Vec<UserId> {
-    let world = World::new(SEED);
-    places.map(|place| world.listed_id(place)).collect()
+    let population = Population::new(SEED);
+    places.map(|place| population.listed_id(place)).collect()
 }
 
 /// Users whom the instance does not list; two of a hundred of them do not exist.
@@ -24,51 +24,51 @@ pub fn unlisted(numbers: Range<u32>) -> Vec<UserId> {
 }
 
 /// So many listed users of whom this is true.
-pub fn listed_where(n_users: usize, is_wanted: impl Fn(&Truth) -> bool) -> Vec<UserId> {
-    let world = World::new(SEED);
-    let ids = (0..).map(|place| world.listed_id(place));
-    ids.filter(|id| is_wanted(&world.state_of(id))).take(n_users).collect()
+pub fn listed_where(n_users: usize, is_wanted: impl Fn(&FakeUser) -> bool) -> Vec<UserId> {
+    let population = Population::new(SEED);
+    let users = (0..).filter_map(|place| population.user(&population.listed_id(place)));
+    users.filter(is_wanted).take(n_users).map(|user| user.id).collect()
 }
 
 /// So many users who look locked on purpose.
 pub fn admin_locked_users(n_users: usize) -> Vec<UserId> {
-    listed_where(n_users, Truth::admin_locked)
+    listed_where(n_users, FakeUser::is_admin_locked)
 }
 
 /// So many users who are not locked.
 pub fn open_users(n_users: usize) -> Vec<UserId> {
-    listed_where(n_users, |truth| !truth.locked())
+    listed_where(n_users, |user| !user.is_locked())
 }
 
 /// So many users who do not exist.
 pub fn missing_users(n_users: usize) -> Vec<UserId> {
-    let world = World::new(SEED);
+    let population = Population::new(SEED);
     let ids = unlisted(0..10_000).into_iter();
-    ids.filter(|id| !world.state_of(id).exists).take(n_users).collect()
+    ids.filter(|id| population.user(id).is_none()).take(n_users).collect()
 }
 
 /// What a plan has to say of a user about whom this is true.
-pub fn planned(truth: &Truth) -> &'static str {
-    match truth {
-        Truth { exists: false, .. } => "not_found",
-        _ if truth.admin_locked() => "admin_locked",
-        _ if truth.locked() => "would_unlock",
-        _ => "already_unlocked",
+pub fn planned(user: Option<&FakeUser>) -> &'static str {
+    match user {
+        None => "not_found",
+        Some(user) if user.is_admin_locked() => "admin_locked",
+        Some(user) if user.is_locked() => "would_unlock",
+        Some(_) => "already_unlocked",
     }
 }
 
 /// What a plan has to say of each of these users.
 pub fn plan_of(ids: &[UserId]) -> BTreeMap<String, String> {
-    let world = World::new(SEED);
-    let plan_of = |id: &UserId| (id.to_string(), planned(&world.state_of(id)).to_owned());
+    let population = Population::new(SEED);
+    let plan_of = |id: &UserId| (id.to_string(), planned(population.user(id).as_ref()).to_owned());
     ids.iter().map(plan_of).collect()
 }
 
 /// The locked ones among these users, on purpose or not.
 pub fn locked_of(ids: &[UserId]) -> BTreeSet<String> {
-    let world = World::new(SEED);
-    let locked = ids.iter().filter(|id| world.state_of(id).locked());
-    locked.map(ToString::to_string).collect()
+    let population = Population::new(SEED);
+    let users = ids.iter().filter_map(|id| population.user(id));
+    users.filter(FakeUser::is_locked).map(|user| user.id.to_string()).collect()
 }
 
 /// Fails unless all of these were unlocked by a run that was killed and resumed: whoever was
@@ -83,16 +83,20 @@ pub fn all_were_unlocked(outcomes: impl IntoIterator<Item = impl AsRef<str>>) {
 impl Stage {
     /// With a quick server that lists so many users and remembers what it was asked.
     pub fn with_users(n_users: u32) -> Self {
-        Self::with_sandbox(SandboxConfig {
-            n_users,
-            log_requests: true,
-            ..SandboxConfig::default()
-        })
+        Self::with_sandbox(SandboxConfig::default().n_users(n_users).log_requests(true))
     }
 
     /// Asks the server behind the program's back; such requests are in its log too.
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str) -> Value {
+        let (status, body) = self.request(method, path);
+        assert_eq!(status, 200, "{method} {path}: {body}");
+        body
+    }
+
+    /// The same, for any status.
+    #[track_caller]
+    pub fn request(&self, method: &str, path: &str) -> (u16, Value) {
         let sandbox = self.sandbox();
         let mut stream = TcpStream::connect(sandbox.addr()).expect("a connection");
         let head = format!(
@@ -103,9 +107,9 @@ impl Stage {
         stream.write_all(head.as_bytes()).expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{method} {path}: {answer}");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        serde_json::from_str(body).expect("JSON")
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
+        let status = head.split(' ').nth(1).and_then(|it| it.parse().ok());
+        (status.expect("a status"), serde_json::from_str(body).expect("JSON"))
     }
 
     /// The user object, as the server has it now.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use bulk_unlock::model::UserId;
-use bulk_unlock::sandbox::{RunningSandbox, Sandbox, SandboxConfig, Scripted, World};
+use bulk_unlock::sandbox::{Population, Sandbox, SandboxConfig, Scripted};
 use tempfile::TempDir;
 
 /// The seed of every sandbox here.
@@ -28,7 +28,7 @@ pub const SEED: u64 = 1;
 pub struct Stage {
     dir: TempDir,
     env: HashMap<String, String>,
-    sandbox: Option<RunningSandbox>,
+    sandbox: Option<Sandbox>,
 }
 
 impl Stage {
@@ -50,11 +50,11 @@ impl Stage {
 
     /// With a server without limits, latency or faults that remembers what it was asked.
     pub fn with_quick_sandbox() -> Self {
-        Self::with_sandbox(SandboxConfig { log_requests: true, ..SandboxConfig::default() })
+        Self::with_sandbox(SandboxConfig::default().log_requests(true))
     }
 
     /// The server.
-    pub fn sandbox(&self) -> &RunningSandbox {
+    pub fn sandbox(&self) -> &Sandbox {
         self.sandbox.as_ref().expect("a stage with a sandbox")
     }
 
@@ -226,25 +226,18 @@ impl Ended {
 
 /// So many users of the sandbox who exist, locked or not.
 pub fn users(n_users: usize) -> Vec<UserId> {
-    let world = World::new(SEED);
-    (0..).map(|index| world.listed_id(index)).take(n_users).collect()
+    let population = Population::new(SEED);
+    (0..).map(|index| population.listed_id(index)).take(n_users).collect()
 }
 
 /// So many users of the sandbox who are locked by failed attempts.
 pub fn locked_users(n_users: usize) -> Vec<UserId> {
-    let world = World::new(SEED);
-    let is_locked = |id: &UserId| {
-        let truth = world.state_of(id);
-        truth.exists && truth.locked() && !truth.admin_locked()
-    };
-    (0..).map(|index| world.listed_id(index)).filter(is_locked).take(n_users).collect()
+    lookups::listed_where(n_users, |user| user.is_locked() && !user.is_admin_locked())
 }
 
 /// A user who does not exist in the sandbox.
 pub fn missing_user() -> UserId {
-    let world = World::new(SEED);
-    let id = |n: u32| -> UserId { format!("user_{n}").parse().expect("an id") };
-    (0..10_000).map(id).find(|id| !world.state_of(id).exists).expect("one of fifty is missing")
+    lookups::missing_users(1).remove(0)
 }
 
 /// A plain list of them.

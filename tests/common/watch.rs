@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bulk_unlock::model::UserId;
-use bulk_unlock::sandbox::{RunningSandbox, Sandbox, SandboxConfig};
+use bulk_unlock::sandbox::{Sandbox, SandboxConfig};
 
 use super::{Ended, Running, SEED, Stage};
 
@@ -21,12 +21,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A sandbox that remembers what it was asked, and takes so long for each answer.
 pub fn slow_config(latency: &str) -> SandboxConfig {
-    SandboxConfig {
-        latency: latency.parse().expect("a latency"),
-        log_requests: true,
-        seed: SEED,
-        ..SandboxConfig::default()
-    }
+    SandboxConfig::default()
+        .latency(latency.parse().expect("a latency"))
+        .log_requests(true)
+        .seed(SEED)
 }
 
 /// Plays the same story with each of these, all at once: stories mostly wait.
@@ -67,7 +65,7 @@ impl Stage {
         let mut stage = Self::new();
         let first = 10_000 + u16::try_from(std::process::id() % 20_000).expect("below 20,000");
         let start = |port| Sandbox::start(config.clone(), port).ok();
-        let running: RunningSandbox = (first..32_000).find_map(start).expect("a free port");
+        let running: Sandbox = (first..32_000).find_map(start).expect("a free port");
         stage.set("CLERK_API_URL", &running.url());
         stage.set("CLERK_SECRET_KEY", running.key());
         stage.sandbox = Some(running);

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use bulk_unlock::sandbox::{FaultKind, SandboxConfig, Script, Scripted};
+use bulk_unlock::sandbox::{FaultKind, Script, Scripted};
 
 use crate::common::watch::{FAST, slow_config};
 use crate::common::{Stage, list, users};
@@ -61,7 +61,7 @@ fn a_redirect_is_an_outcome_and_is_never_followed() {
         .zip(statuses)
         .map(|(id, status)| (id.clone(), [to_trap(status)].into()))
         .collect();
-    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("0") });
+    let stage = Stage::with_sandbox(slow_config("0").script(script));
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(1);
     assert_eq!(
@@ -81,7 +81,7 @@ fn the_sandboxs_own_redirect_is_not_followed_either() {
     let ids = users(1);
     let script: Script =
         [(ids[0].clone(), [Scripted::Fault(FaultKind::Redirect)].into())].into_iter().collect();
-    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("0") });
+    let stage = Stage::with_sandbox(slow_config("0").script(script));
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(1);
     assert_eq!(stage.column("ids.results.csv", "outcome"), ["rejected"]);

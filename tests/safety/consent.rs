@@ -1,7 +1,7 @@
 //! The question, asked at a terminal: `script` of util-linux makes one. Where it is missing, only
 //! what needs no terminal is shown; in CI that is a failure.
 
-use bulk_unlock::sandbox::{RunningSandbox, SandboxConfig};
+use bulk_unlock::sandbox::Sandbox;
 
 use crate::common::lookups::admin_locked_users;
 use crate::common::terminal::{Shown, at_a_terminal, typing_ahead};
@@ -19,7 +19,7 @@ fn stage() -> Stage {
 
 fn live_stage() -> Stage {
     let key = "sk_live_0123456789abcdefghijklmnopqrstuvwxyza1b2".to_owned();
-    let stage = Stage::with_sandbox(SandboxConfig { key, ..slow_config("0") });
+    let stage = Stage::with_sandbox(slow_config("0").key(key));
     stage.write("ids.txt", list(&users(N_USERS)));
     stage
 }
@@ -83,7 +83,7 @@ fn what_was_typed_before_the_question_is_no_answer() {
         return;
     }
     let key = "sk_live_0123456789abcdefghijklmnopqrstuvwxyza1b2".to_owned();
-    let stage = Stage::with_sandbox(SandboxConfig { key, ..slow_config("300ms") });
+    let stage = Stage::with_sandbox(slow_config("300ms").key(key));
     stage.write("ids.txt", list(&locked_users(N_USERS)));
     let line = "\"$BU\" run ids.txt --only-locked";
     let shown = typing_ahead(&stage, line, "12\n12\n", "no\n");
@@ -93,7 +93,7 @@ fn what_was_typed_before_the_question_is_no_answer() {
 /// What was shown before the answer, of an instance that this key opens, without what differs from
 /// run to run.
 fn question(key: &str, flags: &str) -> String {
-    let stage = Stage::with_sandbox(SandboxConfig { key: key.to_owned(), ..slow_config("0") });
+    let stage = Stage::with_sandbox(slow_config("0").key(key.to_owned()));
     stage.write("ids.txt", list(&users(N_USERS)));
     let shown = at_a_terminal(&stage, &format!("NO_COLOR=1 \"$BU\" run ids.txt {flags}"), "n\n");
     assert_eq!(stage.n_requests(), 0);
@@ -233,10 +233,10 @@ fn after_a_look_up_those_are_asked_about_who_are_locked_and_no_takes_the_files_a
     assert_eq!(stage.n_posts(), n_locked, "{}", shown.text);
 }
 
-fn locked(sandbox: &RunningSandbox) -> usize {
+fn locked(sandbox: &Sandbox) -> usize {
     let is_to_unlock = |id: &&bulk_unlock::model::UserId| {
-        let truth = sandbox.world().state_of(id);
-        truth.locked() && !truth.admin_locked()
+        let user = sandbox.population().user(id);
+        user.is_some_and(|user| user.is_locked() && !user.is_admin_locked())
     };
     users(N_USERS).iter().filter(is_to_unlock).count()
 }

@@ -1,7 +1,7 @@
 //! A job that goes wrong stops itself.
 
 use bulk_unlock::model::UserId;
-use bulk_unlock::sandbox::{SandboxConfig, Script, Scripted};
+use bulk_unlock::sandbox::{Script, Scripted};
 
 use crate::common::watch::{FAST, slow_config};
 use crate::common::{Stage, list, throttled, users};
@@ -15,7 +15,7 @@ fn stage(ids: &[UserId], is_refused: impl Fn(usize) -> bool) -> Stage {
     let refused = ids.iter().enumerate().filter(|(index, _)| is_refused(*index));
     let script: Script =
         refused.map(|(_, id)| (id.clone(), [Scripted::status(422)].into())).collect();
-    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("2ms..6ms") });
+    let stage = Stage::with_sandbox(slow_config("2ms..6ms").script(script));
     stage.write("ids.txt", list(ids));
     stage
 }
@@ -105,7 +105,7 @@ fn max_duration_stops_the_run_and_resume_goes_on() {
 fn max_duration_gives_up_waits_and_pauses() {
     let ids = users(50);
     let script: Script = ids.iter().map(|id| (id.clone(), [throttled("600")].into())).collect();
-    let stage = Stage::with_sandbox(SandboxConfig { script, ..slow_config("0") });
+    let stage = Stage::with_sandbox(slow_config("0").script(script));
     stage.write("ids.txt", list(&ids));
     stage.run(&line("--max-duration 1s")).exits_with(3);
     assert_eq!(stage.adds_up("ids.results", &ids), 0);

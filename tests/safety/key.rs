@@ -95,7 +95,7 @@ fn a_403_for_some_users_is_theirs_alone() {
     let ids = users(40);
     let forbidden = ids[10..20].iter().map(|id| (id.clone(), [Scripted::status(403)].into()));
     let script: Script = forbidden.collect();
-    let stage = Stage::with_sandbox(SandboxConfig { script, ..SandboxConfig::default() });
+    let stage = Stage::with_sandbox(SandboxConfig::default().script(script));
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("run ids.txt --yes -c 1 {FAST}")).exits_with(1);
     let outcomes = stage.column("ids.results.csv", "outcome");

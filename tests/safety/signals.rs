@@ -66,7 +66,7 @@ fn a_closed_terminal_lets_what_is_in_flight_end_but_under_nohup() {
 fn stops_at_once(first: &str, second: &str, code: i32) {
     let ids = users(N_USERS);
     let faults = Faults::only(FaultKind::Hang, 1.0);
-    let stage = stage(SandboxConfig { faults, ..slow_config("0") });
+    let stage = stage(slow_config("0").faults(faults));
     let running = stage.spawn_and_listen("run ids.txt --yes -c 8 --timeout 90s");
     wait_until("all workers wait", || stage.n_posts() == 8);
     running.signal(first);
@@ -97,7 +97,7 @@ fn gives_ten_seconds(signal: &str, code: i32) {
     let ids = users(N_USERS);
     let hang = |id: &UserId| (id.clone(), [Scripted::Fault(FaultKind::Hang)].into());
     let script: Script = ids[4..8].iter().map(hang).collect();
-    let stage = stage(SandboxConfig { script, ..slow_config("5s") });
+    let stage = stage(slow_config("5s").script(script));
     let mut running = stage.spawn("run ids.txt --yes -c 8 --timeout 5m");
     wait_until("all workers wait", || stage.n_posts() == 8);
     running.signal(signal);
@@ -118,7 +118,7 @@ fn what_is_in_flight_is_recorded_when_it_ends_and_given_up_after_ten_seconds() {
 fn ctrl_c_ends_the_pause_after_a_429() {
     let ids = users(N_USERS);
     let script: Script = ids.iter().map(|id| (id.clone(), [throttled("600")].into())).collect();
-    let stage = stage(SandboxConfig { script, ..slow_config("0") });
+    let stage = stage(slow_config("0").script(script));
     let running = stage.spawn(&format!("run ids.txt --yes -c 8 {FAST}"));
     wait_until("it is throttled", || stage.sandbox().stats().by_status.contains_key(&429));
     running.signal("INT");
