@@ -71,18 +71,25 @@ pub(super) struct Played {
     there: Duration,
     back: Duration,
     reply: Reply,
+    arrives_at: Option<Duration>,
 }
 
 impl Played {
     pub(super) fn new(there: Duration, back: Duration, reply: Reply) -> Self {
-        Self { there, back, reply }
+        Self { there, back, reply, arrives_at: None }
+    }
+
+    /// A reply after that time to a call that the server reads at another time, which may come
+    /// after the caller gave up.
+    pub(super) fn read_at(at: Duration, took: Duration, reply: Reply) -> Self {
+        Self { there: ms(0), back: took, reply, arrives_at: Some(at) }
     }
 }
 
 /// Fifty milliseconds there and back.
 impl From<Reply> for Played {
     fn from(reply: Reply) -> Self {
-        Self { there: ms(25), back: ms(25), reply }
+        Self::new(ms(25), ms(25), reply)
     }
 }
 
@@ -161,10 +168,11 @@ impl<'r> Scripted<'r> {
 
     async fn play(&self, asked: Asked) -> Reply {
         let call = self.note(asked);
-        let Played { there, back, reply } = (self.script)(&call);
+        let Played { there, back, reply, arrives_at } = (self.script)(&call);
         let _in_flight = InFlight::new(self);
         sleep(there).await;
-        self.arrivals.borrow_mut().push((self.begun.elapsed(), call.place));
+        let arrived_at = arrives_at.unwrap_or_else(|| self.begun.elapsed());
+        self.arrivals.borrow_mut().push((arrived_at, call.place));
         sleep(back).await;
         reply
     }
@@ -216,20 +224,31 @@ impl Api for Scripted<'_> {
     }
 }
 
-/// So many in any ten seconds.
-pub(super) fn window(n: u32) -> Pace {
-    Pace::Window(Quota { n: NonZeroU32::new(n).unwrap(), per: secs(10) })
+fn quota(n: u32, per: Duration) -> Quota {
+    Quota { n: NonZeroU32::new(n).unwrap(), per }
 }
 
-/// So many a second, evenly.
+/// This many in any ten seconds, evenly spaced.
+pub(super) fn share(n: u32) -> Pace {
+    Pace::Share(quota(n, secs(10)))
+}
+
+/// This many in any ten seconds, without spacing.
+pub(super) fn window(n: u32) -> Pace {
+    Pace::Burst(quota(n, secs(10)))
+}
+
+/// This many per second, evenly spaced.
 pub(super) fn even(n: u32) -> Pace {
-    Pace::Even(Quota { n: NonZeroU32::new(n).unwrap(), per: secs(1) })
+    Pace::Rate(quota(n, secs(1)))
 }
 
 /// Runs a worker pool as the defaults of the command line would.
 pub(super) struct Bench {
     pub(super) settings: PoolSettings,
     pub(super) gate: GateSettings,
+    /// Whether the first request, which goes alone, has been answered.
+    pub(super) is_proven: bool,
     pub(super) stop: Stop,
 }
 
@@ -242,7 +261,7 @@ impl Default for Bench {
             canary: None,
         };
         let gate = GateSettings { pace: window(800), give_up_after: secs(900) };
-        Self { settings, gate, stop: Stop::default() }
+        Self { settings, gate, is_proven: true, stop: Stop::default() }
     }
 }
 
@@ -289,7 +308,7 @@ impl Bench {
         items: impl IntoIterator<Item = W::Item> + 'static,
     ) -> Ran {
         let begun = Instant::now();
-        let pacer = Pacer::new(self.gate);
+        let pacer = if self.is_proven { Pacer::proven(self.gate) } else { Pacer::new(self.gate) };
         let (sender, mut receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
         let work = async {
             let sender = sender;

@@ -9,6 +9,7 @@ use std::fmt;
 
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
 
 /// What kind of instance a key opens, by its shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,16 @@ impl SecretKey {
         let is_long = secret.len() >= SHORTEST_TO_SHOW;
         let end = if is_long { &secret[secret.len() - 4..] } else { "" };
         format!("{prefix}…{end}")
+    }
+
+    /// A SHA-256 of the context and the key: the same for the same key, and no way back to it.
+    pub fn digest(&self, context: &[u8]) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        // The length separates the context from the key.
+        hasher.update(context.len().to_le_bytes());
+        hasher.update(context);
+        hasher.update(self.key.expose_secret());
+        hasher.finalize().into()
     }
 
     /// The value of the `Authorization` header; it does not show itself either.

@@ -16,7 +16,8 @@ use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
 use crate::engine::{
-    EventSender, LookUp, Recorder, Session, Unlock, UnlockJob, WorkerPool, batches, wall_clock,
+    EventSender, LookUp, Recorder, Session, Unlock, UnlockJob, WorkerPool, batches, canaries_first,
+    wall_clock,
 };
 use crate::model::{Event, Identifier, Job, Outcome, Row, UserId};
 use crate::policy::plan::Plan;
@@ -172,6 +173,7 @@ impl<'a> Stages<'a> {
 
     /// Unlocks.
     pub(super) fn unlock(&self, jobs: Vec<UnlockJob>) -> Result<(), Failure> {
+        let jobs = canaries_first(jobs, self.spec.canary);
         let work = Unlock::new(&self.around.connection.client);
         let listeners = self.plain_listeners();
         self.stage(listeners, async |events| {

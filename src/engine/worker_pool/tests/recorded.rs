@@ -14,7 +14,7 @@ const N_USERS: usize = 100;
 /// how many rows it had, and how many users were at most asked and had none.
 async fn behind_a_slow_recorder() -> (usize, usize) {
     let (bench, api) = (Bench::with_concurrency(N_WORKERS), Scripted::new(Call::unlocked));
-    let (work, pacer, acks) = (Unlock::new(&api), Pacer::new(bench.gate), AckCounter::default());
+    let (work, pacer, acks) = (Unlock::new(&api), Pacer::proven(bench.gate), AckCounter::default());
     let (sender, mut receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
     let pool = async {
         let sender = sender;
