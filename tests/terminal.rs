@@ -102,7 +102,7 @@ fn the_closing_lines_of_a_plan_say_what_a_run_would_do() {
       unprocessed  ids.plan.unprocessed.csv  (0 records)
       manifest     ids.plan.manifest.json
 
-    The run: 3 users to unlock, 4 requests, about T at 800/s.
+    The run: 3 users to unlock, 4 requests, about T at 500/s.
 
     To unlock them:
       bulk-unlock run --quota 1000/1s --plan ids.plan.csv

@@ -125,7 +125,8 @@ fn question(
 /// The pace as the bar says it.
 pub(super) fn ceiling(pace: Pace) -> Ceiling {
     let quota = pace.quota();
-    Ceiling { n_requests: quota.n.get(), per: quota.per }
+    let is_spaced = !matches!(pace, Pace::Burst(_));
+    Ceiling { n_requests: quota.n.get(), per: quota.per, is_spaced }
 }
 
 /// The pace as people say it.

@@ -38,8 +38,8 @@ impl Stage {
     pub fn new() -> Self {
         let dir = || tempfile::tempdir().expect("a temporary directory");
         let mut stage = Self { dir: dir(), state: dir(), env: HashMap::new(), sandbox: None };
-        let state = stage.state.path().to_string_lossy().into_owned();
-        stage.set("XDG_STATE_HOME", &state);
+        let home = stage.state.path().to_string_lossy().into_owned();
+        stage.set("XDG_STATE_HOME", &home);
         stage
     }
 

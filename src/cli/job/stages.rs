@@ -163,6 +163,7 @@ impl<'a> Stages<'a> {
         let records = &self.intake.records.records;
         let purpose = self.spec.purpose();
         let work = LookUp::new(api, purpose, records, &self.intake.excluded, known);
+        self.state.borrow_mut().stats.begin_stage(jobs.len() as u64, Instant::now(), wall_clock());
         self.stage(self.listeners(), async |events| {
             let settings = self.spec.execution.look_up_pool(self.around.connection.pace);
             let (items, pacer) = (batches(jobs), &self.around.connection.pacer);
@@ -174,6 +175,7 @@ impl<'a> Stages<'a> {
     /// Unlocks.
     pub(super) fn unlock(&self, jobs: Vec<UnlockJob>) -> Result<(), Failure> {
         let jobs = canaries_first(jobs, self.spec.canary);
+        self.state.borrow_mut().stats.begin_stage(jobs.len() as u64, Instant::now(), wall_clock());
         let work = Unlock::new(&self.around.connection.client);
         let listeners = self.plain_listeners();
         self.stage(listeners, async |events| {

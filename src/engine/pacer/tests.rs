@@ -1,3 +1,4 @@
+mod goals;
 mod sharing;
 
 use proptest::prelude::*;
