@@ -313,20 +313,26 @@ fn the_short_help_of_run_is_this() {
           --reason <TEXT>            Why; kept in the manifest and on the report
 
     Execution:
-          --quota <N/TIME>              The instance's documented quota [default: 1000/10s for
+          --quota <N/TIME>              Documented quota of the instance [default: 1000/10s for
                                         `sk_live_`, 100/10s for `sk_test_`]
-          --quota-share <PERCENT>       The part of it that this job may use; the rest is the live
-                                        application's [default: 80%]
-          --rate <N/TIME>               An even pace in place of quota and share, such as 80/s or 6000/m
-      -c, --concurrency <N>             Requests in flight at most [default: 64]
-          --max-retries <N>             Further attempts per user after the first; a 429 does not use
-                                        one up [default: 8]
-          --timeout <DURATION>          How long one attempt may take [default: 30s]
-          --connect-timeout <DURATION>  How long connecting may take [default: 10s]
-          --max-duration <DURATION>     Stop after this long: no new users, what is in flight ends
-          --max-outage <DURATION>       How long the API may stop answering before the run is given up
-                                        [default: 15m]
-          --max-fail <N|N%>             Stop when so many users ended as `failed`, `rejected`,
+          --quota-share <PERCENT>       Share of the quota that this job may use; the live application
+                                        needs the rest [default: 50%]
+          --burst                       Send the share of a window at once instead of evenly spaced; for
+                                        instances without a live application
+          --rate <N/TIME>               Even pace in place of quota and share, such as 80/s or 6000/m
+          --state-dir <DIR>             Directory in which runs with the same key share their pace
+                                        [default: `$XDG_STATE_HOME/bulk-unlock` or
+                                        `~/.local/state/bulk-unlock`]
+      -c, --concurrency <N>             Maximum concurrent requests [default: 64]
+          --max-retries <N>             Retries per user after the first attempt; a 429 does not use one
+                                        up [default: 8]
+          --timeout <DURATION>          Timeout of one attempt [default: 30s]
+          --connect-timeout <DURATION>  Timeout of connecting [default: 10s]
+          --max-duration <DURATION>     Stop after this time: start no new users, wait for requests in
+                                        flight
+          --max-outage <DURATION>       Stop when the API has been unreachable for this long [default:
+                                        15m]
+          --max-fail <N|N%>             Stop when this many users ended as `failed`, `rejected`,
                                         `still_locked` or `not_found`
 
     Output:
