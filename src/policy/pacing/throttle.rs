@@ -11,11 +11,10 @@ use super::gate::ROUNDING;
 /// still: the curve of TCP CUBIC (RFC 9438), with one window in the place of a round trip. So a
 /// full quota is probed every few minutes and not every few seconds.
 ///
-/// All 429s of a window are one episode and shrink the share once, by half at most. It shrinks at
+/// All 429s of a window are one episode and shrink the share once, by two fifths at most. It shrinks at
 /// once to what was in the window when the first 429 came if the evidence is strong: most of the
-/// requests in flight were refused too, or three probes in a row. It stays as it is if the
-/// proportion of 429s does not change although the share was cut to a quarter: then the share does
-/// not cause them.
+/// requests in flight were refused too, or three probes in a row. A single 429 may have another
+/// cause, and 429s that the share does not cause must not stop the job: so there is a floor.
 #[derive(Clone, Debug)]
 pub struct Throttle {
     window: Duration,
@@ -23,7 +22,6 @@ pub struct Throttle {
     share: f64,
     learned: Option<Learned>,
     episode: Episode,
-    series: Series,
     n_refused_probes: u32,
     /// When the latest pause without `Retry-After` began, and how many there were in a row.
     unhinted: Option<(Instant, u32)>,
@@ -64,24 +62,14 @@ struct Episode {
     is_settled: bool,
 }
 
-/// Episodes that follow each other without a quiet window between.
-#[derive(Clone, Copy, Debug, Default)]
-struct Series {
-    n_episodes: u32,
-    first_limit: f64,
-    first_proportion: f64,
-    n_answered: u32,
-    n_refused: u32,
-}
-
 /// The share after a 429, as a part of the plateau.
 const START: f64 = 0.85;
 /// The plateau, as a part of the level that failed.
 const PLATEAU: f64 = 0.9;
 /// The smallest part of the share that one episode leaves.
-const LEAST_KEPT: f64 = 0.5;
+const LEAST_KEPT: f64 = 0.6;
 /// The smallest part of the share that is ever used.
-const FLOOR: f64 = 1.0 / 32.0;
+const FLOOR: f64 = 1.0 / 16.0;
 /// How long it takes to approach the plateau, first and at most.
 const FIRST_GROWTH: Duration = Duration::from_secs(100);
 const LONGEST_GROWTH: Duration = Duration::from_secs(300);
@@ -98,7 +86,6 @@ impl Throttle {
             share,
             learned: None,
             episode: Episode::default(),
-            series: Series::default(),
             n_refused_probes: 0,
             unhinted: None,
         }
@@ -120,7 +107,6 @@ impl Throttle {
         if self.learned.is_none_or(|own| learned.failed_at > own.failed_at + ROUNDING) {
             self.learned = Some(learned);
             self.episode = Episode { is_settled: true, ..Episode::default() };
-            self.series = Series::default();
         }
     }
 
@@ -140,7 +126,6 @@ impl Throttle {
         };
         let until = now + pause;
         self.n_refused_probes = if refusal.is_probe { self.n_refused_probes + 1 } else { 0 };
-        self.series.n_refused += 1;
         match self.learned {
             Some(learned) if refusal.sent_at <= learned.failed_at + self.window => {
                 self.within_episode(learned, refusal, until);
@@ -152,7 +137,6 @@ impl Throttle {
 
     /// Notes a reply other than a 429.
     pub fn on_answered(&mut self, sent_at: Instant, is_probe: bool) {
-        self.series.n_answered += 1;
         if is_probe {
             self.n_refused_probes = 0;
         }
@@ -188,14 +172,7 @@ impl Throttle {
         let limit = self.limit(now);
         let level = limit.min(f64::from(refusal.n_held));
         self.episode = Episode { level, ..Episode::default() };
-        let is_quick = last.is_some_and(|it| now < it.failed_at + self.window * 2);
-        if self.series.on_episode(is_quick, limit) {
-            let kept = (limit * 1.5).min(self.series.first_limit / 2.0);
-            self.learn(last, kept / (PLATEAU * START), now, until);
-        } else {
-            let bound = limit * LEAST_KEPT / (PLATEAU * START);
-            self.learn(last, level.max(bound), now, until);
-        }
+        self.learn(last, level.max(failed_at(limit * LEAST_KEPT)), now, until);
     }
 
     fn within_episode(&mut self, mut learned: Learned, refusal: Refusal, until: Instant) {
@@ -246,25 +223,9 @@ impl Episode {
     }
 }
 
-impl Series {
-    /// Counts an episode and returns whether the share does not cause these 429s.
-    fn on_episode(&mut self, is_quick: bool, limit: f64) -> bool {
-        if !is_quick {
-            *self = Self { first_limit: limit, ..Self::default() };
-            return false;
-        }
-        self.n_episodes += 1;
-        let n_all = self.n_answered + self.n_refused;
-        let proportion = f64::from(self.n_refused) / f64::from(n_all.max(1));
-        if self.n_episodes == 1 {
-            self.first_proportion = proportion;
-        }
-        let most = if self.n_episodes > 2 { 0.51 } else { 0.26 };
-        let is_unchanged = self.n_refused >= 2 && proportion >= 0.6 * self.first_proportion;
-        let is_external = limit <= self.first_limit * most && is_unchanged && proportion < 0.4;
-        (self.n_answered, self.n_refused) = (0, 0);
-        is_external
-    }
+/// The level whose failure leaves this share.
+fn failed_at(kept: f64) -> f64 {
+    kept / (PLATEAU * START)
 }
 
 #[cfg(test)]
@@ -360,15 +321,15 @@ mod tests {
     }
 
     #[test]
-    fn a_429_at_the_start_halves_the_share_and_many_of_them_cut_it_to_what_was_in_the_window() {
+    fn a_429_at_the_start_leaves_most_of_the_share_and_many_leave_what_was_in_the_window() {
         let start = Instant::now();
         let mut throttle = throttle();
         throttle.on_throttled(refusal(start, 100), start, Some(secs(1)));
-        assert_limit(&throttle, start, 250.0);
+        assert_limit(&throttle, start, 300.0);
         for _ in 0..2 {
             throttle.on_throttled(refusal(start, 95), start, Some(secs(1)));
         }
-        assert_limit(&throttle, start, 250.0);
+        assert_limit(&throttle, start, 300.0);
         throttle.on_throttled(refusal(start, 95), start, Some(secs(1)));
         assert_limit(&throttle, start, 100.0 * PLATEAU * START);
     }
@@ -379,7 +340,7 @@ mod tests {
         let mut throttle = throttle();
         throttle.on_throttled(refusal(start, 100), start, Some(secs(1)));
         for second in 1..=3 {
-            assert_limit(&throttle, start, 250.0);
+            assert_limit(&throttle, start, 300.0);
             let at = start + secs(second);
             let probe = Refusal { is_probe: true, ..refusal(at, 100) };
             throttle.on_throttled(probe, at, Some(secs(1)));
@@ -400,36 +361,16 @@ mod tests {
         assert_limit(&tiny, now, 1.0);
     }
 
-    /// Every tenth request is refused, whatever the share.
-    #[test]
-    fn scattered_429s_that_the_share_does_not_cause_do_not_cut_it_on_and_on() {
-        let start = Instant::now();
-        let mut throttle = throttle();
-        let (mut at, mut n_sent) = (0.0, 0_u32);
-        while at < 300.0 {
-            let now = start + Duration::from_secs_f64(at);
-            n_sent += 1;
-            if n_sent.is_multiple_of(10) {
-                throttle.on_throttled(refusal(now, 60), now, Some(secs(1)));
-                at += 1.0;
-            } else {
-                throttle.on_answered(now, false);
-            }
-            at += 10.0 / throttle.limit(now);
-        }
-        assert!(throttle.limit(start + secs(300)) >= 100.0);
-    }
-
     #[test]
     fn what_another_run_learned_later_replaces_what_this_one_learned_before() {
         let start = Instant::now();
         let (mut one, mut other) = (throttle(), throttle());
         one.on_throttled(refusal(start, 400), start, Some(secs(1)));
         let later = start + secs(20);
-        other.on_throttled(refusal(later, 350), later, Some(secs(1)));
+        other.on_throttled(refusal(later, 450), later, Some(secs(1)));
         other.adopt(one.learned().unwrap());
-        assert_limit(&other, later, 350.0 * PLATEAU * START);
+        assert_limit(&other, later, 450.0 * PLATEAU * START);
         one.adopt(other.learned().unwrap());
-        assert_limit(&one, later, 350.0 * PLATEAU * START);
+        assert_limit(&one, later, 450.0 * PLATEAU * START);
     }
 }

@@ -7,6 +7,9 @@ use std::time::SystemTime;
 use tokio::time::sleep;
 
 use super::*;
+use crate::engine::testing::job;
+use crate::engine::{AckCounter, EventSender, Unlock, WorkerPool};
+use crate::model::Event;
 
 /// The wall clock of a paused runtime.
 fn wall() -> SystemTime {
@@ -147,6 +150,30 @@ fn a_429_pauses_all_runs() {
         let begun = Instant::now();
         sharing(share(80), dir.path()).permit().await.report(Report::Answered);
         assert!((ms(6_990)..ms(7_400)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    });
+}
+
+/// Nobody else would show why the run stands still.
+#[test]
+fn a_worker_pool_reports_the_pause_of_another_run() {
+    on_a_paused_clock(async {
+        let dir = tempfile::tempdir().unwrap();
+        let other = sharing(share(80), dir.path());
+        other.permit().await.report(Report::Throttled(Some(secs(7))));
+        let api = Scripted::new(Call::unlocked);
+        let (work, bench) = (Unlock::new(&api), Bench::default());
+        let pacer = sharing(share(80), dir.path());
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(64);
+        let events = EventSender { events: &sender, acks: &AckCounter::at_once() };
+        let jobs = (0..3).map(job);
+        WorkerPool::new(&work, jobs, bench.settings, &pacer, &bench.stop, events).run().await;
+        drop(sender);
+        let mut events = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            events.push(event);
+        }
+        assert!(matches!(events[0], Event::Paused(_)), "{events:?}");
+        assert!(events.iter().any(|event| matches!(event, Event::Resumed)), "{events:?}");
     });
 }
 

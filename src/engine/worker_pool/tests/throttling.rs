@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use crate::engine::testing::{
-    Bench, Played, Scripted, come_back, ms, secs, status, timed_out, window,
+    Bench, Played, Scripted, come_back, ms, on_a_paused_clock, secs, share, status, timed_out,
+    window,
 };
 use crate::model::{Outcome, PauseReason};
 
@@ -39,7 +40,7 @@ async fn without_retry_after_the_pauses_double_from_one_second_to_thirty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_answer_to_what_left_before_does_not_begin_the_doubling_again() {
+async fn a_late_reply_to_an_earlier_request_does_not_restart_the_doubling() {
     let api = Scripted::new(|call| match call.place {
         0 | 2 => Played::from(status(429)),
         1 => Played::new(ms(200), ms(200), call.unlocked()),
@@ -88,4 +89,23 @@ async fn a_probe_that_hangs_delays_the_others_until_its_timeout_and_no_longer() 
     let ran = Bench::with_concurrency(1).unlock(&api, 10).await;
     assert_eq!(ran.counts(), [(Outcome::Unlocked, 10)]);
     assert!((secs(32)..secs(34)).contains(&ran.took), "{:?}", ran.took);
+}
+
+/// One call of twenty or of five is refused for no reason, whatever the pace.
+#[test]
+fn scattered_429s_do_not_stop_the_run_from_getting_on() {
+    for (n_users, one_of, most) in [(200, 20, 45), (1_000, 20, 400), (200, 5, 130)] {
+        for seed in 1..=3 {
+            on_a_paused_clock(async {
+                let dice = std::cell::RefCell::new(fastrand::Rng::with_seed(seed));
+                let api = Scripted::new(|call| match dice.borrow_mut().u32(..one_of) {
+                    0 => come_back(429, secs(1)),
+                    _ => call.unlocked(),
+                });
+                let ran = Bench::with_pace(share(500)).unlock(&api, n_users).await;
+                assert_eq!(ran.counts(), [(Outcome::Unlocked, n_users)]);
+                assert!(ran.took < secs(most), "{n_users} users, 1 of {one_of}: {:?}", ran.took);
+            });
+        }
+    }
 }
