@@ -51,7 +51,7 @@ const VERSION: &str = "1";
 /// No pace file of this program is larger.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// Files that nobody has written to for this long tell nothing of any window.
+/// Files that were not written to for this long say nothing about any window.
 const STALE: Duration = Duration::from_secs(60 * 60);
 
 impl PaceFile {
@@ -266,7 +266,7 @@ fn unix_millis(wall: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Removes the files of this program that nobody has written to for an hour and nobody holds.
+/// Removes the files of this program that were not written to for an hour and are not locked.
 fn remove_stale(dir: &Path, now: SystemTime) {
     let is_stale = |file: &File| {
         let modified = file.metadata().and_then(|it| it.modified()).ok();

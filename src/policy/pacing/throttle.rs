@@ -1,10 +1,10 @@
-//! What a 429 does: everybody pauses, and the share gets smaller for a while.
+//! The reaction to 429s: all requests pause, and the share is smaller for a while.
 
 use std::time::{Duration, Instant};
 
 use super::gate::ROUNDING;
 
-/// The reaction to 429s.
+/// Pauses all requests after a 429, and limits the share for a while.
 ///
 /// The pause is the one that the server names. After it the job uses a smaller share, which
 /// approaches the level that failed slowly, stays just below it, and probes beyond it more slowly
