@@ -230,7 +230,7 @@ fn requests_that_were_cut_off_count_in_the_window_of_the_run_that_goes_on() {
         wait_until("all workers wait", || stage.n_posts() == 16);
         running.signal(signals[0]);
         if signals[1] == "INT" {
-            stage.hears("No new users");
+            stage.hears("Stopping: waiting for requests in flight");
             running.signal(signals[1]);
         }
         running.wait();

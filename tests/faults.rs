@@ -254,16 +254,16 @@ fn a_server_error_is_tried_again_after_growing_random_waits_up_to_max_retries() 
     assert!(nth(3).min() < shorter, "they are random: {waits:?}");
 }
 
-/// What the server's log says of one 429 in the middle of a run that goes as fast as it may.
+/// What the server's log says of one 429 in the middle of a run that sends as fast as it may.
 #[test]
-fn after_a_429_all_pause_one_goes_first_and_then_a_smaller_share_goes_that_recovers() {
+fn after_a_429_all_pause_one_goes_first_and_then_a_smaller_share_goes() {
     let ids = locked_users(95);
     let script = [(ids[30].clone(), [throttled("2")].into())].into();
     let latency = "200ms".parse().unwrap();
     let config = SandboxConfig::default().script(script).latency(latency).log_requests(true);
     let stage = Stage::with_sandbox(config);
     stage.write("ids.txt", common::list(&ids));
-    let pace = "--quota 20/1s --quota-share 100% -c 20 --max-retries 0";
+    let pace = "--burst --quota 20/1s --quota-share 100% -c 20 --max-retries 0";
     stage.run(&format!("run ids.txt --yes {pace}")).exits_with(0);
     all_are_unlocked_once(&stage, &ids);
 
@@ -272,12 +272,11 @@ fn after_a_429_all_pause_one_goes_first_and_then_a_smaller_share_goes_that_recov
     let told = requests.iter().position(|it| it.status == Some(429)).expect("there was one");
     let pause = Duration::from_millis(1_500);
     let probe = (told + 1..at.len()).find(|&n| at[n] > at[n - 1] + pause);
-    let probe = probe.expect("everybody paused");
+    let probe = probe.expect("all requests paused");
     let first_answer = at[probe] + Duration::from_millis(200);
     assert!(at[probe + 1] >= first_answer, "one goes first: {at:?}");
     assert!(most_in_a_second(&at[..probe]) > 15, "{at:?}");
-    assert!(most_in_a_second(&at[probe..probe + 15]) <= 13, "half of it, a step more: {at:?}");
-    assert!(most_in_a_second(&at[probe..]) > 15, "it recovers: {at:?}");
+    assert!(most_in_a_second(&at[probe..]) <= 16, "77 % of it, approaching 90 %: {at:?}");
 }
 
 fn most_in_a_second(times: &[Duration]) -> usize {

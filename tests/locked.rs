@@ -241,7 +241,7 @@ fn a_walk_that_is_refused_says_so_in_these_words() {
     ");
     insta::assert_snapshot!(refusal(Mode::Revoked, ""), @"
     counting users first (127.0.0.1:PORT)
-    Stopping because the secret key was refused (401). No new users; what is in flight ends.
+    Stopping because the secret key was refused (401): waiting for requests in flight
     error: the API refused the secret key (401)
     ");
     insta::assert_snapshot!(refusal(Mode::AllStatus(403), ""), @"

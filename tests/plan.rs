@@ -75,7 +75,7 @@ fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_tha
       unprocessed  ids.plan.unprocessed.csv  (0 records)
       manifest     ids.plan.manifest.json
 
-    The run: 3 users to unlock, 4 requests, about T at 800/10 s.
+    The run: 3 users to unlock, 4 requests, about T at 50/s.
 
     To unlock them:
       bulk-unlock run '--reason=INC 7' --quota=1000/10s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv
@@ -91,8 +91,8 @@ fn the_forecast_is_at_the_pace_of_the_kind_of_key() {
         let ended = stage.run("plan ids.txt").exits_with(0);
         ended.says("The run: 200 users to unlock, 202 requests, about").says(pace);
     };
-    check("sk_live_sandboxOnly", " at 800/10 s.");
-    check("sk_test_sandboxOnly", " at 80/10 s.");
+    check("sk_live_sandboxOnly", " at 50/s.");
+    check("sk_test_sandboxOnly", " at 5/s.");
 }
 
 #[test]

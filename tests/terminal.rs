@@ -103,7 +103,7 @@ fn the_closing_lines_of_a_plan_say_what_a_run_would_do() {
       unprocessed  ids.plan.unprocessed.csv  (0 records)
       manifest     ids.plan.manifest.json
 
-    The run: 3 users to unlock, 4 requests, about T at 800/s.
+    The run: 3 users to unlock, 4 requests, about T at 500/s.
 
     To unlock them:
       bulk-unlock run --quota=1000/1s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv
@@ -300,7 +300,7 @@ fn the_short_help_of_run_is_this() {
           --canary <N>     Unlock N users first; stop unless all succeed
 
     Execution:
-          --quota-share <PERCENT>  Part of the rate limit to use [default: 80%]
+          --quota-share <PERCENT>  Part of the rate limit to use [default: 50%]
           --rate <N/TIME>          Even pace in place of a share, such as 80/s
           --max-fail <N|N%>        Stop when this many users fail
 

@@ -156,6 +156,19 @@ impl SecretKey {
         hidden
     }
 
+    /// A SHA-256 of the context and the key: the same for the same key, and no way back to it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn digest(&self, context: &[u8]) -> [u8; 32] {
+        use sha2::{Digest as _, Sha256};
+
+        let mut hasher = Sha256::new();
+        // The length separates the context from the key.
+        hasher.update(context.len().to_le_bytes());
+        hasher.update(context);
+        hasher.update(self.key.expose_secret());
+        hasher.finalize().into()
+    }
+
     /// The value of the `Authorization` header, marked as sensitive.
     pub(super) fn to_header(&self) -> Result<HeaderValue, KeyError> {
         let bearer = Zeroizing::new(format!("Bearer {}", self.key.expose_secret()));

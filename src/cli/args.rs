@@ -301,11 +301,16 @@ pub(super) struct ExecutionArgs {
     /// Part of the rate limit to use
     ///
     /// The rest is left to the live application
-    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "80%")]
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "50%")]
     pub(super) quota_share: f64,
+    /// Send the share of a window at once instead of evenly spaced
+    ///
+    /// For instances without a live application
+    #[arg(long, hide_short_help = true)]
+    pub(super) burst: bool,
     /// Even pace in place of a share, such as 80/s
     #[arg(long, value_name = "N/TIME", value_parser = rate)]
-    #[arg(conflicts_with_all = ["quota", "quota_share"])]
+    #[arg(conflicts_with_all = ["quota", "quota_share", "burst"])]
     pub(super) rate: Option<Quota>,
     /// Maximum concurrent requests
     #[arg(short, long, value_name = "N", default_value_t = 64)]
@@ -336,6 +341,11 @@ pub(super) struct ExecutionArgs {
     /// They ended as `failed`, `rejected`, `still_locked`, or `not_found`. A percentage applies from 100 users on
     #[arg(long, value_name = "N|N%", value_parser = max_fail)]
     pub(super) max_fail: Option<MaxFail>,
+    /// Directory in which runs with the same key share their pace
+    ///
+    /// [default: $XDG_STATE_HOME/bulk-unlock or ~/.local/state/bulk-unlock]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
+    pub(super) state_dir: Option<PathBuf>,
 }
 
 /// What to write.

@@ -1,5 +1,6 @@
 //! The key, the address, and the client that knows both; or a sandbox in their place.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,10 +10,10 @@ use super::failure::Failure;
 use super::sandbox_args::EmbeddedSandboxArgs;
 use super::status::Status;
 use crate::clerk::{ApiAddress, Client, ClientBuilder, KeyKind, SecretKey};
-use crate::engine::Pacer;
+use crate::engine::{PaceFile, Pacer};
 use crate::model::mask_also;
 use crate::policy::pacing::{GateSettings, Pace, Quota};
-use crate::report::Console;
+use crate::report::{Console, Level};
 use crate::sandbox::{Sandbox, SandboxConfig};
 
 /// The variable that holds the secret key.
@@ -93,12 +94,13 @@ impl Connection {
         let (pace, share_of) = pace(execution, quota);
         let host = address.host().to_owned();
         let fingerprint = Some(key.fingerprint());
+        let name = pace_file_name(&key, &host);
         let mut builder = client(address, key, execution);
         if let Some(path) = &connection.ca_file {
             builder = builder.ca_file(path);
         }
         let client = builder.build().map_err(|error| Failure::new(Status::Usage, error))?;
-        let pacer = pacer(pace, execution);
+        let pacer = shared_pacer(pace, execution, &name, console)?;
         Ok(Self { instance, host, fingerprint, client, pace, pacer, share_of, _sandbox: None })
     }
 
@@ -145,15 +147,60 @@ const fn quota(n: u32) -> Quota {
 
 fn pace(execution: &ExecutionArgs, default: Quota) -> (Pace, Option<(f64, Quota)>) {
     if let Some(rate) = execution.rate {
-        return (Pace::Even(rate), None);
+        return (Pace::Rate(rate), None);
     }
     let quota = execution.quota.unwrap_or(default);
     let percent = execution.quota_share;
-    (Pace::Window(quota.share(percent)), Some((percent, quota)))
+    let share = quota.share(percent);
+    let pace = if execution.burst { Pace::Burst(share) } else { Pace::Share(share) };
+    (pace, Some((percent, quota)))
 }
 
 fn pacer(pace: Pace, execution: &ExecutionArgs) -> Pacer {
     Pacer::new(GateSettings { pace, give_up_after: execution.max_outage })
+}
+
+/// A pacer that shares its pace with the other runs that use this key on this machine.
+fn shared_pacer(
+    pace: Pace,
+    execution: &ExecutionArgs,
+    name: &str,
+    console: &Console,
+) -> Result<Pacer, Failure> {
+    let pacer = pacer(pace, execution);
+    let console = console.clone();
+    let note = move |why: &dyn std::fmt::Display| {
+        console.say(Level::Detail, &format!("not sharing the pace with other runs: {why}"));
+    };
+    let Some(dir) = execution.state_dir.clone().or_else(default_state_dir) else {
+        note(&"neither XDG_STATE_HOME nor HOME is set");
+        return Ok(pacer);
+    };
+    match PaceFile::open(&dir, name) {
+        Ok(file) => Ok(pacer.shared_through(file, move |error| note(error))),
+        Err(error) if execution.state_dir.is_some() => {
+            let error = anyhow::Error::new(error).context("--state-dir");
+            Err(Failure::new(Status::Usage, error))
+        }
+        Err(error) => {
+            note(&error);
+            Ok(pacer)
+        }
+    }
+}
+
+/// Does not reveal the key: the digest cannot be reversed.
+fn pace_file_name(key: &SecretKey, host: &str) -> String {
+    let digest = key.digest(host.as_bytes());
+    digest.iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+/// `$XDG_STATE_HOME/bulk-unlock`, else `~/.local/state/bulk-unlock`. As the XDG specification says,
+/// a relative path counts as none.
+fn default_state_dir() -> Option<PathBuf> {
+    let dir = |name| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
+    let state = dir("XDG_STATE_HOME").or_else(|| Some(dir("HOME")?.join(".local/state")))?;
+    Some(state.join("bulk-unlock"))
 }
 
 fn client(address: ApiAddress, key: SecretKey, execution: &ExecutionArgs) -> ClientBuilder {

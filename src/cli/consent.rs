@@ -125,7 +125,8 @@ fn question(
 /// The pace as the bar shows it.
 pub(super) fn ceiling(pace: Pace) -> Ceiling {
     let quota = pace.quota();
-    Ceiling { n_requests: quota.n.get(), per: quota.per }
+    let is_spaced = !matches!(pace, Pace::Burst(_));
+    Ceiling { n_requests: quota.n.get(), per: quota.per, is_spaced }
 }
 
 /// The pace in words.
@@ -133,12 +134,11 @@ pub(super) fn pace_in_words(pace: Pace, percent: Option<f64>) -> String {
     let quota = pace.quota();
     let n = text::number(u64::from(quota.n.get()));
     let per = text::duration(quota.per);
-    match (pace, percent) {
-        (Pace::Window(_), Some(percent)) => {
-            format!("at most {n} requests in {per} ({percent} % of the quota)")
-        }
-        (Pace::Window(_), None) => format!("at most {n} requests in {per}"),
-        (Pace::Even(_), _) => format!("{n} requests in {per}, evenly spaced"),
+    let share = percent.map(|it| format!(" ({it} % of the quota)")).unwrap_or_default();
+    match pace {
+        Pace::Share(_) => format!("{n} requests in {per}{share}, evenly spaced"),
+        Pace::Burst(_) => format!("at most {n} requests in {per}{share}"),
+        Pace::Rate(_) => format!("{n} requests in {per}, evenly spaced"),
     }
 }
 

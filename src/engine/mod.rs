@@ -1,20 +1,20 @@
-//! The engine joins decisions to edges: a worker pool of workers sends, a recorder records.
+//! The engine joins decisions to edges: a worker pool sends, a recorder records.
 //!
 //! ```text
-//! queue ─tasks─▶ pool: workers ─events─▶ recorder: record, count, tell, judge
-//!    ▲              │  ▲   ▲                                   │
-//!    └── again ─────┘  │   └──────── stop (one bit) ◀──────────┘
-//!                    pacer
+//! queue ─tasks─▶ workers ─events─▶ recorder: record, count, report, check
+//!    ▲           │  ▲   ▲                                   │
+//!    └── retry ──┘  │   └──── stop request, acknowledgements┘
+//!                 pacer ◀─────▶ pace file (other runs)
 //! ```
 //!
-//! Invariants: a row is in the file before any console says so. A job cut off by a stop has no row
-//! and is simply outstanding. Nothing is held across a wait but a place in the line.
+//! Invariants: a row is in the file before any screen shows it. A job interrupted by a stop has no
+//! row and is simply not done. Nothing is held across a wait but a place in the pacer's queue.
 
 mod acks;
 mod api;
-mod canary;
 mod clock;
 mod look_up;
+mod pace_file;
 mod pacer;
 mod queue;
 mod recorder;
@@ -31,8 +31,9 @@ pub use acks::AckCounter;
 pub use api::Api;
 pub use clock::wall_clock;
 pub use look_up::{Batch, LookUp, Purpose, batches};
-pub use pacer::{Pacer, Turn};
-pub use queue::Task;
+pub use pace_file::{PaceFile, PaceFileError};
+pub use pacer::{Pacer, Permit};
+pub use queue::{Task, canaries_first, spread};
 pub use recorder::{Recorded, Recorder};
 pub use session::{EVENTS_IN_FLIGHT, Session};
 pub use unlock::{Unlock, UnlockJob};

@@ -1,122 +1,249 @@
-//! The pacer: the gate and the spacing, and a fair line before them.
+//! The pacer: gate, spacing and pace file, behind a fair queue.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, Notify};
-use tokio::time::sleep_until;
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::{sleep, sleep_until};
 
 use super::clock::now;
-use super::spacing::Spacing;
-use crate::policy::pacing::{Change, Entry, Gate, GateSettings, Pace, Report, Ticket};
+use super::pace_file::{PaceFile, PaceFileError};
+use super::spacing::{Spacing, burst};
+use crate::model::Pause;
+use crate::policy::pacing::{Change, Entry, Gate, GateSettings, Pace, Report, Sent};
 
-/// Lets requests go at the allowed pace. All requests of a run pass one pacer.
+/// Grants permits at the allowed pace. All requests of a process pass one pacer.
 pub struct Pacer {
-    is_even: bool,
+    pace: Pace,
     gate: RefCell<Gate>,
     spacing: RefCell<Spacing>,
-    line: Mutex<()>,
-    answered: Notify,
+    shared: RefCell<Option<Shared>>,
+    queue: Mutex<()>,
+    reported: Notify,
+    pauses: watch::Sender<Option<Pause>>,
 }
 
+/// The pace as it is shared with other runs.
+struct Shared {
+    file: PaceFile,
+    /// Called with the reason when the file cannot be used any more.
+    on_lost: Box<dyn Fn(&PaceFileError)>,
+    n_active: u32,
+    exchanged_at: Option<Instant>,
+}
+
+/// Places are reserved for this long ahead, so that the pace file is used fifty times per second
+/// at most.
+const BATCH: Duration = Duration::from_millis(20);
+
+/// How often a run that waits looks at what the others do.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The shortest time between two exchanges, however many replies come.
+const PATIENCE: Duration = Duration::from_millis(2);
+
 impl Pacer {
-    /// A pacer that nobody has passed yet.
+    /// A pacer that shares its pace with no other process.
     pub fn new(settings: GateSettings) -> Self {
-        let quota = settings.pace.quota();
-        let (is_even, per_second) = match settings.pace {
-            Pace::Even(_) => (true, quota.per_second()),
-            Pace::Window(_) => (false, f64::from(quota.n.get())),
-        };
+        let gate = Gate::new(settings);
+        let pace = settings.pace;
+        let per_second = per_second(pace, gate.per_second(now()), 1);
         Self {
-            is_even,
-            gate: RefCell::new(Gate::new(settings)),
+            pace,
+            gate: RefCell::new(gate),
             spacing: RefCell::new(Spacing::new(per_second)),
-            line: Mutex::new(()),
-            answered: Notify::new(),
+            shared: RefCell::new(None),
+            queue: Mutex::new(()),
+            reported: Notify::new(),
+            pauses: watch::Sender::new(None),
         }
     }
 
-    /// So many requests of an earlier run were answered that long ago. Told the oldest first, before
-    /// the first turn.
-    pub fn remember(&self, n_requests: usize, age: Duration) {
-        self.gate.borrow_mut().remember(now(), n_requests, age);
+    /// As if the first request, which goes alone, had been answered long ago: most tests are about
+    /// the requests after it.
+    #[cfg(test)]
+    pub(super) fn proven(settings: GateSettings) -> Self {
+        let pacer = Self::new(settings);
+        pacer.gate.replace(Gate::new(settings).proven());
+        pacer
     }
 
-    /// Waits for a turn. First come, first served; dropping the future gives up the place.
-    pub async fn turn(&self) -> Turn<'_> {
+    /// Shares the pace with all runs that use this file. If it cannot be used any more, the pacer
+    /// goes on alone and calls `on_lost`.
+    #[must_use]
+    pub fn shared_through(
+        mut self,
+        file: PaceFile,
+        on_lost: impl Fn(&PaceFileError) + 'static,
+    ) -> Self {
+        let on_lost = Box::new(on_lost);
+        let shared = Shared { file, on_lost, n_active: 1, exchanged_at: None };
+        self.shared = RefCell::new(Some(shared));
+        self
+    }
+
+    /// Waits for a permit to send one request. Permits are granted in FIFO order; dropping the
+    /// future gives up the place in the queue.
+    pub async fn permit(&self) -> Permit<'_> {
         let asked_at = now();
-        let _place = self.line.lock().await;
-        let ticket = loop {
-            self.wait_for_spacing().await;
-            if let Some(ticket) = self.pass_gate().await {
-                break ticket;
+        let _place = self.queue.lock().await;
+        let sent = loop {
+            self.exchange_if_due().await;
+            let entry = self.gate.borrow_mut().check(now());
+            match entry {
+                Entry::Ready if self.is_without_place() => sleep(PATIENCE).await,
+                Entry::Ready => {
+                    self.adjust_spacing();
+                    let next = self.spacing.borrow().take();
+                    match next {
+                        None => break self.gate.borrow_mut().send(now()),
+                        Some(at) => sleep_until(self.sooner(Some(at)).into()).await,
+                    }
+                }
+                // A reply may end a pause or an outage before its time.
+                Entry::At(at) => self.wait(Some(at)).await,
+                Entry::AfterReply => self.wait(None).await,
             }
         };
-        Turn { pacer: self, ticket: Some(ticket), sent_at: ticket.sent_at, asked_at }
+        Permit { pacer: self, sent: Some(sent), sent_at: sent.at, asked_at }
     }
 
-    /// Whether the API is taken to be silent now.
+    /// The latest pause that another run began.
+    pub(super) fn pauses_of_others(&self) -> watch::Receiver<Option<Pause>> {
+        self.pauses.subscribe()
+    }
+
+    /// Whether the API is taken to be unreachable.
     pub fn is_outage(&self) -> bool {
         self.gate.borrow().is_outage()
     }
 
-    /// How many outages there were.
+    /// The number of outages so far.
     pub fn n_outages(&self) -> u32 {
         self.gate.borrow().n_outages()
     }
 
-    async fn wait_for_spacing(&self) {
-        loop {
-            let Some(at) = self.spacing.borrow().take() else { return };
-            sleep_until(at.into()).await;
+    async fn wait(&self, at: Option<Instant>) {
+        let reported = self.reported.notified();
+        if at.is_none() && self.shared.borrow().is_none() {
+            return reported.await;
+        }
+        tokio::select! {
+            () = sleep_until(self.sooner(at).into()) => {}
+            () = reported => {}
         }
     }
 
-    /// `None` where a pause was waited for at an even pace: the spacing that was waited for before
-    /// it is long over, and others may have gone just now.
-    async fn pass_gate(&self) -> Option<Ticket> {
-        let mut has_waited = false;
-        loop {
-            if has_waited && self.is_even {
-                return None;
+    /// A run that shares its pace looks at the others every now and then while it waits.
+    fn sooner(&self, at: Option<Instant>) -> Instant {
+        let poll = self.shared.borrow().as_ref().map(|_| now() + POLL);
+        at.into_iter().chain(poll).min().unwrap_or_else(now)
+    }
+
+    /// Exchanges places with the other runs if the next request needs it. The lock is held for
+    /// microseconds, so waiting for it takes a few short sleeps at most.
+    async fn exchange_if_due(&self) {
+        const MOST_ATTEMPTS: u32 = 10_000;
+        for _ in 0..MOST_ATTEMPTS {
+            if !self.is_exchange_due() || self.try_exchange() {
+                return;
             }
-            let entry = self.gate.borrow_mut().enter(now());
-            has_waited = true;
-            match entry {
-                Entry::Go(ticket) => return Some(ticket),
-                // An answer may end a pause or an outage before its time.
-                Entry::At(at) => tokio::select! {
-                    () = sleep_until(at.into()) => {}
-                    () = self.answered.notified() => {}
-                },
-                Entry::AfterAnswer => self.answered.notified().await,
-            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        if let Some(shared) = self.shared.take() {
+            (shared.on_lost)(&shared.file.held_by_others());
         }
     }
 
-    fn report(&self, ticket: Ticket, report: Report) -> Change {
-        let mut gate = self.gate.borrow_mut();
-        let change = gate.report(ticket, now(), report);
-        if self.is_even {
-            self.spacing.borrow_mut().slow_to(gate.fraction());
+    fn is_exchange_due(&self) -> bool {
+        let shared = self.shared.borrow();
+        let Some(shared) = shared.as_ref() else { return false };
+        let wait = if self.gate.borrow().has_reserved() { BATCH } else { PATIENCE };
+        shared.exchanged_at.is_none_or(|at| at + wait <= now())
+    }
+
+    /// Whether the pace is shared and no place is reserved for the next request.
+    fn is_without_place(&self) -> bool {
+        self.shared.borrow().is_some() && !self.gate.borrow().has_reserved()
+    }
+
+    /// One attempt at an exchange. `false`: another process holds the lock.
+    fn try_exchange(&self) -> bool {
+        let mut shared = self.shared.borrow_mut();
+        let Some(it) = shared.as_mut() else { return true };
+        let (now, n) = (now(), self.batch());
+        let exchanged = it.file.exchange(now, |record, id, moment| {
+            self.gate.borrow_mut().exchange(record, id, moment, n)
+        });
+        match exchanged {
+            Ok(None) => return false,
+            Ok(Some(exchanged)) => {
+                it.n_active = exchanged.n_active;
+                it.exchanged_at = Some(now);
+                if exchanged.pause.is_some() {
+                    self.pauses.send_replace(exchanged.pause);
+                }
+            }
+            Err(error) => {
+                (it.on_lost)(&error);
+                *shared = None;
+            }
         }
-        drop(gate);
-        // One at most waits here: the head of the line.
-        self.answered.notify_waiters();
+        true
+    }
+
+    fn batch(&self) -> u32 {
+        burst(self.spacing.borrow().per_second()).get()
+    }
+
+    fn adjust_spacing(&self) {
+        let n_active = self.shared.borrow().as_ref().map_or(1, |shared| shared.n_active);
+        let per_second = per_second(self.pace, self.gate.borrow().per_second(now()), n_active);
+        self.spacing.borrow_mut().set(per_second);
+    }
+
+    fn report(&self, sent: Sent, report: Report) -> Change {
+        let change = self.gate.borrow_mut().report(sent, now(), report);
+        if let Report::Throttled(_) = report {
+            // The other runs learn of it now, or with the next exchange if one of them is at it.
+            self.try_exchange();
+        }
+        // At most one waits here: the head of the queue.
+        self.reported.notify_waiters();
         change
     }
 }
 
-/// The right to send one request. Dropped without a report, it counts as given up.
-pub struct Turn<'a> {
+/// The pace of one of `n` runs. Under `--burst` a window's share may go in a second.
+fn per_second(pace: Pace, allowed: f64, n_active: u32) -> f64 {
+    let allowed = match pace {
+        Pace::Share(_) | Pace::Rate(_) => allowed,
+        Pace::Burst(_) => allowed * pace.window().as_secs_f64().max(1.0),
+    };
+    allowed / f64::from(n_active.max(1))
+}
+
+impl Drop for Pacer {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            let gate = self.gate.get_mut();
+            shared.file.leave(now(), |record, id, moment| {
+                gate.exchange(record, id, moment, 0);
+            });
+        }
+    }
+}
+
+/// The right to send one request. Dropped without a report it counts as given up.
+pub struct Permit<'a> {
     pacer: &'a Pacer,
-    ticket: Option<Ticket>,
+    sent: Option<Sent>,
     sent_at: Instant,
     asked_at: Instant,
 }
 
-impl Turn<'_> {
-    /// When it was given.
+impl Permit<'_> {
+    /// When it was granted.
     pub fn sent_at(&self) -> Instant {
         self.sent_at
     }
@@ -126,16 +253,16 @@ impl Turn<'_> {
         self.sent_at.saturating_duration_since(self.asked_at)
     }
 
-    /// Says how the request was answered. Gives what that changed for everybody.
+    /// Reports the result of the request, and returns what that changed for all requests.
     pub fn report(mut self, report: Report) -> Change {
-        self.ticket.take().map_or(Change::None, |ticket| self.pacer.report(ticket, report))
+        self.sent.take().map_or(Change::None, |sent| self.pacer.report(sent, report))
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.pacer.report(ticket, Report::GivenUp);
+        if let Some(sent) = self.sent.take() {
+            self.pacer.report(sent, Report::Abandoned);
         }
     }
 }

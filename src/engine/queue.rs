@@ -1,26 +1,25 @@
-//! The tasks that are still to be done: the fresh ones in order, and those waiting for a retry.
+//! The tasks to be done: fresh ones in order, canaries first, and those waiting for a retry.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-use super::canary::Canary;
 use crate::model::UserView;
 
-/// One thing to be asked, and what was tried so far.
+/// One item of work and the attempts made so far.
 #[derive(Clone, Debug)]
 pub struct Task<T> {
-    /// What to ask about.
+    /// The subject of the request.
     pub item: T,
-    /// Calls made so far.
+    /// Requests made so far.
     pub n_attempts: u32,
-    /// Retries used up so far: 429s, and what failed in an outage, are not counted.
+    /// Retries used up so far: 429s and failures in an outage are not counted.
     pub n_retries: u32,
-    /// When the first call left.
+    /// When the first request left.
     pub first_sent_at: Option<Instant>,
-    /// How many outages the run had seen when this task last failed.
+    /// The number of outages of the run when this task last failed.
     pub n_outages: u32,
-    /// The user as an answer last showed them: still locked.
+    /// The user as the last reply showed them: still locked.
     pub seen: Option<Box<UserView>>,
 }
 
@@ -33,17 +32,17 @@ impl<T> Task<T> {
 /// What a worker should do next.
 #[derive(Debug)]
 pub(super) enum Next<T> {
-    /// This.
+    /// This task.
     Task(Task<T>),
     /// Ask again then, or when something changes.
     At(Instant),
     /// Ask again when something changes.
     AfterOthers,
-    /// Go home.
-    Dry,
+    /// Stop: no task is left.
+    Done,
 }
 
-/// Hands out tasks. A task that waits for its retry holds no worker.
+/// Hands out tasks. A task that waits for its retry occupies no worker.
 pub(super) struct Queue<T> {
     fresh: Box<dyn Iterator<Item = T>>,
     next_fresh: Option<T>,
@@ -61,7 +60,8 @@ struct Waiting<T> {
 }
 
 impl<T: 'static> Queue<T> {
-    pub(super) fn new(fresh: impl IntoIterator<Item = T> + 'static, canary: Canary) -> Self {
+    /// The first `canary` tasks must all succeed before the others start.
+    pub(super) fn new(fresh: impl IntoIterator<Item = T> + 'static, canary: Option<usize>) -> Self {
         let mut fresh = Box::new(fresh.into_iter());
         let next_fresh = fresh.next();
         Self {
@@ -71,7 +71,7 @@ impl<T: 'static> Queue<T> {
             waiting: BinaryHeap::new(),
             n_waited: 0,
             n_out: 0,
-            canary,
+            canary: Canary::new(canary),
         }
     }
 
@@ -86,20 +86,21 @@ impl<T: 'static> Queue<T> {
         match self.waiting.peek() {
             Some(Reverse(first)) => Next::At(first.ready_at),
             None if self.n_out > 0 => Next::AfterOthers,
-            None => Next::Dry,
+            None => Next::Done,
         }
     }
 
-    /// The task is to be tried again, not before `ready_at`.
+    /// Puts a task back for another attempt, not before `ready_at`.
     pub(super) fn put_back(&mut self, task: Task<T>, ready_at: Instant) {
         self.n_out -= 1;
         self.n_waited += 1;
         self.waiting.push(Reverse(Waiting { ready_at, place: self.n_waited, task }));
     }
 
-    /// The task has ended. Whether the run should stop, because it was a canary.
+    /// Notes that a task has ended, and adds more. Returns whether the run should stop because a
+    /// canary failed.
     #[must_use]
-    pub(super) fn ended(&mut self, well: bool, more: Vec<T>) -> bool {
+    pub(super) fn on_ended(&mut self, well: bool, more: Vec<T>) -> bool {
         self.n_out -= 1;
         self.more.extend(more.into_iter().map(Task::new));
         self.canary.on_ended(well)
@@ -117,10 +118,64 @@ impl<T: 'static> Queue<T> {
         if !self.next_fresh.as_ref().is_some_and(may_start) || !self.canary.may_start() {
             return None;
         }
-        self.canary.on_started();
+        self.canary.n_started += 1;
         let item = self.next_fresh.take()?;
         self.next_fresh = self.fresh.next();
         Some(Task::new(item))
+    }
+}
+
+/// `--canary N`: the first tasks, all of which must succeed before the others start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Canary {
+    n_wanted: usize,
+    n_started: usize,
+    n_ended: usize,
+    all_well: bool,
+}
+
+impl Canary {
+    fn new(n_wanted: Option<usize>) -> Self {
+        Self { n_wanted: n_wanted.unwrap_or(0), n_started: 0, n_ended: 0, all_well: true }
+    }
+
+    fn may_start(&self) -> bool {
+        self.n_started < self.n_wanted || self.n_ended >= self.n_wanted
+    }
+
+    /// Whether the run should stop: all canaries have ended, and not all of them well.
+    fn on_ended(&mut self, well: bool) -> bool {
+        let is_canary = self.n_ended < self.n_wanted;
+        self.n_ended += 1;
+        self.all_well &= well || !is_canary;
+        !self.all_well && self.n_ended >= self.n_wanted
+    }
+}
+
+/// Moves the jobs that serve as canaries to the front: the first, the last, and others evenly
+/// between them. All jobs keep their order otherwise.
+pub fn canaries_first<T>(jobs: Vec<T>, canary: Option<usize>) -> Vec<T> {
+    let places = spread(jobs.len(), canary.unwrap_or(0));
+    let mut places = places.into_iter().peekable();
+    let (mut first, mut rest) = (Vec::new(), Vec::with_capacity(jobs.len()));
+    for (place, job) in jobs.into_iter().enumerate() {
+        if places.next_if_eq(&place).is_some() { first.push(job) } else { rest.push(job) }
+    }
+    first.append(&mut rest);
+    first
+}
+
+/// `n` of the places `0..n_jobs`, spread over all of them: the first, the last, evenly between.
+pub fn spread(n_jobs: usize, n: usize) -> Vec<usize> {
+    let n = n.min(n_jobs);
+    match n {
+        0 => Vec::new(),
+        1 => vec![0],
+        // In u128, so that no product of two lengths overflows.
+        _ => (0..n as u128)
+            .map(|place| place * (n_jobs as u128 - 1) / (n as u128 - 1))
+            .filter_map(|place| usize::try_from(place).ok())
+            .collect(),
     }
 }
 
@@ -148,10 +203,12 @@ impl<T> Ord for Waiting<T> {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn queue(items: &[u32], canary: Option<usize>) -> Queue<u32> {
-        Queue::new(items.to_vec(), Canary::new(canary))
+        Queue::new(items.to_vec(), canary)
     }
 
     fn next(queue: &mut Queue<u32>, now: Instant) -> Next<u32> {
@@ -162,7 +219,7 @@ mod tests {
     fn take(queue: &mut Queue<u32>, now: Instant) -> Task<u32> {
         match next(queue, now) {
             Next::Task(task) => task,
-            next => panic!("expected a task, was told {next:?}"),
+            next => panic!("expected a task, found {next:?}"),
         }
     }
 
@@ -178,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_dry_only_when_nobody_can_bring_anything_back() {
+    fn it_is_done_only_when_no_task_can_come_back() {
         let now = Instant::now();
         let mut queue = queue(&[1], None);
         let task = take(&mut queue, now);
@@ -187,10 +244,10 @@ mod tests {
         queue.put_back(task, later);
         assert!(matches!(next(&mut queue, now), Next::At(at) if at == later));
         take(&mut queue, later);
-        assert!(!queue.ended(true, vec![7]));
+        assert!(!queue.on_ended(true, vec![7]));
         assert_eq!(take(&mut queue, now).item, 7);
-        assert!(!queue.ended(true, vec![]));
-        assert!(matches!(next(&mut queue, now), Next::Dry));
+        assert!(!queue.on_ended(true, vec![]));
+        assert!(matches!(next(&mut queue, now), Next::Done));
     }
 
     #[test]
@@ -206,12 +263,53 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_canary_nobody_starts_until_it_ended() {
+    fn no_other_task_starts_until_all_canaries_ended() {
         let now = Instant::now();
-        let mut queue = queue(&[1, 2], Some(1));
+        let mut queue = queue(&[1, 2, 3], Some(2));
+        take(&mut queue, now);
         take(&mut queue, now);
         assert!(matches!(next(&mut queue, now), Next::AfterOthers));
-        assert!(!queue.ended(true, vec![]));
-        assert_eq!(take(&mut queue, now).item, 2);
+        assert!(!queue.on_ended(true, vec![]));
+        assert!(matches!(next(&mut queue, now), Next::AfterOthers));
+        assert!(!queue.on_ended(true, vec![]));
+        assert_eq!(take(&mut queue, now).item, 3);
+        assert!(!queue.on_ended(false, vec![]), "that was not a canary");
+    }
+
+    #[test]
+    fn a_failed_canary_stops_the_run_when_all_canaries_ended() {
+        let mut canary = Canary::new(Some(3));
+        assert_eq!([true, false, true].map(|well| canary.on_ended(well)), [false, false, true]);
+    }
+
+    #[test]
+    fn without_canaries_nothing_waits_and_nothing_stops() {
+        let mut canary = Canary::new(None);
+        assert!(canary.may_start());
+        assert!(!canary.on_ended(false));
+    }
+
+    #[test]
+    fn canaries_are_spread_over_the_list() {
+        assert_eq!(spread(100, 3), [0, 49, 99]);
+        assert_eq!(spread(10, 4), [0, 3, 6, 9]);
+        assert_eq!(spread(10, 1), [0]);
+        assert_eq!(spread(3, 9), [0, 1, 2]);
+        assert_eq!(spread(0, 3), [0; 0]);
+        assert_eq!(
+            canaries_first(vec!['a', 'b', 'c', 'd', 'e'], Some(3)),
+            ['a', 'c', 'e', 'b', 'd']
+        );
+        assert_eq!(canaries_first(vec!['a', 'b'], None), ['a', 'b']);
+    }
+
+    proptest! {
+        #[test]
+        fn every_spread_has_that_many_places_from_the_first_to_the_last(n_jobs in 1_usize..500, n in 2_usize..600) {
+            let places = spread(n_jobs, n);
+            prop_assert_eq!(places.len(), n.min(n_jobs));
+            prop_assert!(places.windows(2).all(|pair| pair[0] < pair[1]));
+            prop_assert_eq!((places[0], places[places.len() - 1]), (0, n_jobs - 1));
+        }
     }
 }

@@ -10,7 +10,7 @@ use governor::{Quota, RateLimiter};
 
 use super::clock::now;
 
-/// Governor on the runtime's clock, so that tests can pause it.
+/// The runtime's clock, so that tests can pause it.
 #[derive(Clone, Copy, Debug, Default)]
 struct RuntimeClock;
 
@@ -24,31 +24,37 @@ impl Clock for RuntimeClock {
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Instant>>;
 
-/// Lets requests go one by one, evenly.
+/// Lets requests leave one by one, evenly.
 pub(super) struct Spacing {
     per_second: f64,
-    fraction: f64,
     limiter: Limiter,
 }
 
+/// A pace that differs by less than this part is the same.
+const SAME: f64 = 0.02;
+
 impl Spacing {
-    /// So many requests a second.
+    /// Spacing at this many requests per second.
     pub(super) fn new(per_second: f64) -> Self {
-        Self { per_second, fraction: 1.0, limiter: limiter(per_second) }
+        Self { per_second, limiter: limiter(per_second) }
     }
 
-    /// From now on only this part of the pace.
+    /// Changes the pace.
     ///
-    /// A limiter can't be slowed, only replaced. The new one starts with its burst spent: no change
-    /// of the pace lets a request out early.
-    pub(super) fn slow_to(&mut self, fraction: f64) {
-        if (self.fraction - fraction).abs() > f64::EPSILON {
-            self.fraction = fraction;
-            let per_second = self.per_second * fraction;
+    /// A limiter cannot be changed, only replaced. The new one starts with its burst used up, so
+    /// that no change of the pace lets a request leave early.
+    pub(super) fn set(&mut self, per_second: f64) {
+        if (self.per_second - per_second).abs() > self.per_second * SAME {
+            self.per_second = per_second;
             self.limiter = limiter(per_second);
             // A limiter has room for its own burst.
             let _ = self.limiter.check_n(burst(per_second));
         }
+    }
+
+    /// The pace that is kept at the moment.
+    pub(super) fn per_second(&self) -> f64 {
+        self.per_second
     }
 
     /// Takes the next moment: `None` if that is now, else when to ask again.
@@ -66,9 +72,9 @@ fn limiter(per_second: f64) -> Limiter {
     RateLimiter::direct_with_clock(quota, RuntimeClock)
 }
 
-/// A burst is what goes at once after a rest. Timers wake up to a millisecond late, so without
-/// any burst a thousand a second would become five hundred: twenty milliseconds' worth is allowed.
-fn burst(per_second: f64) -> NonZeroU32 {
+/// How many requests may leave at once: 20 ms worth. Timers fire up to a millisecond late, so
+/// without any burst a thousand requests per second would become five hundred.
+pub(super) fn burst(per_second: f64) -> NonZeroU32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 2e7")]
     let n = (possible(per_second) / 50.0).ceil() as u32;
     NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN)
@@ -107,19 +113,34 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn half_the_pace_is_half_as_many() {
         let mut spacing = Spacing::new(100.0);
-        spacing.slow_to(0.5);
+        spacing.set(50.0);
         assert!((475..=502).contains(&n_in_ten_seconds(&spacing).await));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_change_of_pace_lets_nothing_out_early() {
+    async fn a_change_of_pace_lets_nothing_leave_early() {
         for per_second in [0.5, 10.0, 1_000.0] {
             let mut spacing = Spacing::new(per_second);
             while spacing.take().is_none() {}
-            for fraction in [0.5, 0.25, 1.0, 0.125] {
-                spacing.slow_to(fraction);
-                assert!(spacing.take().is_some(), "{fraction} of {per_second}/s");
+            for part in [0.5, 0.25, 1.0, 0.125] {
+                spacing.set(per_second * part);
+                assert!(spacing.take().is_some(), "{part} of {per_second}/s");
             }
         }
+    }
+
+    /// Each replacement costs a period, so small changes must not add up to a standstill.
+    #[tokio::test(start_paused = true)]
+    async fn a_pace_that_creeps_up_is_kept_and_used() {
+        let mut spacing = Spacing::new(100.0);
+        let (mut n, start) = (0.0, now());
+        while now() < start + Duration::from_secs(100) {
+            spacing.set(50.0 + (now() - start).as_secs_f64() / 2.0);
+            match spacing.take() {
+                None => n += 1.0,
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+            }
+        }
+        assert!((7_000.0..7_501.0).contains(&n), "{n} of 7,500");
     }
 }

@@ -1,5 +1,5 @@
-//! What the engine's tests share: an API that plays a script and keeps the score, and a bench that
-//! runs a worker pool on it.
+//! What the engine's tests share: an API that plays a script and counts, and a bench that runs a
+//! worker pool against it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -30,7 +30,7 @@ pub(super) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// What was asked in one call.
+/// The subject of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Asked {
     Unlock(UserId),
@@ -39,15 +39,15 @@ pub(super) enum Asked {
     Count,
 }
 
-/// One call, as the script sees it and as it is remembered.
+/// One call, as the script sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) asked: Asked,
-    /// How many calls asked the same before.
+    /// The number of earlier calls with the same subject.
     pub(super) nth: usize,
-    /// How many calls were made before.
+    /// The number of earlier calls.
     pub(super) place: usize,
-    /// When it was made, since the script began.
+    /// When it was made, from the start of the script.
     pub(super) at: Duration,
 }
 
@@ -56,7 +56,7 @@ impl Call {
     pub(super) fn user(&self) -> usize {
         match &self.asked {
             Asked::Unlock(id) => id.as_str()["user_".len()..].parse().unwrap(),
-            other => panic!("asked for {other:?}, which is no unlock"),
+            other => panic!("{other:?} is not an unlock call"),
         }
     }
 
@@ -66,23 +66,30 @@ impl Call {
     }
 }
 
-/// What the script says to a call, and how long that takes in both directions.
+/// The reply to a call, and how long request and reply take.
 pub(super) struct Played {
     there: Duration,
     back: Duration,
     reply: Reply,
+    arrives_at: Option<Duration>,
 }
 
 impl Played {
     pub(super) fn new(there: Duration, back: Duration, reply: Reply) -> Self {
-        Self { there, back, reply }
+        Self { there, back, reply, arrives_at: None }
+    }
+
+    /// A reply after that time to a call that the server reads at another time, which may come
+    /// after the caller gave up.
+    pub(super) fn read_at(at: Duration, took: Duration, reply: Reply) -> Self {
+        Self { there: ms(0), back: took, reply, arrives_at: Some(at) }
     }
 }
 
-/// Fifty milliseconds there and back.
+/// A round trip of fifty milliseconds.
 impl From<Reply> for Played {
     fn from(reply: Reply) -> Self {
-        Self { there: ms(25), back: ms(25), reply }
+        Self::new(ms(25), ms(25), reply)
     }
 }
 
@@ -103,7 +110,7 @@ pub(super) fn timed_out() -> Reply {
     Reply::Fault(Fault::Timeout(secs(30)))
 }
 
-/// An API that plays a script and keeps the score.
+/// An API that plays a script and counts.
 pub(super) struct Scripted<'r> {
     script: Box<dyn Fn(&Call) -> Played + 'r>,
     begun: Instant,
@@ -168,10 +175,11 @@ impl<'r> Scripted<'r> {
 
     async fn play(&self, asked: Asked) -> Reply {
         let call = self.note(asked);
-        let Played { there, back, reply } = (self.script)(&call);
+        let Played { there, back, reply, arrives_at } = (self.script)(&call);
         let _in_flight = InFlight::new(self);
         sleep(there).await;
-        self.arrivals.borrow_mut().push((self.begun.elapsed(), call.place));
+        let arrived_at = arrives_at.unwrap_or_else(|| self.begun.elapsed());
+        self.arrivals.borrow_mut().push((arrived_at, call.place));
         sleep(back).await;
         reply
     }
@@ -227,20 +235,31 @@ impl Api for Scripted<'_> {
     }
 }
 
-/// So many in any ten seconds.
+fn quota(n: u32, per: Duration) -> Quota {
+    Quota { n: NonZeroU32::new(n).unwrap(), per }
+}
+
+/// This many in any ten seconds, evenly spaced.
+pub(super) fn share(n: u32) -> Pace {
+    Pace::Share(quota(n, secs(10)))
+}
+
+/// This many in any ten seconds, without spacing.
 pub(super) fn window(n: u32) -> Pace {
-    Pace::Window(Quota { n: NonZeroU32::new(n).unwrap(), per: secs(10) })
+    Pace::Burst(quota(n, secs(10)))
 }
 
-/// So many a second, evenly.
+/// This many per second, evenly spaced.
 pub(super) fn even(n: u32) -> Pace {
-    Pace::Even(Quota { n: NonZeroU32::new(n).unwrap(), per: secs(1) })
+    Pace::Rate(quota(n, secs(1)))
 }
 
-/// Runs a worker pool as the defaults of the command line would.
+/// Runs a worker pool with the defaults of the command line.
 pub(super) struct Bench {
     pub(super) settings: PoolSettings,
     pub(super) gate: GateSettings,
+    /// Whether the first request, which goes alone, has been answered.
+    pub(super) is_proven: bool,
     pub(super) stop: Stop,
 }
 
@@ -253,7 +272,7 @@ impl Default for Bench {
             canary: None,
         };
         let gate = GateSettings { pace: window(800), give_up_after: secs(900) };
-        Self { settings, gate, stop: Stop::default() }
+        Self { settings, gate, is_proven: true, stop: Stop::default() }
     }
 }
 
@@ -293,14 +312,14 @@ impl Bench {
         tokio::join!(self.run(&work, jobs), beside).0
     }
 
-    /// Runs a worker pool to its end, with the grace that a stop leaves it.
+    /// Runs a worker pool to its end, with the grace period of a stop.
     pub(super) async fn run<W: Work>(
         &self,
         work: &W,
         items: impl IntoIterator<Item = W::Item> + 'static,
     ) -> Ran {
         let begun = Instant::now();
-        let pacer = Pacer::new(self.gate);
+        let pacer = if self.is_proven { Pacer::proven(self.gate) } else { Pacer::new(self.gate) };
         let (sender, mut receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
         let work = async {
             let sender = sender;
@@ -308,7 +327,7 @@ impl Bench {
             WorkerPool::new(work, items, self.settings, &pacer, &self.stop, events).run().await;
             begun.elapsed()
         };
-        let hear = async {
+        let collect = async {
             let mut events = Vec::new();
             while let Some(event) = receiver.recv().await {
                 events.push(event);
@@ -316,19 +335,19 @@ impl Bench {
             events
         };
         let (took, events) = tokio::select! {
-            ran = async { tokio::join!(work, hear) } => ran,
+            ran = async { tokio::join!(work, collect) } => ran,
             never = self.stop.keep_grace() => match never {},
         };
         Ran { events, took, reason: self.stop.reason() }
     }
 }
 
-/// A user to unlock, known by the number of their record.
+/// The job of a record.
 pub(super) fn job(record: usize) -> UnlockJob {
     UnlockJob { record, user: format!("user_{record}").parse().unwrap(), seen: None }
 }
 
-/// What a worker pool told, and how it ended.
+/// The events of a worker pool, and how it ended.
 pub(super) struct Ran {
     pub(super) events: Vec<Event>,
     pub(super) took: Duration,
@@ -336,7 +355,7 @@ pub(super) struct Ran {
 }
 
 impl Ran {
-    /// The rows, in the order in which they were told.
+    /// The rows, in the order of their events.
     pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.events.iter().filter_map(|event| match event {
             Event::JobFinished { row, .. } => Some(&**row),
@@ -366,7 +385,7 @@ impl Ran {
         counts.into_iter().collect()
     }
 
-    /// Whether everybody was told of a pause for that reason.
+    /// Whether there was a pause for that reason.
     pub(super) fn was_paused(&self, why: PauseReason) -> bool {
         self.events.iter().any(|event| matches!(event, Event::Paused(it) if it.reason == why))
     }

@@ -1,6 +1,7 @@
-//! The pool: workers that take a task, wait for their turn, ask, judge, and finish or put back.
+//! The pool: workers that take a task, wait for a permit, send, and finish or put back.
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -8,36 +9,35 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep_until;
 
 use super::acks::AckCounter;
-use super::canary::Canary;
 use super::clock::{now, wall_clock};
-use super::pacer::{Pacer, Turn};
+use super::pacer::{Pacer, Permit};
 use super::queue::{Next, Queue, Task};
 use super::work::{Conclusion, End, Last, Work};
-use crate::model::{Attempt, Event, Failure, Reply, StopReason};
+use crate::model::{Attempt, Event, Failure, Fault, Reply, StopReason};
 use crate::policy::classify::{Verdict, is_silence};
-use crate::policy::pacing::{Change, Miss, Report};
+use crate::policy::pacing::{Change, Delivery, Miss, Report};
 use crate::policy::retry::{RetryBudget, RetryPolicy};
 use crate::stop::Stop;
 
-/// How a worker pool works.
+/// The settings of a worker pool.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PoolSettings {
-    /// Requests in flight at most.
+    /// The maximum of concurrent requests.
     pub concurrency: usize,
     /// When to try again.
     pub retry: RetryPolicy,
-    /// Retries a second that an API that never succeeds still gets.
+    /// Retries per second while no request succeeds.
     pub retries_per_second: f64,
-    /// So many tasks first; the rest only if they end well.
+    /// This many tasks go first; the others start only if all of them succeed.
     pub canary: Option<usize>,
 }
 
-/// Who hears what a worker pool has to tell.
+/// Where a worker pool sends its events.
 #[derive(Clone, Copy)]
 pub struct EventSender<'a> {
-    /// The way to the recorder.
+    /// The channel to the recorder.
     pub events: &'a mpsc::Sender<Event>,
-    /// The way back: which rows it is done with. Fresh for each pool.
+    /// The rows that the recorder has written. A new counter for each pool.
     pub acks: &'a AckCounter,
 }
 
@@ -49,14 +49,14 @@ pub struct WorkerPool<'a, W: Work> {
     stop: &'a Stop,
     events: &'a mpsc::Sender<Event>,
     acks: &'a AckCounter,
-    n_rows_told: Cell<u64>,
+    n_rows_emitted: Cell<u64>,
     queue: RefCell<Queue<W::Item>>,
     budget: RefCell<RetryBudget>,
     changed: Notify,
 }
 
 impl<'a, W: Work> WorkerPool<'a, W> {
-    /// A worker pool with its work before it.
+    /// A worker pool that will work on these items.
     pub fn new(
         work: &'a W,
         items: impl IntoIterator<Item = W::Item> + 'static,
@@ -65,9 +65,9 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         stop: &'a Stop,
         events: EventSender<'a>,
     ) -> Self {
-        /// Retries that may go at once, before the budget is asked to pay.
+        /// Retries that may go before the budget counts.
         const BURST: f64 = 100.0;
-        let queue = Queue::new(items, Canary::new(settings.canary));
+        let queue = Queue::new(items, settings.canary);
         let budget = RetryBudget::new(BURST, settings.retries_per_second.max(1.0), now());
         Self {
             work,
@@ -76,16 +76,20 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             stop,
             events: events.events,
             acks: events.acks,
-            n_rows_told: Cell::new(0),
+            n_rows_emitted: Cell::new(0),
             queue: RefCell::new(queue),
             budget: RefCell::new(budget),
             changed: Notify::new(),
         }
     }
 
-    /// Works until nothing is left or a stop is asked for. Attempts in flight end first.
+    /// Works until no task is left or a stop is requested. Attempts in flight end first.
     pub async fn run(self) {
-        join_all((0..self.settings.concurrency.max(1)).map(|_| self.worker())).await;
+        let workers = join_all((0..self.settings.concurrency.max(1)).map(|_| self.worker()));
+        tokio::select! {
+            _ = workers => {}
+            never = self.emit_pauses_of_others() => match never {},
+        }
     }
 
     async fn worker(&self) {
@@ -103,34 +107,35 @@ impl<'a, W: Work> WorkerPool<'a, W> {
                     () = self.changed.notified() => {}
                     () = self.stop.asked() => {}
                 },
-                Next::Dry => return,
+                Next::Done => return,
             }
         }
     }
 
-    /// One attempt at one task. Stopped before it was sent, the task is simply outstanding.
+    /// One attempt at one task. If the stop comes before the request leaves, the task is simply
+    /// not done.
     async fn attempt(&self, mut task: Task<W::Item>) {
-        let turn = tokio::select! {
+        let permit = tokio::select! {
             biased;
             () = self.stop.asked() => return,
-            turn = self.pacer.turn() => turn,
+            permit = self.pacer.permit() => permit,
         };
         if self.pacer.is_outage() {
             // A probe: the open connections may be what is wrong.
             self.work.use_fresh_connections();
         }
         task.n_attempts += 1;
-        task.first_sent_at.get_or_insert(turn.sent_at());
+        task.first_sent_at.get_or_insert(permit.sent_at());
         let reply = tokio::select! {
-            // What was answered is recorded, however the run ends.
+            // A reply is recorded, however the run ends.
             biased;
             reply = self.work.call(&task.item) => reply,
-            () = self.stop.aborted() => return self.tell(Event::GivenUp).await,
+            () = self.stop.aborted() => return self.emit(Event::GivenUp).await,
         };
-        self.judge(task, turn, reply).await;
+        self.on_reply(task, permit, reply).await;
     }
 
-    async fn judge(&self, mut task: Task<W::Item>, turn: Turn<'_>, reply: Reply) {
+    async fn on_reply(&self, mut task: Task<W::Item>, permit: Permit<'_>, reply: Reply) {
         let answered_at = now();
         let (status, ray) = match &reply {
             Reply::Answer(answer) => (Some(answer.status), answer.ray.clone()),
@@ -139,28 +144,31 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         };
         let attempt = Attempt {
             status,
-            took: answered_at.saturating_duration_since(turn.sent_at()),
-            waited: turn.waited(),
+            took: answered_at.saturating_duration_since(permit.sent_at()),
+            waited: permit.waited(),
             ended_at: wall_clock(),
         };
+        let delivery = delivery(&reply);
         let verdict = self.work.classify(&mut task.item, reply);
-        let change = turn.report(self.report(&verdict, &task.item));
+        // Nothing else runs between the report and a stop, so that no other request leaves.
+        let change = permit.report(self.report(&verdict, &task.item, delivery));
         let fatal = match &verdict {
             Verdict::Fatal(reason, _) => Some(*reason),
             _ => None,
         };
         let step = self.step(task, verdict, answered_at);
-        self.announce(change).await;
+        self.emit_change(change).await;
         match step {
             Step::Finish(task, end) => {
                 let last = Last { task, end, attempt, ray, answered_at };
                 self.finish(self.work.conclude(last)).await;
             }
             Step::Again(task, failure, wait) => {
-                self.tell_again(&task, attempt, failure, wait).await;
+                let record = self.work.record(&task.item);
+                self.emit(Event::AttemptFailed { record, attempt, failure, wait }).await;
                 if let Some(reason) = fatal {
                     // The run may end before the session sends it, and after this failure.
-                    self.tell(Event::Stopping(reason)).await;
+                    self.emit(Event::Stopping(reason)).await;
                 }
                 self.queue.borrow_mut().put_back(task, answered_at + wait);
             }
@@ -168,15 +176,18 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         self.changed.notify_waiters();
     }
 
-    /// What the verdict means for the pace of all.
-    fn report(&self, verdict: &Verdict<W::Good>, item: &W::Item) -> Report {
+    /// What the verdict means for the pace of all requests.
+    fn report(&self, verdict: &Verdict<W::Good>, item: &W::Item, delivery: Delivery) -> Report {
         match verdict {
             Verdict::Throttled { retry_after, .. } => Report::Throttled(*retry_after),
-            Verdict::Transient { failure, .. } => Report::Transient(Miss {
-                subject: self.work.subject(item),
-                n_users: self.work.n_users(),
-                is_silence: is_silence(failure),
-            }),
+            Verdict::Transient { failure, .. } => {
+                let miss = Miss {
+                    subject: self.work.subject(item),
+                    n_users: self.work.n_users(),
+                    is_silence: is_silence(failure),
+                };
+                Report::Failed(miss, delivery)
+            }
             Verdict::Good(_)
             | Verdict::StillLocked(..)
             | Verdict::Final(..)
@@ -184,7 +195,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         }
     }
 
-    /// The second question: finish, or try again and when?
+    /// Whether to finish, or when to try again.
     fn step(&self, mut task: Task<W::Item>, verdict: Verdict<W::Good>, now: Instant) -> Step<W> {
         match verdict {
             Verdict::Good(good) => {
@@ -199,7 +210,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             Verdict::Transient { failure, at_least } => {
                 self.retry(task, failure, at_least, Whole::No, now)
             }
-            // The gate holds everybody back; the task itself need not wait.
+            // The gate makes all requests wait; the task itself need not.
             Verdict::Throttled { failure, .. } => Step::Again(task, failure, Duration::ZERO),
             Verdict::Fatal(reason, failure) => {
                 self.stop.ask(reason);
@@ -217,7 +228,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         now: Instant,
     ) -> Step<W> {
         let n_outages = self.pacer.n_outages();
-        // What failed in an outage says nothing about this user; a whole answer does.
+        // A failure in an outage says nothing about this user; a whole answer does.
         if task.n_outages != n_outages && whole == Whole::No {
             task.n_outages = n_outages;
             task.n_retries = 0;
@@ -242,48 +253,63 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         let Conclusion { events, more, ended_well } = conclusion;
         for event in events {
             let is_row = matches!(event, Event::JobFinished { .. });
-            self.tell(event).await;
-            self.n_rows_told.set(self.n_rows_told.get() + u64::from(is_row));
+            self.emit(event).await;
+            self.n_rows_emitted.set(self.n_rows_emitted.get() + u64::from(is_row));
         }
-        // The recorder is gone only when it failed; whoever waits for it would wait for ever.
+        // The recorder is gone only if it failed; then no acknowledgement would ever come.
         tokio::select! {
-            () = self.acks.reached(self.n_rows_told.get()) => {}
+            () = self.acks.reached(self.n_rows_emitted.get()) => {}
             () = self.events.closed() => {}
         }
-        if self.queue.borrow_mut().ended(ended_well, more) {
+        if self.queue.borrow_mut().on_ended(ended_well, more) {
             self.stop.ask(StopReason::Canary);
         }
     }
 
-    async fn tell_again(
-        &self,
-        task: &Task<W::Item>,
-        attempt: Attempt,
-        failure: Failure,
-        wait: Duration,
-    ) {
-        let record = self.work.record(&task.item);
-        self.tell(Event::AttemptFailed { record, attempt, failure, wait }).await;
-    }
-
-    async fn announce(&self, change: Change) {
+    async fn emit_change(&self, change: Change) {
         match change {
             Change::None => {}
-            Change::Paused(pause) => self.tell(Event::Paused(pause)).await,
-            Change::Resumed => self.tell(Event::Resumed).await,
+            Change::Paused(pause) => self.emit(Event::Paused(pause)).await,
+            Change::Resumed => self.emit(Event::Resumed).await,
             Change::GiveUp => self.stop.ask(StopReason::Outage),
         }
     }
 
-    async fn tell(&self, event: Event) {
-        // The recorder outlives the worker pool. If it is gone, nothing that is done can be recorded.
+    async fn emit_pauses_of_others(&self) -> Infallible {
+        let mut pauses = self.pacer.pauses_of_others();
+        loop {
+            let pause = *pauses.borrow_and_update();
+            if let Some(pause) = pause.filter(|pause| pause.until > now()) {
+                self.emit(Event::Paused(pause)).await;
+            }
+            if pauses.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    async fn emit(&self, event: Event) {
+        // The recorder outlives the worker pool. If it is gone, nothing more can be recorded.
         if self.events.send(event).await.is_err() {
             self.stop.ask(StopReason::OutputFailed);
         }
     }
 }
 
-/// Whether an attempt that is to be repeated was answered as it should be, but for what it says.
+/// Whether the request may still be on its way to the server.
+fn delivery(reply: &Reply) -> Delivery {
+    match reply {
+        Reply::Answer(_)
+        | Reply::Broken(..)
+        | Reply::Fault(Fault::Truncated(_) | Fault::TooLarge(_)) => Delivery::Replied,
+        Reply::Fault(Fault::Timeout(_)) => Delivery::Unknown,
+        Reply::Fault(
+            Fault::Connection(_) | Fault::UntrustedCertificate(_) | Fault::ProxyAuthentication,
+        ) => Delivery::Lost,
+    }
+}
+
+/// Whether an attempt that must be repeated got a whole and trustworthy answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whole {
     Yes,

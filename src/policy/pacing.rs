@@ -1,20 +1,23 @@
 //! When a request may leave.
 //!
-//! Four small machines, each pure, and one gate that asks them all:
+//! Pure state machines, and one gate that combines them:
 //!
-//! - [`Ledger`]: never more than the share in any window, whatever the latency.
-//! - [`Throttle`]: a 429 sets a time and shrinks the share, which recovers step by step.
-//! - [`Breaker`]: when the API stops answering, one probe at a time with growing pauses.
-//! - [`Gate`]: the three together. It says "go" or how long; the caller waits.
+//! - [`Ledger`]: at most the share in any window, whatever the latency, of all runs together.
+//! - [`Throttle`]: a 429 sets a pause and a smaller share, which recovers slowly.
+//! - [`Breaker`]: while the API does not answer, one probe at a time with growing pauses.
+//! - [`Gate`]: the three together. It answers "ready" or how long to wait; the caller waits.
+//! - [`PaceRecord`]: what the runs with one key tell each other, as it is stored in a file.
 
 mod breaker;
 mod gate;
 mod ledger;
 mod quota;
+mod record;
 mod throttle;
 
 pub use breaker::{Breaker, Miss};
-pub use gate::{Change, Entry, Gate, GateSettings, Report, Ticket};
-pub use ledger::{Ledger, Room};
+pub use gate::{Change, Delivery, Entry, Exchanged, Gate, GateSettings, Report, Sent};
+pub use ledger::{Ledger, Places, Room};
 pub use quota::{Pace, Quota};
-pub use throttle::Throttle;
+pub use record::{Moment, PaceRecord};
+pub use throttle::{Learned, Refusal, Throttle};

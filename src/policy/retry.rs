@@ -1,22 +1,18 @@
-//! The second question: shall we try again, and when? Chance and time come in as numbers.
+//! Whether to try again, and when. Chance and time are parameters.
 
-mod budget;
+use std::time::{Duration, Instant};
 
-use std::time::Duration;
-
-pub use budget::RetryBudget;
-
-/// Exponential backoff with full jitter, capped, for one user's attempts.
+/// Exponential backoff with full jitter, capped, for the attempts of one user.
 ///
-/// Full jitter (a wait drawn evenly from zero up to the ceiling) spreads a crowd of failures best;
+/// Full jitter (a wait drawn evenly between zero and the ceiling) spreads a crowd of failures best;
 /// see "Exponential Backoff And Jitter" in the AWS Architecture Blog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Further attempts after the first.
+    /// Retries after the first attempt.
     pub max_retries: u32,
     /// The ceiling of the first wait.
     pub first_delay: Duration,
-    /// The ceiling of every wait.
+    /// The ceiling of all waits.
     pub longest_delay: Duration,
 }
 
@@ -30,13 +26,13 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The longest time that one server's `Retry-After` can make one user wait.
+/// The longest wait that a `Retry-After` can impose on one user.
 const LONGEST_HINT: Duration = Duration::from_secs(600);
 
 impl RetryPolicy {
-    /// How long to wait before the next attempt; `None` when the retries are used up.
+    /// How long to wait before the next attempt; `None` if the retries are used up.
     ///
-    /// `n_retries` counts those already used. `chance` is in 0..1 and is rolled by the caller.
+    /// `n_retries` counts those already used. `chance` is between 0 and 1 and is drawn by the caller.
     pub fn wait(
         &self,
         n_retries: u32,
@@ -50,6 +46,39 @@ impl RetryPolicy {
         let ceiling = self.first_delay.saturating_mul(doublings).min(self.longest_delay);
         let hint = at_least.unwrap_or_default().min(LONGEST_HINT);
         Some(ceiling.mul_f64(chance.clamp(0.0, 1.0)).max(hint))
+    }
+}
+
+/// The retries of a whole run, so that an outage cannot multiply the load.
+///
+/// There are as many retries as good replies, and a few more per second. A retry beyond the budget
+/// is not refused, it waits: no user fails because others did. So the load stays below twice that
+/// of a run without faults, and falls to the few retries per second when nothing succeeds.
+#[derive(Clone, Debug)]
+pub struct RetryBudget {
+    balance: f64,
+    cap: f64,
+    per_second: f64,
+    at: Instant,
+}
+
+impl RetryBudget {
+    /// A full budget: `cap` retries may go at once, and `per_second` more accrue.
+    pub fn new(cap: f64, per_second: f64, now: Instant) -> Self {
+        Self { balance: cap, cap, per_second, at: now }
+    }
+
+    /// A good reply pays for one retry.
+    pub fn deposit(&mut self) {
+        self.balance = (self.balance + 1.0).min(self.cap);
+    }
+
+    /// Takes one retry out and returns how long it must wait until it is paid for.
+    pub fn withdraw(&mut self, now: Instant) -> Duration {
+        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.at = now;
+        self.balance = (self.balance + elapsed * self.per_second).min(self.cap) - 1.0;
+        Duration::try_from_secs_f64(-self.balance / self.per_second).unwrap_or_default()
     }
 }
 
@@ -73,27 +102,58 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_drawn_from_zero_up() {
+    fn the_wait_is_drawn_between_zero_and_the_ceiling() {
         check(3, 0.0, None, Some(0));
         check(3, 0.5, None, Some(1_000));
     }
 
     #[test]
-    fn after_the_last_retry_there_is_none() {
+    fn after_the_last_retry_there_is_no_wait() {
         check(8, 1.0, None, None);
     }
 
     #[test]
-    fn what_the_server_asks_for_is_granted_up_to_ten_minutes() {
+    fn retry_after_is_the_least_wait_up_to_ten_minutes() {
         check(0, 1.0, Some(3), Some(3_000));
         check(0, 1.0, Some(86_400), Some(600_000));
     }
 
     #[test]
-    fn many_retries_overflow_into_the_cap() {
+    fn after_many_retries_the_cap_holds() {
         let policy = RetryPolicy { max_retries: u32::MAX, ..RetryPolicy::default() };
         for n_retries in [31, 32, 64, u32::MAX - 1] {
             assert_eq!(policy.wait(n_retries, 1.0, None), Some(policy.longest_delay));
         }
+    }
+
+    #[test]
+    fn a_full_budget_allows_its_cap_at_once_and_then_a_few_per_second() {
+        let now = Instant::now();
+        let mut budget = RetryBudget::new(3.0, 2.0, now);
+        let waits: Vec<u128> = (0..5).map(|_| budget.withdraw(now).as_millis()).collect();
+        assert_eq!(waits, [0, 0, 0, 500, 1_000]);
+    }
+
+    #[test]
+    fn each_good_reply_pays_for_one_retry() {
+        let now = Instant::now();
+        let mut budget = RetryBudget::new(1.0, 1.0, now);
+        for _ in 0..100 {
+            assert_eq!(budget.withdraw(now), Duration::ZERO);
+            budget.deposit();
+        }
+    }
+
+    #[test]
+    fn when_nothing_succeeds_a_few_per_second_are_allowed() {
+        let start = Instant::now();
+        let mut budget = RetryBudget::new(10.0, 5.0, start);
+        let mut now = start;
+        let mut n_retries = 0;
+        while now < start + Duration::from_secs(100) {
+            now += budget.withdraw(now);
+            n_retries += 1;
+        }
+        assert!((500..=512).contains(&n_retries), "{n_retries}");
     }
 }

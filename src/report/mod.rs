@@ -8,7 +8,6 @@ mod bar;
 pub mod closing;
 mod console;
 mod details;
-mod lines;
 mod notices;
 pub mod page;
 mod status;
@@ -19,9 +18,8 @@ mod words;
 pub use bar::{Bar, BarModel};
 pub use console::{Console, ConsoleWriter, Level, LogFormat, Verbosity};
 pub use details::Details;
-pub use lines::Lines;
 pub use notices::Notices;
-pub use status::status_line;
+pub use status::{Lines, status_line};
 pub use style::{Paint, Style};
 pub use words::stopped_by;
 

@@ -1,41 +1,47 @@
-//! What is said once, when it happens: pauses, outages, the stop; and the answer to SIGUSR1.
+//! Messages about single events: pauses, outages, the stop; and the reply to SIGUSR1.
 
 use super::text::{clean, clipped, duration};
 use super::{Console, Level, Listener, Progress, ReportContext, status_line, words};
 use crate::model::{Event, Failure, PauseReason, StopReason};
 use crate::stats::Stats;
 
-/// What is said once, when it happens. A bar shows pauses itself, so beside one they are not said.
+/// Prints single events once. The bar shows pauses by 429s itself, so they are left to it.
 pub struct Notices<'a> {
     console: Console,
-    scene: ReportContext<'a>,
+    context: ReportContext<'a>,
     progress: Progress,
     pause: Option<PauseReason>,
     last_failure: String,
     stopping: Option<StopReason>,
 }
 
-/// Enough to know what is wrong; `-v` has the rest.
+/// Long enough to see what is wrong; `-v` shows the rest.
 const MAX_MESSAGE: usize = 120;
 
 impl<'a> Notices<'a> {
-    /// Beside progress of that kind.
-    pub fn new(console: Console, scene: ReportContext<'a>, progress: Progress) -> Self {
-        Self { console, scene, progress, pause: None, last_failure: String::new(), stopping: None }
+    /// Notices in addition to this kind of progress.
+    pub fn new(console: Console, context: ReportContext<'a>, progress: Progress) -> Self {
+        Self {
+            console,
+            context,
+            progress,
+            pause: None,
+            last_failure: String::new(),
+            stopping: None,
+        }
     }
 
-    /// Each 429 and each failed probe prolongs a pause; that is no news.
+    /// Each 429 and each failed probe prolongs a pause; only the first is worth a line.
     fn pause_begins(&mut self, reason: PauseReason, stats: &Stats) {
         if self.pause.replace(reason) == Some(reason) {
             return;
         }
-        let limit = stats.pace(self.scene.ceiling).limit;
+        let limit = stats.pace(self.context.ceiling).limit;
         match (reason, limit) {
             (PauseReason::Outage, _) => {
                 let why = &self.last_failure;
-                self.console.warning(&format!(
-                    "the API does not answer{why}; one probe at a time goes out"
-                ));
+                self.console
+                    .warning(&format!("the API does not answer{why}; sending one probe at a time"));
             }
             (PauseReason::Throttled, Some(limit)) if self.progress == Progress::Lines => {
                 self.console.note(&words::limit(&limit));
@@ -48,10 +54,11 @@ impl<'a> Notices<'a> {
         let paused = duration(stats.paused());
         match self.pause.take() {
             Some(PauseReason::Outage) => {
-                self.console.note(&format!("the API answers again; paused for {paused} so far"));
+                self.console.note(&format!("the API answers again (paused for {paused} so far)"));
             }
             Some(PauseReason::Throttled) if self.progress == Progress::Lines => {
-                self.console.note(&format!("going on; paused for {paused} so far"));
+                self.console
+                    .note(&format!("continuing after the pause (paused for {paused} so far)"));
             }
             Some(PauseReason::Throttled) | None => {}
         }
@@ -66,11 +73,13 @@ impl<'a> Notices<'a> {
             self.console.error(&format!("the API cannot be reached{}", self.last_failure));
         }
         let by = words::stopped_by(reason);
-        let again = match reason {
-            StopReason::Interrupted => " Ctrl-C again stops at once.",
-            _ => "",
+        let text = match reason {
+            StopReason::Interrupted => {
+                "Stopping: waiting for requests in flight (Ctrl-C again to stop now)".to_owned()
+            }
+            _ => format!("Stopping {by}: waiting for requests in flight"),
         };
-        self.console.note(&format!("Stopping {by}. No new users; what is in flight ends.{again}"));
+        self.console.note(&text);
     }
 }
 
@@ -89,7 +98,7 @@ impl Listener for Notices<'_> {
             Event::Stopping(reason) => self.stop_begins(*reason),
             Event::StatusAsked => {
                 // Asked for, so -q does not hold it back.
-                let line = status_line(stats, self.scene.command, self.scene.ceiling);
+                let line = status_line(stats, self.context.command, self.context.ceiling);
                 self.console.say(Level::Answer, &line);
             }
             _ => {}
@@ -108,8 +117,8 @@ mod tests {
 
     fn said(voice: Verbosity, progress: Progress) -> String {
         let page = Page::default();
-        let scene = ReportContext { command: CommandKind::Run, ceiling: None, records: &[] };
-        let mut notices = Notices::new(page.console(voice), scene, progress);
+        let context = ReportContext { command: CommandKind::Run, ceiling: None, records: &[] };
+        let mut notices = Notices::new(page.console(voice), context, progress);
         let mut heard = 0;
         let mut tell = |story: Story| {
             story.events[heard..].iter().for_each(|event| notices.on_event(event, &story.stats));
@@ -134,23 +143,23 @@ mod tests {
     fn beside_lines_each_change_is_said_once() {
         insta::assert_snapshot!(said(Verbosity::Normal, Progress::Lines), @"
             paused by a 429 until 03:12:46Z (12 s)
-            going on; paused for 12 s so far
-            warning: the API does not answer (timeout: the message of timeout); one probe at a time goes out
-            2 of 9 (22 %): 2 unlocked, 0 failed, 1 retry; 0/s, the API does not answer; next probe in 2 s
-            the API answers again; paused for 17 s so far
-            Stopping by --max-fail. No new users; what is in flight ends.
-            Stopping by Ctrl-C. No new users; what is in flight ends. Ctrl-C again stops at once.
+            continuing after the pause (paused for 12 s so far)
+            warning: the API does not answer (timeout: the message of timeout); sending one probe at a time
+            2 of 9 (22 %): 2 unlocked, 0 failed, 1 retry; 0.4/s, the API does not answer; next probe in 2 s
+            the API answers again (paused for 17 s so far)
+            Stopping by --max-fail: waiting for requests in flight
+            Stopping: waiting for requests in flight (Ctrl-C again to stop now)
             ");
     }
 
     #[test]
     fn beside_a_bar_throttles_are_left_to_it() {
         insta::assert_snapshot!(said(Verbosity::Normal, Progress::Bar), @"
-            warning: the API does not answer (timeout: the message of timeout); one probe at a time goes out
-            2 of 9 (22 %): 2 unlocked, 0 failed, 1 retry; 0/s, the API does not answer; next probe in 2 s
-            the API answers again; paused for 17 s so far
-            Stopping by --max-fail. No new users; what is in flight ends.
-            Stopping by Ctrl-C. No new users; what is in flight ends. Ctrl-C again stops at once.
+            warning: the API does not answer (timeout: the message of timeout); sending one probe at a time
+            2 of 9 (22 %): 2 unlocked, 0 failed, 1 retry; 0.4/s, the API does not answer; next probe in 2 s
+            the API answers again (paused for 17 s so far)
+            Stopping by --max-fail: waiting for requests in flight
+            Stopping: waiting for requests in flight (Ctrl-C again to stop now)
             ");
     }
 
@@ -168,6 +177,6 @@ mod tests {
 
     #[test]
     fn a_quiet_run_answers_when_it_is_asked() {
-        insta::assert_snapshot!(said(Verbosity::Quiet, Progress::None), @"2 of 9 (22 %): 2 unlocked, 0 failed, 1 retry; 0/s, the API does not answer; next probe in 2 s");
+        insta::assert_snapshot!(said(Verbosity::Quiet, Progress::None), @"2 of 9 (22 %): 2 unlocked, 0 failed, 1 retry; 0.4/s, the API does not answer; next probe in 2 s");
     }
 }

@@ -1,10 +1,10 @@
-//! The time as events tell it, and how much of it was pause.
+//! The time as events give it, and how much of it was pause.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::{Pause, PauseReason};
 
-/// The latest moment that any event named, on both clocks.
+/// The latest moment of any event, on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     started: Instant,
@@ -12,7 +12,7 @@ pub(super) struct Clock {
     at: Instant,
 }
 
-/// Attempts are told with wall time, which may jump; so it is believed only this far beyond a tick.
+/// Attempts carry wall time, which may jump: it is trusted only this far beyond a tick.
 const MAX_LEAD: Duration = Duration::from_secs(2);
 
 impl Clock {
@@ -20,13 +20,13 @@ impl Clock {
         Self { started: at, ticked: (at, wall), at }
     }
 
-    /// A tick is the truth on both clocks.
+    /// A tick sets both clocks.
     pub(super) fn set(&mut self, at: Instant, wall: SystemTime) {
         self.ticked = (at, wall);
         self.at = at;
     }
 
-    /// Between ticks both clocks go equally fast.
+    /// Between ticks both clocks run equally fast.
     pub(super) fn reach(&mut self, wall: SystemTime) {
         let lead = wall.duration_since(self.ticked.1).unwrap_or_default();
         self.at = self.at.max(self.ticked.0 + lead.min(MAX_LEAD));
@@ -45,10 +45,11 @@ impl Clock {
     }
 }
 
-/// How long everybody paused, overlapping pauses counted once.
+/// How long all workers paused; overlapping pauses count once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pauses {
     ended: Duration,
+    ended_at: Option<Instant>,
     current: Option<Current>,
 }
 
@@ -59,7 +60,7 @@ struct Current {
 }
 
 impl Current {
-    /// A throttle is over when its time is; an outage when the API answers.
+    /// A throttle is over at its end, an outage when the API answers.
     fn is_on(&self, now: Instant) -> bool {
         self.pause.reason == PauseReason::Outage || now < self.pause.until
     }
@@ -84,8 +85,17 @@ impl Pauses {
 
     pub(super) fn end(&mut self, now: Instant) {
         if let Some(current) = self.current.take() {
-            self.ended += current.lasted(now);
+            let lasted = current.lasted(now);
+            self.ended += lasted;
+            self.ended_at = self.ended_at.max(Some(current.since + lasted));
         }
+    }
+
+    /// Whether there was no pause in the last `span`.
+    pub(super) fn is_over_for(&self, span: Duration, now: Instant) -> bool {
+        let current = self.current.map(|it| it.since + it.lasted(now));
+        let ended_at = current.max(self.ended_at);
+        ended_at.is_none_or(|at| now.saturating_duration_since(at) >= span)
     }
 
     pub(super) fn current(&self, now: Instant) -> Option<Pause> {

@@ -24,6 +24,7 @@ use clock::{Clock, Pauses};
 pub use counts::Counts;
 pub use errors::{ErrorCounts, ErrorGroup, Example};
 pub use latency::Latency;
+use pace::Stage;
 pub use pace::{Ceiling, Limit, Pace};
 use recent::Recent;
 pub use timeline::{Bucket, Timeline};
@@ -52,6 +53,8 @@ pub struct Stats {
     n_banned: u64,
     n_asked: u64,
     n_forbidden: u64,
+    n_looked_up: u64,
+    stage: Stage,
     errors: ErrorCounts,
     retried: ErrorCounts,
     latency: Latency,
@@ -76,6 +79,8 @@ impl Stats {
             n_banned: 0,
             n_asked: 0,
             n_forbidden: 0,
+            n_looked_up: 0,
+            stage: Stage::default(),
             errors: ErrorCounts::default(),
             retried: ErrorCounts::default(),
             latency: Latency::default(),
@@ -94,9 +99,10 @@ impl Stats {
                 self.count_attempt(attempt);
                 self.count_retry(*record, attempt, failure);
             }
-            Event::BatchAnswered { attempt, .. } => {
+            Event::BatchAnswered { attempt, n_records } => {
                 self.count_attempt(attempt);
                 self.n_lookups += 1;
+                self.n_looked_up += *n_records as u64;
             }
             Event::JobFinished { row, attempt } => {
                 if let Some(attempt) = attempt {

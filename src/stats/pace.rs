@@ -1,131 +1,208 @@
-//! How fast it goes, what keeps it from going faster, and how long it will still take.
+//! The present pace, what limits it, and the time left.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::PauseReason;
 
 use super::Stats;
 use super::recent::Recent;
 
-/// The most requests that the job allows itself in any window.
+/// The most requests that the job allows itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ceiling {
-    /// How many requests.
+    /// Requests.
     pub n_requests: u32,
-    /// In how long.
+    /// In this time.
     pub per: Duration,
+    /// Whether they are evenly spaced, or may be sent at once.
+    pub is_spaced: bool,
 }
 
-/// How fast it goes at the moment.
+impl Ceiling {
+    /// Requests per second, on average.
+    pub fn per_second(self) -> f64 {
+        f64::from(self.n_requests) / self.per.as_secs_f64()
+    }
+}
+
+/// The present pace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
-    /// Requests that ended, a second, over the last five.
-    pub per_second: f64,
-    /// What keeps it from going faster; `None` before the first answer.
+    /// Requests per second, averaged over the last seconds or, where none ended in these, over the
+    /// stage; `None` before the first reply.
+    pub per_second: Option<f64>,
+    /// What limits it; `None` before the first reply.
     pub limit: Option<Limit>,
-    /// How long it will still take; `None` when nobody can say.
+    /// The time left for the present stage; `None` if it cannot be known.
     pub left: Option<Duration>,
 }
 
-/// What keeps a run from going faster.
+/// What limits the pace of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// The ceiling: workers wait for their turn.
-    Rate,
-    /// The server: workers wait for answers.
+    /// The ceiling: workers wait for permits.
+    Pace,
+    /// The server: workers wait for replies.
     Latency,
-    /// Everybody pauses.
+    /// A pause of all workers.
     Pause {
         /// Why.
         reason: PauseReason,
-        /// When the next request may go.
+        /// When the next request may leave.
         until: SystemTime,
-        /// How long that is from now.
+        /// The time until then.
         left: Duration,
     },
 }
 
-/// So few jobs done say little of how long the others will take.
-const FEW_JOBS: u64 = 20;
+/// Work of one kind, such as the look-ups or the unlocks of a run: what the time left is about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stage {
+    /// How long the run had taken when the stage began, and how much of that were pauses.
+    began: Duration,
+    paused: Duration,
+    n_jobs: u64,
+    n_rows: u64,
+    n_looked_up: u64,
+    n_requests: u64,
+}
 
+/// The rate of evenly spaced requests is averaged over this time.
 const RATE_SPAN: Duration = Duration::from_secs(5);
 
+/// The time left is estimated from the pace of this time, if there was no pause in it.
+const PRESENT: Duration = Duration::from_secs(30);
+
+/// With fewer jobs done, the rest may well take another time each.
+const FEW_JOBS: u64 = 20;
+
 impl Stats {
-    /// How fast it goes at the moment of the latest event.
+    /// Begins a stage with this number of jobs. Time that passed since the last event, such as the
+    /// time that a question was open, counts for neither stage.
+    pub fn begin_stage(&mut self, n_jobs: u64, at: Instant, wall: SystemTime) {
+        self.clock.set(at, wall);
+        self.stage = Stage {
+            began: self.elapsed(),
+            paused: self.paused(),
+            n_jobs,
+            n_rows: self.n_rows(),
+            n_looked_up: self.n_looked_up,
+            n_requests: self.n_requests,
+        };
+    }
+
+    /// The pace at the moment of the latest event.
     pub fn pace(&self, ceiling: Option<Ceiling>) -> Pace {
         Pace {
-            per_second: self.per_second(),
+            per_second: self.per_second(ceiling),
             limit: self.limit(ceiling),
             left: self.time_left(ceiling),
         }
     }
 
-    fn per_second(&self) -> f64 {
+    fn per_second(&self, ceiling: Option<Ceiling>) -> Option<f64> {
         let elapsed = self.elapsed();
-        let n = self.recent.within(RATE_SPAN, elapsed).n;
-        real(n) / Recent::covered(RATE_SPAN, elapsed).as_secs_f64()
+        // Over less than a window a burst is faster than its ceiling, or stands still.
+        let span = ceiling.filter(|it| !it.is_spaced).map_or(RATE_SPAN, |it| it.per);
+        let span = span.clamp(RATE_SPAN, Recent::SPAN);
+        let n = self.recent.within(span, elapsed).n;
+        if n > 0 {
+            return Some(real(n) / Recent::covered(span, elapsed).as_secs_f64());
+        }
+        let active = elapsed.saturating_sub(self.paused()).as_secs_f64();
+        (self.n_requests > 0).then(|| real(self.n_requests) / active.max(0.5))
     }
 
     fn limit(&self, ceiling: Option<Ceiling>) -> Option<Limit> {
+        const SPAN: Duration = Duration::from_secs(12);
         if let Some(pause) = self.pauses.current(self.clock.now()) {
             let left = pause.until.saturating_duration_since(self.clock.now());
-            return Some(Limit::Pause {
-                reason: pause.reason,
-                until: self.clock.wall() + left,
-                left,
-            });
+            let until = self.clock.wall() + left;
+            return Some(Limit::Pause { reason: pause.reason, until, left });
         }
-        let flow = self.recent.within(Recent::SPAN, self.elapsed());
-        // A spent window is the ceiling at work even while no attempt ends that could say so.
-        if flow.waited > flow.took || ceiling.is_some_and(|it| self.room(it) * 20 < it.n_requests) {
-            Some(Limit::Rate)
-        } else {
-            (flow.n > 0).then_some(Limit::Latency)
+        let flow = self.recent.within(SPAN, self.elapsed());
+        // A spent window limits the pace also while no attempt ends that could show it.
+        let is_spent = ceiling.is_some_and(|it| self.room(it) * 20 < it.n_requests);
+        if flow.waited > flow.took || is_spent {
+            return Some(Limit::Pace);
         }
+        (flow.n > 0).then_some(Limit::Latency)
     }
 
-    /// How many requests the present window still takes; all of them where the window is longer
-    /// than memory goes.
+    /// How many requests the present window still takes; all of them if the window reaches further
+    /// back than the memory.
     fn room(&self, ceiling: Ceiling) -> u32 {
         let spent = u32::try_from(self.spent(ceiling)).unwrap_or(u32::MAX);
         ceiling.n_requests.saturating_sub(spent)
     }
 
-    /// How many requests of the present window are spent.
     fn spent(&self, ceiling: Ceiling) -> u64 {
-        let is_known = ceiling.per <= Recent::SPAN;
+        let is_known = !ceiling.is_spaced && ceiling.per <= Recent::SPAN;
         if is_known { self.recent.within(ceiling.per, self.elapsed()).n } else { 0 }
     }
 
-    /// The longer of two guesses: as the jobs went so far, and as fast as the ceiling allows. The
-    /// first alone would promise too much while a window is full, or was spent at once.
+    /// The longer of two estimates: at the present pace, and as fast as the ceiling allows.
     fn time_left(&self, ceiling: Option<Ceiling>) -> Option<Duration> {
         let now = self.clock.now();
         let pause = self.pauses.current(now);
-        let nobody_knows = pause.is_some_and(|it| it.reason == PauseReason::Outage);
-        let (n_left, n_done) = (self.n_jobs_left(), self.n_jobs_done());
-        if n_left == 0 || n_done == 0 || nobody_knows || self.stopping.is_some() {
+        let is_outage = pause.is_some_and(|it| it.reason == PauseReason::Outage);
+        let n_done = self.n_done_in_stage();
+        let n_left = self.n_jobs_in_stage().saturating_sub(n_done);
+        let n_requests = self.n_requests - self.stage.n_requests;
+        if n_left == 0 || n_done == 0 || n_requests == 0 || is_outage || self.stopping.is_some() {
             return None;
         }
         let pause = pause.map(|it| it.until.saturating_duration_since(now)).unwrap_or_default();
-        let active = self.elapsed().saturating_sub(self.paused());
-        let as_before = active.as_secs_f64() * real(n_left) / real(n_done);
-        let as_before = Duration::try_from_secs_f64(as_before).ok()?.checked_add(pause)?;
-        let n_requests = n_left.saturating_mul(self.n_requests).div_ceil(n_done);
-        let at_most = ceiling.map_or(pause, |it| self.until_sent(n_requests, it, pause));
-        // A few jobs of the first window are no measure: a canary goes alone.
-        let is_first = ceiling.is_some_and(|it| it.per <= Recent::SPAN && self.elapsed() < it.per);
-        let is_early = is_first && n_done < FEW_JOBS;
-        Some(if is_early { at_most } else { as_before.max(at_most) })
+        let n_left = n_left.saturating_mul(n_requests).div_ceil(n_done);
+        let at_most = ceiling.map_or(pause, |it| self.until_sent(n_left, it, pause));
+        // A few jobs of a first burst are no measure: a canary goes alone.
+        let is_early = n_done < FEW_JOBS
+            && ceiling.is_some_and(|it| !it.is_spaced && self.elapsed() < it.per.min(Recent::SPAN));
+        if is_early {
+            return Some(at_most);
+        }
+        let at_this_pace = Duration::try_from_secs_f64(real(n_left) / self.present(n_requests));
+        Some(at_this_pace.ok()?.checked_add(pause)?.max(at_most))
     }
 
-    /// How long until the last of so many requests may leave. Each takes the place of one that has
-    /// left the window by then, and gives it to another one window later.
+    /// Requests per second: of the last half minute, or of the stage without its pauses.
+    fn present(&self, n_requests: u64) -> f64 {
+        let in_stage = self.elapsed().saturating_sub(self.stage.began);
+        let paused = self.paused().saturating_sub(self.stage.paused);
+        if in_stage > PRESENT && self.pauses.is_over_for(PRESENT, self.clock.now()) {
+            let n = self.recent.within(PRESENT, self.elapsed()).n;
+            if n > 0 {
+                return real(n) / Recent::covered(PRESENT, self.elapsed()).as_secs_f64();
+            }
+        }
+        real(n_requests) / in_stage.saturating_sub(paused).as_secs_f64().max(0.001)
+    }
+
+    /// The jobs of the stage that have a row, or were looked up.
+    fn n_done_in_stage(&self) -> u64 {
+        let stage = &self.stage;
+        if stage.n_jobs == 0 {
+            return self.n_jobs_done();
+        }
+        let n_rows = self.n_rows() - stage.n_rows;
+        n_rows.max(self.n_looked_up - stage.n_looked_up).min(stage.n_jobs)
+    }
+
+    fn n_jobs_in_stage(&self) -> u64 {
+        if self.stage.n_jobs == 0 { self.size.n_jobs } else { self.stage.n_jobs }
+    }
+
+    /// How long until the last of so many requests may leave. In a burst each takes the place of
+    /// one that has left the window by then, and passes it on one window later.
     fn until_sent(&self, n_requests: u64, ceiling: Ceiling, pause: Duration) -> Duration {
         let n_places = u64::from(ceiling.n_requests.max(1));
         let last = n_requests.saturating_sub(1);
+        if ceiling.is_spaced {
+            let evenly = Duration::try_from_secs_f64(real(last) / ceiling.per_second());
+            return evenly.unwrap_or(Duration::MAX).saturating_add(pause);
+        }
         let (n_windows, place) = (last / n_places, last % n_places);
-        // The places that are free come first, then those of the spent requests, the oldest first.
+        // Free places come first, then those of the requests sent, the oldest first.
         let free = match (place + self.spent(ceiling)).checked_sub(n_places) {
             Some(nth) => self.recent.until_older(ceiling.per, self.elapsed(), nth),
             None => Duration::ZERO,

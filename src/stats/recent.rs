@@ -1,12 +1,12 @@
-//! The last twelve seconds, in slots of half a second.
+//! The attempts of the last minute, in slots of half a second.
 
 use std::time::Duration;
 
-const N_SLOTS: u64 = 24;
-const N_PLACES: usize = 24;
+const N_SLOTS: u64 = 128;
+const N_PLACES: usize = 128;
 const SLOT: Duration = Duration::from_millis(500);
 
-/// What the attempts of some time were and what they did with it.
+/// How many attempts there were in some time, and how long they waited and took in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Flow {
     pub(super) n: u64,
@@ -15,15 +15,21 @@ pub(super) struct Flow {
 }
 
 /// The attempts that ended lately.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Recent {
     slots: [Flow; N_PLACES],
     newest: u64,
 }
 
+impl Default for Recent {
+    fn default() -> Self {
+        Self { slots: [Flow::default(); N_PLACES], newest: 0 }
+    }
+}
+
 impl Recent {
-    /// As far back as it remembers.
-    pub(super) const SPAN: Duration = Duration::from_secs(12);
+    /// How far back it reaches.
+    pub(super) const SPAN: Duration = Duration::from_secs(64);
 
     pub(super) fn add(&mut self, elapsed: Duration, waited: Duration, took: Duration) {
         let number = slot_number(elapsed);
@@ -43,8 +49,8 @@ impl Recent {
         })
     }
 
-    /// How long until an attempt is older than that `span`: of those that are not, the one before
-    /// which so many ended.
+    /// How long until the `nth` of the attempts of the last `span`, counted from 0 and from the
+    /// oldest on, is older than that.
     pub(super) fn until_older(&self, span: Duration, elapsed: Duration, nth: u64) -> Duration {
         let mut n_ended = 0;
         let slot = self.slots_within(span, elapsed).find(|(_, slot)| {
@@ -54,7 +60,7 @@ impl Recent {
         slot.map(|(number, _)| (begin(number) + span).saturating_sub(elapsed)).unwrap_or_default()
     }
 
-    /// The slots of the last `span`, each with its number, from the oldest on.
+    /// The slots of the last `span` with their numbers, from the oldest on.
     fn slots_within(&self, span: Duration, elapsed: Duration) -> impl Iterator<Item = (u64, Flow)> {
         let newest = slot_number(elapsed);
         let n_slots = slot_number(span).clamp(1, N_SLOTS);
@@ -63,8 +69,8 @@ impl Recent {
         (oldest.max(kept_from)..=self.newest).map(|number| (number, self.slots[place(number)]))
     }
 
-    /// How much of the last `span` there has been, for a rate: at least a slot, so that the first
-    /// few attempts are not taken for a rush.
+    /// How much of the last `span` has passed since the start: the divisor of a rate. At least a
+    /// slot, so that the first few attempts do not look like a rush.
     pub(super) fn covered(span: Duration, elapsed: Duration) -> Duration {
         let in_newest = elapsed.saturating_sub(begin(slot_number(elapsed)));
         (span.saturating_sub(SLOT) + in_newest).min(elapsed).max(SLOT)
@@ -103,8 +109,8 @@ mod tests {
     proptest! {
         /// Against a list that forgets nothing.
         #[test]
-        fn what_ended_in_the_last_slots_is_counted_and_nothing_else(
-            steps in prop::collection::vec(0u64..4000, 0..60), after in 0u64..20_000, span in 1u64..25
+        fn the_attempts_of_the_last_slots_are_counted_and_no_others(
+            steps in prop::collection::vec(0u64..4000, 0..90), after in 0u64..80_000, span in 1u64..129
         ) {
             let (mut recent, mut ends, mut now) = (Recent::default(), Vec::new(), 0);
             for step in steps {
@@ -134,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_taken_over_the_time_that_there_has_been() {
+    fn a_rate_counts_only_the_time_since_the_start() {
         assert_eq!(Recent::covered(ms(5000), ms(100)), ms(500));
         assert_eq!(Recent::covered(ms(5000), ms(2000)), ms(2000));
         assert_eq!(Recent::covered(ms(5000), ms(60_200)), ms(4700));

@@ -54,6 +54,12 @@ impl Story {
         self.on_event(event)
     }
 
+    /// The moment so many milliseconds after the start, on both clocks.
+    pub(crate) fn moment(&self, millis: u64) -> (Instant, SystemTime) {
+        let after = Duration::from_millis(millis);
+        (self.start.0 + after, self.start.1 + after)
+    }
+
     /// From here on attempts wait and take so many milliseconds.
     pub(crate) fn attempts_take(mut self, waited: u64, took: u64) -> Self {
         (self.waited, self.took) = (Duration::from_millis(waited), Duration::from_millis(took));

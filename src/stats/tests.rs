@@ -2,7 +2,10 @@ use super::story::Story;
 use super::*;
 use crate::model::PauseReason;
 
-const SHARE: Option<Ceiling> = Some(Ceiling { n_requests: 800, per: Duration::from_secs(10) });
+const SHARE: Option<Ceiling> =
+    Some(Ceiling { n_requests: 800, per: Duration::from_secs(10), is_spaced: false });
+const EVEN: Option<Ceiling> =
+    Some(Ceiling { n_requests: 1000, per: Duration::from_secs(10), is_spaced: true });
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -69,23 +72,45 @@ fn the_timeline_tells_throttles_from_faults() {
     assert_eq!(stats.timeline().buckets(), expected);
 }
 
-#[test]
-fn the_rate_is_that_of_the_last_five_seconds() {
-    let story = Story::of(1000).at(1000).rows(100, Outcome::Unlocked);
-    assert!((story.stats.pace(None).per_second - 100.0).abs() < 0.01);
-    let story = story.at(10_499).rows(500, Outcome::Unlocked);
-    let now = story.stats.pace(None).per_second;
-    assert!((now - 100.0).abs() < 1.0, "{now}");
-    assert!(story.at(30_000).stats.pace(None).per_second < 0.01);
+#[track_caller]
+fn assert_rate(story: &Story, ceiling: Option<Ceiling>, expected: f64) {
+    let rate = story.stats.pace(ceiling).per_second.expect("a rate");
+    assert!((rate - expected).abs() < expected / 50.0, "{rate} where {expected} is expected");
 }
 
 #[test]
-fn the_rate_limits_where_workers_wait_longer_for_their_turn_than_for_answers() {
+fn the_rate_is_that_of_the_last_five_seconds() {
+    let story = Story::of(1000);
+    assert_eq!(story.stats.pace(EVEN).per_second, None, "before the first reply");
+    let story = story.at(1000).rows(100, Outcome::Unlocked);
+    assert_rate(&story, None, 100.0);
+    let story = story.at(10_499).rows(500, Outcome::Unlocked);
+    assert_rate(&story, EVEN, 100.0);
+}
+
+#[test]
+fn the_rate_of_a_burst_is_that_of_a_window() {
+    let story = Story::of(9000).at(1000).rows(800, Outcome::Unlocked).at(9_900);
+    assert_rate(&story, SHARE, 80.0);
+    assert_rate(&story.at(11_400).rows(800, Outcome::Unlocked).at(19_900), SHARE, 80.0);
+}
+
+#[test]
+fn the_rate_is_never_zero_while_a_window_is_waited_for() {
+    let story = Story::of(9000).at(1000).rows(600, Outcome::Unlocked);
+    assert_rate(&story.at(30_000), EVEN, 20.0);
+    let long = Some(Ceiling { n_requests: 9_000, per: secs(600), is_spaced: false });
+    let story = Story::of(90_000).at(1000).rows(9_000, Outcome::Unlocked);
+    assert_rate(&story.at(500_000), long, 18.0);
+}
+
+#[test]
+fn the_pace_limits_where_workers_wait_longer_for_permits_than_for_replies() {
     let limit = |story: Story| story.stats.pace(SHARE).limit;
     assert_eq!(limit(Story::of(9)), None);
     assert_eq!(
         limit(Story::of(9).attempts_take(90, 80).rows(3, Outcome::Unlocked)),
-        Some(Limit::Rate)
+        Some(Limit::Pace)
     );
     assert_eq!(
         limit(Story::of(9).attempts_take(2, 80).rows(3, Outcome::Unlocked)),
@@ -96,7 +121,7 @@ fn the_rate_limits_where_workers_wait_longer_for_their_turn_than_for_answers() {
 #[test]
 fn a_spent_window_limits_while_nothing_ends() {
     let story = Story::of(3000).attempts_take(0, 80).at(1000).rows(800, Outcome::Unlocked).at(8000);
-    assert_eq!(story.stats.pace(SHARE).limit, Some(Limit::Rate));
+    assert_eq!(story.stats.pace(SHARE).limit, Some(Limit::Pace));
 }
 
 #[test]
@@ -160,12 +185,13 @@ fn the_time_left_counts_the_rest_of_a_pause() {
 }
 
 #[test]
-fn the_time_left_of_a_window_longer_than_memory_goes_is_that_of_the_plain_rate() {
-    let ceiling = Some(Ceiling { n_requests: 800, per: secs(60) });
+fn the_time_left_of_a_window_longer_than_the_memory_is_that_of_the_plain_rate() {
+    let ceiling = |per| Some(Ceiling { n_requests: 800, per: secs(per), is_spaced: false });
     let story = Story::of(820).at(500).rows(800, Outcome::Unlocked).at(1_000);
-    assert!(story.stats.pace(ceiling).left.unwrap() < secs(1));
+    assert_eq!(story.stats.pace(ceiling(60)).left, Some(Duration::from_millis(59_500)));
+    assert!(story.stats.pace(ceiling(600)).left.unwrap() < secs(1));
     let story = Story::of(8_200).at(500).rows(800, Outcome::Unlocked).at(1_000);
-    assert_eq!(story.stats.pace(ceiling).left, Some(secs(9 * 60)));
+    assert_eq!(story.stats.pace(ceiling(600)).left, Some(secs(9 * 600)));
 }
 
 #[test]
@@ -185,7 +211,49 @@ fn pauses_are_no_pace_and_what_is_left_of_one_is_added() {
 }
 
 #[test]
-fn nobody_knows_how_long_an_outage_lasts() {
+fn evenly_spaced_requests_take_the_time_of_their_pace() {
+    let story = Story::of(1_100).at(1000).rows(100, Outcome::Unlocked);
+    assert_eq!(story.stats.pace(EVEN).left, Some(secs(10)));
+    let story = Story::of(1_100).at(500).rows(100, Outcome::Unlocked);
+    assert_eq!(story.stats.pace(EVEN).left.map(|it| it.as_secs()), Some(9), "not faster");
+    let story = story.paused(PauseReason::Throttled, 20_000);
+    assert_eq!(story.stats.pace(EVEN).left.map(|it| it.as_secs()), Some(29));
+}
+
+#[test]
+fn the_time_left_is_that_of_the_last_half_minute() {
+    let slow = |mut story: Story, from: u64, to: u64| {
+        for second in from..to {
+            story = story.at(second * 1000).rows(10, Outcome::Unlocked);
+        }
+        story
+    };
+    let story = Story::of(5_600).at(1000).rows(5_000, Outcome::Unlocked);
+    let left = slow(story, 2, 52).stats.pace(EVEN).left.unwrap();
+    assert!((9..=11).contains(&left.as_secs()), "{left:?} for a hundred at ten per second");
+}
+
+#[test]
+fn a_question_that_was_open_is_in_no_estimate() {
+    let mut story = Story::of(10_000).at(100).lookups(100).at(200);
+    let (at, wall) = story.moment(60_000);
+    story.stats.begin_stage(10_000, at, wall);
+    let story = story.at(61_000).rows(100, Outcome::Unlocked);
+    assert_eq!(story.stats.pace(None).left, Some(secs(99)));
+    assert_eq!(story.stats.pace(EVEN).left, Some(secs(99)));
+}
+
+#[test]
+fn the_time_left_of_a_look_up_counts_the_users_who_are_looked_up() {
+    let mut story = Story::of(1_000);
+    let (at, wall) = story.moment(0);
+    story.stats.begin_stage(1_000, at, wall);
+    let story = story.at(1000).lookups(5);
+    assert_eq!(story.stats.pace(None).left, Some(secs(1)), "no row says so");
+}
+
+#[test]
+fn the_end_of_an_outage_is_not_known() {
     let story = Story::of(9).at(1000).rows(3, Outcome::Unlocked).paused(PauseReason::Outage, 1000);
     assert_eq!(story.stats.pace(None).left, None);
 }

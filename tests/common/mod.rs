@@ -27,6 +27,8 @@ pub const SEED: u64 = 1;
 #[must_use]
 pub struct Stage {
     dir: TempDir,
+    /// Where the runs of this story share their pace, away from those of others.
+    state: TempDir,
     env: HashMap<String, String>,
     sandbox: Option<Sandbox>,
 }
@@ -34,8 +36,11 @@ pub struct Stage {
 impl Stage {
     /// An empty directory, and no server.
     pub fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        Self { dir, env: HashMap::new(), sandbox: None }
+        let dir = || tempfile::tempdir().expect("a temporary directory");
+        let mut stage = Self { dir: dir(), state: dir(), env: HashMap::new(), sandbox: None };
+        let home = stage.state.path().to_string_lossy().into_owned();
+        stage.set("XDG_STATE_HOME", &home);
+        stage
     }
 
     /// With a server that the environment points at, as `sandbox` prints it.
@@ -66,6 +71,11 @@ impl Stage {
     /// Takes a variable away again.
     pub fn unset(&mut self, name: &str) {
         self.env.remove(name);
+    }
+
+    /// The directory of the pace files.
+    pub fn state_dir(&self) -> PathBuf {
+        self.state.path().join("bulk-unlock")
     }
 
     /// A path in the story's directory.

@@ -67,7 +67,7 @@ fn the_question_names_instance_host_key_users_pace_and_time() {
         "About to unlock 12 users.",
         "production (key sk_live_…a1b2)",
         &format!("127.0.0.1:{}", stage.sandbox().addr().port()),
-        "at most 800 requests in 10 s",
+        "500 requests in 10 s (50 % of the quota), evenly spaced",
         "duration  about",
         "ids.results.csv",
         "Type the number of users (12) to continue:",
@@ -113,7 +113,7 @@ fn the_question_is_this_for_each_kind_of_instance() {
     About to unlock 12 users.
       instance  production (key sk_live_…a1b2)
       host      HOST
-      pace      at most 800 requests in 10 s (80 % of the quota)
+      pace      500 requests in 10 s (50 % of the quota), evenly spaced
       duration  about 1 s
       results   ids.results.csv
     Type the number of users (12) to continue:
@@ -127,11 +127,11 @@ fn the_question_is_this_for_each_kind_of_instance() {
       results   ids.results.csv
     Continue? [y/N]
     ");
-    insta::assert_snapshot!(question(&format!("ak_{secret}"), "--quota-share 50%"), @"
+    insta::assert_snapshot!(question(&format!("ak_{secret}"), "--quota-share 30% --burst"), @"
     About to unlock 12 users.
       instance  unknown, treated as production (key …a1b2)
       host      HOST
-      pace      at most 50 requests in 10 s (50 % of the quota)
+      pace      at most 30 requests in 10 s (30 % of the quota)
       duration  about 1 s
       results   ids.results.csv
     Type the number of users (12) to continue:

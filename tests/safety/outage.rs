@@ -39,7 +39,7 @@ fn five_seconds_are_waited_out(stage: &Stage, away: impl Fn(), back: impl Fn()) 
     away();
     thread::sleep(Duration::from_secs(5));
     back();
-    running.wait().exits_with(0).says("one probe at a time goes out").says("the API answers again");
+    running.wait().exits_with(0).says("sending one probe at a time").says("the API answers again");
     everybody_is_unlocked(stage);
 }
 
@@ -76,7 +76,7 @@ fn five_seconds_of_refused_connections_are_waited_out_and_nobody_fails() {
     stage.close_sandbox();
     thread::sleep(Duration::from_secs(5));
     stage.open_sandbox(config, port);
-    running.wait().exits_with(0).says("one probe at a time goes out").says("the API answers again");
+    running.wait().exits_with(0).says("sending one probe at a time").says("the API answers again");
     everybody_is_unlocked(&stage);
 }
 

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use bulk_unlock::model::UserId;
-use bulk_unlock::sandbox::{FaultKind, Faults, Mode, SandboxConfig, Script, Scripted};
+use bulk_unlock::sandbox::{FaultKind, Mode, SandboxConfig, Script, Scripted};
 
 use crate::common::terminal::at_a_terminal;
 use crate::common::tools::is_installed;
@@ -61,23 +61,25 @@ fn a_closed_terminal_lets_what_is_in_flight_end_but_under_nohup() {
     running.wait().exits_with(0);
 }
 
-/// A server that never answers, a first signal, and a second: what is in flight is given up.
+/// A server that answers the first request and no other, a first signal, and a second: requests in
+/// flight are given up.
 #[track_caller]
 fn stops_at_once(first: &str, second: &str, code: i32) {
     let ids = users(N_USERS);
-    let faults = Faults::only(FaultKind::Hang, 1.0);
-    let stage = stage(slow_config("0").faults(faults));
-    let running = stage.spawn_and_listen("run ids.txt --yes -c 8 --timeout 90s");
-    wait_until("all workers wait", || stage.n_posts() == 8);
+    let hang = |id: &UserId| (id.clone(), [Scripted::Fault(FaultKind::Hang)].into());
+    let script: Script = ids[1..].iter().map(hang).collect();
+    let stage = stage(slow_config("0").script(script));
+    let running = stage.spawn_and_listen(&format!("run ids.txt --yes -c 8 --timeout 90s {FAST}"));
+    wait_until("all workers wait", || stage.n_posts() == 9);
     running.signal(first);
-    stage.hears("No new users; what is in flight ends.");
+    stage.hears("Stopping: waiting for requests in flight (Ctrl-C again to stop now)");
     running.signal(second);
     running.wait().exits_with(code);
     assert!(stage.heard().contains("8 requests were given up before an answer came"));
     let pass = stage.json("ids.results.manifest.json")["passes"][0].clone();
-    assert_eq!((&pass["requests"], &pass["given_up"]), (&8.into(), &8.into()));
-    assert_eq!(stage.adds_up("ids.results", &ids), 0, "no answer, no row");
-    assert_eq!(stage.n_posts(), 8);
+    assert_eq!((&pass["requests"], &pass["given_up"]), (&9.into(), &8.into()));
+    assert_eq!(stage.adds_up("ids.results", &ids), 1, "no answer, no row");
+    assert_eq!(stage.n_posts(), 9);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What an earlier run left, and whether this one may go on with it.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::intake::Intake;
 use super::paths::Paths;
@@ -9,14 +9,14 @@ use super::spec::Existing;
 use super::{Connection, Spec};
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
-use crate::engine::{Pacer, wall_clock};
+use crate::engine::wall_clock;
 use crate::policy::plan::Done;
 use crate::report::{Console, text};
 use crate::results::manifest::{Kind, Manifest, Settings};
 use crate::results::sidecars::check_places;
 use crate::results::{Resumed, refuse_existing, resume};
 use crate::stats::Counts;
-use crate::stats::summary::{CommandKind, Ending};
+use crate::stats::summary::CommandKind;
 
 /// What an earlier run left.
 #[derive(Default)]
@@ -68,45 +68,6 @@ impl Existed {
         let existed = Self { resumed: Some(resumed), manifest };
         existed.say(results, intake, wall_clock(), console);
         Ok(existed)
-    }
-
-    /// Tells the pacer what the run before sent just now. One that was killed may have had as many
-    /// requests in flight as this one will, of which no row tells.
-    pub(super) fn remember(&self, pacer: &Pacer, most_in_flight: usize, now: SystemTime) {
-        let Some(resumed) = &self.resumed else { return };
-        for &(at, n_calls) in &resumed.latest_calls {
-            let n_calls = usize::try_from(n_calls).unwrap_or(usize::MAX);
-            pacer.remember(n_calls, now.duration_since(at).unwrap_or_default());
-        }
-        let last_pass = self.manifest.as_ref().and_then(|manifest| manifest.passes.last());
-        if let Some((pass, at)) = last_pass.and_then(|pass| Some((pass, pass.finished_at?))) {
-            let n_look_ups = usize::try_from(pass.look_ups).unwrap_or(usize::MAX);
-            pacer.remember(n_look_ups, now.duration_since(at).unwrap_or_default());
-        }
-        if let Some((n_calls, age)) = self.cut_off(most_in_flight, now) {
-            pacer.remember(n_calls, age);
-        }
-    }
-
-    /// The requests of the run before of which no row tells, and how long ago they were sent: those
-    /// that it gave up, or, of one that was killed, as many as may have been in flight when it
-    /// last wrote.
-    fn cut_off(&self, most_in_flight: usize, now: SystemTime) -> Option<(usize, Duration)> {
-        /// It may have lived a moment longer.
-        const MOMENT: Duration = Duration::from_secs(1);
-        let since = |at| now.duration_since(at).unwrap_or_default();
-        let manifest = self.manifest.as_ref()?;
-        if Ending::of_code(&manifest.ending) == Ending::Unfinished {
-            let last_written = self.resumed.as_ref()?.journal.modified()?;
-            return Some((most_in_flight, since(last_written).saturating_sub(MOMENT)));
-        }
-        let pass = manifest.passes.last()?;
-        Some((usize::try_from(pass.given_up).ok()?, since(pass.finished_at?)))
-    }
-
-    /// How many rows there are.
-    pub(super) fn n_rows(&self) -> u64 {
-        self.resumed.as_ref().map_or(0, |resumed| resumed.done.n_rows())
     }
 
     /// What is recorded.

@@ -22,7 +22,7 @@ pub(super) use plan_file::check_plan;
 pub(super) use spec::{Answers, Execution, Existing, Spec};
 
 use super::Context;
-use super::connection::{Connection, Instance};
+use super::connection::Connection;
 use super::consent::Consent;
 use super::failure::Failure;
 use super::settings::Effective;
@@ -125,13 +125,6 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     check_retried(spec, connection, console)?;
     let intake = Intake::read(spec, now, console)?;
     let mut existed = Existed::find(spec, &paths, &intake, connection, console)?;
-    // The server of a sandbox ends with its run.
-    if connection.instance != Instance::Sandbox {
-        let n_left = (intake.records.records.len() as u64).saturating_sub(existed.n_rows());
-        let n_left = usize::try_from(n_left).unwrap_or(usize::MAX);
-        let most_in_flight = spec.execution.concurrency.min(n_left);
-        existed.remember(&connection.pacer, most_in_flight, now);
-    }
     let earlier = existed.counts();
     let done = existed.take_done();
     let known = done.users().clone();

@@ -16,7 +16,8 @@ use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
 use crate::cli::status::Status;
 use crate::engine::{
-    EventSender, LookUp, Recorder, Session, Unlock, UnlockJob, WorkerPool, batches, wall_clock,
+    EventSender, LookUp, Recorder, Session, Unlock, UnlockJob, WorkerPool, batches, canaries_first,
+    wall_clock,
 };
 use crate::model::{Event, Identifier, Job, Outcome, Row, UserId};
 use crate::policy::plan::Plan;
@@ -162,6 +163,7 @@ impl<'a> Stages<'a> {
         let records = &self.intake.records.records;
         let purpose = self.spec.purpose();
         let work = LookUp::new(api, purpose, records, &self.intake.excluded, known);
+        self.state.borrow_mut().stats.begin_stage(jobs.len() as u64, Instant::now(), wall_clock());
         self.stage(self.listeners(), async |events| {
             let settings = self.spec.execution.look_up_pool(self.around.connection.pace);
             let (items, pacer) = (batches(jobs), &self.around.connection.pacer);
@@ -172,6 +174,8 @@ impl<'a> Stages<'a> {
 
     /// Unlocks.
     pub(super) fn unlock(&self, jobs: Vec<UnlockJob>) -> Result<(), Failure> {
+        let jobs = canaries_first(jobs, self.spec.canary);
+        self.state.borrow_mut().stats.begin_stage(jobs.len() as u64, Instant::now(), wall_clock());
         let work = Unlock::new(&self.around.connection.client);
         let listeners = self.plain_listeners();
         self.stage(listeners, async |events| {

@@ -15,7 +15,7 @@ async fn with_ten_seconds(api: &Scripted<'_>) -> Ran {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_time_is_up_nobody_else_is_asked_and_what_is_in_flight_ends() {
+async fn after_max_duration_requests_in_flight_end_and_no_other_starts() {
     let api = Scripted::new(|call| Played::new(ms(1_500), ms(1_500), call.unlocked()));
     let ran = with_ten_seconds(&api).await;
     assert_eq!(ran.reason, Some(StopReason::MaxDuration));
@@ -25,7 +25,7 @@ async fn when_time_is_up_nobody_else_is_asked_and_what_is_in_flight_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_time_is_up_waits_and_pauses_are_given_up() {
+async fn max_duration_ends_waits_and_pauses() {
     for reply in [come_back(429, secs(60)), come_back(503, secs(60))] {
         let api = Scripted::new(|_| reply.clone());
         let ran = with_ten_seconds(&api).await;

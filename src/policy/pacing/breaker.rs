@@ -3,27 +3,27 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-/// Counts whom the API failed in a row, and paces the probes of an outage.
+/// Counts the users whom the API failed in a row, and paces the probes of an outage.
 #[derive(Clone, Debug)]
 pub struct Breaker {
     give_up_after: Duration,
-    /// Whom nobody was answered well after, and for how many users each failure speaks.
+    /// The subjects that failed since the last good reply, and the users each of them counts for.
     streak: HashMap<usize, u32>,
-    /// Whom it failed while it answered others: their failures are their own, and say nothing
-    /// about it at the end of a run, when nobody else is left to be good.
+    /// Subjects that failed while others were answered. Their failures are their own: at the end
+    /// of a run, when no others are left, they must not look like an outage.
     known: HashSet<usize>,
     outage: Option<Outage>,
     n_outages: u32,
 }
 
-/// One attempt that failed, as far as outages care.
+/// One failed attempt, as far as outages are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Miss {
-    /// Any number that tells those apart whom requests are about.
+    /// Distinguishes the subjects of requests.
     pub subject: usize,
-    /// How many users the request speaks for: more where it was about a hundred of them.
+    /// How many users the request counts for: more if it was about a hundred of them.
     pub n_users: u32,
-    /// Whether it may mean that the API does not answer. A 200 that can't be trusted is an answer.
+    /// Whether it may mean that the API does not answer. A 200 that cannot be trusted is an answer.
     pub is_silence: bool,
 }
 
@@ -33,26 +33,26 @@ struct Outage {
     next_pause: Duration,
 }
 
-/// What a transient failure led to.
+/// The effect of a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beat {
-    /// Nothing yet.
+    /// None yet.
     Closed,
-    /// Nobody sends before then; the next one is a probe.
+    /// Nothing is sent before then; the next request is a probe.
     Pause(Instant),
-    /// The API has been silent for too long.
+    /// The API has been unreachable for too long.
     GiveUp,
 }
 
 impl Breaker {
-    /// So many users in a row whom it failed, and none good between, are an outage. Fewer of them,
-    /// however often they fail, may be users whom the server can't stomach: they must not hold up
-    /// the end of a run, when nobody else is left to be good.
+    /// This many failed users in a row, without a good reply between, are an outage. Fewer of them,
+    /// however often they fail, may be users that the server cannot handle: they must not hold up
+    /// the end of a run, when no others are left.
     const STREAK: u32 = 20;
     const FIRST_PAUSE: Duration = Duration::from_secs(1);
     const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-    /// All is well so far. After `give_up_after` of silence the run should stop.
+    /// No failure yet. After `give_up_after` without a reply the run should stop.
     pub fn new(give_up_after: Duration) -> Self {
         Self {
             give_up_after,
@@ -63,7 +63,8 @@ impl Breaker {
         }
     }
 
-    /// The API gave an answer, neither a failure of its own nor a 429. Whether an outage ended by it.
+    /// The API replied, neither with a failure of its own nor with a 429. Returns whether this
+    /// ended an outage.
     pub fn on_answered(&mut self) -> bool {
         self.known.extend(self.streak.drain().map(|(subject, _)| subject));
         self.outage.take().is_some()
@@ -71,8 +72,8 @@ impl Breaker {
 
     /// One attempt failed.
     ///
-    /// During an outage only probes count: what had left before it began says nothing new.
-    pub(super) fn on_transient(&mut self, miss: Miss, is_probe: bool, now: Instant) -> Beat {
+    /// During an outage only probes count: a request that left before it says nothing new.
+    pub(super) fn on_failed(&mut self, miss: Miss, is_probe: bool, now: Instant) -> Beat {
         match &mut self.outage {
             None => {
                 if miss.is_silence && !self.known.contains(&miss.subject) {
@@ -100,12 +101,12 @@ impl Breaker {
         }
     }
 
-    /// Whether the API is taken to be silent now.
+    /// Whether the API is taken to be unreachable.
     pub fn is_outage(&self) -> bool {
         self.outage.is_some()
     }
 
-    /// How many outages there were. Attempts made before the latest one use up no retry.
+    /// The number of outages so far. Attempts made before the latest one use up no retry.
     pub fn n_outages(&self) -> u32 {
         self.n_outages
     }
@@ -124,29 +125,29 @@ mod tests {
     fn tripped(now: Instant) -> Breaker {
         let mut breaker = Breaker::new(LIMIT);
         for user in 0..20 {
-            breaker.on_transient(silent(user), false, now);
+            breaker.on_failed(silent(user), false, now);
         }
         assert!(breaker.is_outage());
         breaker
     }
 
     #[test]
-    fn twenty_users_in_a_row_whom_it_failed_are_an_outage() {
+    fn twenty_failed_users_in_a_row_are_an_outage() {
         let now = Instant::now();
         let mut breaker = Breaker::new(LIMIT);
         for user in 0..19 {
-            assert_eq!(breaker.on_transient(silent(user), false, now), Beat::Closed);
+            assert_eq!(breaker.on_failed(silent(user), false, now), Beat::Closed);
         }
         let until = now + Duration::from_secs(1);
-        assert_eq!(breaker.on_transient(silent(19), false, now), Beat::Pause(until));
+        assert_eq!(breaker.on_failed(silent(19), false, now), Beat::Pause(until));
     }
 
     #[test]
-    fn one_answer_in_between_starts_the_count_again() {
+    fn a_good_reply_between_starts_the_count_again() {
         let now = Instant::now();
         let mut breaker = Breaker::new(LIMIT);
         for user in 0..100 {
-            breaker.on_transient(silent(user), false, now);
+            breaker.on_failed(silent(user), false, now);
             if user % 10 == 0 {
                 assert!(!breaker.on_answered());
             }
@@ -155,64 +156,64 @@ mod tests {
     }
 
     #[test]
-    fn nineteen_users_who_always_fail_are_no_outage() {
+    fn nineteen_users_who_always_fail_are_not_an_outage() {
         let now = Instant::now();
         let mut breaker = Breaker::new(LIMIT);
         for attempt in 0..19 * 9 {
-            breaker.on_transient(silent(attempt % 19), false, now);
+            breaker.on_failed(silent(attempt % 19), false, now);
         }
         assert!(!breaker.is_outage());
     }
 
     #[test]
-    fn users_who_failed_while_others_were_answered_are_no_outage_however_many_they_are() {
+    fn users_who_failed_while_others_were_answered_are_not_an_outage() {
         let now = Instant::now();
         let mut breaker = Breaker::new(LIMIT);
         for user in 0..60 {
-            breaker.on_transient(silent(user), false, now);
+            breaker.on_failed(silent(user), false, now);
             if user % 10 == 9 {
                 breaker.on_answered();
             }
         }
         for attempt in 0..60 * 8 {
-            assert_eq!(breaker.on_transient(silent(attempt % 60), false, now), Beat::Closed);
+            assert_eq!(breaker.on_failed(silent(attempt % 60), false, now), Beat::Closed);
         }
         for user in 60..80 {
-            breaker.on_transient(silent(user), false, now);
+            breaker.on_failed(silent(user), false, now);
         }
-        assert!(breaker.is_outage(), "others are met by an outage all the same");
+        assert!(breaker.is_outage(), "other users still count");
     }
 
     #[test]
-    fn a_request_about_many_users_speaks_for_more_of_them() {
+    fn a_request_about_many_users_counts_for_more_of_them() {
         let now = Instant::now();
         let mut breaker = Breaker::new(LIMIT);
         for subject in 0..4 {
             assert!(!breaker.is_outage());
-            breaker.on_transient(Miss { n_users: 5, ..silent(subject) }, false, now);
+            breaker.on_failed(Miss { n_users: 5, ..silent(subject) }, false, now);
         }
         assert!(breaker.is_outage());
     }
 
     #[test]
-    fn an_answer_that_can_not_be_trusted_is_no_silence_and_ends_none() {
+    fn an_answer_that_cannot_be_trusted_neither_begins_nor_ends_an_outage() {
         let now = Instant::now();
         let untrusted = |subject| Miss { is_silence: false, ..silent(subject) };
         let mut breaker = Breaker::new(LIMIT);
         for user in 0..100 {
-            assert_eq!(breaker.on_transient(untrusted(user), false, now), Beat::Closed);
+            assert_eq!(breaker.on_failed(untrusted(user), false, now), Beat::Closed);
         }
         let until = now + Duration::from_secs(2);
-        assert_eq!(tripped(now).on_transient(untrusted(0), true, now), Beat::Pause(until));
+        assert_eq!(tripped(now).on_failed(untrusted(0), true, now), Beat::Pause(until));
     }
 
     #[test]
-    fn probes_go_out_with_growing_pauses_until_one_is_answered() {
+    fn the_pauses_between_probes_grow_until_one_is_answered() {
         let mut now = Instant::now();
         let mut breaker = tripped(now);
         let mut pauses = Vec::new();
         for _ in 0..6 {
-            if let Beat::Pause(until) = breaker.on_transient(silent(0), true, now) {
+            if let Beat::Pause(until) = breaker.on_failed(silent(0), true, now) {
                 pauses.push((until - now).as_secs());
                 now = until;
             }
@@ -223,28 +224,28 @@ mod tests {
     }
 
     #[test]
-    fn stragglers_of_before_the_outage_do_not_lengthen_it() {
+    fn a_request_sent_before_the_outage_does_not_prolong_it() {
         let now = Instant::now();
-        assert_eq!(tripped(now).on_transient(silent(5), false, now), Beat::Closed);
+        assert_eq!(tripped(now).on_failed(silent(5), false, now), Beat::Closed);
     }
 
     #[test]
-    fn a_limit_beyond_all_time_is_never_reached() {
+    fn the_longest_limit_is_never_reached() {
         let now = Instant::now();
         let mut breaker = Breaker::new(Duration::MAX);
         for user in 0..20 {
-            breaker.on_transient(silent(user), false, now);
+            breaker.on_failed(silent(user), false, now);
         }
         let until = now + Duration::from_secs(2);
-        assert_eq!(breaker.on_transient(silent(0), true, now), Beat::Pause(until));
+        assert_eq!(breaker.on_failed(silent(0), true, now), Beat::Pause(until));
     }
 
     #[test]
-    fn after_the_limit_it_gives_up_and_not_before() {
+    fn it_gives_up_after_the_limit_and_not_before() {
         let start = Instant::now();
         let mut now = start;
         let mut breaker = tripped(now);
-        while let Beat::Pause(until) = breaker.on_transient(silent(0), true, now) {
+        while let Beat::Pause(until) = breaker.on_failed(silent(0), true, now) {
             now = until;
         }
         assert_eq!(now, start + LIMIT);

@@ -3,70 +3,85 @@
 use std::time::{Duration, Instant};
 
 use super::breaker::Beat;
-use super::{Breaker, Ledger, Miss, Pace, Room, Throttle};
+use super::record::Own;
+use super::{Breaker, Ledger, Miss, Moment, Pace, PaceRecord, Refusal, Room, Throttle};
 use crate::model::{Pause, PauseReason};
 
-/// What a gate is built from.
+/// The settings of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateSettings {
-    /// The pace. An even one is spaced by the caller; the gate then keeps no ledger.
+    /// The pace. The caller spaces requests evenly where the pace says so.
     pub pace: Pace,
-    /// How long the API may be silent before the run is given up.
+    /// How long the API may be unreachable before the run gives up.
     pub give_up_after: Duration,
 }
 
-/// Decides when a request may leave, and learns from how each was answered.
+/// Decides when a request may leave, and learns from the reply to each.
 #[derive(Clone, Debug)]
 pub struct Gate {
-    share: usize,
-    ledger: Option<Ledger>,
+    pace: Pace,
+    ledger: Ledger,
     throttle: Throttle,
     breaker: Breaker,
-    /// When a 429 lets a probe go; there until one has shown that the API takes requests again.
+    /// When a probe may follow a 429; set until a reply shows that the API takes requests again.
     throttled_until: Option<Instant>,
-    /// When an outage lets its next probe go; there as long as the outage lasts.
+    /// The latest end of such a pause, over or not.
+    latest_pause: Option<Instant>,
+    /// When the next probe of an outage may leave; set as long as the outage lasts.
     silent_until: Option<Instant>,
     is_probing: bool,
+    is_proven: bool,
 }
 
 /// Whether a request may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// It may, and has.
-    Go(Ticket),
+    /// It may leave now.
+    Ready,
     /// Ask again then.
     At(Instant),
-    /// Ask again when one of those in flight is answered.
-    AfterAnswer,
+    /// Ask again after the reply to a request in flight.
+    AfterReply,
 }
 
 /// One request in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket {
+pub struct Sent {
     /// When it left.
-    pub sent_at: Instant,
+    pub at: Instant,
     is_probe: bool,
 }
 
-/// How one request was answered, as far as pacing cares.
+/// The result of one request, as far as pacing is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// The API answered, well or not.
+    /// The API replied, neither with a 429 nor with a failure of its own.
     Answered,
-    /// It did not, or not to be trusted.
-    Transient(Miss),
-    /// 429, and what `Retry-After` said.
+    /// It failed.
+    Failed(Miss, Delivery),
+    /// 429, with the value of `Retry-After`.
     Throttled(Option<Duration>),
-    /// The caller was stopped before the answer came.
-    GivenUp,
+    /// The caller was stopped before the reply.
+    Abandoned,
 }
 
-/// What a report changed for everybody.
+/// What is known of a failed request's way to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The server replied.
+    Replied,
+    /// The connection failed: nothing is on its way any more.
+    Lost,
+    /// It timed out: a stalled server may still read it.
+    Unknown,
+}
+
+/// What a report changed for all requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Nothing.
     None,
-    /// Nobody sends before its end.
+    /// Nothing is sent before the end of the pause.
     Paused(Pause),
     /// The API answers again.
     Resumed,
@@ -74,71 +89,94 @@ pub enum Change {
     GiveUp,
 }
 
-/// What the window is lengthened by, so that no rounding of a timer on either side can tell.
+/// The result of an exchange with the other runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchanged {
+    /// How many runs share the pace, this one included.
+    pub n_active: u32,
+    /// A pause that another run began.
+    pub pause: Option<Pause>,
+}
+
+/// Added to the window, so that rounded timers on either side make no difference.
 const MARGIN: Duration = Duration::from_millis(5);
 
-/// No window is longer than this: what is added to a moment must stay a moment.
-const LONGEST_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// Times lose less than this on their way through the record.
+pub(super) const ROUNDING: Duration = Duration::from_millis(10);
 
 impl Gate {
     /// An open gate.
     pub fn new(settings: GateSettings) -> Self {
-        let quota = settings.pace.quota();
-        let window = quota.per.min(LONGEST_WINDOW);
-        let ledger = match settings.pace {
-            Pace::Window(_) => Some(Ledger::new(window + MARGIN)),
-            Pace::Even(_) => None,
-        };
+        let GateSettings { pace, give_up_after } = settings;
         Self {
-            share: usize::try_from(quota.n.get()).unwrap_or(usize::MAX),
-            ledger,
-            throttle: Throttle::new(window),
-            breaker: Breaker::new(settings.give_up_after),
+            pace,
+            ledger: Ledger::new(pace.window() + MARGIN),
+            throttle: Throttle::new(pace.window(), pace.per_window()),
+            breaker: Breaker::new(give_up_after),
             throttled_until: None,
+            latest_pause: None,
             silent_until: None,
             is_probing: false,
+            is_proven: false,
         }
     }
 
-    /// Asks whether one more request may leave. With [`Entry::Go`] it has left.
+    /// As if the first request, which goes alone, had been answered long ago.
+    #[cfg(test)]
+    #[must_use]
+    pub(crate) fn proven(self) -> Self {
+        Self { is_proven: true, ..self }
+    }
+
+    /// Whether one more request may leave.
     ///
-    /// After a pause the first one goes alone: if the API is still unwell, it is asked once and
-    /// not by everybody.
-    pub fn enter(&mut self, now: Instant) -> Entry {
-        let is_probe = match self.pause() {
-            Some(pause) if now < pause.until => return Entry::At(pause.until),
-            Some(_) if self.is_probing => return Entry::AfterAnswer,
-            Some(_) => true,
-            None => false,
-        };
-        let share = self.share_now();
-        match self.ledger.as_mut().map_or(Room::Now, |ledger| ledger.room(now, share)) {
-            Room::At(then) => return Entry::At(then),
-            Room::AfterAnswer => return Entry::AfterAnswer,
-            Room::Now => {}
+    /// The first request goes alone, so that a wrong key costs one. So does the first one after a
+    /// pause: if the API is still unwell, it is asked once and not by all workers.
+    pub fn check(&mut self, now: Instant) -> Entry {
+        if let Some(pause) = self.pause().filter(|pause| now < pause.until) {
+            return Entry::At(pause.until);
         }
-        if let Some(ledger) = &mut self.ledger {
-            ledger.leave();
+        if self.next_is_probe() && self.is_probing {
+            return Entry::AfterReply;
         }
-        self.is_probing |= is_probe;
-        Entry::Go(Ticket { sent_at: now, is_probe })
+        match self.ledger.room(now, self.places(now), self.next_is_probe()) {
+            Room::Now => Entry::Ready,
+            Room::At(then) => Entry::At(then),
+            Room::AfterReply => Entry::AfterReply,
+        }
     }
 
-    /// Takes note of how a request was answered. Any answer but a 429 ends an outage: a proxy that
-    /// throttles may stand before an API that is down.
-    pub fn report(&mut self, ticket: Ticket, now: Instant, report: Report) -> Change {
-        if let Some(ledger) = &mut self.ledger {
-            ledger.come_back(now);
+    /// Notes that a request leaves, after [`Gate::check`] found it ready.
+    pub fn send(&mut self, now: Instant) -> Sent {
+        let is_probe = self.next_is_probe();
+        self.ledger.send(now, self.places(now));
+        self.is_probing |= is_probe;
+        Sent { at: now, is_probe }
+    }
+
+    /// Notes the result of a request. Any reply but a 429 ends an outage: a proxy that throttles
+    /// may stand before an API that is down.
+    pub fn report(&mut self, sent: Sent, now: Instant, report: Report) -> Change {
+        let n_held = self.ledger.held();
+        match report {
+            Report::Answered | Report::Throttled(_) | Report::Failed(_, Delivery::Replied) => {
+                self.ledger.on_reply(sent.at, now);
+            }
+            Report::Failed(_, Delivery::Lost) => self.ledger.on_lost(now),
+            Report::Failed(_, Delivery::Unknown) | Report::Abandoned => {
+                self.ledger.on_given_up(sent.at, now);
+            }
         }
-        if ticket.is_probe {
+        if sent.is_probe {
             self.is_probing = false;
         }
+        self.is_proven |= report != Report::Abandoned;
         let before = self.pause();
         match report {
-            Report::GivenUp => {}
-            Report::Answered => self.on_answered(ticket, now),
-            Report::Throttled(retry_after) => self.on_throttled(ticket, now, retry_after),
-            Report::Transient(miss) => match self.on_transient(ticket, now, miss) {
+            Report::Abandoned => {}
+            Report::Answered => self.on_answered(sent),
+            Report::Throttled(retry_after) => self.on_throttled(sent, n_held, now, retry_after),
+            Report::Failed(miss, _) => match self.on_failed(sent, now, miss) {
                 Beat::Closed => {}
                 Beat::Pause(until) => self.silent_until = Some(until),
                 Beat::GiveUp => return Change::GiveUp,
@@ -151,33 +189,83 @@ impl Gate {
         }
     }
 
-    /// So many requests of an earlier run were answered that long ago: for the server they are in
-    /// the same window. Told the oldest first, before any request leaves. An even pace is kept by
-    /// its spacing alone.
-    pub fn remember(&mut self, now: Instant, n_requests: usize, age: Duration) {
-        let share = self.share;
-        if let Some(ledger) = &mut self.ledger {
-            // More than a window's worth says no more.
-            ledger.remember(now, n_requests.min(share), age);
+    /// Exchanges places, pause and learned share with the runs that use the same key, and reserves
+    /// up to `n` places. The caller holds the lock of the record and stores it afterwards.
+    pub fn exchange(
+        &mut self,
+        record: &mut PaceRecord,
+        id: &str,
+        moment: Moment,
+        n: u32,
+    ) -> Exchanged {
+        let window = self.pace.window() + MARGIN;
+        record.refresh(moment, window);
+        self.ledger.set_others(record.others(id, moment, window));
+        if let Some(sent_at) = record.last_replied_to(moment) {
+            self.ledger.on_replied_to(sent_at, moment.now);
         }
+        if let Some(learned) = record.learned(moment, self.pace.window()) {
+            self.throttle.adopt(learned);
+        }
+        let before = self.pause();
+        let known = self.latest_pause.map(|until| until + ROUNDING);
+        let later = record.paused_until(moment).filter(|&until| Some(until) > known);
+        if let Some(until) = later {
+            self.pause_until(until);
+        }
+        if let Some(until) = self.throttled_until {
+            record.pause_until(until, moment);
+        }
+        if let Some(learned) = self.throttle.learned() {
+            record.set_learned(learned, moment, self.pace.window());
+        }
+        let (places, is_probe) = (self.places(moment.now), self.next_is_probe());
+        self.ledger.reserve(moment.now, places, is_probe, n);
+        let shares = !matches!(self.pace, Pace::Rate(_));
+        record.set_own(&Own { id, shares, window, places: self.ledger.own() }, moment);
+        let n_active = if shares { record.n_active(id, moment) } else { 1 };
+        let pause = self.pause().filter(|_| later.is_some() && self.pause() != before);
+        Exchanged { n_active, pause }
     }
 
-    /// How much of the full pace may be used now, above 0 and at most 1.
-    pub fn fraction(&self) -> f64 {
-        self.throttle.fraction()
+    /// Whether a place is reserved for the next request.
+    pub fn has_reserved(&self) -> bool {
+        self.ledger.n_reserved() > 0
     }
 
-    /// Whether the API is taken to be silent now: what fails meanwhile uses up no retry.
+    /// Requests per second that may be sent now, by all runs together.
+    pub fn per_second(&self, now: Instant) -> f64 {
+        self.throttle.limit(now) / self.pace.window().as_secs_f64()
+    }
+
+    /// Whether the API is taken to be unreachable: failures meanwhile use up no retry.
     pub fn is_outage(&self) -> bool {
         self.breaker.is_outage()
     }
 
-    /// How many outages there were.
+    /// The number of outages so far.
     pub fn n_outages(&self) -> u32 {
         self.breaker.n_outages()
     }
 
-    /// The later of the two: nobody sends before either is over.
+    /// The places that may be taken in a window. At a named rate the spacing alone counts.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the limit is at most a share, which is a u32"
+    )]
+    fn places(&self, now: Instant) -> u32 {
+        match self.pace {
+            Pace::Share(_) | Pace::Burst(_) => (self.throttle.limit(now).floor() as u32).max(1),
+            Pace::Rate(_) => u32::MAX,
+        }
+    }
+
+    fn next_is_probe(&self) -> bool {
+        !self.is_proven || self.pause().is_some()
+    }
+
+    /// The later of the two: nothing is sent before both are over.
     fn pause(&self) -> Option<Pause> {
         let of = |until: Option<Instant>, reason| until.map(|until| Pause { until, reason });
         let silent = of(self.silent_until, PauseReason::Outage);
@@ -185,47 +273,50 @@ impl Gate {
         silent.into_iter().chain(throttled).max_by_key(|pause| pause.until)
     }
 
-    fn on_answered(&mut self, ticket: Ticket, now: Instant) {
-        self.throttle.on_answered(ticket.sent_at, now);
+    fn on_answered(&mut self, sent: Sent) {
+        self.throttle.on_answered(sent.at, sent.is_probe);
         self.breaker.on_answered();
         self.silent_until = None;
-        self.end_throttle(ticket);
+        self.end_throttle(sent);
     }
 
-    /// Neither good nor silence: it says nothing about an outage.
-    fn on_throttled(&mut self, ticket: Ticket, now: Instant, retry_after: Option<Duration>) {
-        let until = self.throttle.on_throttled(ticket.sent_at, now, retry_after);
+    /// Neither a good reply nor silence: it says nothing about an outage.
+    fn on_throttled(
+        &mut self,
+        sent: Sent,
+        n_held: u32,
+        now: Instant,
+        retry_after: Option<Duration>,
+    ) {
+        let is_probe = sent.is_probe && is_over(self.throttled_until, sent);
+        let refusal = Refusal { sent_at: sent.at, is_probe, n_held };
+        let until = self.throttle.on_throttled(refusal, now, retry_after);
+        self.pause_until(until);
+    }
+
+    fn pause_until(&mut self, until: Instant) {
         self.throttled_until = self.throttled_until.max(Some(until));
+        self.latest_pause = self.latest_pause.max(Some(until));
     }
 
-    fn on_transient(&mut self, ticket: Ticket, now: Instant, miss: Miss) -> Beat {
-        // Otherwise than by a 429: the throttling is over.
-        self.end_throttle(ticket);
-        let is_probe = ticket.is_probe && is_over(self.silent_until, ticket);
-        self.breaker.on_transient(miss, is_probe, now)
+    fn on_failed(&mut self, sent: Sent, now: Instant, miss: Miss) -> Beat {
+        // Not by a 429, so the throttling is over.
+        self.end_throttle(sent);
+        let is_probe = sent.is_probe && is_over(self.silent_until, sent);
+        self.breaker.on_failed(miss, is_probe, now)
     }
 
-    /// What left before the pause was over says nothing about the API after it.
-    fn end_throttle(&mut self, ticket: Ticket) {
-        if ticket.is_probe && is_over(self.throttled_until, ticket) {
+    /// A request that left before the end of the pause says nothing about the API after it.
+    fn end_throttle(&mut self, sent: Sent) {
+        if sent.is_probe && is_over(self.throttled_until, sent) {
             self.throttled_until = None;
         }
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a share is a u32, and a fraction of it is at most as much"
-    )]
-    fn share_now(&self) -> usize {
-        ((self.share as f64 * self.throttle.fraction()).floor() as usize).max(1)
     }
 }
 
 /// Whether that pause was over when the request left.
-fn is_over(until: Option<Instant>, ticket: Ticket) -> bool {
-    until.is_some_and(|until| until <= ticket.sent_at)
+fn is_over(until: Option<Instant>, sent: Sent) -> bool {
+    until.is_some_and(|until| until <= sent.at)
 }
 
 #[cfg(test)]

@@ -1,73 +1,243 @@
-//! The window ledger: who has left, and who was answered less than a window ago.
+//! The window ledger: which requests hold a place in the server's window.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Keeps the promise "in no window do more than the share reach the server".
 ///
-/// A request may leave while fewer than the share are in flight or were answered less than a
-/// window ago. The server counted each of those somewhere between its sending and its answer, so
-/// the promise holds for a sliding and for a fixed window alike, whatever the latency; and a call
-/// that hangs holds one place, not the line.
+/// A request holds a place from its reservation until one window after its reply. The server
+/// counted it somewhere in between, so the promise holds for a sliding and for a fixed window,
+/// whatever the latency; a request that hangs holds one place and not the queue.
+///
+/// A request that was given up may still be waiting in a stalled server. It holds its place until
+/// one window after the server replied to a request that was sent later.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     window: Duration,
-    n_in_flight: usize,
-    answered: VecDeque<Instant>,
+    own: Places,
+    n_reserved: u32,
+    others: Vec<Places>,
+    /// When a request last left although requests that were given up hold all places.
+    exceeded_at: Option<Instant>,
 }
 
-/// Whether there is room for one more request.
+/// The places that the requests of one run hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Places {
+    /// Sent or reserved, and without a reply.
+    pub(super) n_in_flight: u32,
+    /// Given up without a reply, by when they were sent.
+    pub(super) given_up: VecDeque<Batch>,
+    /// When a request was last given up.
+    pub(super) gave_up_at: Option<Instant>,
+    /// With a reply, by when it came.
+    pub(super) answered: VecDeque<Batch>,
+    n_answered: u32,
+    /// When the request was sent that was sent last of those with a reply.
+    pub(super) replied_to: Option<Instant>,
+}
+
+/// Requests of about the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Batch {
+    pub(super) first: Instant,
+    pub(super) last: Instant,
+    pub(super) n: u32,
+}
+
+/// Whether one more request may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
-    /// It may leave now.
+    /// Now.
     Now,
     /// Not before then.
     At(Instant),
-    /// Not before one of those in flight is answered.
-    AfterAnswer,
+    /// Not before a reply to a request in flight.
+    AfterReply,
 }
 
 impl Ledger {
     /// An empty ledger. `window` is the length of the server's window.
     pub fn new(window: Duration) -> Self {
-        Self { window, n_in_flight: 0, answered: VecDeque::new() }
+        let own = Places::default();
+        Self { window, own, n_reserved: 0, others: Vec::new(), exceeded_at: None }
     }
 
-    /// Whether one more may leave, when at most `share` may be seen in a window.
-    pub fn room(&mut self, now: Instant, share: usize) -> Room {
-        while self.answered.front().is_some_and(|&at| at + self.window <= now) {
+    /// Whether one more may leave, if at most `limit` may be seen in a window.
+    ///
+    /// Some of the places are kept for probes: if the server stalls, every request in flight may
+    /// have to be given up, and without a free place no later request could find out that the
+    /// server is back. Where nothing is in flight, the next request is as good as a probe.
+    pub fn room(&mut self, now: Instant, limit: u32, is_probe: bool) -> Room {
+        self.own.expire(now, self.window);
+        let n_held = self.held();
+        if n_held < limit {
+            let is_probe = is_probe || self.all().all(|it| it.n_in_flight == 0);
+            let n_for_others = if is_probe { limit } else { limit - limit / 8 };
+            let n_unanswered = self.all().map(Places::unanswered).fold(0, u32::saturating_add);
+            return if n_unanswered < n_for_others { Room::Now } else { Room::AfterReply };
+        }
+        match self.nth_release(n_held + 1 - limit).or_else(|| self.may_exceed_at()) {
+            Some(at) if at <= now => Room::Now,
+            Some(at) => Room::At(at),
+            None => Room::AfterReply,
+        }
+    }
+
+    /// Takes a place for a request that leaves now, a reserved one if there is any.
+    pub fn send(&mut self, now: Instant, limit: u32) {
+        if self.held() >= limit {
+            self.exceeded_at = Some(now);
+        }
+        self.n_reserved = self.n_reserved.saturating_sub(1);
+        self.own.n_in_flight += 1;
+    }
+
+    /// Reserves up to `n` places, as far as there is room. Those reserved before are among them.
+    pub fn reserve(&mut self, now: Instant, limit: u32, is_probe: bool, n: u32) -> u32 {
+        self.n_reserved = match self.room(now, limit, is_probe) {
+            Room::Now => n.min(limit.saturating_sub(self.held()).max(1)),
+            Room::At(_) | Room::AfterReply => 0,
+        };
+        self.n_reserved
+    }
+
+    /// A reply came: the place is free one window later. So are the places of requests that were
+    /// given up and had been sent earlier.
+    pub fn on_reply(&mut self, sent_at: Instant, now: Instant) {
+        self.own.n_in_flight = self.own.n_in_flight.saturating_sub(1);
+        self.own.add_answered(now, 1, self.window);
+        self.own.replied_to = self.own.replied_to.max(Some(sent_at));
+        self.on_replied_to(sent_at, now);
+    }
+
+    /// The server replied to a request that this or another run sent then.
+    pub fn on_replied_to(&mut self, sent_at: Instant, now: Instant) {
+        self.own.release_given_up(sent_at, now, self.window);
+    }
+
+    /// The request failed in a way that leaves nothing on its way to the server.
+    pub fn on_lost(&mut self, now: Instant) {
+        self.own.n_in_flight = self.own.n_in_flight.saturating_sub(1);
+        self.own.add_answered(now, 1, self.window);
+    }
+
+    /// The request was given up and may still reach the server.
+    pub fn on_given_up(&mut self, sent_at: Instant, now: Instant) {
+        let last_reply = self.all().filter_map(|it| it.replied_to).max();
+        if last_reply.is_some_and(|it| it > sent_at) {
+            return self.on_lost(now);
+        }
+        self.own.n_in_flight = self.own.n_in_flight.saturating_sub(1);
+        self.own.add_given_up(sent_at, 1, now);
+    }
+
+    /// How many places are held by this and the other runs, its reserved ones not counted.
+    pub fn held(&self) -> u32 {
+        self.all().map(Places::held).fold(0, u32::saturating_add)
+    }
+
+    /// How many places are reserved and not used yet.
+    pub fn n_reserved(&self) -> u32 {
+        self.n_reserved
+    }
+
+    /// The places of this run, reserved ones included.
+    pub(super) fn own(&self) -> Places {
+        let mut own = self.own.clone();
+        own.n_in_flight += self.n_reserved;
+        own
+    }
+
+    /// Replaces what is known of the other runs.
+    pub(super) fn set_others(&mut self, others: Vec<Places>) {
+        self.others = others;
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Places> {
+        self.others.iter().chain([&self.own])
+    }
+
+    /// If requests that were given up hold the places and nothing is in flight, no reply would
+    /// ever free one. Then one request per window may leave all the same.
+    fn may_exceed_at(&self) -> Option<Instant> {
+        if self.all().any(|it| it.n_in_flight > 0) {
+            return None;
+        }
+        let replies = self.all().flat_map(|it| &it.answered).map(|batch| batch.last);
+        let given_up = self.all().filter_map(|it| it.gave_up_at);
+        replies.chain(given_up).chain(self.exceeded_at).max().map(|at| at + self.window)
+    }
+
+    /// When that many of the places will be free.
+    fn nth_release(&self, nth: u32) -> Option<Instant> {
+        let mut all: Vec<&Batch> = self.all().flat_map(|it| &it.answered).collect();
+        all.sort_unstable_by_key(|batch| batch.last);
+        let mut n_free = 0_u32;
+        let batch = all.into_iter().find(|batch| {
+            n_free = n_free.saturating_add(batch.n);
+            n_free >= nth
+        })?;
+        Some(batch.last + self.window)
+    }
+}
+
+impl Places {
+    /// Places with replies at these times, the oldest first.
+    pub(super) fn with_answered(
+        mut self,
+        answered: impl IntoIterator<Item = (Instant, u32)>,
+    ) -> Self {
+        for (at, n) in answered {
+            self.add_answered(at, n, Duration::ZERO);
+        }
+        self
+    }
+
+    fn held(&self) -> u32 {
+        self.unanswered().saturating_add(self.n_answered)
+    }
+
+    fn unanswered(&self) -> u32 {
+        self.given_up.iter().map(|batch| batch.n).fold(self.n_in_flight, u32::saturating_add)
+    }
+
+    fn expire(&mut self, now: Instant, window: Duration) {
+        while let Some(batch) = self.answered.front()
+            && batch.last + window <= now
+        {
+            self.n_answered -= batch.n;
             self.answered.pop_front();
         }
-        let n_held = self.n_in_flight + self.answered.len();
-        let Some(n_too_many) = (n_held + 1).checked_sub(share) else {
-            return Room::Now;
-        };
-        if n_too_many == 0 {
-            return Room::Now;
-        }
-        match self.answered.get(n_too_many - 1) {
-            Some(&at) => Room::At(at + self.window),
-            None => Room::AfterAnswer,
-        }
     }
 
-    /// So many requests were answered that long ago, by an earlier run. Told the oldest first.
-    pub fn remember(&mut self, now: Instant, n_requests: usize, age: Duration) {
-        let Some(at) = now.checked_sub(age) else { return };
-        if at + self.window > now {
-            self.answered.extend(std::iter::repeat_n(at, n_requests));
+    /// Replies within a thousandth of the window share an entry and are free when its last one is.
+    fn add_answered(&mut self, at: Instant, n: u32, window: Duration) {
+        let n = n.min(u32::MAX - self.n_answered);
+        self.n_answered += n;
+        match self.answered.back_mut() {
+            Some(batch) if at < batch.first + window / 1000 => {
+                batch.last = at.max(batch.last);
+                batch.n += n;
+            }
+            _ => self.answered.push_back(Batch { first: at, last: at, n }),
         }
     }
 
-    /// A request left.
-    pub fn leave(&mut self) {
-        self.n_in_flight += 1;
+    pub(super) fn add_given_up(&mut self, sent_at: Instant, n: u32, now: Instant) {
+        self.gave_up_at = self.gave_up_at.max(Some(now));
+        let place = self.given_up.partition_point(|batch| batch.last <= sent_at);
+        self.given_up.insert(place, Batch { first: sent_at, last: sent_at, n });
     }
 
-    /// A request was answered or given up. Its place comes back one window from now.
-    pub fn come_back(&mut self, now: Instant) {
-        self.n_in_flight = self.n_in_flight.saturating_sub(1);
-        self.answered.push_back(now);
+    fn release_given_up(&mut self, sent_at: Instant, now: Instant, window: Duration) {
+        while let Some(batch) = self.given_up.front()
+            && batch.last < sent_at
+        {
+            let n = batch.n;
+            self.given_up.pop_front();
+            self.add_answered(now, n, window);
+        }
     }
 }
 

@@ -3,17 +3,17 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// So many requests in such a time.
+/// A number of requests per window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// How many requests.
+    /// Requests.
     pub n: NonZeroU32,
-    /// In how long a window.
+    /// The length of the window.
     pub per: Duration,
 }
 
 impl Quota {
-    /// The part of it that `percent` of a hundred leaves, and at least one request.
+    /// `percent` of the requests, rounded down, and at least one.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -25,7 +25,7 @@ impl Quota {
         Self { n: NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN), per: self.per }
     }
 
-    /// Requests in a second, on average.
+    /// Requests per second, on average.
     pub fn per_second(self) -> f64 {
         f64::from(self.n.get()) / self.per.as_secs_f64()
     }
@@ -34,35 +34,65 @@ impl Quota {
 /// How requests are paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// At most this share in any window; inside the window as fast as a window's worth a second.
-    Window(Quota),
-    /// Evenly spaced (`--rate`).
-    Even(Quota),
+    /// Evenly spaced at this share of the quota, and at most the share in any window.
+    Share(Quota),
+    /// At most this share in any window, without even spacing (`--burst`).
+    Burst(Quota),
+    /// Evenly spaced at this rate, whatever the quota (`--rate`).
+    Rate(Quota),
 }
 
+/// The window of Clerk's quota: what a rate is counted in where no quota is named.
+const CLERK_WINDOW: Duration = Duration::from_secs(10);
+
+/// Longer windows are cut to this: a time plus a window must be a valid time.
+const LONGEST_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 impl Pace {
-    /// The numbers, whichever way they are kept.
+    /// The requests and the time as they were configured.
     pub fn quota(self) -> Quota {
         match self {
-            Self::Window(quota) | Self::Even(quota) => quota,
+            Self::Share(quota) | Self::Burst(quota) | Self::Rate(quota) => quota,
         }
     }
 
-    /// How long so many requests take at the least when all goes well: what "N users will take
-    /// about …" is reckoned from.
+    /// The length of the server's window.
+    pub fn window(self) -> Duration {
+        match self {
+            Self::Share(quota) | Self::Burst(quota) => quota.per,
+            Self::Rate(quota) => quota.per.max(CLERK_WINDOW),
+        }
+        .min(LONGEST_WINDOW)
+    }
+
+    /// Requests per window.
+    pub fn per_window(self) -> f64 {
+        match self {
+            Self::Share(quota) | Self::Burst(quota) => f64::from(quota.n.get()),
+            Self::Rate(quota) => quota.per_second() * self.window().as_secs_f64(),
+        }
+    }
+
+    /// The shortest time in which this many requests can be sent: the basis of "about 4 min".
     pub fn duration_of(self, n_requests: u64) -> Duration {
         let quota = self.quota();
         let n = u64::from(quota.n.get());
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let evenly = |n_requests: u64| {
+            let seconds = n_requests as f64 / quota.per_second();
+            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+        };
         match self {
-            Self::Window(_) => {
+            // The first window's share takes about a second, each further one its window.
+            Self::Burst(_) => {
                 let n_windows = n_requests.saturating_sub(1) / n;
                 let rest = n_requests - (n_windows * n).min(n_requests);
                 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
                 let inside = Duration::from_secs_f64(rest as f64 / n as f64);
-                quota.per.saturating_mul(u32::try_from(n_windows).unwrap_or(u32::MAX)) + inside
+                let windows = u32::try_from(n_windows).unwrap_or(u32::MAX);
+                quota.per.saturating_mul(windows).saturating_add(inside)
             }
-            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-            Self::Even(_) => Duration::from_secs_f64(n_requests as f64 / quota.per_second()),
+            Self::Share(_) | Self::Rate(_) => evenly(n_requests),
         }
     }
 }
@@ -76,15 +106,15 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_rounded_down_and_is_never_nothing() {
+    fn a_share_is_rounded_down_and_at_least_one() {
         assert_eq!(quota(1000).share(80.0), quota(800));
         assert_eq!(quota(99).share(50.0), quota(49));
         assert_eq!(quota(1).share(1.0), quota(1));
     }
 
     #[test]
-    fn the_first_window_costs_a_second_and_each_further_one_its_length() {
-        let pace = Pace::Window(quota(800));
+    fn a_burst_takes_a_second_and_each_further_window_its_length() {
+        let pace = Pace::Burst(quota(800));
         assert_eq!(pace.duration_of(0), Duration::ZERO);
         assert_eq!(pace.duration_of(400), Duration::from_millis(500));
         assert_eq!(pace.duration_of(800), Duration::from_secs(1));
@@ -92,7 +122,19 @@ mod tests {
     }
 
     #[test]
-    fn an_even_pace_costs_the_same_for_each() {
-        assert_eq!(Pace::Even(quota(800)).duration_of(800), Duration::from_secs(10));
+    fn an_even_pace_takes_the_same_time_for_each_request() {
+        for pace in [Pace::Share(quota(800)), Pace::Rate(quota(800))] {
+            assert_eq!(pace.duration_of(800), Duration::from_secs(10));
+        }
+        let slowest = Quota { n: NonZeroU32::MIN, per: Duration::MAX };
+        assert_eq!(Pace::Share(slowest).duration_of(9), Duration::MAX);
+    }
+
+    #[test]
+    fn a_rate_is_counted_in_windows_of_ten_seconds_at_least() {
+        let rate = Quota { n: NonZeroU32::new(80).unwrap(), per: Duration::from_secs(1) };
+        assert_eq!(Pace::Rate(rate).window(), Duration::from_secs(10));
+        assert!((Pace::Rate(rate).per_window() - 800.0).abs() < 1e-9);
+        assert_eq!(Pace::Share(rate).window(), Duration::from_secs(1));
     }
 }

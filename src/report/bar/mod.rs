@@ -1,6 +1,5 @@
 //! Progress on a terminal, drawn in place.
 
-mod fit;
 mod model;
 mod terminal;
 
@@ -16,11 +15,11 @@ use terminal::Terminal;
 
 /// Progress on a terminal, drawn in place at most ten times a second.
 ///
-/// indicatif is the brush alone: which lines there are is [`BarModel`]'s matter.
+/// indicatif draws the lines and clears them; [`BarModel`] makes them.
 pub struct Bar<'a> {
     console: Console,
-    scene: ReportContext<'a>,
-    brush: ProgressBar,
+    context: ReportContext<'a>,
+    progress: ProgressBar,
     term: Term,
 }
 
@@ -28,15 +27,15 @@ const REDRAWS_PER_SECOND: u8 = 10;
 const USUAL_WIDTH: u16 = 80;
 
 impl<'a> Bar<'a> {
-    /// Takes its place at the lower end of the console.
-    pub fn new(console: Console, scene: ReportContext<'a>) -> Self {
-        let brush = ProgressBar::with_draw_target(None, target());
-        // A template of this one word can't be refused; if it were, indicatif's own would do.
+    /// Draws at the lower end of the console from now on.
+    pub fn new(console: Console, context: ReportContext<'a>) -> Self {
+        let progress = ProgressBar::with_draw_target(None, target());
+        // This template is valid; if it were not, indicatif's own would do.
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
-            brush.set_style(style);
+            progress.set_style(style);
         }
-        console.set_bar(Some(brush.clone()));
-        Self { console, scene, brush, term: Term::stderr() }
+        console.set_bar(Some(progress.clone()));
+        Self { console, context, progress, term: Term::stderr() }
     }
 
     fn width(&self) -> usize {
@@ -56,16 +55,16 @@ fn target() -> ProgressDrawTarget {
 impl Listener for Bar<'_> {
     fn on_event(&mut self, event: &Event, stats: &Stats) {
         if matches!(event, Event::Ticked { .. }) {
-            let model = BarModel::new(stats, self.scene.command, self.scene.ceiling);
-            self.brush.set_message(model.render(self.width(), self.console.style()).join("\n"));
+            let model = BarModel::new(stats, self.context.command, self.context.ceiling);
+            self.progress.set_message(model.render(self.width(), self.console.style()).join("\n"));
         }
     }
 }
 
-/// However the run ends, the closing text finds a clear console.
+/// However the run ends, the bar is gone before the closing text.
 impl Drop for Bar<'_> {
     fn drop(&mut self) {
         self.console.set_bar(None);
-        self.brush.finish_and_clear();
+        self.progress.finish_and_clear();
     }
 }

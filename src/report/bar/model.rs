@@ -1,6 +1,5 @@
-//! What the bar shows, as lines: pure, so that it can be read in a test.
+//! What the bar shows, as lines: pure, so that tests can read it.
 
-use super::fit::{Part, fit, join, line_width};
 use crate::model::PauseReason;
 use crate::report::status::Standing;
 use crate::report::text::number;
@@ -15,20 +14,20 @@ pub struct BarModel {
     is_stopping: bool,
 }
 
-/// Wider bars tell no more.
+/// A wider bar shows no more.
 const MAX_BAR: usize = 40;
 const MIN_BAR: usize = 6;
 const GAP: &str = "  ";
 const DOT: &str = " · ";
 
 impl BarModel {
-    /// As things stand now.
+    /// The state at the latest event.
     pub fn new(stats: &Stats, command: CommandKind, ceiling: Option<Ceiling>) -> Self {
         let standing = Standing::of(stats, command, ceiling);
         Self { standing, ceiling, is_stopping: stats.stopping().is_some() }
     }
 
-    /// Two lines that are no wider than that many columns.
+    /// Two lines that fit into that many columns.
     pub fn render(&self, width: usize, style: Style) -> Vec<String> {
         // The last column stays free: some terminals wrap when it is written to.
         let width = width.saturating_sub(1);
@@ -38,8 +37,10 @@ impl BarModel {
     fn first_line(&self, width: usize, style: Style) -> String {
         let standing = &self.standing;
         let done = format!("{}/{}", number(standing.n_done), number(standing.n_records));
-        let rate =
-            vec![words::rate(&standing.pace, self.ceiling), words::rate_alone(&standing.pace)];
+        let rate = vec![
+            words::rate(&standing.pace, self.ceiling),
+            words::short_rate(&standing.pace, self.ceiling),
+        ];
         let left = standing.pace.left.map(words::left);
         let mut parts = [
             Part::fixed(Paint::Bold, vec![format!("{:>3} %", standing.percent)]),
@@ -66,21 +67,21 @@ impl BarModel {
             Part::optional(Paint::Plain, vec![standing.retries.clone()]),
             Part::optional(limit_paint, limit_forms),
         ];
-        // Why nothing moves is worth more than the retries.
-        let is_paused = matches!(standing.pace.limit, Some(Limit::Pause { .. }));
-        fit(&mut parts, DOT, width, if is_paused { &[2, 3, 3] } else { &[3, 2, 3] });
+        // Why nothing new is sent is worth more than the retries.
+        let is_idle = self.is_stopping || matches!(standing.pace.limit, Some(Limit::Pause { .. }));
+        fit(&mut parts, DOT, width, if is_idle { &[2, 3, 3] } else { &[3, 2, 3] });
         join(&parts, DOT, width, style)
     }
 
     /// In a long and a short form.
     fn limit(&self) -> (Paint, Vec<String>) {
         if self.is_stopping {
-            let long = "stopping: what is in flight ends".to_owned();
+            let long = "stopping: waiting for requests in flight".to_owned();
             return (Paint::Warn, vec![long, "stopping".to_owned()]);
         }
         let Some(limit) = &self.standing.pace.limit else { return (Paint::Dim, Vec::new()) };
         let paint = match limit {
-            Limit::Rate | Limit::Latency => Paint::Dim,
+            Limit::Pace | Limit::Latency => Paint::Dim,
             Limit::Pause { reason: PauseReason::Throttled, .. } => Paint::Warn,
             Limit::Pause { reason: PauseReason::Outage, .. } => Paint::Bad,
         };
@@ -99,6 +100,64 @@ fn drawn(n_done: u64, n_records: u64, width: usize, style: Style) -> String {
     style.paint(Paint::Good, &done) + &style.paint(Paint::Dim, &"─".repeat(rest))
 }
 
+/// One part of a line, in forms from the longest to the shortest. An empty form is left out.
+struct Part {
+    paint: Paint,
+    forms: Vec<String>,
+}
+
+impl Part {
+    /// A part that may be left out.
+    fn optional(paint: Paint, mut forms: Vec<String>) -> Self {
+        forms.push(String::new());
+        Self { paint, forms }
+    }
+
+    /// A part that stays, at least in its shortest form.
+    fn fixed(paint: Paint, forms: Vec<String>) -> Self {
+        Self { paint, forms }
+    }
+
+    fn text(&self) -> &str {
+        self.forms.first().map_or("", String::as_str)
+    }
+
+    fn shrink(&mut self) {
+        if self.forms.len() > 1 {
+            self.forms.remove(0);
+        }
+    }
+}
+
+/// Shortens parts until the line fits into that width. `order` lists their places; each time a
+/// place is listed, that part changes to its next shorter form.
+fn fit(parts: &mut [Part], separator: &str, width: usize, order: &[usize]) {
+    for &place in order {
+        if line_width(parts, separator) <= width {
+            return;
+        }
+        parts[place].shrink();
+    }
+}
+
+/// The width of the line in columns. All characters here are one column wide.
+fn line_width(parts: &[Part], separator: &str) -> usize {
+    let widths: Vec<_> =
+        parts.iter().map(|it| it.text().chars().count()).filter(|n| *n > 0).collect();
+    let n_separators = widths.len().saturating_sub(1);
+    widths.iter().sum::<usize>() + n_separators * separator.chars().count()
+}
+
+/// The line in colour; the end of a line that still does not fit is cut off.
+fn join(parts: &[Part], separator: &str, width: usize, style: Style) -> String {
+    let fits = line_width(parts, separator) <= width;
+    let style = if fits { style } else { Style { colour: false } };
+    let texts = parts.iter().filter(|it| !it.text().is_empty());
+    let texts: Vec<_> = texts.map(|it| style.paint(it.paint, it.text())).collect();
+    let line = texts.join(separator);
+    if fits { line } else { line.chars().take(width).collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -111,7 +170,8 @@ mod tests {
     use crate::stats::story::Story;
 
     const PLAIN: Style = Style { colour: false };
-    const SHARE: Option<Ceiling> = Some(Ceiling { n_requests: 800, per: Duration::from_secs(10) });
+    const SHARE: Option<Ceiling> =
+        Some(Ceiling { n_requests: 10_000, per: Duration::from_secs(10), is_spaced: true });
 
     fn bar(story: &Story, width: usize) -> String {
         BarModel::new(&story.stats, CommandKind::Run, SHARE).render(width, PLAIN).join("\n")
@@ -131,7 +191,7 @@ mod tests {
     #[test]
     fn before_the_first_answer() {
         insta::assert_snapshot!(bar(&Story::of(5000), 80), @"
-            ────────────────────────────────────────   0 %  0/5,000  0/s of 800/10 s
+            ────────────────────────────────────────   0 %  0/5,000  up to 1,000/s
             0 unlocked · 0 failed · 0 retries
             ");
     }
@@ -139,24 +199,24 @@ mod tests {
     #[test]
     fn running_at_the_usual_width() {
         insta::assert_snapshot!(bar(&running(), 80), @"
-            ━━━━━━━━━━━━━━━━━━━━━╸────────  71 %  3,591/5,000  645/s of 800/10 s  20 s left
-            3,590 unlocked · 1 failed · 12 retries · limited by the rate
+            ━━━━━━━━━━━━━━━━━━━━━━─────────  71 %  3,591/5,000  645/s of 1,000/s  15 s left
+            3,590 unlocked · 1 failed · 12 retries · limited by the pace
             ");
     }
 
     #[test]
     fn running_on_a_wide_terminal() {
         insta::assert_snapshot!(bar(&running(), 120), @"
-            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────  71 %  3,591/5,000  645/s of 800/10 s  20 s left
-            3,590 unlocked · 1 failed · 12 retries · limited by the rate
+            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────  71 %  3,591/5,000  645/s of 1,000/s  15 s left
+            3,590 unlocked · 1 failed · 12 retries · limited by the pace
             ");
     }
 
     #[test]
     fn running_on_a_narrow_terminal() {
         insta::assert_snapshot!(bar(&running(), 50), @"
-            ━━━━━━━━╸───  71 %  3,591/5,000  645/s  20 s left
-            3,590 unlocked · 1 failed · rate-limited
+            ━━━━━━━━╸───  71 %  3,591/5,000  645/s  15 s left
+            3,590 unlocked · 1 failed · at the pace
             ");
         insta::assert_snapshot!(bar(&running(), 30), @"
             ━━━━━━━───  71 %  3,591/5,000
@@ -168,7 +228,7 @@ mod tests {
     fn limited_by_latency() {
         let story = Story::of(100).attempts_take(1, 80).at(1000).rows(40, Outcome::Unlocked);
         insta::assert_snapshot!(bar(&story, 80), @"
-            ━━━━━━━━━━━━━━╸──────────────────────  40 %  40/100  40/s of 800/10 s  2 s left
+            ━━━━━━━━━━━━━━━───────────────────────  40 %  40/100  40/s of 1,000/s  2 s left
             40 unlocked · 0 failed · 0 retries · limited by latency
             ");
     }
@@ -177,16 +237,16 @@ mod tests {
     fn paused_by_a_429() {
         let story = running().paused(PauseReason::Throttled, 12_000);
         insta::assert_snapshot!(bar(&story, 80), @"
-            ━━━━━━━━━━━━━━━━━━━━━╸────────  71 %  3,591/5,000  645/s of 800/10 s  30 s left
+            ━━━━━━━━━━━━━━━━━━━━━━─────────  71 %  3,591/5,000  645/s of 1,000/s  30 s left
             3,590 unlocked · 1 failed · 12 retries · paused by a 429 until 03:13:29Z (12 s)
             ");
         insta::assert_snapshot!(bar(&story, 120), @"
-            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────  71 %  3,591/5,000  645/s of 800/10 s  30 s left
+            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────  71 %  3,591/5,000  645/s of 1,000/s  30 s left
             3,590 unlocked · 1 failed · 12 retries · paused by a 429 until 03:13:29Z (12 s)
             ");
         insta::assert_snapshot!(bar(&story, 50), @"
             ━━━━━━━━╸───  71 %  3,591/5,000  645/s  30 s left
-            3,590 unlocked · 1 failed · 429: pause 12 s
+            3,590 unlocked · 1 failed · 429 until 03:13:29Z
             ");
     }
 
@@ -194,27 +254,27 @@ mod tests {
     fn in_an_outage() {
         let story = running().paused(PauseReason::Outage, 4000);
         insta::assert_snapshot!(bar(&story, 80), @"
-            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────  71 %  3,591/5,000  645/s of 800/10 s
+            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────  71 %  3,591/5,000  645/s of 1,000/s
             3,590 unlocked · 1 failed · the API does not answer; next probe in 4 s
             ");
         insta::assert_snapshot!(bar(&story.at(48_500), 120), @"
-            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────  71 %  3,591/5,000  645/s of 800/10 s
-            3,590 unlocked · 1 failed · 12 retries · the API does not answer; a probe is out
+            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────  71 %  3,591/5,000  645/s of 1,000/s
+            3,590 unlocked · 1 failed · 12 retries · the API does not answer; waiting for a probe
             ");
     }
 
     #[test]
     fn stopping() {
         insta::assert_snapshot!(bar(&running().stopping(StopReason::Interrupted), 80), @"
-            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────  71 %  3,591/5,000  645/s of 800/10 s
-            3,590 unlocked · 1 failed · 12 retries · stopping: what is in flight ends
+            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────  71 %  3,591/5,000  645/s of 1,000/s
+            3,590 unlocked · 1 failed · stopping: waiting for requests in flight
             ");
     }
 
     #[test]
     fn done() {
         insta::assert_snapshot!(bar(&Story::of(3).at(500).rows(3, Outcome::Unlocked), 80), @"
-            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 100 %  3/3  6/s of 800/10 s
+            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 100 %  3/3  6/s of 1,000/s
             3 unlocked · 0 failed · 0 retries · limited by latency
             ");
     }
@@ -240,8 +300,8 @@ mod tests {
         let model = BarModel::new(&running().stats, CommandKind::Run, SHARE);
         let coloured = model.render(80, Style { colour: true }).join("\n");
         insta::assert_snapshot!(coloured.replace('\u{1b}', "ESC"), @"
-            ESC[32m━━━━━━━━━━━━━━━━━━━━━╸ESC[0mESC[2m────────ESC[0m ESC[1m 71 %ESC[0m  3,591/5,000  645/s of 800/10 s  ESC[2m20 s leftESC[0m
-            ESC[32m3,590 unlockedESC[0m · ESC[31m1 failedESC[0m · 12 retries · ESC[2mlimited by the rateESC[0m
+            ESC[32m━━━━━━━━━━━━━━━━━━━━━━ESC[0mESC[2m─────────ESC[0m ESC[1m 71 %ESC[0m  3,591/5,000  645/s of 1,000/s  ESC[2m15 s leftESC[0m
+            ESC[32m3,590 unlockedESC[0m · ESC[31m1 failedESC[0m · 12 retries · ESC[2mlimited by the paceESC[0m
             ");
     }
 

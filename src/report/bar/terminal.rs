@@ -1,15 +1,15 @@
-//! The terminal as indicatif draws on it, with a place for the `^C` that the terminal echoes.
+//! The terminal that indicatif draws on, with room for the `^C` that a terminal echoes.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::TermLike;
 
-/// A terminal whose cursor rests behind the text of the last line.
+/// A terminal whose cursor rests right after the text of the last line.
 ///
-/// indicatif fills that line up and leaves the cursor at the right edge. The terminal's echo of
-/// Ctrl-C would then begin a line that indicatif knows nothing of, and the next drawing would
-/// leave the top of this one behind.
+/// indicatif pads that line and leaves the cursor at the right edge. There the echo of Ctrl-C would
+/// begin a new line that indicatif does not count, and the next redraw would leave the top of this
+/// one on the screen.
 #[derive(Debug)]
 pub(super) struct Terminal<T> {
     inner: T,
@@ -62,7 +62,7 @@ impl<T: TermLike> TermLike for Terminal<T> {
     }
 
     fn flush(&self) -> io::Result<()> {
-        // At the edge the cursor stands on the last column and not behind it: one step less.
+        // At the edge the cursor is on the last column and not after it: one step less.
         let n_back = self.n_blanks.swap(0, Ordering::Relaxed).saturating_sub(1);
         if n_back > 0 {
             self.inner.move_cursor_left(n_back)?;

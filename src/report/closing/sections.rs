@@ -171,7 +171,7 @@ pub(super) fn forecast(summary: &Summary) -> String {
         done(summary.command),
         counted(forecast.n_requests, "request", "requests"),
         duration(forecast.takes.max(SHORTEST_FORECAST)),
-        words::window(forecast.ceiling),
+        words::ceiling(forecast.ceiling),
     )
 }
 

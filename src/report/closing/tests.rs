@@ -232,7 +232,7 @@ fn a_plan() {
     summary.forecast = Some(Forecast {
         n_requests: 1515,
         takes: Duration::from_millis(11_300),
-        ceiling: Ceiling { n_requests: 800, per: Duration::from_secs(10) },
+        ceiling: Ceiling { n_requests: 800, per: Duration::from_secs(10), is_spaced: true },
     });
     summary.next = Some(next("To unlock them", "bulk-unlock run --plan ids.plan.csv"));
     insta::assert_snapshot!(text(&summary, PLAIN), @"
@@ -253,7 +253,7 @@ fn a_plan() {
           unprocessed  ids.plan.unprocessed.csv  (0 records)
           manifest     ids.plan.manifest.json
 
-        The run: 1,500 users to unlock, 1,515 requests, about 11 s at 800/10 s.
+        The run: 1,500 users to unlock, 1,515 requests, about 11 s at 80/s.
 
         To unlock them:
           bulk-unlock run --plan ids.plan.csv
@@ -336,12 +336,12 @@ fn only_a_whole_plan_with_somebody_to_unlock_foretells_its_run() {
         summary.forecast = Some(Forecast {
             n_requests: 4,
             takes: Duration::from_millis(184),
-            ceiling: Ceiling { n_requests: 800, per: Duration::from_secs(10) },
+            ceiling: Ceiling { n_requests: 800, per: Duration::from_secs(10), is_spaced: true },
         });
         text(&summary, PLAIN).lines().find(|it| it.starts_with("The run")).map(str::to_owned)
     };
     let whole = told(Outcome::WouldUnlock, Ending::Completed);
-    let line = "The run: 3 users to unlock, 4 requests, about 1 s at 800/10 s.";
+    let line = "The run: 3 users to unlock, 4 requests, about 1 s at 80/s.";
     assert_eq!(whole.as_deref(), Some(line));
     assert_eq!(told(Outcome::AlreadyUnlocked, Ending::Completed), None);
     assert_eq!(told(Outcome::WouldUnlock, Ending::Stopped(StopReason::Unauthorized)), None);

@@ -49,7 +49,7 @@ fn while_the_disk_is_slow_no_more_are_asked_and_unrecorded_than_there_are_worker
             disk.n_asked.fetch_add(1, Ordering::SeqCst);
             Played::new(ms(0), ms(0), call.unlocked())
         });
-        let (work, pacer) = (Unlock::new(&api), Pacer::new(bench.gate));
+        let (work, pacer) = (Unlock::new(&api), Pacer::proven(bench.gate));
         WorkerPool::new(&work, (0..N_USERS).map(job), bench.settings, &pacer, &bench.stop, events)
             .run()
             .await;

@@ -21,7 +21,7 @@ fn run<P: Into<Played>>(
     recorder.stop_rule = StopRule { max_fail, n_jobs: N_USERS as u64 };
     on_a_paused_clock(async {
         let (sender, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
-        let (api, pacer) = (Scripted::new(script), Pacer::new(bench.gate));
+        let (api, pacer) = (Scripted::new(script), Pacer::proven(bench.gate));
         let (work, acks) = (Unlock::new(&api), AckCounter::default());
         let work = async {
             let sender = sender;

@@ -167,7 +167,7 @@ impl Story {
         stop: &Stop,
         events: &mpsc::Sender<Event>,
     ) {
-        let (pacer, settings) = (Pacer::new(self.bench.gate), self.bench.settings);
+        let (pacer, settings) = (Pacer::proven(self.bench.gate), self.bench.settings);
         let events = EventSender { events, acks: &AckCounter::at_once() };
         let jobs = if self.records.kind == IdentifierKind::UserId {
             jobs.iter().map(unlock_job).collect()

@@ -8,7 +8,7 @@ async fn behind_a_canary_of_three(api: &Scripted<'_>) -> Ran {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rest_go_when_the_canaries_ended_well_retries_included() {
+async fn the_others_start_when_all_canaries_succeeded_retries_included() {
     let api = Scripted::new(|call| match (call.user(), call.nth) {
         (1, 0) => come_back(503, secs(5)),
         (2, 0) => come_back(429, secs(20)),
@@ -17,13 +17,13 @@ async fn the_rest_go_when_the_canaries_ended_well_retries_included() {
     let ran = behind_a_canary_of_three(&api).await;
     assert_eq!(ran.reason, None);
     assert_eq!(ran.counts(), [(Outcome::Unlocked, 50)]);
-    let first_of_the_rest = api.calls().into_iter().find(|call| call.user() > 2).unwrap();
-    assert_eq!(first_of_the_rest.place, 5);
-    assert!(first_of_the_rest.at > secs(20));
+    let first_of_the_others = api.calls().into_iter().find(|call| call.user() > 2).unwrap();
+    assert_eq!(first_of_the_others.place, 5);
+    assert!(first_of_the_others.at > secs(20));
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_canary_that_does_not_end_well_keeps_the_rest_from_being_asked() {
+async fn after_a_failed_canary_no_other_user_is_called() {
     let api = Scripted::new(|call| match call.user() {
         0 => Played::from(status(404)),
         _ => Played::new(secs(1), secs(1), call.unlocked()),
@@ -35,7 +35,7 @@ async fn one_canary_that_does_not_end_well_keeps_the_rest_from_being_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_canary_larger_than_the_job_holds_nobody_back() {
+async fn more_canaries_than_users_delay_nothing() {
     let mut bench = Bench::default();
     bench.settings.canary = Some(99);
     let api = Scripted::new(Call::unlocked);

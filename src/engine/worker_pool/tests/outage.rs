@@ -11,13 +11,13 @@ fn silent(from: Duration, to: Duration) -> impl Fn(&Call) -> Played {
     }
 }
 
-/// Calls made from one moment on, each of which waited for the answer to the one before.
+/// Each call waited for the reply to the one before.
 fn assert_one_at_a_time(times: &[Duration], latency: Duration) {
     assert!(times.windows(2).all(|pair| pair[1] >= pair[0] + latency), "{times:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_fails_by_five_seconds_of_503_even_with_one_retry() {
+async fn no_user_fails_because_of_five_seconds_of_503_even_with_one_retry() {
     let (from, to) = (ms(500), ms(5_500));
     let api = Scripted::new(silent(from, to));
     let ran = Bench::with_max_retries(1).unlock(&api, 2_000).await;
@@ -48,7 +48,7 @@ async fn each_probe_of_an_outage_uses_a_new_connection_and_nothing_else_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_fails_by_fourteen_minutes_of_silence_and_few_probes_are_sent() {
+async fn no_user_fails_because_of_fourteen_minutes_without_replies_and_few_probes_are_sent() {
     let (from, to) = (ms(500), secs(14 * 60));
     let api = Scripted::new(|call| {
         let is_silent = (from..to).contains(&call.at);
@@ -65,14 +65,14 @@ async fn nobody_fails_by_fourteen_minutes_of_silence_and_few_probes_are_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_that_was_never_there_is_waited_for() {
+async fn a_run_waits_for_an_api_that_was_never_up() {
     let api = Scripted::new(silent(secs(0), secs(60)));
     let ran = Bench::default().unlock(&api, 20).await;
     assert_eq!(ran.counts(), [(Outcome::Unlocked, 20)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_fifteen_minutes_the_run_gives_up_and_nobody_has_failed() {
+async fn after_fifteen_minutes_the_run_gives_up_and_no_user_has_failed() {
     let api = Scripted::new(silent(ms(500), Duration::MAX));
     let ran = Bench::default().unlock(&api, 2_000).await;
     assert_eq!(ran.reason, Some(StopReason::Outage));
@@ -84,7 +84,7 @@ async fn after_fifteen_minutes_the_run_gives_up_and_nobody_has_failed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_failed_before_the_outage_was_known_uses_up_no_retry() {
+async fn failures_before_an_outage_was_detected_use_up_no_retry() {
     let api = Scripted::new(|call| match (call.user(), call.nth) {
         _ if call.at < ms(900) => status(503),
         (0..10, 1) => status(500),
@@ -96,7 +96,7 @@ async fn what_failed_before_the_outage_was_known_uses_up_no_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_outages_are_two() {
+async fn a_second_outage_uses_up_no_retry_either() {
     let api = Scripted::new(|call| match call.at.as_secs() {
         1..5 | 30..40 => status(500),
         _ => call.unlocked(),
@@ -106,7 +106,7 @@ async fn two_outages_are_two() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_few_users_whom_the_server_can_not_stomach_are_no_outage_even_if_they_are_all() {
+async fn a_few_users_that_always_fail_are_not_an_outage_even_if_there_are_no_others() {
     let api = Scripted::new(|call| if call.user() < 19 { status(503) } else { call.unlocked() });
     for n_users in [19, 40] {
         let ran = Bench::default().unlock(&api, n_users).await;
@@ -118,7 +118,7 @@ async fn a_few_users_whom_the_server_can_not_stomach_are_no_outage_even_if_they_
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_users_who_fail_among_others_use_up_their_retries_and_hold_up_nothing() {
+async fn users_that_fail_among_others_use_up_their_retries_and_delay_nothing() {
     let api = Scripted::new(|call| match call.user() {
         user if user % 4 == 0 => status(500),
         _ => call.unlocked(),
@@ -129,7 +129,7 @@ async fn many_users_who_fail_among_others_use_up_their_retries_and_hold_up_nothi
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_can_not_be_trusted_use_up_the_retries_of_any_number_of_users() {
+async fn untrusted_answers_use_up_retries_and_are_not_an_outage() {
     let api = Scripted::new(|_| answer(200, "<html>"));
     let ran = Bench::with_max_retries(2).unlock(&api, 300).await;
     assert_eq!((ran.counts(), ran.reason), (vec![(Outcome::Failed, 300)], None));
@@ -137,7 +137,7 @@ async fn answers_that_can_not_be_trusted_use_up_the_retries_of_any_number_of_use
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_api_behind_a_proxy_that_throttles_is_given_up_too() {
+async fn a_run_gives_up_on_a_dead_api_behind_a_proxy_that_throttles() {
     let api = Scripted::new(|call| status(if call.place % 30 == 0 { 429 } else { 503 }));
     let ran = Bench::default().unlock(&api, 200).await;
     assert_eq!(ran.reason, Some(StopReason::Outage));
@@ -146,7 +146,7 @@ async fn a_dead_api_behind_a_proxy_that_throttles_is_given_up_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_takes_part_in_pauses_of_429s_and_the_run_goes_on() {
+async fn an_outage_with_429s_is_survived() {
     let api = Scripted::new(|call| match call.at.as_secs() {
         0 if call.place > 30 => status(503),
         1..20 => status(429),

@@ -1,4 +1,4 @@
-//! The way back from the recorder: whose row it is not done with takes no new task.
+//! Acknowledgements: a worker takes no new task before its row is written.
 
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -10,11 +10,11 @@ use crate::model::Event;
 const N_WORKERS: usize = 8;
 const N_USERS: usize = 100;
 
-/// Unlocks a hundred users, eight at a time, for a recorder that takes a second over each row. Gives
-/// how many rows it had, and how many users were at most asked and had none.
+/// Unlocks a hundred users, eight at a time, with a recorder that takes a second per row. Returns
+/// the number of rows, and the most users that were called and had no row at any time.
 async fn behind_a_slow_recorder() -> (usize, usize) {
     let (bench, api) = (Bench::with_concurrency(N_WORKERS), Scripted::new(Call::unlocked));
-    let (work, pacer, acks) = (Unlock::new(&api), Pacer::new(bench.gate), AckCounter::default());
+    let (work, pacer, acks) = (Unlock::new(&api), Pacer::proven(bench.gate), AckCounter::default());
     let (sender, mut receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
     let pool = async {
         let sender = sender;
@@ -38,6 +38,6 @@ async fn behind_a_slow_recorder() -> (usize, usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_users_are_asked_and_unrecorded_than_there_are_workers() {
+async fn there_are_never_more_users_without_a_row_than_workers() {
     assert_eq!(behind_a_slow_recorder().await, (N_USERS, N_WORKERS));
 }

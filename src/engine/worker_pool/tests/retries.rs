@@ -5,9 +5,9 @@ use crate::engine::testing::{
 use crate::model::{Event, Fault, Head, Outcome, PauseReason, Reply, StopReason};
 use crate::policy::retry::RetryPolicy;
 
-/// A reply that is met twice costs two retries; met always, it is the last word.
+/// Such a reply costs a retry each time, and the last one is final.
 #[track_caller]
-fn is_tried_again(reply: &Reply, code: &str) {
+fn is_retried(reply: &Reply, code: &str) {
     on_a_paused_clock(async {
         let api = Scripted::new(|call| if call.nth < 2 { reply.clone() } else { call.unlocked() });
         let ran = Bench::with_max_retries(2).unlock(&api, 1).await;
@@ -25,24 +25,24 @@ fn is_tried_again(reply: &Reply, code: &str) {
 }
 
 #[test]
-fn faults_of_server_and_network_are_tried_again_and_named_when_retries_are_used_up() {
+fn faults_of_server_and_network_are_retried_and_named_when_retries_are_used_up() {
     for code in [408, 425, 500, 502, 503, 504, 520, 599] {
-        is_tried_again(&status(code), &format!("http_{code}"));
+        is_retried(&status(code), &format!("http_{code}"));
     }
-    is_tried_again(&timed_out(), "timeout");
-    is_tried_again(&Reply::Fault(Fault::Connection("refused".into())), "connection");
-    is_tried_again(&Reply::Fault(Fault::Truncated("eof".into())), "truncated_answer");
-    is_tried_again(&Reply::Fault(Fault::TooLarge(4 << 20)), "untrusted_answer");
+    is_retried(&timed_out(), "timeout");
+    is_retried(&Reply::Fault(Fault::Connection("refused".into())), "connection");
+    is_retried(&Reply::Fault(Fault::Truncated("eof".into())), "truncated_answer");
+    is_retried(&Reply::Fault(Fault::TooLarge(4 << 20)), "untrusted_answer");
 }
 
 #[test]
-fn an_answer_that_can_not_be_trusted_is_tried_again() {
+fn an_untrusted_answer_is_retried() {
     for body in ["", "<html>", "[]", "{}", r#"{"id":"user_0""#, r#"{"id":"user_1"}"#] {
-        is_tried_again(&answer(200, body), "untrusted_answer");
+        is_retried(&answer(200, body), "untrusted_answer");
     }
 }
 
-/// Asked once, and the last word.
+/// Such a reply is final after one attempt.
 #[track_caller]
 fn is_final(code: u16, expected: Outcome) {
     on_a_paused_clock(async {
@@ -55,7 +55,7 @@ fn is_final(code: u16, expected: Outcome) {
 }
 
 #[test]
-fn all_other_answers_are_the_last_word() {
+fn all_other_answers_are_final() {
     is_final(404, Outcome::NotFound);
     for code in [201, 204, 301, 302, 400, 402, 403, 405, 409, 410, 422, 451] {
         is_final(code, Outcome::Rejected);
@@ -63,7 +63,7 @@ fn all_other_answers_are_the_last_word() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_who_stays_locked_ends_so_and_one_who_does_not_ends_unlocked() {
+async fn a_user_who_stays_locked_is_still_locked_in_the_end() {
     let api = Scripted::new(|call| match call.user() {
         0 => answer(200, r#"{"id":"user_0","locked":true}"#),
         _ if call.nth == 0 => answer(200, r#"{"id":"user_1","locked":true}"#),
@@ -77,9 +77,9 @@ async fn a_user_who_stays_locked_ends_so_and_one_who_does_not_ends_unlocked() {
     assert_eq!((row.outcome, row.attempts), (Outcome::Unlocked, 2));
 }
 
-/// The row shows the user as an answer last did, whatever came after it.
+/// Whatever came after that answer.
 #[tokio::test(start_paused = true)]
-async fn the_user_last_seen_is_in_the_row_of_one_who_failed_later() {
+async fn a_row_shows_the_user_as_last_seen() {
     let api = Scripted::new(|call| match call.nth {
         0 => answer(200, r#"{"id":"user_0","locked":true,"username":"ann"}"#),
         _ => status(500),
@@ -91,15 +91,15 @@ async fn the_user_last_seen_is_in_the_row_of_one_who_failed_later() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_is_tried_again_whatever_its_status() {
+fn a_truncated_answer_is_retried_whatever_its_status() {
     for status in [200, 302, 400, 403, 404, 409, 422] {
         let head = Head { status, ray: None };
-        is_tried_again(&Reply::Broken(head, Fault::Truncated("eof".into())), "truncated_answer");
+        is_retried(&Reply::Broken(head, Fault::Truncated("eof".into())), "truncated_answer");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_of_an_answer_that_breaks_off_is_recorded() {
+async fn the_status_of_a_truncated_answer_is_recorded() {
     let head = Head { status: 404, ray: Some("8a".into()) };
     let api = Scripted::new(|_| Reply::Broken(head.clone(), Fault::TooLarge(4 << 20)));
     let ran = Bench::with_max_retries(0).unlock(&api, 1).await;
@@ -108,7 +108,7 @@ async fn the_status_of_an_answer_that_breaks_off_is_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_retries_each_user_is_asked_once() {
+async fn without_retries_each_user_is_called_once() {
     let api =
         Scripted::new(|call| if call.user() % 2 == 0 { status(500) } else { call.unlocked() });
     let ran = Bench::with_max_retries(0).unlock(&api, 10).await;
@@ -117,7 +117,7 @@ async fn without_retries_each_user_is_asked_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_tells_the_time_from_the_first_attempt_to_the_last_answer() {
+async fn the_duration_of_a_row_is_from_the_first_attempt_to_the_last_reply() {
     let api = Scripted::new(|call| match call.nth {
         0 => Played::new(ms(100), ms(100), come_back(503, secs(60))),
         _ => Played::new(ms(150), ms(150), call.unlocked()),
@@ -128,7 +128,7 @@ async fn a_row_tells_the_time_from_the_first_attempt_to_the_last_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_retry_holds_no_worker() {
+async fn a_task_that_waits_for_its_retry_occupies_no_worker() {
     let api = Scripted::new(|call| match (call.user(), call.nth) {
         (0, 0) => come_back(503, secs(60)),
         _ => call.unlocked(),
@@ -141,7 +141,7 @@ async fn who_waits_for_a_retry_holds_no_worker() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_half_of_all_attempts_failing_everybody_is_unlocked_once() {
+async fn all_users_are_unlocked_once_although_half_of_the_attempts_fail() {
     let dice = std::cell::RefCell::new(fastrand::Rng::with_seed(7));
     let api = Scripted::new(|call| match dice.borrow_mut().u8(..10) {
         0..2 => status(500),
@@ -159,10 +159,9 @@ async fn with_half_of_all_attempts_failing_everybody_is_unlocked_once() {
     assert_eq!(n_attempts as usize, api.calls().len());
 }
 
-/// Three of four attempts fail, no user waits of his own, and no quota holds anybody: only the
-/// budget does.
+/// Three of four attempts fail, and neither backoff nor quota limits the pace: only the budget does.
 #[tokio::test(start_paused = true)]
-async fn retries_are_no_more_than_good_answers_a_hundred_and_sixteen_a_second() {
+async fn retries_are_limited_to_good_replies_plus_a_hundred_plus_sixteen_per_second() {
     const N_USERS: usize = 300;
     let api = Scripted::new(|call| if call.place % 4 == 3 { call.unlocked() } else { status(503) });
     let mut bench = Bench::with_pace(window(1_000_000));
@@ -181,7 +180,7 @@ async fn retries_are_no_more_than_good_answers_a_hundred_and_sixteen_a_second() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_attempt_is_told_once() {
+async fn every_attempt_has_one_event() {
     let api = Scripted::new(|call| if call.nth < 3 { status(500) } else { call.unlocked() });
     let ran = Bench::default().unlock(&api, 3).await;
     let n_failed = |it: &&Event| matches!(it, Event::AttemptFailed { .. });
@@ -190,7 +189,7 @@ async fn every_attempt_is_told_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_key_stops_the_run_at_once_and_gives_nobody_a_row() {
+async fn a_refused_key_stops_the_run_and_leaves_no_row() {
     let api = Scripted::new(|call| if call.user() < 3 { call.unlocked() } else { status(401) });
     let ran = Bench::with_concurrency(2).unlock(&api, 50).await;
     assert_eq!(ran.reason, Some(StopReason::Unauthorized));

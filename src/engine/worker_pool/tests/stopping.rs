@@ -18,7 +18,7 @@ async fn stopped_after_a_second(api: &Scripted<'_>) -> Ran {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_in_flight_ends_and_nobody_else_is_asked() {
+async fn requests_in_flight_end_and_no_other_starts() {
     let api = Scripted::new(|call| Played::new(secs(2), secs(2), call.unlocked()));
     let ran = stopped_after_a_second(&api).await;
     assert_eq!(ran.recorded(), [0, 1]);
@@ -27,7 +27,7 @@ async fn what_is_in_flight_ends_and_nobody_else_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_not_answered_within_ten_seconds_is_cut_off_without_a_row() {
+async fn a_request_without_a_reply_is_given_up_after_ten_seconds_without_a_row() {
     let api = Scripted::new(|call| match call.user() {
         0 => Played::new(secs(30), secs(30), call.unlocked()),
         _ => Played::new(secs(5), secs(5), call.unlocked()),
@@ -39,7 +39,7 @@ async fn who_is_not_answered_within_ten_seconds_is_cut_off_without_a_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_comes_with_the_last_moment_is_recorded() {
+async fn a_reply_that_comes_at_the_last_moment_is_recorded() {
     for _ in 0..40 {
         let bench = Bench::with_concurrency(1);
         // The signal comes from within the call that is answered in the same moment.
@@ -54,7 +54,7 @@ async fn an_answer_that_comes_with_the_last_moment_is_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_signal_cuts_off_at_once() {
+async fn a_second_signal_gives_up_at_once() {
     let bench = Bench::with_concurrency(4);
     let api = Scripted::new(|call| Played::new(secs(30), secs(30), call.unlocked()));
     let signals = async {
@@ -68,7 +68,7 @@ async fn a_second_signal_cuts_off_at_once() {
     assert!((secs(2)..ms(2_100)).contains(&ran.took), "{:?}", ran.took);
 }
 
-/// Whatever is waited for is given up at once.
+/// The wait ends at once.
 #[track_caller]
 fn is_given_up(first_reply: &Reply) {
     on_a_paused_clock(async {
@@ -80,14 +80,14 @@ fn is_given_up(first_reply: &Reply) {
 }
 
 #[test]
-fn pauses_and_retries_are_not_waited_for() {
+fn a_stop_ends_pauses_and_waits_for_retries() {
     is_given_up(&come_back(429, secs(600)));
     is_given_up(&come_back(503, secs(600)));
     is_given_up(&status(429));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_an_outage_is_not_waited_for() {
+async fn a_stop_ends_the_wait_in_an_outage() {
     let api = Scripted::new(|_| status(500));
     let bench = Bench::default();
     let stop = async {
@@ -100,7 +100,7 @@ async fn the_end_of_an_outage_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_that_came_before_the_start_asks_nobody() {
+async fn a_stop_before_the_start_sends_nothing() {
     let api = Scripted::new(|_| status(200));
     let bench = Bench::default();
     bench.stop.ask(StopReason::MaxDuration);
@@ -109,7 +109,7 @@ async fn a_stop_that_came_before_the_start_asks_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_last_answer_that_comes_with_the_stop_still_counts() {
+async fn replies_that_come_with_the_stop_are_recorded() {
     let api = Scripted::new(|call| Played::new(ms(500), ms(500), call.unlocked()));
     let ran = stopped_after_a_second(&api).await;
     assert_eq!(ran.counts(), [(Outcome::Unlocked, ran.rows().count())]);

@@ -10,27 +10,31 @@ fn at(start: Instant, ms: u64) -> Instant {
     start + Duration::from_millis(ms)
 }
 
-#[test]
-fn a_place_comes_back_one_window_after_the_answer_and_not_after_the_sending() {
-    let start = Instant::now();
-    let mut ledger = Ledger::new(WINDOW);
-    assert_eq!(ledger.room(start, 1), Room::Now);
-    ledger.leave();
-    assert_eq!(ledger.room(at(start, 20_000), 1), Room::AfterAnswer);
-    ledger.come_back(at(start, 3_000));
-    assert_eq!(ledger.room(at(start, 3_000), 1), Room::At(at(start, 13_000)));
-    assert_eq!(ledger.room(at(start, 13_000), 1), Room::Now);
+fn room(ledger: &mut Ledger, now: Instant, limit: u32) -> Room {
+    ledger.room(now, limit, false)
 }
 
 #[test]
-fn a_call_that_hangs_holds_one_place() {
+fn a_place_is_free_one_window_after_the_reply_and_not_after_the_request() {
     let start = Instant::now();
     let mut ledger = Ledger::new(WINDOW);
-    ledger.leave();
+    assert_eq!(room(&mut ledger, start, 1), Room::Now);
+    ledger.send(start, 1);
+    assert_eq!(room(&mut ledger, at(start, 20_000), 1), Room::AfterReply);
+    ledger.on_reply(start, at(start, 3_000));
+    assert_eq!(room(&mut ledger, at(start, 3_000), 1), Room::At(at(start, 13_000)));
+    assert_eq!(room(&mut ledger, at(start, 13_000), 1), Room::Now);
+}
+
+#[test]
+fn a_request_that_hangs_holds_one_place() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new(WINDOW);
+    ledger.send(start, 2);
     for ms in [0, 10_000, 20_000] {
-        assert_eq!(ledger.room(at(start, ms), 2), Room::Now);
-        ledger.leave();
-        ledger.come_back(at(start, ms));
+        assert_eq!(room(&mut ledger, at(start, ms), 2), Room::Now);
+        ledger.send(at(start, ms), 2);
+        ledger.on_reply(at(start, ms), at(start, ms));
     }
 }
 
@@ -39,25 +43,136 @@ fn a_smaller_share_waits_for_as_many_places_as_it_lost() {
     let start = Instant::now();
     let mut ledger = Ledger::new(WINDOW);
     for ms in [100, 200, 300, 400] {
-        ledger.leave();
-        ledger.come_back(at(start, ms));
+        ledger.send(at(start, ms), 4);
+        ledger.on_reply(at(start, ms), at(start, ms));
     }
-    assert_eq!(ledger.room(at(start, 400), 4), Room::At(at(start, 10_100)));
-    assert_eq!(ledger.room(at(start, 400), 2), Room::At(at(start, 10_300)));
+    assert_eq!(room(&mut ledger, at(start, 400), 4), Room::At(at(start, 10_100)));
+    assert_eq!(room(&mut ledger, at(start, 400), 2), Room::At(at(start, 10_300)));
 }
 
-/// Sends `n` requests as early as the ledger lets them, `latency[i]` there and back, counted by
-/// the server at some moment in between. Answers when the server counted each, in milliseconds.
-fn simulate(n: usize, share: usize, latencies: &[(u64, f64)]) -> (Vec<u64>, u64) {
+#[test]
+fn replies_of_about_the_same_time_are_free_when_the_last_one_is() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new(WINDOW);
+    for ms in [0, 4, 9, 14] {
+        ledger.send(start, 9);
+        ledger.on_reply(start, at(start, ms));
+    }
+    assert_eq!(ledger.own().answered.len(), 2);
+    assert_eq!(room(&mut ledger, at(start, 14), 4), Room::At(at(start, 10_009)));
+    assert_eq!(room(&mut ledger, at(start, 10_009), 4), Room::Now);
+    assert_eq!(ledger.held(), 1);
+}
+
+/// The server may have stalled and read it only now.
+#[test]
+fn a_request_that_was_given_up_holds_its_place_until_a_later_one_is_answered() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new(WINDOW);
+    ledger.send(start, 2);
+    ledger.on_given_up(start, at(start, 30_000));
+    for ms in [40_000, 90_000] {
+        assert_eq!(ledger.room(at(start, ms), 1, true), Room::Now, "the only way on");
+        assert_eq!(ledger.held(), 1);
+    }
+    ledger.send(at(start, 44_000), 2);
+    ledger.on_reply(at(start, 44_000), at(start, 45_000));
+    assert_eq!(room(&mut ledger, at(start, 45_000), 2), Room::At(at(start, 55_000)));
+    assert_eq!(room(&mut ledger, at(start, 55_000), 2), Room::Now);
+}
+
+#[test]
+fn a_reply_to_an_earlier_request_does_not_free_what_was_given_up() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new(WINDOW);
+    ledger.send(start, 9);
+    ledger.send(at(start, 1_000), 9);
+    ledger.on_given_up(at(start, 1_000), at(start, 31_000));
+    ledger.on_reply(start, at(start, 32_000));
+    room(&mut ledger, at(start, 60_000), 9);
+    assert_eq!(ledger.held(), 1);
+}
+
+#[test]
+fn a_request_given_up_while_later_ones_are_answered_is_free_one_window_later() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new(WINDOW);
+    ledger.send(start, 9);
+    ledger.send(at(start, 1_000), 9);
+    ledger.on_reply(at(start, 1_000), at(start, 1_100));
+    ledger.on_given_up(start, at(start, 30_000));
+    assert_eq!(room(&mut ledger, at(start, 30_000), 1), Room::At(at(start, 40_000)));
+}
+
+/// Fifty requests hang: six places are left to find out that the server is back.
+#[test]
+fn some_places_are_left_to_probes() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new(WINDOW);
+    let mut n_sent = 0;
+    while room(&mut ledger, start, 50) == Room::Now {
+        ledger.send(start, 50);
+        n_sent += 1;
+    }
+    assert_eq!((n_sent, room(&mut ledger, start, 50)), (44, Room::AfterReply));
+    assert_eq!(ledger.room(start, 50, true), Room::Now);
+    for _ in 0..44 {
+        ledger.on_given_up(start, at(start, 30_000));
+    }
+    assert_eq!(room(&mut ledger, at(start, 30_000), 50), Room::Now, "nothing is in flight");
+}
+
+#[test]
+fn where_everything_was_given_up_one_request_per_window_may_leave() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new(WINDOW);
+    ledger.send(start, 1);
+    ledger.on_given_up(start, at(start, 30_000));
+    assert_eq!(room(&mut ledger, at(start, 30_000), 1), Room::At(at(start, 40_000)));
+    assert_eq!(room(&mut ledger, at(start, 40_000), 1), Room::Now);
+    ledger.send(at(start, 40_000), 1);
+    assert_eq!(room(&mut ledger, at(start, 60_000), 1), Room::AfterReply);
+    ledger.on_given_up(at(start, 40_000), at(start, 70_000));
+    assert_eq!(room(&mut ledger, at(start, 70_000), 1), Room::At(at(start, 80_000)));
+}
+
+#[test]
+fn reserved_places_are_used_before_others_are_taken() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new(WINDOW);
+    assert_eq!(ledger.reserve(start, 10, false, 4), 4);
+    assert_eq!((ledger.n_reserved(), ledger.own().n_in_flight), (4, 4));
+    ledger.send(start, 10);
+    assert_eq!((ledger.n_reserved(), ledger.own().n_in_flight), (3, 4));
+    assert_eq!(ledger.reserve(start, 3, false, 4), 2, "the limit is smaller now");
+    let others = Places::default().with_answered([(start, 9)]);
+    ledger.set_others(vec![others]);
+    assert_eq!(ledger.reserve(start, 10, false, 4), 0, "another run was faster");
+}
+
+#[test]
+fn the_places_of_other_runs_count() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new(WINDOW);
+    let others = Places::default().with_answered([(start, 3), (at(start, 500), 2)]);
+    ledger.set_others(vec![others]);
+    assert_eq!(room(&mut ledger, at(start, 600), 5), Room::At(at(start, 10_000)));
+    assert_eq!(room(&mut ledger, at(start, 600), 2), Room::At(at(start, 10_500)));
+    assert_eq!(room(&mut ledger, at(start, 600), 6), Room::Now);
+}
+
+/// Sends `n` requests as early as the ledger allows, `latency[i]` there and back, counted by the
+/// server at some moment in between. Returns when the server counted each, in milliseconds.
+fn simulate(n: usize, share: u32, latencies: &[(u64, f64)]) -> (Vec<u64>, u64) {
     let start = Instant::now();
     let mut ledger = Ledger::new(WINDOW);
     let mut in_flight: BTreeSet<(u64, usize)> = BTreeSet::new();
-    let (mut now, mut counted, mut n_sent) = (0_u64, Vec::new(), 0);
-    while n_sent < n {
-        match ledger.room(at(start, now), share) {
+    let (mut now, mut counted, mut sent) = (0_u64, Vec::new(), Vec::new());
+    while sent.len() < n {
+        match room(&mut ledger, at(start, now), share) {
             Room::Now => {
-                let (latency, part) = latencies[n_sent % latencies.len()];
-                ledger.leave();
+                let (latency, part) = latencies[sent.len() % latencies.len()];
+                ledger.send(at(start, now), share);
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_precision_loss,
@@ -65,16 +180,16 @@ fn simulate(n: usize, share: usize, latencies: &[(u64, f64)]) -> (Vec<u64>, u64)
                     reason = "a part of a latency, itself below 2^52"
                 )]
                 counted.push(now + (latency as f64 * part) as u64);
-                in_flight.insert((now + latency, n_sent));
-                n_sent += 1;
+                in_flight.insert((now + latency, sent.len()));
+                sent.push(now);
             }
             room => {
-                let next_answer = in_flight.first().map(|&(ms, _)| ms);
+                let next_reply = in_flight.first().map(|&(ms, _)| ms);
                 let free = match room {
                     Room::At(then) => Some(u64::try_from((then - start).as_millis()).unwrap()),
                     _ => None,
                 };
-                now = next_answer.into_iter().chain(free).min().expect("somebody is awaited");
+                now = next_reply.into_iter().chain(free).min().expect("a reply is awaited");
             }
         }
         while let Some(&(ms, index)) = in_flight.first() {
@@ -82,7 +197,7 @@ fn simulate(n: usize, share: usize, latencies: &[(u64, f64)]) -> (Vec<u64>, u64)
                 break;
             }
             in_flight.remove(&(ms, index));
-            ledger.come_back(at(start, ms));
+            ledger.on_reply(at(start, sent[index]), at(start, ms));
         }
     }
     (counted, now)
@@ -101,21 +216,22 @@ proptest! {
     #[test]
     fn no_sliding_window_ever_sees_more_than_the_share(
         n in 1_usize..400,
-        share in 1_usize..60,
+        share in 1_u32..60,
         latencies in prop::collection::vec((0_u64..40_000, 0.0_f64..=1.0), 1..50),
     ) {
         let (counted, _) = simulate(n, share, &latencies);
-        prop_assert!(most_in_a_sliding_window(counted) <= share);
+        prop_assert!(most_in_a_sliding_window(counted) <= share as usize);
     }
 
+    /// A latency more per window for the places that are left to probes.
     #[test]
     fn no_more_time_is_taken_than_the_windows_and_the_latencies_need(
         n in 1_usize..400,
-        share in 1_usize..60,
+        share in 1_u32..60,
         latency in 0_u64..500,
     ) {
         let (_, last_sent) = simulate(n, share, &[(latency, 0.5)]);
-        let n_windows = (n.div_ceil(share) - 1) as u64;
-        prop_assert!(last_sent <= n_windows * (10_000 + latency));
+        let n_windows = (n.div_ceil(share as usize) - 1) as u64;
+        prop_assert!(last_sent <= n_windows * (10_010 + latency) + (n_windows + 1) * latency);
     }
 }

@@ -1,0 +1,325 @@
+//! The pace file: one per key, host and port, through which runs share their pace.
+//!
+//! The file is locked (`File::lock`) for some microseconds whenever a run reserves places, which
+//! it does before the requests leave. So the file never claims less than was sent, however a run
+//! ends.
+//!
+//! Each run also holds a lock on a small file of its own for as long as it lives. The operating
+//! system releases it however the process ends, so another run finds out at once that a run was
+//! killed, without waiting for a heartbeat that may just be late.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::policy::pacing::{Moment, PaceRecord};
+
+/// An open pace file.
+#[derive(Debug)]
+pub struct PaceFile {
+    path: PathBuf,
+    file: File,
+    id: String,
+    /// The lock that shows other runs that this one lives; taken with the first exchange.
+    alive: Option<File>,
+    wall: fn() -> SystemTime,
+}
+
+/// Why a pace file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PaceFileError {
+    /// The file system refused.
+    #[error("cannot use {}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file holds something else; it is left as it is.
+    #[error("{} is not a pace file of this version of bulk-unlock", .0.display())]
+    Foreign(PathBuf),
+}
+
+/// The first word of every pace file; the next ones are the version, a checksum and a length.
+const MAGIC: &str = "bulk-unlock-pace";
+const VERSION: &str = "1";
+
+/// No pace file of this program is larger.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// Files that were not written to for this long say nothing about any window.
+const STALE: Duration = Duration::from_secs(60 * 60);
+
+impl PaceFile {
+    /// Opens or creates the pace file of that name, and removes stale ones from the directory.
+    ///
+    /// # Errors
+    ///
+    /// If the directory or the file cannot be created, written to or locked. A foreign file is
+    /// found by the first exchange.
+    pub fn open(dir: &Path, name: &str) -> Result<Self, PaceFileError> {
+        Self::open_at(dir, name, SystemTime::now)
+    }
+
+    /// The same with another wall clock.
+    pub(super) fn open_at(
+        dir: &Path,
+        name: &str,
+        wall: fn() -> SystemTime,
+    ) -> Result<Self, PaceFileError> {
+        let path = dir.join(format!("{name}.pace"));
+        let with = |path: &Path| {
+            let path = path.to_owned();
+            move |source| PaceFileError::Io { path, source }
+        };
+        create_private_dir(dir).map_err(with(dir))?;
+        remove_stale(dir, wall());
+        let file = open_private(&path).map_err(with(&path))?;
+        match file.try_lock() {
+            Ok(()) => file.unlock().map_err(with(&path))?,
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(source)) => return Err(PaceFileError::Io { path, source }),
+        }
+        let id = format!("{:016x}", fastrand::u64(..));
+        Ok(Self { path, file, id, alive: None, wall })
+    }
+
+    /// Reads the record, lets `exchange` change it, and writes it back, all under the lock.
+    /// `Ok(None)`: another process holds the lock at the moment.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or written, or is foreign. Nothing was written then.
+    pub(super) fn exchange<T>(
+        &mut self,
+        now: Instant,
+        exchange: impl FnOnce(&mut PaceRecord, &str, Moment) -> T,
+    ) -> Result<Option<T>, PaceFileError> {
+        if !self.lock().map_err(|source| self.io(source))? {
+            return Ok(None);
+        }
+        let done = self.exchange_locked(now, exchange);
+        // Closing the file would release it too; an error here has no consequence.
+        let _ = self.file.unlock();
+        done.map(Some)
+    }
+
+    /// Notes that this run has ended.
+    pub(super) fn leave(mut self, now: Instant, last: impl FnOnce(&mut PaceRecord, &str, Moment)) {
+        const MOST_ATTEMPTS: u32 = 50;
+        let mut last = Some(last);
+        for _ in 0..MOST_ATTEMPTS {
+            let done = self.exchange(now, |record, id, moment| {
+                if let Some(last) = last.take() {
+                    last(record, id, moment);
+                }
+                record.end_run(id, moment);
+            });
+            match done {
+                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+                // Without its last words this run counts as killed, which is as safe.
+                Ok(Some(())) | Err(_) => break,
+            }
+        }
+        if self.alive.take().is_some() {
+            let _ = fs::remove_file(self.alive_path(&self.id));
+        }
+    }
+
+    /// Locks the file that has the name at the moment: a stale one may have been removed.
+    fn lock(&mut self) -> io::Result<bool> {
+        for _ in 0..3 {
+            match self.file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(false),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            if is_named(&self.file, &self.path)? {
+                return Ok(true);
+            }
+            self.file = open_private(&self.path)?;
+        }
+        Ok(false)
+    }
+
+    fn exchange_locked<T>(
+        &mut self,
+        now: Instant,
+        exchange: impl FnOnce(&mut PaceRecord, &str, Moment) -> T,
+    ) -> Result<T, PaceFileError> {
+        let moment = Moment { now, wall_ms: unix_millis((self.wall)()) };
+        let mut record = self.read(moment)?;
+        if self.alive.is_none() {
+            self.alive = Some(self.show_alive().map_err(|source| self.io(source))?);
+        }
+        let others: Vec<String> =
+            record.run_ids().filter(|id| *id != self.id).map(str::to_owned).collect();
+        for id in others {
+            if !self.is_alive(&id) {
+                record.end_run(&id, moment);
+            }
+        }
+        let done = exchange(&mut record, &self.id, moment);
+        self.write(&record).map_err(|source| self.io(source))?;
+        Ok(done)
+    }
+
+    fn read(&mut self, moment: Moment) -> Result<PaceRecord, PaceFileError> {
+        let mut bytes = Vec::new();
+        let read = self.file.seek(SeekFrom::Start(0));
+        read.and_then(|_| (&self.file).take(MAX_BYTES).read_to_end(&mut bytes))
+            .map_err(|source| self.io(source))?;
+        match parse(&bytes) {
+            Content::Empty => Ok(PaceRecord::default()),
+            Content::Record(record) => Ok(*record),
+            Content::Torn => Ok(PaceRecord::unknown(moment)),
+            Content::Foreign => Err(PaceFileError::Foreign(self.path.clone())),
+        }
+    }
+
+    fn write(&mut self, record: &PaceRecord) -> io::Result<()> {
+        let bytes = serialize(record)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&bytes)?;
+        self.file.set_len(bytes.len() as u64)
+    }
+
+    fn show_alive(&self) -> io::Result<File> {
+        let file = open_private(&self.alive_path(&self.id))?;
+        file.try_lock().map_err(io::Error::from)?;
+        Ok(file)
+    }
+
+    /// Whether a run lives: it holds the lock of its own file.
+    fn is_alive(&self, id: &str) -> bool {
+        let path = self.alive_path(id);
+        let Ok(file) = File::open(&path) else { return false };
+        match file.try_lock() {
+            Ok(()) => {
+                let _ = fs::remove_file(&path);
+                false
+            }
+            Err(_) => true,
+        }
+    }
+
+    fn alive_path(&self, id: &str) -> PathBuf {
+        // Identifiers from the file become part of a path.
+        let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        self.path.with_extension(format!("{}.run", if is_plain { id } else { "unknown" }))
+    }
+
+    /// Another process does not release the lock.
+    pub(super) fn held_by_others(&self) -> PaceFileError {
+        self.io(io::Error::new(io::ErrorKind::WouldBlock, "another process keeps it locked"))
+    }
+
+    fn io(&self, source: io::Error) -> PaceFileError {
+        PaceFileError::Io { path: self.path.clone(), source }
+    }
+}
+
+enum Content {
+    Empty,
+    Record(Box<PaceRecord>),
+    Torn,
+    Foreign,
+}
+
+fn parse(bytes: &[u8]) -> Content {
+    if bytes.is_empty() {
+        return Content::Empty;
+    }
+    let begin = format!("{MAGIC} {VERSION} ");
+    if !bytes.starts_with(begin.as_bytes()) {
+        let is_beginning = begin.as_bytes().starts_with(bytes) || bytes.iter().all(|&it| it == 0);
+        return if is_beginning { Content::Torn } else { Content::Foreign };
+    }
+    whole(&bytes[begin.len()..]).map_or(Content::Torn, |record| Content::Record(Box::new(record)))
+}
+
+/// The record behind checksum and length, if it is whole.
+fn whole(bytes: &[u8]) -> Option<PaceRecord> {
+    let end = bytes.iter().position(|&byte| byte == b'\n')?;
+    let (checksum, length) = std::str::from_utf8(&bytes[..end]).ok()?.split_once(' ')?;
+    let body = bytes[end + 1..].get(..length.parse().ok()?)?;
+    (checksum == checksum_of(body)).then(|| serde_json::from_slice(body).ok())?
+}
+
+fn serialize(record: &PaceRecord) -> io::Result<Vec<u8>> {
+    let body = serde_json::to_vec(record)?;
+    let head = format!("{MAGIC} {VERSION} {} {}\n", checksum_of(&body), body.len());
+    Ok([head.as_bytes(), &body, b"\n"].concat())
+}
+
+fn checksum_of(body: &[u8]) -> String {
+    let digest = Sha256::digest(body);
+    digest.iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+fn unix_millis(wall: SystemTime) -> u64 {
+    let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Removes the files of this program that were not written to for an hour and are not locked.
+fn remove_stale(dir: &Path, now: SystemTime) {
+    let is_stale = |file: &File| {
+        let modified = file.metadata().and_then(|it| it.modified()).ok();
+        modified.and_then(|it| now.duration_since(it).ok()).is_some_and(|age| age > STALE)
+    };
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Ok(file) = File::open(&path) else { continue };
+        if is_ours(&path, &file) && is_stale(&file) && file.try_lock().is_ok() && is_stale(&file) {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+fn is_ours(path: &Path, mut file: &File) -> bool {
+    let mut begin = [0; MAGIC.len()];
+    match path.extension().and_then(|it| it.to_str()) {
+        Some("pace") => file.read_exact(&mut begin).is_ok() && begin == MAGIC.as_bytes(),
+        Some("run") => file.metadata().is_ok_and(|it| it.is_file() && it.len() == 0),
+        _ => false,
+    }
+}
+
+fn create_private_dir(dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
+fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Whether the path still leads to the open file.
+#[cfg(unix)]
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let open = file.metadata()?;
+    Ok(fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())))
+}
+
+/// Elsewhere an open file cannot be removed.
+#[cfg(not(unix))]
+fn is_named(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+use super::*;
+use crate::policy::pacing::{Gate, GateSettings, Pace, Quota};
+
+/// Opens the file and exchanges once; returns how many other runs it found.
+fn visit(file: &mut PaceFile) -> usize {
+    let id = file.id.clone();
+    let visit = |record: &mut PaceRecord, own: &str, _: Moment| {
+        assert_eq!(own, id);
+        record.run_ids().filter(|it| *it != own).count()
+    };
+    file.exchange(Instant::now(), visit).unwrap().expect("the lock is free")
+}
+
+fn pace_path(dir: &Path) -> PathBuf {
+    dir.join("key.pace")
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|it| it.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_directory_and_its_files_are_private() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state/bulk-unlock");
+    let mut file = PaceFile::open(&state, "key").unwrap();
+    visit(&mut file);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&state), 0o700);
+        for name in names(&state) {
+            assert_eq!(mode(&state.join(&name)), 0o600, "{name}");
+        }
+    }
+    assert_eq!(names(&state).len(), 2, "the pace and the sign of life");
+    file.leave(Instant::now(), |_, _, _| ());
+    assert_eq!(names(&state), ["key.pace"]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    fs::write(&path, "").unwrap();
+    let error = PaceFile::open(&path, "key").unwrap_err().to_string();
+    assert!(error.contains(&path.display().to_string()), "{error}");
+}
+
+#[test]
+fn a_record_is_read_back_as_it_was_written() {
+    let record = PaceRecord::unknown(Moment { now: Instant::now(), wall_ms: 1_700_000_000_000 });
+    let bytes = serialize(&record).unwrap();
+    assert!(matches!(parse(&bytes), Content::Record(it) if *it == record));
+    let longer = [bytes.as_slice(), b"what a longer record left behind"].concat();
+    assert!(matches!(parse(&longer), Content::Record(it) if *it == record));
+}
+
+#[test]
+fn a_torn_record_is_never_taken_for_a_whole_one() {
+    let record = PaceRecord::unknown(Moment { now: Instant::now(), wall_ms: 1_700_000_000_000 });
+    let bytes = serialize(&record).unwrap();
+    for length in 1..bytes.len() - 1 {
+        assert!(matches!(parse(&bytes[..length]), Content::Torn), "{length} bytes");
+    }
+    for length in MAGIC.len() + VERSION.len() + 2..bytes.len() {
+        let mut half_old = bytes.clone();
+        half_old[length..].fill(b'0');
+        let is_whole = matches!(parse(&half_old), Content::Record(it) if *it == record);
+        assert!(is_whole || matches!(parse(&half_old), Content::Torn), "{length} bytes");
+    }
+    assert!(matches!(parse(&[0; 4096]), Content::Torn), "after a power cut");
+    assert!(matches!(parse(b""), Content::Empty));
+}
+
+#[test]
+fn a_torn_file_is_replaced_and_counts_as_a_full_window() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = PaceFile::open(dir.path(), "key").unwrap();
+    visit(&mut file);
+    let bytes = fs::read(pace_path(dir.path())).unwrap();
+    fs::write(pace_path(dir.path()), &bytes[..bytes.len() / 2]).unwrap();
+    let read = |record: &mut PaceRecord, _: &str, moment: Moment| {
+        assert_eq!(*record, PaceRecord::unknown(moment));
+    };
+    file.exchange(Instant::now(), read).unwrap().unwrap();
+    assert!(matches!(parse(&fs::read(pace_path(dir.path())).unwrap()), Content::Record(_)));
+}
+
+#[test]
+fn a_foreign_file_is_refused_and_left_as_it_is() {
+    for content in ["shopping list", "{}", "bulk-unlock-pace 2 what a later version writes\n"] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(pace_path(dir.path()), content).unwrap();
+        let mut file = PaceFile::open(dir.path(), "key").unwrap();
+        let exchanged = file.exchange(Instant::now(), |_, _, _| ());
+        assert!(matches!(exchanged, Err(PaceFileError::Foreign(_))), "{content}");
+        file.leave(Instant::now(), |_, _, _| ());
+        assert_eq!(fs::read_to_string(pace_path(dir.path())).unwrap(), content);
+    }
+}
+
+/// Writes this run into the record, as a gate does.
+fn join(file: &mut PaceFile) {
+    let quota = Quota { n: std::num::NonZeroU32::MIN, per: Duration::from_secs(10) };
+    let pace = Pace::Share(quota);
+    let mut gate = Gate::new(GateSettings { pace, give_up_after: Duration::from_secs(900) });
+    let exchange = |record: &mut PaceRecord, id: &str, moment: Moment| {
+        gate.exchange(record, id, moment, 0);
+    };
+    file.exchange(Instant::now(), exchange).unwrap().unwrap();
+}
+
+#[test]
+fn a_run_is_alive_as_long_as_its_process_holds_its_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut one, mut other) =
+        (PaceFile::open(dir.path(), "key").unwrap(), PaceFile::open(dir.path(), "key").unwrap());
+    join(&mut one);
+    assert_eq!(visit(&mut other), 1);
+    // Without a word, as when the process is killed.
+    drop(one);
+    assert_eq!(visit(&mut other), 0);
+    assert_eq!(names(dir.path()).len(), 2, "its sign of life is removed");
+}
+
+#[test]
+fn a_lock_that_another_process_holds_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = PaceFile::open(dir.path(), "key").unwrap();
+    let other = File::open(pace_path(dir.path())).unwrap();
+    other.lock().unwrap();
+    assert!(file.exchange(Instant::now(), |_, _, _| ()).unwrap().is_none());
+    other.unlock().unwrap();
+    assert!(file.exchange(Instant::now(), |_, _, _| ()).unwrap().is_some());
+}
+
+#[test]
+fn a_file_that_was_removed_is_created_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut one, mut other) =
+        (PaceFile::open(dir.path(), "key").unwrap(), PaceFile::open(dir.path(), "key").unwrap());
+    join(&mut one);
+    fs::remove_file(pace_path(dir.path())).unwrap();
+    join(&mut one);
+    assert_eq!(visit(&mut other), 1, "both use the new one");
+}
+
+#[test]
+fn stale_files_are_removed_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = |name: &str, content: &str| {
+        fs::write(dir.path().join(name), content).unwrap();
+        let file = OpenOptions::new().write(true).open(dir.path().join(name)).unwrap();
+        file.set_modified(SystemTime::now() - STALE * 2).unwrap();
+        file
+    };
+    let pace = format!("{MAGIC} {VERSION} and so on");
+    old("stale.pace", &pace);
+    old("stale.0f0f.run", "");
+    let held = old("held.pace", &pace);
+    held.lock().unwrap();
+    old("foreign.pace", "shopping list");
+    old("notes.txt", "");
+    fs::write(dir.path().join("fresh.pace"), &pace).unwrap();
+    PaceFile::open(dir.path(), "key").unwrap();
+    let expected = ["foreign.pace", "fresh.pace", "held.pace", "key.pace", "notes.txt"];
+    assert_eq!(names(dir.path()), expected);
+}
