@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::model::IdentifierKind;
+use crate::stats::summary::CommandKind;
 
 use super::atomic;
 use super::error::{ReadError, WriteError};
@@ -28,8 +29,8 @@ pub struct Manifest {
     pub program_version: String,
     /// The command line, without secrets.
     pub command: String,
-    /// What kind of job it was.
-    pub kind: Kind,
+    /// The command that wrote the file.
+    pub kind: CommandKind,
     /// `live`, `test`, `other` or `sandbox`.
     pub instance: String,
     /// The API's host.
@@ -96,20 +97,6 @@ pub type Counts = BTreeMap<crate::model::Outcome, u64>;
 #[derive(Deserialize)]
 struct Versioned {
     schema_version: u32,
-}
-
-/// The kinds of jobs that leave a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// Users were unlocked.
-    Run,
-    /// Users were looked up.
-    Plan,
-    /// Unlocked users were read back.
-    Verify,
-    /// The locked users were listed.
-    Locked,
 }
 
 /// A file that the job read or wrote.

@@ -8,10 +8,10 @@ use std::time::SystemTime;
 
 use crate::model::{IdentifierKind, Outcome, one_line};
 use crate::policy::plan::Done;
+use crate::stats::summary::CommandKind;
 
 use super::error::{OpenError, ReadError};
 use super::journal::Journal;
-use super::manifest::Kind;
 use super::reader::Reader;
 use super::recorded_row::RecordedRow;
 
@@ -32,17 +32,17 @@ pub struct Resumed {
 
 impl Resumed {
     /// What kind of job wrote the rows, as far as they tell; the manifest knows better.
-    pub fn kind(&self) -> Option<Kind> {
+    pub fn kind(&self) -> Option<CommandKind> {
         self.counts.keys().find_map(|&outcome| kind_of_outcome(outcome))
     }
 }
 
 /// The kind of job that alone says so.
-pub fn kind_of_outcome(outcome: Outcome) -> Option<Kind> {
+pub fn kind_of_outcome(outcome: Outcome) -> Option<CommandKind> {
     match outcome {
-        Outcome::WouldUnlock => Some(Kind::Plan),
-        Outcome::Unlocked | Outcome::StillLocked => Some(Kind::Run),
-        Outcome::StillUnlocked | Outcome::LockedAgain | Outcome::Gone => Some(Kind::Verify),
+        Outcome::WouldUnlock => Some(CommandKind::Plan),
+        Outcome::Unlocked | Outcome::StillLocked => Some(CommandKind::Run),
+        Outcome::StillUnlocked | Outcome::LockedAgain | Outcome::Gone => Some(CommandKind::Verify),
         Outcome::AlreadyUnlocked
         | Outcome::Duplicate
         | Outcome::Excluded

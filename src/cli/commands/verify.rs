@@ -10,7 +10,6 @@ use crate::cli::job::{self, Answers, Execution, InputChoice, Spec, Surroundings,
 use crate::cli::status::Status;
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
-use crate::results::manifest::Kind;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
 
@@ -21,7 +20,7 @@ pub(in crate::cli) fn verify(args: VerifyArgs, caller: Caller<'_>) -> Result<Sta
     let manifest =
         Manifest::read(&beside.manifest).map_err(|error| Failure::usage(error.to_string()))?;
     match &manifest {
-        Some(manifest) if manifest.kind != Kind::Run => {
+        Some(manifest) if manifest.kind != CommandKind::Run => {
             return Err(Failure::usage(format!(
                 "{} is no results file of a run, so it names nobody who was unlocked",
                 args.results.display()

@@ -12,7 +12,7 @@ use crate::cli::status::Status;
 use crate::engine::{Pacer, wall_clock};
 use crate::policy::plan::Done;
 use crate::report::{Console, text};
-use crate::results::manifest::{Kind, Manifest, Settings};
+use crate::results::manifest::{Manifest, Settings};
 use crate::results::sidecars::check_places;
 use crate::results::{Resumed, refuse_existing, resume};
 use crate::stats::Counts;
@@ -158,7 +158,7 @@ impl Existed {
 
 /// Whether there is nothing left of a job that only looks: what it found may have changed since.
 fn is_finished(manifest: &Manifest) -> bool {
-    let only_looks = matches!(manifest.kind, Kind::Plan | Kind::Verify);
+    let only_looks = matches!(manifest.kind, CommandKind::Plan | CommandKind::Verify);
     only_looks && manifest.finished_at.is_some() && manifest.unprocessed == 0
 }
 
@@ -169,7 +169,7 @@ fn check_kind(
     manifest: Option<&Manifest>,
 ) -> Result<(), Failure> {
     let kind = resumed.kind().or_else(|| manifest.map(|manifest| manifest.kind));
-    if kind.is_none_or(|kind| kind == kind_of(spec.command)) {
+    if kind.is_none_or(|kind| kind == spec.command) {
         return Ok(());
     }
     let text = format!(
@@ -222,14 +222,4 @@ pub(in crate::cli) fn check_instance(
         here.0,
         here.1
     )))
-}
-
-/// The manifest's word for a command.
-pub(super) fn kind_of(command: CommandKind) -> Kind {
-    match command {
-        CommandKind::Run => Kind::Run,
-        CommandKind::Plan => Kind::Plan,
-        CommandKind::Verify => Kind::Verify,
-        CommandKind::Locked => Kind::Locked,
-    }
 }

@@ -13,7 +13,7 @@ use crate::input::{self, Filter, Options, ReadInput, Source};
 use crate::model::{Identifier, IdentifierKind, InputRecord, Outcome, Records, mask_keys};
 use crate::report::{Console, text};
 use crate::results::Sidecars;
-use crate::results::manifest::{FileEntry, Kind, Manifest};
+use crate::results::manifest::{FileEntry, Manifest};
 use crate::stats::summary::CommandKind;
 
 /// Where the users come from.
@@ -193,7 +193,7 @@ fn check_excluded(spec: &Spec, path: &Path, excluded: &HashSet<Identifier>) -> R
 fn warn_of_plan(spec: &Spec, console: &Console) {
     let InputChoice::File(path, ..) = &spec.input else { return };
     let manifest = Manifest::read(&Sidecars::beside(path).manifest).ok().flatten();
-    if spec.command == CommandKind::Run && manifest.is_some_and(|it| it.kind == Kind::Plan) {
+    if spec.command == CommandKind::Run && manifest.is_some_and(|it| it.kind == CommandKind::Plan) {
         console.warning(&format!(
             "{0} is a plan, and all of its rows are taken, whatever it says of them; to run it as \
              a plan, give --plan {0}",

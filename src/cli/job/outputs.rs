@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 
-use super::existed::{Existed, kind_of};
+use super::existed::Existed;
 use super::intake::Intake;
 use super::paths::Paths;
 use super::{Spec, Surroundings, spec};
@@ -112,7 +112,7 @@ fn begun(spec: &Spec, around: &Surroundings<'_>) -> Manifest {
         schema_version: format::SCHEMA_VERSION,
         program_version: String::new(),
         command: String::new(),
-        kind: kind_of(spec.command),
+        kind: spec.command,
         instance: around.connection.instance.code().to_owned(),
         host: around.connection.host.clone(),
         key: around.connection.fingerprint.clone(),

@@ -10,11 +10,11 @@ use crate::cli::failure::Failure;
 use crate::engine::wall_clock;
 use crate::report::page::{Collector, Facts, Source, SourceFile, TableRow};
 use crate::report::text;
-use crate::results::manifest::{Kind, Manifest};
+use crate::results::manifest::Manifest;
 use crate::results::{
     ReadError, Reader, RecordedRow, Sidecars, kind_of_outcome, same_file, sha256_file,
 };
-use crate::stats::summary::Summary;
+use crate::stats::summary::{CommandKind, Summary};
 
 /// What finished files say.
 pub(in crate::cli) struct Gathered {
@@ -68,7 +68,7 @@ struct File {
     path: PathBuf,
     manifest: Option<Manifest>,
     /// As the manifest says, or else its rows.
-    kind: Option<Kind>,
+    kind: Option<CommandKind>,
 }
 
 /// How many rows a file has.
@@ -100,7 +100,7 @@ impl File {
     }
 }
 
-fn kind_of_rows(path: &Path) -> Result<Option<Kind>, Failure> {
+fn kind_of_rows(path: &Path) -> Result<Option<CommandKind>, Failure> {
     for row in Reader::open(path).map_err(unreadable)? {
         if let Some(kind) = kind_of_outcome(row.map_err(unreadable)?.outcome) {
             return Ok(Some(kind));

@@ -4,14 +4,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::report::page::{Pass, Source, SourceFile, TimedBucket};
-use crate::results::manifest::{self, Kind, Manifest};
+use crate::results::manifest::{self, Manifest};
 use crate::stats::Bucket;
 use crate::stats::summary::{CommandKind, LatencyFigures};
 
 /// One results file and its manifest.
-pub(super) fn source(results: &Path, manifest: Option<&Manifest>, kind: Option<Kind>) -> Source {
+pub(super) fn source(
+    results: &Path,
+    manifest: Option<&Manifest>,
+    kind: Option<CommandKind>,
+) -> Source {
     let name = results.display().to_string();
-    let kind = manifest.map(|it| it.kind).or(kind).map(command_of);
+    let kind = manifest.map(|it| it.kind).or(kind);
     let Some(manifest) = manifest else { return Source { name, kind, ..Source::default() } };
     Source {
         name,
@@ -30,16 +34,6 @@ pub(super) fn source(results: &Path, manifest: Option<&Manifest>, kind: Option<K
         n_unprocessed: Some(manifest.unprocessed),
         files: manifest.files.iter().map(file).collect(),
         passes: manifest.passes.iter().map(pass).collect(),
-    }
-}
-
-/// The command that writes files of this kind.
-pub(super) fn command_of(kind: Kind) -> CommandKind {
-    match kind {
-        Kind::Run => CommandKind::Run,
-        Kind::Plan => CommandKind::Plan,
-        Kind::Verify => CommandKind::Verify,
-        Kind::Locked => CommandKind::Locked,
     }
 }
 

@@ -10,7 +10,7 @@ fn sample() -> Manifest {
         schema_version: 1,
         program_version: "0.1.0".into(),
         command: "bulk-unlock run ids.csv --reason 'wave of \"07\"'".into(),
-        kind: Kind::Run,
+        kind: CommandKind::Run,
         instance: "live".into(),
         host: "api.clerk.com".into(),
         key: Some("sk_live_…a1b2".into()),

@@ -176,9 +176,9 @@ fn rows_tell_what_kind_of_job_wrote_them_as_far_as_they_can() {
         let rows: Vec<_> = outcomes.iter().map(|&it| ("user_a", row(it, Some("user_a")))).collect();
         resume(&file(&dir, &rows), &[]).unwrap().unwrap().kind()
     };
-    assert_eq!(kind(&[Outcome::Invalid, Outcome::WouldUnlock]), Some(Kind::Plan));
-    assert_eq!(kind(&[Outcome::Failed, Outcome::Unlocked]), Some(Kind::Run));
-    assert_eq!(kind(&[Outcome::Gone]), Some(Kind::Verify));
+    assert_eq!(kind(&[Outcome::Invalid, Outcome::WouldUnlock]), Some(CommandKind::Plan));
+    assert_eq!(kind(&[Outcome::Failed, Outcome::Unlocked]), Some(CommandKind::Run));
+    assert_eq!(kind(&[Outcome::Gone]), Some(CommandKind::Verify));
     assert_eq!(kind(&[Outcome::Failed, Outcome::AlreadyUnlocked]), None);
     assert_eq!(kind(&[]), None);
 }

@@ -1,9 +1,12 @@
 //! What was done, and how it ended.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Outcome, StopReason};
 
-/// What was done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The command that wrote a file, in a manifest by its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CommandKind {
     /// Users were unlocked.
     #[default]
