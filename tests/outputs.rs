@@ -14,7 +14,7 @@ const RUN: &str = "--yes --quota 1000/1s";
 const HEADER: &str = "line,input,user_id,outcome,http_status,error_code,error_message,attempts,\
     duration_ms,finished_at,trace_id,locked,banned,lockout_expires_in_seconds,\
     verification_attempts_remaining,username,email,external_id,first_name,last_name,\
-    last_sign_in_at,updated_at,user";
+    last_sign_in_at,updated_at,user,was_locked";
 
 /// A stage on which that user's unlock is answered with this body.
 fn with_answer(id: &UserId, body: &str) -> Stage {
@@ -219,7 +219,7 @@ fn the_manifest_tells_what_was_run_and_how_it_ended() {
     let command = manifest["command"].as_str().expect("a text");
     let typed = " run ids.csv --yes --reason 'SEC-2231: stuffing' --quota 1000/1s";
     assert!(command.ends_with(typed), "{command}");
-    assert_eq!(manifest["instance"], "test");
+    assert_eq!(manifest["instance"], "development");
     let url = stage.sandbox().url();
     assert_eq!(manifest["host"], url.trim_start_matches("http://"));
     assert_eq!(manifest["key"], "sk_test_…only");
@@ -269,7 +269,7 @@ fn a_results_file_that_exists_is_refused_untouched_and_force_overwrites_it() {
     stage.write("ids.csv", list(&users(2)));
     stage.write("ids.results.csv", "precious\n");
     let ended = stage.refuses(&format!("run ids.csv {RUN}"), 6);
-    ended.says("ids.results.csv exists already").says("--resume").says("--force");
+    ended.says("ids.results.csv already exists").says("--resume").says("--force");
     stage.run(&format!("run ids.csv {RUN} --force")).exits_with(0);
     assert_eq!(stage.rows("ids.results.csv").len(), 2);
 }

@@ -78,7 +78,7 @@ fn who_is_locked_again_or_gone_is_told_and_makes_it_end_with_1() {
 
       still_unlocked  3  read back: not locked
       locked_again    2  read back: locked again
-      gone            1  read back: no such user any more
+      gone            1  read back: user no longer exists
 
     Commonest errors, each with its first example:
       resource_not_found  1  line 6 user_170: no such user any more
@@ -123,7 +123,10 @@ fn results_of_another_host_or_kind_of_instance_are_refused() {
     let ended = stage.refuses("verify ids.results.csv --sandbox", 2);
     ended.says("would call the sandbox instance");
     stage.set("CLERK_SECRET_KEY", "sk_live_sandboxOnly");
-    stage.refuses(&line, 2).says("was made for the test instance").says("the live instance");
+    stage
+        .refuses(&line, 2)
+        .says("was made for the development instance")
+        .says("the production instance");
     stage.set("CLERK_SECRET_KEY", "sk_test_sandbox_only");
     let other = Stage::with_quick_sandbox();
     stage.set("CLERK_API_URL", &other.sandbox().url());
@@ -144,7 +147,7 @@ fn what_was_read_back_before_is_not_overwritten_unless_forced() {
     let stage = after_run(&locked_users(2), "");
     let line = format!("verify ids.results.csv {FAST}");
     stage.run(&line).exits_with(0);
-    stage.refuses(&line, 6).says("ids.results.verify.csv exists already");
+    stage.refuses(&line, 6).says("ids.results.verify.csv already exists");
     stage.lock(&locked_users(1)[0]);
     stage.run(&format!("{line} --force")).exits_with(1);
     assert_eq!(stage.outcomes("ids.results.verify.csv")[0], "1 locked_again");

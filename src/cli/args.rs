@@ -129,7 +129,13 @@ pub(super) struct LockedArgs {
     #[arg(long, help_heading = "Output")]
     pub(super) force: bool,
     /// The user in the last column: whole JSON, or not
-    #[arg(long, value_enum, value_name = "WHAT", default_value = "full", help_heading = "Output")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        default_value = "summary",
+        help_heading = "Output"
+    )]
     pub(super) snapshot: SnapshotArg,
     /// Top-level fields of the user that are replaced by "[redacted]"
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',', help_heading = "Output")]

@@ -39,9 +39,9 @@ impl Instance {
     /// The word that manifests and summaries use.
     pub(super) fn code(self) -> &'static str {
         match self {
-            Self::Live => "live",
-            Self::Test => "test",
-            Self::Other => "other",
+            Self::Live => "production",
+            Self::Test => "development",
+            Self::Other => "unknown",
             Self::Sandbox => "sandbox",
         }
     }

@@ -120,7 +120,8 @@ impl<'a, A: Api> LookUp<'a, A> {
         let Found { record, target, facts, what } = found;
         let row = match what {
             What::Failed(outcome, failure) => {
-                let row = Row { user_id: target.user_id().cloned(), ..facts.row(record, outcome) };
+                let row = facts.row(&self.records[record], outcome);
+                let row = Row { user_id: target.user_id().cloned(), ..row };
                 with_failure(row, Some(failure))
             }
             What::Users(users) => match <[UserView; 1]>::try_from(users) {
@@ -128,7 +129,7 @@ impl<'a, A: Api> LookUp<'a, A> {
                 Err(users) => self.none_or_many(record, &target, &facts, &users),
             },
         };
-        Some(Event::JobFinished { row: Box::new(row), attempt: None })
+        Some(Event::JobFinished { record, row: Box::new(row), attempt: None })
     }
 
     fn one(
@@ -139,23 +140,24 @@ impl<'a, A: Api> LookUp<'a, A> {
         user: UserView,
         decided: &mut Decided,
     ) -> Option<Row> {
-        let Ok(id) = user.id.parse::<UserId>() else { return Some(facts.without_id(record)) };
+        let input = &self.records[record];
+        let Ok(id) = user.id.parse::<UserId>() else { return Some(facts.without_id(input)) };
         if target.user_id().is_none() {
-            let line = self.records[record].line;
             if let Some(&first) = decided.first_line.get(&id) {
-                let row = duplicate_of(record, first, facts.attempt.ended_at);
+                let row = duplicate_of(input, first, facts.attempt.ended_at);
                 return Some(Row { user_id: Some(id), attempts: facts.n_attempts, ..row });
             }
-            decided.first_line.insert(id.clone(), line);
+            decided.first_line.insert(id.clone(), input.line);
         }
         let outcome = self.outcome(&id, &user);
+        let was_locked = user.locked.filter(|_| self.purpose != Purpose::ReadBack);
         if outcome == Outcome::WouldUnlock && matches!(self.purpose, Purpose::Run(_)) {
             let seen = decided.room_for(&user).then(|| Box::new(user));
-            decided.to_unlock.push(UnlockJob { record, user: id, seen });
+            decided.to_unlock.push(UnlockJob { record, user: id, seen, was_locked });
             return None;
         }
-        let row = facts.row(record, outcome);
-        Some(Row { user_id: Some(id), user: Some(Box::new(user)), ..row })
+        let row = facts.row(input, outcome);
+        Some(Row { user_id: Some(id), user: Some(Box::new(user)), was_locked, ..row })
     }
 
     fn outcome(&self, id: &UserId, user: &UserView) -> Outcome {
@@ -201,7 +203,7 @@ impl<'a, A: Api> LookUp<'a, A> {
             user_id: target.user_id().cloned(),
             error_code: Some(code.into()),
             error_message: Some(message),
-            ..facts.row(record, outcome)
+            ..facts.row(&self.records[record], outcome)
         }
     }
 }
@@ -221,17 +223,17 @@ impl Decided {
 }
 
 impl Facts {
-    fn row(&self, record: usize, outcome: Outcome) -> Row {
+    fn row(&self, record: &InputRecord, outcome: Outcome) -> Row {
         Row {
             http_status: self.attempt.status,
             attempts: self.n_attempts,
             duration: self.took,
             trace_id: self.ray.clone(),
-            ..Row::unasked(record, outcome, self.attempt.ended_at)
+            ..Row::new(record, outcome, self.attempt.ended_at)
         }
     }
 
-    fn without_id(&self, record: usize) -> Row {
+    fn without_id(&self, record: &InputRecord) -> Row {
         let failure = Failure {
             code: "untrusted_answer".into(),
             message: "the user in the answer has no valid id".into(),

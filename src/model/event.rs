@@ -26,15 +26,23 @@ pub enum Event {
         /// How many records it was about.
         n_records: usize,
     },
-    /// The last word on one record. Exactly one for each row.
+    /// A record ended. Exactly one event for each row.
     JobFinished {
-        /// The row to be recorded.
+        /// The index of the record in the input.
+        record: usize,
+        /// The row to record.
         row: Box<Row>,
-        /// The call that brought the last word; `None` where none was made for it alone.
+        /// The last request; `None` where none was made for this record alone.
         attempt: Option<Attempt>,
     },
-    /// A request was sent of which nothing is recorded: it was given up before its answer came, or
-    /// its row could not be written. What it did is not known here.
+    /// A page of the user list was read.
+    UsersListed {
+        /// Number of users on it who were not listed before.
+        n_users: u64,
+        /// Number of those who are locked.
+        n_locked: u64,
+    },
+    /// A request was cut off before its response came. What it did is not known.
     GivenUp,
     /// Nobody sends before `until`.
     Paused(Pause),

@@ -30,8 +30,11 @@ pub fn decide(user: &UserView, admin_locked: AdminLocked) -> Outcome {
 pub fn read_back(user: Option<&UserView>) -> Outcome {
     match user {
         None => Outcome::Gone,
-        Some(user) if user.is_locked() => Outcome::LockedAgain,
-        Some(_) => Outcome::StillUnlocked,
+        Some(user) => match user.locked {
+            Some(true) => Outcome::LockedAgain,
+            Some(false) => Outcome::StillUnlocked,
+            None => Outcome::Unknown,
+        },
     }
 }
 
@@ -58,10 +61,13 @@ mod tests {
     }
 
     #[test]
-    fn reading_back_tells_unlocked_locked_again_and_gone_apart() {
+    fn a_read_back_says_only_what_the_response_says() {
         let of = |json| read_back(Some(&UserView::parse(json).unwrap()));
         assert_eq!(of(r#"{"locked":false}"#), Outcome::StillUnlocked);
         assert_eq!(of(r#"{"locked":true}"#), Outcome::LockedAgain);
+        for garbled in ["{}", r#"{"locked":null}"#, r#"{"locked":"true"}"#, r#"{"locked":1}"#] {
+            assert_eq!(of(garbled), Outcome::Unknown, "{garbled}");
+        }
         assert_eq!(read_back(None), Outcome::Gone);
     }
 }

@@ -30,10 +30,9 @@ fn an_existing_file_is_left_untouched_and_nothing_is_sent() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));
     stage.write("ids.results.csv", "precious\n");
-    stage
-        .run("run ids.txt --yes")
-        .exits_with(6)
-        .says("ids.results.csv exists already: --resume goes on with it, --force overwrites it");
+    stage.run("run ids.txt --yes").exits_with(6).says(
+        "ids.results.csv already exists; use --resume to continue it, --force to overwrite it",
+    );
     assert_eq!(stage.read("ids.results.csv"), "precious\n");
     assert_eq!(stage.files(), ["ids.results.csv", "ids.txt"]);
     assert!(stage.sandbox().requests().is_empty());
@@ -131,7 +130,7 @@ fn what_stands_where_a_file_beside_the_results_would_be_is_not_replaced() {
         ("notes.csv", "", "notes.manifest.json"),
     ] {
         let ended = stage.run(&format!("run ids.txt --yes -o {output} {flag} {FAST}"));
-        ended.exits_with(6).says(name).says("no earlier run left it there");
+        ended.exits_with(6).says(name).says("was not written by an earlier run");
     }
     assert_eq!((contents(&stage), stage.n_posts()), (before, n_posts));
 }

@@ -68,7 +68,8 @@ fn spec(args: RunArgs, plan: Option<Manifest>) -> Result<Spec, Failure> {
         only_locked: args.selection.only_locked,
         // Exactly those whom the plan would unlock: also where it was made to include them.
         admin_locked: admin_locked(
-            args.look_up.include_admin_locked || plan.is_some_and(|it| it.include_admin_locked),
+            args.look_up.include_admin_locked
+                || plan.is_some_and(|it| it.setting("include_admin_locked") == Some(&true.into())),
         ),
         expect_count: args.consent.expect_count,
         max_users: args.consent.max_users,

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use serde_json::{Map, Value};
+
 use super::intake::Intake;
 use super::paths::Paths;
 use super::spec::Existing;
@@ -12,10 +14,9 @@ use crate::cli::status::Status;
 use crate::engine::{Pacer, wall_clock};
 use crate::policy::plan::Done;
 use crate::report::{Console, text};
-use crate::results::manifest::{Manifest, Settings};
+use crate::results::manifest::Manifest;
 use crate::results::sidecars::check_places;
 use crate::results::{Resumed, refuse_existing, resume};
-use crate::stats::Counts;
 use crate::stats::summary::{CommandKind, Ending};
 
 /// What an earlier run left.
@@ -49,7 +50,7 @@ impl Existed {
                 return Ok(Self::default());
             }
         }
-        let Some(resumed) = resume(results, intake.records.kind, &intake.records.carried)? else {
+        let Some(resumed) = resume(results, &intake.records)? else {
             console.note(&format!("{} is not there yet: starting a new one", results.display()));
             return Ok(Self::default());
         };
@@ -97,7 +98,7 @@ impl Existed {
         let since = |at| now.duration_since(at).unwrap_or_default();
         let manifest = self.manifest.as_ref()?;
         if Ending::of_code(&manifest.ending) == Ending::Unfinished {
-            let last_written = self.resumed.as_ref()?.journal.modified()?;
+            let last_written = self.resumed.as_ref()?.modified?;
             return Some((most_in_flight, since(last_written).saturating_sub(MOMENT)));
         }
         let pass = manifest.passes.last()?;
@@ -112,13 +113,6 @@ impl Existed {
     /// What is recorded.
     pub(super) fn take_done(&mut self) -> Done {
         self.resumed.as_mut().map(|resumed| std::mem::take(&mut resumed.done)).unwrap_or_default()
-    }
-
-    /// How many rows have each outcome.
-    pub(super) fn counts(&self) -> Counts {
-        let counts = self.resumed.iter().flat_map(|resumed| &resumed.counts);
-        let each = |(&outcome, &n)| (0..n).map(move |_| outcome);
-        counts.flat_map(each).collect()
     }
 
     fn say(&self, results: &Path, intake: &Intake, now: SystemTime, console: &Console) {
@@ -140,7 +134,7 @@ impl Existed {
                 "a row that was torn off is cut ({bytes}); its user is asked again"
             ));
         }
-        if let Some(place) = resumed.journal.cut_place() {
+        if let Some(place) = &resumed.cut_path {
             console.warning(&format!(
                 "{} is damaged in the middle: what stands from there on is kept in {}, and its \
                  users are asked again",
@@ -183,25 +177,38 @@ fn check_kind(
 /// Refuses a file whose rows were written otherwise: two halves of one file must tell the same, and
 /// what was to be hidden must not come out in the second.
 fn check_settings(spec: &Spec, results: &Path, manifest: &Manifest) -> Result<(), Failure> {
-    let (Some(then), now) = (&manifest.settings, spec.settings()) else { return Ok(()) };
-    if *then == now {
+    let now = spec.settings();
+    let is_same =
+        |name: &&str| manifest.setting(name).is_none_or(|then| Some(then) == now.get(*name));
+    if SETTINGS_OF_ROWS.iter().all(is_same) {
         return Ok(());
     }
     let text = format!(
         "{} was begun with `{}`, and this command says `{}`; use the same flags or name another \
          with --output",
         results.display(),
-        flags(then),
+        flags(&manifest.settings),
         flags(&now)
     );
     Err(Failure::new(Status::Output, anyhow::anyhow!(text)))
 }
 
-fn flags(settings: &Settings) -> String {
-    let Settings { by, snapshot, redact } = settings;
-    let redact =
-        if redact.is_empty() { String::new() } else { format!(" --redact {}", redact.join(",")) };
-    format!("--by {by} --snapshot {snapshot}{redact}")
+/// What every row of a file depends on.
+const SETTINGS_OF_ROWS: [&str; 3] = ["by", "snapshot", "redact"];
+
+fn flags(settings: &Map<String, Value>) -> String {
+    let flag = |name: &&str| {
+        let value = match settings.get(*name)? {
+            Value::String(text) => text.clone(),
+            Value::Array(list) if list.is_empty() => return None,
+            Value::Array(list) => {
+                list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+            }
+            other => other.to_string(),
+        };
+        Some(format!("--{name} {value}"))
+    };
+    SETTINGS_OF_ROWS.iter().filter_map(flag).collect::<Vec<_>>().join(" ")
 }
 
 /// Refuses a file that was made for another host or kind of instance.

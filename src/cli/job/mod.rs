@@ -12,7 +12,6 @@ mod next_step;
 mod outputs;
 mod paths;
 mod plan_file;
-mod seal;
 mod spec;
 mod stages;
 
@@ -22,25 +21,28 @@ pub(super) use intake::InputChoice;
 pub(super) use plan_file::check_plan;
 pub(super) use spec::{Answers, Execution, Existing, Spec};
 
+use std::collections::HashMap;
+use std::time::Instant;
+
 use super::Caller;
 use super::connection::{Connection, Instance};
 use super::consent::Consent;
 use super::failure::Failure;
 use super::invocation::Invocation;
 use super::status::Status;
-use crate::engine::wall_clock;
-use crate::model::Outcome;
+use crate::engine::{Recorder, Recording, wall_clock};
+use crate::model::{Outcome, StopReason, UserId};
 use crate::policy::plan::Plan;
-use crate::policy::stop_rule::MaxFail;
+use crate::policy::stop_rule::{MaxFail, StopRule};
 use crate::report::{Console, Progress, text};
 use crate::results::{Manifest, Sidecars};
-use crate::stats::Counts;
 use crate::stats::summary::CommandKind;
-use crate::stop::Signals;
+use crate::stats::{Counts, Size, Stats};
+use crate::stop::{Signals, Stop};
+use close::Context;
 use existed::Existed;
 use guards::Guards;
 use intake::Intake;
-use outputs::Outputs;
 use paths::Paths;
 use stages::Stages;
 
@@ -111,7 +113,7 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     }
     let done = existed.take_done();
     let known = done.users().clone();
-    let mut plan = Plan::build(&intake.records, &intake.excluded, done, now);
+    let plan = Plan::build(&intake.records, &intake.excluded, done, now);
     let guards = Guards::new(spec);
     let n_jobs = plan.jobs.len() as u64;
     if spec.looks_up() {
@@ -125,27 +127,72 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
             return Err(Failure::new(Status::of_stop(reason), anyhow::anyhow!("not confirmed")));
         }
     }
-    let jobs = std::mem::take(&mut plan.jobs);
-    let outputs = Outputs::open(spec, paths, existed, &intake, &plan, around)?;
-    let stages = Stages::new(spec, around, &intake, outputs, plan, n_jobs)?;
-    stages.tell_left_out()?;
-    let jobs = stages.look_up_or_pass(jobs, known)?;
-    if spec.may_be_refused_later() && !stages.is_stopped() {
-        let n_users = stages.n_to_unlock(&jobs);
-        let facts = facts(spec, stages.results_name(), Some(&stages.counts()));
-        let wait = |read| stages.unless_stopped(read);
-        let may_go_on = guards
-            .check(n_users)
-            .and_then(|()| consent.ask(n_users, connection, &facts, console, wait));
-        if let Err(mut refusal) = may_go_on {
-            refusal.status = stages.stop_status().unwrap_or(refusal.status);
-            stages.take_back(refusal.status);
-            return Err(refusal);
+    let (outputs, writer, earlier) = outputs::open(spec, &paths, existed, &intake, &plan, around)?;
+    let size = Size { n_records: outputs.manifest.records, n_jobs };
+    let stats = Stats::new(size, Instant::now(), wall_clock()).resuming(earlier);
+    let mut has_row = vec![false; intake.records.records.len()];
+    plan.recorded.iter().for_each(|&record| has_row[record] = true);
+    let stop = Stop::default();
+    let stop_rule = StopRule { max_fail: spec.execution.max_fail, n_jobs };
+    let recording = Recording::new(Some(writer), stats, has_row, stop_rule, &stop);
+    let context = Context { spec, around, paths: &paths, stop: &stop };
+    std::thread::scope(|scope| {
+        let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
+        let stages = Stages::new(context, &intake, outputs, recorder)?;
+        stages.run(plan, known, guards, consent)
+    })
+}
+
+impl Stages<'_, '_> {
+    fn run(
+        mut self,
+        plan: Plan,
+        known: HashMap<UserId, u64>,
+        guards: Guards,
+        mut consent: Consent,
+    ) -> Result<Closed, Failure> {
+        let Context { spec, around, paths, .. } = self.context;
+        self.record_left_out(plan.left_out)?;
+        if let Err(failure) = self.write_lists() {
+            return self.close_after(&failure);
         }
+        let jobs = self.look_up_or_pass(plan.jobs, known)?;
+        if self.outputs.is_staged() && self.is_stopped() {
+            let status = self.stop_status().unwrap_or(Status::Internal);
+            let text = format!(
+                "stopped before any user was unlocked; the earlier run in {} is unchanged",
+                paths.name()
+            );
+            self.roll_back(status);
+            return Err(Failure::new(status, anyhow::anyhow!(text)));
+        }
+        if spec.may_be_refused_later() && !self.is_stopped() {
+            let n_users = self.n_to_unlock(&jobs)?;
+            let facts = facts(spec, paths.name(), Some(&self.counts()?));
+            let wait = |read| self.unless_stopped(read);
+            let Surroundings { connection, console, .. } = *around;
+            let may_go_on = guards
+                .check(n_users)
+                .and_then(|()| consent.ask(n_users, connection, &facts, console, wait));
+            if let Err(mut refusal) = may_go_on {
+                refusal.status = self.stop_status().unwrap_or(refusal.status);
+                self.roll_back(refusal.status);
+                return Err(refusal);
+            }
+        }
+        if let Err(failure) = self.commit() {
+            return self.close_after(&failure);
+        }
+        if spec.command == CommandKind::Run {
+            self.unlock(jobs)?;
+        }
+        self.close()
     }
-    stages.keep();
-    if spec.command == CommandKind::Run {
-        stages.unlock(jobs)?;
+
+    /// Ends a job whose files cannot be written, before its first request.
+    fn close_after(self, failure: &Failure) -> Result<Closed, Failure> {
+        self.context.around.console.error(&failure.to_string());
+        self.context.stop.ask(StopReason::OutputFailed);
+        self.close()
     }
-    stages.close()
 }

@@ -1,6 +1,6 @@
 //! The exact command that goes on from here.
 
-use super::stages::Stages;
+use super::close::Context;
 use crate::cli::connection::Instance;
 use crate::model::StopReason;
 use crate::stats::summary::{Ending, Next, NextStep, Summary};
@@ -27,15 +27,15 @@ const OF_THIS_JOB: [&str; 17] = [
 ];
 
 /// What to do next, where there is something to do.
-pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextStep> {
+pub(super) fn next_step(context: &Context<'_>, summary: &Summary) -> Option<NextStep> {
     let results = summary.files.results.as_ref()?.display().to_string();
-    let invocation = stages.around.invocation.clone();
+    let invocation = context.around.invocation.clone();
     if summary.n_unprocessed > 0 {
-        return Some(resume(stages, summary));
+        return Some(resume(context, summary));
     }
-    let is_rehearsal = stages.around.connection.instance == Instance::Sandbox;
+    let is_rehearsal = context.around.connection.instance == Instance::Sandbox;
     let what = Next::of(summary.command, &summary.counts)?;
-    if what == Next::ReadBack && (is_rehearsal || stages.spec.verify) {
+    if what == Next::ReadBack && (is_rehearsal || context.spec.verify) {
         return None;
     }
     let of_run_alone = [
@@ -54,7 +54,7 @@ pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextSt
         next = next.without(&["by"]);
     }
     // The users of a plan were to be looked up first, and they still are.
-    if stages.spec.input.is_recorded() && what != Next::ReadBack {
+    if context.spec.input.is_recorded() && what != Next::ReadBack {
         next = next.with("only_locked", &["--only-locked"]);
     }
     if what == Next::ReadBack {
@@ -65,7 +65,7 @@ pub(super) fn next_step(stages: &Stages<'_>, summary: &Summary) -> Option<NextSt
 }
 
 /// The same command, to go on with the records that have no row.
-fn resume(stages: &Stages<'_>, summary: &Summary) -> NextStep {
+fn resume(context: &Context<'_>, summary: &Summary) -> NextStep {
     let why = match summary.ending {
         Ending::Stopped(StopReason::Unauthorized) => "To go on, with a key that is taken",
         Ending::Stopped(StopReason::Forbidden) => {
@@ -73,13 +73,13 @@ fn resume(stages: &Stages<'_>, summary: &Summary) -> NextStep {
              like any other)"
         }
         Ending::Stopped(StopReason::OutputFailed) => "To go on, once there is room to write",
-        _ if stages.spec.input.path().is_none() => {
+        _ if context.spec.input.path().is_none() => {
             "To go on from here, with the same users piped in again"
         }
         _ => "To go on from here",
     };
     // Fewer are left than were expected at first.
-    let command = stages.around.invocation.clone().without(&["force", "expect_count"]);
+    let command = context.around.invocation.clone().without(&["force", "expect_count"]);
     let command = command.with("resume", &["--resume"]);
     NextStep { why: why.to_owned(), command: command.text() }
 }

@@ -8,12 +8,11 @@ use super::overlap::LastWords;
 use super::source::source;
 use crate::cli::failure::Failure;
 use crate::engine::wall_clock;
+use crate::model::Row;
 use crate::report::page::{Collector, Facts, Source, SourceFile, TableRow};
 use crate::report::text;
 use crate::results::manifest::Manifest;
-use crate::results::{
-    ReadError, Reader, RecordedRow, Sidecars, kind_of_outcome, same_file, sha256_file,
-};
+use crate::results::{ReadError, Reader, Sidecars, kind_of_outcome, same_file, sha256_file};
 use crate::stats::summary::{CommandKind, Summary};
 
 /// What finished files say.
@@ -228,23 +227,24 @@ fn warn_of_mixture(sources: &[Source]) -> Option<String> {
     is_mixed.then(|| text.to_owned())
 }
 
-fn table_row(source: usize, row: RecordedRow) -> TableRow {
+fn table_row(source: usize, row: Row) -> TableRow {
+    let user = row.user.unwrap_or_default();
     TableRow {
-        input: row.input,
+        input: row.input.to_string(),
         user_id: row.user_id,
-        error_code: row.error_code,
+        error_code: row.error_code.map(Into::into),
         error_message: row.error_message,
         attempts: row.attempts,
         duration: row.duration,
         finished_at: row.finished_at,
-        locked: row.locked,
-        banned: row.banned,
-        lockout_expires_in_seconds: row.lockout_expires_in_seconds,
-        verification_attempts_remaining: row.verification_attempts_remaining,
-        username: row.username,
-        email: row.email,
-        first_name: row.first_name,
-        last_name: row.last_name,
+        locked: user.locked,
+        banned: user.banned,
+        lockout_expires_in_seconds: user.lockout_expires_in_seconds,
+        verification_attempts_remaining: user.verification_attempts_remaining,
+        username: user.username,
+        email: user.email,
+        first_name: user.first_name,
+        last_name: user.last_name,
         ..TableRow::new(source, row.line, row.outcome)
     }
 }

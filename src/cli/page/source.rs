@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::report::page::{Pass, Source, SourceFile, TimedBucket};
 use crate::results::manifest::{self, Manifest};
 use crate::stats::Bucket;
-use crate::stats::summary::{CommandKind, LatencyFigures};
+use crate::stats::summary::{CommandKind, LatencySummary};
 
 /// One results file and its manifest.
 pub(super) fn source(
@@ -66,9 +66,9 @@ fn pass(pass: &manifest::Pass) -> Pass {
     }
 }
 
-fn latency(latency: &manifest::Latency) -> LatencyFigures {
+fn latency(latency: &manifest::Latency) -> LatencySummary {
     let ms = |ms: f64| seconds(ms / 1_000.0);
-    LatencyFigures {
+    LatencySummary {
         p50: ms(latency.p50),
         p90: ms(latency.p90),
         p99: ms(latency.p99),

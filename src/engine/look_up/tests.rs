@@ -92,7 +92,7 @@ impl Input {
 }
 
 fn outcomes(ran: &Ran) -> Vec<(usize, Outcome)> {
-    ran.rows().map(|row| (row.record, row.outcome)).collect()
+    ran.finished().map(|(record, row)| (record, row.outcome)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +155,7 @@ async fn order_of_rows(input: &Input, instance: &[UserView]) -> Vec<usize> {
     assert_eq!(api.calls().len(), 10);
     let n_told = |it: &&Event| matches!(it, Event::BatchAnswered { .. });
     assert_eq!(ran.events.iter().filter(n_told).count(), 10);
-    ran.rows().map(|row| row.record).collect()
+    ran.finished().map(|(record, _)| record).collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,8 +17,8 @@ use crate::model::{Identifier, InputRecord, InvalidIdentifier, Job, Outcome, Rec
 pub struct Plan {
     /// Whom to ask the API about, in the order of the input; each user at most once.
     pub jobs: Vec<Job>,
-    /// The rows of those left out, in the order of the input.
-    pub left_out: Vec<Row>,
+    /// The rows of those left out, each with the index of its record, in the order of the input.
+    pub left_out: Vec<(usize, Row)>,
     /// The records that an earlier run has recorded, by their place in the input.
     pub recorded: Vec<usize>,
     /// Rows of an earlier run whose records are no longer in the input.
@@ -43,9 +43,9 @@ impl Plan {
                 Err(why) => plan.invalid(place, record, why, &index, &mut done, now),
                 Ok(target) => match index.of_the_user(&target) {
                     Some((its_place, line)) if its_place != place => {
-                        plan.repeated((place, record.line), &target, line, &index, &mut done, now);
+                        plan.repeated((place, record), &target, line, &index, &mut done, now);
                     }
-                    _ => plan.first(place, target, excluded, &mut done, now),
+                    _ => plan.first((place, record), target, excluded, &mut done, now),
                 },
             }
         }
@@ -67,16 +67,17 @@ impl Plan {
             self.recorded.push(place);
             return;
         }
-        self.left_out.push(Row {
+        let row = Row {
             error_code: Some("invalid_input".into()),
             error_message: Some(why.to_string()),
-            ..Row::unasked(place, Outcome::Invalid, now)
-        });
+            ..Row::new(record, Outcome::Invalid, now)
+        };
+        self.left_out.push((place, row));
     }
 
     fn repeated(
         &mut self,
-        (place, own_line): (usize, u64),
+        (place, record): (usize, &InputRecord),
         target: &Identifier,
         line: u64,
         index: &Index,
@@ -84,31 +85,30 @@ impl Plan {
         now: SystemTime,
     ) {
         let is_held = |other| other != line && index.names(other, target);
-        if done.take_duplicate(target, own_line, is_held) {
+        if done.take_duplicate(target, record.line, is_held) {
             self.recorded.push(place);
             return;
         }
-        self.left_out
-            .push(Row { user_id: target.user_id().cloned(), ..duplicate_of(place, line, now) });
+        let user_id = target.user_id().cloned();
+        self.left_out.push((place, Row { user_id, ..duplicate_of(record, line, now) }));
     }
 
     fn first(
         &mut self,
-        index: usize,
+        (place, record): (usize, &InputRecord),
         target: Identifier,
         excluded: &HashSet<Identifier>,
         done: &mut Done,
         now: SystemTime,
     ) {
         if done.take_settled(&target) {
-            self.recorded.push(index);
+            self.recorded.push(place);
         } else if excluded.contains(&target) {
-            self.left_out.push(Row {
-                user_id: target.user_id().cloned(),
-                ..Row::unasked(index, Outcome::Excluded, now)
-            });
+            let user_id = target.user_id().cloned();
+            self.left_out
+                .push((place, Row { user_id, ..Row::new(record, Outcome::Excluded, now) }));
         } else {
-            self.jobs.push(Job { record: index, target });
+            self.jobs.push(Job { record: place, target });
         }
     }
 }
@@ -155,10 +155,10 @@ impl Index {
 }
 
 /// The row of a record whose user stands on an earlier line.
-pub fn duplicate_of(record: usize, line: u64, now: SystemTime) -> Row {
+pub fn duplicate_of(record: &InputRecord, line: u64, now: SystemTime) -> Row {
     Row {
         error_message: Some(format!("the same user stands on line {line}")),
-        ..Row::unasked(record, Outcome::Duplicate, now)
+        ..Row::new(record, Outcome::Duplicate, now)
     }
 }
 

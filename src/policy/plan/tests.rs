@@ -35,7 +35,7 @@ fn jobs(plan: &Plan) -> Vec<&str> {
 }
 
 fn left_out(plan: &Plan) -> Vec<(usize, Outcome)> {
-    plan.left_out.iter().map(|row| (row.record, row.outcome)).collect()
+    plan.left_out.iter().map(|(record, row)| (*record, row.outcome)).collect()
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn each_user_becomes_one_job_and_the_rest_become_rows_at_once() {
 #[test]
 fn a_duplicate_names_the_line_of_the_first() {
     let plan = Plan::build(&records(&["user_a", "user_a"]), &excluded(&[]), Done::default(), NOW);
-    let message = plan.left_out[0].error_message.as_deref();
+    let message = plan.left_out[0].1.error_message.as_deref();
     assert_eq!(message, Some("the same user stands on line 2"));
 }
 
@@ -104,7 +104,7 @@ fn rows_stand_for_the_records_on_their_own_lines() {
     let plan = Plan::build(&records(&cells), &excluded(&[]), rows, NOW);
     assert_eq!(plan.recorded, [1, 2, 4, 5]);
     assert_eq!(left_out(&plan), [(0, Outcome::Duplicate), (3, Outcome::Invalid)]);
-    let message = plan.left_out[0].error_message.as_deref();
+    let message = plan.left_out[0].1.error_message.as_deref();
     assert_eq!(message, Some("the same user stands on line 4"));
 }
 
@@ -149,7 +149,7 @@ proptest! {
 
         // What a run over the earlier input would have written before it was killed.
         let before = Plan::build(&records(&earlier), &excluded(&[]), Done::default(), NOW);
-        let mut rows: Vec<_> = before.left_out.iter().map(|r| (earlier[r.record], r.outcome))
+        let mut rows: Vec<_> = before.left_out.iter().map(|(at, row)| (earlier[*at], row.outcome))
             .chain(before.jobs.iter().map(|j| (earlier[j.record], Outcome::Unlocked)))
             .collect();
         rows.truncate(rows.len().saturating_sub(n_lost));
@@ -157,7 +157,7 @@ proptest! {
 
         let plan = Plan::build(&records(&cells), &excluded(&out), done(&rows), NOW);
         let mut all: Vec<usize> = plan.jobs.iter().map(|job| job.record)
-            .chain(plan.left_out.iter().map(|row| row.record))
+            .chain(plan.left_out.iter().map(|(record, _)| *record))
             .chain(plan.recorded.iter().copied())
             .collect();
         all.sort_unstable();

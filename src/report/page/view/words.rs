@@ -70,7 +70,8 @@ pub(super) fn tone(outcome: Outcome) -> &'static str {
         | Outcome::NotFound
         | Outcome::Ambiguous
         | Outcome::Invalid
-        | Outcome::Gone => "warn",
+        | Outcome::Gone
+        | Outcome::Unknown => "warn",
         Outcome::Rejected | Outcome::StillLocked | Outcome::Failed | Outcome::LockedAgain => "bad",
     }
 }

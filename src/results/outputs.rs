@@ -1,0 +1,414 @@
+//! All files of one job, from before its first request to after its last, however it ends.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::model::Records;
+use crate::policy::plan::{Done, Plan};
+use crate::stats::summary::Summary;
+use crate::stats::{RowStats, Stats};
+
+use super::atomic::{AtomicWriter, remove_stale};
+use super::digest::sha256;
+use super::error::{OpenError, ReadError, WriteError};
+use super::format::RowFormat;
+use super::journal::{Journal, Storage as _};
+use super::manifest::{FileEntry, Manifest};
+use super::resume::Resumed;
+use super::sidecars::{FailedList, Sidecars, write_unprocessed};
+use super::writer::{Existing, Writer, Written};
+
+/// All files of one job. A job whose results go to a stream has none.
+///
+/// The results file and its manifest exist before the first request. The lists beside them exist
+/// once [`write_lists`](Self::write_lists) was called, and are complete once the job is
+/// [finalized](Self::finalize). Each file is complete or as it was before.
+///
+/// A job that may still be refused, because a guard or a person decides after its look-up, does not
+/// touch files of an earlier run: its results have a temporary name until [`commit`](Self::commit)
+/// replaces them. Refused, it is [rolled back](Self::rollback); killed, it leaves a temporary file
+/// that the next run removes. `--resume` after that continues the earlier run, which is unchanged.
+pub struct Outputs {
+    /// What was run.
+    pub manifest: Manifest,
+    files: Option<Files>,
+}
+
+struct Files {
+    results: PathBuf,
+    sidecars: Sidecars,
+    state: State,
+    /// Descriptors for the end of the job: connections may take all others.
+    reserve: Vec<File>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The files are new, and so refusing the job removes them.
+    New,
+    /// The results have a temporary name.
+    Staged,
+    /// The files belong to a job that was begun earlier or that was committed.
+    Kept,
+}
+
+/// What the files of a job hold at its end, before the last of them is written.
+pub struct Totals<'a> {
+    /// The statistics. Where rows are missing from the results file, they are not in here.
+    pub stats: &'a Stats,
+    /// Number of records that must be accounted for.
+    pub n_records: u64,
+    /// Number of records without a row.
+    pub n_unprocessed: u64,
+    /// Number of rows in the results file.
+    pub n_rows_found: u64,
+    /// The first thing that went wrong with the files.
+    pub failure: Option<&'a OutputError>,
+}
+
+/// A job whose files are complete. The lock on the results file is held as long as this value lives.
+pub struct Finalized {
+    /// The summary.
+    pub summary: Summary,
+    /// The first thing that went wrong with the files.
+    pub failure: Option<OutputError>,
+    manifest: Option<(Manifest, PathBuf)>,
+    _lock: Journal,
+}
+
+/// Something that went wrong with the files of a job.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// A file could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The results could not be read back after another process changed them.
+    #[error("{0}; another process changed the results file during the run")]
+    Read(#[from] ReadError),
+}
+
+impl Outputs {
+    /// Files of a new job. `header` is that of the users' column in the input, if there is one.
+    ///
+    /// With `may_be_refused`, files of an earlier run are unchanged until
+    /// [`commit`](Self::commit).
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::create`], and when the manifest cannot be written. Files of an earlier run are
+    /// unchanged then.
+    pub fn create(
+        results: &Path,
+        existing: Existing,
+        may_be_refused: bool,
+        format: RowFormat,
+        header: Option<&str>,
+        manifest: Manifest,
+    ) -> Result<(Self, Writer), OpenError> {
+        let sidecars = Sidecars::beside(results);
+        let is_there = |path: &Path| path.symlink_metadata().is_ok();
+        let replaces = existing == Existing::Replace && is_there(results);
+        let beside = [&sidecars.failed, &sidecars.unprocessed, &sidecars.manifest];
+        let is_refused = existing == Existing::Refuse && is_there(results);
+        let touches = replaces || beside.into_iter().any(|path| is_there(path));
+        let is_staged = !is_refused && (replaces || may_be_refused && touches);
+        let mode = if is_staged { Existing::Replace } else { Existing::Refuse };
+        let mut writer = Writer::create(results, mode, format, header)?;
+        let state = if is_staged { State::Staged } else { State::New };
+        let mut outputs = Self::over(results, sidecars, state, manifest);
+        if is_staged && !may_be_refused {
+            outputs.commit(|| writer.commit_staged())?;
+        } else if !is_staged {
+            outputs.write_manifest().inspect_err(|_| {
+                // It was just created and has no row.
+                let _ = fs::remove_file(results);
+            })?;
+        }
+        Ok((outputs, writer))
+    }
+
+    /// Files of a job that an earlier run began.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::resume`], and when the manifest cannot be written.
+    pub fn resume(
+        results: &Path,
+        resumed: Resumed,
+        format: RowFormat,
+        manifest: Manifest,
+    ) -> Result<(Self, Writer), WriteError> {
+        resumed.keep_cut()?;
+        let writer = Writer::resume(resumed, format)?;
+        let outputs = Self::over(results, Sidecars::beside(results), State::Kept, manifest);
+        outputs.write_manifest()?;
+        Ok((outputs, writer))
+    }
+
+    /// A job whose results go to a stream.
+    pub fn none(manifest: Manifest) -> Self {
+        Self { manifest, files: None }
+    }
+
+    /// The lock is held by now, so that leftovers are those of killed runs.
+    fn over(results: &Path, sidecars: Sidecars, state: State, manifest: Manifest) -> Self {
+        const N_RESERVED: usize = 8;
+        let Sidecars { failed, unprocessed, manifest: of_manifest, .. } = &sidecars;
+        [results, failed, unprocessed, of_manifest].into_iter().for_each(remove_stale);
+        let open = || File::open(results).ok();
+        let reserve = std::iter::from_fn(open).take(N_RESERVED).collect();
+        let results = results.to_owned();
+        Self { manifest, files: Some(Files { results, sidecars, state, reserve }) }
+    }
+
+    fn write_manifest(&self) -> Result<(), WriteError> {
+        let Some(files) = &self.files else { return Ok(()) };
+        self.manifest.write(&files.sidecars.manifest)
+    }
+
+    /// Writes the list of records without a row as it is now: should the program be killed, it
+    /// names everyone who is outstanding. [`Writer::publish_failed`] does the same for rows. Until
+    /// the job is committed, both would replace files of an earlier run.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn write_unprocessed(
+        &self,
+        records: &Records,
+        recorded: &[bool],
+    ) -> Result<(), WriteError> {
+        let Some(files) = &self.files else { return Ok(()) };
+        write_unprocessed(records, recorded, &files.sidecars.unprocessed).map(drop)
+    }
+
+    /// Whether files of an earlier run are still in place and would be replaced by a commit.
+    pub fn is_staged(&self) -> bool {
+        self.files.as_ref().is_some_and(|files| files.state == State::Staged)
+    }
+
+    /// The job may go on: its files replace those of an earlier run. `commit_writer` calls
+    /// [`Writer::commit_staged`] wherever the writer is.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be renamed or written.
+    pub fn commit(
+        &mut self,
+        commit_writer: impl FnOnce() -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        let Some(files) = &mut self.files else { return Ok(()) };
+        if files.state == State::Staged {
+            // Nothing is replaced before it is certain that there is room for the rest.
+            let path = &files.sidecars.manifest;
+            let mut manifest = AtomicWriter::create(path)?;
+            let json = self.manifest.to_json(path)?;
+            let written = manifest.write_all(json.as_bytes()).and_then(|()| manifest.flush());
+            written.map_err(|error| WriteError::new(path, &error))?;
+            commit_writer()?;
+            files.state = State::Kept;
+            manifest.finish()?;
+        }
+        files.state = State::Kept;
+        Ok(())
+    }
+
+    /// The job was refused before it changed anything: removes its files if they are new, and
+    /// leaves those of an earlier run unchanged. A job that was begun by an earlier run, of which
+    /// `false` is returned, is to be finalized instead.
+    #[must_use]
+    pub fn rollback(&self) -> bool {
+        let Some(Files { results, sidecars, state, .. }) = &self.files else { return true };
+        if *state == State::New {
+            let Sidecars { failed, unprocessed, manifest, .. } = sidecars;
+            for path in [results, failed, unprocessed, manifest] {
+                // A link remains. A file that cannot be removed is harmless: it says that it is not
+                // finished.
+                let _ = path.canonicalize().and_then(fs::remove_file);
+            }
+        }
+        *state != State::Kept
+    }
+
+    /// Ends the job, however it went: closes the results, writes the lists beside them and the
+    /// manifest. Each step is taken whatever became of the others.
+    ///
+    /// `recorded` says of each record whether it has a row. `conclude` sums up what the files hold.
+    ///
+    /// Where another process changed the results file, it is read again, and rows that are not in
+    /// it do not count.
+    pub fn finalize(
+        mut self,
+        writer: Writer,
+        stats: Stats,
+        recorded: Vec<bool>,
+        records: &Records,
+        now: SystemTime,
+        conclude: impl FnOnce(&Totals<'_>) -> Summary,
+    ) -> Finalized {
+        let mut written = writer.close();
+        let mut end = End {
+            n_records: stats.size().n_records,
+            n_rows_found: stats.n_earlier() + written.n_rows,
+            failure: written.failure.take().map(Into::into),
+            found: None,
+            recorded,
+            stats,
+        };
+        // A job that was not committed leaves the files of the earlier run unchanged.
+        let files = self.files.take().filter(|files| files.state != State::Staged);
+        let Some(Files { results, sidecars, reserve, .. }) = files else {
+            let summary = conclude(&end.totals());
+            let Written { journal, .. } = written;
+            return Finalized { summary, failure: end.failure, manifest: None, _lock: journal };
+        };
+        drop(reserve);
+        if written.journal.is_disturbed() {
+            end.recount(&mut written, records);
+        }
+        let failed = end.note(finish_failed(&mut written, records, &sidecars.failed));
+        let unprocessed = write_unprocessed(records, &end.recorded, &sidecars.unprocessed);
+        let unprocessed = end.note(unprocessed);
+        let summary = conclude(&end.totals());
+        let digest = written.journal.take_digest().or_else(|| digest_of(&mut written.journal));
+        let outputs = [
+            ("results", &results, digest),
+            ("failed", &sidecars.failed, failed),
+            ("unprocessed", &sidecars.unprocessed, unprocessed),
+        ];
+        for (role, path, digest) in outputs {
+            self.manifest.files.extend(digest.map(|sha256| entry(role, path, sha256)));
+        }
+        self.manifest.end_pass(&summary, &end.stats, now);
+        if let Some(found) = &end.found {
+            (self.manifest.counts, self.manifest.rows) = (*found.counts(), found.counts().total());
+        }
+        end.note(self.manifest.write(&sidecars.manifest));
+        Finalized {
+            summary,
+            failure: end.failure,
+            manifest: Some((self.manifest, sidecars.manifest)),
+            _lock: written.journal,
+        }
+    }
+}
+
+impl Finalized {
+    /// Adds the page to the manifest. It shows what the manifest says, so it is written last.
+    ///
+    /// # Errors
+    ///
+    /// When the manifest cannot be written.
+    pub fn add_report(&mut self, path: &Path, sha256: String) -> Result<(), WriteError> {
+        let Some((manifest, place)) = &mut self.manifest else { return Ok(()) };
+        manifest.files.push(entry("report", path, sha256));
+        manifest.write(place)
+    }
+}
+
+/// The account of a job at its end.
+struct End {
+    stats: Stats,
+    recorded: Vec<bool>,
+    n_records: u64,
+    n_rows_found: u64,
+    failure: Option<OutputError>,
+    /// The rows of a file that was read again.
+    found: Option<RowStats>,
+}
+
+impl End {
+    fn totals(&self) -> Totals<'_> {
+        Totals {
+            stats: &self.stats,
+            n_records: self.n_records,
+            n_unprocessed: self.recorded.iter().filter(|it| !**it).count() as u64,
+            n_rows_found: self.n_rows_found,
+            failure: self.failure.as_ref(),
+        }
+    }
+
+    /// The first failure counts.
+    fn note<T, E: Into<OutputError>>(&mut self, result: Result<T, E>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.failure.get_or_insert(error.into());
+                None
+            }
+        }
+    }
+
+    /// Counts the rows that are in the file.
+    fn recount(&mut self, written: &mut Written, records: &Records) {
+        let mut rows = RowStats::default();
+        let mut done = Done::default();
+        let read = each_row(&mut written.journal, |row| {
+            rows.add(&row);
+            done.note(records.kind, row.line, &row.input, row.user_id.as_ref(), row.outcome);
+        });
+        self.note(read);
+        self.n_rows_found = rows.counts().total();
+        if self.failure.is_some() {
+            let plan = Plan::build(records, &HashSet::new(), done, SystemTime::UNIX_EPOCH);
+            self.recorded = vec![false; records.records.len()];
+            plan.recorded.iter().for_each(|&record| self.recorded[record] = true);
+            self.n_records = records.records.len() as u64 + plan.n_rows_without_record;
+            self.stats.replace_rows(rows.clone());
+        }
+        self.found = Some(rows);
+    }
+}
+
+/// Completes the list of rows that did not end well; makes it anew where the file changed.
+fn finish_failed(
+    written: &mut Written,
+    records: &Records,
+    path: &Path,
+) -> Result<String, WriteError> {
+    let list = written.failed.take().filter(|_| !written.journal.is_disturbed());
+    if let Some(Ok(digest)) = list.map(FailedList::finish) {
+        return Ok(digest);
+    }
+    let mut list = FailedList::create(path, records.header.as_deref(), &records.carried)?;
+    // What cannot be read was reported by the recount.
+    let _ = each_row(&mut written.journal, |row| list.add_recorded(&row));
+    list.commit(1);
+    list.finish()
+}
+
+/// Reads all rows of the file, those after a line that is not a row too. A file that is no longer in
+/// its place has none.
+fn each_row(
+    journal: &mut Journal,
+    mut on_row: impl FnMut(crate::model::Row),
+) -> Result<(), ReadError> {
+    let Some(file) = journal.file().filter(|file| file.is_in_place()) else { return Ok(()) };
+    let reader = match file.reader() {
+        Ok(reader) => reader.without_users(),
+        Err(ReadError::NoHeader { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut first = Ok(());
+    for row in reader {
+        match row {
+            Ok(row) => on_row(row),
+            Err(error @ ReadError::Io { .. }) => return Err(error),
+            Err(error) => first = first.and(Err(error)),
+        }
+    }
+    first
+}
+
+/// The digest of a file that was not hashed while it was written.
+fn digest_of(journal: &mut Journal) -> Option<String> {
+    let file = journal.file().filter(|file| file.is_in_place())?;
+    sha256(file.bytes_from(0).ok()?).ok()
+}
+
+fn entry(role: &str, path: &Path, sha256: String) -> FileEntry {
+    FileEntry { role: role.to_owned(), name: path.display().to_string(), sha256 }
+}
