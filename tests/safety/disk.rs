@@ -23,6 +23,18 @@ fn line(flags: &str) -> String {
     format!("run ids.txt --yes -c {N_WORKERS} --rate 300/s {flags}")
 }
 
+/// Requests are counted where they are sent, rows where they are written; and no request was cut
+/// off.
+#[track_caller]
+fn manifest_tells_of_the_failure(stage: &Stage) {
+    let manifest = stage.json("ids.results.manifest.json");
+    assert_eq!((&manifest["ending"], &manifest["exit_code"]), (&"output_failed".into(), &6.into()));
+    let pass = &manifest["passes"][0];
+    assert_eq!((&pass["requests"], &pass["given_up"]), (&stage.n_posts().into(), &0.into()));
+    assert_eq!(pass["ending"], "output_failed");
+    assert_eq!(manifest["files"][1]["sha256"], stage.sha256("ids.results.csv"));
+}
+
 /// Whose row is not in the file takes no other user: the requests in flight are unrecorded, and no
 /// more.
 #[track_caller]
@@ -44,6 +56,7 @@ fn a_file_that_reaches_its_largest_size_stops_the_run_and_resume_finishes_it() {
     assert!(n_rows > 0, "some rows were whole");
     assert!(stage.read("ids.results.csv").ends_with('\n'));
     few_are_unrecorded(stage.n_posts(), n_rows);
+    manifest_tells_of_the_failure(&stage);
 
     stage.run(&line("--resume")).exits_with(0);
     stage.has_each_once("ids.results.csv", &users(N_USERS));
@@ -92,6 +105,25 @@ fn a_full_disk_stops_the_run_and_resume_finishes_it_once_there_is_room() {
     stage.has_each_once("roomy/ids.results.csv", &users(N_USERS));
     let n_again: usize = stage.posts().into_values().map(|n_calls| n_calls - 1).sum();
     assert!(n_again <= N_WORKERS, "{n_again} calls were made again");
+}
+
+/// Rows of records that nobody is asked about are not requests that were cut off.
+#[test]
+fn rows_that_do_not_fit_are_not_requests() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", "not a user\n".repeat(3_000));
+    let line = format!("run ids.txt --yes {FAST}");
+    let limited = Running::start(stage.command_after("ulimit -f 64", &line)).wait();
+    limited.exits_with(6).never_says("given up");
+    let manifest = stage.json("ids.results.manifest.json");
+    assert_eq!((&manifest["ending"], &manifest["exit_code"]), (&"output_failed".into(), &6.into()));
+    let pass = &manifest["passes"][0];
+    assert_eq!((&pass["requests"], &pass["given_up"]), (&0.into(), &0.into()));
+    let sums = ["records", "rows", "unprocessed"].map(|name| manifest[name].as_u64().unwrap_or(0));
+    assert_eq!(sums[0], sums[1] + sums[2]);
+    assert_eq!(stage.n_rows("ids.results.csv") as u64, sums[1]);
+    stage.run(&format!("{line} --resume")).exits_with(1);
+    assert_eq!(stage.rows("ids.results.csv").len(), 3_000);
 }
 
 #[test]
