@@ -286,7 +286,7 @@ impl Journal {
     /// Whether the file is still where it was and holds everything that was appended.
     pub(super) fn check(&mut self) -> Result<(), Problem> {
         if !self.storage.is_in_place() {
-            self.is_disturbed = true;
+            (self.is_disturbed, self.digest) = (true, None);
             return Err(Problem::Removed);
         }
         self.check_length()

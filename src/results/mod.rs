@@ -40,7 +40,7 @@ pub use locked_list::{LOCKED_COLUMNS, LockedFormat, LockedWriter};
 pub use manifest::Manifest;
 pub use outputs::{Finalized, OutputError, Outputs, Totals};
 pub use reader::Reader;
-pub use resume::{Resumed, resume};
+pub use resume::{Resumed, Unfinished, resume};
 pub use sidecars::Sidecars;
 pub use snapshot::{Redaction, SnapshotMode};
 pub use writer::{Existing, Writer};

@@ -303,9 +303,23 @@ impl Finalized {
     ///
     /// When the manifest cannot be written.
     pub fn add_report(&mut self, path: &Path, sha256: String) -> Result<(), WriteError> {
-        let Some((manifest, place)) = &mut self.manifest else { return Ok(()) };
-        manifest.files.push(entry("report", path, sha256));
-        manifest.write(place)
+        self.amend(|manifest| manifest.files.push(entry("report", path, sha256)))
+    }
+
+    /// Writes another exit code into the manifest and the summary: something went wrong after them.
+    ///
+    /// # Errors
+    ///
+    /// When the manifest cannot be written.
+    pub fn set_exit_code(&mut self, exit_code: u8) -> Result<(), WriteError> {
+        self.summary.exit_code = exit_code;
+        self.amend(|manifest| manifest.exit_code = Some(exit_code))
+    }
+
+    fn amend(&mut self, change: impl FnOnce(&mut Manifest)) -> Result<(), WriteError> {
+        let Some((manifest, path)) = &mut self.manifest else { return Ok(()) };
+        change(manifest);
+        manifest.write(path)
     }
 }
 
@@ -411,4 +425,336 @@ fn digest_of(journal: &mut Journal) -> Option<String> {
 
 fn entry(role: &str, path: &Path, sha256: String) -> FileEntry {
     FileEntry { role: role.to_owned(), name: path.display().to_string(), sha256 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Write as _;
+    use std::time::Instant;
+
+    use super::super::testing::{moment, record, row, unlocked};
+    use super::super::{format, resume, sha256_file};
+    use super::*;
+    use crate::model::{Outcome, Row};
+    use crate::stats::summary::{CommandKind, Ending};
+    use crate::stats::{Counts, Size};
+
+    /// Three records, of which the first two get rows: one that ended well and one that did not.
+    struct Story {
+        dir: tempfile::TempDir,
+        records: Records,
+    }
+
+    fn manifest() -> Manifest {
+        let mut manifest = Manifest {
+            schema_version: format::SCHEMA_VERSION,
+            program_version: String::new(),
+            command: "bulk-unlock run ids.csv".into(),
+            kind: CommandKind::Run,
+            settings: serde_json::Map::new(),
+            instance: "production".into(),
+            host: "api.clerk.com".into(),
+            key: None,
+            reason: None,
+            started_at: moment(0),
+            finished_at: None,
+            ending: String::new(),
+            counts: Counts::default(),
+            excluded: super::super::manifest::Excluded::default(),
+            exit_code: None,
+            records: 3,
+            rows: 0,
+            unprocessed: 3,
+            next: None,
+            files: vec![entry("input", Path::new("ids.csv"), "00ff".into())],
+            passes: vec![],
+        };
+        manifest.begin_pass(moment(0));
+        manifest
+    }
+
+    impl Story {
+        fn new() -> Self {
+            let records = ["user_a", "user_b", "user_c"];
+            let records = records.into_iter().zip(2..).map(|(id, line)| record(line, id, &[]));
+            let records = Records { records: records.collect(), ..Records::default() };
+            Self { dir: tempfile::tempdir().unwrap(), records }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        fn create(
+            &self,
+            existing: Existing,
+            may_be_refused: bool,
+        ) -> Result<(Outputs, Writer), OpenError> {
+            let (path, format) = (self.path("r.csv"), RowFormat::default());
+            Outputs::create(&path, existing, may_be_refused, format, None, manifest())
+        }
+
+        fn rows() -> [Row; 2] {
+            [unlocked("user_a"), Row { line: 3, ..row(3, "user_b", Outcome::Rejected) }]
+        }
+
+        fn append(writer: &mut Writer) {
+            for row in Self::rows() {
+                writer.append(&row);
+            }
+        }
+
+        fn finalize(&self, outputs: Outputs, writer: Writer) -> Finalized {
+            let size = Size { n_records: 3, n_jobs: 3 };
+            let mut rows = RowStats::default();
+            for row in Self::rows() {
+                rows.add(&row);
+            }
+            let mut stats = Stats::new(size, Instant::now(), moment(0));
+            stats.replace_rows(rows);
+            let recorded = vec![true, true, false];
+            outputs.finalize(writer, stats, recorded, &self.records, moment(9_000), |totals| {
+                let ending = match totals.failure {
+                    Some(_) => Ending::Stopped(crate::model::StopReason::OutputFailed),
+                    None => Ending::Completed,
+                };
+                let mut summary = Summary::new(totals.stats, CommandKind::Run, ending);
+                summary.n_records = totals.n_records;
+                summary.n_unprocessed = totals.n_unprocessed;
+                summary.n_rows_found = Some(totals.n_rows_found);
+                summary.exit_code = if totals.failure.is_some() { 6 } else { 1 };
+                summary
+            })
+        }
+
+        /// A finished run.
+        fn finished() -> Self {
+            let story = Self::new();
+            let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
+            Self::append(&mut writer);
+            assert!(story.finalize(outputs, writer).failure.is_none());
+            story
+        }
+
+        fn contents(&self) -> BTreeMap<String, String> {
+            let entries = fs::read_dir(self.dir.path()).unwrap().map(Result::unwrap);
+            let content = |entry: fs::DirEntry| {
+                (
+                    entry.file_name().into_string().unwrap(),
+                    fs::read_to_string(entry.path()).unwrap(),
+                )
+            };
+            entries.map(content).collect()
+        }
+
+        fn manifest(&self) -> Manifest {
+            Manifest::read(&self.path("r.manifest.json")).unwrap().unwrap()
+        }
+    }
+
+    const NAMES: [&str; 4] = ["r.csv", "r.failed.csv", "r.manifest.json", "r.unprocessed.csv"];
+
+    #[test]
+    fn a_finished_job_has_all_files_and_the_manifest_has_their_digests() {
+        let story = Story::finished();
+        assert_eq!(story.contents().keys().collect::<Vec<_>>(), NAMES);
+        let manifest = story.manifest();
+        assert_eq!((manifest.rows, manifest.unprocessed, manifest.exit_code), (2, 1, Some(1)));
+        assert_eq!(manifest.counts.get(Outcome::Rejected), 1);
+        let roles: Vec<_> = manifest.files.iter().map(|it| it.role.as_str()).collect();
+        assert_eq!(roles, ["input", "results", "failed", "unprocessed"]);
+        for file in &manifest.files[1..] {
+            assert_eq!(file.sha256, sha256_file(Path::new(&file.name)).unwrap(), "{}", file.role);
+        }
+        let contents = story.contents();
+        assert!(contents["r.failed.csv"].ends_with("\nuser_b,3,rejected,,\n"));
+        assert!(contents["r.unprocessed.csv"].ends_with("\nuser_c,4\n"));
+    }
+
+    #[test]
+    fn a_new_job_has_a_running_manifest_and_leaves_nothing_when_it_is_refused() {
+        let story = Story::new();
+        let (outputs, writer) = story.create(Existing::Refuse, true).unwrap();
+        assert_eq!(story.manifest().ending, Manifest::RUNNING);
+        assert!(outputs.rollback());
+        drop(writer);
+        assert_eq!(story.contents().len(), 0);
+    }
+
+    #[test]
+    fn a_job_that_may_be_refused_changes_nothing_of_an_earlier_run_before_it_is_committed() {
+        let story = Story::finished();
+        let before = story.contents();
+        let (outputs, mut writer) = story.create(Existing::Replace, true).unwrap();
+        Story::append(&mut writer);
+        writer.commit().unwrap();
+        assert!(outputs.is_staged() && outputs.rollback());
+        drop((outputs, writer));
+        assert!(story.contents() == before, "refused");
+
+        let (outputs, writer) = story.create(Existing::Replace, true).unwrap();
+        story.finalize(outputs, writer);
+        assert!(story.contents() == before, "ended before it was committed");
+
+        let (mut outputs, mut writer) = story.create(Existing::Replace, true).unwrap();
+        outputs.commit(|| writer.commit_staged()).unwrap();
+        assert_eq!(story.manifest().ending, Manifest::RUNNING);
+        assert_eq!(fs::read_to_string(story.path("r.csv")).unwrap().lines().count(), 1);
+        Story::append(&mut writer);
+        assert!(story.finalize(outputs, writer).failure.is_none());
+        assert_eq!(story.contents().keys().collect::<Vec<_>>(), NAMES);
+    }
+
+    #[test]
+    fn files_beside_results_that_were_moved_away_are_an_earlier_runs_too() {
+        let story = Story::finished();
+        fs::remove_file(story.path("r.csv")).unwrap();
+        let before = story.contents();
+        let (outputs, writer) = story.create(Existing::Refuse, true).unwrap();
+        assert!(outputs.rollback());
+        drop(writer);
+        assert!(story.contents() == before);
+    }
+
+    #[test]
+    fn a_job_that_cannot_be_refused_replaces_an_earlier_run_at_once() {
+        let story = Story::finished();
+        let (outputs, writer) = story.create(Existing::Replace, false).unwrap();
+        assert!(!outputs.is_staged());
+        assert_eq!(story.manifest().ending, Manifest::RUNNING);
+        assert_eq!(fs::read_to_string(story.path("r.csv")).unwrap().lines().count(), 1);
+        drop(writer);
+    }
+
+    #[test]
+    fn leftovers_of_killed_runs_are_removed() {
+        let story = Story::finished();
+        for name in ["r.csv", "r.failed.csv", "r.unprocessed.csv", "r.manifest.json"] {
+            fs::write(story.path(&format!(".{name}.Ab12Cd.tmp")), "left behind").unwrap();
+        }
+        let resumed = resume(&story.path("r.csv"), &story.records).unwrap().unwrap();
+        let results = story.path("r.csv");
+        let format = RowFormat::default();
+        let (outputs, writer) = Outputs::resume(&results, resumed, format, manifest()).unwrap();
+        story.finalize(outputs, writer);
+        assert_eq!(story.contents().keys().collect::<Vec<_>>(), NAMES);
+    }
+
+    /// The files of a run whose results are disturbed after two rows were recorded.
+    fn disturbed(disturb: impl Fn(&Path)) -> (Story, Finalized) {
+        let story = Story::new();
+        let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
+        Story::append(&mut writer);
+        writer.commit().unwrap();
+        disturb(&story.path("r.csv"));
+        let finalized = story.finalize(outputs, writer);
+        (story, finalized)
+    }
+
+    #[track_caller]
+    fn check_disturbed(disturb: impl Fn(&Path), n_rows: u64, n_unprocessed: u64) -> Story {
+        let (story, finalized) = disturbed(disturb);
+        assert!(finalized.failure.is_some());
+        assert!(finalized.summary.adds_up());
+        let manifest = story.manifest();
+        assert_eq!((manifest.ending.as_str(), manifest.exit_code), ("output_failed", Some(6)));
+        assert_eq!((manifest.rows, manifest.unprocessed), (n_rows, n_unprocessed));
+        assert_eq!(manifest.counts.total(), n_rows);
+        let n_listed = story.contents()["r.unprocessed.csv"].lines().count() as u64 - 1;
+        assert_eq!(n_listed, n_unprocessed);
+        story
+    }
+
+    fn set_len(path: &Path, len: u64) {
+        fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
+    }
+
+    #[test]
+    fn rows_that_another_process_removed_do_not_count() {
+        check_disturbed(|path| set_len(path, 0), 0, 3);
+        check_disturbed(|path| set_len(path, 10), 0, 3);
+        let story = check_disturbed(
+            |path| {
+                let text = fs::read_to_string(path).unwrap();
+                set_len(path, (text.len() - text.lines().last().unwrap().len() - 1) as u64);
+            },
+            1,
+            2,
+        );
+        assert_eq!(story.contents()["r.failed.csv"].lines().count(), 1, "its row is gone");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_results_file_that_is_gone_or_another_one_has_no_rows() {
+        let story = check_disturbed(|path| fs::remove_file(path).unwrap(), 0, 3);
+        let roles: Vec<_> = story.manifest().files.into_iter().map(|it| it.role).collect();
+        assert_eq!(roles, ["input", "failed", "unprocessed"], "there is no file to hash");
+        check_disturbed(
+            |path| {
+                let text = fs::read_to_string(path).unwrap();
+                fs::remove_file(path).unwrap();
+                fs::write(path, text).unwrap();
+            },
+            0,
+            3,
+        );
+    }
+
+    #[test]
+    fn a_foreign_line_is_an_error_and_the_rows_around_it_count() {
+        let append = |path: &Path| {
+            let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+            file.write_all(b"not a row\n").unwrap();
+        };
+        let story = check_disturbed(append, 2, 1);
+        assert_eq!(story.contents()["r.failed.csv"].lines().count(), 2);
+    }
+
+    #[test]
+    fn a_copied_row_does_not_add_up() {
+        let (story, finalized) = disturbed(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+            writeln!(file, "{}", text.lines().last().unwrap()).unwrap();
+        });
+        assert!(finalized.failure.is_none());
+        assert!(!finalized.summary.adds_up());
+        assert_eq!((story.manifest().rows, story.manifest().unprocessed), (3, 1));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn one_file_that_cannot_be_written_does_not_cost_the_others() {
+        for blocked in ["r.unprocessed.csv", "r.failed.csv", "r.manifest.json"] {
+            let story = Story::new();
+            let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
+            Story::append(&mut writer);
+            // A directory is no place for a file.
+            let _ = fs::remove_file(story.path(blocked));
+            fs::create_dir(story.path(blocked)).unwrap();
+            let finalized = story.finalize(outputs, writer);
+            assert!(finalized.failure.unwrap().to_string().contains(blocked));
+            for name in NAMES.into_iter().filter(|name| *name != blocked) {
+                assert!(story.path(name).is_file(), "{name} beside {blocked}");
+            }
+            if blocked != "r.manifest.json" {
+                assert_eq!(story.manifest().exit_code, Some(6));
+            }
+        }
+    }
+
+    #[test]
+    fn a_report_is_added_to_the_manifest() {
+        let story = Story::new();
+        let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
+        Story::append(&mut writer);
+        let mut finalized = story.finalize(outputs, writer);
+        finalized.add_report(Path::new("page.html"), "00".into()).unwrap();
+        assert_eq!(story.manifest().files[4].role, "report");
+        finalized.set_exit_code(6).unwrap();
+        assert_eq!(story.manifest().exit_code, Some(6));
+        assert_eq!(story.manifest().files.len(), 5);
+    }
 }

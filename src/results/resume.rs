@@ -1,9 +1,10 @@
 //! Reads back what an earlier run recorded, so that another can continue it.
 
 use std::collections::{HashSet, VecDeque};
+use std::fmt;
 use std::fs::File;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -16,6 +17,7 @@ use super::digest::RunningDigest;
 use super::error::{OpenError, ReadError, WriteError};
 use super::format::{COLUMNS, kind_of_outcome};
 use super::journal::{JournalFile, Storage as _, for_writing};
+use super::manifest::Manifest;
 use super::reader::Reader;
 use super::sidecars::{FailedList, Sidecars};
 
@@ -172,6 +174,57 @@ fn requests_of(row: &Row) -> Option<(SystemTime, u32)> {
         _ => false,
     };
     row.finished_at.filter(|_| has_own_request).map(|at| (at, row.attempts))
+}
+
+/// Why a results file is not complete. `--resume` finishes its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// A crash tore its last row, so it can only be read by this module.
+    Torn,
+    /// Its run was killed, or is still running.
+    Running,
+    /// Its run left so many records without a row.
+    Unprocessed(u64),
+}
+
+impl Unfinished {
+    /// Checks a results file and its manifest; `None` when nothing shows that it is not complete.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn check(results: &Path, manifest: Option<&Manifest>) -> Result<Option<Self>, ReadError> {
+        let is_torn = || {
+            let mut file = File::open(results)?;
+            let mut last = [b'\n'];
+            if file.metadata()?.is_file() && file.seek(SeekFrom::End(0))? > 0 {
+                file.seek(SeekFrom::End(-1))?;
+                file.read_exact(&mut last)?;
+            }
+            Ok(last != *b"\n")
+        };
+        let is_torn =
+            is_torn().map_err(|reason| ReadError::Io { path: results.to_owned(), reason })?;
+        Ok(match manifest {
+            _ if is_torn => Some(Self::Torn),
+            Some(manifest) if manifest.ending == Manifest::RUNNING => Some(Self::Running),
+            Some(manifest) if manifest.unprocessed > 0 => {
+                Some(Self::Unprocessed(manifest.unprocessed))
+            }
+            _ => None,
+        })
+    }
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Torn => f.write_str("a crash tore its last row"),
+            Self::Running => f.write_str("its run was killed or is still running"),
+            Self::Unprocessed(1) => f.write_str("its run left 1 record unprocessed"),
+            Self::Unprocessed(n) => write!(f, "its run left {n} records unprocessed"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -368,5 +421,18 @@ mod tests {
         assert_eq!(kind(&[Outcome::Gone]), Some(CommandKind::Verify));
         assert_eq!(kind(&[Outcome::Failed, Outcome::AlreadyUnlocked]), None);
         assert_eq!(kind(&[]), None);
+    }
+
+    #[test]
+    fn a_file_whose_last_line_is_cut_off_is_unfinished() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file(&dir, &rows());
+        assert_eq!(Unfinished::check(&path, None).unwrap(), None);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, &text[..text.len() - 1]).unwrap();
+        assert_eq!(Unfinished::check(&path, None).unwrap(), Some(Unfinished::Torn));
+        fs::write(&path, "").unwrap();
+        assert_eq!(Unfinished::check(&path, None).unwrap(), None);
+        assert!(Unfinished::check(&dir.path().join("none.csv"), None).is_err());
     }
 }

@@ -123,7 +123,7 @@ fn a_forced_run_that_never_unlocks_anyone_leaves_the_finished_one() {
     };
 
     assert_eq!(stop_in_look_up("KILL").code, None);
-    let is_temporary = |name: &String| name.starts_with('.') && name.ends_with(".tmp");
+    let is_temporary = |name: &String| name.starts_with(".out.");
     assert!(stage.files().iter().any(is_temporary), "{:?}", stage.files());
     let names = |contents: &[(String, String)]| -> Vec<String> {
         contents.iter().map(|(name, _)| name.clone()).collect()

@@ -6,7 +6,9 @@ use crate::cli::Caller;
 use crate::cli::args::{IfEmpty, VerifyArgs};
 use crate::cli::connection::{Connection, Instance};
 use crate::cli::failure::Failure;
-use crate::cli::job::{self, Answers, Execution, InputChoice, Spec, Surroundings, check_instance};
+use crate::cli::job::{
+    self, Answers, Execution, InputChoice, Spec, Surroundings, check_finished, check_instance,
+};
 use crate::cli::status::Status;
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
@@ -33,6 +35,7 @@ pub(in crate::cli) fn verify(args: VerifyArgs, caller: Caller<'_>) -> Result<Sta
             args.results.display()
         )),
     }
+    check_finished(&args.results, manifest.as_ref(), console)?;
     if connection.instance == Instance::Sandbox {
         console.warning(
             "a new sandbox remembers no earlier run, so it will find most of these users locked; \

@@ -54,12 +54,18 @@ impl Stages<'_, '_> {
             summary
         });
         let mut status = Status::of(&finalized.summary);
+        if let (Some(path), None) = (context.paths.report(), &finalized.failure)
+            && let Err(failure) = write_page(&mut finalized, path, context.spec)
+        {
+            context.around.console.error(&failure.to_string());
+            status = failure.status;
+        }
         if finalized.failure.is_some() && status != Status::Internal {
             status = Status::Output;
-            finalized.summary.exit_code = status.code();
         }
-        if let (Some(path), None) = (context.paths.report(), &finalized.failure) {
-            write_page(&mut finalized, path, context.spec)?;
+        if finalized.summary.exit_code != status.code() {
+            // Whatever fails now is a consequence of what was reported.
+            let _ = finalized.set_exit_code(status.code());
         }
         context.tell(&finalized);
         Ok(Closed { status, summary: finalized.summary })

@@ -16,7 +16,7 @@ use crate::policy::plan::Done;
 use crate::report::{Console, text};
 use crate::results::manifest::Manifest;
 use crate::results::sidecars::check_places;
-use crate::results::{Resumed, refuse_existing, resume};
+use crate::results::{Resumed, Unfinished, refuse_existing, resume};
 use crate::stats::summary::{CommandKind, Ending};
 
 /// What an earlier run left.
@@ -209,6 +209,25 @@ fn flags(settings: &Map<String, Value>) -> String {
         Some(format!("--{name} {value}"))
     };
     SETTINGS_OF_ROWS.iter().filter_map(flag).collect::<Vec<_>>().join(" ")
+}
+
+/// Says that the run of a results file did not finish, and refuses one that cannot be read before
+/// it did.
+pub(in crate::cli) fn check_finished(
+    results: &Path,
+    manifest: Option<&Manifest>,
+    console: &Console,
+) -> Result<(), Failure> {
+    let Some(why) = Unfinished::check(results, manifest).map_err(Failure::usage)? else {
+        return Ok(());
+    };
+    let text =
+        format!("{} is incomplete: {why}; finish the run with --resume first", results.display());
+    if why == Unfinished::Torn {
+        return Err(Failure::usage(text));
+    }
+    console.warning(&text);
+    Ok(())
 }
 
 /// Refuses a file that was made for another host or kind of instance.

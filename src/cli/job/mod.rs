@@ -16,7 +16,7 @@ mod spec;
 mod stages;
 
 pub(super) use close::Closed;
-pub(super) use existed::check_instance;
+pub(super) use existed::{check_finished, check_instance};
 pub(super) use intake::InputChoice;
 pub(super) use plan_file::check_plan;
 pub(super) use spec::{Answers, Execution, Existing, Spec};
@@ -64,10 +64,11 @@ impl<'a> Surroundings<'a> {
 }
 
 /// Who failed on one instance is nobody on another.
-fn check_retried(spec: &Spec, connection: &Connection) -> Result<(), Failure> {
+fn check_retried(spec: &Spec, connection: &Connection, console: &Console) -> Result<(), Failure> {
     let Some(results) = spec.input.retried() else { return Ok(()) };
     let manifest = Manifest::read(&Sidecars::beside(results).manifest);
     let manifest = manifest.map_err(|error| Failure::usage(error.to_string()))?;
+    check_finished(results, manifest.as_ref(), console)?;
     manifest.map_or(Ok(()), |manifest| check_instance(results, &manifest, connection))
 }
 
@@ -101,7 +102,7 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     };
     let now = wall_clock();
     let paths = Paths::new(spec)?;
-    check_retried(spec, connection)?;
+    check_retried(spec, connection, console)?;
     let intake = Intake::read(spec, now, console)?;
     let mut existed = Existed::find(spec, &paths, &intake, connection, console)?;
     // The server of a sandbox ends with its run.
