@@ -87,7 +87,7 @@ fn a_key_of_another_shape_is_taken_with_a_warning() {
     let ended = stage.run(RUN).exits_with(4).says("warning: the key is of a shape");
     ended.never_says(SECRET);
     let manifest = stage.json("ids.results.manifest.json");
-    assert_eq!((&manifest["instance"], &manifest["key"]), (&"other".into(), &"…LmN4".into()));
+    assert_eq!((&manifest["instance"], &manifest["key"]), (&"unknown".into(), &"…LmN4".into()));
 }
 
 /// The first line that a run says with this key in the variable, and one in a file that others can

@@ -61,7 +61,8 @@ fn a_run_that_did_not_finish_is_said_and_one_that_was_torn_is_refused() {
     };
     let first = "finish the run with --resume first";
     let verify = format!("verify ids.results.csv --force {FAST}");
-    let retry = format!("run ids.results.csv --retry-failed --yes --if-empty ok -o a.csv --force {FAST}");
+    let retry =
+        format!("run ids.results.csv --retry-failed --yes --if-empty ok -o a.csv --force {FAST}");
     for line in [&verify, &retry] {
         edited("unprocessed", 3.into());
         stage.run(line).says("its run left 3 records unprocessed").says(first).exits_with(0);

@@ -26,7 +26,7 @@ use recent::Recent;
 pub use rows::{Counts, ErrorCounts, ErrorGroup, Example, RowStats};
 pub use timeline::{Bucket, Timeline};
 
-/// How much there is to do.
+/// The size of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     /// Number of records that must be accounted for, those of an earlier run included.
@@ -174,14 +174,14 @@ fn is_throttled(attempt: &Attempt) -> bool {
     attempt.status == Some(429)
 }
 
-/// What was counted.
+/// Results.
 impl Stats {
     /// Number of requests that were cut off before their response came.
     pub fn n_given_up(&self) -> u64 {
         self.n_given_up
     }
 
-    /// How much there is to do.
+    /// The size of the job.
     pub fn size(&self) -> Size {
         self.size
     }
@@ -201,79 +201,79 @@ impl Stats {
         self.earlier.total()
     }
 
-    /// The rows that ended so, those of an earlier run included.
+    /// Number of rows with this outcome, those of an earlier run included.
     pub fn count(&self, outcome: Outcome) -> u64 {
         self.counts().get(outcome)
     }
 
-    /// The rows of this run alone that ended so.
+    /// Number of rows of this run with this outcome.
     pub fn count_now(&self, outcome: Outcome) -> u64 {
         self.counts().get(outcome) - self.earlier.get(outcome)
     }
 
-    /// The rows of this run about which the API was asked.
+    /// Number of rows of this run for which requests were made.
     pub fn n_asked(&self) -> u64 {
         self.n_asked
     }
 
-    /// Those of them that the API refused with 402 or 403.
+    /// Number of those that the API refused with 402 or 403.
     pub fn n_forbidden(&self) -> u64 {
         self.n_forbidden
     }
 
-    /// All rows, those of an earlier run included.
+    /// Number of all rows, those of an earlier run included.
     pub fn n_rows(&self) -> u64 {
         self.counts().total()
     }
 
-    /// The jobs without a row.
+    /// Number of jobs without a row.
     pub fn n_jobs_left(&self) -> u64 {
         // Records that became no job have their rows before any job has.
         self.size.n_records.saturating_sub(self.n_rows()).min(self.size.n_jobs)
     }
 
-    /// The jobs with a row.
+    /// Number of jobs with a row.
     pub fn n_jobs_done(&self) -> u64 {
         self.size.n_jobs - self.n_jobs_left()
     }
 
-    /// All calls, look-ups and further attempts included.
+    /// Number of requests, look-ups and retries included.
     pub fn n_requests(&self) -> u64 {
         self.n_requests
     }
 
-    /// The calls by status; `None`: no answer.
+    /// Number of requests by status; `None`: no response.
     pub fn requests_by_status(&self) -> &BTreeMap<Option<u16>, u64> {
         &self.requests
     }
 
-    /// The calls whose status begins with that digit.
+    /// Number of requests whose status begins with this digit.
     pub fn n_requests_of_class(&self, class: u16) -> u64 {
         let is_of_class = |status: &Option<u16>| status.is_some_and(|it| it / 100 == class);
         self.requests.iter().filter(|(status, _)| is_of_class(status)).map(|(_, n)| n).sum()
     }
 
-    /// The calls that looked users up.
+    /// Number of requests that looked users up.
     pub fn n_lookups(&self) -> u64 {
         self.n_lookups
     }
 
-    /// The attempts that failed and were not the last of their user, throttles left out.
+    /// Number of attempts that failed and were retried, 429s not counted.
     pub fn n_retries(&self) -> u64 {
         self.n_retries
     }
 
-    /// The attempts that were answered 429.
+    /// Number of requests that were answered 429.
     pub fn n_throttled(&self) -> u64 {
         self.requests.get(&Some(429)).copied().unwrap_or_default()
     }
 
-    /// What went wrong with attempts that were not the last of their user, throttles left out.
+    /// What went wrong with attempts that were retried, 429s not counted.
     pub fn retried(&self) -> &ErrorCounts {
         &self.retried
     }
 
-    /// How long the attempts took.
+    /// The latency of responses.
     pub fn latency(&self) -> &Latency {
         &self.latency
     }
@@ -288,12 +288,12 @@ impl Stats {
         self.clock.elapsed()
     }
 
-    /// How much of that nobody was allowed to send.
+    /// How long all requests were paused.
     pub fn paused(&self) -> Duration {
         self.pauses.total(self.clock.now())
     }
 
-    /// The pause that lasts, if one does.
+    /// The current pause.
     pub fn pause(&self) -> Option<Pause> {
         self.pauses.current(self.clock.now())
     }
