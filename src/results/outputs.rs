@@ -91,7 +91,7 @@ pub enum OutputError {
 }
 
 impl Outputs {
-    /// Files of a new job. `header` is that of the users' column in the input, if there is one.
+    /// Files of a new job on this input.
     ///
     /// With `may_be_refused`, files of an earlier run are unchanged until
     /// [`commit`](Self::commit).
@@ -105,7 +105,7 @@ impl Outputs {
         existing: Existing,
         may_be_refused: bool,
         format: RowFormat,
-        header: Option<&str>,
+        records: &Records,
         manifest: Manifest,
     ) -> Result<(Self, Writer), OpenError> {
         let sidecars = Sidecars::beside(results);
@@ -116,11 +116,13 @@ impl Outputs {
         let touches = replaces || beside.into_iter().any(|path| is_there(path));
         let is_staged = !is_refused && (replaces || may_be_refused && touches);
         let mode = if is_staged { Existing::Replace } else { Existing::Refuse };
-        let mut writer = Writer::create(results, mode, format, header)?;
+        let mut writer = Writer::create(results, mode, format, records.header.as_deref())?;
         let state = if is_staged { State::Staged } else { State::New };
         let mut outputs = Self::over(results, sidecars, state, manifest);
         if is_staged && !may_be_refused {
-            outputs.commit(|| writer.commit_staged())?;
+            let recorded = vec![false; records.records.len()];
+            outputs.commit(records, &recorded, || writer.commit_staged())?;
+            writer.publish_failed()?;
         } else if !is_staged {
             outputs.write_manifest().inspect_err(|_| {
                 // It was just created and has no row.
@@ -155,12 +157,9 @@ impl Outputs {
 
     /// The lock is held by now, so that leftovers are those of killed runs.
     fn over(results: &Path, sidecars: Sidecars, state: State, manifest: Manifest) -> Self {
-        const N_RESERVED: usize = 8;
         let Sidecars { failed, unprocessed, manifest: of_manifest, .. } = &sidecars;
         [results, failed, unprocessed, of_manifest].into_iter().for_each(remove_stale);
-        let open = || File::open(results).ok();
-        let reserve = std::iter::from_fn(open).take(N_RESERVED).collect();
-        let results = results.to_owned();
+        let (results, reserve) = (results.to_owned(), reserve(results));
         Self { manifest, files: Some(Files { results, sidecars, state, reserve }) }
     }
 
@@ -182,7 +181,7 @@ impl Outputs {
         recorded: &[bool],
     ) -> Result<(), WriteError> {
         let Some(files) = &self.files else { return Ok(()) };
-        write_unprocessed(records, recorded, &files.sidecars.unprocessed).map(drop)
+        write_unprocessed(records, recorded, &files.sidecars.unprocessed)?.finish().map(drop)
     }
 
     /// Whether files of an earlier run are still in place and would be replaced by a commit.
@@ -191,26 +190,31 @@ impl Outputs {
     }
 
     /// The job may go on: its files replace those of an earlier run. `commit_writer` calls
-    /// [`Writer::commit_staged`] wherever the writer is.
+    /// [`Writer::commit_staged`] wherever the writer is; [`Writer::publish_failed`] is to follow.
     ///
     /// # Errors
     ///
     /// When a file cannot be renamed or written.
     pub fn commit(
         &mut self,
+        records: &Records,
+        recorded: &[bool],
         commit_writer: impl FnOnce() -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
         let Some(files) = &mut self.files else { return Ok(()) };
         if files.state == State::Staged {
-            // Nothing is replaced before it is certain that there is room for the rest.
+            // Everything is written before anything is replaced: only renames are left then.
             let path = &files.sidecars.manifest;
             let mut manifest = AtomicWriter::create(path)?;
             let json = self.manifest.to_json(path)?;
             let written = manifest.write_all(json.as_bytes()).and_then(|()| manifest.flush());
             written.map_err(|error| WriteError::new(path, &error))?;
+            let unprocessed = write_unprocessed(records, recorded, &files.sidecars.unprocessed)?;
             commit_writer()?;
             files.state = State::Kept;
+            unprocessed.finish()?;
             manifest.finish()?;
+            files.reserve = reserve(&files.results);
         }
         files.state = State::Kept;
         Ok(())
@@ -271,7 +275,7 @@ impl Outputs {
         }
         let failed = end.note(finish_failed(&mut written, records, &sidecars.failed));
         let unprocessed = write_unprocessed(records, &end.recorded, &sidecars.unprocessed);
-        let unprocessed = end.note(unprocessed);
+        let unprocessed = end.note(unprocessed.and_then(AtomicWriter::finish));
         let summary = conclude(&end.totals());
         let digest = written.journal.take_digest().or_else(|| digest_of(&mut written.journal));
         let outputs = [
@@ -394,6 +398,12 @@ fn finish_failed(
     list.finish()
 }
 
+/// Opens a few descriptors.
+fn reserve(results: &Path) -> Vec<File> {
+    const N_RESERVED: usize = 8;
+    std::iter::from_fn(|| File::open(results).ok()).take(N_RESERVED).collect()
+}
+
 /// Reads all rows of the file, those after a line that is not a row too. A file that is no longer in
 /// its place has none.
 fn each_row(
@@ -492,7 +502,7 @@ mod tests {
             may_be_refused: bool,
         ) -> Result<(Outputs, Writer), OpenError> {
             let (path, format) = (self.path("r.csv"), RowFormat::default());
-            Outputs::create(&path, existing, may_be_refused, format, None, manifest())
+            Outputs::create(&path, existing, may_be_refused, format, &self.records, manifest())
         }
 
         fn rows() -> [Row; 2] {
@@ -598,8 +608,9 @@ mod tests {
         assert!(story.contents() == before, "ended before it was committed");
 
         let (mut outputs, mut writer) = story.create(Existing::Replace, true).unwrap();
-        outputs.commit(|| writer.commit_staged()).unwrap();
+        outputs.commit(&story.records, &[false; 3], || writer.commit_staged()).unwrap();
         assert_eq!(story.manifest().ending, Manifest::RUNNING);
+        assert_eq!(story.contents()["r.unprocessed.csv"].lines().count(), 4);
         assert_eq!(fs::read_to_string(story.path("r.csv")).unwrap().lines().count(), 1);
         Story::append(&mut writer);
         assert!(story.finalize(outputs, writer).failure.is_none());

@@ -173,7 +173,7 @@ impl FailedList {
 }
 
 /// Writes the records that have no row, as input for another run. `recorded` says of each record
-/// whether it has one. Gives the file's SHA-256.
+/// whether it has one. The file has its name once it is finished.
 ///
 /// # Errors
 ///
@@ -182,7 +182,7 @@ pub(super) fn write_unprocessed(
     records: &Records,
     recorded: &[bool],
     path: &Path,
-) -> Result<String, WriteError> {
+) -> Result<AtomicWriter, WriteError> {
     let mut file = AtomicWriter::create(path)?;
     let mut lines = LineWriter::new();
     write_header(records.header.as_deref(), &records.carried, &UNPROCESSED_COLUMNS, &mut lines);
@@ -198,7 +198,8 @@ pub(super) fn write_unprocessed(
         }
     }
     write(&mut lines)?;
-    file.finish()
+    file.flush().map_err(|error| WriteError::new(path, &error))?;
+    Ok(file)
 }
 
 fn write_record(record: &InputRecord, lines: &mut LineWriter) -> usize {
@@ -324,7 +325,7 @@ mod tests {
     fn unprocessed(records: &Records, recorded: &[bool]) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.unprocessed.csv");
-        let sha256 = write_unprocessed(records, recorded, &path).unwrap();
+        let sha256 = write_unprocessed(records, recorded, &path).unwrap().finish().unwrap();
         assert_eq!(sha256, sha256_file(&path).unwrap());
         fs::read_to_string(&path).unwrap()
     }

@@ -204,6 +204,11 @@ impl Writer {
         self.n_rows
     }
 
+    /// Why rows can no longer be recorded.
+    pub fn failure(&self) -> Option<&WriteError> {
+        self.failure.as_ref()
+    }
+
     /// Gives a file that [`Existing::Replace`] started its name, in place of the older one.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::cli::connection::{Connection, Instance};
 use crate::cli::failure::Failure;
 use crate::cli::job::{
     self, Answers, Execution, InputChoice, Spec, Surroundings, check_finished, check_instance,
+    warn_unchecked,
 };
 use crate::cli::status::Status;
 use crate::model::{IdentifierKind, Outcome};
@@ -29,11 +30,7 @@ pub(in crate::cli) fn verify(args: VerifyArgs, caller: Caller<'_>) -> Result<Sta
             )));
         }
         Some(manifest) => check_instance(&args.results, manifest, &connection)?,
-        None => console.warning(&format!(
-            "{} is missing: whether {} is of this instance can't be checked",
-            beside.manifest.display(),
-            args.results.display()
-        )),
+        None => warn_unchecked(&args.results, console),
     }
     check_finished(&args.results, manifest.as_ref(), console)?;
     if connection.instance == Instance::Sandbox {

@@ -16,7 +16,7 @@ use crate::policy::plan::Done;
 use crate::report::{Console, text};
 use crate::results::manifest::Manifest;
 use crate::results::sidecars::check_places;
-use crate::results::{Resumed, Unfinished, refuse_existing, resume};
+use crate::results::{Resumed, Sidecars, Unfinished, refuse_existing, resume};
 use crate::stats::summary::{CommandKind, Ending};
 
 /// What an earlier run left.
@@ -60,11 +60,7 @@ impl Existed {
             check_instance(results, manifest, connection)?;
             check_settings(spec, results, manifest)?;
         } else if resumed.done.n_rows() > 0 {
-            console.warning(&format!(
-                "{} is missing: whether {} is of this instance can't be checked",
-                sidecars.manifest.display(),
-                results.display()
-            ));
+            warn_unchecked(results, console);
         }
         let existed = Self { resumed: Some(resumed), manifest };
         existed.say(results, intake, wall_clock(), console);
@@ -228,6 +224,15 @@ pub(in crate::cli) fn check_finished(
     }
     console.warning(&text);
     Ok(())
+}
+
+/// Says what cannot be checked of a results file without a manifest.
+pub(in crate::cli) fn warn_unchecked(results: &Path, console: &Console) {
+    console.warning(&format!(
+        "{} is missing: cannot check whether {} is of this instance and complete",
+        Sidecars::beside(results).manifest.display(),
+        results.display()
+    ));
 }
 
 /// Refuses a file that was made for another host or kind of instance.

@@ -16,7 +16,7 @@ mod spec;
 mod stages;
 
 pub(super) use close::Closed;
-pub(super) use existed::{check_finished, check_instance};
+pub(super) use existed::{check_finished, check_instance, warn_unchecked};
 pub(super) use intake::InputChoice;
 pub(super) use plan_file::check_plan;
 pub(super) use spec::{Answers, Execution, Existing, Spec};
@@ -69,7 +69,11 @@ fn check_retried(spec: &Spec, connection: &Connection, console: &Console) -> Res
     let manifest = Manifest::read(&Sidecars::beside(results).manifest);
     let manifest = manifest.map_err(|error| Failure::usage(error.to_string()))?;
     check_finished(results, manifest.as_ref(), console)?;
-    manifest.map_or(Ok(()), |manifest| check_instance(results, &manifest, connection))
+    let Some(manifest) = manifest else {
+        warn_unchecked(results, console);
+        return Ok(());
+    };
+    check_instance(results, &manifest, connection)
 }
 
 /// What else whoever agrees should know: who is left alone, what guards the run, and why it is.
@@ -160,6 +164,9 @@ impl Stages<'_, '_> {
         let jobs = self.look_up_or_pass(plan.jobs, known)?;
         if self.outputs.is_staged() && self.is_stopped() {
             let status = self.stop_status().unwrap_or(Status::Internal);
+            if let Some(failure) = self.write_failure() {
+                around.console.error(&failure.to_string());
+            }
             let text = format!(
                 "stopped before any user was unlocked; the earlier run in {} is unchanged",
                 paths.name()

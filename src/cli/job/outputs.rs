@@ -41,7 +41,6 @@ pub(super) fn open(
     manifest.counts = *earlier.counts();
     manifest.begin_pass(wall_clock());
     let format = spec.row_format(intake.records.carried.clone());
-    let header = intake.records.header.as_deref();
     let (outputs, writer) = match (paths.results(), resumed) {
         (None, _) => (Outputs::none(manifest), Writer::stream(io::stdout(), format)?),
         (Some(path), Some(resumed)) => Outputs::resume(path, resumed, format, manifest)?,
@@ -51,7 +50,8 @@ pub(super) fn open(
                 spec::Existing::Refuse | spec::Existing::Resume => Existing::Refuse,
             };
             let may_be_refused = spec.may_be_refused_later();
-            Outputs::create(path, existing, may_be_refused, format, header, manifest)?
+            let records = &intake.records;
+            Outputs::create(path, existing, may_be_refused, format, records, manifest)?
         }
     };
     Ok((outputs, writer, earlier))

@@ -118,12 +118,21 @@ impl<'scope, 'env> Stages<'scope, 'env> {
             return Ok(());
         }
         let recorder = &self.recorder;
+        let has_row = recorder.call(|it| it.recorded.clone()).map_err(Failure::internal)?;
         // A recorder that is gone is found out by the next call.
-        self.outputs.commit(|| match recorder.call(|it| on_writer(it, Writer::commit_staged)) {
+        let commit = || match recorder.call(|it| on_writer(it, Writer::commit_staged)) {
             Ok(result) => result,
             Err(_) => Ok(()),
-        })?;
-        self.write_lists()
+        };
+        self.outputs.commit(&self.intake.records, &has_row, commit)?;
+        self.call_writer(Writer::publish_failed)
+    }
+
+    /// Why rows can no longer be recorded.
+    pub(super) fn write_failure(&self) -> Option<WriteError> {
+        let failure =
+            |it: &mut crate::engine::Recording<'_>| it.writer.as_ref()?.failure().cloned();
+        self.recorder.call(failure).ok()?
     }
 
     fn call_writer(
