@@ -226,7 +226,8 @@ impl Journal {
 
     /// A journal on a stream.
     pub(super) fn stream(stream: impl Write + Send + 'static) -> Self {
-        Self { digest: None, ..Self::empty(Box::new(Stream(stream)), None) }
+        let storage = Box::new(Stream(stream));
+        Self { storage, path: None, n_bytes: 0, digest: None, is_disturbed: false }
     }
 
     /// Continues a file that holds so many bytes of whole lines with this digest; cuts off the rest.

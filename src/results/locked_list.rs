@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::atomic::AtomicWriter;
+use super::atomic::{AtomicWriter, remove_stale};
 use super::error::{OpenError, WriteError};
 use super::format::FieldWriter;
 use super::journal::refuse_existing;
@@ -95,6 +95,7 @@ impl LockedWriter {
         if !may_replace {
             refuse_existing(path).map_err(|error| error.of_a_whole("--output"))?;
         }
+        remove_stale(path);
         let file = AtomicWriter::create(path).map_err(WriteError::of_a_whole)?;
         Ok(Self::over(Out::File(file, path.to_owned()), format))
     }

@@ -24,8 +24,9 @@ use super::writer::{Existing, Writer, Written};
 /// All files of one job. A job whose results go to a stream has none.
 ///
 /// The results file and its manifest exist before the first request. The lists beside them exist
-/// once [`write_lists`](Self::write_lists) was called, and are complete once the job is
-/// [finalized](Self::finalize). Each file is complete or as it was before.
+/// once [`write_unprocessed`](Self::write_unprocessed) and [`Writer::publish_failed`] were called,
+/// and are complete once the job is [finalized](Self::finalize). Each file is complete or as it was
+/// before.
 ///
 /// A job that may still be refused, because a guard or a person decides after its look-up, does not
 /// touch files of an earlier run: its results have a temporary name until [`commit`](Self::commit)
