@@ -24,6 +24,8 @@ pub(super) use spec::{Answers, Execution, Existing, Spec};
 use std::collections::HashMap;
 use std::time::Instant;
 
+use tokio::runtime::Builder;
+
 use super::Caller;
 use super::connection::{Connection, Instance};
 use super::consent::Consent;
@@ -132,6 +134,8 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
             return Err(Failure::new(Status::of_stop(reason), anyhow::anyhow!("not confirmed")));
         }
     }
+    // Whatever can fail fails before there are files.
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
     let (outputs, writer, earlier) = outputs::open(spec, &paths, existed, &intake, &plan, around)?;
     let size = Size { n_records: outputs.manifest.records, n_jobs };
     let stats = Stats::new(size, Instant::now(), wall_clock()).resuming(earlier);
@@ -143,7 +147,7 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     let context = Context { spec, around, paths: &paths, stop: &stop };
     std::thread::scope(|scope| {
         let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
-        let stages = Stages::new(context, &intake, outputs, recorder)?;
+        let stages = Stages::new(context, &intake, outputs, recorder, runtime);
         stages.run(plan, known, guards, consent)
     })
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use super::close::Context;
@@ -38,12 +38,11 @@ impl<'scope, 'env> Stages<'scope, 'env> {
         intake: &'env Intake,
         outputs: Outputs,
         recorder: Recorder<'scope, 'env>,
-    ) -> Result<Self, Failure> {
-        let runtime =
-            Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
+        runtime: Runtime,
+    ) -> Self {
         let length = context.spec.execution.max_duration;
         let deadline = length.and_then(|length| Instant::now().checked_add(length));
-        Ok(Self { context, intake, outputs, recorder, runtime, deadline })
+        Self { context, intake, outputs, recorder, runtime, deadline }
     }
 
     /// Whether a stop was asked for.
