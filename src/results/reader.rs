@@ -107,17 +107,21 @@ impl<R: Read> Reader<R> {
         self.lines.bytes()
     }
 
-    /// An error about the last row.
-    pub(super) fn bad_row(&self, why: &str) -> ReadError {
-        let (path, line) = (self.path.clone(), self.lines.line_number());
-        ReadError::BadRow { path, line, why: one_line(why).into_owned() }
+    /// The line of the last row in this file, 1-based.
+    pub(super) fn line_number(&self) -> u64 {
+        self.lines.line_number()
     }
 
     fn read_row(&mut self) -> Result<Option<Row>, ReadError> {
         if !self.lines.advance().map_err(|error| io_error(&self.path, error))? {
             return Ok(None);
         }
-        self.parse_row().map(Some).map_err(|why| self.bad_row(&why))
+        let row = self.parse_row().map(Some);
+        row.map_err(|why| ReadError::BadRow {
+            path: self.path.clone(),
+            line: self.line_number(),
+            why: one_line(&why).into_owned(),
+        })
     }
 
     fn parse_row(&mut self) -> Result<Row, String> {
