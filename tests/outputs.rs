@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use bulk_unlock::model::UserId;
 use bulk_unlock::sandbox::{Script, Scripted};
+use common::lookups::open_users;
 use common::{Stage, list, locked_users, missing_user, users};
 
 /// Runs without a question, at a pace that keeps nobody waiting.
@@ -79,6 +80,19 @@ fn a_row_says_what_was_asked_and_what_came_back() {
     let user: serde_json::Value = serde_json::from_str(cell("user")).expect("JSON");
     assert_eq!(user["id"], id.as_str());
     assert!(cell("email").contains('@') && cell("user").contains(cell("email")));
+}
+
+#[test]
+fn was_locked_is_what_the_look_up_before_the_unlock_said() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", list(&[locked_users(1), open_users(1), vec![missing_user()]].concat()));
+    let was_locked = |flags: &str, name: &str| {
+        stage.run(&format!("{flags} -o {name} --quota 1000/1s")).exits_with(1);
+        stage.column(name, "was_locked")
+    };
+    // Only then does the run find the user locked.
+    assert_eq!(was_locked("run ids.csv --yes --only-locked", "a.csv"), ["true", "false", ""]);
+    assert_eq!(was_locked("run ids.csv --yes", "b.csv"), ["", "", ""]);
 }
 
 #[test]
