@@ -257,13 +257,13 @@ fn what_does_not_fit_is_refused_untouched_and_nothing_is_sent() {
     let done = stage.read("done.csv");
     let n_posts = stage.n_posts();
 
-    refused("a,b\n1,2\n", "", 6, "out.csv is no results file of this program");
+    refused("a,b\n1,2\n", "", 6, "out.csv is not a bulk-unlock results file");
     refused("just some text, which must not be lost", "", 6, "out.csv");
     refused(&done, "--carry team", 6, "use the same --carry");
     refused(&done.replacen('\n', ",some_new_column\n", 1), "", 6, "some_new_column");
     let (header, rows) = done.split_once('\n').unwrap();
     let not_a_row = format!("{header}\nwhat is this\n{rows}");
-    refused(&not_a_row, "", 6, "out.csv, line 2");
+    refused(&not_a_row, "", 6, "out.csv:2");
     stage.run(&format!("plan ids.csv -o plan.csv {FAST}")).exits_with(0);
     let line = "run ids.csv --yes -o plan.csv --resume";
     stage.run(line).exits_with(6).says("plan.csv was not written by `run`");
@@ -293,7 +293,7 @@ fn rows_of_another_kind_are_not_added_to_a_file_that_was_begun() {
     let newer = manifest.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1);
     stage.write("ids.results.manifest.json", newer);
     let flags = "--redact first_name,last_name";
-    stage.run(&format!("{go_on} {flags}")).says("made by a later version").exits_with(6);
+    stage.run(&format!("{go_on} {flags}")).says("written by a later version").exits_with(6);
     assert_eq!((stage.read("ids.results.csv"), stage.n_posts()), (rows, 3));
 
     stage.write("ids.results.manifest.json", manifest);

@@ -56,7 +56,7 @@ fn what_is_no_regular_file_is_not_replaced() {
     let _listener = UnixListener::bind(stage.path("pipe")).expect("a socket");
     let report = format!("run ids.csv {RUN} -o o.csv --report pipe --force");
     for line in [report.as_str(), "locked -o pipe --force"] {
-        refused(&stage, line, 6, "no regular file");
+        refused(&stage, line, 6, "not a regular file");
     }
 }
 
@@ -64,7 +64,7 @@ fn what_is_no_regular_file_is_not_replaced() {
 fn names_too_long_for_the_files_beside_leave_no_results_behind() {
     let stage = stage();
     let line = format!("run ids.csv {RUN} -o {}.csv", "x".repeat(250));
-    refused(&stage, &line, 6, "manifest.json can't be written");
+    refused(&stage, &line, 6, "failed.csv: ");
 }
 
 #[test]

@@ -426,7 +426,7 @@ fn carry_repeats_input_columns_in_the_results_and_beside_them() {
     assert_eq!(stage.column("ids.results.csv", "in_Ticket"), ["T-1", "T-2", "T-3"]);
     assert_eq!(stage.column("ids.results.csv", "in_team"), ["red", "", ""]);
     let header = stage.read("ids.results.csv").lines().next().map(str::to_owned);
-    assert!(header.is_some_and(|it| it.ends_with(",user,in_team,in_Ticket")));
+    assert!(header.is_some_and(|it| it.ends_with(",user,was_locked,in_team,in_Ticket")));
     let failed = stage.read("ids.results.failed.csv");
     let header = "user_id,team,Ticket,line,outcome,error_code,error_message\n";
     assert!(failed.starts_with(header), "{failed}");

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use bulk_unlock::model::UserId;
 use bulk_unlock::sandbox::{Script, Scripted};
+use common::lookups::open_users;
 use common::{Stage, list, locked_users, missing_user, users};
 
 /// Runs without a question, at a pace that keeps nobody waiting.
@@ -14,7 +15,7 @@ const RUN: &str = "--yes --quota 1000/1s";
 const HEADER: &str = "line,input,user_id,outcome,http_status,error_code,error_message,attempts,\
     duration_ms,finished_at,trace_id,locked,banned,lockout_expires_in_seconds,\
     verification_attempts_remaining,username,email,external_id,first_name,last_name,\
-    last_sign_in_at,updated_at,user";
+    last_sign_in_at,updated_at,user,was_locked";
 
 /// A stage on which that user's unlock is answered with this body.
 fn with_answer(id: &UserId, body: &str) -> Stage {
@@ -79,6 +80,19 @@ fn a_row_says_what_was_asked_and_what_came_back() {
     let user: serde_json::Value = serde_json::from_str(cell("user")).expect("JSON");
     assert_eq!(user["id"], id.as_str());
     assert!(cell("email").contains('@') && cell("user").contains(cell("email")));
+}
+
+#[test]
+fn was_locked_is_what_the_look_up_before_the_unlock_said() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.csv", list(&[locked_users(1), open_users(1), vec![missing_user()]].concat()));
+    let was_locked = |flags: &str, name: &str| {
+        stage.run(&format!("{flags} -o {name} --quota 1000/1s")).exits_with(1);
+        stage.column(name, "was_locked")
+    };
+    // Only then does the run find the user locked.
+    assert_eq!(was_locked("run ids.csv --yes --only-locked", "a.csv"), ["true", "false", ""]);
+    assert_eq!(was_locked("run ids.csv --yes", "b.csv"), ["", "", ""]);
 }
 
 #[test]
@@ -269,7 +283,7 @@ fn a_results_file_that_exists_is_refused_untouched_and_force_overwrites_it() {
     stage.write("ids.csv", list(&users(2)));
     stage.write("ids.results.csv", "precious\n");
     let ended = stage.refuses(&format!("run ids.csv {RUN}"), 6);
-    ended.says("ids.results.csv exists already").says("--resume").says("--force");
+    ended.says("ids.results.csv already exists").says("--resume").says("--force");
     stage.run(&format!("run ids.csv {RUN} --force")).exits_with(0);
     assert_eq!(stage.rows("ids.results.csv").len(), 2);
 }

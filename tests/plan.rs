@@ -56,12 +56,12 @@ fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_tha
     Read 10 records; user IDs from a plain list, one per line
     Plan: a run would unlock 3 of 10 users. Nothing was changed.
 
-      would_unlock      3  locked; a run would unlock it
-      already_unlocked  2  was not locked; no unlock call made
-      duplicate         1  the same user stands on an earlier line
-      admin_locked      2  looks locked on purpose; left alone
-      not_found         1  no such user
-      invalid           1  can't be a user; nothing was sent
+      would_unlock      3  locked; the run would unlock this user
+      already_unlocked  2  not locked; no unlock request was sent
+      duplicate         1  same user as on an earlier line
+      admin_locked      2  looks locked on purpose; not changed
+      not_found         1  user does not exist
+      invalid           1  not a valid user; nothing was sent
 
     Commonest errors, each with its first example:
       invalid_input       1  line 10 oops: a user id starts with "user_"
@@ -359,14 +359,14 @@ fn users_who_changed_since_the_plan_are_listed_and_left_out() {
     assert!(stage.sandbox().is_locked(&ids[1]));
     insta::assert_snapshot!(ended.steady(), @r#"
     Read 5 records; user IDs from column 3 ("user_id")
-    drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (was not locked; no unlock call made)
-    drift: line 2, user_2C3DqZ3t08qp64MiHJixFxWAn2u: admin_locked (looks locked on purpose; left alone)
+    drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (not locked; no unlock request was sent)
+    drift: line 2, user_2C3DqZ3t08qp64MiHJixFxWAn2u: admin_locked (looks locked on purpose; not changed)
     warning: 2 users of the plan have changed since and are left out
     Done: 3 of 5 users unlocked in T.
 
-      unlocked          3  unlocked by this job
-      already_unlocked  1  was not locked; no unlock call made
-      admin_locked      1  looks locked on purpose; left alone
+      unlocked          3  unlocked by this run
+      already_unlocked  1  not locked; no unlock request was sent
+      admin_locked      1  looks locked on purpose; not changed
 
     4 requests (1 look-up), 0 retries, no 429.
     Answers: half within T, 99 % within T, the slowest after T.
@@ -394,7 +394,7 @@ fn drift(n_users: usize) -> Vec<String> {
 
 #[test]
 fn drift_is_told_user_by_user_up_to_twenty_and_then_in_one_number() {
-    insta::assert_snapshot!(drift(1)[0], @"drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (was not locked; no unlock call made)");
+    insta::assert_snapshot!(drift(1)[0], @"drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (not locked; no unlock request was sent)");
     let told = drift(23);
     assert_eq!(told.len(), 20 + 1, "{told:?}");
     insta::assert_snapshot!(told[20], @"warning: 23 users of the plan have changed since and are left out; the results have them all");

@@ -38,9 +38,14 @@ fn a_page_that_is_in_the_way_is_told_of_in_the_words_of_the_command() {
     let stage = finished();
     stage.write("page.html", "precious");
     let ended = stage.run("report ids.results.csv --html page.html").exits_with(6);
-    ended.says("page.html exists already: --force overwrites it; --html names another");
+    ended.says(
+        "page.html already exists; use --force to overwrite it, or name another file with --html",
+    );
     let run = "run ids.txt --yes -o new.csv --report page.html";
-    stage.run(run).exits_with(6).says("--force overwrites it; --report names another");
+    stage
+        .run(run)
+        .exits_with(6)
+        .says("use --force to overwrite it, or name another file with --report");
     assert_eq!(stage.read("page.html"), "precious");
 }
 
@@ -216,10 +221,10 @@ fn the_summary_of_a_run_is_this() {
     insta::assert_snapshot!(steady(&told.stdout), @"
     Done: 9 of 12 users unlocked in T.
 
-      unlocked   9  unlocked by this job
-      duplicate  1  the same user stands on an earlier line
-      not_found  1  no such user
-      rejected   1  the API gave a final refusal
+      unlocked   9  unlocked by this run
+      duplicate  1  same user as on an earlier line
+      not_found  1  user does not exist
+      rejected   1  refused by the API
 
     Commonest errors, each with its first example:
       form_param_invalid  1  line 1 user_20CQupOStJJy6OYXwzhWVfF8nV2: <script>alert(1)</script>
@@ -244,10 +249,10 @@ fn the_summary_of_a_plan_with_a_page_is_this() {
     insta::assert_snapshot!(steady(&told.stdout), @"
     Plan: a run would unlock 1 of 12 users. Nothing was changed.
 
-      would_unlock      1  locked; a run would unlock it
-      already_unlocked  9  was not locked; no unlock call made
-      duplicate         1  the same user stands on an earlier line
-      not_found         1  no such user
+      would_unlock      1  locked; the run would unlock this user
+      already_unlocked  9  not locked; no unlock request was sent
+      duplicate         1  same user as on an earlier line
+      not_found         1  user does not exist
 
     Commonest errors, each with its first example:
       resource_not_found  1  line 11 user_170: no user has this user ID
@@ -273,10 +278,10 @@ fn the_summary_of_several_files_is_this() {
     insta::assert_snapshot!(steady(&told.stdout), @"
     Done: 13 of 16 users unlocked in T.
 
-      unlocked   13  unlocked by this job
-      duplicate   1  the same user stands on an earlier line
-      not_found   1  no such user
-      rejected    1  the API gave a final refusal
+      unlocked   13  unlocked by this run
+      duplicate   1  same user as on an earlier line
+      not_found   1  user does not exist
+      rejected    1  refused by the API
 
     Commonest errors, each with its first example:
       form_param_invalid  1  line 1 user_20CQupOStJJy6OYXwzhWVfF8nV2: <script>alert(1)</script>

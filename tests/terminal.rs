@@ -28,9 +28,9 @@ fn the_closing_lines_say_what_happened_and_where_the_files_are() {
     Read 4 records; user IDs from a plain list, one per line
     Done: 2 of 4 users unlocked in T.
 
-      unlocked   2  unlocked by this job
-      not_found  1  no such user
-      invalid    1  can't be a user; nothing was sent
+      unlocked   2  unlocked by this run
+      not_found  1  user does not exist
+      invalid    1  not a valid user; nothing was sent
 
     Commonest errors, each with its first example:
       invalid_input       1  line 4 nobody: a user id starts with "user_"
@@ -60,7 +60,7 @@ fn the_closing_lines_of_a_stop_name_the_command_that_goes_on() {
     Read 10 records; user IDs from a plain list, one per line
     Stopped by --canary (not all of the first users ended well) after 1 of 10 records: 9 not processed.
 
-      not_found    1  no such user
+      not_found    1  user does not exist
       unprocessed  9  no row: never tried, or cut off
 
     Commonest errors, each with its first example:
@@ -89,8 +89,8 @@ fn the_closing_lines_of_a_plan_say_what_a_run_would_do() {
     Read 4 records; user IDs from a plain list, one per line
     Plan: a run would unlock 3 of 4 users. Nothing was changed.
 
-      would_unlock  3  locked; a run would unlock it
-      not_found     1  no such user
+      would_unlock  3  locked; the run would unlock this user
+      not_found     1  user does not exist
 
     Commonest errors, each with its first example:
       resource_not_found  1  line 4 user_GONE: no user has this user ID
@@ -120,7 +120,7 @@ fn the_closing_lines_of_a_failure_name_the_command_that_tries_again() {
     Read 1 record; user IDs from a plain list, one per line
     Done: 0 of 1 user unlocked in T.
 
-      failed  1  retries used up; may yet succeed
+      failed  1  all retries failed; a later retry may succeed
 
     Commonest errors, each with its first example:
       http_503  1  line 1 user_20CQupOStJJy6OYXwzhWVfF8nV2: Oops, an unexpected error occurred
@@ -211,7 +211,7 @@ fn quiet_says_errors() {
     let stage = stage();
     stage.write("ids.results.csv", "");
     let ended = stage.refuses(&format!("{RUN} -q"), 6);
-    insta::assert_snapshot!(told(&ended), @"error: ids.results.csv exists already: --resume goes on with it, --force overwrites it, --output names another");
+    insta::assert_snapshot!(told(&ended), @"error: ids.results.csv already exists; use --resume to continue it, --force to overwrite it, or --output to name another file");
 }
 
 #[test]

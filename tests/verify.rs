@@ -47,6 +47,37 @@ fn everybody_who_was_unlocked_is_read_back_a_hundred_a_call() {
     assert_eq!((row["locked"].as_str(), user["id"].as_str()), ("false", Some(ids[0].as_str())));
 }
 
+/// Whoever was not reached is still locked: silence would say that all is well.
+#[test]
+fn a_run_that_did_not_finish_is_said_and_one_that_was_torn_is_refused() {
+    let ids = locked_users(6);
+    let stage = after_run(&ids, "--max-fail 1 --limit 5");
+    let whole = stage.read("ids.results.csv");
+    let manifest = stage.json("ids.results.manifest.json");
+    let edited = |field: &str, value: serde_json::Value| {
+        let mut manifest = manifest.clone();
+        manifest[field] = value;
+        stage.write("ids.results.manifest.json", manifest.to_string());
+    };
+    let first = "finish the run with --resume first";
+    let verify = format!("verify ids.results.csv --force {FAST}");
+    let retry =
+        format!("run ids.results.csv --retry-failed --yes --if-empty ok -o a.csv --force {FAST}");
+    for line in [&verify, &retry] {
+        edited("unprocessed", 3.into());
+        stage.run(line).says("its run left 3 records unprocessed").says(first).exits_with(0);
+        edited("ending", "running".into());
+        stage.run(line).says("its run was killed or is still running").says(first).exits_with(0);
+        // In the middle of its JSON.
+        stage.write("ids.results.csv", &whole[..whole.len() - 300]);
+        let n_before = stage.sandbox().requests().len();
+        let refused = stage.run(line).exits_with(2).says("a crash tore its last row").says(first);
+        refused.never_says("quote");
+        assert_eq!(stage.sandbox().requests().len(), n_before);
+        stage.write("ids.results.csv", &whole);
+    }
+}
+
 #[test]
 fn who_is_locked_again_or_gone_is_told_and_makes_it_end_with_1() {
     let ids = locked_users(6);
@@ -78,7 +109,7 @@ fn who_is_locked_again_or_gone_is_told_and_makes_it_end_with_1() {
 
       still_unlocked  3  read back: not locked
       locked_again    2  read back: locked again
-      gone            1  read back: no such user any more
+      gone            1  read back: user no longer exists
 
     Commonest errors, each with its first example:
       resource_not_found  1  line 6 user_170: no such user any more
@@ -147,7 +178,7 @@ fn what_was_read_back_before_is_not_overwritten_unless_forced() {
     let stage = after_run(&locked_users(2), "");
     let line = format!("verify ids.results.csv {FAST}");
     stage.run(&line).exits_with(0);
-    stage.refuses(&line, 6).says("ids.results.verify.csv exists already");
+    stage.refuses(&line, 6).says("ids.results.verify.csv already exists");
     stage.lock(&locked_users(1)[0]);
     stage.run(&format!("{line} --force")).exits_with(1);
     assert_eq!(stage.outcomes("ids.results.verify.csv")[0], "1 locked_again");

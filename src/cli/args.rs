@@ -90,7 +90,7 @@ pub(super) struct LockedArgs {
     #[arg(long, help_heading = "Output")]
     pub(super) force: bool,
     /// How much of each user to write: columns and whole JSON, columns, or IDs
-    #[arg(long, value_enum, value_name = "WHAT", default_value = "full")]
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "summary")]
     #[arg(help_heading = "Output", hide_short_help = true)]
     pub(super) snapshot: SnapshotArg,
     /// Top-level fields of the user to replace with "[redacted]"

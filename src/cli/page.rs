@@ -16,13 +16,13 @@ use crate::report::page::{Facts, render};
 use crate::results::WriteError;
 use crate::results::atomic::AtomicWriter;
 
-/// Fills a page that was begun when its place was checked, at the end of a job.
+/// Fills a page that was begun when its place was checked, at the end of a job. Gives its SHA-256.
 pub(super) fn write(
     begun: AtomicWriter,
     path: &Path,
     facts: &Facts,
     pii: bool,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     Ok(fill(begun, path, &html(facts, pii)?)?)
 }
 
@@ -33,7 +33,7 @@ pub(super) fn html(facts: &Facts, pii: bool) -> Result<String, Failure> {
 }
 
 /// Fills a page that was begun with that text.
-pub(super) fn fill(mut begun: AtomicWriter, path: &Path, html: &str) -> Result<(), WriteError> {
+pub(super) fn fill(mut begun: AtomicWriter, path: &Path, html: &str) -> Result<String, WriteError> {
     begun.write_all(html.as_bytes()).map_err(|error| WriteError::new(path, &error))?;
     begun.finish()
 }

@@ -123,7 +123,8 @@ impl<'a, A: Api> LookUp<'a, A> {
         let Found { record, target, facts, what } = found;
         let row = match what {
             What::Failed(outcome, failure) => {
-                let row = Row { user_id: target.user_id().cloned(), ..facts.row(record, outcome) };
+                let row = facts.row(&self.records[record], outcome);
+                let row = Row { user_id: target.user_id().cloned(), ..row };
                 with_failure(row, Some(failure))
             }
             What::Users(users) => match <[UserView; 1]>::try_from(users) {
@@ -131,7 +132,7 @@ impl<'a, A: Api> LookUp<'a, A> {
                 Err(users) => self.none_or_many(record, &target, &facts, &users),
             },
         };
-        Some(Event::JobFinished { row: Box::new(row), attempt: None })
+        Some(Event::JobFinished { record, row: Box::new(row), attempt: None })
     }
 
     fn one(
@@ -142,34 +143,35 @@ impl<'a, A: Api> LookUp<'a, A> {
         user: UserView,
         decided: &mut Decided,
     ) -> Option<Row> {
+        let input = &self.records[record];
         let Ok(id) = user.id.parse::<UserId>() else {
-            return Some(facts.untrusted(record, "the user in the answer has no valid id"));
+            return Some(facts.untrusted(input, "the user in the answer has no valid id"));
         };
         if self.purpose != Purpose::ReadBack && !self.excluded.can_check(&user) {
             let why = "the user in the answer has fields of an unknown type, so that the exclude \
                        list cannot be checked";
-            return Some(Row { user_id: Some(id), ..facts.untrusted(record, why) });
+            return Some(Row { user_id: Some(id), ..facts.untrusted(input, why) });
         }
         if target.user_id().is_none() {
-            let line = self.records[record].line;
             if let Some(&first) = decided.first_line.get(&id) {
-                let row = duplicate_of(record, first, facts.attempt.ended_at);
+                let row = duplicate_of(input, first, facts.attempt.ended_at);
                 return Some(Row { user_id: Some(id), attempts: facts.n_attempts, ..row });
             }
-            decided.first_line.insert(id.clone(), line);
+            decided.first_line.insert(id.clone(), input.line);
         }
         let exclusion = self.exclusion_of(&user);
         let Some(outcome) = self.outcome(&user, exclusion.is_some()) else {
-            let row = with_failure(facts.row(record, Outcome::Failed), Some(undecided_failure()));
+            let row = with_failure(facts.row(input, Outcome::Failed), Some(undecided_failure()));
             return Some(Row { user_id: Some(id), user: Some(Box::new(user)), ..row });
         };
+        let was_locked = user.locked.filter(|_| self.purpose != Purpose::ReadBack);
         if outcome == Outcome::WouldUnlock && matches!(self.purpose, Purpose::Run(_)) {
             let seen = decided.room_for(&user).then(|| Box::new(user));
-            decided.to_unlock.push(UnlockJob { record, user: id, seen });
+            decided.to_unlock.push(UnlockJob { record, user: id, seen, was_locked });
             return None;
         }
-        let row = Row { error_message: exclusion, ..facts.row(record, outcome) };
-        Some(Row { user_id: Some(id), user: Some(Box::new(user)), ..row })
+        let row = Row { error_message: exclusion, ..facts.row(input, outcome) };
+        Some(Row { user_id: Some(id), user: Some(Box::new(user)), was_locked, ..row })
     }
 
     /// Why a run must leave this user alone, whatever identifier the exclude file names.
@@ -243,7 +245,7 @@ impl<'a, A: Api> LookUp<'a, A> {
             user_id: target.user_id().cloned(),
             error_code: Some(code.into()),
             error_message: Some(message),
-            ..facts.row(record, outcome)
+            ..facts.row(&self.records[record], outcome)
         }
     }
 }
@@ -263,17 +265,17 @@ impl Decided {
 }
 
 impl Facts {
-    fn row(&self, record: usize, outcome: Outcome) -> Row {
+    fn row(&self, record: &InputRecord, outcome: Outcome) -> Row {
         Row {
             http_status: self.attempt.status,
             attempts: self.n_attempts,
             duration: self.took,
             trace_id: self.ray.clone(),
-            ..Row::unasked(record, outcome, self.attempt.ended_at)
+            ..Row::new(record, outcome, self.attempt.ended_at)
         }
     }
 
-    fn untrusted(&self, record: usize, why: &str) -> Row {
+    fn untrusted(&self, record: &InputRecord, why: &str) -> Row {
         let failure = Failure {
             code: "untrusted_answer".into(),
             message: why.to_owned(),

@@ -10,7 +10,6 @@
 //! Invariants: a row is in the file before any screen shows it. A job interrupted by a stop has no
 //! row and is simply not done. Nothing is held across a wait but a place in the pacer's queue.
 
-mod acks;
 mod api;
 mod clock;
 mod look_up;
@@ -27,16 +26,15 @@ mod walk;
 mod work;
 mod worker_pool;
 
-pub use acks::AckCounter;
 pub use api::Api;
 pub use clock::wall_clock;
 pub use look_up::{Batch, LookUp, Purpose, batches};
 pub use pace_file::{PaceFile, PaceFileError};
 pub use pacer::{Pacer, Permit};
 pub use queue::{Task, canaries_first, spread};
-pub use recorder::{Recorded, Recorder};
-pub use session::{EVENTS_IN_FLIGHT, Session};
+pub use recorder::{EventSender, Recorded, Recorder, RecorderGone, Recording};
+pub use session::Session;
 pub use unlock::{Unlock, UnlockJob};
 pub use walk::{Count, Shortfall, Span, Stretch, Walk, spans};
 pub use work::{Conclusion, End, Last, Work};
-pub use worker_pool::{EventSender, PoolSettings, WorkerPool};
+pub use worker_pool::{PoolSettings, WorkerPool};

@@ -1,89 +1,72 @@
-//! A session: the work on this thread, the recorder on another, and what watches over both.
+//! A session: one stage of a job on this thread, and what watches over it.
 
 use std::convert::Infallible;
-use std::io;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-use super::acks::AckCounter;
 use super::clock::{now, wall_clock};
-use super::recorder::{Recorded, Recorder};
-use super::worker_pool::EventSender;
+use super::recorder::{EventSender, Recorder, RecorderGone};
 use crate::model::{Event, StopReason};
+use crate::report::Listener;
 use crate::stop::{Signals, Stop};
 
-/// How many events may be on their way to the recorder: a slow disk slows the worker pool down by this bound.
-pub const EVENTS_IN_FLIGHT: usize = 64;
-
-/// How often listeners are told that time passed.
+/// How often listeners are told that time passed, and the results file is checked.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What watches over some work: signals, the grace after a stop, the deadline.
+/// What watches over a stage: signals, the grace period after a stop, the deadline.
 #[derive(Clone, Copy)]
 pub struct Session<'a> {
-    /// The stop bit.
+    /// The stop.
     pub stop: &'a Stop,
-    /// What the operating system asks.
+    /// The signals of the operating system.
     pub signals: &'a Signals,
     /// When `--max-duration` is over.
     pub deadline: Option<Instant>,
 }
 
 impl Session<'_> {
-    /// Runs the work to its end, the recorder beside it, and gives what both leave behind.
+    /// Runs a stage to its end and reports it to these listeners.
     ///
     /// # Errors
     ///
-    /// When the recorder's thread can't be started.
-    ///
-    /// # Panics
-    ///
-    /// When the recorder panicked: what it knew is lost, and the journal alone tells what was done.
-    pub fn run<'f, T>(
+    /// When the recorder is gone.
+    pub fn run<'env, T>(
         &self,
         runtime: &Runtime,
-        recorder: Recorder<'f>,
-        work: impl AsyncFnOnce(EventSender<'_>) -> T,
-    ) -> io::Result<(Recorded<'f>, T)> {
-        let (events, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
-        let acks = &AckCounter::default();
-        // A signal that came before the first request leaves must be known by then.
+        recorder: &Recorder<'_, 'env>,
+        listeners: Vec<Box<dyn Listener + 'env>>,
+        stage: impl AsyncFnOnce(EventSender) -> T,
+    ) -> Result<T, RecorderGone> {
+        // A signal that came before the first request must be known by then.
         self.signals.apply(self.stop);
         // So must time that is up already: a person may have taken it over a question.
         if self.deadline.is_some_and(|deadline| deadline <= now()) {
             self.stop.ask(StopReason::MaxDuration);
         }
-        thread::scope(|scope| {
-            let recording = thread::Builder::new()
-                .name("recorder".into())
-                .spawn_scoped(scope, move || recorder.run(receiver, acks))?;
-            let done = runtime.block_on(async {
-                tokio::select! {
-                    // A stop that comes with the end of the work has nothing left to say.
-                    biased;
-                    done = work(EventSender { events: &events, acks }) => done,
-                    never = self.watch(&events) => match never {},
-                }
-            });
-            drop(events);
-            let finished =
-                recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok((finished, done))
-        })
+        recorder.begin_stage(listeners)?;
+        let events = recorder.sender();
+        let done = runtime.block_on(async {
+            tokio::select! {
+                // A stop that comes with the end of the stage changes nothing.
+                biased;
+                done = stage(events.clone()) => done,
+                never = self.watch(&events) => match never {},
+            }
+        });
+        recorder.end_stage()?;
+        Ok(done)
     }
 
-    async fn watch(&self, events: &mpsc::Sender<Event>) -> Infallible {
-        let on_status = || drop(events.try_send(Event::StatusAsked));
+    async fn watch(&self, events: &EventSender) -> Infallible {
+        let on_status = || events.try_send(Event::StatusAsked);
         tokio::select! {
             never = self.signals.forward(self.stop, on_status) => never,
             never = self.stop.keep_grace() => never,
             never = self.keep_deadline() => never,
             never = tick(events) => never,
-            never = self.say_stopping(events) => never,
+            never = self.announce_stop(events) => never,
         }
     }
 
@@ -95,7 +78,7 @@ impl Session<'_> {
         std::future::pending().await
     }
 
-    async fn say_stopping(&self, events: &mpsc::Sender<Event>) -> Infallible {
+    async fn announce_stop(&self, events: &EventSender) -> Infallible {
         self.stop.asked().await;
         if let Some(reason) = self.stop.reason() {
             let _ = events.send(Event::Stopping(reason)).await;
@@ -104,13 +87,13 @@ impl Session<'_> {
     }
 }
 
-async fn tick(events: &mpsc::Sender<Event>) -> Infallible {
+async fn tick(events: &EventSender) -> Infallible {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         // A full channel has enough to show.
-        let _ = events.try_send(Event::Ticked { at: now(), wall: wall_clock() });
+        events.try_send(Event::Ticked { at: now(), wall: wall_clock() });
     }
 }
 

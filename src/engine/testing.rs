@@ -7,16 +7,14 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::{
-    AckCounter, Api, EVENTS_IN_FLIGHT, EventSender, Pacer, PoolSettings, Unlock, UnlockJob, Work,
-    WorkerPool,
-};
+use super::recorder::Message;
+use super::{Api, EventSender, Pacer, PoolSettings, Unlock, UnlockJob, Work, WorkerPool};
 use crate::clerk::PageRequest;
 use crate::model::{
-    Answer, Event, Fault, Identifier, Outcome, PauseReason, Reply, Row, StopReason, UserId,
+    Answer, Event, Fault, Identifier, InputRecord, Outcome, PauseReason, Reply, Row, StopReason,
+    UserId,
 };
 use crate::policy::pacing::{GateSettings, Pace, Quota};
 use crate::policy::retry::RetryPolicy;
@@ -308,7 +306,8 @@ impl Bench {
         beside: impl Future<Output = ()>,
     ) -> Ran {
         let jobs: Vec<UnlockJob> = (0..n_users).map(job).collect();
-        let work = Unlock::new(api);
+        let records = records(n_users);
+        let work = Unlock::new(api, &records);
         tokio::join!(self.run(&work, jobs), beside).0
     }
 
@@ -320,16 +319,14 @@ impl Bench {
     ) -> Ran {
         let begun = Instant::now();
         let pacer = if self.is_proven { Pacer::proven(self.gate) } else { Pacer::new(self.gate) };
-        let (sender, mut receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
+        let (sender, mut receiver) = EventSender::to_test(true);
         let work = async {
-            let sender = sender;
-            let events = EventSender { events: &sender, acks: &AckCounter::at_once() };
-            WorkerPool::new(work, items, self.settings, &pacer, &self.stop, events).run().await;
+            WorkerPool::new(work, items, self.settings, &pacer, &self.stop, sender).run().await;
             begun.elapsed()
         };
         let collect = async {
             let mut events = Vec::new();
-            while let Some(event) = receiver.recv().await {
+            while let Some(Message::Event(event)) = receiver.recv().await {
                 events.push(event);
             }
             events
@@ -344,7 +341,19 @@ impl Bench {
 
 /// The job of a record.
 pub(super) fn job(record: usize) -> UnlockJob {
-    UnlockJob { record, user: format!("user_{record}").parse().unwrap(), seen: None }
+    let user = format!("user_{record}").parse().unwrap();
+    UnlockJob { record, user, seen: None, was_locked: None }
+}
+
+/// The records of those users, from line 2 on.
+pub(super) fn records(n_users: usize) -> Vec<InputRecord> {
+    let record = |n| InputRecord {
+        line: n as u64 + 2,
+        cell: format!("user_{n}").into(),
+        user: None,
+        carried: Box::default(),
+    };
+    (0..n_users).map(record).collect()
 }
 
 /// The events of a worker pool, and how it ended.
@@ -357,8 +366,13 @@ pub(super) struct Ran {
 impl Ran {
     /// The rows, in the order of their events.
     pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.finished().map(|(_, row)| row)
+    }
+
+    /// The rows, each with the index of its record.
+    pub(super) fn finished(&self) -> impl Iterator<Item = (usize, &Row)> {
         self.events.iter().filter_map(|event| match event {
-            Event::JobFinished { row, .. } => Some(&**row),
+            Event::JobFinished { record, row, .. } => Some((*record, &**row)),
             _ => None,
         })
     }
@@ -366,14 +380,15 @@ impl Ran {
     /// The one row of a record.
     #[track_caller]
     pub(super) fn row(&self, record: usize) -> &Row {
-        let rows: Vec<&Row> = self.rows().filter(|row| row.record == record).collect();
+        let of_record = self.finished().filter(|(it, _)| *it == record);
+        let rows: Vec<&Row> = of_record.map(|(_, row)| row).collect();
         assert_eq!(rows.len(), 1, "rows of record {record}");
         rows[0]
     }
 
     /// The records that have rows, in the order of the input.
     pub(super) fn recorded(&self) -> Vec<usize> {
-        let mut records: Vec<usize> = self.rows().map(|row| row.record).collect();
+        let mut records: Vec<usize> = self.finished().map(|(record, _)| record).collect();
         records.sort_unstable();
         records
     }

@@ -3,12 +3,13 @@
 use super::api::Api;
 use super::queue::Task;
 use super::work::{Conclusion, End, Last, Work};
-use crate::model::{Event, Failure, Outcome, Reply, Row, UserId, UserView};
+use crate::model::{Event, Failure, InputRecord, Outcome, Reply, Row, UserId, UserView};
 use crate::policy::classify::{self, Verdict};
 
 /// Unlocks users, one call each.
 pub struct Unlock<'a, A> {
     api: &'a A,
+    records: &'a [InputRecord],
 }
 
 /// One user to unlock.
@@ -20,12 +21,14 @@ pub struct UnlockJob {
     pub user: UserId,
     /// The user as a look-up showed them, where one was made and there was room to keep it.
     pub seen: Option<Box<UserView>>,
+    /// `locked` in that look-up.
+    pub was_locked: Option<bool>,
 }
 
 impl<'a, A: Api> Unlock<'a, A> {
-    /// Unlocks through this API.
-    pub fn new(api: &'a A) -> Self {
-        Self { api }
+    /// Unlocks users of these records through this API.
+    pub fn new(api: &'a A, records: &'a [InputRecord]) -> Self {
+        Self { api, records }
     }
 }
 
@@ -50,15 +53,15 @@ impl<A: Api> Work for Unlock<'_, A> {
     }
 
     fn conclude(&self, last: Last<UnlockJob, Box<UserView>>) -> Conclusion<UnlockJob> {
-        let attempt = last.attempt;
-        let row = row(last);
+        let (attempt, record) = (last.attempt, last.task.item.record);
+        let row = Box::new(row(&self.records[record], last));
         let ended_well = row.outcome.ended_well();
-        let event = Event::JobFinished { row: Box::new(row), attempt: Some(attempt) };
+        let event = Event::JobFinished { record, row, attempt: Some(attempt) };
         Conclusion { events: vec![event], more: Vec::new(), ended_well }
     }
 }
 
-fn row(last: Last<UnlockJob, Box<UserView>>) -> Row {
+fn row(record: &InputRecord, last: Last<UnlockJob, Box<UserView>>) -> Row {
     let Last { task, end, attempt, ray, answered_at } = last;
     let (outcome, answered, failure) = match end {
         End::Good(user) => (Outcome::Unlocked, Some(user), None),
@@ -75,7 +78,8 @@ fn row(last: Last<UnlockJob, Box<UserView>>) -> Row {
         duration: answered_at.saturating_duration_since(began),
         trace_id: ray,
         user: answered.or(seen).or(item.seen),
-        ..Row::unasked(item.record, outcome, attempt.ended_at)
+        was_locked: item.was_locked,
+        ..Row::new(record, outcome, attempt.ended_at)
     };
     with_failure(row, failure)
 }

@@ -3,11 +3,10 @@
 mod stretch;
 
 use std::cell::{Cell, RefCell};
-use std::time::SystemTime;
 
 use super::api::Api;
 use super::work::{Conclusion, End, Last, USERS_PER_FAILURE, Work};
-use crate::model::{Event, Failure, Outcome, Reply, Row, UserId, UserView};
+use crate::model::{Event, Failure, Reply, UserId, UserView};
 use crate::policy::classify::{self, Verdict};
 pub use stretch::{Span, Stretch, spans};
 
@@ -124,7 +123,8 @@ impl<A: Api, F: FnMut(Vec<UserView>)> Work for Walk<'_, A, F> {
                 let n_passed = users.iter().filter(|user| task.item.counts(user)).count();
                 self.n_passed.set(self.n_passed.get() + n_passed as u64);
                 let next = self.next(task.item, &users, attempt.status);
-                events.extend(users.iter().map(|user| seen(user, attempt.ended_at)));
+                let n_locked = users.iter().filter(|user| user.is_locked()).count() as u64;
+                events.push(Event::UsersListed { n_users: users.len() as u64, n_locked });
                 (self.on_page.borrow_mut())(users);
                 next.map_err(Shortfall::Refused)
             }
@@ -155,12 +155,6 @@ fn looped(stretch: &Stretch, users: &[UserView]) -> Option<String> {
     let mut ids = users.iter().filter_map(|user| user.id.parse::<UserId>().ok());
     let again = ids.find(|id| stretch.cursors.contains(id))?;
     Some(format!("the page after {cursor} holds {again} again"))
-}
-
-/// A user passed by: counted, so that progress can be shown.
-fn seen(user: &UserView, now: SystemTime) -> Event {
-    let outcome = if user.is_locked() { Outcome::WouldUnlock } else { Outcome::AlreadyUnlocked };
-    Event::JobFinished { row: Box::new(Row::unasked(0, outcome, now)), attempt: None }
 }
 
 /// Counts the users of the instance.

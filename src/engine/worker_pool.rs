@@ -1,17 +1,17 @@
 //! The pool: workers that take a task, wait for a permit, send, and finish or put back.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-use super::acks::AckCounter;
 use super::clock::{now, wall_clock};
 use super::pacer::{Pacer, Permit};
 use super::queue::{Next, Queue, Task};
+use super::recorder::EventSender;
 use super::work::{Conclusion, End, Last, Work};
 use crate::model::{Attempt, Event, Failure, Fault, Reply, StopReason};
 use crate::policy::classify::{Verdict, is_silence};
@@ -32,24 +32,13 @@ pub struct PoolSettings {
     pub canary: Option<usize>,
 }
 
-/// Where a worker pool sends its events.
-#[derive(Clone, Copy)]
-pub struct EventSender<'a> {
-    /// The channel to the recorder.
-    pub events: &'a mpsc::Sender<Event>,
-    /// The rows that the recorder has written. A new counter for each pool.
-    pub acks: &'a AckCounter,
-}
-
 /// Workers on one thread, joined and not spawned: they borrow what they need.
 pub struct WorkerPool<'a, W: Work> {
     work: &'a W,
     settings: PoolSettings,
     pacer: &'a Pacer,
     stop: &'a Stop,
-    events: &'a mpsc::Sender<Event>,
-    acks: &'a AckCounter,
-    n_rows_emitted: Cell<u64>,
+    events: EventSender,
     queue: RefCell<Queue<W::Item>>,
     budget: RefCell<RetryBudget>,
     changed: Notify,
@@ -63,7 +52,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         settings: PoolSettings,
         pacer: &'a Pacer,
         stop: &'a Stop,
-        events: EventSender<'a>,
+        events: EventSender,
     ) -> Self {
         /// Retries that may go before the budget counts.
         const BURST: f64 = 100.0;
@@ -74,9 +63,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             settings,
             pacer,
             stop,
-            events: events.events,
-            acks: events.acks,
-            n_rows_emitted: Cell::new(0),
+            events,
             queue: RefCell::new(queue),
             budget: RefCell::new(budget),
             changed: Notify::new(),
@@ -252,15 +239,9 @@ impl<'a, W: Work> WorkerPool<'a, W> {
     async fn finish(&self, conclusion: Conclusion<W::Item>) {
         let Conclusion { events, more, ended_well } = conclusion;
         for event in events {
-            let is_row = matches!(event, Event::JobFinished { .. });
             self.emit(event).await;
-            self.n_rows_emitted.set(self.n_rows_emitted.get() + u64::from(is_row));
         }
-        // The recorder is gone only if it failed; then no acknowledgement would ever come.
-        tokio::select! {
-            () = self.acks.reached(self.n_rows_emitted.get()) => {}
-            () = self.events.closed() => {}
-        }
+        self.events.recorded().await;
         if self.queue.borrow_mut().on_ended(ended_well, more) {
             self.stop.ask(StopReason::Canary);
         }

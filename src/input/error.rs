@@ -7,7 +7,7 @@ use super::columns::usual_header;
 use super::source::STDIN;
 use super::{Columns, Encoding, Foreign, UserColumn};
 use crate::model::{IdentifierKind, Outcome, excerpt};
-use crate::results::manifest::Kind;
+use crate::stats::summary::CommandKind;
 
 /// Why an input is refused. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -220,14 +220,14 @@ pub enum Error {
         name: String,
     },
     /// A plan or verify file where the results of a run were expected.
-    #[error("{name}:{line}: this row was written by `{}`, and --retry-failed takes the results of `run`{}", command_of(*kind), if *kind == Kind::Plan { "; to run a plan, give it with --plan" } else { "" })]
+    #[error("{name}:{line}: this row was written by `{}`, and --retry-failed takes the results of `run`{}", command_of(*kind), if *kind == CommandKind::Plan { "; to run a plan, give it with --plan" } else { "" })]
     NotARun {
         /// The source's name.
         name: String,
         /// The line of the first row of another command.
         line: u64,
         /// The command that wrote it.
-        kind: Kind,
+        kind: CommandKind,
     },
     /// A results row whose outcome is unknown, or that was cut off before it.
     #[error("{name}:{line}: \"{value}\" is not an outcome; the file was edited, or its run was cut off: finish that with --resume", value = excerpt(value))]
@@ -450,12 +450,12 @@ fn by_hint(kind: IdentifierKind, columns: &Columns) -> String {
     }
 }
 
-fn command_of(kind: Kind) -> &'static str {
+fn command_of(kind: CommandKind) -> &'static str {
     match kind {
-        Kind::Run => "run",
-        Kind::Plan => "plan",
-        Kind::Verify => "verify",
-        Kind::Locked => "locked",
+        CommandKind::Run => "run",
+        CommandKind::Plan => "plan",
+        CommandKind::Verify => "verify",
+        CommandKind::Locked => "locked",
     }
 }
 

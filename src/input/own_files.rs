@@ -10,8 +10,8 @@ use super::table::Table;
 use super::{Delimiter, Error, LeftAlone, Options, ReadInput, Source, UserColumn};
 use crate::model::{IdentifierKind, InputRecord, Outcome, Records, UserId};
 use crate::results::kind_of_outcome;
-use crate::results::manifest::Kind;
 use crate::results::own_file::{DecisionColumns, OwnFile, is_left_alone, is_true, outcome_of};
+use crate::stats::summary::CommandKind;
 
 /// The decisions of an earlier job in the rows of a plain input. A user who was left alone on
 /// purpose must not be unlocked because the file is given as a list.
@@ -197,7 +197,7 @@ impl Filter {
         places: &Places,
     ) -> Result<Option<InputRecord>, Error> {
         let outcome = outcome(name, row, places)?;
-        if let Some(kind @ (Kind::Plan | Kind::Verify)) = kind_of_outcome(outcome)
+        if let Some(kind @ (CommandKind::Plan | CommandKind::Verify)) = kind_of_outcome(outcome)
             && self.is_of_run
         {
             return Err(Error::NotARun { name: name.to_owned(), line: row.line, kind });

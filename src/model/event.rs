@@ -1,86 +1,94 @@
-//! What happened, in the past tense: all that the engine says to the rest of the program.
+//! What happened in a run: everything that the engine reports to the rest of the program.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Failure, Row, StopReason};
 
-/// What happened in a run. The recorder hears every event, in the order in which they were sent.
+/// What happened in a run. The recorder receives every event, in the order in which they were sent.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// One attempt was answered or given up, and it is not the last word on its user: another
-    /// follows after `wait`, or the run was stopped before it.
+    /// An attempt failed and is not the last one: a retry follows after `wait`, unless the run is
+    /// stopped before.
     AttemptFailed {
-        /// The place of the record in the input.
+        /// The index of the record in the input.
         record: usize,
         /// The attempt.
         attempt: Attempt,
         /// What went wrong.
         failure: Failure,
-        /// How long this user waits before the next attempt.
+        /// How long this user waits for the retry.
         wait: Duration,
     },
     /// A look-up of up to a hundred users was answered. The rows that it decides follow.
     BatchAnswered {
         /// The attempt.
         attempt: Attempt,
-        /// How many records it was about.
+        /// Number of records in the look-up.
         n_records: usize,
     },
-    /// The last word on one record. Exactly one for each row.
+    /// A record ended. Exactly one event for each row.
     JobFinished {
-        /// The row to be recorded.
+        /// The index of the record in the input.
+        record: usize,
+        /// The row to record.
         row: Box<Row>,
-        /// The call that brought the last word; `None` where none was made for it alone.
+        /// The last request; `None` where none was made for this record alone.
         attempt: Option<Attempt>,
     },
-    /// A request was sent of which nothing is recorded: it was given up before its answer came, or
-    /// its row could not be written. What it did is not known here.
+    /// A page of the user list was read.
+    UsersListed {
+        /// Number of users on the page.
+        n_users: u64,
+        /// Number of those who are locked.
+        n_locked: u64,
+    },
+    /// A request was cut off before its response came. What it did is not known.
     GivenUp,
-    /// Nobody sends before `until`.
+    /// No request is sent before `until`.
     Paused(Pause),
     /// The API answered again after a pause.
     Resumed,
-    /// Time passed: listeners draw, the journal is synced. The same moment on both clocks, so
-    /// that whoever listens needs none.
+    /// Time passed: listeners redraw, the results file is checked and synced. The same moment on
+    /// both clocks, so that listeners need none.
     Ticked {
         /// The moment, for durations.
         at: Instant,
         /// The moment, for people.
         wall: SystemTime,
     },
-    /// Somebody asked for a line about how things stand (SIGUSR1).
+    /// A status line was requested (SIGUSR1).
     StatusAsked,
-    /// No new jobs are taken; attempts in flight may still end.
+    /// No new jobs are started; requests in flight may still end.
     Stopping(StopReason),
 }
 
-/// One call, seen from outside.
+/// One request, as seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// The HTTP status, where there was an answer.
+    /// The HTTP status; `None` without a response.
     pub status: Option<u16>,
-    /// From sending to the answer.
+    /// From sending to the response.
     pub took: Duration,
-    /// How long it waited for its turn before it was sent.
+    /// How long it waited for its permit before it was sent.
     pub waited: Duration,
     /// When it ended.
     pub ended_at: SystemTime,
 }
 
-/// A pause for everybody.
+/// A pause of all requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pause {
-    /// When the next call may go.
+    /// When the next request may be sent.
     pub until: Instant,
-    /// Why.
+    /// The reason.
     pub reason: PauseReason,
 }
 
-/// Why everybody pauses.
+/// Why all requests pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PauseReason {
     /// The API answered 429.
     Throttled,
-    /// The API stopped answering; one probe at a time goes out.
+    /// The API stopped answering; one probe at a time is sent.
     Outage,
 }

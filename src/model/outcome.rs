@@ -1,47 +1,47 @@
-//! The last word on one record.
+//! How a record ended.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The last word on one record, as the `outcome` column says it. The codes are stable.
+/// How a record ended: the `outcome` column. The codes are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
-    /// The call answered 200 with this user's object, and that does not say `locked: true`.
+    /// The request was answered 200 with this user's object, which does not say `locked: true`.
     Unlocked,
-    /// A plan would make the unlock call for this user.
+    /// A plan: the run would unlock this user.
     WouldUnlock,
-    /// Looked up, not locked; no unlock call made.
+    /// Looked up and not locked; no unlock request was sent.
     AlreadyUnlocked,
-    /// The same user stood on an earlier line; that line's row tells the end.
+    /// The same user as on an earlier line, whose row has the outcome.
     Duplicate,
-    /// Named in the `--exclude` file.
+    /// Listed in the `--exclude` file.
     Excluded,
-    /// Looks locked on purpose; left alone.
+    /// Looks locked on purpose; not changed.
     AdminLocked,
-    /// There is no such user.
+    /// The user does not exist.
     NotFound,
     /// An identifier matched several users.
     Ambiguous,
-    /// The cell can't be a user; nothing was sent.
+    /// The cell cannot name a user; nothing was sent.
     Invalid,
-    /// A final answer other than "not found": 400, 402, 403, 409, 422, a redirect.
+    /// A final response other than "not found": 400, 402, 403, 409, 422, a redirect.
     Rejected,
-    /// 200, and yet `locked: true`.
+    /// The request was answered 200, yet `locked: true`.
     StillLocked,
-    /// Retries used up.
+    /// All retries failed.
     Failed,
-    /// `verify`: read back, and not locked.
+    /// `verify`: not locked.
     StillUnlocked,
-    /// `verify`: read back, and locked again.
+    /// `verify`: locked again.
     LockedAgain,
-    /// `verify`: no longer there.
+    /// `verify`: the user no longer exists.
     Gone,
-    /// `verify`: the answer does not say whether the user is locked.
+    /// `verify`: the response does not say whether the user is locked.
     Unknown,
 }
 
 impl Outcome {
-    /// Every outcome, in the order in which summaries name them.
+    /// Every outcome, in the order in which summaries list them.
     pub const ALL: [Self; 16] = [
         Self::Unlocked,
         Self::WouldUnlock,
@@ -83,7 +83,7 @@ impl Outcome {
         }
     }
 
-    /// Whether nothing more is wanted for this record.
+    /// Whether nothing is left to do for this record.
     pub fn ended_well(self) -> bool {
         match self {
             Self::Unlocked
@@ -105,7 +105,7 @@ impl Outcome {
         }
     }
 
-    /// Whether a later run may yet succeed with this record (`--retry-failed`).
+    /// Whether a retry may still succeed (`--retry-failed`).
     pub fn may_yet_succeed(self) -> bool {
         matches!(self, Self::Failed | Self::StillLocked)
     }
@@ -115,25 +115,25 @@ impl Outcome {
         matches!(self, Self::Failed | Self::Rejected | Self::StillLocked | Self::NotFound)
     }
 
-    /// The meaning in a few words, for people.
+    /// The meaning in a few words.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Unlocked => "unlocked by this job",
-            Self::WouldUnlock => "locked; a run would unlock it",
-            Self::AlreadyUnlocked => "was not locked; no unlock call made",
-            Self::Duplicate => "the same user stands on an earlier line",
-            Self::Excluded => "named in the exclude file; left alone",
-            Self::AdminLocked => "looks locked on purpose; left alone",
-            Self::NotFound => "no such user",
-            Self::Ambiguous => "matches several users; left alone",
-            Self::Invalid => "can't be a user; nothing was sent",
-            Self::Rejected => "the API gave a final refusal",
-            Self::StillLocked => "the API answered, yet the user is still locked",
-            Self::Failed => "retries used up; may yet succeed",
+            Self::Unlocked => "unlocked by this run",
+            Self::WouldUnlock => "locked; the run would unlock this user",
+            Self::AlreadyUnlocked => "not locked; no unlock request was sent",
+            Self::Duplicate => "same user as on an earlier line",
+            Self::Excluded => "listed in the exclude file; not changed",
+            Self::AdminLocked => "looks locked on purpose; not changed",
+            Self::NotFound => "user does not exist",
+            Self::Ambiguous => "matches several users; not changed",
+            Self::Invalid => "not a valid user; nothing was sent",
+            Self::Rejected => "refused by the API",
+            Self::StillLocked => "answered 200, but still locked",
+            Self::Failed => "all retries failed; a later retry may succeed",
             Self::StillUnlocked => "read back: not locked",
             Self::LockedAgain => "read back: locked again",
-            Self::Gone => "read back: no such user any more",
-            Self::Unknown => "read back: the answer does not say whether the user is locked",
+            Self::Unknown => "read back: the response does not say",
+            Self::Gone => "read back: user no longer exists",
         }
     }
 }
@@ -144,9 +144,9 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A text that is no outcome's code.
+/// A text that is not an outcome's code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no outcome of this program")]
+#[error("\"{0}\" is not a known outcome")]
 pub struct UnknownOutcome(pub String);
 
 impl FromStr for Outcome {
@@ -165,14 +165,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_outcome_is_read_back_from_its_code() {
+    fn every_outcome_is_parsed_from_its_code() {
         for outcome in Outcome::ALL {
             assert_eq!(outcome.code().parse(), Ok(outcome));
         }
     }
 
     #[test]
-    fn what_may_yet_succeed_did_not_end_well() {
+    fn outcomes_worth_a_retry_did_not_end_well() {
         assert!(Outcome::ALL.into_iter().all(|o| !(o.may_yet_succeed() && o.ended_well())));
     }
 }

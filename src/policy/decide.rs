@@ -76,10 +76,13 @@ mod tests {
     }
 
     #[test]
-    fn a_user_who_is_read_back_is_unlocked_locked_again_or_gone() {
+    fn a_read_back_says_only_what_the_response_says() {
         let of = |json| read_back(Some(&UserSnapshot::parse(json).unwrap()));
         assert_eq!(of(r#"{"locked":false}"#), Outcome::StillUnlocked);
         assert_eq!(of(r#"{"locked":true}"#), Outcome::LockedAgain);
+        for garbled in ["{}", r#"{"locked":null}"#, r#"{"locked":"true"}"#, r#"{"locked":1}"#] {
+            assert_eq!(of(garbled), Outcome::Unknown, "{garbled}");
+        }
         assert_eq!(read_back(None), Outcome::Gone);
     }
 }

@@ -64,6 +64,7 @@ mod tests {
     use super::*;
     use crate::model::{Event, Row};
     use crate::stats::Size;
+    use crate::stats::story::records;
 
     fn stats(rows: &[(Outcome, u16, u64)]) -> Stats {
         let mut stats = Stats::new(Size::default(), Instant::now(), SystemTime::UNIX_EPOCH);
@@ -72,9 +73,10 @@ mod tests {
                 let row = Row {
                     http_status: Some(status),
                     attempts: 1,
-                    ..Row::unasked(record, outcome, SystemTime::UNIX_EPOCH)
+                    ..Row::new(&records(1)[0], outcome, SystemTime::UNIX_EPOCH)
                 };
-                stats.on_event(&Event::JobFinished { row: Box::new(row), attempt: None });
+                let row = Box::new(row);
+                stats.on_event(&Event::JobFinished { record, row, attempt: None });
             }
         }
         stats

@@ -47,15 +47,20 @@ impl<'a> Details<'a> {
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let tail =
             if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) };
-        self.console.say(level, &format!("{}: {}{tail}", self.name(row.record), row.outcome));
+        let name = name(row.line, &row.input);
+        self.console.say(level, &format!("{name}: {}{tail}", row.outcome));
     }
 
     fn name(&self, record: usize) -> String {
         match self.records.get(record) {
-            Some(record) => format!("line {} {}", record.line, clipped(&record.cell, 100)),
+            Some(record) => name(record.line, &record.cell),
             None => format!("record {}", record + 1),
         }
     }
+}
+
+fn name(line: u64, input: &str) -> String {
+    format!("line {line} {}", clipped(input, 100))
 }
 
 /// `; again in 1.2 s`; nothing where the run ends with the refusal of its key.
@@ -84,7 +89,7 @@ impl Listener for Details<'_> {
                 let text = format!("look-up of {n_records}: {}", call(attempt));
                 self.console.say(Level::Trace, &text);
             }
-            Event::JobFinished { row, attempt } => self.job_finished(row, attempt.as_ref()),
+            Event::JobFinished { row, attempt, .. } => self.job_finished(row, attempt.as_ref()),
             _ => {}
         }
     }
@@ -118,11 +123,11 @@ mod tests {
     #[test]
     fn verbose_tells_what_went_wrong() {
         insta::assert_snapshot!(said(Verbosity::Verbose), @"
-            line 2 user_1: http_503 after 80 ms: the message of http_503; again in 1.2 s
-            line 2 user_1: timeout after 80 ms: the message of timeout; again in 1.2 s
-            line 3 user_2: not_found (resource_not_found: No user  [31mfound.; 404 in 80 ms, waited 12 ms)
-            record 4: invalid
-            ");
+        line 2 user_1: http_503 after 80 ms: the message of http_503; again in 1.2 s
+        line 2 user_1: timeout after 80 ms: the message of timeout; again in 1.2 s
+        line 3 user_2: not_found (resource_not_found: No user  [31mfound.; 404 in 80 ms, waited 12 ms)
+        line 5 user_4: invalid
+        ");
     }
 
     #[test]
@@ -140,14 +145,14 @@ mod tests {
     #[test]
     fn very_verbose_tells_everything() {
         insta::assert_snapshot!(said(Verbosity::VeryVerbose), @"
-            look-up of 100: 200 in 80 ms, waited 12 ms
-            line 2 user_1: http_503 after 80 ms: the message of http_503; again in 1.2 s
-            line 2 user_1: timeout after 80 ms: the message of timeout; again in 1.2 s
-            line 2 user_1: unlocked (200 in 80 ms, waited 12 ms)
-            line 3 user_2: not_found (resource_not_found: No user  [31mfound.; 404 in 80 ms, waited 12 ms)
-            line 4 user_3: excluded
-            record 4: invalid
-            ");
+        look-up of 100: 200 in 80 ms, waited 12 ms
+        line 2 user_1: http_503 after 80 ms: the message of http_503; again in 1.2 s
+        line 2 user_1: timeout after 80 ms: the message of timeout; again in 1.2 s
+        line 2 user_1: unlocked (200 in 80 ms, waited 12 ms)
+        line 3 user_2: not_found (resource_not_found: No user  [31mfound.; 404 in 80 ms, waited 12 ms)
+        line 4 user_3: excluded
+        line 5 user_4: invalid
+        ");
     }
 
     #[test]

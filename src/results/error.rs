@@ -1,72 +1,74 @@
-//! What can go wrong with the files of a run, in words that say what to do.
+//! What can go wrong with the files of a run, and what to do about it.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The results, or a file beside them, can't be written any more.
+/// The results, or a file beside them, cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} can't be written: {problem}. {}.", Target(path.as_deref()), problem.advice(*.remedy))]
+#[error("cannot write {}: {problem}. {}.", Target(path.as_deref()), problem.advice(*.remedy))]
 pub struct WriteError {
     /// The file; `None` is standard output.
     pub path: Option<PathBuf>,
-    /// What is in the way.
+    /// The reason.
     pub problem: Problem,
-    /// How to go on without it.
+    /// How to continue.
     pub remedy: Remedy,
 }
 
-/// How to go on once nothing is in the way any more.
+/// How to continue once the problem is fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// What was recorded is kept: `--resume`.
+    /// Recorded rows are kept: `--resume`.
     Resume,
-    /// Nothing was kept: the same command once more.
+    /// Nothing was kept: repeat the command.
     Repeat,
-    /// Nothing can be gone on with until the results go to a file.
+    /// Only results in a file can be resumed.
     UseFile,
 }
 
 impl WriteError {
-    /// Makes words of what the system said about that file.
+    /// Translates the system's error about this file.
     pub fn new(path: impl Into<PathBuf>, error: &io::Error) -> Self {
         Self::of(Some(path.into()), Problem::of(error))
     }
 
-    /// The results, or what belongs to them, at that path, or on standard output.
+    /// A problem with the results at this path (`None`: standard output), or a file beside them.
     pub(super) fn of(path: Option<PathBuf>, problem: Problem) -> Self {
         let remedy = if path.is_some() { Remedy::Resume } else { Remedy::UseFile };
         Self { path, problem, remedy }
     }
 
-    /// The same of what is written whole or not at all, by a command that can't be resumed.
+    /// The same for a command that cannot be resumed.
     #[must_use]
     pub fn of_a_whole(self) -> Self {
         Self { remedy: Remedy::Repeat, ..self }
     }
 }
 
-/// What is in the way of writing.
+/// Why a file cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// No room is left.
+    /// The disk is full.
     DiskFull,
-    /// The quota of the user, or the largest size of a file, is reached.
+    /// The disk quota or the maximum file size is reached.
     Quota,
-    /// The file system can't be written to.
+    /// The file system is read-only.
     ReadOnly,
-    /// Not allowed.
+    /// Permission denied.
     Permission,
-    /// The file is no longer where it was: removed, moved or replaced by another.
+    /// The file was removed, moved or replaced during the run.
     Removed,
-    /// Whoever read standard output went away.
+    /// Another process changed the file during the run.
+    Changed,
+    /// The reader of standard output closed it.
     BrokenPipe,
-    /// Anything else, as the system says it.
+    /// Any other reason, in the system's words.
     Other(String),
 }
 
 impl Problem {
-    /// What the system's error means here.
+    /// The problem behind a system error.
     pub fn of(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull => Self::DiskFull,
@@ -78,23 +80,24 @@ impl Problem {
         }
     }
 
-    /// What to do about it: one sentence without its full stop.
+    /// What to do about it: one sentence without a full stop.
     fn advice(&self, remedy: Remedy) -> String {
-        let mend = match self {
-            Self::DiskFull | Self::Quota => "Make room, then",
+        let fix = match self {
+            Self::DiskFull | Self::Quota => "Free some space, then",
             Self::ReadOnly | Self::Permission => "Make it writable, then",
             Self::Removed => "Put it back, then",
-            Self::BrokenPipe => "Let it be read to its end, then",
-            Self::Other(_) => "Once that is mended,",
+            Self::Changed => "Restore it and let no other process write to it, then",
+            Self::BrokenPipe => "Keep the reader running, then",
+            Self::Other(_) => "Fix this, then",
         };
         match remedy {
-            Remedy::Resume => format!("{mend} run the same command with --resume"),
-            Remedy::Repeat => format!("{mend} run the same command again"),
+            Remedy::Resume => format!("{fix} run the same command with --resume"),
+            Remedy::Repeat => format!("{fix} run the same command again"),
             Remedy::UseFile => {
                 let lost = if *self == Self::BrokenPipe { "read" } else { "written" };
                 format!(
-                    "What was not {lost} is not recorded; write to a file with --output to be \
-                     able to resume"
+                    "Rows that were not {lost} are lost; use --output to write to a file, which \
+                     can be resumed"
                 )
             }
         }
@@ -105,11 +108,12 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::DiskFull => "the disk is full",
-            Self::Quota => "the disk quota or the largest file size is reached",
+            Self::Quota => "the disk quota or the maximum file size is reached",
             Self::ReadOnly => "the file system is read-only",
             Self::Permission => "permission denied",
-            Self::Removed => "it was removed or replaced while it was being written",
-            Self::BrokenPipe => "its reader closed it",
+            Self::Removed => "it was removed or replaced during the run",
+            Self::Changed => "another process changed it during the run",
+            Self::BrokenPipe => "the reader closed the pipe",
             Self::Other(reason) => reason,
         })
     }
@@ -126,70 +130,80 @@ impl fmt::Display for Target<'_> {
     }
 }
 
-/// A results file can't be begun or gone on with. Nothing was changed.
+/// A results file cannot be started or resumed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It is there already, and nobody said what to do with it.
+    /// It exists, and no flag says what to do with it.
     #[error(
-        "{} exists already: --resume goes on with it, --force overwrites it, --output names \
-         another",
+        "{} already exists; use --resume to continue it, --force to overwrite it, or --output to \
+         name another file",
         .path.display()
     )]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// It is in the way of a file that is written whole, so that nothing can be gone on with.
-    #[error("{} {why}; {flag} names another", .path.display())]
+    /// A file stands where a page or a list is to be written, which cannot be resumed.
+    #[error("{} {why}, or name another file with {flag}", .path.display())]
     InTheWay {
         /// The file.
         path: PathBuf,
-        /// What it is, and what can be done with it.
+        /// What it is, and what to do about it.
         why: &'static str,
         /// The flag that named it.
         flag: &'static str,
     },
     /// Another run holds it.
-    #[error("{} is in use by another run; wait for its end or name another with --output", .path.display())]
+    #[error(
+        "{} is in use by another run; wait until that ends, or name another file with --output",
+        .path.display()
+    )]
     InUse {
         /// The file.
         path: PathBuf,
     },
     /// A directory, a device, a pipe.
-    #[error("{} is no regular file; name another with --output (\"-\" is standard output)", .path.display())]
+    #[error(
+        "{} is not a regular file; name another with --output (\"-\" is standard output)",
+        .path.display()
+    )]
     NotAFile {
         /// What was named.
         path: PathBuf,
     },
-    /// Something stands where a file beside the results would be, and no run left it there.
+    /// A file stands where one beside the results is to be written, and no run wrote it.
     #[error(
-        "{} is there already, and no earlier run left it there: move it away, or name another \
-         results file with --output",
+        "{} exists and was not written by an earlier run; move it away, or name another results \
+         file with --output",
         .path.display()
     )]
     NotOurs {
         /// The file.
         path: PathBuf,
     },
-    /// It can't be opened or created.
-    #[error("{} can't be opened for writing: {reason}", .path.display())]
-    CantOpen {
+    /// It cannot be opened or created.
+    #[error("cannot open {} for writing: {reason}", .path.display())]
+    CannotOpen {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: String,
     },
     /// Its file system has no locks, so that two runs could mix their rows.
-    #[error("{} can't be locked ({reason}); name a file on another disk with --output", .path.display())]
-    CantLock {
+    #[error(
+        "cannot lock {} ({reason}); name a file on another file system with --output",
+        .path.display()
+    )]
+    CannotLock {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: String,
     },
-    /// Its carried columns are others than those asked for.
+    /// Its carried columns differ from those of this command.
     #[error(
-        "{} carries {} and this command {}; use the same --carry or name another with --output",
+        "{} carries {}, but this command carries {}; use the same --carry, or name another file \
+         with --output",
         .path.display(), named(.recorded), named(.asked)
     )]
     OtherCarried {
@@ -197,22 +211,34 @@ pub enum OpenError {
         path: PathBuf,
         /// What it carries.
         recorded: Vec<String>,
-        /// What was asked for.
+        /// What this command carries.
         asked: Vec<String>,
     },
-    /// A later version of this program made it: it has columns that this one can't fill.
+    /// Another version of this program wrote it: its columns are others.
     #[error(
-        "{} was made by a later version of this program (it has the column {column}); go on with \
-         that version or name another with --output",
+        "{} was written by {version} of this program (the column {column}); resume it with that \
+         version, or name another file with --output",
         .path.display()
     )]
-    Newer {
+    OtherVersion {
         /// The file.
         path: PathBuf,
-        /// The first column that is not known here.
+        /// `a later version` or `an earlier version`.
+        version: &'static str,
+        /// The first column that only one of the two versions has.
         column: String,
     },
-    /// It can't be read, or it is not what it should be.
+    /// A spreadsheet saved it with another delimiter.
+    #[error(
+        "{} was saved by another program with another delimiter, so it cannot be resumed; name \
+         another file with --output",
+        .path.display()
+    )]
+    Resaved {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be read, or is not what it should be.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The first bytes could not be written.
@@ -221,13 +247,13 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The same about a file that is written whole, and that was named by this flag.
+    /// The same for a page or a list, which was named by this flag.
     #[must_use]
     pub fn of_a_whole(self, flag: &'static str) -> Self {
         let (path, why) = match self {
-            Self::Exists { path } => (path, "exists already: --force overwrites it"),
-            Self::InUse { path } => (path, "is in use by another run: wait for its end"),
-            Self::NotAFile { path } => (path, "is no regular file"),
+            Self::Exists { path } => (path, "already exists; use --force to overwrite it"),
+            Self::InUse { path } => (path, "is in use by another run; wait until that ends"),
+            Self::NotAFile { path } => (path, "is not a regular file; remove it"),
             other => return other,
         };
         Self::InTheWay { path, why, flag }
@@ -238,45 +264,45 @@ fn named(columns: &[String]) -> String {
     if columns.is_empty() { "no columns".to_owned() } else { columns.join(", ") }
 }
 
-/// A file of this program can't be read.
+/// A file of this program cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The system does not give it.
-    #[error("{} can't be read: {reason}", .path.display())]
+    /// The system refuses.
+    #[error("cannot read {}: {reason}", .path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: io::Error,
     },
-    /// Nothing was recorded in it: it is empty, or was cut off inside its header.
-    #[error("{} holds nothing: it was cut off before its first row", .path.display())]
+    /// It is empty, or was cut off inside its header.
+    #[error("{} has no rows: it is empty or was cut off before its first row", .path.display())]
     NoHeader {
         /// The file.
         path: PathBuf,
     },
     /// Another kind of file.
-    #[error("{} is no results file of this program: {why}", .path.display())]
+    #[error("{} is not a bulk-unlock results file: {why}", .path.display())]
     NotResults {
         /// The file.
         path: PathBuf,
-        /// How that shows.
+        /// What shows that.
         why: String,
     },
-    /// A row that this program did not write so.
-    #[error("{}, line {line}: {why}", .path.display())]
+    /// A row that this program did not write.
+    #[error("{}:{line}: {why}", .path.display())]
     BadRow {
         /// The file.
         path: PathBuf,
-        /// The line of that file, 1-based.
+        /// The line in that file, 1-based.
         line: u64,
         /// What is wrong with it.
         why: String,
     },
-    /// A later version of this program made it.
+    /// A later version of this program wrote it.
     #[error(
-        "{} was made by a later version of this program (its format is {schema_version}, and this \
-         one knows {}); use that version",
+        "{} was written by a later version of this program (format {schema_version}, this version \
+         reads {}); use that version",
         .path.display(), super::format::SCHEMA_VERSION
     )]
     Newer {
@@ -285,12 +311,12 @@ pub enum ReadError {
         /// The version of its format.
         schema_version: u32,
     },
-    /// A manifest that can't be understood.
-    #[error("{} is no manifest of this program: {why}", .path.display())]
+    /// It cannot be parsed as a manifest.
+    #[error("{} is not a bulk-unlock manifest: {why}", .path.display())]
     NotManifest {
         /// The file.
         path: PathBuf,
-        /// How that shows.
+        /// What shows that.
         why: String,
     },
 }
@@ -299,146 +325,117 @@ pub enum ReadError {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(kind: io::ErrorKind, expected: &str) {
-        assert_eq!(WriteError::new("out.csv", &kind.into()).to_string(), expected);
-    }
-
-    #[test]
-    fn a_write_error_names_the_file_the_reason_and_what_to_do() {
-        check(
-            io::ErrorKind::StorageFull,
-            "out.csv can't be written: the disk is full. Make room, then run the same command \
-             with --resume.",
-        );
-        check(
-            io::ErrorKind::ReadOnlyFilesystem,
-            "out.csv can't be written: the file system is read-only. Make it writable, then run \
-             the same command with --resume.",
-        );
-        check(
-            io::ErrorKind::QuotaExceeded,
-            "out.csv can't be written: the disk quota or the largest file size is reached. Make \
-             room, then run the same command with --resume.",
-        );
-    }
-
-    #[test]
-    fn what_is_written_whole_is_written_again_and_not_resumed() {
-        let full: io::Error = io::ErrorKind::StorageFull.into();
-        let error = WriteError::new("list.csv", &full).of_a_whole();
-        insta::assert_snapshot!(error, @"list.csv can't be written: the disk is full. Make room, then run the same command again.");
-        let error = OpenError::Exists { path: "page.html".into() }.of_a_whole("--html");
-        insta::assert_snapshot!(error, @"page.html exists already: --force overwrites it; --html names another");
-        let error = OpenError::InUse { path: "page.html".into() }.of_a_whole("--html");
-        insta::assert_snapshot!(error, @"page.html is in use by another run: wait for its end; --html names another");
-        let error = OpenError::NotAFile { path: "fifo".into() }.of_a_whole("--html");
-        insta::assert_snapshot!(error, @"fifo is no regular file; --html names another");
-    }
-
-    #[test]
-    fn standard_output_can_not_be_resumed_whatever_is_in_the_way() {
-        let error = WriteError::of(None, Problem::DiskFull);
-        insta::assert_snapshot!(error, @"standard output can't be written: the disk is full. What was not written is not recorded; write to a file with --output to be able to resume.");
-        let error = WriteError::of(None, Problem::BrokenPipe);
-        insta::assert_snapshot!(error, @"standard output can't be written: its reader closed it. What was not read is not recorded; write to a file with --output to be able to resume.");
-    }
-
-    #[test]
-    fn other_carried_columns_are_both_named() {
-        let error = OpenError::OtherCarried {
-            path: "out.csv".into(),
-            recorded: vec!["team".into(), "ticket".into()],
-            asked: vec![],
-        };
-        insta::assert_snapshot!(error, @"out.csv carries team, ticket and this command no columns; use the same --carry or name another with --output");
-    }
-
     fn path() -> PathBuf {
         "out.csv".into()
     }
 
     #[test]
-    fn what_is_in_the_way_of_writing_is_told_in_these_words() {
-        let told = [
-            Problem::DiskFull,
-            Problem::Quota,
-            Problem::ReadOnly,
-            Problem::Permission,
+    fn a_write_error_names_the_file_the_reason_and_what_to_do() {
+        let errors = [
+            Problem::of(&io::ErrorKind::StorageFull.into()),
+            Problem::of(&io::ErrorKind::QuotaExceeded.into()),
+            Problem::of(&io::ErrorKind::ReadOnlyFilesystem.into()),
+            Problem::of(&io::ErrorKind::PermissionDenied.into()),
             Problem::Removed,
-            Problem::BrokenPipe,
-            Problem::Other("it fell off".to_owned()),
+            Problem::Changed,
+            Problem::of(&io::Error::other("it fell off")),
         ];
-        let told = told.map(|problem| WriteError::of(Some(path()), problem).to_string());
-        insta::assert_snapshot!(told.join("\n"), @"
-        out.csv can't be written: the disk is full. Make room, then run the same command with --resume.
-        out.csv can't be written: the disk quota or the largest file size is reached. Make room, then run the same command with --resume.
-        out.csv can't be written: the file system is read-only. Make it writable, then run the same command with --resume.
-        out.csv can't be written: permission denied. Make it writable, then run the same command with --resume.
-        out.csv can't be written: it was removed or replaced while it was being written. Put it back, then run the same command with --resume.
-        out.csv can't be written: its reader closed it. Let it be read to its end, then run the same command with --resume.
-        out.csv can't be written: it fell off. Once that is mended, run the same command with --resume.
+        let errors = errors.map(|problem| WriteError::of(Some(path()), problem).to_string());
+        insta::assert_snapshot!(errors.join("\n"), @"
+        cannot write out.csv: the disk is full. Free some space, then run the same command with --resume.
+        cannot write out.csv: the disk quota or the maximum file size is reached. Free some space, then run the same command with --resume.
+        cannot write out.csv: the file system is read-only. Make it writable, then run the same command with --resume.
+        cannot write out.csv: permission denied. Make it writable, then run the same command with --resume.
+        cannot write out.csv: it was removed or replaced during the run. Put it back, then run the same command with --resume.
+        cannot write out.csv: another process changed it during the run. Restore it and let no other process write to it, then run the same command with --resume.
+        cannot write out.csv: it fell off. Fix this, then run the same command with --resume.
         ");
     }
 
     #[test]
-    fn what_can_be_done_about_it_depends_on_what_was_kept() {
-        let told = [Remedy::Repeat, Remedy::UseFile].map(|remedy| {
-            WriteError { remedy, ..WriteError::of(None, Problem::DiskFull) }.to_string()
-        });
-        insta::assert_snapshot!(told.join("\n"), @"
-        standard output can't be written: the disk is full. Make room, then run the same command again.
-        standard output can't be written: the disk is full. What was not written is not recorded; write to a file with --output to be able to resume.
+    fn a_page_or_a_list_is_written_again_and_not_resumed() {
+        let full: io::Error = io::ErrorKind::StorageFull.into();
+        let errors = [
+            WriteError::new("list.csv", &full).of_a_whole().to_string(),
+            OpenError::Exists { path: path() }.of_a_whole("--html").to_string(),
+            OpenError::InUse { path: path() }.of_a_whole("--html").to_string(),
+            OpenError::NotAFile { path: path() }.of_a_whole("--html").to_string(),
+        ];
+        insta::assert_snapshot!(errors.join("\n"), @"
+        cannot write list.csv: the disk is full. Free some space, then run the same command again.
+        out.csv already exists; use --force to overwrite it, or name another file with --html
+        out.csv is in use by another run; wait until that ends, or name another file with --html
+        out.csv is not a regular file; remove it, or name another file with --html
         ");
     }
 
     #[test]
-    fn why_results_can_not_be_begun_is_told_in_these_words() {
-        let reason = || "no such luck".to_owned();
-        let told = [
+    fn standard_output_cannot_be_resumed() {
+        let errors = [Problem::DiskFull, Problem::BrokenPipe];
+        let errors = errors.map(|problem| WriteError::of(None, problem).to_string());
+        insta::assert_snapshot!(errors.join("\n"), @"
+        cannot write standard output: the disk is full. Rows that were not written are lost; use --output to write to a file, which can be resumed.
+        cannot write standard output: the reader closed the pipe. Rows that were not read are lost; use --output to write to a file, which can be resumed.
+        ");
+    }
+
+    #[test]
+    fn an_open_error_names_the_file_and_the_flags_that_help() {
+        let reason = || "out of luck".to_owned();
+        let errors = [
             OpenError::Exists { path: path() },
             OpenError::InUse { path: path() },
             OpenError::NotAFile { path: path() },
-            OpenError::CantOpen { path: path(), reason: reason() },
-            OpenError::CantLock { path: path(), reason: reason() },
+            OpenError::NotOurs { path: path() },
+            OpenError::CannotOpen { path: path(), reason: reason() },
+            OpenError::CannotLock { path: path(), reason: reason() },
             OpenError::OtherCarried {
                 path: path(),
                 recorded: vec![],
                 asked: vec!["team".into(), "ticket".into()],
             },
-            OpenError::Newer { path: path(), column: "mood".to_owned() },
+            OpenError::OtherVersion {
+                path: path(),
+                version: "a later version",
+                column: "mood".to_owned(),
+            },
+            OpenError::Resaved { path: path() },
             OpenError::Read(ReadError::NoHeader { path: path() }),
             OpenError::Write(WriteError::of(Some(path()), Problem::DiskFull)),
         ];
-        insta::assert_snapshot!(told.map(|it| it.to_string()).join("\n"), @r#"
-        out.csv exists already: --resume goes on with it, --force overwrites it, --output names another
-        out.csv is in use by another run; wait for its end or name another with --output
-        out.csv is no regular file; name another with --output ("-" is standard output)
-        out.csv can't be opened for writing: no such luck
-        out.csv can't be locked (no such luck); name a file on another disk with --output
-        out.csv carries no columns and this command team, ticket; use the same --carry or name another with --output
-        out.csv was made by a later version of this program (it has the column mood); go on with that version or name another with --output
-        out.csv holds nothing: it was cut off before its first row
-        out.csv can't be written: the disk is full. Make room, then run the same command with --resume.
+        insta::assert_snapshot!(errors.map(|it| it.to_string()).join("\n"), @r#"
+        out.csv already exists; use --resume to continue it, --force to overwrite it, or --output to name another file
+        out.csv is in use by another run; wait until that ends, or name another file with --output
+        out.csv is not a regular file; name another with --output ("-" is standard output)
+        out.csv exists and was not written by an earlier run; move it away, or name another results file with --output
+        cannot open out.csv for writing: out of luck
+        cannot lock out.csv (out of luck); name a file on another file system with --output
+        out.csv carries no columns, but this command carries team, ticket; use the same --carry, or name another file with --output
+        out.csv was written by a later version of this program (the column mood); resume it with that version, or name another file with --output
+        out.csv was saved by another program with another delimiter, so it cannot be resumed; name another file with --output
+        out.csv has no rows: it is empty or was cut off before its first row
+        cannot write out.csv: the disk is full. Free some space, then run the same command with --resume.
         "#);
     }
 
     #[test]
-    fn why_a_file_can_not_be_read_is_told_in_these_words() {
+    fn a_read_error_names_the_file_and_the_reason() {
         let why = || "it begins with a poem".to_owned();
-        let told = [
+        let errors = [
             ReadError::Io { path: path(), reason: io::ErrorKind::PermissionDenied.into() },
             ReadError::NoHeader { path: path() },
             ReadError::NotResults { path: path(), why: why() },
             ReadError::BadRow { path: path(), line: 7, why: why() },
+            ReadError::Newer { path: path(), schema_version: 9 },
             ReadError::NotManifest { path: path(), why: why() },
         ];
-        insta::assert_snapshot!(told.map(|it| it.to_string()).join("\n"), @"
-        out.csv can't be read: permission denied
-        out.csv holds nothing: it was cut off before its first row
-        out.csv is no results file of this program: it begins with a poem
-        out.csv, line 7: it begins with a poem
-        out.csv is no manifest of this program: it begins with a poem
+        insta::assert_snapshot!(errors.map(|it| it.to_string()).join("\n"), @"
+        cannot read out.csv: permission denied
+        out.csv has no rows: it is empty or was cut off before its first row
+        out.csv is not a bulk-unlock results file: it begins with a poem
+        out.csv:7: it begins with a poem
+        out.csv was written by a later version of this program (format 9, this version reads 1); use that version
+        out.csv is not a bulk-unlock manifest: it begins with a poem
         ");
     }
 }

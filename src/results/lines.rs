@@ -1,23 +1,134 @@
-//! Whole lines of a file that a crash may have torn, and the cells of one of them.
+//! Lines of CSV: cells are made safe when they are written, and whole lines are found when a file
+//! is read that a crash may have torn.
 
+use std::fmt::{Display, Write as _};
 use std::io::{self, BufRead, BufReader, Read};
 
-use csv_core::{ReadRecordResult, Reader};
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use memchr::memchr;
 
-/// The longest line that is taken for a row: an answer has at most 4 MiB, and quoting at most
-/// doubles it. Carried columns leave room enough in the rest.
-const MAX_LINE: u64 = 64 << 20;
+use crate::model::{is_formula_start, is_guarded, one_line};
 
-/// Reads whole lines; what is torn at the end is counted and not given.
+/// Writes lines of CSV into memory. Each line is one line whatever its cells hold, and no text
+/// cell is a formula.
+pub(super) struct LineWriter {
+    csv: csv::Writer<Vec<u8>>,
+    scratch: String,
+}
+
+impl LineWriter {
+    pub(super) fn new() -> Self {
+        Self { csv: csv_writer(Vec::new()), scratch: String::new() }
+    }
+
+    /// A text from outside: on one line, and guarded where a spreadsheet would run it as a formula.
+    pub(super) fn text(&mut self, text: &str) {
+        // Most texts, snapshots above all, need no change.
+        if is_printable_ascii(text) && !text.starts_with(is_formula_start) {
+            return self.cell(text);
+        }
+        let line = one_line(text);
+        // A leading tab or carriage return is a space by now and is guarded all the same.
+        if text.starts_with(is_formula_start) || line.starts_with(is_formula_start) {
+            self.cell(&format!("'{line}"));
+        } else {
+            self.cell(&line);
+        }
+    }
+
+    pub(super) fn texts(&mut self, texts: impl IntoIterator<Item = impl AsRef<str>>) {
+        for text in texts {
+            self.text(text.as_ref());
+        }
+    }
+
+    pub(super) fn maybe_text(&mut self, text: Option<&str>) {
+        self.text(text.unwrap_or_default());
+    }
+
+    /// A number, a time, a code: a value that needs no guard.
+    pub(super) fn plain(&mut self, value: impl Display) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        // Writing to memory does not fail.
+        let _ = write!(scratch, "{value}");
+        self.cell(&scratch);
+        self.scratch = scratch;
+    }
+
+    pub(super) fn maybe_plain(&mut self, value: Option<impl Display>) {
+        match value {
+            Some(value) => self.plain(value),
+            None => self.cell(""),
+        }
+    }
+
+    pub(super) fn empty(&mut self, n_cells: usize) {
+        (0..n_cells).for_each(|_| self.cell(""));
+    }
+
+    fn cell(&mut self, text: &str) {
+        // Writing to memory does not fail.
+        let _ = self.csv.write_field(text);
+    }
+
+    /// Ends the line and gives the length of all lines so far, in bytes.
+    pub(super) fn end_line(&mut self) -> usize {
+        // As above.
+        let _ = self.csv.write_record(None::<&[u8]>);
+        let _ = self.csv.flush();
+        self.csv.get_ref().len()
+    }
+
+    /// Takes the lines out, and `spare` as memory for the next ones.
+    pub(super) fn take(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
+        spare.clear();
+        let full = std::mem::replace(&mut self.csv, csv_writer(spare));
+        // As above.
+        full.into_inner().unwrap_or_default()
+    }
+}
+
+fn csv_writer(memory: Vec<u8>) -> csv::Writer<Vec<u8>> {
+    csv::WriterBuilder::new()
+        .flexible(true)
+        // An unquoted "#" in front of a header would make a comment of it.
+        .comment(Some(b'#'))
+        .terminator(csv::Terminator::Any(b'\n'))
+        .from_writer(memory)
+}
+
+/// Whole chunks are checked at once: the compiler makes vector code of it.
+fn is_printable_ascii(text: &str) -> bool {
+    let is_printable = |byte: &u8| matches!(byte, b' '..=b'~');
+    text.as_bytes()
+        .chunks(64)
+        .all(|chunk| chunk.iter().fold(true, |all, it| all & is_printable(it)))
+}
+
+/// A text cell as it was before it was guarded.
+pub(super) fn unguarded(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(text) if is_guarded(text) => text,
+        _ => cell,
+    }
+}
+
+/// The maximum length of a row: a response has at most 4 MiB, and quoting at most doubles it.
+/// Carried columns have room enough in the rest.
+const MAX_LINE: usize = 64 << 20;
+
+/// Reads whole lines. The torn end of a file is counted and not returned.
+///
+/// Rows are single lines, so searching for line breaks finds them, however much stands in their
+/// snapshots. A CSV parser would look at each byte and would not tell a torn row from a quoted line
+/// break.
 pub(super) struct LineReader<R> {
     input: BufReader<R>,
     line: Vec<u8>,
-    /// The number of the line read last, 1-based.
-    pub(super) n_lines: u64,
-    /// How many bytes the whole lines take.
-    pub(super) n_whole: u64,
-    /// How many bytes follow them.
-    pub(super) n_torn: u64,
+    n_lines: u64,
+    n_whole_bytes: u64,
+    n_torn_bytes: u64,
 }
 
 impl<R: Read> LineReader<R> {
@@ -26,42 +137,80 @@ impl<R: Read> LineReader<R> {
             input: BufReader::with_capacity(64 * 1024, input),
             line: Vec::new(),
             n_lines: 0,
-            n_whole: 0,
-            n_torn: 0,
+            n_whole_bytes: 0,
+            n_torn_bytes: 0,
         }
     }
 
-    /// Goes to the next whole line; `false` after the last one.
+    /// Reads the next whole line; `false` after the last one.
     ///
-    /// A row never holds a NUL: a power cut leaves runs of them where data did not reach the disk,
-    /// so that the rest from there on is torn too.
+    /// A row never holds a NUL. A power cut leaves runs of them where data did not reach the disk,
+    /// so everything from there on counts as torn.
     pub(super) fn advance(&mut self) -> io::Result<bool> {
-        if self.n_torn > 0 {
+        if self.n_torn_bytes > 0 {
             return Ok(false);
         }
         self.line.clear();
-        let n_read = (&mut self.input).take(MAX_LINE).read_until(b'\n', &mut self.line)? as u64;
-        if self.line.ends_with(b"\n") && !self.line.contains(&0) {
+        let is_whole = self.read_line()?;
+        let n_read = self.line.len() as u64;
+        if is_whole && memchr(0, &self.line).is_none() {
             self.n_lines += 1;
-            self.n_whole += n_read;
+            self.n_whole_bytes += n_read;
             return Ok(true);
         }
-        if n_read == MAX_LINE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is too long for a row"));
-        }
-        self.n_torn = n_read + io::copy(&mut self.input, &mut io::sink())?;
+        self.n_torn_bytes = n_read + io::copy(&mut self.input, &mut io::sink())?;
         Ok(false)
     }
 
-    /// The line that [`advance`](Self::advance) went to, or the torn bytes it stopped at; without
-    /// its line break.
+    /// Reads up to and with the next line break; `false` where there is none. As
+    /// [`BufRead::read_until`], with a search that is four times as fast.
+    fn read_line(&mut self) -> io::Result<bool> {
+        loop {
+            let buffer = match self.input.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                buffer => buffer?,
+            };
+            let end = memchr(b'\n', buffer).map(|at| at + 1);
+            let n_read = end.unwrap_or(buffer.len());
+            self.line.extend_from_slice(&buffer[..n_read]);
+            self.input.consume(n_read);
+            if end.is_some() || n_read == 0 {
+                return Ok(end.is_some());
+            }
+            if self.line.len() > MAX_LINE {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is too long"));
+            }
+        }
+    }
+
+    /// The last line, or the torn bytes after it, without a line break.
     pub(super) fn line(&self) -> &[u8] {
         let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
         line.strip_suffix(b"\r").unwrap_or(line)
     }
+
+    /// The last line with its line break.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// The number of the last line, 1-based.
+    pub(super) fn line_number(&self) -> u64 {
+        self.n_lines
+    }
+
+    /// Length of all whole lines so far, in bytes.
+    pub(super) fn n_whole_bytes(&self) -> u64 {
+        self.n_whole_bytes
+    }
+
+    /// Length of the torn end, in bytes; known after the last line.
+    pub(super) fn n_torn_bytes(&self) -> u64 {
+        self.n_torn_bytes
+    }
 }
 
-/// Takes lines of CSV apart, in memory that is used again for the next one.
+/// Splits lines of CSV into cells, in memory that is used again for the next line.
 pub(super) struct CellParser {
     core: Reader,
     text: Vec<u8>,
@@ -69,33 +218,59 @@ pub(super) struct CellParser {
 }
 
 impl CellParser {
-    pub(super) fn new() -> Self {
-        Self { core: Reader::new(), text: Vec::new(), ends: Vec::new() }
+    pub(super) fn new(delimiter: u8) -> Self {
+        let core = ReaderBuilder::new().delimiter(delimiter).build();
+        Self { core, text: Vec::new(), ends: Vec::new() }
     }
 
-    /// The cells of one line without its line break; the reason when it can't be one record.
-    pub(super) fn parse(&mut self, line: &[u8]) -> Result<Cells<'_>, &'static str> {
+    /// The cells of one line without its line break, at most so many. Cells beyond that are only
+    /// checked for an open quote and for UTF-8.
+    pub(super) fn parse(
+        &mut self,
+        line: &[u8],
+        max_cells: usize,
+    ) -> Result<Cells<'_>, &'static str> {
         if line.is_empty() {
             return Err("the line is empty");
         }
         self.core.reset();
-        // One more of each than is needed: the parser stops where one of them is full.
+        // One byte more than it can need: the parser stops where an output is full.
         self.text.resize(line.len() + 1, 0);
-        let n_commas = line.iter().map(|&b| usize::from(b == b',')).sum::<usize>();
-        self.ends.resize(n_commas + 2, 0);
-        let (result, n_in, n_out, n_ends) =
+        self.ends.resize(max_cells, 0);
+        let (result, n_in, n_out, mut n_cells) =
             self.core.read_record(line, &mut self.text, &mut self.ends);
-        if n_in < line.len() || result != ReadRecordResult::InputEmpty {
-            return Err("there is a line break inside");
-        }
-        let (result, _, _, n_more_ends) =
-            self.core.read_record(b"\n", &mut self.text[n_out..], &mut self.ends[n_ends..]);
-        if result != ReadRecordResult::Record {
+        let is_cut = match result {
+            ReadRecordResult::OutputEndsFull => true,
+            ReadRecordResult::InputEmpty if n_in == line.len() => n_cells == max_cells,
+            _ => return Err("there is a line break inside a row"),
+        };
+        if is_cut && has_open_quote(line) {
             return Err("a quote is not closed");
         }
-        let text = std::str::from_utf8(&self.text[..n_out]).map_err(|_| "it is not UTF-8")?;
-        Ok(Cells { text, ends: &self.ends[..n_ends + n_more_ends] })
+        if is_cut && std::str::from_utf8(line).is_err() {
+            return Err("it is not UTF-8");
+        }
+        if !is_cut {
+            let (text, ends) = (&mut self.text[n_out..], &mut self.ends[n_cells..]);
+            match self.core.read_record(b"\n", text, ends) {
+                (ReadRecordResult::Record, _, _, n_more) => n_cells += n_more,
+                _ => return Err("a quote is not closed"),
+            }
+        }
+        let ends = &self.ends[..n_cells];
+        let text = &self.text[..ends.last().copied().unwrap_or(0)];
+        let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8")?;
+        Ok(Cells { text, ends })
     }
+}
+
+/// Whether the number of quotes is odd. Summed in small chunks, the compiler makes vector code of
+/// it.
+fn has_open_quote(line: &[u8]) -> bool {
+    let is_odd = |chunk: &[u8]| {
+        chunk.iter().map(|&byte| u8::from(byte == b'"')).fold(0_u8, u8::wrapping_add) % 2 == 1
+    };
+    line.chunks(4096).filter(|chunk| is_odd(chunk)).count() % 2 == 1
 }
 
 /// The cells of one line.
@@ -124,7 +299,107 @@ impl<'a> Cells<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn written(cells: &[&str]) -> String {
+        let mut writer = LineWriter::new();
+        writer.texts(cells);
+        let n_bytes = writer.end_line();
+        let line = String::from_utf8(writer.take(Vec::new())).unwrap();
+        assert_eq!(line.len(), n_bytes);
+        line
+    }
+
+    #[track_caller]
+    fn check_cell(cell: &str, expected: &str) {
+        assert_eq!(written(&[cell, "x"]), format!("{expected},x\n"), "{cell:?}");
+    }
+
+    #[test]
+    fn a_cell_that_a_spreadsheet_would_run_is_guarded() {
+        check_cell("=1+1", "'=1+1");
+        check_cell("+1", "'+1");
+        check_cell("-1", "'-1");
+        check_cell("@x", "'@x");
+        check_cell("=A1,B1", "\"'=A1,B1\"");
+        check_cell("\t=1", "' =1");
+        check_cell("\r\nx", "' x");
+        check_cell(" =1", " =1");
+        check_cell("\nx", " x");
+        check_cell("a=1", "a=1");
+    }
+
+    #[test]
+    fn line_breaks_and_control_characters_become_spaces() {
+        check_cell("a\r\nb\nc", "a b c");
+        check_cell("a\u{2028}b\u{2029}c", "a b c");
+        check_cell("a\u{85}b\u{7f}c\u{0}d", "a b c d");
+        check_cell("é\u{a0}", "é\u{a0}");
+    }
+
+    #[test]
+    fn a_cell_is_quoted_only_where_it_must_be() {
+        check_cell("a,b", "\"a,b\"");
+        check_cell("say \"hi\"", "\"say \"\"hi\"\"\"");
+        check_cell("\"", "\"\"\"\"");
+        check_cell("# no comment", "\"# no comment\"");
+        check_cell("", "");
+    }
+
+    #[test]
+    fn memory_of_written_lines_is_used_again() {
+        let mut writer = LineWriter::new();
+        writer.text("a");
+        writer.plain(1);
+        assert_eq!(writer.end_line(), 4);
+        writer.empty(2);
+        assert_eq!(writer.end_line(), 6);
+        let first = writer.take(Vec::new());
+        assert_eq!(first, b"a,1\n,\n");
+        writer.maybe_plain(Some('b'));
+        writer.maybe_plain(None::<u8>);
+        assert_eq!(writer.end_line(), 3);
+        assert_eq!(writer.take(first), b"b,\n");
+    }
+
+    #[test]
+    fn only_the_guard_of_a_formula_is_removed() {
+        assert_eq!(unguarded("'=x"), "=x");
+        assert_eq!(unguarded("' =x"), " =x");
+        assert_eq!(unguarded("'x"), "'x");
+        assert_eq!(unguarded("''=x"), "''=x");
+    }
+
+    proptest! {
+        #[test]
+        fn any_csv_reader_reads_the_texts_back(cells in proptest::collection::vec(any::<String>(), 2..6)) {
+            let line = written(&cells.iter().map(String::as_str).collect::<Vec<_>>());
+            prop_assert_eq!(line.matches('\n').count(), 1);
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+            let read = reader.records().next().unwrap().unwrap();
+            prop_assert_eq!(read.len(), cells.len());
+            for (read, cell) in read.iter().zip(&cells) {
+                prop_assert!(!read.starts_with(is_formula_start));
+                let expected = one_line(cell);
+                prop_assert_eq!(unguarded(read), unguarded(&expected));
+            }
+        }
+
+        #[test]
+        fn the_first_cells_are_those_of_the_whole_line(
+            cells in proptest::collection::vec("[a\",é\u{7f} ]{0,5}", 2..9), n in 1..9_usize,
+        ) {
+            let line = written(&cells.iter().map(String::as_str).collect::<Vec<_>>());
+            let (mut some, mut all) = (CellParser::new(b','), CellParser::new(b','));
+            let line = line.strip_suffix('\n').unwrap().as_bytes();
+            let some = some.parse(line, n).unwrap();
+            let all = all.parse(line, 9).unwrap();
+            prop_assert_eq!(all.len(), cells.len());
+            prop_assert!(some.iter().eq(all.iter().take(n)));
+        }
+    }
 
     fn lines(bytes: &[u8]) -> (Vec<String>, u64, u64) {
         let mut reader = LineReader::new(bytes);
@@ -132,48 +407,38 @@ mod tests {
         while reader.advance().unwrap() {
             lines.push(String::from_utf8(reader.line().to_vec()).unwrap());
         }
-        (lines, reader.n_whole, reader.n_torn)
+        (lines, reader.n_whole_bytes(), reader.n_torn_bytes())
     }
 
     #[track_caller]
-    fn check(bytes: &[u8], expected: &[&str], n_torn: u64) {
+    fn check_lines(bytes: &[u8], expected: &[&str], n_torn: u64) {
         let (lines, n_whole, torn) = lines(bytes);
-        assert_eq!((lines.as_slice(), torn), (expected.map_owned().as_slice(), n_torn));
-        assert_eq!(n_whole + torn, bytes.len() as u64);
-    }
-
-    trait MapOwned {
-        fn map_owned(&self) -> Vec<String>;
-    }
-
-    impl MapOwned for &[&str] {
-        fn map_owned(&self) -> Vec<String> {
-            self.iter().map(|&it| it.to_owned()).collect()
-        }
+        assert!(lines.iter().eq(expected), "{lines:?}");
+        assert_eq!((torn, n_whole + torn), (n_torn, bytes.len() as u64));
     }
 
     #[test]
-    fn a_row_torn_by_a_crash_is_not_given_and_the_rows_before_it_are() {
-        check(b"user_a,unlocked\nuser_b,unlo", &["user_a,unlocked"], 11);
-        check(b"user_a,unlocked\n", &["user_a,unlocked"], 0);
-        check(b"user_a", &[], 6);
-        check(b"", &[], 0);
+    fn a_row_torn_by_a_crash_is_left_out() {
+        check_lines(b"user_a,unlocked\nuser_b,unlo", &["user_a,unlocked"], 11);
+        check_lines(b"user_a,unlocked\n", &["user_a,unlocked"], 0);
+        check_lines(b"user_a", &[], 6);
+        check_lines(b"", &[], 0);
     }
 
     #[test]
-    fn what_follows_a_hole_of_a_power_cut_is_torn() {
-        check(b"a\n\0\0\0\nb\n", &["a"], 6);
-        check(b"a\nb\0\nc\n", &["a"], 5);
+    fn everything_after_a_hole_of_a_power_cut_is_torn() {
+        check_lines(b"a\n\0\0\0\nb\n", &["a"], 6);
+        check_lines(b"a\nb\0\nc\n", &["a"], 5);
     }
 
     #[test]
-    fn a_line_may_have_been_given_a_carriage_return() {
-        check(b"a\r\nb\n", &["a", "b"], 0);
+    fn a_line_may_end_with_a_carriage_return() {
+        check_lines(b"a\r\nb\n", &["a", "b"], 0);
     }
 
     fn cells(line: &str) -> Result<Vec<String>, &'static str> {
-        let mut parser = CellParser::new();
-        parser.parse(line.as_bytes()).map(|cells| cells.iter().map(ToOwned::to_owned).collect())
+        let mut parser = CellParser::new(b',');
+        parser.parse(line.as_bytes(), 9).map(|cells| cells.iter().map(ToOwned::to_owned).collect())
     }
 
     #[test]
@@ -183,17 +448,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_record_is_refused_with_its_reason() {
+    fn a_line_that_is_not_one_record_is_refused_with_the_reason() {
         assert_eq!(cells("a,\"b"), Err("a quote is not closed"));
-        assert_eq!(cells("a\rb"), Err("there is a line break inside"));
+        assert_eq!(cells("a\rb"), Err("there is a line break inside a row"));
         assert_eq!(cells(""), Err("the line is empty"));
-        assert_eq!(CellParser::new().parse(b"a,\xFF").err(), Some("it is not UTF-8"));
+        let first = |line: &[u8]| CellParser::new(b',').parse(line, 1).map(Cells::len);
+        assert_eq!(first(b"a,\"b"), Err("a quote is not closed"));
+        assert_eq!(first(b"a,b\",\""), Ok(1));
+        assert_eq!(first(b"a,\"b\",\"\"\"\""), Ok(1));
+        assert_eq!(CellParser::new(b',').parse(b"a,\xFF", 2).err(), Some("it is not UTF-8"));
     }
 
     #[test]
     fn one_parser_reads_many_lines() {
-        let mut parser = CellParser::new();
-        assert!(parser.parse(b"a,\"b").is_err());
-        assert_eq!(parser.parse(b"a,b").unwrap().iter().collect::<Vec<_>>(), ["a", "b"]);
+        let mut parser = CellParser::new(b';');
+        assert!(parser.parse(b"a;\"b", 9).is_err());
+        assert_eq!(parser.parse(b"a;b,c", 9).unwrap().iter().collect::<Vec<_>>(), ["a", "b,c"]);
     }
 }

@@ -1,13 +1,15 @@
-//! The journal: one line of CSV per record, appended by one writer, and the files beside it.
+//! The files of a run: its results, the files beside them, and what a later run reads of them. This
+//! module alone knows their formats.
 //!
-//! What holds here, whatever happens to the process or the disk:
+//! What holds, whatever happens to the process or the disk:
 //!
-//! - A row is one line and is written whole. A crash can only tear the end, and a torn end is cut
-//!   when the file is gone on with.
-//! - One run at a time writes a file: it is locked from before it is read until after the files
+//! - A row is one line and is written whole. A crash can only tear the end of the file, and a torn
+//!   end is cut off when the file is continued.
+//! - One run at a time writes a file. It is locked from before it is read until after the files
 //!   beside it are written.
 //! - No row means not done: resuming is by the set of recorded users, never by position.
-//! - A file beside it is there whole, or as it was before.
+//! - A file beside the results is complete, or as it was before.
+//! - A run that is refused changes no file of an earlier run.
 
 pub mod atomic;
 pub mod format;
@@ -15,36 +17,31 @@ pub mod manifest;
 pub mod own_file;
 pub mod sidecars;
 
-mod cells;
-mod compact;
 mod digest;
 mod error;
-mod header;
+mod identity;
 mod journal;
 mod lines;
 mod locked_list;
+mod outputs;
 mod reader;
-mod recorded_row;
-mod redact;
 mod resume;
-mod same_file;
-mod set_aside;
-mod sink;
+mod snapshot;
+#[cfg(test)]
+pub(crate) mod testing;
 mod time;
 mod writer;
 
 pub use digest::{sha256, sha256_file};
 pub use error::{OpenError, Problem, ReadError, WriteError};
-pub use format::{RowFormat, SnapshotMode};
-pub use journal::{Existing, Journal, check_not_in_use, refuse_existing};
-pub use locked_list::{LOCKED_COLUMNS, LockedFormat};
+pub use format::{RowFormat, kind_of_outcome};
+pub use identity::{is_stdin, is_stdin_stdout, is_stdout, same_file};
+pub use journal::refuse_existing;
+pub use locked_list::{LOCKED_COLUMNS, LockedFormat, LockedWriter};
 pub use manifest::Manifest;
+pub use outputs::{Finalized, OutputError, Outputs, Totals};
 pub use reader::Reader;
-pub use recorded_row::RecordedRow;
-pub use redact::Redaction;
-pub use resume::{Resumed, kind_of_outcome, resume};
-pub use same_file::{is_stdin, is_stdin_stdout, is_stdout, same_file};
-pub use set_aside::SetAside;
+pub use resume::{Resumed, Unfinished, resume};
 pub use sidecars::Sidecars;
-pub use sink::Sink;
-pub use writer::Writer;
+pub use snapshot::{Redaction, SnapshotMode};
+pub use writer::{Existing, Writer};

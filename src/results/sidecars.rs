@@ -1,24 +1,22 @@
-//! The files beside the results: what did not end well, what was not tried, and the manifest.
+//! The files beside the results: the rows that did not end well, the records without a row, and the
+//! manifest.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::model::{InputRecord, Records};
+use crate::model::{InputRecord, Records, Row};
 
 use super::atomic::AtomicWriter;
-use super::cells::CellWriter;
 use super::error::{OpenError, ReadError, WriteError};
+use super::format::{FAILED_COLUMNS, UNPROCESSED_COLUMNS};
+use super::lines::LineWriter;
 use super::manifest::Manifest;
 use super::reader::Reader;
-use super::recorded_row::RecordedRow;
 
-/// The header of the column that names the users, where the input has none.
+/// The header of the users' column, where the input has none.
 const DEFAULT_HEADER: &str = "user_id";
-
-/// The columns of `failed` behind the user's and the carried ones.
-const OF_FAILED: [&str; 4] = ["line", "outcome", "error_code", "error_message"];
 
 /// Where the files beside a results file are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,24 +34,26 @@ pub struct Sidecars {
 impl Sidecars {
     /// The files beside `NAME.csv`: `NAME.failed.csv` and so on.
     pub fn beside(results: &Path) -> Self {
-        let is_csv = results.extension().is_some_and(|it| it.eq_ignore_ascii_case("csv"));
-        let stem = if is_csv { results.file_stem() } else { results.file_name() };
-        let named = |ending: &str| {
-            let mut name = OsString::from(stem.unwrap_or_default());
-            name.push(ending);
-            results.with_file_name(name)
-        };
         Self {
-            failed: named(".failed.csv"),
-            unprocessed: named(".unprocessed.csv"),
-            manifest: named(".manifest.json"),
-            verify: named(".verify.csv"),
+            failed: sibling(results, ".failed.csv"),
+            unprocessed: sibling(results, ".unprocessed.csv"),
+            manifest: sibling(results, ".manifest.json"),
+            verify: sibling(results, ".verify.csv"),
         }
     }
 }
 
-/// Refuses a place beside the results where something stands that no run left there: another run's
-/// results, or a file of somebody's own. `may_replace` takes all but results.
+/// `NAME` and this ending, for a file called `NAME.csv`.
+pub(super) fn sibling(path: &Path, ending: &str) -> PathBuf {
+    let is_csv = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("csv"));
+    let stem = if is_csv { path.file_stem() } else { path.file_name() };
+    let mut name = OsString::from(stem.unwrap_or_default());
+    name.push(ending);
+    path.with_file_name(name)
+}
+
+/// Refuses a file beside the results that no run wrote: another run's results, or a file of the
+/// user's own. With `may_replace`, only results are refused.
 ///
 /// # Errors
 ///
@@ -73,131 +73,301 @@ pub fn check_places(sidecars: &Sidecars, may_replace: bool) -> Result<(), OpenEr
     }
 }
 
-/// Whether a file is not there, is empty, or begins as these lists do.
+/// Whether a file does not exist, is empty, or begins as these lists do.
 fn is_list(path: &Path) -> bool {
     const LONGEST_HEADER: u64 = 1 << 20;
     let Ok(file) = File::open(path) else { return !path.exists() };
     let mut header = String::new();
     let read = BufReader::new(file.take(LONGEST_HEADER)).read_line(&mut header);
     let header = header.trim_end();
-    let ends = [",line".to_owned(), format!(",{}", OF_FAILED.join(","))];
-    read.is_ok() && (header.is_empty() || ends.iter().any(|end| header.ends_with(end.as_str())))
+    let ends = [UNPROCESSED_COLUMNS.join(","), FAILED_COLUMNS.join(",")];
+    let ends_so =
+        |end: &String| header.strip_suffix(end.as_str()).is_some_and(|it| it.ends_with(','));
+    read.is_ok() && (header.is_empty() || ends.iter().any(ends_so))
 }
 
-/// Why a file beside the results could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum SidecarError {
-    /// The results could not be read back.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The file could not be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-}
-
-/// Writes the rows of a results file that did not end well, as input for another run, and says
-/// how many rows the results have in all. `header` is that of the input's column, where it had one.
-///
-/// # Errors
-///
-/// When the results can't be read or the file can't be written.
-pub fn write_failed<R: Read>(
-    mut results: Reader<R>,
-    header: Option<&str>,
-    path: &Path,
-) -> Result<u64, SidecarError> {
-    let carried = results.carried().to_vec();
-    let mut table = TableWriter::create(path, header, &carried, &OF_FAILED)?;
-    let mut n_rows = 0;
-    for row in &mut results {
-        let row = row?;
-        n_rows += 1;
-        if !row.outcome.ended_well() {
-            table.write(|cells| failed_cells(&row, cells))?;
-        }
-    }
-    table.finish()?;
-    Ok(n_rows)
-}
-
-fn failed_cells(row: &RecordedRow, cells: &mut CellWriter<'_>) {
-    cells.text(&row.input);
-    cells.texts(&row.carried);
-    cells.plain(row.line);
-    cells.plain(row.outcome);
-    cells.maybe_text(row.error_code.as_deref());
-    cells.maybe_text(row.error_message.as_deref());
-}
-
-/// Writes the records that have no row, as input for another run, and says how many they are.
-/// `unrecorded` are their places in [`Records::records`].
-///
-/// # Errors
-///
-/// When the file can't be written.
-pub fn write_unprocessed(
-    records: &Records,
-    unrecorded: impl IntoIterator<Item = usize>,
-    path: &Path,
-) -> Result<u64, WriteError> {
-    let header = records.header.as_deref();
-    let mut table = TableWriter::create(path, header, &records.carried, &["line"])?;
-    for record in unrecorded.into_iter().filter_map(|at| records.records.get(at)) {
-        table.write(|cells| unprocessed_cells(record, cells))?;
-    }
-    table.finish()
-}
-
-fn unprocessed_cells(record: &InputRecord, cells: &mut CellWriter<'_>) {
-    cells.text(&record.cell);
-    cells.texts(&record.carried);
-    cells.plain(record.line);
-}
-
-/// A CSV file that is there whole or not at all.
-struct TableWriter {
+/// `NAME.failed.csv` while it is written, row by row as the rows are recorded. It has its name once
+/// it is finished.
+pub(super) struct FailedList {
     file: AtomicWriter,
     path: PathBuf,
-    line: Vec<u8>,
-    n_rows: u64,
+    lines: LineWriter,
+    /// Rows that are not recorded yet: the index of each in its batch, and where its line ends.
+    pending: Vec<(usize, usize)>,
+    /// Why it is not complete.
+    failure: Option<WriteError>,
 }
 
-impl TableWriter {
-    fn create(
+impl FailedList {
+    /// `header` is that of the users' column, where the input has one.
+    pub(super) fn create(
         path: &Path,
         header: Option<&str>,
         carried: &[String],
-        more: &[&str],
     ) -> Result<Self, WriteError> {
-        let file = AtomicWriter::create(path)?;
-        let mut table = Self { file, path: path.to_owned(), line: Vec::new(), n_rows: 0 };
-        table.write(|cells| {
-            cells.text(header.unwrap_or(DEFAULT_HEADER));
-            cells.texts(carried);
-            cells.texts(more);
-        })?;
-        table.n_rows = 0;
-        Ok(table)
+        let mut lines = LineWriter::new();
+        write_header(header, carried, &FAILED_COLUMNS, &mut lines);
+        let mut list = Self {
+            file: AtomicWriter::create(path)?,
+            path: path.to_owned(),
+            lines,
+            pending: Vec::new(),
+            failure: None,
+        };
+        let header = list.lines.take(Vec::new());
+        list.write(&header);
+        list.failure.take().map_or(Ok(list), Err)
     }
 
-    fn write(&mut self, fill: impl FnOnce(&mut CellWriter<'_>)) -> Result<(), WriteError> {
-        self.line.clear();
-        let mut cells = CellWriter::new(&mut self.line);
-        fill(&mut cells);
-        cells.finish();
-        self.n_rows += 1;
-        self.file.write_all(&self.line).map_err(|error| self.failed(&error))
+    /// Adds the row with this index in its batch, if it did not end well.
+    pub(super) fn add(&mut self, index: usize, row: &Row) {
+        if row.outcome.ended_well() {
+            return;
+        }
+        self.lines.text(&row.input);
+        self.lines.texts(&row.carried);
+        self.lines.plain(row.line);
+        self.lines.plain(row.outcome);
+        self.lines.maybe_text(row.error_code.as_deref());
+        self.lines.maybe_text(row.error_message.as_deref());
+        self.pending.push((index, self.lines.end_line()));
     }
 
-    fn failed(&self, error: &io::Error) -> WriteError {
-        WriteError::new(&self.path, error)
+    /// Adds a row that is recorded, if it did not end well. The last such call is followed by a
+    /// commit of one row.
+    pub(super) fn add_recorded(&mut self, row: &Row) {
+        const BATCH: usize = 256;
+        self.add(0, row);
+        if self.pending.len() >= BATCH {
+            self.commit(1);
+        }
     }
 
-    fn finish(self) -> Result<u64, WriteError> {
-        self.file.finish()?;
-        Ok(self.n_rows)
+    /// The first so many rows of the batch were recorded, the others were not.
+    pub(super) fn commit(&mut self, n_recorded: usize) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let kept = self.pending.iter().rfind(|(index, _)| *index < n_recorded);
+        let n_bytes = kept.map_or(0, |(_, end)| *end);
+        let lines = self.lines.take(Vec::new());
+        self.write(&lines[..n_bytes]);
+        self.pending.clear();
+    }
+
+    fn write(&mut self, lines: &[u8]) {
+        if let Err(error) = self.file.write_all(lines) {
+            self.failure.get_or_insert(WriteError::new(&self.path, &error));
+        }
+    }
+
+    /// A copy of the rows so far, under the list's name. Gives its SHA-256.
+    pub(super) fn publish(&mut self) -> Result<String, WriteError> {
+        self.failure.clone().map_or_else(|| self.file.publish(), Err)
+    }
+
+    /// Completes the list. Gives its SHA-256.
+    pub(super) fn finish(self) -> Result<String, WriteError> {
+        self.failure.map_or_else(|| self.file.finish(), Err)
     }
 }
 
+/// Writes the records that have no row, as input for another run. `recorded` says of each record
+/// whether it has one. The file has its name once it is finished.
+///
+/// # Errors
+///
+/// When the file cannot be written.
+pub(super) fn write_unprocessed(
+    records: &Records,
+    recorded: &[bool],
+    path: &Path,
+) -> Result<AtomicWriter, WriteError> {
+    let mut file = AtomicWriter::create(path)?;
+    let mut lines = LineWriter::new();
+    write_header(records.header.as_deref(), &records.carried, &UNPROCESSED_COLUMNS, &mut lines);
+    let mut chunk = Vec::new();
+    let mut write = |lines: &mut LineWriter| {
+        chunk = lines.take(std::mem::take(&mut chunk));
+        file.write_all(&chunk).map_err(|error| WriteError::new(path, &error))
+    };
+    let unrecorded = records.records.iter().zip(recorded).filter(|(_, is_recorded)| !**is_recorded);
+    for (record, _) in unrecorded {
+        if write_record(record, &mut lines) >= 1 << 16 {
+            write(&mut lines)?;
+        }
+    }
+    write(&mut lines)?;
+    file.flush().map_err(|error| WriteError::new(path, &error))?;
+    Ok(file)
+}
+
+fn write_record(record: &InputRecord, lines: &mut LineWriter) -> usize {
+    lines.text(&record.cell);
+    lines.texts(&record.carried);
+    lines.plain(record.line);
+    lines.end_line()
+}
+
+fn write_header(header: Option<&str>, carried: &[String], more: &[&str], lines: &mut LineWriter) {
+    lines.text(header.unwrap_or(DEFAULT_HEADER));
+    lines.texts(carried);
+    lines.texts(more);
+    lines.end_line();
+}
+
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::fs;
+
+    use super::super::digest::sha256_file;
+    use super::super::testing::{record, row, unlocked};
+    use super::*;
+    use crate::model::Outcome;
+
+    #[track_caller]
+    fn check_name(results: &str, failed: &str) {
+        assert_eq!(Sidecars::beside(Path::new(results)).failed, Path::new(failed));
+    }
+
+    #[test]
+    fn the_files_are_named_after_the_results() {
+        check_name("out/a.results.csv", "out/a.results.failed.csv");
+        check_name("a.csv", "a.failed.csv");
+        check_name("out/plain", "out/plain.failed.csv");
+        check_name("a.txt", "a.txt.failed.csv");
+        let all = Sidecars::beside(Path::new("a.csv"));
+        assert_eq!(all.unprocessed, Path::new("a.unprocessed.csv"));
+        assert_eq!(all.manifest, Path::new("a.manifest.json"));
+        assert_eq!(all.verify, Path::new("a.verify.csv"));
+    }
+
+    fn carrying(row: Row, carried: &[&str]) -> Row {
+        Row { carried: carried.iter().map(|&it| it.into()).collect(), ..row }
+    }
+
+    fn rows() -> Vec<Row> {
+        let failed = Row {
+            line: 3,
+            outcome: Outcome::Failed,
+            error_code: Some("timeout".into()),
+            error_message: Some("no answer within 30 s, nine times".into()),
+            ..unlocked("user_b")
+        };
+        vec![
+            carrying(unlocked("user_a"), &["red", "1"]),
+            carrying(failed, &["-red", "\"2\""]),
+            carrying(row(4, "#=x", Outcome::Invalid), &["", ""]),
+            carrying(row(5, "=x", Outcome::Invalid), &["", ""]),
+        ]
+    }
+
+    /// The list of these rows, of which so many are recorded.
+    fn failed(header: Option<&str>, rows: &[Row], n_recorded: usize) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.failed.csv");
+        let carried = ["team".to_owned(), "ticket".to_owned()];
+        let mut list = FailedList::create(&path, header, &carried).unwrap();
+        rows.iter().enumerate().for_each(|(index, row)| list.add(index, row));
+        list.commit(n_recorded);
+        let sha256 = list.publish().unwrap();
+        assert_eq!(sha256, sha256_file(&path).unwrap());
+        assert_eq!(list.finish().unwrap(), sha256);
+        fs::read_to_string(&path).unwrap()
+    }
+
+    #[test]
+    fn rows_that_did_not_end_well_can_be_read_as_input() {
+        insta::assert_snapshot!(failed(Some("=clerk id"), &rows(), 4), @r##"
+        '=clerk id,team,ticket,line,outcome,error_code,error_message
+        user_b,'-red,"""2""",3,failed,timeout,"no answer within 30 s, nine times"
+        "#=x",,,4,invalid,,
+        '=x,,,5,invalid,,
+        "##);
+    }
+
+    #[test]
+    fn rows_that_could_not_be_recorded_are_not_listed() {
+        let all = failed(None, &rows(), 4);
+        for n_recorded in 0..4 {
+            let n_lines = n_recorded.max(1);
+            let expected: String = all.split_inclusive('\n').take(n_lines).collect();
+            assert_eq!(failed(None, &rows(), n_recorded), expected);
+        }
+    }
+
+    #[test]
+    fn without_failures_the_list_has_only_a_header() {
+        let expected = "user_id,team,ticket,line,outcome,error_code,error_message\n";
+        assert_eq!(failed(None, &[], 0), expected);
+    }
+
+    #[test]
+    fn a_list_that_is_not_finished_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(FailedList::create(&dir.path().join("r.failed.csv"), None, &[]).unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    fn records() -> Records {
+        Records {
+            records: vec![
+                record(2, "user_a", &["red"]),
+                record(3, "", &["blue"]),
+                record(5, "+1555", &["a,b"]),
+            ],
+            header: Some("Clerk ID".into()),
+            carried: vec!["team".into()],
+            ..Records::default()
+        }
+    }
+
+    fn unprocessed(records: &Records, recorded: &[bool]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.unprocessed.csv");
+        let sha256 = write_unprocessed(records, recorded, &path).unwrap().finish().unwrap();
+        assert_eq!(sha256, sha256_file(&path).unwrap());
+        fs::read_to_string(&path).unwrap()
+    }
+
+    #[test]
+    fn records_without_a_row_can_be_read_as_input() {
+        insta::assert_snapshot!(unprocessed(&records(), &[true, false, false]), @r#"
+        Clerk ID,team,line
+        ,blue,3
+        '+1555,"a,b",5
+        "#);
+    }
+
+    #[test]
+    fn without_such_records_the_list_has_only_a_header() {
+        let records = Records { header: None, carried: vec![], ..records() };
+        assert_eq!(unprocessed(&records, &[true; 3]), "user_id,line\n");
+    }
+
+    #[test]
+    fn a_long_list_is_written_in_chunks() {
+        let records = Records {
+            records: (0..9_000).map(|n| record(n, "user_abcdefghij", &[])).collect(),
+            ..Records::default()
+        };
+        assert_eq!(unprocessed(&records, &[false; 9_000]).lines().count(), 9_001);
+    }
+
+    #[test]
+    fn only_files_of_a_run_are_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let sidecars = Sidecars::beside(&dir.path().join("r.csv"));
+        let check = |failed: &str, may_replace| {
+            fs::write(&sidecars.failed, failed).unwrap();
+            check_places(&sidecars, may_replace).is_ok()
+        };
+        let results = super::super::format::COLUMNS.join(",") + "\n";
+        assert!(check("", false));
+        assert!(check("user_id,line,outcome,error_code,error_message\n", false));
+        assert!(check("Clerk ID,team,line\n", false));
+        assert!(!check("precious\n", false) && check("precious\n", true));
+        assert!(!check("outline\n", false));
+        assert!(!check(&results, false) && !check(&results, true));
+    }
+}

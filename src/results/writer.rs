@@ -1,67 +1,103 @@
-//! Appends rows: whole lines only, whatever the disk does.
+//! Records rows: in the results file, and those that did not end well in the list beside it.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
-use crate::model::{InputRecord, Row};
+use crate::model::Row;
 
 use super::error::{OpenError, Problem, WriteError};
 use super::format::RowFormat;
-use super::journal::{Existing, Journal};
-use super::sink::{Sink, StreamSink};
+use super::journal::{Journal, JournalFile};
+use super::lines::LineWriter;
+use super::resume::Resumed;
+use super::sidecars::{FailedList, Sidecars};
 
-/// Appends rows to the results.
+/// What to do with an existing results file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse to start; the file is unchanged.
+    #[default]
+    Refuse,
+    /// Write the new file beside it, under a temporary name; [`Writer::commit_staged`] replaces it.
+    Replace,
+}
+
+/// Records rows.
 ///
 /// [`append`](Self::append) keeps them in memory, [`commit`](Self::commit) writes all of them at
-/// once: until then they are not recorded and nobody may be told of them.
+/// once. Until then they are not recorded, and nothing may be reported about them.
 pub struct Writer {
-    sink: Box<dyn Sink>,
-    /// `None`: standard output.
-    path: Option<PathBuf>,
+    journal: Journal,
     format: RowFormat,
-    /// Whole lines that are not written yet.
-    buffer: Vec<u8>,
-    /// Where each of them ends.
+    /// Lines that are not written yet, and where each of them ends.
+    lines: LineWriter,
     ends: Vec<usize>,
-    /// How many bytes of whole lines the sink holds.
-    n_bytes: u64,
+    spare: Vec<u8>,
+    /// `None` for a stream.
+    failed: Option<FailedList>,
     n_rows: u64,
     failure: Option<WriteError>,
 }
 
+/// What a writer leaves behind. The lock on the results file is held as long as this value lives.
+pub(super) struct Written {
+    pub(super) journal: Journal,
+    pub(super) failed: Option<FailedList>,
+    /// Number of rows that the writer recorded.
+    pub(super) n_rows: u64,
+    /// Why not all rows could be recorded.
+    pub(super) failure: Option<WriteError>,
+}
+
 impl Writer {
-    /// Creates the file for its owner alone, locks it and writes the header.
+    /// Starts a results file for its owner alone, locked, with its header. `header` is that of the
+    /// users' column in the input, if there is one.
     ///
     /// # Errors
     ///
-    /// When the file is there and may not be replaced, when another run holds it, when it can't be
-    /// created or written. A file that was there is untouched then.
-    pub fn create(path: &Path, existing: Existing, format: RowFormat) -> Result<Self, OpenError> {
-        let journal = Journal::create(path, existing)?;
-        match Self::begin(Box::new(journal), Some(path.to_owned()), format, 0) {
-            Ok(writer) => Ok(writer),
-            Err((error, sink)) => {
-                if let Some(journal) = sink.into_journal() {
-                    journal.remove();
-                }
-                Err(error.into())
+    /// When the file exists and may not be replaced, when another run holds it, when it cannot be
+    /// created or written. An existing file is unchanged then.
+    pub fn create(
+        path: &Path,
+        existing: Existing,
+        format: RowFormat,
+        header: Option<&str>,
+    ) -> Result<Self, OpenError> {
+        let file = match existing {
+            Existing::Refuse => JournalFile::create(path)?,
+            Existing::Replace => JournalFile::stage(path)?,
+        };
+        let is_created = existing == Existing::Refuse;
+        let failed = FailedList::create(&Sidecars::beside(path).failed, header, &format.carried);
+        let begun = failed.and_then(|failed| {
+            let journal = Journal::empty(Box::new(file), Some(path.to_owned()));
+            Self::begin(journal, format, Some(failed))
+        });
+        begun.map_err(|error| {
+            if is_created {
+                // It was just created and has no row.
+                let _ = std::fs::remove_file(path);
             }
-        }
+            error.into()
+        })
     }
 
-    /// Goes on with a file that [`resume`](super::resume) read: cuts its torn end off, and writes
-    /// the header where there was none.
+    /// Continues a file that [`resume`](super::resume) read: cuts off its torn end, and writes the
+    /// header where there is none.
     ///
     /// # Errors
     ///
-    /// When the file can't be cut or written.
-    pub fn resume(journal: Journal, format: RowFormat) -> Result<Self, WriteError> {
-        let (path, n_whole) = (journal.path().to_owned(), journal.n_whole);
-        journal.keep_cut().map_err(|error| WriteError::new(&path, &error))?;
-        Self::begin(Box::new(journal), Some(path), format, n_whole).map_err(|(error, _)| error)
+    /// When the file cannot be cut or written.
+    pub fn resume(resumed: Resumed, format: RowFormat) -> Result<Self, WriteError> {
+        let Resumed { file, n_whole_bytes, digest, failed, .. } = resumed;
+        let journal = Journal::resume(file, n_whole_bytes, digest)?;
+        if n_whole_bytes == 0 {
+            return Self::begin(journal, format, Some(failed));
+        }
+        Ok(Self::over(journal, format, Some(failed)))
     }
 
-    /// Writes to a stream, such as standard output, and writes the header.
+    /// Writes to a stream, such as standard output, beginning with the header.
     ///
     /// # Errors
     ///
@@ -70,59 +106,46 @@ impl Writer {
         stream: impl Write + Send + 'static,
         format: RowFormat,
     ) -> Result<Self, WriteError> {
-        let sink = Box::new(StreamSink(stream));
-        let mut writer = Self::over(sink, None, format, 0);
-        writer.write_header()?;
-        Ok(writer)
+        Self::begin(Journal::stream(stream), format, None)
     }
 
-    fn over(sink: Box<dyn Sink>, path: Option<PathBuf>, format: RowFormat, n_bytes: u64) -> Self {
+    fn over(journal: Journal, format: RowFormat, failed: Option<FailedList>) -> Self {
         Self {
-            sink,
-            path,
+            journal,
             format,
-            buffer: Vec::new(),
+            lines: LineWriter::new(),
             ends: Vec::new(),
-            n_bytes,
+            spare: Vec::new(),
+            failed,
             n_rows: 0,
             failure: None,
         }
     }
 
-    /// The sink comes back with an error, so that a file just made can be taken away again.
     fn begin(
-        sink: Box<dyn Sink>,
-        path: Option<PathBuf>,
+        journal: Journal,
         format: RowFormat,
-        n_whole: u64,
-    ) -> Result<Self, (WriteError, Box<dyn Sink>)> {
-        let mut writer = Self::over(sink, path, format, n_whole);
-        let begun = match writer.sink.truncate(n_whole) {
-            Err(error) => Err(writer.fail(Problem::of(&error))),
-            Ok(()) if n_whole == 0 => writer.write_header(),
-            Ok(()) => Ok(()),
-        };
-        match begun {
-            Ok(()) => Ok(writer),
-            Err(error) => Err((error, writer.sink)),
-        }
-    }
-
-    fn write_header(&mut self) -> Result<(), WriteError> {
-        self.format.append_header(&mut self.buffer);
-        self.ends.push(self.buffer.len());
-        self.commit()?;
-        self.n_rows = 0;
-        self.sync()
+        failed: Option<FailedList>,
+    ) -> Result<Self, WriteError> {
+        let mut writer = Self::over(journal, format, failed);
+        let end = writer.format.write_header(&mut writer.lines);
+        writer.ends.push(end);
+        writer.commit()?;
+        writer.n_rows = 0;
+        writer.sync()?;
+        Ok(writer)
     }
 
     /// Adds a row to those that the next commit writes. After a failure it does nothing: the next
-    /// commit tells.
-    pub fn append(&mut self, record: &InputRecord, row: &Row) {
-        if self.failure.is_none() {
-            self.format.append_row(record, row, &mut self.buffer);
-            self.ends.push(self.buffer.len());
+    /// commit reports that.
+    pub fn append(&mut self, row: &Row) {
+        if self.failure.is_some() {
+            return;
         }
+        if let Some(failed) = &mut self.failed {
+            failed.add(self.ends.len(), row);
+        }
+        self.ends.push(self.format.write_row(row, &mut self.lines));
     }
 
     /// Writes all appended rows at once. They are recorded when this returns.
@@ -131,82 +154,500 @@ impl Writer {
     ///
     /// When not all of them could be written: the file is cut back to its last whole row, and
     /// [`n_rows`](Self::n_rows) tells how many of them it kept, the first ones. Every later call
-    /// gives the same error.
+    /// returns the same error.
     pub fn commit(&mut self) -> Result<(), WriteError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        let (n_written, result) = write_fully(self.sink.as_mut(), &self.buffer);
-        let n_lines = self.ends.partition_point(|&end| end <= n_written);
-        let n_whole = self.ends[..n_lines].last().copied().unwrap_or(0);
-        self.n_bytes += n_whole as u64;
+        if self.ends.is_empty() {
+            return Ok(());
+        }
+        let lines = self.lines.take(std::mem::take(&mut self.spare));
+        let (n_lines, result) = self.journal.append(&lines, &self.ends);
+        if let Some(failed) = &mut self.failed {
+            failed.commit(n_lines);
+        }
         self.n_rows += n_lines as u64;
-        self.buffer.clear();
+        self.spare = lines;
         self.ends.clear();
-        result.map_err(|error| {
-            if n_whole < n_written {
-                // Where this fails too, a torn end is left, and resuming cuts it.
-                let _ = self.sink.truncate(self.n_bytes);
-            }
-            self.fail(Problem::of(&error))
-        })
+        self.check(result)
     }
 
-    /// Returns when all that was committed would survive a power cut.
+    /// Checks that the file is still in its place and holds all recorded rows.
     ///
     /// # Errors
     ///
-    /// When the disk refuses, or the file is no longer where it was.
+    /// When another process removed, replaced or truncated it.
+    pub fn check_in_place(&mut self) -> Result<(), WriteError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let result = self.journal.check();
+        self.check(result)
+    }
+
+    /// Returns when all recorded rows would survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses, or as [`check_in_place`](Self::check_in_place).
     pub fn sync(&mut self) -> Result<(), WriteError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        self.sink.sync().map_err(|error| self.fail(Problem::of(&error)))?;
-        if self.sink.is_in_place() { Ok(()) } else { Err(self.fail(Problem::Removed)) }
+        let result = self.journal.sync();
+        self.check(result)
     }
 
-    /// How many rows this writer has recorded; rows of an earlier run are not counted.
+    /// Number of rows that this writer recorded, without those of an earlier run.
     pub fn n_rows(&self) -> u64 {
         self.n_rows
     }
 
-    /// Commits, syncs, and gives back the file, still locked; `None` for a stream. The lock is
-    /// held until that is dropped: until the files beside it are written.
+    /// Why rows can no longer be recorded.
+    pub fn failure(&self) -> Option<&WriteError> {
+        self.failure.as_ref()
+    }
+
+    /// Gives a file that [`Existing::Replace`] started its name, in place of the older one.
     ///
     /// # Errors
     ///
-    /// As [`commit`](Self::commit) and [`sync`](Self::sync).
-    pub fn finish(mut self) -> Result<Option<Journal>, WriteError> {
-        self.commit()?;
-        self.sync()?;
-        Ok(self.sink.into_journal())
+    /// When it cannot be renamed.
+    pub fn commit_staged(&mut self) -> Result<(), WriteError> {
+        let result = self.journal.commit();
+        self.check(result)
     }
 
-    /// Gives back the file after a failure, still locked and as it is; `None` for a stream.
-    pub fn abandon(self) -> Option<Journal> {
-        self.sink.into_journal()
-    }
-
-    fn fail(&mut self, problem: Problem) -> WriteError {
-        let error = WriteError::of(self.path.clone(), problem);
-        self.failure = Some(error.clone());
-        error
-    }
-}
-
-/// Writes all bytes, or as many as go, and says how many.
-fn write_fully(sink: &mut dyn Sink, bytes: &[u8]) -> (usize, io::Result<()>) {
-    let mut n_written = 0;
-    while n_written < bytes.len() {
-        match sink.write(&bytes[n_written..]) {
-            Ok(0) => return (n_written, Err(io::ErrorKind::WriteZero.into())),
-            Ok(n) => n_written += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (n_written, Err(error)),
+    /// Writes the list of rows that did not end well, as far as it goes.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn publish_failed(&mut self) -> Result<(), WriteError> {
+        match &mut self.failed {
+            Some(failed) => failed.publish().map(drop),
+            None => Ok(()),
         }
     }
-    (n_written, sink.flush())
+
+    /// Commits, syncs and checks for the last time.
+    pub(super) fn close(mut self) -> Written {
+        // A failure is kept in the writer.
+        let _ = self.commit().and_then(|()| self.sync());
+        let Self { journal, failed, n_rows, failure, .. } = self;
+        Written { journal, failed, n_rows, failure }
+    }
+
+    fn check(&mut self, result: Result<(), Problem>) -> Result<(), WriteError> {
+        result.map_err(|problem| {
+            let error = self.journal.error(problem);
+            self.failure = Some(error.clone());
+            error
+        })
+    }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::fs;
+    use std::io;
+    use std::path::PathBuf;
+    use std::sync::{Arc, Mutex};
+
+    use super::super::journal::Storage;
+    use super::super::resume;
+    use super::super::testing::{row, unlocked};
+    use super::super::{Reader, refuse_existing};
+    use super::*;
+    use crate::model::{Outcome, Records, UserId};
+
+    impl Writer {
+        /// On a disk of a test.
+        pub(in crate::results) fn on_storage(
+            storage: Box<dyn Storage>,
+            path: Option<PathBuf>,
+        ) -> Result<Self, WriteError> {
+            Self::begin(Journal::empty(storage, path), RowFormat::default(), None)
+        }
+    }
+
+    /// A disk with so much room.
+    #[derive(Clone, Default)]
+    struct SmallDisk {
+        bytes: Arc<Mutex<Vec<u8>>>,
+        room: Arc<Mutex<usize>>,
+        /// The disk takes no more than this many bytes at a time.
+        mouthful: usize,
+        can_cut: Arc<Mutex<bool>>,
+        is_gone: Arc<Mutex<bool>>,
+        /// How many of the bytes would survive a power cut.
+        n_safe: Arc<Mutex<usize>>,
+    }
+
+    impl SmallDisk {
+        fn new(room: usize) -> Self {
+            let can_cut = Arc::new(Mutex::new(true));
+            Self { room: Arc::new(Mutex::new(room)), mouthful: 7, can_cut, ..Self::default() }
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.bytes.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Storage for SmallDisk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut disk = self.bytes.lock().unwrap();
+            let left = *self.room.lock().unwrap() - disk.len();
+            if left == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let n = bytes.len().min(left).min(self.mouthful);
+            disk.extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+
+        fn truncate(&mut self, len: u64) -> io::Result<()> {
+            if !*self.can_cut.lock().unwrap() {
+                return Err(io::ErrorKind::Other.into());
+            }
+            self.bytes.lock().unwrap().truncate(usize::try_from(len).unwrap());
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            *self.n_safe.lock().unwrap() = self.bytes.lock().unwrap().len();
+            Ok(())
+        }
+
+        fn len(&self) -> io::Result<Option<u64>> {
+            Ok(Some(self.bytes.lock().unwrap().len() as u64))
+        }
+
+        fn is_in_place(&self) -> bool {
+            !*self.is_gone.lock().unwrap()
+        }
+    }
+
+    fn on(disk: &SmallDisk) -> Result<Writer, WriteError> {
+        Writer::on_storage(Box::new(disk.clone()), Some("r.csv".into()))
+    }
+
+    fn append(writer: &mut Writer, user: &str) {
+        writer.append(&unlocked(user));
+    }
+
+    fn whole(n_rows: usize) -> String {
+        let disk = SmallDisk::new(usize::MAX);
+        let mut writer = on(&disk).unwrap();
+        (0..n_rows).for_each(|n| append(&mut writer, &format!("user_{n}")));
+        writer.commit().unwrap();
+        disk.text()
+    }
+
+    fn users(path: &Path) -> Vec<UserId> {
+        Reader::open(path).unwrap().map(|row| row.unwrap().user_id.unwrap()).collect()
+    }
+
+    #[test]
+    fn a_row_is_not_written_before_the_commit() {
+        let disk = SmallDisk::new(usize::MAX);
+        let mut writer = on(&disk).unwrap();
+        append(&mut writer, "user_0");
+        assert_eq!((disk.text(), writer.n_rows()), (whole(0), 0));
+        writer.commit().unwrap();
+        assert_eq!((disk.text(), writer.n_rows()), (whole(1), 1));
+    }
+
+    #[test]
+    fn committed_rows_survive_a_power_cut_once_they_are_synced() {
+        let disk = SmallDisk::new(usize::MAX);
+        let n_safe = || *disk.n_safe.lock().unwrap();
+        let mut writer = on(&disk).unwrap();
+        append(&mut writer, "user_0");
+        writer.commit().unwrap();
+        assert_eq!(n_safe(), whole(0).len());
+        writer.sync().unwrap();
+        assert_eq!(n_safe(), whole(1).len());
+        append(&mut writer, "user_1");
+        writer.close();
+        assert_eq!(n_safe(), whole(2).len());
+    }
+
+    #[test]
+    fn a_disk_that_is_full_at_any_byte_keeps_whole_rows_and_the_writer_knows_which() {
+        let all = whole(3);
+        for room in whole(0).len()..all.len() {
+            let disk = SmallDisk::new(room);
+            let mut writer = on(&disk).unwrap();
+            (0..3).for_each(|n| append(&mut writer, &format!("user_{n}")));
+            let error = writer.commit().unwrap_err();
+            assert_eq!(error.problem, Problem::DiskFull, "room for {room}");
+            let n_rows = usize::try_from(writer.n_rows()).unwrap();
+            assert_eq!(disk.text(), whole(n_rows), "room for {room}");
+            assert!(n_rows == 2 || whole(n_rows + 1).len() > room, "room for {room}");
+            let mut written = writer.close();
+            assert_eq!((written.failure, written.n_rows), (Some(error), n_rows as u64));
+            assert!(!written.journal.is_disturbed());
+            let sha256 = super::super::sha256(disk.text().as_bytes()).ok();
+            assert_eq!(written.journal.take_digest(), sha256, "room for {room}");
+        }
+    }
+
+    #[test]
+    fn after_a_failure_every_call_gives_the_same_error_and_writes_nothing() {
+        let disk = SmallDisk::new(whole(1).len() + 3);
+        let mut writer = on(&disk).unwrap();
+        append(&mut writer, "user_0");
+        append(&mut writer, "user_1");
+        let error = writer.commit().unwrap_err();
+        *disk.room.lock().unwrap() = usize::MAX;
+        append(&mut writer, "user_2");
+        assert_eq!(writer.commit(), Err(error.clone()));
+        assert_eq!(writer.sync(), Err(error.clone()));
+        assert_eq!(writer.close().failure, Some(error));
+        assert_eq!(disk.text(), whole(1));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_cut_keeps_a_torn_end_that_counts_as_no_row() {
+        let disk = SmallDisk::new(usize::MAX);
+        let mut writer = on(&disk).unwrap();
+        *disk.can_cut.lock().unwrap() = false;
+        *disk.room.lock().unwrap() = whole(1).len() + 3;
+        append(&mut writer, "user_0");
+        append(&mut writer, "user_1");
+        writer.commit().unwrap_err();
+        assert_eq!((disk.text().len(), writer.n_rows()), (whole(1).len() + 3, 1));
+        assert!(writer.close().journal.is_disturbed(), "the file is to be read again");
+    }
+
+    #[test]
+    fn a_header_that_does_not_fit_is_an_error() {
+        let disk = SmallDisk::new(10);
+        assert_eq!(on(&disk).err().unwrap().problem, Problem::DiskFull);
+        assert_eq!(disk.text(), "");
+    }
+
+    #[test]
+    fn a_file_that_is_no_longer_in_its_place_is_noticed() {
+        let disk = SmallDisk::new(usize::MAX);
+        let mut writer = on(&disk).unwrap();
+        writer.check_in_place().unwrap();
+        *disk.is_gone.lock().unwrap() = true;
+        assert_eq!(writer.check_in_place().unwrap_err().problem, Problem::Removed);
+    }
+
+    #[test]
+    fn a_file_that_shrinks_takes_no_further_row() {
+        let disk = SmallDisk::new(usize::MAX);
+        let mut writer = on(&disk).unwrap();
+        append(&mut writer, "user_0");
+        writer.commit().unwrap();
+        disk.bytes.lock().unwrap().truncate(whole(0).len());
+        append(&mut writer, "user_1");
+        assert_eq!(writer.commit().unwrap_err().problem, Problem::Changed);
+        assert_eq!((disk.text(), writer.n_rows()), (whole(0), 1));
+        assert!(writer.close().journal.is_disturbed());
+    }
+
+    fn create(path: &Path, existing: Existing) -> Result<Writer, OpenError> {
+        Writer::create(path, existing, RowFormat::default(), None)
+    }
+
+    #[test]
+    fn rows_appended_by_another_process_are_left_for_the_accounting() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.csv");
+        let mut writer = create(&path, Existing::Refuse).unwrap();
+        append(&mut writer, "user_0");
+        writer.commit().unwrap();
+        let foreign = |bytes: &[u8]| {
+            let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+            file.write_all(bytes).unwrap();
+        };
+        foreign(b"a line\n");
+        append(&mut writer, "user_1");
+        writer.commit().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\na line\n2,user_1,"), "{text}");
+        foreign(b"half a line");
+        append(&mut writer, "user_2");
+        assert_eq!(writer.commit().unwrap_err().problem, Problem::Changed);
+        assert_eq!(writer.n_rows(), 2, "a row behind half a line would be lost");
+    }
+
+    #[test]
+    fn a_file_and_its_failed_rows_are_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.csv");
+        let mut writer = create(&path, Existing::Refuse).unwrap();
+        append(&mut writer, "user_0");
+        writer.append(&row(3, "user_1", Outcome::Invalid));
+        writer.commit().unwrap();
+        writer.publish_failed().unwrap();
+        let failed = || fs::read_to_string(dir.path().join("r.failed.csv")).unwrap();
+        assert_eq!(failed().lines().nth(1), Some("user_1,3,invalid,,"));
+        writer.append(&row(4, "user_2", Outcome::NotFound));
+        let written = writer.close();
+        assert_eq!(failed().lines().count(), 2);
+        written.failed.unwrap().finish().unwrap();
+        assert_eq!(failed().lines().count(), 3);
+        assert_eq!(Reader::open(&path).unwrap().count(), 3);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_is_for_its_owner_alone_even_if_the_old_one_was_not() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        let dir = tempfile::tempdir().unwrap();
+        let (new, old) = (dir.path().join("new.csv"), dir.path().join("old.csv"));
+        fs::write(&old, "old").unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o644)).unwrap();
+        let _new = create(&new, Existing::Refuse).unwrap();
+        create(&old, Existing::Replace).unwrap().commit_staged().unwrap();
+        assert_eq!((mode(&new), mode(&old)), (0o600, 0o600));
+    }
+
+    #[test]
+    fn an_existing_file_is_replaced_only_by_a_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.csv");
+        fs::write(&path, "precious").unwrap();
+        let error = create(&path, Existing::Refuse).err().unwrap();
+        assert!(matches!(error, OpenError::Exists { .. }), "{error}");
+        let mut writer = create(&path, Existing::Replace).unwrap();
+        append(&mut writer, "user_0");
+        writer.commit().and_then(|()| writer.sync()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        drop(writer);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "refused, it leaves no trace");
+        let mut writer = create(&path, Existing::Replace).unwrap();
+        writer.commit_staged().unwrap();
+        append(&mut writer, "user_0");
+        writer.commit().and_then(|()| writer.sync()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), whole(1));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_remains_and_the_file_that_it_leads_to_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (link, real) = (dir.path().join("link.csv"), dir.path().join("real.csv"));
+        fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let mut writer = create(&link, Existing::Replace).unwrap();
+        writer.commit_staged().unwrap();
+        writer.check_in_place().unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&real).unwrap(), whole(0));
+    }
+
+    /// Two runs that both find no file: the second must not replace that of the first.
+    #[test]
+    fn a_file_that_appears_meanwhile_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.csv");
+        let mut writer = create(&path, Existing::Replace).unwrap();
+        fs::write(&path, "precious").unwrap();
+        assert!(writer.commit_staged().is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_file_in_use_is_refused_and_unchanged() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.csv");
+        let check_in_use = || {
+            for existing in [Existing::Refuse, Existing::Replace] {
+                let error = create(&path, existing).err().unwrap();
+                assert!(matches!(error, OpenError::InUse { .. }), "{existing:?}: {error}");
+            }
+            let error = resume(&path, &Records::default()).err().unwrap();
+            assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+            let error = refuse_existing(&path).unwrap_err();
+            assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+        };
+        let mut writer = create(&path, Existing::Refuse).unwrap();
+        append(&mut writer, "user_0");
+        writer.commit().unwrap();
+        check_in_use();
+        let written = writer.close();
+        check_in_use();
+        drop(written);
+        let staged = create(&path, Existing::Replace).unwrap();
+        // The file that it may replace is held, too.
+        check_in_use();
+        drop(staged);
+        assert!(resume(&path, &Records::default()).unwrap().is_some());
+        assert_eq!(users(&path).len(), 1);
+    }
+
+    #[test]
+    fn a_directory_or_a_device_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for existing in [Existing::Refuse, Existing::Replace] {
+            for path in [dir.path(), Path::new("/dev/full")] {
+                if path.exists() {
+                    let error = create(path, existing).err().unwrap();
+                    assert!(matches!(error, OpenError::NotAFile { .. }), "{existing:?}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_directory_that_does_not_exist_is_an_error() {
+        let error = create(Path::new("no/such/dir/r.csv"), Existing::Refuse).err().unwrap();
+        insta::assert_snapshot!(error, @"cannot open no/such/dir/r.csv for writing: its directory does not exist");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_removed_or_replaced_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.csv");
+        let mut writer = create(&path, Existing::Refuse).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "another").unwrap();
+        assert_eq!(writer.sync().unwrap_err().problem, Problem::Removed);
+    }
+
+    struct ClosedPipe;
+
+    impl Write for ClosedPipe {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_an_error_of_its_own() {
+        let error = Writer::stream(ClosedPipe, RowFormat::default()).err().unwrap();
+        assert_eq!(error, WriteError::of(None, Problem::BrokenPipe));
+    }
+
+    #[test]
+    fn a_stream_gets_the_same_bytes_as_a_file() {
+        struct Shared(Arc<Mutex<Vec<u8>>>);
+        impl Write for Shared {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let mut writer = Writer::stream(Shared(Arc::clone(&bytes)), RowFormat::default()).unwrap();
+        append(&mut writer, "user_0");
+        assert!(writer.close().failed.is_none());
+        assert_eq!(String::from_utf8(bytes.lock().unwrap().clone()).unwrap(), whole(1));
+    }
+}

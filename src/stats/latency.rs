@@ -1,10 +1,10 @@
-//! How long answers took.
+//! Latency of responses, or durations of records.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// How long answers took, to two significant digits, in constant memory.
+/// A histogram of durations, to two significant digits, in constant memory.
 #[derive(Clone, Debug)]
 pub struct Latency {
     micros: Histogram<u64>,
@@ -12,7 +12,7 @@ pub struct Latency {
     max: Duration,
 }
 
-/// An hour; an attempt that takes longer counts as one.
+/// An hour; anything longer counts as an hour.
 const LONGEST_MICROS: u64 = 3_600_000_000;
 
 impl Default for Latency {
@@ -25,35 +25,35 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// One more of them.
+    /// Adds a duration.
     pub fn add(&mut self, took: Duration) {
         self.micros.saturating_record(micros(took));
         self.sum = self.sum.saturating_add(took);
         self.max = self.max.max(took);
     }
 
-    /// How many there were.
+    /// Number of durations.
     pub fn n(&self) -> u64 {
         self.micros.len()
     }
 
-    /// All of them together.
+    /// Their sum.
     pub fn sum(&self) -> Duration {
         self.sum
     }
 
-    /// How many took no longer than that.
+    /// Number of durations up to this limit.
     pub fn n_up_to(&self, limit: Duration) -> u64 {
         self.micros.count_between(0, micros(limit))
     }
 
-    /// The time within which that share (0 to 1) of them came; zero where there were none.
+    /// The quantile of this share (0 to 1); zero where there are no durations.
     pub fn quantile(&self, share: f64) -> Duration {
         // The histogram rounds up, to the end of a bin that nothing may have reached.
         Duration::from_micros(self.micros.value_at_quantile(share)).min(self.max)
     }
 
-    /// The slowest; zero where there was none.
+    /// The maximum; zero where there are no durations.
     pub fn max(&self) -> Duration {
         self.max
     }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_too_long_or_too_short() {
+    fn zero_and_the_longest_duration_are_counted() {
         let mut latency = Latency::default();
         assert_eq!(latency.max(), Duration::ZERO);
         latency.add(Duration::ZERO);

@@ -1,13 +1,12 @@
-//! The running counts: a fold over events.
+//! The statistics of a run, computed from its events.
 //!
-//! Nothing here reads a clock: the time is what the events say it is.
+//! Nothing here reads a clock: the time is the one that events carry.
 
 mod clock;
-mod counts;
-mod errors;
 mod latency;
 mod pace;
 mod recent;
+mod rows;
 #[cfg(test)]
 pub(crate) mod story;
 pub mod summary;
@@ -21,41 +20,37 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::model::{Attempt, Event, Failure, Outcome, Pause, Row, StopReason};
 
 use clock::{Clock, Pauses};
-pub use counts::Counts;
-pub use errors::{ErrorCounts, ErrorGroup, Example};
 pub use latency::Latency;
 use pace::Stage;
 pub use pace::{Ceiling, Limit, Pace};
 use recent::Recent;
+pub use rows::{Counts, ErrorCounts, ErrorGroup, Example, RowStats};
 pub use timeline::{Bucket, Timeline};
 
-/// How much there is to do.
+/// The size of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// The records that must be accounted for.
+    /// Number of records that must be accounted for, those of an earlier run included.
     pub n_records: u64,
-    /// Those of them that became jobs of this run.
+    /// Number of those that became jobs of this run.
     pub n_jobs: u64,
-    /// The rows that an earlier run recorded (`--resume`); they are part of `n_records`.
-    pub earlier: Counts,
 }
 
-/// The running counts of one run.
+/// The statistics of one run.
 #[derive(Clone, Debug)]
 pub struct Stats {
     size: Size,
-    counts: Counts,
+    rows: RowStats,
+    earlier: Counts,
     requests: BTreeMap<Option<u16>, u64>,
     n_requests: u64,
     n_lookups: u64,
     n_retries: u64,
     n_given_up: u64,
-    n_banned: u64,
     n_asked: u64,
     n_forbidden: u64,
     n_looked_up: u64,
     stage: Stage,
-    errors: ErrorCounts,
     retried: ErrorCounts,
     latency: Latency,
     timeline: Timeline,
@@ -66,22 +61,21 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Nothing happened yet; the run starts at this moment, told on both clocks.
+    /// The statistics of a run that starts at this moment, given on both clocks.
     pub fn new(size: Size, at: Instant, wall: SystemTime) -> Self {
         Self {
             size,
-            counts: size.earlier,
+            rows: RowStats::default(),
+            earlier: Counts::default(),
             requests: BTreeMap::new(),
             n_requests: 0,
             n_lookups: 0,
             n_retries: 0,
             n_given_up: 0,
-            n_banned: 0,
             n_asked: 0,
             n_forbidden: 0,
             n_looked_up: 0,
             stage: Stage::default(),
-            errors: ErrorCounts::default(),
             retried: ErrorCounts::default(),
             latency: Latency::default(),
             timeline: Timeline::default(),
@@ -92,23 +86,40 @@ impl Stats {
         }
     }
 
-    /// Counts what happened.
+    /// The same, continuing an earlier run with these rows.
+    #[must_use]
+    pub fn resuming(self, earlier: RowStats) -> Self {
+        Self { earlier: *earlier.counts(), rows: earlier, ..self }
+    }
+
+    /// Takes the rows of the results file for those that were counted: another process removed
+    /// some of them.
+    pub fn replace_rows(&mut self, found: RowStats) {
+        self.earlier = Counts::default();
+        self.rows = found;
+    }
+
+    /// Counts an event.
     pub fn on_event(&mut self, event: &Event) {
         match event {
-            Event::AttemptFailed { record, attempt, failure, .. } => {
-                self.count_attempt(attempt);
-                self.count_retry(*record, attempt, failure);
+            Event::AttemptFailed { attempt, failure, .. } => {
+                self.add_request(attempt);
+                self.count_retry(attempt, failure);
             }
             Event::BatchAnswered { attempt, n_records } => {
-                self.count_attempt(attempt);
+                self.add_request(attempt);
                 self.n_lookups += 1;
                 self.n_looked_up += *n_records as u64;
             }
-            Event::JobFinished { row, attempt } => {
+            Event::JobFinished { row, attempt, .. } => {
                 if let Some(attempt) = attempt {
-                    self.count_attempt(attempt);
+                    self.add_request(attempt);
                 }
                 self.count_row(row, attempt.is_some());
+            }
+            Event::UsersListed { n_users, n_locked } => {
+                self.rows.add_listed(*n_users, *n_locked);
+                self.timeline.at(self.clock.elapsed()).n_finished += n_users;
             }
             Event::GivenUp => self.count_given_up(),
             Event::Paused(pause) => self.pauses.begin(*pause, self.clock.now()),
@@ -119,7 +130,9 @@ impl Stats {
         }
     }
 
-    fn count_attempt(&mut self, attempt: &Attempt) {
+    /// Counts a request that was answered or failed. Called for a request whose row could not be
+    /// written; every other one comes with an event.
+    pub fn add_request(&mut self, attempt: &Attempt) {
         self.clock.reach(attempt.ended_at);
         let elapsed = self.elapsed();
         self.n_requests += 1;
@@ -137,7 +150,7 @@ impl Stats {
         self.timeline.at(self.clock.elapsed()).n_requests += 1;
     }
 
-    fn count_retry(&mut self, record: usize, attempt: &Attempt, failure: &Failure) {
+    fn count_retry(&mut self, attempt: &Attempt, failure: &Failure) {
         if is_throttled(attempt) {
             return;
         }
@@ -145,32 +158,21 @@ impl Stats {
         // A refused key ends the run: nothing follows.
         if attempt.status != Some(401) {
             self.n_retries += 1;
-            self.retried.add(&failure.code, record, None, &failure.message);
+            self.retried.add(&failure.code, Example::default);
         }
     }
 
     fn count_row(&mut self, row: &Row, was_asked: bool) {
-        self.clock.reach(row.finished_at);
-        self.counts.add(row.outcome);
-        let is_banned = row.user.as_ref().is_some_and(|user| user.banned == Some(true));
-        self.n_banned += u64::from(is_banned && row.outcome == Outcome::WouldUnlock);
+        if let Some(finished_at) = row.finished_at {
+            self.clock.reach(finished_at);
+        }
+        self.rows.add(row);
         self.n_asked += u64::from(row.attempts > 0);
         let is_forbidden = matches!(row.http_status, Some(402 | 403));
         self.n_forbidden += u64::from(is_forbidden && row.outcome == Outcome::Rejected);
         let bucket = self.timeline.at(self.clock.elapsed());
         bucket.n_finished += 1;
         bucket.n_failed += u64::from(was_asked && row.outcome == Outcome::Failed);
-        self.count_error(row);
-    }
-
-    /// An outcome that needs no explanation, "no such user" say, has no error beside it.
-    fn count_error(&mut self, row: &Row) {
-        let is_explained = row.error_code.is_some() || row.error_message.is_some();
-        if is_explained && !row.outcome.ended_well() {
-            let code = row.error_code.clone().unwrap_or(row.outcome.code().into());
-            let message = row.error_message.as_deref().unwrap_or(row.outcome.meaning());
-            self.errors.add(&code, row.record, row.user_id.as_ref(), message);
-        }
     }
 }
 
@@ -178,106 +180,106 @@ fn is_throttled(attempt: &Attempt) -> bool {
     attempt.status == Some(429)
 }
 
-/// What was counted.
+/// Results.
 impl Stats {
-    /// The requests of which nothing is recorded.
+    /// Number of requests that were cut off before their response came.
     pub fn n_given_up(&self) -> u64 {
         self.n_given_up
     }
 
-    /// How much there is to do.
+    /// The size of the job.
     pub fn size(&self) -> Size {
         self.size
     }
 
-    /// All rows by outcome, those of an earlier run included.
+    /// What the rows say, those of an earlier run included.
+    pub fn rows(&self) -> &RowStats {
+        &self.rows
+    }
+
+    /// Number of rows by outcome, those of an earlier run included.
     pub fn counts(&self) -> &Counts {
-        &self.counts
+        self.rows.counts()
     }
 
-    /// The rows that ended so, those of an earlier run included.
+    /// Number of rows of an earlier run.
+    pub fn n_earlier(&self) -> u64 {
+        self.earlier.total()
+    }
+
+    /// Number of rows with this outcome, those of an earlier run included.
     pub fn count(&self, outcome: Outcome) -> u64 {
-        self.counts.get(outcome)
+        self.counts().get(outcome)
     }
 
-    /// The rows of this run alone that ended so.
+    /// Number of rows of this run with this outcome.
     pub fn count_now(&self, outcome: Outcome) -> u64 {
-        self.counts.get(outcome) - self.size.earlier.get(outcome)
+        self.counts().get(outcome) - self.earlier.get(outcome)
     }
 
-    /// The rows of this run about which the API was asked.
+    /// Number of rows of this run for which requests were made.
     pub fn n_asked(&self) -> u64 {
         self.n_asked
     }
 
-    /// Those of them that the API refused with 402 or 403.
+    /// Number of those that the API refused with 402 or 403.
     pub fn n_forbidden(&self) -> u64 {
         self.n_forbidden
     }
 
-    /// All rows, those of an earlier run included.
+    /// Number of all rows, those of an earlier run included.
     pub fn n_rows(&self) -> u64 {
-        self.counts.total()
+        self.counts().total()
     }
 
-    /// The jobs without a row.
+    /// Number of jobs without a row.
     pub fn n_jobs_left(&self) -> u64 {
         // Records that became no job have their rows before any job has.
         self.size.n_records.saturating_sub(self.n_rows()).min(self.size.n_jobs)
     }
 
-    /// The jobs with a row.
+    /// Number of jobs with a row.
     pub fn n_jobs_done(&self) -> u64 {
         self.size.n_jobs - self.n_jobs_left()
     }
 
-    /// All calls, look-ups and further attempts included.
+    /// Number of requests, look-ups and retries included.
     pub fn n_requests(&self) -> u64 {
         self.n_requests
     }
 
-    /// The calls by status; `None`: no answer.
+    /// Number of requests by status; `None`: no response.
     pub fn requests_by_status(&self) -> &BTreeMap<Option<u16>, u64> {
         &self.requests
     }
 
-    /// The calls whose status begins with that digit.
+    /// Number of requests whose status begins with this digit.
     pub fn n_requests_of_class(&self, class: u16) -> u64 {
         let is_of_class = |status: &Option<u16>| status.is_some_and(|it| it / 100 == class);
         self.requests.iter().filter(|(status, _)| is_of_class(status)).map(|(_, n)| n).sum()
     }
 
-    /// The calls that looked users up.
+    /// Number of requests that looked users up.
     pub fn n_lookups(&self) -> u64 {
         self.n_lookups
     }
 
-    /// The attempts that failed and were not the last of their user, throttles left out.
+    /// Number of attempts that failed and were retried, 429s not counted.
     pub fn n_retries(&self) -> u64 {
         self.n_retries
     }
 
-    /// The attempts that were answered 429.
+    /// Number of requests that were answered 429.
     pub fn n_throttled(&self) -> u64 {
         self.requests.get(&Some(429)).copied().unwrap_or_default()
     }
 
-    /// The users whom the plan would unlock and who are banned.
-    pub fn n_banned(&self) -> u64 {
-        self.n_banned
-    }
-
-    /// What went wrong with the rows that did not end well and say why, those of this run alone.
-    pub fn errors(&self) -> &ErrorCounts {
-        &self.errors
-    }
-
-    /// What went wrong with attempts that were not the last of their user, throttles left out.
+    /// What went wrong with attempts that were retried, 429s not counted.
     pub fn retried(&self) -> &ErrorCounts {
         &self.retried
     }
 
-    /// How long the attempts took.
+    /// The latency of responses.
     pub fn latency(&self) -> &Latency {
         &self.latency
     }
@@ -292,12 +294,12 @@ impl Stats {
         self.clock.elapsed()
     }
 
-    /// How much of that nobody was allowed to send.
+    /// How long all requests were paused.
     pub fn paused(&self) -> Duration {
         self.pauses.total(self.clock.now())
     }
 
-    /// The pause that lasts, if one does.
+    /// The current pause.
     pub fn pause(&self) -> Option<Pause> {
         self.pauses.current(self.clock.now())
     }

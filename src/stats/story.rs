@@ -25,7 +25,7 @@ const START: Duration =
 impl Story {
     /// A run in which every record is a job.
     pub(crate) fn of(n_records: u64) -> Self {
-        Self::with(Size { n_records, n_jobs: n_records, ..Size::default() })
+        Self::with(Size { n_records, n_jobs: n_records })
     }
 
     pub(crate) fn with(size: Size) -> Self {
@@ -88,40 +88,47 @@ impl Story {
     /// Rows for which nothing was asked.
     pub(crate) fn unasked_rows(mut self, n: usize, outcome: Outcome) -> Self {
         for _ in 0..n {
-            let row = Box::new(Row::unasked(self.n_rows, outcome, self.wall()));
-            self.n_rows += 1;
-            self = self.on_event(Event::JobFinished { row, attempt: None });
+            let row = self.next_row(outcome);
+            self = self.finished(row, None);
         }
         self
     }
 
-    pub(crate) fn banned_row(mut self) -> Self {
-        let mut row = Box::new(Row::unasked(self.n_rows, Outcome::WouldUnlock, self.wall()));
+    pub(crate) fn banned_row(self) -> Self {
+        let mut row = self.next_row(Outcome::WouldUnlock);
         row.user = Some(Box::new(UserView { banned: Some(true), ..UserView::default() }));
-        self.n_rows += 1;
-        self.on_event(Event::JobFinished { row, attempt: None })
+        self.finished(row, None)
     }
 
     /// A cell that can't be a user.
-    pub(crate) fn invalid_row(mut self) -> Self {
-        let mut row = Box::new(Row::unasked(self.n_rows, Outcome::Invalid, self.wall()));
+    pub(crate) fn invalid_row(self) -> Self {
+        let mut row = self.next_row(Outcome::Invalid);
         row.error_code = Some("invalid_user_id".into());
         row.error_message = Some("a user id starts with \"user_\"".to_owned());
-        self.n_rows += 1;
-        self.on_event(Event::JobFinished { row, attempt: None })
+        self.finished(row, None)
     }
 
-    fn row(mut self, outcome: Outcome, status: u16, error: Option<(&'static str, &str)>) -> Self {
-        let mut row = Box::new(Row::unasked(self.n_rows, outcome, self.wall()));
+    fn row(self, outcome: Outcome, status: u16, error: Option<(&'static str, &str)>) -> Self {
+        let mut row = self.next_row(outcome);
         row.user_id = format!("user_{}", self.n_rows + 1).parse().ok();
         row.http_status = (status != 0).then_some(status);
         row.attempts = 1;
         row.duration = self.took;
         row.error_code = error.map(|(code, _)| code.into());
         row.error_message = error.map(|(_, message)| message.to_owned());
-        self.n_rows += 1;
         let attempt = Some(self.attempt(status));
-        self.on_event(Event::JobFinished { row, attempt })
+        self.finished(row, attempt)
+    }
+
+    /// A row of the next record; the records are those of [`records`].
+    fn next_row(&self, outcome: Outcome) -> Box<Row> {
+        Box::new(Row::new(&record(self.n_rows), outcome, self.wall()))
+    }
+
+    fn finished(mut self, row: Box<Row>, attempt: Option<Attempt>) -> Self {
+        let record = self.n_rows;
+        self.n_rows += 1;
+        self.on_event(Event::JobFinished { record, row, attempt })
     }
 
     pub(crate) fn retries(mut self, n: usize, status: u16, code: &'static str) -> Self {
@@ -168,11 +175,14 @@ impl Story {
 
 /// Records on the lines 2, 3, … with the users that rows of a story have.
 pub(crate) fn records(n: usize) -> Vec<InputRecord> {
-    let record = |at: usize| InputRecord {
+    (0..n).map(record).collect()
+}
+
+fn record(at: usize) -> InputRecord {
+    InputRecord {
         line: at as u64 + 2,
         cell: format!("user_{}", at + 1).into(),
         user: None,
         carried: Box::new([]),
-    };
-    (0..n).map(record).collect()
+    }
 }

@@ -7,6 +7,27 @@ const SHARE: Option<Ceiling> =
 const EVEN: Option<Ceiling> =
     Some(Ceiling { n_requests: 1000, per: Duration::from_secs(10), is_spaced: true });
 
+/// The rows of a story, as if they were read from its file.
+fn rows(story: &Story) -> RowStats {
+    let mut rows = RowStats::default();
+    for event in &story.events {
+        if let Event::JobFinished { row, .. } = event {
+            rows.add(row);
+        }
+    }
+    rows
+}
+
+#[test]
+fn rows_of_a_file_are_counted_as_live_rows_are() {
+    let story = Story::of(9)
+        .rows(3, Outcome::Unlocked)
+        .failed_row(Outcome::Failed, 503, "http_503", "service unavailable")
+        .banned_row()
+        .invalid_row();
+    assert_eq!(format!("{:?}", rows(&story)), format!("{:?}", story.stats.rows()));
+}
+
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
@@ -32,11 +53,12 @@ fn every_call_is_counted_once_whatever_it_was_for() {
 
 #[test]
 fn rows_of_an_earlier_run_count_but_are_no_work_of_this_one() {
-    let earlier = [Outcome::Unlocked; 5].into_iter().collect();
-    let size = Size { n_records: 10, n_jobs: 4, earlier };
-    let stats =
-        Story::with(size).unasked_rows(1, Outcome::Invalid).rows(1, Outcome::Unlocked).stats;
+    let earlier = rows(&Story::of(5).rows(5, Outcome::Unlocked));
+    let mut story = Story::with(Size { n_records: 10, n_jobs: 4 });
+    story.stats = story.stats.resuming(earlier);
+    let stats = story.unasked_rows(1, Outcome::Invalid).rows(1, Outcome::Unlocked).stats;
     assert_eq!((stats.n_rows(), stats.count(Outcome::Unlocked)), (7, 6));
+    assert_eq!((stats.count_now(Outcome::Unlocked), stats.n_earlier()), (1, 5));
     assert_eq!((stats.n_jobs_done(), stats.n_jobs_left()), (1, 3));
 }
 
@@ -49,9 +71,9 @@ fn only_rows_that_did_not_end_well_and_say_why_are_errors() {
         .failed_row(Outcome::Invalid, 0, "invalid_user_id", "a user id starts with \"user_\"")
         .unasked_rows(2, Outcome::AdminLocked)
         .stats;
-    let told: Vec<_> =
-        stats.errors().commonest_first().into_iter().map(|(c, g)| (&**c, g.n)).collect();
-    assert_eq!(told, [("http_503", 2), ("invalid_user_id", 1)]);
+    let groups = stats.rows().errors().most_frequent_first();
+    let codes: Vec<_> = groups.iter().map(|group| (group.code.as_str(), group.n)).collect();
+    assert_eq!(codes, [("http_503", 2), ("invalid_user_id", 1)]);
 }
 
 #[test]

@@ -1,17 +1,17 @@
-//! What happened when, in buckets of equal width, few enough to draw.
+//! Requests and rows over time, in buckets of equal width, few enough to draw.
 
 use std::time::Duration;
 
-/// What happened in one stretch of time.
+/// What happened in one bucket of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
-    /// Attempts that ended.
+    /// Number of requests that ended.
     pub n_requests: u64,
-    /// Those of them that were answered 429.
+    /// Number of those that were answered 429.
     pub n_throttled: u64,
-    /// Those of them that went wrong otherwise.
+    /// Number of those that failed otherwise.
     pub n_failed: u64,
-    /// Rows.
+    /// Number of rows.
     pub n_finished: u64,
 }
 
@@ -26,7 +26,7 @@ impl Bucket {
     }
 }
 
-/// What happened when. Begins with buckets of a second; when there are too many, neighbours merge.
+/// What happened when. Starts with buckets of a second; when there are too many, neighbors merge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
     width: Duration,
@@ -40,10 +40,10 @@ impl Default for Timeline {
 }
 
 impl Timeline {
-    /// The most buckets there are.
+    /// The maximum number of buckets.
     pub const MAX_BUCKETS: usize = 600;
 
-    /// The bucket of that moment, counted from the start of the run.
+    /// The bucket of this moment, counted from the start of the run.
     pub(super) fn at(&mut self, elapsed: Duration) -> &mut Bucket {
         let index = loop {
             match usize::try_from(elapsed.as_millis() / self.width.as_millis()) {
@@ -66,12 +66,12 @@ impl Timeline {
         self.width *= 2;
     }
 
-    /// How long each bucket is.
+    /// The length of each bucket.
     pub fn width(&self) -> Duration {
         self.width
     }
 
-    /// The buckets from the start on.
+    /// The buckets, from the start of the run.
     pub fn buckets(&self) -> &[Bucket] {
         &self.buckets
     }

@@ -23,6 +23,18 @@ fn line(flags: &str) -> String {
     format!("run ids.txt --yes -c {N_WORKERS} --rate 300/s {flags}")
 }
 
+/// Requests are counted where they are sent, rows where they are written; and no request was cut
+/// off.
+#[track_caller]
+fn manifest_tells_of_the_failure(stage: &Stage) {
+    let manifest = stage.json("ids.results.manifest.json");
+    assert_eq!((&manifest["ending"], &manifest["exit_code"]), (&"output_failed".into(), &6.into()));
+    let pass = &manifest["passes"][0];
+    assert_eq!((&pass["requests"], &pass["given_up"]), (&stage.n_posts().into(), &0.into()));
+    assert_eq!(pass["ending"], "output_failed");
+    assert_eq!(manifest["files"][1]["sha256"], stage.sha256("ids.results.csv"));
+}
+
 /// Whose row is not in the file takes no other user: the requests in flight are unrecorded, and no
 /// more.
 #[track_caller]
@@ -37,13 +49,14 @@ fn a_file_that_reaches_its_largest_size_stops_the_run_and_resume_finishes_it() {
     let limited = Running::start(stage.command_after("ulimit -f 64", &line(""))).wait();
     limited
         .exits_with(6)
-        .says("ids.results.csv can't be written: the disk quota or the largest file size")
-        .says("Make room, then run the same command with --resume")
+        .says("cannot write ids.results.csv: the disk quota or the maximum file size")
+        .says("Free some space, then run the same command with --resume")
         .says("To resume when there is room to write:");
     let n_rows = stage.adds_up("ids.results", &users(N_USERS));
     assert!(n_rows > 0, "some rows were whole");
     assert!(stage.read("ids.results.csv").ends_with('\n'));
     few_are_unrecorded(stage.n_posts(), n_rows);
+    manifest_tells_of_the_failure(&stage);
 
     stage.run(&line("--resume")).exits_with(0);
     stage.has_each_once("ids.results.csv", &users(N_USERS));
@@ -83,8 +96,8 @@ fn a_full_disk_stops_the_run_and_resume_finishes_it_once_there_is_room() {
     )) else {
         return;
     };
-    assert!(said.contains("ids.results.csv can't be written: the disk is full"), "{said}");
-    assert!(said.contains("Make room, then run the same command with --resume"), "{said}");
+    assert!(said.contains("cannot write ids.results.csv: the disk is full"), "{said}");
+    assert!(said.contains("Free some space, then run the same command with --resume"), "{said}");
     let n_rows = stage.rows("full/ids.results.csv").len();
     assert!(0 < n_rows && n_rows < N_USERS, "{n_rows}");
     assert!(stage.read("full/ids.results.csv").ends_with('\n'));
@@ -92,6 +105,25 @@ fn a_full_disk_stops_the_run_and_resume_finishes_it_once_there_is_room() {
     stage.has_each_once("roomy/ids.results.csv", &users(N_USERS));
     let n_again: usize = stage.posts().into_values().map(|n_calls| n_calls - 1).sum();
     assert!(n_again <= N_WORKERS, "{n_again} calls were made again");
+}
+
+/// Rows of records that nobody is asked about are not requests that were cut off.
+#[test]
+fn rows_that_do_not_fit_are_not_requests() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", "not a user\n".repeat(3_000));
+    let line = format!("run ids.txt --yes --lenient {FAST}");
+    let limited = Running::start(stage.command_after("ulimit -f 64", &line)).wait();
+    limited.exits_with(6).never_says("given up");
+    let manifest = stage.json("ids.results.manifest.json");
+    assert_eq!((&manifest["ending"], &manifest["exit_code"]), (&"output_failed".into(), &6.into()));
+    let pass = &manifest["passes"][0];
+    assert_eq!((&pass["requests"], &pass["given_up"]), (&0.into(), &0.into()));
+    let sums = ["records", "rows", "unprocessed"].map(|name| manifest[name].as_u64().unwrap_or(0));
+    assert_eq!(sums[0], sums[1] + sums[2]);
+    assert_eq!(stage.n_rows("ids.results.csv") as u64, sums[1]);
+    stage.run(&format!("{line} --resume")).exits_with(1);
+    assert_eq!(stage.rows("ids.results.csv").len(), 3_000);
 }
 
 #[test]
@@ -118,7 +150,7 @@ fn a_read_only_disk_is_told_before_anything_is_sent() {
     )) else {
         return;
     };
-    assert!(said.contains("disk/out.csv can't be opened for writing"), "{said}");
+    assert!(said.contains("cannot open disk/out.csv for writing"), "{said}");
     assert!(said.contains("Read-only"), "{said}");
     assert_eq!(stage.n_posts(), 0);
 }
@@ -133,7 +165,7 @@ fn a_path_that_can_not_be_written_fails_at_once_and_nothing_is_sent() {
     fs::create_dir(stage.path("folder")).unwrap();
     refused("no/such/out.csv", "its directory does not exist");
     refused("folder", "folder is a directory");
-    refused("/dev/full", "is no regular file");
+    refused("/dev/full", "is not a regular file");
     refused("ids.txt/out.csv", "ids.txt/out.csv");
 }
 
@@ -150,7 +182,7 @@ fn results_that_are_taken_away_stop_the_run_within_moments() {
     running
         .wait()
         .exits_with(6)
-        .says("out/done.csv can't be written: it was removed or replaced")
+        .says("cannot write out/done.csv: it was removed or replaced")
         .says("Put it back, then run the same command with --resume");
     // It looks every second; at three hundred a second that is half of this.
     let n_after = stage.n_posts() - n_before;
@@ -167,10 +199,7 @@ fn results_that_are_replaced_just_before_the_end_are_missed_at_the_end() {
     let running = stage.spawn(&format!("run ids.txt --yes --force {FAST}"));
     wait_until("a call arrives", || stage.n_posts() > 3);
     fs::rename(stage.path("others.csv"), stage.path("ids.results.csv")).unwrap();
-    running
-        .wait()
-        .exits_with(6)
-        .says("ids.results.csv can't be written: it was removed or replaced");
+    running.wait().exits_with(6).says("cannot write ids.results.csv: it was removed or replaced");
 }
 
 #[test]
@@ -186,7 +215,7 @@ fn a_closed_pipe_under_stdout_stops_the_run() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{said}");
-    assert!(said.contains("standard output can't be written: its reader closed it"), "{said}");
+    assert!(said.contains("cannot write standard output: the reader closed the pipe"), "{said}");
     assert!(stage.n_posts() < N_USERS, "it stopped before the end");
     assert_eq!(stage.files(), ["ids.txt"], "with -o - there are no files beside");
 }
@@ -199,8 +228,8 @@ fn a_full_disk_under_stdout_is_no_reason_to_speak_of_resume() {
     let mut command = stage.command(&line("-o -"));
     command.stdout(full);
     let ended = Running::start(command).wait().exits_with(6);
-    let ended = ended.says("standard output can't be written: the disk is full");
-    ended.says("write to a file with --output").never_says("--resume");
+    let ended = ended.says("cannot write standard output: the disk is full");
+    ended.says("use --output to write to a file").never_says("--resume");
 }
 
 #[test]
@@ -225,7 +254,8 @@ fn all_files_are_there_before_the_first_call_and_for_their_owner_alone() {
         "ids.results.unprocessed.csv",
         "ids.txt",
     ];
-    assert_eq!(stage.files(), files);
+    let named: Vec<String> = stage.files().into_iter().filter(|it| !it.starts_with('.')).collect();
+    assert_eq!(named, files);
     assert_eq!(stage.json("ids.results.manifest.json")["ending"], "running");
     assert_eq!(stage.rows("ids.results.unprocessed.csv").len(), 3);
     running.wait().exits_with(0);

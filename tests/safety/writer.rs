@@ -30,10 +30,9 @@ fn an_existing_file_is_left_untouched_and_nothing_is_sent() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));
     stage.write("ids.results.csv", "precious\n");
-    stage
-        .run("run ids.txt --yes")
-        .exits_with(6)
-        .says("ids.results.csv exists already: --resume goes on with it, --force overwrites it");
+    stage.run("run ids.txt --yes").exits_with(6).says(
+        "ids.results.csv already exists; use --resume to continue it, --force to overwrite it",
+    );
     assert_eq!(stage.read("ids.results.csv"), "precious\n");
     assert_eq!(stage.files(), ["ids.results.csv", "ids.txt"]);
     assert!(stage.sandbox().requests().is_empty());
@@ -102,6 +101,53 @@ fn a_run_that_is_refused_after_its_look_up_leaves_earlier_files_as_they_were() {
     assert!(!stage.files().iter().any(|name| name.starts_with('.')), "{:?}", stage.files());
 }
 
+/// Monday's run is finished. Tuesday's is killed in its look-up, Wednesday's is interrupted,
+/// Thursday's is refused.
+#[cfg(unix)]
+#[test]
+fn a_forced_run_that_never_unlocks_anyone_leaves_the_finished_one() {
+    let stage = Stage::with_sandbox(slow_config("300ms"));
+    stage.write("monday.txt", list(&locked_users(3)));
+    stage.run(&format!("run monday.txt --yes -o out.csv {FAST}")).exits_with(0);
+    stage.write("other.txt", list(&locked_users(250)[3..]));
+    let (monday, rows) = (contents(&stage), stage.read("out.csv"));
+    let n_posts = stage.n_posts();
+    let n_gets = || stage.sandbox().stats().n_gets;
+    let force = format!("run other.txt --yes -o out.csv --force --only-locked {FAST}");
+    let stop_in_look_up = |signal| {
+        let n_before = n_gets();
+        let running = stage.spawn(&force);
+        wait_until("it looks up", || n_gets() > n_before);
+        running.signal(signal);
+        running.wait()
+    };
+
+    assert_eq!(stop_in_look_up("KILL").code, None);
+    let is_temporary = |name: &String| name.starts_with(".out.");
+    assert!(stage.files().iter().any(is_temporary), "{:?}", stage.files());
+    let names = |contents: &[(String, String)]| -> Vec<String> {
+        contents.iter().map(|(name, _)| name.clone()).collect()
+    };
+    let visible: Vec<_> =
+        contents(&stage).into_iter().filter(|(name, _)| !is_temporary(name)).collect();
+    assert!(visible == monday, "nothing was changed");
+
+    let resumed = stage.run(&format!("run monday.txt --yes -o out.csv --resume {FAST}"));
+    resumed.exits_with(0).says("3 rows recorded");
+    assert_eq!(names(&contents(&stage)), names(&monday), "the next run removes what was left");
+    assert!(stage.read("out.csv") == rows, "no row was added");
+    let monday = contents(&stage);
+
+    stop_in_look_up("INT").exits_with(130).says("the earlier run in out.csv is unchanged");
+    assert!(contents(&stage) == monday, "nothing was changed");
+    stage.run(&format!("{force} --max-users 1")).exits_with(2);
+    assert!(contents(&stage) == monday && stage.n_posts() == n_posts, "nothing was changed");
+
+    stage.run(&force).exits_with(0);
+    stage.has_each_once("out.csv", &locked_users(250)[3..]);
+    assert!(!stage.files().iter().any(is_temporary), "{:?}", stage.files());
+}
+
 #[test]
 fn a_dry_run_heeds_the_guards_that_its_run_would() {
     let stage = Stage::with_quick_sandbox();
@@ -131,7 +177,7 @@ fn what_stands_where_a_file_beside_the_results_would_be_is_not_replaced() {
         ("notes.csv", "", "notes.manifest.json"),
     ] {
         let ended = stage.run(&format!("run ids.txt --yes -o {output} {flag} {FAST}"));
-        ended.exits_with(6).says(name).says("no earlier run left it there");
+        ended.exits_with(6).says(name).says("was not written by an earlier run");
     }
     assert_eq!((contents(&stage), stage.n_posts()), (before, n_posts));
 }

@@ -23,7 +23,7 @@ pub(in crate::cli) fn locked(args: &LockedArgs, context: Context<'_>) -> Result<
     let walker = Walker::new(&connection, execution, context)?;
     let counted = walker.count()?;
     let passed = walker.walk(counted, |users| list.add(&users, walker.stop()));
-    // A list that is not whole must not pass for one that is: a file is not given its name.
+    // An incomplete list must not pass for a complete one.
     let listed = list.finish(passed)?;
     if let Some(counted) = counted.filter(|&counted| listed.passed < counted) {
         console.warning(&some_missing(listed.passed, counted));

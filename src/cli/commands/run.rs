@@ -72,7 +72,8 @@ fn spec(args: RunArgs, command: CommandKind, plan: Option<Manifest>) -> Result<S
         only_locked: args.selection.only_locked,
         // Exactly those whom the plan would unlock: also where it was made to include them.
         admin_locked: admin_locked(
-            args.selection.include_admin_locked || plan.is_some_and(|it| it.include_admin_locked),
+            args.selection.include_admin_locked
+                || plan.is_some_and(|it| it.setting("include_admin_locked") == Some(&true.into())),
         ),
         expect_count: args.guards.expect_count,
         max_users: args.guards.max_users,

@@ -6,11 +6,13 @@ use crate::cli::Context;
 use crate::cli::args::{IfEmpty, VerifyArgs};
 use crate::cli::connection::{Connection, Instance};
 use crate::cli::failure::Failure;
-use crate::cli::job::{self, Answers, Execution, InputChoice, Spec, Surroundings, check_instance};
+use crate::cli::job::{
+    self, Answers, Execution, InputChoice, Spec, Surroundings, check_finished, check_instance,
+    warn_unchecked,
+};
 use crate::cli::status::Status;
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
-use crate::results::manifest::Kind;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
 
@@ -21,19 +23,16 @@ pub(in crate::cli) fn verify(args: VerifyArgs, context: Context<'_>) -> Result<S
     let manifest =
         Manifest::read(&beside.manifest).map_err(|error| Failure::usage(error.to_string()))?;
     match &manifest {
-        Some(manifest) if manifest.kind != Kind::Run => {
+        Some(manifest) if manifest.kind != CommandKind::Run => {
             return Err(Failure::usage(format!(
                 "{} is no results file of a run, so it names nobody who was unlocked",
                 args.results.display()
             )));
         }
         Some(manifest) => check_instance(&args.results, manifest, &connection)?,
-        None => console.warning(&format!(
-            "{} is missing: whether {} is of this instance can't be checked",
-            beside.manifest.display(),
-            args.results.display()
-        )),
+        None => warn_unchecked(&args.results, console),
     }
+    check_finished(&args.results, manifest.as_ref(), console)?;
     if connection.instance == Instance::Sandbox {
         console.warning(
             "a new sandbox remembers no earlier run, so it will find most of these users locked; \

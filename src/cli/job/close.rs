@@ -1,130 +1,106 @@
-//! The end of a job: the files beside the results, the sum, the last words.
+//! The end of a job: its files, the sum, the last words.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::Spec;
-use super::seal::{note_page, seal};
-use super::stages::{Stages, State};
+use super::paths::Paths;
+use super::stages::Stages;
+use super::{Spec, Surroundings};
 use crate::cli::connection::Instance;
 use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
 use crate::cli::page::{self, gather};
 use crate::cli::status::Status;
-use crate::job::next::{Finished, next_step};
+use crate::engine::{Recorded, wall_clock};
+use crate::job::next::{self, Finished};
 use crate::model::{Outcome, StopReason};
 use crate::report::closing;
 use crate::results::atomic::AtomicWriter;
-use crate::results::sidecars::{SidecarError, write_failed, write_unprocessed};
-use crate::results::{Journal, Manifest, Reader};
+use crate::results::{Finalized, Manifest, Totals};
 use crate::stats::summary::{CommandKind, Ending, Files, Forecast, NextStep, Summary};
+use crate::stop::Stop;
 
-impl Stages<'_> {
-    /// Takes away what this run made: it was refused before anybody was unlocked. What an earlier
-    /// run began stays, and its manifest says that this one ended.
-    pub(super) fn take_back(self, status: Status) {
-        let state = &mut *self.state.borrow_mut();
-        if !state.outputs.is_new {
-            let summary = Summary {
-                ending: Ending::NotConfirmed,
-                exit_code: status.code(),
-                ..self.summary(state, None)
-            };
-            // The refusal is what is told; the rows are safe whatever the files beside them say.
-            drop(self.write_lists(state));
-            drop(seal(&self, state, &summary));
-            return;
-        }
-        let paths = &state.outputs.paths;
-        let beside = paths.sidecars().map(|it| [&it.failed, &it.unprocessed, &it.manifest]);
-        let beside = beside.into_iter().flatten().map(PathBuf::as_path);
-        for path in paths.results().into_iter().chain(beside) {
-            // A link stays. What can't be taken away is harmless: it says that it is not finished.
-            let _ = path.canonicalize().and_then(std::fs::remove_file);
-        }
-        state.outputs.aside.put_back();
-    }
-
-    /// The job was allowed: what it replaces is gone for good.
-    pub(super) fn keep(&self) {
-        self.state.borrow_mut().outputs.aside.give_up();
-    }
-
-    /// Writes the lists beside the results and says how many rows the results hold.
-    pub(super) fn write_lists(&self, state: &State) -> Result<Option<u64>, Failure> {
-        let paths = &state.outputs.paths;
-        let (Some(results), Some(sidecars)) = (paths.results(), paths.sidecars()) else {
-            return Ok(None);
-        };
-        let records = &self.intake.records;
-        let failed =
-            write_failed(Reader::open(results)?, records.header.as_deref(), &sidecars.failed);
-        let n_rows = failed.map_err(|error| match error {
-            SidecarError::Read(error) => Failure::from(error),
-            SidecarError::Write(error) => Failure::from(error),
-        })?;
-        let unrecorded =
-            state.recorded.iter().enumerate().filter(|(_, is_recorded)| !**is_recorded);
-        write_unprocessed(records, unrecorded.map(|(record, _)| record), &sidecars.unprocessed)?;
-        Ok(Some(n_rows))
+impl Stages<'_, '_> {
+    /// The job was refused before anybody was unlocked: removes what it made. What an earlier run
+    /// began stays, and its manifest says that this one ended.
+    pub(super) fn roll_back(self, status: Status) {
+        let Self { context, outputs, recorder, intake, .. } = self;
+        let Recorded { writer, stats, recorded } = recorder.finish();
+        let Some(writer) = writer.filter(|_| !outputs.rollback()) else { return };
+        // The refusal is what is told; the rows are safe whatever the files beside them say.
+        let _ =
+            outputs.finalize(writer, stats, recorded, &intake.records, wall_clock(), |totals| {
+                Summary {
+                    ending: Ending::NotConfirmed,
+                    exit_code: status.code(),
+                    ..context.summary(totals)
+                }
+            });
     }
 
     /// Ends the job: everything is written, checked and told.
     pub(super) fn close(self) -> Result<Closed, Failure> {
-        let state = &mut *self.state.borrow_mut();
-        state.outputs.spare.clear();
-        // It holds the lock until all files are written.
-        let _journal = self.end_journal(state)?;
-        let n_reread = match self.write_lists(state) {
-            Ok(n_reread) => n_reread,
-            // The disk has failed already; the results themselves are what counts.
-            Err(failure) if state.failure.is_some() => {
-                self.around.console.warning(&failure.to_string());
-                None
+        let Self { context, outputs, recorder, intake, .. } = self;
+        let Recorded { writer, stats, recorded } = recorder.finish();
+        let Some(writer) = writer else { return Err(no_writer()) };
+        let records = &intake.records;
+        let now = wall_clock();
+        let mut finalized = outputs.finalize(writer, stats, recorded, records, now, |totals| {
+            if totals.failure.is_some() {
+                context.stop.ask(StopReason::OutputFailed);
             }
-            Err(failure) => return Err(failure),
-        };
-        let mut summary = self.summary(state, n_reread);
-        let status = Status::of(&summary);
-        summary.exit_code = status.code();
-        summary.next = self.next_step(&summary);
-        if let Err(failure) = seal(&self, state, &summary) {
-            if state.failure.is_none() {
-                return Err(failure);
-            }
-            self.around.console.warning(&failure.to_string());
-        }
-        if let (Some(results), Some(path)) = (summary.files.results.clone(), &summary.files.report)
-            && state.failure.is_none()
+            let mut summary = context.summary(totals);
+            summary.exit_code = Status::of(&summary).code();
+            summary.next = context.next_step(&summary);
+            summary
+        });
+        let mut status = Status::of(&finalized.summary);
+        if let (Some(path), None) = (context.paths.report(), &finalized.failure)
+            && let Err(failure) = write_page(&mut finalized, path, context.spec)
         {
-            let begun = AtomicWriter::create(path)?;
-            let gathered = gather(&[results])?;
-            page::write(begun, path, &gathered.facts, self.spec.answers.report_pii)?;
-            note_page(state, path)?;
+            context.around.console.error(&failure.to_string());
+            status = failure.status;
         }
-        self.tell(state, &summary);
-        Ok(Closed { status, summary })
+        if finalized.failure.is_some() && status != Status::Internal {
+            status = Status::Output;
+        }
+        if finalized.summary.exit_code != status.code() {
+            // Whatever fails now is a consequence of what was reported.
+            let _ = finalized.set_exit_code(status.code());
+        }
+        context.tell(&finalized);
+        Ok(Closed { status, summary: finalized.summary })
     }
+}
 
-    fn end_journal(&self, state: &mut State) -> Result<Option<Journal>, Failure> {
-        let mut writer = state.outputs.take_writer()?;
-        if state.failure.is_none() {
-            state.failure = writer.commit().and_then(|()| writer.sync()).err();
-        }
-        if state.failure.is_some() {
-            self.stop.ask(StopReason::OutputFailed);
-        }
-        Ok(writer.abandon())
-    }
+fn no_writer() -> Failure {
+    Failure::internal(anyhow::anyhow!("internal error: results writer missing"))
+}
 
-    fn summary(&self, state: &State, n_reread: Option<u64>) -> Summary {
-        let n_unprocessed =
-            state.recorded.iter().filter(|is_recorded| !**is_recorded).count() as u64;
-        let records = &self.intake.records.records;
-        let ending = self.ending(n_unprocessed);
-        let mut summary = Summary::new(&state.stats, self.spec.command, ending, records);
-        summary.n_unprocessed = n_unprocessed;
-        summary.n_rows_found = n_reread;
+fn write_page(finalized: &mut Finalized, path: &Path, spec: &Spec) -> Result<(), Failure> {
+    let Some(results) = finalized.summary.files.results.clone() else { return Ok(()) };
+    let begun = AtomicWriter::create(path)?;
+    let gathered = gather(&[results])?;
+    let sha256 = page::write(begun, path, &gathered.facts, spec.answers.report_pii)?;
+    Ok(finalized.add_report(path, sha256)?)
+}
+
+/// What all stages of a job share.
+#[derive(Clone, Copy)]
+pub(super) struct JobContext<'env> {
+    pub(super) spec: &'env Spec,
+    pub(super) around: &'env Surroundings<'env>,
+    pub(super) paths: &'env Paths,
+    pub(super) stop: &'env Stop,
+}
+
+impl JobContext<'_> {
+    fn summary(&self, totals: &Totals<'_>) -> Summary {
+        let ending = self.ending(totals.n_unprocessed);
+        let mut summary = Summary::new(totals.stats, self.spec.command, ending);
+        summary.n_records = totals.n_records;
+        summary.n_unprocessed = totals.n_unprocessed;
+        summary.n_rows_found = Some(totals.n_rows_found);
         if !summary.adds_up() {
             summary.ending = Ending::Unaccounted;
         }
@@ -132,12 +108,12 @@ impl Stages<'_> {
         connection.instance.code().clone_into(&mut summary.instance);
         summary.host.clone_from(&connection.host);
         summary.forecast = self.forecast(&summary);
-        summary.files = files(state);
+        summary.files = files(self.paths);
         summary
     }
 
     fn next_step(&self, summary: &Summary) -> Option<NextStep> {
-        next_step(&Finished {
+        next::next_step(&Finished {
             command: summary.command,
             line: &self.around.effective.line,
             ending: summary.ending,
@@ -153,7 +129,7 @@ impl Stages<'_> {
     }
 
     /// Time that is up when everything is done stopped nothing. A guard has tripped all the same,
-    /// and whoever pressed Ctrl-C is told that it was acks.
+    /// and whoever pressed Ctrl-C is told that it was heard.
     fn ending(&self, n_unprocessed: u64) -> Ending {
         match self.stop.reason() {
             None => Ending::Completed,
@@ -172,18 +148,18 @@ impl Stages<'_> {
         Some(Forecast { n_requests, takes: pace.duration_of(n_requests), ceiling: ceiling(pace) })
     }
 
-    fn tell(&self, state: &State, summary: &Summary) {
+    fn tell(&self, finalized: &Finalized) {
         let console = self.around.console;
-        if summary.ending == Ending::Unaccounted {
+        if finalized.summary.ending == Ending::Unaccounted {
             console.error(
                 "the accounting does not add up; trust the results file alone, and if nobody \
                  touched it please report this",
             );
         }
-        if let Some(failure) = &state.failure {
+        if let Some(failure) = &finalized.failure {
             console.error(&failure.to_string());
         }
-        closing::say(summary, console);
+        closing::say(&finalized.summary, console);
     }
 }
 
@@ -218,8 +194,7 @@ impl Closed {
     }
 }
 
-fn files(state: &State) -> Files {
-    let paths = &state.outputs.paths;
+fn files(paths: &Paths) -> Files {
     let sidecars = paths.sidecars();
     Files {
         results: paths.results().map(PathBuf::from),

@@ -1,26 +1,25 @@
 //! What changed between a plan and its run.
 
-use crate::model::{Event, InputRecord, Outcome};
+use crate::model::{Event, Outcome};
 use crate::report::{Console, Listener, text};
 use crate::stats::Stats;
 
 /// Lists the users of a plan who no longer need to be unlocked.
-pub(super) struct Drift<'a> {
+pub(super) struct Drift {
     console: Console,
-    records: &'a [InputRecord],
     n_drifted: u64,
 }
 
 /// How many are listed one by one; all of them have their rows.
 const MOST: u64 = 20;
 
-impl<'a> Drift<'a> {
-    pub(super) fn new(console: Console, records: &'a [InputRecord]) -> Self {
-        Self { console, records, n_drifted: 0 }
+impl Drift {
+    pub(super) fn new(console: Console) -> Self {
+        Self { console, n_drifted: 0 }
     }
 }
 
-impl Listener for Drift<'_> {
+impl Listener for Drift {
     fn on_event(&mut self, event: &Event, _: &Stats) {
         let Event::JobFinished { row, .. } = event else { return };
         if !is_change(row.outcome) {
@@ -28,10 +27,9 @@ impl Listener for Drift<'_> {
         }
         self.n_drifted += 1;
         if self.n_drifted <= MOST {
-            let record = &self.records[row.record];
-            let (line, cell, outcome) = (record.line, &record.cell, row.outcome);
-            self.console
-                .note(&format!("drift: line {line}, {cell}: {outcome} ({})", outcome.meaning()));
+            let (line, input, outcome) = (row.line, &row.input, row.outcome);
+            let meaning = outcome.meaning();
+            self.console.note(&format!("drift: line {line}, {input}: {outcome} ({meaning})"));
         }
     }
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::SystemTime;
 
+use serde_json::{Map, Value};
+
 use super::intake::Intake;
 use super::paths::Paths;
 use super::spec::Existing;
@@ -12,10 +14,9 @@ use crate::cli::status::Status;
 use crate::engine::wall_clock;
 use crate::policy::plan::Done;
 use crate::report::{Console, text};
-use crate::results::manifest::{Kind, Manifest, Settings};
+use crate::results::manifest::Manifest;
 use crate::results::sidecars::check_places;
-use crate::results::{Resumed, refuse_existing, resume};
-use crate::stats::Counts;
+use crate::results::{Resumed, Sidecars, Unfinished, refuse_existing, resume};
 use crate::stats::summary::CommandKind;
 
 /// What an earlier run left.
@@ -49,7 +50,7 @@ impl Existed {
                 return Ok(Self::default());
             }
         }
-        let Some(resumed) = resume(results, intake.records.kind, &intake.records.carried)? else {
+        let Some(resumed) = resume(results, &intake.records)? else {
             console.note(&format!("{} is not there yet: starting a new one", results.display()));
             return Ok(Self::default());
         };
@@ -59,11 +60,7 @@ impl Existed {
             check_instance(results, manifest, connection)?;
             check_settings(spec, results, manifest)?;
         } else if resumed.done.n_rows() > 0 {
-            console.warning(&format!(
-                "{} is missing: whether {} is of this instance can't be checked",
-                sidecars.manifest.display(),
-                results.display()
-            ));
+            warn_unchecked(results, console);
         }
         let existed = Self { resumed: Some(resumed), manifest };
         existed.say(results, intake, wall_clock(), console);
@@ -73,13 +70,6 @@ impl Existed {
     /// What is recorded.
     pub(super) fn take_done(&mut self) -> Done {
         self.resumed.as_mut().map(|resumed| std::mem::take(&mut resumed.done)).unwrap_or_default()
-    }
-
-    /// How many rows have each outcome.
-    pub(super) fn counts(&self) -> Counts {
-        let counts = self.resumed.iter().flat_map(|resumed| &resumed.counts);
-        let each = |(&outcome, &n)| (0..n).map(move |_| outcome);
-        counts.flat_map(each).collect()
     }
 
     fn say(&self, results: &Path, intake: &Intake, now: SystemTime, console: &Console) {
@@ -101,7 +91,7 @@ impl Existed {
                 "a row that was torn off is cut ({bytes}); its user is asked again"
             ));
         }
-        if let Some(place) = resumed.journal.cut_place() {
+        if let Some(place) = &resumed.cut_path {
             console.warning(&format!(
                 "{} is damaged in the middle: what stands from there on is kept in {}, and its \
                  users are asked again",
@@ -119,7 +109,7 @@ impl Existed {
 
 /// Whether there is nothing left of a job that only looks: what it found may have changed since.
 fn is_finished(manifest: &Manifest) -> bool {
-    let only_looks = matches!(manifest.kind, Kind::Plan | Kind::Verify);
+    let only_looks = matches!(manifest.kind, CommandKind::Plan | CommandKind::Verify);
     only_looks && manifest.finished_at.is_some() && manifest.unprocessed == 0
 }
 
@@ -130,7 +120,7 @@ fn check_kind(
     manifest: Option<&Manifest>,
 ) -> Result<(), Failure> {
     let kind = resumed.kind().or_else(|| manifest.map(|manifest| manifest.kind));
-    if kind.is_none_or(|kind| kind == kind_of(spec.command)) {
+    if kind.is_none_or(|kind| kind == spec.command) {
         return Ok(());
     }
     let text = format!(
@@ -144,25 +134,66 @@ fn check_kind(
 /// Refuses a file whose rows were written otherwise: two halves of one file must tell the same, and
 /// what was to be hidden must not come out in the second.
 fn check_settings(spec: &Spec, results: &Path, manifest: &Manifest) -> Result<(), Failure> {
-    let (Some(then), now) = (&manifest.settings, spec.settings()) else { return Ok(()) };
-    if *then == now {
+    let now = spec.settings();
+    let is_same =
+        |name: &&str| manifest.setting(name).is_none_or(|then| Some(then) == now.get(*name));
+    if SETTINGS_OF_ROWS.iter().all(is_same) {
         return Ok(());
     }
     let text = format!(
         "{} was begun with `{}`, and this command says `{}`; use the same flags or name another \
          with --output",
         results.display(),
-        flags(then),
+        flags(&manifest.settings),
         flags(&now)
     );
     Err(Failure::new(Status::Output, anyhow::anyhow!(text)))
 }
 
-fn flags(settings: &Settings) -> String {
-    let Settings { by, snapshot, redact } = settings;
-    let redact =
-        if redact.is_empty() { String::new() } else { format!(" --redact {}", redact.join(",")) };
-    format!("--by {by} --snapshot {snapshot}{redact}")
+/// What every row of a file depends on.
+const SETTINGS_OF_ROWS: [&str; 3] = ["by", "snapshot", "redact"];
+
+fn flags(settings: &Map<String, Value>) -> String {
+    let flag = |name: &&str| {
+        let value = match settings.get(*name)? {
+            Value::String(text) => text.clone(),
+            Value::Array(list) if list.is_empty() => return None,
+            Value::Array(list) => {
+                list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+            }
+            other => other.to_string(),
+        };
+        Some(format!("--{name} {value}"))
+    };
+    SETTINGS_OF_ROWS.iter().filter_map(flag).collect::<Vec<_>>().join(" ")
+}
+
+/// Says that the run of a results file did not finish, and refuses one that cannot be read before
+/// it did.
+pub(in crate::cli) fn check_finished(
+    results: &Path,
+    manifest: Option<&Manifest>,
+    console: &Console,
+) -> Result<(), Failure> {
+    let Some(why) = Unfinished::check(results, manifest).map_err(Failure::usage)? else {
+        return Ok(());
+    };
+    let text =
+        format!("{} is incomplete: {why}; finish the run with --resume first", results.display());
+    if why == Unfinished::Torn {
+        return Err(Failure::usage(text));
+    }
+    console.warning(&text);
+    Ok(())
+}
+
+/// Says what cannot be checked of a results file without a manifest.
+pub(in crate::cli) fn warn_unchecked(results: &Path, console: &Console) {
+    console.warning(&format!(
+        "{} is missing: cannot check whether {} is of this instance and complete",
+        Sidecars::beside(results).manifest.display(),
+        results.display()
+    ));
 }
 
 /// Refuses a file that was made for another host or kind of instance.
@@ -183,14 +214,4 @@ pub(in crate::cli) fn check_instance(
         here.0,
         here.1
     )))
-}
-
-/// The manifest's word for a command.
-pub(super) fn kind_of(command: CommandKind) -> Kind {
-    match command {
-        CommandKind::Run => Kind::Run,
-        CommandKind::Plan => Kind::Plan,
-        CommandKind::Verify => Kind::Verify,
-        CommandKind::Locked => Kind::Locked,
-    }
 }

@@ -14,7 +14,7 @@ use crate::policy::decide::AdminLocked;
 use crate::policy::exclude::ExcludeList;
 use crate::report::{Console, text};
 use crate::results::Sidecars;
-use crate::results::manifest::{FileEntry, Kind, Manifest};
+use crate::results::manifest::{FileEntry, Manifest};
 use crate::stats::summary::CommandKind;
 
 /// Where the users come from.
@@ -230,7 +230,7 @@ fn refuse_plan(spec: &Spec, input: &ReadInput) -> Result<(), Failure> {
     let (InputChoice::File(..) | InputChoice::Stdin(..)) = &spec.input else { return Ok(()) };
     let manifest = spec.input.path().map(|path| Manifest::read(&Sidecars::beside(path).manifest));
     let manifest = manifest.and_then(Result::ok).flatten();
-    let is_plan = input.is_plan || manifest.is_some_and(|it| it.kind == Kind::Plan);
+    let is_plan = input.is_plan || manifest.is_some_and(|it| it.kind == CommandKind::Plan);
     if spec.command != CommandKind::Run || !is_plan {
         return Ok(());
     }

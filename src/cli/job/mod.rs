@@ -11,15 +11,19 @@ mod intake;
 mod outputs;
 mod paths;
 mod plan_file;
-mod seal;
 mod spec;
 mod stages;
 
 pub(super) use close::Closed;
-pub(super) use existed::check_instance;
+pub(super) use existed::{check_finished, check_instance, warn_unchecked};
 pub(super) use intake::InputChoice;
 pub(super) use plan_file::check_plan;
 pub(super) use spec::{Answers, Execution, Existing, Spec};
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use tokio::runtime::Builder;
 
 use super::Context;
 use super::connection::Connection;
@@ -27,20 +31,19 @@ use super::consent::Consent;
 use super::failure::Failure;
 use super::settings::Effective;
 use super::status::Status;
-use crate::engine::wall_clock;
-use crate::model::Outcome;
+use crate::engine::{Recorder, Recording, wall_clock};
+use crate::model::{Outcome, StopReason, UserId};
 use crate::policy::plan::Plan;
-use crate::policy::stop_rule::MaxFail;
+use crate::policy::stop_rule::{MaxFail, StopRule};
 use crate::report::{Console, Progress, text};
-use crate::results::manifest::Kind;
 use crate::results::{Manifest, Sidecars};
-use crate::stats::Counts;
 use crate::stats::summary::CommandKind;
-use crate::stop::Signals;
+use crate::stats::{Counts, Size, Stats};
+use crate::stop::{Signals, Stop};
+use close::JobContext;
 use existed::Existed;
 use guards::Guards;
 use intake::Intake;
-use outputs::Outputs;
 use paths::Paths;
 use stages::Stages;
 
@@ -74,8 +77,10 @@ fn check_retried(spec: &Spec, connection: &Connection, console: &Console) -> Res
     };
     let path = Sidecars::beside(results).manifest;
     let manifest = Manifest::read(&path);
-    match manifest.map_err(|error| Failure::usage(error.to_string()))? {
-        Some(manifest) if manifest.kind != Kind::Run => Err(Failure::usage(format!(
+    let manifest = manifest.map_err(|error| Failure::usage(error.to_string()))?;
+    check_finished(results, manifest.as_ref(), console)?;
+    match manifest {
+        Some(manifest) if manifest.kind != CommandKind::Run => Err(Failure::usage(format!(
             "{} is not the results file of a run, and --retry-failed takes no other",
             results.display()
         ))),
@@ -125,10 +130,10 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
     check_retried(spec, connection, console)?;
     let intake = Intake::read(spec, now, console)?;
     let mut existed = Existed::find(spec, &paths, &intake, connection, console)?;
-    let earlier = existed.counts();
+    let earlier = existed.resumed.as_ref().map(|it| *it.rows.counts()).unwrap_or_default();
     let done = existed.take_done();
     let known = done.users().clone();
-    let mut plan = Plan::build(&intake.records, &intake.excluded, done, now);
+    let plan = Plan::build(&intake.records, &intake.excluded, done, now);
     let is_tried = |it: Outcome| it == Outcome::Unlocked || it.counts_as_failure();
     let guards = Guards::new(spec, earlier.n_where(is_tried));
     let n_jobs = plan.jobs.len() as u64;
@@ -143,30 +148,80 @@ pub(super) fn run(spec: &Spec, around: &Surroundings<'_>) -> Result<Closed, Fail
             return Err(Failure::new(Status::of_stop(reason), anyhow::anyhow!("not confirmed")));
         }
     }
-    let jobs = std::mem::take(&mut plan.jobs);
-    let outputs = Outputs::open(spec, paths, existed, &intake, &plan, around)?;
-    let stages = Stages::new(spec, around, &intake, outputs, plan, n_jobs)?;
-    stages.tell_left_out()?;
-    let jobs = stages.look_up_or_pass(jobs, known)?;
-    if !stages.is_stopped() {
-        intake.note_exclusions(console);
-    }
-    if spec.may_be_refused_later(intake.looks_up) && !stages.is_stopped() {
-        let n_users = stages.n_to_unlock(&jobs);
-        let facts = facts(spec, stages.results_name(), Some(&stages.counts()));
-        let wait = |read| stages.unless_stopped(read);
-        let may_go_on = guards
-            .check(n_users)
-            .and_then(|()| consent.ask(n_users, connection, &facts, console, wait));
-        if let Err(mut refusal) = may_go_on {
-            refusal.status = stages.stop_status().unwrap_or(refusal.status);
-            stages.take_back(refusal.status);
-            return Err(refusal);
+    // Whatever can fail fails before there are files.
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
+    let (outputs, writer, earlier) = outputs::open(spec, &paths, existed, &intake, &plan, around)?;
+    let size = Size { n_records: outputs.manifest.records, n_jobs };
+    let stats = Stats::new(size, Instant::now(), wall_clock()).resuming(earlier);
+    let mut has_row = vec![false; intake.records.records.len()];
+    plan.recorded.iter().for_each(|&record| has_row[record] = true);
+    let stop = Stop::default();
+    let stop_rule = StopRule { max_fail: spec.execution.max_fail, n_jobs };
+    let recording = Recording::new(Some(writer), stats, has_row, stop_rule, &stop);
+    let context = JobContext { spec, around, paths: &paths, stop: &stop };
+    std::thread::scope(|scope| {
+        let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
+        let stages = Stages::new(context, &intake, outputs, recorder, runtime);
+        stages.run(plan, known, guards, consent)
+    })
+}
+
+impl Stages<'_, '_> {
+    fn run(
+        mut self,
+        plan: Plan,
+        known: HashMap<UserId, u64>,
+        guards: Guards,
+        mut consent: Consent,
+    ) -> Result<Closed, Failure> {
+        let JobContext { spec, around, paths, .. } = self.context;
+        self.record_left_out(plan.left_out)?;
+        if let Err(failure) = self.write_lists() {
+            return self.close_after(&failure);
         }
+        let jobs = self.look_up_or_pass(plan.jobs, known)?;
+        if self.outputs.is_staged() && self.is_stopped() {
+            let status = self.stop_status().unwrap_or(Status::Internal);
+            if let Some(failure) = self.write_failure() {
+                around.console.error(&failure.to_string());
+            }
+            let text = format!(
+                "stopped before any user was unlocked; the earlier run in {} is unchanged",
+                paths.name()
+            );
+            self.roll_back(status);
+            return Err(Failure::new(status, anyhow::anyhow!(text)));
+        }
+        if !self.is_stopped() {
+            self.intake.note_exclusions(around.console);
+        }
+        if spec.may_be_refused_later(self.intake.looks_up) && !self.is_stopped() {
+            let n_users = self.n_to_unlock(&jobs)?;
+            let facts = facts(spec, paths.name(), Some(&self.counts()?));
+            let wait = |read| self.unless_stopped(read);
+            let Surroundings { connection, console, .. } = *around;
+            let may_go_on = guards
+                .check(n_users)
+                .and_then(|()| consent.ask(n_users, connection, &facts, console, wait));
+            if let Err(mut refusal) = may_go_on {
+                refusal.status = self.stop_status().unwrap_or(refusal.status);
+                self.roll_back(refusal.status);
+                return Err(refusal);
+            }
+        }
+        if let Err(failure) = self.commit() {
+            return self.close_after(&failure);
+        }
+        if spec.command == CommandKind::Run {
+            self.unlock(jobs)?;
+        }
+        self.close()
     }
-    stages.keep();
-    if spec.command == CommandKind::Run {
-        stages.unlock(jobs)?;
+
+    /// Ends a job whose files cannot be written, before its first request.
+    fn close_after(self, failure: &Failure) -> Result<Closed, Failure> {
+        self.context.around.console.error(&failure.to_string());
+        self.context.stop.ask(StopReason::OutputFailed);
+        self.close()
     }
-    stages.close()
 }

@@ -7,8 +7,8 @@ use super::check_instance;
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
 use crate::report::{Console, text};
-use crate::results::manifest::{Kind, Manifest};
-use crate::results::{Sidecars, sha256_file};
+use crate::results::{Manifest, Sidecars, sha256_file};
+use crate::stats::summary::CommandKind;
 
 /// Refuses a plan that was changed, that was made for another instance, or that is too old; gives
 /// what its manifest says.
@@ -30,7 +30,7 @@ pub(in crate::cli) fn check_plan(
             path.display()
         ))
     })?;
-    if manifest.kind != Kind::Plan {
+    if manifest.kind != CommandKind::Plan {
         return Err(Failure::usage(format!("{name} is no plan: `bulk-unlock plan` makes one")));
     }
     let made = manifest.files.iter().find(|file| file.role == "results");

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::InputChoice;
 use crate::cli::args::{ExecutionArgs, IfEmpty, OutputArgs};
 use crate::cli::failure::Failure;
@@ -11,7 +13,6 @@ use crate::policy::decide::AdminLocked;
 use crate::policy::pacing::Pace;
 use crate::policy::retry::RetryPolicy;
 use crate::policy::stop_rule::MaxFail;
-use crate::results::manifest::Settings;
 use crate::results::{Redaction, RowFormat, SnapshotMode};
 use crate::stats::summary::CommandKind;
 
@@ -102,7 +103,7 @@ impl Spec {
     }
 
     /// What every row depends on.
-    pub(in crate::cli) fn settings(&self) -> Settings {
+    pub(in crate::cli) fn settings(&self) -> serde_json::Map<String, Value> {
         let snapshot = match self.answers.snapshot {
             SnapshotMode::Full => "full",
             SnapshotMode::Summary => "summary",
@@ -112,7 +113,16 @@ impl Spec {
         redact.sort_unstable();
         redact.dedup();
         let by = self.input.kind().flag_value().to_owned();
-        Settings { by, snapshot: snapshot.to_owned(), redact }
+        let include = self.admin_locked == AdminLocked::Include;
+        [
+            ("by", by.into()),
+            ("snapshot", snapshot.into()),
+            ("redact", redact.into()),
+            ("include_admin_locked", include.into()),
+        ]
+        .map(|(name, value): (&str, Value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
     }
 
     /// Whether the results go to stdout.

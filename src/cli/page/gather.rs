@@ -7,13 +7,12 @@ use super::overlap::LastWords;
 use super::source::source;
 use crate::cli::failure::Failure;
 use crate::engine::wall_clock;
+use crate::model::Row;
 use crate::report::page::{Collector, Facts, Source, SourceFile, TableRow};
 use crate::report::text;
-use crate::results::manifest::{Kind, Manifest};
-use crate::results::{
-    ReadError, Reader, RecordedRow, Sidecars, kind_of_outcome, same_file, sha256_file,
-};
-use crate::stats::summary::{NextStep, Summary};
+use crate::results::manifest::Manifest;
+use crate::results::{ReadError, Reader, Sidecars, kind_of_outcome, same_file, sha256_file};
+use crate::stats::summary::{CommandKind, NextStep, Summary};
 
 /// What finished files say.
 pub(in crate::cli) struct Gathered {
@@ -76,7 +75,7 @@ struct File {
     path: PathBuf,
     manifest: Option<Manifest>,
     /// As the manifest says, or else its rows.
-    kind: Option<Kind>,
+    kind: Option<CommandKind>,
 }
 
 /// How many rows a file has.
@@ -108,7 +107,7 @@ impl File {
     }
 }
 
-fn kind_of_rows(path: &Path) -> Result<Option<Kind>, Failure> {
+fn kind_of_rows(path: &Path) -> Result<Option<CommandKind>, Failure> {
     for row in Reader::open(path).map_err(unreadable)? {
         if let Some(kind) = kind_of_outcome(row.map_err(unreadable)?.outcome) {
             return Ok(Some(kind));
@@ -236,23 +235,24 @@ fn warn_of_mixture(sources: &[Source]) -> Option<String> {
     is_mixed.then(|| text.to_owned())
 }
 
-fn table_row(source: usize, row: RecordedRow) -> TableRow {
+fn table_row(source: usize, row: Row) -> TableRow {
+    let user = row.user.unwrap_or_default();
     TableRow {
-        input: row.input,
+        input: row.input.to_string(),
         user_id: row.user_id,
-        error_code: row.error_code,
+        error_code: row.error_code.map(Into::into),
         error_message: row.error_message,
         attempts: row.attempts,
         duration: row.duration,
         finished_at: row.finished_at,
-        locked: row.locked,
-        banned: row.banned,
-        lockout_expires_in_seconds: row.lockout_expires_in_seconds,
-        verification_attempts_remaining: row.verification_attempts_remaining,
-        username: row.username,
-        email: row.email,
-        first_name: row.first_name,
-        last_name: row.last_name,
+        locked: user.locked,
+        banned: user.banned,
+        lockout_expires_in_seconds: user.lockout_expires_in_seconds,
+        verification_attempts_remaining: user.verification_attempts_remaining,
+        username: user.username,
+        email: user.email,
+        first_name: user.first_name,
+        last_name: user.last_name,
         ..TableRow::new(source, row.line, row.outcome)
     }
 }

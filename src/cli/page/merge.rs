@@ -1,34 +1,23 @@
 //! Several finished files, summed up as one.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::model::Outcome;
+use crate::model::Row;
 use crate::report::page::Source;
-use crate::results::RecordedRow;
-use crate::stats::Latency;
-use crate::stats::summary::{CommandKind, Ending, ErrorFigures, Files, LatencyFigures, Summary};
+use crate::stats::RowStats;
+use crate::stats::summary::{CommandKind, Ending, Files, LatencySummary, Summary};
 
 /// What was read so far.
 #[derive(Default)]
 pub(super) struct Merged {
     summary: Summary,
-    latency: Latency,
-    errors: BTreeMap<String, ErrorFigures>,
+    rows: RowStats,
     endings: Vec<Ending>,
 }
 
 impl Merged {
-    pub(super) fn add_row(&mut self, row: &RecordedRow) {
-        self.summary.counts.add(row.outcome);
-        let is_banned = row.outcome == Outcome::WouldUnlock && row.banned == Some(true);
-        self.summary.n_banned += u64::from(is_banned);
-        if row.attempts > 0 {
-            self.latency.add(row.duration);
-        }
-        if !row.outcome.ended_well() {
-            self.add_error(row);
-        }
+    pub(super) fn add_row(&mut self, row: &Row) {
+        self.rows.add(row);
     }
 
     pub(super) fn add_source(&mut self, source: &Source) {
@@ -61,10 +50,11 @@ impl Merged {
 
     pub(super) fn summary(self, paths: &[PathBuf]) -> Summary {
         let mut summary = self.summary;
+        summary.counts = *self.rows.counts();
+        summary.n_banned = self.rows.n_banned();
         summary.n_records = summary.n_rows() + summary.n_unprocessed;
-        summary.latency = LatencyFigures::of(&self.latency);
-        summary.errors = self.errors.into_values().collect();
-        summary.errors.sort_by_key(|error| std::cmp::Reverse(error.n));
+        summary.latency = LatencySummary::of(self.rows.durations());
+        summary.errors = self.rows.errors().most_frequent_first();
         let not_completed = self.endings.into_iter().find(|ending| *ending != Ending::Completed);
         summary.ending = not_completed.unwrap_or_default();
         if paths.len() > 1 && summary.ending == Ending::Completed {
@@ -76,18 +66,5 @@ impl Merged {
             summary.files = Files { results: Some(path.clone()), ..Files::default() };
         }
         summary
-    }
-
-    fn add_error(&mut self, row: &RecordedRow) {
-        let Some(code) = row.error_code.clone() else { return };
-        let user = row.user_id.as_ref().map_or_else(|| row.input.clone(), ToString::to_string);
-        let first = || ErrorFigures {
-            code: code.clone(),
-            n: 0,
-            line: Some(row.line),
-            user,
-            message: row.error_message.clone().unwrap_or_default(),
-        };
-        self.errors.entry(code.clone()).or_insert_with(first).n += 1;
     }
 }

@@ -4,8 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use crate::model::Outcome;
-use crate::results::RecordedRow;
+use crate::model::{Outcome, Row};
 
 /// Who had the last word on whom. Users are told apart within a group of files of one kind of job
 /// and one instance: a plan does not contradict its run.
@@ -23,7 +22,7 @@ struct Word {
 
 impl LastWords {
     /// Takes down what a row says.
-    pub(super) fn note(&mut self, group: usize, file: usize, row: &RecordedRow) {
+    pub(super) fn note(&mut self, group: usize, file: usize, row: &Row) {
         let word = Word { said_at: row.finished_at, file };
         for name in names(row) {
             let last = self.by_name.entry((group, name)).or_insert(word);
@@ -32,7 +31,7 @@ impl LastWords {
     }
 
     /// Whether another file had a later word on the same user.
-    pub(super) fn is_superseded(&self, group: usize, file: usize, row: &RecordedRow) -> bool {
+    pub(super) fn is_superseded(&self, group: usize, file: usize, row: &Row) -> bool {
         let Some(name) = names(row).next() else { return false };
         self.by_name.get(&(group, name)).is_some_and(|last| last.file != file)
     }
@@ -53,10 +52,11 @@ impl Ord for Word {
 
 /// What the user of a row is known by, the surest first. A record that only points at another, or
 /// that was left out, is nobody's last word; a blank cell names nobody.
-fn names(row: &RecordedRow) -> impl Iterator<Item = String> {
+fn names(row: &Row) -> impl Iterator<Item = String> {
     let is_word = !matches!(row.outcome, Outcome::Duplicate | Outcome::Excluded);
     let user_id = row.user_id.as_ref().map(ToString::to_string);
-    let input = Some(row.input.clone()).filter(|it| !it.is_empty() && Some(it) != user_id.as_ref());
+    let input =
+        Some(row.input.to_string()).filter(|it| !it.is_empty() && Some(it) != user_id.as_ref());
     user_id.into_iter().chain(input).filter(move |_| is_word)
 }
 
@@ -67,21 +67,21 @@ mod tests {
     use super::*;
     use crate::results::Reader;
 
-    fn rows(lines: &str) -> Vec<RecordedRow> {
+    fn rows(lines: &str) -> Vec<Row> {
         let header = crate::results::format::COLUMNS.join(",");
         let text = format!("{header}\n{lines}");
         let reader = Reader::new(text.as_bytes(), "r.csv".as_ref()).unwrap();
         reader.map(Result::unwrap).collect()
     }
 
-    fn row(input: &str, user_id: &str, outcome: &str, second: u32) -> RecordedRow {
+    fn row(input: &str, user_id: &str, outcome: &str, second: u32) -> Row {
         let at = format!("2026-07-07T03:00:{second:02}Z");
-        let line = format!("2,{input},{user_id},{outcome},200,,,1,5,{at}{}\n", ",".repeat(13));
+        let line = format!("2,{input},{user_id},{outcome},200,,,1,5,{at}{}\n", ",".repeat(14));
         rows(&line).remove(0)
     }
 
     #[track_caller]
-    fn check(first: &RecordedRow, second: &RecordedRow, expected: [bool; 2]) {
+    fn check(first: &Row, second: &Row, expected: [bool; 2]) {
         let mut words = LastWords::default();
         words.note(0, 0, first);
         words.note(0, 1, second);

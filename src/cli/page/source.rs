@@ -4,14 +4,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::report::page::{Pass, Source, SourceFile, TimedBucket};
-use crate::results::manifest::{self, Kind, Manifest};
+use crate::results::manifest::{self, Manifest};
 use crate::stats::Bucket;
-use crate::stats::summary::{CommandKind, LatencyFigures};
+use crate::stats::summary::{CommandKind, LatencySummary};
 
 /// One results file and its manifest.
-pub(super) fn source(results: &Path, manifest: Option<&Manifest>, kind: Option<Kind>) -> Source {
+pub(super) fn source(
+    results: &Path,
+    manifest: Option<&Manifest>,
+    kind: Option<CommandKind>,
+) -> Source {
     let name = results.display().to_string();
-    let kind = manifest.map(|it| it.kind).or(kind).map(command_of);
+    let kind = manifest.map(|it| it.kind).or(kind);
     let Some(manifest) = manifest else { return Source { name, kind, ..Source::default() } };
     Source {
         name,
@@ -30,16 +34,6 @@ pub(super) fn source(results: &Path, manifest: Option<&Manifest>, kind: Option<K
         n_unprocessed: Some(manifest.unprocessed),
         files: manifest.files.iter().map(file).collect(),
         passes: manifest.passes.iter().map(pass).collect(),
-    }
-}
-
-/// The command that writes files of this kind.
-pub(super) fn command_of(kind: Kind) -> CommandKind {
-    match kind {
-        Kind::Run => CommandKind::Run,
-        Kind::Plan => CommandKind::Plan,
-        Kind::Verify => CommandKind::Verify,
-        Kind::Locked => CommandKind::Locked,
     }
 }
 
@@ -72,9 +66,9 @@ fn pass(pass: &manifest::Pass) -> Pass {
     }
 }
 
-fn latency(latency: &manifest::Latency) -> LatencyFigures {
+fn latency(latency: &manifest::Latency) -> LatencySummary {
     let ms = |ms: f64| seconds(ms / 1_000.0);
-    LatencyFigures {
+    LatencySummary {
         p50: ms(latency.p50),
         p90: ms(latency.p90),
         p99: ms(latency.p99),

@@ -92,7 +92,7 @@ impl Input {
 }
 
 fn outcomes(ran: &Ran) -> Vec<(usize, Outcome)> {
-    ran.rows().map(|row| (row.record, row.outcome)).collect()
+    ran.finished().map(|(record, row)| (record, row.outcome)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,6 +227,29 @@ async fn reading_back_tells_who_stayed_unlocked() {
     ];
     assert_eq!(api.calls().len(), 1);
     assert_eq!(outcomes(&ran), expected);
+    assert!(ran.rows().all(|row| row.was_locked.is_none()), "that is about before the unlock");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_back_says_unknown_where_the_response_does_not_say() {
+    let garbled = ["true", "1", "null"].map(|locked| format!(r#""locked":"{locked}""#));
+    let facts: Vec<&str> =
+        garbled.iter().map(String::as_str).chain([r#""banned":false"#]).collect();
+    let instance = [0, 1, 2, 3].map(|n| user(&format!("user_{n}"), &[], facts[n]));
+    let api = Scripted::new(|call| found_in(&instance, call));
+    let input = Input::ids(["user_0", "user_1", "user_2", "user_3"]).with(Purpose::ReadBack);
+    let (ran, _) = input.look_up(&api).await;
+    assert_eq!(ran.counts(), [(Outcome::Unknown, 4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_look_up_said_is_kept_for_the_row_of_the_unlock() {
+    let instance = [locked("user_a"), user("user_b", &[], UNLOCKED)];
+    let api = Scripted::new(|call| found_in(&instance, call));
+    let input = Input::ids(["user_a", "user_b"]).with(Purpose::Run(LeaveAlone));
+    let (ran, jobs) = input.look_up(&api).await;
+    assert_eq!(ran.row(1).was_locked, Some(false));
+    assert_eq!(jobs[0].was_locked, Some(true));
 }
 
 /// Where the first batch is answered last: the places of the records, in the order of their rows.
@@ -240,7 +263,7 @@ async fn order_of_rows(input: &Input, instance: &[UserView]) -> Vec<usize> {
     assert_eq!(api.calls().len(), 10);
     let n_told = |it: &&Event| matches!(it, Event::BatchAnswered { .. });
     assert_eq!(ran.events.iter().filter(n_told).count(), 10);
-    ran.rows().map(|row| row.record).collect()
+    ran.finished().map(|(record, _)| record).collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::model::Outcome;
-use crate::results::manifest::Kind;
+use crate::stats::summary::CommandKind;
 
 fn error_of(bytes: &[u8], options: &Options) -> String {
     read(Source::bytes("users.csv", bytes), options).unwrap_err().to_string()
@@ -253,7 +253,7 @@ fn one_of_each() -> Vec<Error> {
         left_alone(Outcome::Excluded, 1, false),
         left_alone(Outcome::AdminLocked, 3, true),
         Error::NotResults { name: name() },
-        Error::NotARun { name: name(), line, kind: Kind::Verify },
+        Error::NotARun { name: name(), line, kind: CommandKind::Verify },
         Error::BadOutcome { name: name(), line, value: value() },
         Error::BadLine { name: name(), line, value: value() },
         Error::NoEntries { name: name() },

@@ -18,8 +18,9 @@ use crate::model::{Identifier, InputRecord, InvalidIdentifier, Job, Outcome, Rec
 pub struct Plan {
     /// The users to call the API for, in the order of the input; each user at most once.
     pub jobs: Vec<Job>,
-    /// The rows of the records that need no request, in the order of the input.
-    pub left_out: Vec<Row>,
+    /// The rows of the records that need no request, each with the index of its record, in the order
+    /// of the input.
+    pub left_out: Vec<(usize, Row)>,
     /// The records that an earlier run has recorded, by their place in the input.
     pub recorded: Vec<usize>,
     /// Rows of an earlier run whose records are no longer in the input.
@@ -45,9 +46,9 @@ impl Plan {
                 Err(why) => plan.invalid(place, record, why, &index, &mut done, now),
                 Ok(target) => match index.of_the_user(&target) {
                     Some((its_place, line)) if its_place != place => {
-                        plan.repeated((place, record.line), &target, line, &index, &mut done, now);
+                        plan.repeated((place, record), &target, line, &index, &mut done, now);
                     }
-                    _ => plan.first(place, record, target, excluded, &mut done, now),
+                    _ => plan.first((place, record), target, excluded, &mut done, now),
                 },
             }
         }
@@ -69,16 +70,17 @@ impl Plan {
             self.recorded.push(place);
             return;
         }
-        self.left_out.push(Row {
+        let row = Row {
             error_code: Some("invalid_input".into()),
             error_message: Some(why.to_string()),
-            ..Row::unasked(place, Outcome::Invalid, now)
-        });
+            ..Row::new(record, Outcome::Invalid, now)
+        };
+        self.left_out.push((place, row));
     }
 
     fn repeated(
         &mut self,
-        (place, own_line): (usize, u64),
+        (place, record): (usize, &InputRecord),
         target: &Identifier,
         line: u64,
         index: &Index,
@@ -86,18 +88,17 @@ impl Plan {
         now: SystemTime,
     ) {
         let is_held = |other| other != line && index.names(other, target);
-        if done.take_duplicate(target, own_line, is_held) {
+        if done.take_duplicate(target, record.line, is_held) {
             self.recorded.push(place);
             return;
         }
-        self.left_out
-            .push(Row { user_id: target.user_id().cloned(), ..duplicate_of(place, line, now) });
+        let user_id = target.user_id().cloned();
+        self.left_out.push((place, Row { user_id, ..duplicate_of(record, line, now) }));
     }
 
     fn first(
         &mut self,
-        place: usize,
-        record: &InputRecord,
+        (place, record): (usize, &InputRecord),
         target: Identifier,
         excluded: &ExcludeList,
         done: &mut Done,
@@ -109,11 +110,12 @@ impl Plan {
         if done.take_settled(&target) {
             self.recorded.push(place);
         } else if let Some(exclusion) = exclusion {
-            self.left_out.push(Row {
+            let row = Row {
                 user_id: target.user_id().cloned(),
                 error_message: Some(exclusion.to_string()),
-                ..Row::unasked(place, Outcome::Excluded, now)
-            });
+                ..Row::new(record, Outcome::Excluded, now)
+            };
+            self.left_out.push((place, row));
         } else {
             self.jobs.push(Job { record: place, target });
         }
@@ -162,10 +164,10 @@ impl Index {
 }
 
 /// The row of a record whose user stands on an earlier line.
-pub fn duplicate_of(record: usize, line: u64, now: SystemTime) -> Row {
+pub fn duplicate_of(record: &InputRecord, line: u64, now: SystemTime) -> Row {
     Row {
         error_message: Some(format!("the same user stands on line {line}")),
-        ..Row::unasked(record, Outcome::Duplicate, now)
+        ..Row::new(record, Outcome::Duplicate, now)
     }
 }
 

@@ -36,7 +36,7 @@ fn jobs(plan: &Plan) -> Vec<&str> {
 }
 
 fn left_out(plan: &Plan) -> Vec<(usize, Outcome)> {
-    plan.left_out.iter().map(|row| (row.record, row.outcome)).collect()
+    plan.left_out.iter().map(|(record, row)| (*record, row.outcome)).collect()
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_user_whom_an_earlier_job_looked_up_is_excluded_by_the_cell_too() {
     let plan = Plan::build(&records, &list, Done::default(), NOW);
     assert_eq!(jobs(&plan), ["user_c"]);
     assert_eq!(left_out(&plan), [(0, Outcome::Excluded), (1, Outcome::Excluded)]);
-    let message = plan.left_out[0].error_message.as_deref();
+    let message = plan.left_out[0].1.error_message.as_deref();
     assert_eq!(message, Some("excluded by \"A@x.org\" on line 1 of keep.txt"));
 }
 
@@ -80,7 +80,7 @@ fn a_record_that_repeats_the_header_is_invalid() {
 #[test]
 fn a_duplicate_names_the_line_of_the_first() {
     let plan = Plan::build(&records(&["user_a", "user_a"]), &excluded(&[]), Done::default(), NOW);
-    let message = plan.left_out[0].error_message.as_deref();
+    let message = plan.left_out[0].1.error_message.as_deref();
     assert_eq!(message, Some("the same user stands on line 2"));
 }
 
@@ -128,7 +128,7 @@ fn rows_stand_for_the_records_on_their_own_lines() {
     let plan = Plan::build(&records(&cells), &excluded(&[]), rows, NOW);
     assert_eq!(plan.recorded, [1, 2, 4, 5]);
     assert_eq!(left_out(&plan), [(0, Outcome::Duplicate), (3, Outcome::Invalid)]);
-    let message = plan.left_out[0].error_message.as_deref();
+    let message = plan.left_out[0].1.error_message.as_deref();
     assert_eq!(message, Some("the same user stands on line 4"));
 }
 
@@ -173,7 +173,7 @@ proptest! {
 
         // What a run over the earlier input would have written before it was killed.
         let before = Plan::build(&records(&earlier), &excluded(&[]), Done::default(), NOW);
-        let mut rows: Vec<_> = before.left_out.iter().map(|r| (earlier[r.record], r.outcome))
+        let mut rows: Vec<_> = before.left_out.iter().map(|(at, row)| (earlier[*at], row.outcome))
             .chain(before.jobs.iter().map(|j| (earlier[j.record], Outcome::Unlocked)))
             .collect();
         rows.truncate(rows.len().saturating_sub(n_lost));
@@ -181,7 +181,7 @@ proptest! {
 
         let plan = Plan::build(&records(&cells), &excluded(&out), done(&rows), NOW);
         let mut all: Vec<usize> = plan.jobs.iter().map(|job| job.record)
-            .chain(plan.left_out.iter().map(|row| row.record))
+            .chain(plan.left_out.iter().map(|(record, _)| *record))
             .chain(plan.recorded.iter().copied())
             .collect();
         all.sort_unstable();

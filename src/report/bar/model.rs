@@ -311,7 +311,7 @@ mod tests {
             width in 0usize..200, n_records in 0u64..10_000_000, n_rows in 0usize..50, n_retries in 0usize..50,
             pause in prop::option::of((any::<bool>(), 0u64..900_000)), is_stopping: bool,
         ) {
-            let size = Size { n_records, n_jobs: n_records, ..Size::default() };
+            let size = Size { n_records, n_jobs: n_records };
             let mut story = Story::with(size).at(777).retries(n_retries, 500, "x").rows(n_rows, Outcome::Unlocked);
             if let Some((is_outage, millis)) = pause {
                 let reason = if is_outage { PauseReason::Outage } else { PauseReason::Throttled };

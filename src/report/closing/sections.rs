@@ -8,7 +8,8 @@ use super::table::{Line, table};
 use crate::model::Outcome;
 use crate::report::text::{clean, clipped, counted, duration, number};
 use crate::report::{Paint, Style, words};
-use crate::stats::summary::{CommandKind, Ending, ErrorFigures, LatencyFigures, Summary};
+use crate::stats::ErrorGroup;
+use crate::stats::summary::{CommandKind, Ending, LatencySummary, Summary};
 
 /// So many codes are told; the results have the rest.
 const MAX_ERRORS: usize = 5;
@@ -78,14 +79,10 @@ pub(super) fn errors(summary: &Summary, style: Style) -> String {
 }
 
 /// `line 17 user_abc: No user was found.`
-fn example(error: &ErrorFigures) -> String {
-    let line = error.line.map(|line| format!("line {line}")).unwrap_or_default();
-    let place = [line, clipped(&error.user, MAX_CODE)].join(" ");
-    let message = clipped(&error.message, MAX_MESSAGE);
-    match place.trim() {
-        "" => message,
-        place => format!("{place}: {message}"),
-    }
+fn example(error: &ErrorGroup) -> String {
+    let user = clipped(&error.example.user, MAX_CODE);
+    let message = clipped(&error.example.message, MAX_MESSAGE);
+    format!("line {} {user}: {message}", error.example.line)
 }
 
 pub(super) fn traffic(summary: &Summary) -> String {
@@ -130,7 +127,7 @@ fn retried(codes: &[(String, u64)]) -> String {
     if told.is_empty() { String::new() } else { format!(" ({}{more})", told.join(", ")) }
 }
 
-fn latency(figures: LatencyFigures) -> String {
+fn latency(figures: LatencySummary) -> String {
     format!(
         "Answers: half within {}, 99 % within {}, the slowest after {}.\n",
         duration(figures.p50),

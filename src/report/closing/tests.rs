@@ -3,14 +3,14 @@ use std::time::Duration;
 use super::*;
 use crate::model::{Outcome, PauseReason, StopReason};
 use crate::report::console::tests::Page;
-use crate::stats::story::{Story, records};
+use crate::stats::story::Story;
 use crate::stats::summary::{Ending, Files, Forecast, NextStep};
 use crate::stats::{Ceiling, Size};
 
 const PLAIN: Style = Style { colour: false };
 
 fn summed_up(story: &Story, command: CommandKind, ending: Ending) -> Summary {
-    Summary::new(&story.stats, command, ending, &records(300))
+    Summary::new(&story.stats, command, ending)
 }
 
 fn with_files(summary: Summary, stem: &str) -> Summary {
@@ -36,7 +36,7 @@ fn a_run_in_which_all_ended_well() {
     insta::assert_snapshot!(text(&with_files(summary, "ids.results"), PLAIN), @"
         Done: 200 of 200 users unlocked in 2.1 s.
 
-          unlocked  200  unlocked by this job
+          unlocked  200  unlocked by this run
 
         200 requests, 0 retries, no 429.
         Answers: half within 80 ms, 99 % within 80 ms, the slowest after 80 ms.
@@ -94,11 +94,11 @@ fn a_run_in_which_some_did_not_end_well() {
     insta::assert_snapshot!(text(&mixed(), PLAIN), @r#"
         Done: 196 of 204 users unlocked in 14 s.
 
-          unlocked   196  unlocked by this job
-          duplicate    3  the same user stands on an earlier line
-          not_found    2  no such user
-          invalid      2  can't be a user; nothing was sent
-          failed       1  retries used up; may yet succeed
+          unlocked   196  unlocked by this run
+          duplicate    3  same user as on an earlier line
+          not_found    2  user does not exist
+          invalid      2  not a valid user; nothing was sent
+          failed       1  all retries failed; a later retry may succeed
 
         Commonest errors, each with its first example:
           invalid_user_id     2  line 2 user_1: a user id starts with "user_"
@@ -123,11 +123,11 @@ fn colours_are_put_around_the_same_texts() {
     insta::assert_snapshot!(text(&mixed(), Style { colour: true }).replace('\u{1b}', "ESC"), @r#"
         ESC[1mDone: 196 of 204 users unlocked in 14 s.ESC[0m
 
-          unlocked   ESC[32m196ESC[0m  ESC[2munlocked by this jobESC[0m
-          duplicate  ESC[32m  3ESC[0m  ESC[2mthe same user stands on an earlier lineESC[0m
-          not_found  ESC[31m  2ESC[0m  ESC[2mno such userESC[0m
-          invalid    ESC[31m  2ESC[0m  ESC[2mcan't be a user; nothing was sentESC[0m
-          failed     ESC[31m  1ESC[0m  ESC[2mretries used up; may yet succeedESC[0m
+          unlocked   ESC[32m196ESC[0m  ESC[2munlocked by this runESC[0m
+          duplicate  ESC[32m  3ESC[0m  ESC[2msame user as on an earlier lineESC[0m
+          not_found  ESC[31m  2ESC[0m  ESC[2muser does not existESC[0m
+          invalid    ESC[31m  2ESC[0m  ESC[2mnot a valid user; nothing was sentESC[0m
+          failed     ESC[31m  1ESC[0m  ESC[2mall retries failed; a later retry may succeedESC[0m
 
         Commonest errors, each with its first example:
           invalid_user_id     2  ESC[2mline 2 user_1: a user id starts with "user_"ESC[0m
@@ -160,8 +160,8 @@ fn a_run_that_a_guard_stopped() {
     insta::assert_snapshot!(text(&summary, PLAIN), @"
         Stopped by --max-fail after 120 of 5,000 records: 4,880 not processed.
 
-          unlocked        114  unlocked by this job
-          still_locked      6  the API answered, yet the user is still locked
+          unlocked        114  unlocked by this run
+          still_locked      6  answered 200, but still locked
           unprocessed   4,880  no row: never tried, or cut off
 
         114 requests, 0 retries, no 429.
@@ -238,10 +238,10 @@ fn a_plan() {
     insta::assert_snapshot!(text(&summary, PLAIN), @"
         Plan: a run would unlock 1,500 of 2,000 users. Nothing was changed.
 
-          would_unlock      1,500  locked; a run would unlock it
-          already_unlocked    480  was not locked; no unlock call made
-          admin_locked         12  looks locked on purpose; left alone
-          not_found             8  no such user
+          would_unlock      1,500  locked; the run would unlock this user
+          already_unlocked    480  not locked; no unlock request was sent
+          admin_locked         12  looks locked on purpose; not changed
+          not_found             8  user does not exist
 
         warning: 3 users to unlock are banned; unlocking does not lift a ban.
 
@@ -274,7 +274,7 @@ fn a_verification() {
 
           still_unlocked  195  read back: not locked
           locked_again      2  read back: locked again
-          gone              1  read back: no such user any more
+          gone              1  read back: user no longer exists
 
         2 requests (2 look-ups), 0 retries, no 429.
         Answers: half within 80 ms, 99 % within 80 ms, the slowest after 80 ms.
@@ -283,14 +283,15 @@ fn a_verification() {
 
 #[test]
 fn a_resumed_run_says_what_was_done_before() {
-    let earlier = [Outcome::Unlocked; 150].into_iter().collect();
-    let size = Size { n_records: 200, n_jobs: 50, earlier };
-    let story = Story::with(size).rows(50, Outcome::Unlocked).at(600);
+    let earlier = Story::of(150).rows(150, Outcome::Unlocked).stats.rows().clone();
+    let mut story = Story::with(Size { n_records: 200, n_jobs: 50 });
+    story.stats = story.stats.resuming(earlier);
+    let story = story.rows(50, Outcome::Unlocked).at(600);
     insta::assert_snapshot!(text(&summed_up(&story, CommandKind::Run, Ending::Completed), PLAIN), @"
         Done: 200 of 200 users unlocked in 600 ms.
         150 records were done by an earlier run.
 
-          unlocked  200  unlocked by this job
+          unlocked  200  unlocked by this run
 
         50 requests, 0 retries, no 429.
         Answers: half within 80 ms, 99 % within 80 ms, the slowest after 80 ms.

@@ -53,8 +53,8 @@ pub(super) fn what_to_do(outcome: Outcome) -> &'static str {
         Outcome::LockedAgain => {
             "Somebody still signs in with wrong passwords: the user, or the attack goes on."
         }
+        Outcome::Unknown => "Read these users back again, or look at them in the dashboard.",
         Outcome::Gone => "Deleted since they were unlocked; nothing to do.",
-        Outcome::Unknown => "The API did not say whether they are locked; verify again later.",
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::Rows;
 use crate::model::{Outcome, UserId};
 use crate::stats::Bucket;
-use crate::stats::summary::{CommandKind, LatencyFigures, NextStep};
+use crate::stats::summary::{CommandKind, LatencySummary, NextStep};
 
 /// All that the page tells. Texts are as they came: they are cleaned on their way to the page.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +95,7 @@ pub struct Pass {
     /// How long everybody paused.
     pub paused: Duration,
     /// How long answers took; `None` where nothing was asked.
-    pub latency: Option<LatencyFigures>,
+    pub latency: Option<LatencySummary>,
     /// What happened when.
     pub timeline: Vec<TimedBucket>,
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::Outcome;
 use crate::stats::Bucket;
-use crate::stats::summary::{CommandKind, LatencyFigures, NextStep};
+use crate::stats::summary::{CommandKind, LatencySummary, NextStep};
 
 mod colours;
 mod looks;
@@ -64,7 +64,7 @@ fn pass(start: u64) -> Pass {
         n_retries: 2,
         n_throttled: 1,
         paused: ms(2500),
-        latency: Some(LatencyFigures { p50: ms(80), p90: ms(120), p99: ms(900), max: ms(1240) }),
+        latency: Some(LatencySummary { p50: ms(80), p90: ms(120), p99: ms(900), max: ms(1240) }),
         timeline: (0..).zip([5, 4, 3]).map(bucket).collect(),
     }
 }

@@ -1,15 +1,15 @@
-//! The summary for machines (`--json`). The names are stable; fields are only ever added.
+//! The summary as JSON (`--json`). The names are stable; fields are only ever added.
 
 use std::path::Path;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::{ErrorFigures, Files, Forecast, LatencyFigures, Summary};
+use super::{Files, Forecast, LatencySummary, Summary};
 use crate::model::mask_keys;
-use crate::stats::Counts;
+use crate::stats::{Counts, ErrorGroup};
 
-/// The version of the form below.
+/// The version of the format below.
 const SCHEMA_VERSION: u32 = 1;
 
 impl Summary {
@@ -19,7 +19,7 @@ impl Summary {
     ///
     /// None that `serde_json` is known to have for such values.
     pub fn to_json(&self) -> serde_json::Result<String> {
-        // A path that was named may be a key in the wrong place.
+        // Someone may have typed a key where a path belongs.
         Ok(mask_keys(&serde_json::to_string_pretty(self)?).into_owned())
     }
 }
@@ -105,8 +105,8 @@ struct WireLatency {
     max: f64,
 }
 
-impl From<LatencyFigures> for WireLatency {
-    fn from(it: LatencyFigures) -> Self {
+impl From<LatencySummary> for WireLatency {
+    fn from(it: LatencySummary) -> Self {
         Self { p50: millis(it.p50), p90: millis(it.p90), p99: millis(it.p99), max: millis(it.max) }
     }
 }
@@ -120,15 +120,16 @@ struct WireError<'a> {
 
 #[derive(Serialize)]
 struct WireExample<'a> {
-    line: Option<u64>,
+    line: u64,
     user: &'a str,
     message: &'a str,
 }
 
-impl<'a> From<&'a ErrorFigures> for WireError<'a> {
-    fn from(error: &'a ErrorFigures) -> Self {
-        let (line, user, message) = (error.line, &error.user, &error.message);
-        Self { code: &error.code, count: error.n, example: WireExample { line, user, message } }
+impl<'a> From<&'a ErrorGroup> for WireError<'a> {
+    fn from(error: &'a ErrorGroup) -> Self {
+        let (line, user) = (error.example.line, error.example.user.as_str());
+        let example = WireExample { line, user, message: &error.example.message };
+        Self { code: &error.code, count: error.n, example }
     }
 }
 
@@ -143,14 +144,14 @@ struct WireFiles {
 
 impl From<&Files> for WireFiles {
     fn from(files: &Files) -> Self {
-        // A path that is no Unicode is told as well as it can be.
-        let told = |path: &Option<_>| path.as_deref().map(|it: &Path| it.display().to_string());
+        // A path that is not Unicode is shown as closely as possible.
+        let shown = |path: &Option<_>| path.as_deref().map(|it: &Path| it.display().to_string());
         Self {
-            results: told(&files.results),
-            failed: told(&files.failed),
-            unprocessed: told(&files.unprocessed),
-            manifest: told(&files.manifest),
-            report: told(&files.report),
+            results: shown(&files.results),
+            failed: shown(&files.failed),
+            unprocessed: shown(&files.unprocessed),
+            manifest: shown(&files.manifest),
+            report: shown(&files.report),
         }
     }
 }
@@ -182,10 +183,10 @@ mod tests {
     use super::super::{CommandKind, Ending, NextStep};
     use super::*;
     use crate::model::{Outcome, PauseReason, StopReason};
-    use crate::stats::story::{Story, records};
+    use crate::stats::story::Story;
 
     #[test]
-    fn the_summary_for_machines() {
+    fn the_summary_as_json() {
         let stats = Story::of(200)
             .rows(117, Outcome::Unlocked)
             .retries(1, 429, "http_429")
@@ -196,7 +197,7 @@ mod tests {
             .at(4200)
             .stats;
         let ending = Ending::Stopped(StopReason::MaxFail);
-        let mut summary = Summary::new(&stats, CommandKind::Run, ending, &records(200));
+        let mut summary = Summary::new(&stats, CommandKind::Run, ending);
         (summary.instance, summary.host) = ("test".into(), "api.clerk.com".into());
         summary.exit_code = 3;
         summary.files.results = Some("ids.results.csv".into());
@@ -259,9 +260,9 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_happen_is_null_or_empty() {
+    fn absent_values_are_null_or_empty() {
         let stats = Story::of(0).stats;
-        let summary = Summary::new(&stats, CommandKind::Plan, Ending::NotConfirmed, &[]);
+        let summary = Summary::new(&stats, CommandKind::Plan, Ending::NotConfirmed);
         insta::assert_snapshot!(serde_json::to_string(&summary).unwrap(), @r#"{"schema_version":1,"command":"plan","instance":"","host":"","ending":"not_confirmed","exit_code":0,"counts":{},"records":0,"rows":0,"unprocessed":0,"banned":0,"requests":0,"retries":0,"throttled":0,"given_up":0,"paused_seconds":0.0,"elapsed_seconds":0.0,"latency_ms":null,"errors":[],"files":{"results":null,"failed":null,"unprocessed":null,"manifest":null,"report":null},"forecast":null,"next_command":null}"#);
     }
 }

@@ -2,15 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::io::{self, Write};
+use std::io;
 
 use super::file;
 use crate::cli::args::LockedArgs;
 use crate::cli::failure::Failure;
-use crate::cli::status::Status;
 use crate::model::{StopReason, UserView};
-use crate::results::atomic::AtomicWriter;
-use crate::results::{LockedFormat, Redaction, WriteError, refuse_existing};
+use crate::results::{LockedFormat, LockedWriter, Redaction, WriteError};
 use crate::stop::Stop;
 
 /// How many users were listed.
@@ -25,23 +23,13 @@ pub(super) struct Listed {
 }
 
 /// A list that is being written.
-pub(super) struct LockedList {
-    format: LockedFormat,
-    state: RefCell<State>,
-}
+pub(super) struct LockedList(RefCell<State>);
 
 struct State {
-    out: Out,
-    buffer: Vec<u8>,
+    writer: LockedWriter,
     seen: HashSet<Box<str>>,
     listed: Listed,
-    failure: Option<Failure>,
-}
-
-enum Out {
-    Stdout(io::Stdout),
-    /// Has its name only when it is whole.
-    File(AtomicWriter),
+    failure: Option<WriteError>,
 }
 
 impl LockedList {
@@ -51,35 +39,26 @@ impl LockedList {
             snapshot: args.snapshot.into(),
             redaction: Redaction::new(args.redact.iter().cloned()),
         };
-        let out = match file(&args.output) {
-            None => Out::Stdout(io::stdout()),
-            Some(path) => {
-                if !args.force {
-                    refuse_existing(path).map_err(|error| error.of_a_whole("--output"))?;
-                }
-                Out::File(AtomicWriter::create(path).map_err(WriteError::of_a_whole)?)
-            }
+        let mut writer = match file(&args.output) {
+            None => LockedWriter::stream(io::stdout(), format),
+            Some(path) => LockedWriter::create(path, args.force, format)?,
         };
-        let mut buffer = Vec::new();
-        format.append_header(&mut buffer);
-        let state =
-            State { out, buffer, seen: HashSet::new(), listed: Listed::default(), failure: None };
-        let list = Self { format, state: RefCell::new(state) };
-        list.state.borrow_mut().flush();
-        Ok(list)
+        let failure = writer.flush().err();
+        let listed = Listed::default();
+        Ok(Self(RefCell::new(State { writer, seen: HashSet::new(), listed, failure })))
     }
 
     /// Writes the locked ones among these users, unless they were written before. When they can't
     /// be written, the walk is over.
     pub(super) fn add(&self, users: &[UserView], stop: &Stop) {
-        let state = &mut *self.state.borrow_mut();
+        let state = &mut *self.0.borrow_mut();
         for user in users.iter().filter(|user| user.is_locked()) {
             if state.seen.insert(user.id.as_str().into()) {
-                self.format.append_user(user, &mut state.buffer);
+                state.writer.append(user);
                 state.listed.count(user);
             }
         }
-        state.flush();
+        state.failure = state.failure.take().or_else(|| state.writer.flush().err());
         if state.failure.is_some() {
             stop.ask(StopReason::OutputFailed);
         }
@@ -87,29 +66,13 @@ impl LockedList {
 
     /// Ends the list: so many users passed by, or it is not whole, and a file is given up then.
     pub(super) fn finish(self, walked: Result<u64, Failure>) -> Result<Listed, Failure> {
-        let state = self.state.into_inner();
+        let state = self.0.into_inner();
         if let Some(failure) = state.failure {
-            return Err(failure);
+            return Err(failure.into());
         }
         let passed = walked?;
-        if let Out::File(writer) = state.out {
-            writer.finish().map_err(WriteError::of_a_whole)?;
-        }
+        state.writer.finish()?;
         Ok(Listed { passed, ..state.listed })
-    }
-}
-
-impl State {
-    fn flush(&mut self) {
-        let written = match &mut self.out {
-            Out::Stdout(stdout) => stdout.write_all(&self.buffer).and_then(|()| stdout.flush()),
-            Out::File(file) => file.write_all(&self.buffer),
-        };
-        self.buffer.clear();
-        if let (Err(error), None) = (written, &self.failure) {
-            let error = WriteError::new("the list", &error).of_a_whole();
-            self.failure = Some(Failure::new(Status::Output, error));
-        }
     }
 }
 

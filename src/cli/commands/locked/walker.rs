@@ -1,7 +1,6 @@
 //! The walk over the instance: counted first, then walked in stretches side by side.
 
 use std::cell::Cell;
-use std::io;
 use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
@@ -14,12 +13,12 @@ use crate::cli::failure::Failure;
 use crate::cli::job::Execution;
 use crate::cli::status::Status;
 use crate::engine::{
-    Count, Recorder, Session, Shortfall, Span, Stretch, Walk, Work, WorkerPool, spans, wall_clock,
+    Count, Recorder, Recording, Session, Shortfall, Span, Stretch, Walk, Work, WorkerPool, spans,
+    wall_clock,
 };
-use crate::model::{InputRecord, StopReason, UserView};
+use crate::model::{StopReason, UserView};
 use crate::policy::stop_rule::StopRule;
 use crate::report::{Listener, Progress, ReportContext, listeners};
-use crate::results::{RowFormat, Writer};
 use crate::stats::summary::{CommandKind, Ending, Summary};
 use crate::stats::{Size, Stats};
 use crate::stop::Stop;
@@ -126,27 +125,22 @@ impl<'a> Walker<'a> {
         n_users: u64,
         listeners: Vec<Box<dyn Listener + '_>>,
     ) -> Result<(), Failure> {
-        let size = Size { n_records: n_users, n_jobs: n_users, ..Size::default() };
-        let recorder = Recorder {
-            records: &[nobody()],
-            // Users passed by are counted; the list is written elsewhere.
-            writer: Writer::stream(io::sink(), RowFormat::default())?,
-            stats: Stats::new(size, Instant::now(), wall_clock()),
-            listeners,
-            stop_rule: StopRule::default(),
-            stop: &self.stop,
-            recorded: vec![false],
-        };
+        let size = Size { n_records: n_users, n_jobs: n_users };
+        let stats = Stats::new(size, Instant::now(), wall_clock());
+        // Users passed by are counted; the list is written elsewhere.
+        let recording = Recording::new(None, stats, vec![], StopRule::default(), &self.stop);
         let signals = self.context.signals;
         let session = Session { stop: &self.stop, signals, deadline: self.deadline };
         let settings = self.execution.look_up_pool(self.connection.pace);
-        let ran = session.run(&self.runtime, recorder, async |events| {
-            let pacer = &self.connection.pacer;
-            WorkerPool::new(work, items, settings, pacer, &self.stop, events).run().await;
-        });
-        let (finished, ()) = ran.map_err(Failure::internal)?;
-        finished.listeners.into_iter().for_each(Listener::finish);
-        Ok(())
+        std::thread::scope(|scope| {
+            let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
+            let ran = session.run(&self.runtime, &recorder, listeners, async |events| {
+                let pacer = &self.connection.pacer;
+                WorkerPool::new(work, items, settings, pacer, &self.stop, events).run().await;
+            });
+            recorder.finish();
+            ran.map_err(Failure::internal)
+        })
     }
 
     fn listeners(&self, progress: Progress) -> Vec<Box<dyn Listener + '_>> {
@@ -176,9 +170,4 @@ impl<'a> Walker<'a> {
         };
         Failure::new(Status::of(&summary), anyhow::anyhow!(text))
     }
-}
-
-/// The one record that every user passed by stands for.
-fn nobody() -> InputRecord {
-    InputRecord { line: 0, cell: "".into(), user: None, carried: Box::default() }
 }

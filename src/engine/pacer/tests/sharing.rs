@@ -7,8 +7,9 @@ use std::time::SystemTime;
 use tokio::time::sleep;
 
 use super::*;
+use crate::engine::recorder::Message;
 use crate::engine::testing::job;
-use crate::engine::{AckCounter, EventSender, Unlock, WorkerPool};
+use crate::engine::{EventSender, Unlock, WorkerPool};
 use crate::model::Event;
 
 /// The wall clock of a paused runtime.
@@ -161,15 +162,14 @@ fn a_worker_pool_reports_the_pause_of_another_run() {
         let other = sharing(share(80), dir.path());
         other.permit().await.report(Report::Throttled(Some(secs(7))));
         let api = Scripted::new(Call::unlocked);
-        let (work, bench) = (Unlock::new(&api), Bench::default());
+        let records = crate::engine::testing::records(3);
+        let (work, bench) = (Unlock::new(&api, &records), Bench::default());
         let pacer = sharing(share(80), dir.path());
-        let (sender, mut receiver) = tokio::sync::mpsc::channel(64);
-        let events = EventSender { events: &sender, acks: &AckCounter::at_once() };
+        let (sender, mut receiver) = EventSender::to_test(true);
         let jobs = (0..3).map(job);
-        WorkerPool::new(&work, jobs, bench.settings, &pacer, &bench.stop, events).run().await;
-        drop(sender);
+        WorkerPool::new(&work, jobs, bench.settings, &pacer, &bench.stop, sender).run().await;
         let mut events = Vec::new();
-        while let Some(event) = receiver.recv().await {
+        while let Some(Message::Event(event)) = receiver.recv().await {
             events.push(event);
         }
         assert!(matches!(events[0], Event::Paused(_)), "{events:?}");

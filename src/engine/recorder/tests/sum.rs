@@ -15,15 +15,12 @@ use crate::engine::testing::{
     Asked, Bench, Call, Played, Scripted, answer, come_back, ms, on_a_paused_clock, secs, status,
     timed_out,
 };
-use crate::engine::{
-    Batch, EVENTS_IN_FLIGHT, EventSender, LookUp, Pacer, Purpose, Unlock, UnlockJob, WorkerPool,
-    wall_clock,
-};
-use crate::model::{Identifier, IdentifierKind, Job, Records};
+use crate::engine::{Batch, LookUp, Pacer, Purpose, Unlock, UnlockJob, WorkerPool, wall_clock};
+use crate::model::{Identifier, IdentifierKind, InputRecord, Job, Records};
 use crate::policy::decide::AdminLocked;
 use crate::policy::exclude::ExcludeList;
 use crate::policy::plan::{Done, Plan};
-use crate::results::{OpenError, RecordedRow, resume};
+use crate::results::{OpenError, resume};
 
 /// How one pass ends before its time.
 #[derive(Clone, Copy, Debug)]
@@ -117,43 +114,45 @@ impl Story {
         let known = done.users().clone();
         let plan = Plan::build(&self.records, &self.excluded, done, wall_clock());
         assert_eq!(plan.n_rows_without_record, 0);
-        let mut recorder = recorder(&self.records.records, writer, &stop);
-        plan.recorded.iter().for_each(|&record| recorder.recorded[record] = true);
+        let mut recording = recording(self.records.records.len(), writer, &stop);
+        plan.recorded.iter().for_each(|&record| recording.recorded[record] = true);
 
-        let (sender, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
-        let nobody = AckCounter::default();
+        let (sender, messages) = EventSender::to_test(true);
+        let (nobody, _) = EventSender::to_test(true);
         let work = async {
-            let sender = sender;
-            for row in plan.left_out {
-                let _ = sender.send(Event::JobFinished { row: Box::new(row), attempt: None }).await;
+            for (record, row) in plan.left_out {
+                let event = Event::JobFinished { record, row: Box::new(row), attempt: None };
+                let _ = sender.send(event).await;
             }
-            self.run_pools(api, plan.jobs, known, &stop, &sender).await;
+            self.run_pools(api, plan.jobs, known, &stop, sender).await;
             Ok(())
         };
         let most = if let Some(Cut::Kill(most)) = cut { most } else { usize::MAX };
         let ended = tokio::select! {
-            ended = async { tokio::try_join!(work, on_event(&mut recorder, receiver, &nobody, most)) } => ended,
+            ended = async {
+                tokio::try_join!(work, record(&mut recording, messages, &nobody, most))
+            } => ended,
             never = stop.keep_grace() => match never {},
             never = signals(cut, &stop) => match never {},
         };
-        self.close(recorder, ended.is_err());
+        self.close(recording, ended.is_err());
     }
 
     fn open(&self) -> (Done, Writer) {
         // A process that another test starts holds the lock for a moment, until it is its own.
-        let mut resumed = resume(&self.path, self.records.kind, &[]);
+        let mut resumed = resume(&self.path, &self.records);
         for _ in 0..1_000 {
             if !matches!(resumed, Err(OpenError::InUse { .. })) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(1));
-            resumed = resume(&self.path, self.records.kind, &[]);
+            resumed = resume(&self.path, &self.records);
         }
         match resumed.unwrap() {
             None => (Done::default(), file(&self.path)),
             Some(resumed) => {
-                let writer = Writer::resume(resumed.journal, RowFormat::default()).unwrap();
-                (resumed.done, writer)
+                let done = resumed.done.clone();
+                (done, Writer::resume(resumed, RowFormat::default()).unwrap())
             }
         }
     }
@@ -165,10 +164,9 @@ impl Story {
         jobs: Vec<Job>,
         known: HashMap<UserId, u64>,
         stop: &Stop,
-        events: &mpsc::Sender<Event>,
+        events: EventSender,
     ) {
         let (pacer, settings) = (Pacer::proven(self.bench.gate), self.bench.settings);
-        let events = EventSender { events, acks: &AckCounter::at_once() };
         let jobs = if self.records.kind == IdentifierKind::UserId {
             jobs.iter().map(unlock_job).collect()
         } else {
@@ -176,39 +174,45 @@ impl Story {
             let records = &self.records.records;
             let work = LookUp::new(api, purpose, records, &self.excluded, known);
             let batches = batches_of_three(&jobs);
+            let events = events.clone();
             WorkerPool::new(&work, batches, settings, &pacer, stop, events).run().await;
             work.into_jobs()
         };
-        let work = Unlock::new(api);
+        let work = Unlock::new(api, &self.records.records);
         WorkerPool::new(&work, jobs, settings, &pacer, stop, events).run().await;
     }
 
     /// Ends the pass as the program does, or as a kill does: in the middle of a row.
-    fn close(&self, recorder: Recorder<'_>, is_killed: bool) {
-        let n_recorded = recorder.recorded.iter().filter(|it| **it).count();
+    fn close(&self, mut recording: Recording<'_>, is_killed: bool) {
+        let n_recorded = recording.recorded.iter().filter(|it| **it).count();
         if is_killed {
-            drop(recorder);
+            drop(recording);
             let mut file = OpenOptions::new().append(true).open(&self.path).unwrap();
             file.write_all(b"7,user_1,user_1,unlo").unwrap();
         } else {
-            recorder.writer.finish().unwrap();
+            recording.end_stage();
+            assert!(
+                !recording.stop.is_asked()
+                    || recording.stop.reason() != Some(StopReason::OutputFailed)
+            );
+            drop(recording);
             assert_eq!(self.rows().len(), n_recorded, "records = rows + unprocessed");
         }
     }
 
-    fn rows(&self) -> Vec<RecordedRow> {
+    fn rows(&self) -> Vec<Row> {
         Reader::open(&self.path).unwrap().map(Result::unwrap).collect()
     }
 
     /// What must be true in the end.
     fn check(&self, api: &Scripted<'_>) {
         let rows = self.rows();
-        let by_line: BTreeMap<u64, &RecordedRow> = rows.iter().map(|row| (row.line, row)).collect();
+        let by_line: BTreeMap<u64, &Row> = rows.iter().map(|row| (row.line, row)).collect();
         assert_eq!(rows.len(), by_line.len(), "each record has one row");
         let lines: Vec<u64> = self.records.records.iter().map(|record| record.line).collect();
         assert_eq!(by_line.keys().copied().collect::<Vec<_>>(), lines, "and all have one");
 
-        let user = |row: &RecordedRow| user_of(self.records.kind, number(&row.input));
+        let user = |row: &Row| user_of(self.records.kind, number(&row.input));
         let mut ends = HashSet::new();
         let mut asked = HashSet::new();
         for row in &rows {
@@ -231,7 +235,7 @@ impl Story {
 }
 
 /// The row that tells the end of a duplicate's user.
-fn the_first<'a>(row: &'a RecordedRow, rows: &BTreeMap<u64, &'a RecordedRow>) -> &'a RecordedRow {
+fn the_first<'a>(row: &'a Row, rows: &BTreeMap<u64, &'a Row>) -> &'a Row {
     let mut row = row;
     for _ in 0..3 {
         if row.outcome != Outcome::Duplicate {
@@ -262,7 +266,8 @@ async fn signals(cut: Option<Cut>, stop: &Stop) -> std::convert::Infallible {
 }
 
 fn unlock_job(job: &Job) -> UnlockJob {
-    UnlockJob { record: job.record, user: job.target.user_id().unwrap().clone(), seen: None }
+    let user = job.target.user_id().unwrap().clone();
+    UnlockJob { record: job.record, user, seen: None, was_locked: None }
 }
 
 /// Small batches, so that a small input has many.

@@ -134,7 +134,7 @@ async fn a_task_that_waits_for_its_retry_occupies_no_worker() {
         _ => call.unlocked(),
     });
     let ran = Bench::with_concurrency(1).unlock(&api, 20).await;
-    let order: Vec<usize> = ran.rows().map(|row| row.record).collect();
+    let order: Vec<usize> = ran.finished().map(|(record, _)| record).collect();
     assert_eq!(order, (1..20).chain([0]).collect::<Vec<_>>());
     assert_eq!(api.n_between(ms(0), secs(2)), 20);
     assert!((secs(60)..secs(61)).contains(&ran.took), "{:?}", ran.took);

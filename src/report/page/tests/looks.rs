@@ -83,12 +83,12 @@ fn the_outcomes_as_a_bar_and_as_a_table() {
             failed: 1
             Records by outcome. 8 records = 8 rows + 0 without a row.
             Outcome | Records | Share |  | Meaning
-            unlocked | 3 | 37.5 % |  | unlocked by this job
-            duplicate | 1 | 12.5 % |  | the same user stands on an earlier line
-            admin_locked | 1 | 12.5 % |  | looks locked on purpose; left alone
-            invalid | 1 | 12.5 % |  | can't be a user; nothing was sent
-            rejected | 1 | 12.5 % |  | the API gave a final refusal
-            failed | 1 | 12.5 % |  | retries used up; may yet succeed
+            unlocked | 3 | 37.5 % |  | unlocked by this run
+            duplicate | 1 | 12.5 % |  | same user as on an earlier line
+            admin_locked | 1 | 12.5 % |  | looks locked on purpose; not changed
+            invalid | 1 | 12.5 % |  | not a valid user; nothing was sent
+            rejected | 1 | 12.5 % |  | refused by the API
+            failed | 1 | 12.5 % |  | all retries failed; a later retry may succeed
             ");
 }
 
@@ -206,19 +206,19 @@ fn the_users() {
             Outcome alladmin_lockedinvalidrejectedfailedunlockedduplicate
             8 rows, those that did not end well first.
             User | Line | Code | Lock | Attempts | Ended (UTC)
-            admin_locked – looks locked on purpose; left alone (1 row)
+            admin_locked – looks locked on purpose; not changed (1 row)
             user_6 | 6 |  | locked, does not end by itself; 3 sign-in attempts left
-            invalid – can't be a user; nothing was sent (1 row)
+            invalid – not a valid user; nothing was sent (1 row)
             (not shown) | 7 | invalid_input |  |  | 2026-01-31 03:13:46
-            rejected – the API gave a final refusal (1 row)
+            rejected – refused by the API (1 row)
             user_8 | 8 | (unusual code) |  | 9 | 2026-01-31 03:13:46
-            failed – retries used up; may yet succeed (1 row)
+            failed – all retries failed; a later retry may succeed (1 row)
             user_5 | 5 | http_503 |  | 9 | 2026-01-31 03:13:46
-            unlocked – unlocked by this job (3 rows)
+            unlocked – unlocked by this run (3 rows)
             user_2 | 2 |  |  | 1 | 2026-01-31 03:12:47
             user_3 | 3 |  |  | 1 | 2026-01-31 03:12:48
             user_4 | 4 |  |  | 1 | 2026-01-31 03:12:49
-            duplicate – the same user stands on an earlier line (1 row)
+            duplicate – same user as on an earlier line (1 row)
             user_9 | 9
             ");
 }
@@ -232,19 +232,19 @@ fn the_users_with_all_that_is_known_of_them() {
             Outcome alladmin_lockedinvalidrejectedfailedunlockedduplicate
             8 rows, those that did not end well first.
             User | Line | Code | Lock | Attempts | Ended (UTC) | Email | Name | Message
-            admin_locked – looks locked on purpose; left alone (1 row)
+            admin_locked – looks locked on purpose; not changed (1 row)
             user_6 | 6 |  | locked, does not end by itself; 3 sign-in attempts left
-            invalid – can't be a user; nothing was sent (1 row)
+            invalid – not a valid user; nothing was sent (1 row)
             private-cell@x.org | 7 | invalid_input |  |  | 2026-01-31 03:13:46 | private-email@x.org | private-first private-last @private-username | taken by private-message@x.org
-            rejected – the API gave a final refusal (1 row)
+            rejected – refused by the API (1 row)
             user_8 | 8 | private code@x.org |  | 9 | 2026-01-31 03:13:46 | private-email@x.org | private-first private-last @private-username | taken by private-message@x.org
-            failed – retries used up; may yet succeed (1 row)
+            failed – all retries failed; a later retry may succeed (1 row)
             user_5 | 5 | http_503 |  | 9 | 2026-01-31 03:13:46 | private-email@x.org | private-first private-last @private-username | taken by private-message@x.org
-            unlocked – unlocked by this job (3 rows)
+            unlocked – unlocked by this run (3 rows)
             user_2 | 2 |  |  | 1 | 2026-01-31 03:12:47
             user_3 | 3 |  |  | 1 | 2026-01-31 03:12:48
             user_4 | 4 |  |  | 1 | 2026-01-31 03:12:49
-            duplicate – the same user stands on an earlier line (1 row)
+            duplicate – same user as on an earlier line (1 row)
             user_9 | 9
             ");
 }
@@ -286,7 +286,7 @@ fn the_users_and_errors_of_two_shards_name_the_file() {
             Outcome allfailed
             2 rows, those that did not end well first.
             User | Line | File | Code | Attempts | Ended (UTC)
-            failed – retries used up; may yet succeed (2 rows)
+            failed – all retries failed; a later retry may succeed (2 rows)
             user_2 | 2 | ids.results.csv | http_503 | 9 | 2026-01-31 03:13:46
             user_9 | 9 | second.results.csv | http_503 | 9 | 2026-01-31 03:13:46
             ");

@@ -7,7 +7,7 @@ use super::words::moment;
 use crate::report::page::collect::Interval;
 use crate::report::page::{Facts, Pass};
 use crate::report::text::duration;
-use crate::stats::summary::LatencyFigures;
+use crate::stats::summary::LatencySummary;
 
 /// How long answers and users took.
 pub(super) struct Latency {
@@ -26,7 +26,7 @@ pub(super) fn latency(facts: &Facts) -> Latency {
     let mut passes: Vec<&Pass> = facts.sources.iter().flat_map(|it| &it.passes).collect();
     passes.sort_by_key(|it| it.started_at);
     let line = |pass: &&Pass| {
-        let LatencyFigures { p50, p90, p99, max } = pass.latency?;
+        let LatencySummary { p50, p90, p99, max } = pass.latency?;
         let began = moment(pass.started_at);
         Some(LatencyLine { began, figures: [p50, p90, p99, max].map(duration) })
     };

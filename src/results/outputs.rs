@@ -1,0 +1,772 @@
+//! All files of one job, from before its first request to after its last, however it ends.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::model::Records;
+use crate::policy::exclude::ExcludeList;
+use crate::policy::plan::{Done, Plan};
+use crate::stats::summary::Summary;
+use crate::stats::{RowStats, Stats};
+
+use super::atomic::{AtomicWriter, remove_stale};
+use super::digest::sha256;
+use super::error::{OpenError, ReadError, WriteError};
+use super::format::RowFormat;
+use super::journal::{Journal, Storage as _};
+use super::manifest::{FileEntry, Manifest};
+use super::resume::Resumed;
+use super::sidecars::{FailedList, Sidecars, write_unprocessed};
+use super::writer::{Existing, Writer, Written};
+
+/// All files of one job. A job whose results go to a stream has none.
+///
+/// The results file and its manifest exist before the first request. The lists beside them exist
+/// once [`write_unprocessed`](Self::write_unprocessed) and [`Writer::publish_failed`] were called,
+/// and are complete once the job is [finalized](Self::finalize). Each file is complete or as it was
+/// before.
+///
+/// A job that may still be refused, because a guard or a person decides after its look-up, does not
+/// touch files of an earlier run: its results have a temporary name until [`commit`](Self::commit)
+/// replaces them. Refused, it is [rolled back](Self::rollback); killed, it leaves a temporary file
+/// that the next run removes. `--resume` after that continues the earlier run, which is unchanged.
+pub struct Outputs {
+    /// What was run.
+    pub manifest: Manifest,
+    files: Option<Files>,
+}
+
+struct Files {
+    results: PathBuf,
+    sidecars: Sidecars,
+    state: State,
+    /// Descriptors for the end of the job: connections may take all others.
+    reserve: Vec<File>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The files are new, and so refusing the job removes them.
+    New,
+    /// The results have a temporary name.
+    Staged,
+    /// The files belong to a job that was begun earlier or that was committed.
+    Kept,
+}
+
+/// What the files of a job hold at its end, before the last of them is written.
+pub struct Totals<'a> {
+    /// The statistics. Where rows are missing from the results file, they are not in here.
+    pub stats: &'a Stats,
+    /// Number of records that must be accounted for.
+    pub n_records: u64,
+    /// Number of records without a row.
+    pub n_unprocessed: u64,
+    /// Number of rows in the results file.
+    pub n_rows_found: u64,
+    /// The first thing that went wrong with the files.
+    pub failure: Option<&'a OutputError>,
+}
+
+/// A job whose files are complete. The lock on the results file is held as long as this value lives.
+pub struct Finalized {
+    /// The summary.
+    pub summary: Summary,
+    /// The first thing that went wrong with the files.
+    pub failure: Option<OutputError>,
+    manifest: Option<(Manifest, PathBuf)>,
+    _lock: Journal,
+}
+
+/// Something that went wrong with the files of a job.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// A file could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The results could not be read back after another process changed them.
+    #[error("{0}; another process changed the results file during the run")]
+    Read(#[from] ReadError),
+}
+
+impl Outputs {
+    /// Files of a new job on this input.
+    ///
+    /// With `may_be_refused`, files of an earlier run are unchanged until
+    /// [`commit`](Self::commit).
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::create`], and when the manifest cannot be written. Files of an earlier run are
+    /// unchanged then.
+    pub fn create(
+        results: &Path,
+        existing: Existing,
+        may_be_refused: bool,
+        format: RowFormat,
+        records: &Records,
+        manifest: Manifest,
+    ) -> Result<(Self, Writer), OpenError> {
+        let sidecars = Sidecars::beside(results);
+        let is_there = |path: &Path| path.symlink_metadata().is_ok();
+        let replaces = existing == Existing::Replace && is_there(results);
+        let beside = [&sidecars.failed, &sidecars.unprocessed, &sidecars.manifest];
+        let is_refused = existing == Existing::Refuse && is_there(results);
+        let touches = replaces || beside.into_iter().any(|path| is_there(path));
+        let is_staged = !is_refused && (replaces || may_be_refused && touches);
+        let mode = if is_staged { Existing::Replace } else { Existing::Refuse };
+        let mut writer = Writer::create(results, mode, format, records.header.as_deref())?;
+        let state = if is_staged { State::Staged } else { State::New };
+        let mut outputs = Self::over(results, sidecars, state, manifest);
+        if is_staged && !may_be_refused {
+            let recorded = vec![false; records.records.len()];
+            outputs.commit(records, &recorded, || writer.commit_staged())?;
+            writer.publish_failed()?;
+        } else if !is_staged {
+            outputs.write_manifest().inspect_err(|_| {
+                // It was just created and has no row.
+                let _ = fs::remove_file(results);
+            })?;
+        }
+        Ok((outputs, writer))
+    }
+
+    /// Files of a job that an earlier run began.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::resume`], and when the manifest cannot be written.
+    pub fn resume(
+        results: &Path,
+        resumed: Resumed,
+        format: RowFormat,
+        manifest: Manifest,
+    ) -> Result<(Self, Writer), WriteError> {
+        resumed.keep_cut()?;
+        let writer = Writer::resume(resumed, format)?;
+        let outputs = Self::over(results, Sidecars::beside(results), State::Kept, manifest);
+        outputs.write_manifest()?;
+        Ok((outputs, writer))
+    }
+
+    /// A job whose results go to a stream.
+    pub fn none(manifest: Manifest) -> Self {
+        Self { manifest, files: None }
+    }
+
+    /// The lock is held by now, so that leftovers are those of killed runs.
+    fn over(results: &Path, sidecars: Sidecars, state: State, manifest: Manifest) -> Self {
+        let Sidecars { failed, unprocessed, manifest: of_manifest, .. } = &sidecars;
+        [results, failed, unprocessed, of_manifest].into_iter().for_each(remove_stale);
+        let (results, reserve) = (results.to_owned(), reserve(results));
+        Self { manifest, files: Some(Files { results, sidecars, state, reserve }) }
+    }
+
+    fn write_manifest(&self) -> Result<(), WriteError> {
+        let Some(files) = &self.files else { return Ok(()) };
+        self.manifest.write(&files.sidecars.manifest)
+    }
+
+    /// Writes the list of records without a row as it is now: should the program be killed, it
+    /// names everyone who is outstanding. [`Writer::publish_failed`] does the same for rows. Until
+    /// the job is committed, both would replace files of an earlier run.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn write_unprocessed(
+        &self,
+        records: &Records,
+        recorded: &[bool],
+    ) -> Result<(), WriteError> {
+        let Some(files) = &self.files else { return Ok(()) };
+        write_unprocessed(records, recorded, &files.sidecars.unprocessed)?.finish().map(drop)
+    }
+
+    /// Whether files of an earlier run are still in place and would be replaced by a commit.
+    pub fn is_staged(&self) -> bool {
+        self.files.as_ref().is_some_and(|files| files.state == State::Staged)
+    }
+
+    /// The job may go on: its files replace those of an earlier run. `commit_writer` calls
+    /// [`Writer::commit_staged`] wherever the writer is; [`Writer::publish_failed`] is to follow.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be renamed or written.
+    pub fn commit(
+        &mut self,
+        records: &Records,
+        recorded: &[bool],
+        commit_writer: impl FnOnce() -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        let Some(files) = &mut self.files else { return Ok(()) };
+        if files.state == State::Staged {
+            // Everything is written before anything is replaced: only renames are left then.
+            let path = &files.sidecars.manifest;
+            let mut manifest = AtomicWriter::create(path)?;
+            let json = self.manifest.to_json(path)?;
+            let written = manifest.write_all(json.as_bytes()).and_then(|()| manifest.flush());
+            written.map_err(|error| WriteError::new(path, &error))?;
+            let unprocessed = write_unprocessed(records, recorded, &files.sidecars.unprocessed)?;
+            commit_writer()?;
+            files.state = State::Kept;
+            unprocessed.finish()?;
+            manifest.finish()?;
+            files.reserve = reserve(&files.results);
+        }
+        files.state = State::Kept;
+        Ok(())
+    }
+
+    /// The job was refused before it changed anything: removes its files if they are new, and
+    /// leaves those of an earlier run unchanged. A job that was begun by an earlier run, of which
+    /// `false` is returned, is to be finalized instead.
+    #[must_use]
+    pub fn rollback(&self) -> bool {
+        let Some(Files { results, sidecars, state, .. }) = &self.files else { return true };
+        if *state == State::New {
+            let Sidecars { failed, unprocessed, manifest, .. } = sidecars;
+            for path in [results, failed, unprocessed, manifest] {
+                // A link remains. A file that cannot be removed is harmless: it says that it is not
+                // finished.
+                let _ = path.canonicalize().and_then(fs::remove_file);
+            }
+        }
+        *state != State::Kept
+    }
+
+    /// Ends the job, however it went: closes the results, writes the lists beside them and the
+    /// manifest. Each step is taken whatever became of the others.
+    ///
+    /// `recorded` says of each record whether it has a row. `conclude` sums up what the files hold.
+    ///
+    /// Where another process changed the results file, it is read again, and rows that are not in
+    /// it do not count.
+    pub fn finalize(
+        mut self,
+        writer: Writer,
+        stats: Stats,
+        recorded: Vec<bool>,
+        records: &Records,
+        now: SystemTime,
+        conclude: impl FnOnce(&Totals<'_>) -> Summary,
+    ) -> Finalized {
+        let mut written = writer.close();
+        let mut end = End {
+            n_records: stats.size().n_records,
+            n_rows_found: stats.n_earlier() + written.n_rows,
+            failure: written.failure.take().map(Into::into),
+            found: None,
+            recorded,
+            stats,
+        };
+        // A job that was not committed leaves the files of the earlier run unchanged.
+        let files = self.files.take().filter(|files| files.state != State::Staged);
+        let Some(Files { results, sidecars, reserve, .. }) = files else {
+            let summary = conclude(&end.totals());
+            let Written { journal, .. } = written;
+            return Finalized { summary, failure: end.failure, manifest: None, _lock: journal };
+        };
+        drop(reserve);
+        if written.journal.is_disturbed() {
+            end.recount(&mut written, records);
+        }
+        let failed = end.note(finish_failed(&mut written, records, &sidecars.failed));
+        let unprocessed = write_unprocessed(records, &end.recorded, &sidecars.unprocessed);
+        let unprocessed = end.note(unprocessed.and_then(AtomicWriter::finish));
+        let summary = conclude(&end.totals());
+        let digest = written.journal.take_digest().or_else(|| digest_of(&mut written.journal));
+        let outputs = [
+            ("results", &results, digest),
+            ("failed", &sidecars.failed, failed),
+            ("unprocessed", &sidecars.unprocessed, unprocessed),
+        ];
+        for (role, path, digest) in outputs {
+            self.manifest.files.extend(digest.map(|sha256| entry(role, path, sha256)));
+        }
+        self.manifest.end_pass(&summary, &end.stats, now);
+        if let Some(found) = &end.found {
+            (self.manifest.counts, self.manifest.rows) = (*found.counts(), found.counts().total());
+        }
+        end.note(self.manifest.write(&sidecars.manifest));
+        Finalized {
+            summary,
+            failure: end.failure,
+            manifest: Some((self.manifest, sidecars.manifest)),
+            _lock: written.journal,
+        }
+    }
+}
+
+impl Finalized {
+    /// Adds the page to the manifest. It shows what the manifest says, so it is written last.
+    ///
+    /// # Errors
+    ///
+    /// When the manifest cannot be written.
+    pub fn add_report(&mut self, path: &Path, sha256: String) -> Result<(), WriteError> {
+        self.amend(|manifest| manifest.files.push(entry("report", path, sha256)))
+    }
+
+    /// Writes another exit code into the manifest and the summary: something went wrong after them.
+    ///
+    /// # Errors
+    ///
+    /// When the manifest cannot be written.
+    pub fn set_exit_code(&mut self, exit_code: u8) -> Result<(), WriteError> {
+        self.summary.exit_code = exit_code;
+        self.amend(|manifest| manifest.exit_code = Some(exit_code))
+    }
+
+    fn amend(&mut self, change: impl FnOnce(&mut Manifest)) -> Result<(), WriteError> {
+        let Some((manifest, path)) = &mut self.manifest else { return Ok(()) };
+        change(manifest);
+        manifest.write(path)
+    }
+}
+
+/// The account of a job at its end.
+struct End {
+    stats: Stats,
+    recorded: Vec<bool>,
+    n_records: u64,
+    n_rows_found: u64,
+    failure: Option<OutputError>,
+    /// The rows of a file that was read again.
+    found: Option<RowStats>,
+}
+
+impl End {
+    fn totals(&self) -> Totals<'_> {
+        Totals {
+            stats: &self.stats,
+            n_records: self.n_records,
+            n_unprocessed: self.recorded.iter().filter(|it| !**it).count() as u64,
+            n_rows_found: self.n_rows_found,
+            failure: self.failure.as_ref(),
+        }
+    }
+
+    /// The first failure counts.
+    fn note<T, E: Into<OutputError>>(&mut self, result: Result<T, E>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.failure.get_or_insert(error.into());
+                None
+            }
+        }
+    }
+
+    /// Counts the rows that are in the file.
+    fn recount(&mut self, written: &mut Written, records: &Records) {
+        let mut rows = RowStats::default();
+        let mut done = Done::default();
+        let read = each_row(&mut written.journal, |row| {
+            rows.add(&row);
+            done.note(records.kind, row.line, &row.input, row.user_id.as_ref(), row.outcome);
+        });
+        self.note(read);
+        self.n_rows_found = rows.counts().total();
+        if self.failure.is_some() {
+            let plan = Plan::build(records, &ExcludeList::default(), done, SystemTime::UNIX_EPOCH);
+            self.recorded = vec![false; records.records.len()];
+            plan.recorded.iter().for_each(|&record| self.recorded[record] = true);
+            self.n_records = records.records.len() as u64 + plan.n_rows_without_record;
+            self.stats.replace_rows(rows.clone());
+        }
+        self.found = Some(rows);
+    }
+}
+
+/// Completes the list of rows that did not end well; makes it anew where the file changed.
+fn finish_failed(
+    written: &mut Written,
+    records: &Records,
+    path: &Path,
+) -> Result<String, WriteError> {
+    let list = written.failed.take().filter(|_| !written.journal.is_disturbed());
+    if let Some(Ok(digest)) = list.map(FailedList::finish) {
+        return Ok(digest);
+    }
+    let mut list = FailedList::create(path, records.header.as_deref(), &records.carried)?;
+    // What cannot be read was reported by the recount.
+    let _ = each_row(&mut written.journal, |row| list.add_recorded(&row));
+    list.commit(1);
+    list.finish()
+}
+
+/// Opens a few descriptors.
+fn reserve(results: &Path) -> Vec<File> {
+    const N_RESERVED: usize = 8;
+    std::iter::from_fn(|| File::open(results).ok()).take(N_RESERVED).collect()
+}
+
+/// Reads all rows of the file, those after a line that is not a row too. A file that is no longer in
+/// its place has none.
+fn each_row(
+    journal: &mut Journal,
+    mut on_row: impl FnMut(crate::model::Row),
+) -> Result<(), ReadError> {
+    let Some(file) = journal.file().filter(|file| file.is_in_place()) else { return Ok(()) };
+    let reader = match file.reader() {
+        Ok(reader) => reader.without_users(),
+        Err(ReadError::NoHeader { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut first = Ok(());
+    for row in reader {
+        match row {
+            Ok(row) => on_row(row),
+            Err(error @ ReadError::Io { .. }) => return Err(error),
+            Err(error) => first = first.and(Err(error)),
+        }
+    }
+    first
+}
+
+/// The digest of a file that was not hashed while it was written.
+fn digest_of(journal: &mut Journal) -> Option<String> {
+    let file = journal.file().filter(|file| file.is_in_place())?;
+    sha256(file.bytes_from(0).ok()?).ok()
+}
+
+fn entry(role: &str, path: &Path, sha256: String) -> FileEntry {
+    FileEntry { role: role.to_owned(), name: path.display().to_string(), sha256 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Write as _;
+    use std::time::Instant;
+
+    use super::super::testing::{moment, record, row, unlocked};
+    use super::super::{format, resume, sha256_file};
+    use super::*;
+    use crate::model::{Outcome, Row};
+    use crate::stats::summary::{CommandKind, Ending};
+    use crate::stats::{Counts, Size};
+
+    /// Three records, of which the first two get rows: one that ended well and one that did not.
+    struct Story {
+        dir: tempfile::TempDir,
+        records: Records,
+    }
+
+    fn manifest() -> Manifest {
+        let mut manifest = Manifest {
+            schema_version: format::SCHEMA_VERSION,
+            program_version: String::new(),
+            command: "bulk-unlock run ids.csv".into(),
+            kind: CommandKind::Run,
+            settings: serde_json::Map::new(),
+            instance: "production".into(),
+            host: "api.clerk.com".into(),
+            key: None,
+            reason: None,
+            started_at: moment(0),
+            finished_at: None,
+            ending: String::new(),
+            counts: Counts::default(),
+            excluded: super::super::manifest::Excluded::default(),
+            exit_code: None,
+            records: 3,
+            rows: 0,
+            unprocessed: 3,
+            next: None,
+            files: vec![entry("input", Path::new("ids.csv"), "00ff".into())],
+            passes: vec![],
+        };
+        manifest.begin_pass(moment(0));
+        manifest
+    }
+
+    impl Story {
+        fn new() -> Self {
+            let records = ["user_a", "user_b", "user_c"];
+            let records = records.into_iter().zip(2..).map(|(id, line)| record(line, id, &[]));
+            let records = Records { records: records.collect(), ..Records::default() };
+            Self { dir: tempfile::tempdir().unwrap(), records }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        fn create(
+            &self,
+            existing: Existing,
+            may_be_refused: bool,
+        ) -> Result<(Outputs, Writer), OpenError> {
+            let (path, format) = (self.path("r.csv"), RowFormat::default());
+            Outputs::create(&path, existing, may_be_refused, format, &self.records, manifest())
+        }
+
+        fn rows() -> [Row; 2] {
+            [unlocked("user_a"), Row { line: 3, ..row(3, "user_b", Outcome::Rejected) }]
+        }
+
+        fn append(writer: &mut Writer) {
+            for row in Self::rows() {
+                writer.append(&row);
+            }
+        }
+
+        fn finalize(&self, outputs: Outputs, writer: Writer) -> Finalized {
+            let size = Size { n_records: 3, n_jobs: 3 };
+            let mut rows = RowStats::default();
+            for row in Self::rows() {
+                rows.add(&row);
+            }
+            let mut stats = Stats::new(size, Instant::now(), moment(0));
+            stats.replace_rows(rows);
+            let recorded = vec![true, true, false];
+            outputs.finalize(writer, stats, recorded, &self.records, moment(9_000), |totals| {
+                let ending = match totals.failure {
+                    Some(_) => Ending::Stopped(crate::model::StopReason::OutputFailed),
+                    None => Ending::Completed,
+                };
+                let mut summary = Summary::new(totals.stats, CommandKind::Run, ending);
+                summary.n_records = totals.n_records;
+                summary.n_unprocessed = totals.n_unprocessed;
+                summary.n_rows_found = Some(totals.n_rows_found);
+                summary.exit_code = if totals.failure.is_some() { 6 } else { 1 };
+                summary
+            })
+        }
+
+        /// A finished run.
+        fn finished() -> Self {
+            let story = Self::new();
+            let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
+            Self::append(&mut writer);
+            assert!(story.finalize(outputs, writer).failure.is_none());
+            story
+        }
+
+        fn contents(&self) -> BTreeMap<String, String> {
+            let entries = fs::read_dir(self.dir.path()).unwrap().map(Result::unwrap);
+            let content = |entry: fs::DirEntry| {
+                (
+                    entry.file_name().into_string().unwrap(),
+                    fs::read_to_string(entry.path()).unwrap(),
+                )
+            };
+            entries.map(content).collect()
+        }
+
+        fn manifest(&self) -> Manifest {
+            Manifest::read(&self.path("r.manifest.json")).unwrap().unwrap()
+        }
+    }
+
+    const NAMES: [&str; 4] = ["r.csv", "r.failed.csv", "r.manifest.json", "r.unprocessed.csv"];
+
+    #[test]
+    fn a_finished_job_has_all_files_and_the_manifest_has_their_digests() {
+        let story = Story::finished();
+        assert_eq!(story.contents().keys().collect::<Vec<_>>(), NAMES);
+        let manifest = story.manifest();
+        assert_eq!((manifest.rows, manifest.unprocessed, manifest.exit_code), (2, 1, Some(1)));
+        assert_eq!(manifest.counts.get(Outcome::Rejected), 1);
+        let roles: Vec<_> = manifest.files.iter().map(|it| it.role.as_str()).collect();
+        assert_eq!(roles, ["input", "results", "failed", "unprocessed"]);
+        for file in &manifest.files[1..] {
+            assert_eq!(file.sha256, sha256_file(Path::new(&file.name)).unwrap(), "{}", file.role);
+        }
+        let contents = story.contents();
+        assert!(contents["r.failed.csv"].ends_with("\nuser_b,3,rejected,,\n"));
+        assert!(contents["r.unprocessed.csv"].ends_with("\nuser_c,4\n"));
+    }
+
+    #[test]
+    fn a_new_job_has_a_running_manifest_and_leaves_nothing_when_it_is_refused() {
+        let story = Story::new();
+        let (outputs, writer) = story.create(Existing::Refuse, true).unwrap();
+        assert_eq!(story.manifest().ending, Manifest::RUNNING);
+        assert!(outputs.rollback());
+        drop(writer);
+        assert_eq!(story.contents().len(), 0);
+    }
+
+    #[test]
+    fn a_job_that_may_be_refused_changes_nothing_of_an_earlier_run_before_it_is_committed() {
+        let story = Story::finished();
+        let before = story.contents();
+        let (outputs, mut writer) = story.create(Existing::Replace, true).unwrap();
+        Story::append(&mut writer);
+        writer.commit().unwrap();
+        assert!(outputs.is_staged() && outputs.rollback());
+        drop((outputs, writer));
+        assert!(story.contents() == before, "refused");
+
+        let (outputs, writer) = story.create(Existing::Replace, true).unwrap();
+        story.finalize(outputs, writer);
+        assert!(story.contents() == before, "ended before it was committed");
+
+        let (mut outputs, mut writer) = story.create(Existing::Replace, true).unwrap();
+        outputs.commit(&story.records, &[false; 3], || writer.commit_staged()).unwrap();
+        assert_eq!(story.manifest().ending, Manifest::RUNNING);
+        assert_eq!(story.contents()["r.unprocessed.csv"].lines().count(), 4);
+        assert_eq!(fs::read_to_string(story.path("r.csv")).unwrap().lines().count(), 1);
+        Story::append(&mut writer);
+        assert!(story.finalize(outputs, writer).failure.is_none());
+        assert_eq!(story.contents().keys().collect::<Vec<_>>(), NAMES);
+    }
+
+    #[test]
+    fn files_beside_results_that_were_moved_away_are_an_earlier_runs_too() {
+        let story = Story::finished();
+        fs::remove_file(story.path("r.csv")).unwrap();
+        let before = story.contents();
+        let (outputs, writer) = story.create(Existing::Refuse, true).unwrap();
+        assert!(outputs.rollback());
+        drop(writer);
+        assert!(story.contents() == before);
+    }
+
+    #[test]
+    fn a_job_that_cannot_be_refused_replaces_an_earlier_run_at_once() {
+        let story = Story::finished();
+        let (outputs, writer) = story.create(Existing::Replace, false).unwrap();
+        assert!(!outputs.is_staged());
+        assert_eq!(story.manifest().ending, Manifest::RUNNING);
+        assert_eq!(fs::read_to_string(story.path("r.csv")).unwrap().lines().count(), 1);
+        drop(writer);
+    }
+
+    #[test]
+    fn leftovers_of_killed_runs_are_removed() {
+        let story = Story::finished();
+        for name in ["r.csv", "r.failed.csv", "r.unprocessed.csv", "r.manifest.json"] {
+            fs::write(story.path(&format!(".{name}.Ab12Cd.tmp")), "left behind").unwrap();
+        }
+        let resumed = resume(&story.path("r.csv"), &story.records).unwrap().unwrap();
+        let results = story.path("r.csv");
+        let format = RowFormat::default();
+        let (outputs, writer) = Outputs::resume(&results, resumed, format, manifest()).unwrap();
+        story.finalize(outputs, writer);
+        assert_eq!(story.contents().keys().collect::<Vec<_>>(), NAMES);
+    }
+
+    /// The files of a run whose results are disturbed after two rows were recorded.
+    fn disturbed(disturb: impl Fn(&Path)) -> (Story, Finalized) {
+        let story = Story::new();
+        let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
+        Story::append(&mut writer);
+        writer.commit().unwrap();
+        disturb(&story.path("r.csv"));
+        let finalized = story.finalize(outputs, writer);
+        (story, finalized)
+    }
+
+    #[track_caller]
+    fn check_disturbed(disturb: impl Fn(&Path), n_rows: u64, n_unprocessed: u64) -> Story {
+        let (story, finalized) = disturbed(disturb);
+        assert!(finalized.failure.is_some());
+        assert!(finalized.summary.adds_up());
+        let manifest = story.manifest();
+        assert_eq!((manifest.ending.as_str(), manifest.exit_code), ("output_failed", Some(6)));
+        assert_eq!((manifest.rows, manifest.unprocessed), (n_rows, n_unprocessed));
+        assert_eq!(manifest.counts.total(), n_rows);
+        let n_listed = story.contents()["r.unprocessed.csv"].lines().count() as u64 - 1;
+        assert_eq!(n_listed, n_unprocessed);
+        story
+    }
+
+    fn set_len(path: &Path, len: u64) {
+        fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
+    }
+
+    #[test]
+    fn rows_that_another_process_removed_do_not_count() {
+        check_disturbed(|path| set_len(path, 0), 0, 3);
+        check_disturbed(|path| set_len(path, 10), 0, 3);
+        let story = check_disturbed(
+            |path| {
+                let text = fs::read_to_string(path).unwrap();
+                set_len(path, (text.len() - text.lines().last().unwrap().len() - 1) as u64);
+            },
+            1,
+            2,
+        );
+        assert_eq!(story.contents()["r.failed.csv"].lines().count(), 1, "its row is gone");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_results_file_that_is_gone_or_another_one_has_no_rows() {
+        let story = check_disturbed(|path| fs::remove_file(path).unwrap(), 0, 3);
+        let roles: Vec<_> = story.manifest().files.into_iter().map(|it| it.role).collect();
+        assert_eq!(roles, ["input", "failed", "unprocessed"], "there is no file to hash");
+        check_disturbed(
+            |path| {
+                let text = fs::read_to_string(path).unwrap();
+                fs::remove_file(path).unwrap();
+                fs::write(path, text).unwrap();
+            },
+            0,
+            3,
+        );
+    }
+
+    #[test]
+    fn a_foreign_line_is_an_error_and_the_rows_around_it_count() {
+        let append = |path: &Path| {
+            let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+            file.write_all(b"not a row\n").unwrap();
+        };
+        let story = check_disturbed(append, 2, 1);
+        assert_eq!(story.contents()["r.failed.csv"].lines().count(), 2);
+    }
+
+    #[test]
+    fn a_copied_row_does_not_add_up() {
+        let (story, finalized) = disturbed(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+            writeln!(file, "{}", text.lines().last().unwrap()).unwrap();
+        });
+        assert!(finalized.failure.is_none());
+        assert!(!finalized.summary.adds_up());
+        assert_eq!((story.manifest().rows, story.manifest().unprocessed), (3, 1));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn one_file_that_cannot_be_written_does_not_cost_the_others() {
+        for blocked in ["r.unprocessed.csv", "r.failed.csv", "r.manifest.json"] {
+            let story = Story::new();
+            let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
+            Story::append(&mut writer);
+            // A directory is no place for a file.
+            let _ = fs::remove_file(story.path(blocked));
+            fs::create_dir(story.path(blocked)).unwrap();
+            let finalized = story.finalize(outputs, writer);
+            assert!(finalized.failure.unwrap().to_string().contains(blocked));
+            for name in NAMES.into_iter().filter(|name| *name != blocked) {
+                assert!(story.path(name).is_file(), "{name} beside {blocked}");
+            }
+            if blocked != "r.manifest.json" {
+                assert_eq!(story.manifest().exit_code, Some(6));
+            }
+        }
+    }
+
+    #[test]
+    fn a_report_is_added_to_the_manifest() {
+        let story = Story::new();
+        let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
+        Story::append(&mut writer);
+        let mut finalized = story.finalize(outputs, writer);
+        finalized.add_report(Path::new("page.html"), "00".into()).unwrap();
+        assert_eq!(story.manifest().files[4].role, "report");
+        finalized.set_exit_code(6).unwrap();
+        assert_eq!(story.manifest().exit_code, Some(6));
+        assert_eq!(story.manifest().files.len(), 5);
+    }
+}

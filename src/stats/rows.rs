@@ -1,0 +1,255 @@
+//! What the rows say: outcomes, errors, durations and banned users. Live rows and rows of finished
+//! files are counted by the same code.
+
+use std::collections::BTreeMap;
+
+use crate::model::{ErrorCode, Outcome, Row};
+
+use super::Latency;
+
+/// What a set of rows says.
+#[derive(Clone, Debug, Default)]
+pub struct RowStats {
+    counts: Counts,
+    errors: ErrorCounts,
+    durations: Latency,
+    n_banned: u64,
+}
+
+impl RowStats {
+    /// Counts one more row.
+    pub fn add(&mut self, row: &Row) {
+        self.counts.add(row.outcome);
+        let is_banned = row.user.as_ref().is_some_and(|user| user.banned == Some(true));
+        self.n_banned += u64::from(is_banned && row.outcome == Outcome::WouldUnlock);
+        if row.attempts > 0 {
+            self.durations.add(row.duration);
+        }
+        // An outcome such as "admin_locked" needs no explanation and has none.
+        let is_explained = row.error_code.is_some() || row.error_message.is_some();
+        if is_explained && !row.outcome.ended_well() {
+            let code = row.error_code.clone().unwrap_or(row.outcome.code().into());
+            self.errors.add(&code, || Example::of(row));
+        }
+    }
+
+    /// Number of rows by outcome.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Why rows did not end well.
+    pub fn errors(&self) -> &ErrorCounts {
+        &self.errors
+    }
+
+    /// How long the records took for which requests were made, retries included.
+    pub fn durations(&self) -> &Latency {
+        &self.durations
+    }
+
+    /// Number of users whom the plan would unlock and who are banned.
+    pub fn n_banned(&self) -> u64 {
+        self.n_banned
+    }
+
+    /// Counts users of a list, who have no rows.
+    pub(super) fn add_listed(&mut self, n_users: u64, n_locked: u64) {
+        self.counts.0[Outcome::WouldUnlock as usize] += n_locked;
+        self.counts.0[Outcome::AlreadyUnlocked as usize] += n_users.saturating_sub(n_locked);
+    }
+}
+
+/// Number of rows by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts([u64; Outcome::ALL.len()]);
+
+impl Counts {
+    /// Counts one more row.
+    pub fn add(&mut self, outcome: Outcome) {
+        self.0[outcome as usize] += 1;
+    }
+
+    /// Number of rows with this outcome.
+    pub fn get(&self, outcome: Outcome) -> u64 {
+        self.0[outcome as usize]
+    }
+
+    /// Number of all rows.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Number of rows whose outcome matches: `counts.n_where(Outcome::counts_as_failure)`.
+    pub fn n_where(&self, matches: impl Fn(Outcome) -> bool) -> u64 {
+        self.iter().filter(|(outcome, _)| matches(*outcome)).map(|(_, n)| n).sum()
+    }
+
+    /// Number of rows that did not end well.
+    pub fn n_not_well(&self) -> u64 {
+        self.n_where(|outcome| !outcome.ended_well())
+    }
+
+    /// The outcomes that occurred, in the order in which summaries list them.
+    pub fn iter(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        Outcome::ALL.into_iter().map(|outcome| (outcome, self.get(outcome))).filter(|(_, n)| *n > 0)
+    }
+}
+
+impl FromIterator<(Outcome, u64)> for Counts {
+    fn from_iter<T: IntoIterator<Item = (Outcome, u64)>>(each: T) -> Self {
+        let mut counts = Self::default();
+        each.into_iter().for_each(|(outcome, n)| counts.0[outcome as usize] += n);
+        counts
+    }
+}
+
+impl FromIterator<Outcome> for Counts {
+    fn from_iter<T: IntoIterator<Item = Outcome>>(outcomes: T) -> Self {
+        outcomes.into_iter().map(|outcome| (outcome, 1)).collect()
+    }
+}
+
+/// Errors by code, with the first example of each. Codes come from the server, so their number is
+/// bounded.
+#[derive(Clone, Debug, Default)]
+pub struct ErrorCounts {
+    groups: BTreeMap<ErrorCode, (u64, Example)>,
+    n_beyond: u64,
+}
+
+/// All errors with one code. The texts are as the server sent them: not safe for a console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorGroup {
+    /// The code.
+    pub code: String,
+    /// Number of errors.
+    pub n: u64,
+    /// The first of them.
+    pub example: Example,
+}
+
+/// One error. The texts are as the server sent them: not safe for a console.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Example {
+    /// The record's line in the input.
+    pub line: u64,
+    /// The user's ID where it is known, else the cell of the input.
+    pub user: String,
+    /// The message, at most [`ErrorCounts::MAX_MESSAGE`] characters of it.
+    pub message: String,
+}
+
+impl Example {
+    fn of(row: &Row) -> Self {
+        let message = row.error_message.as_deref().unwrap_or(row.outcome.meaning());
+        let user = row.user_id.as_ref().map_or(&*row.input, |id| id.as_str());
+        Self {
+            line: row.line,
+            user: user.to_owned(),
+            message: message.chars().take(ErrorCounts::MAX_MESSAGE).collect(),
+        }
+    }
+}
+
+impl ErrorCounts {
+    /// The maximum number of codes that are counted separately.
+    pub const MAX_CODES: usize = 100;
+    /// The maximum length of a code, in characters.
+    pub const MAX_CODE: usize = 64;
+    /// The maximum length of a message, in characters.
+    pub const MAX_MESSAGE: usize = 300;
+
+    pub(super) fn add(&mut self, code: &ErrorCode, example: impl FnOnce() -> Example) {
+        let code = shortened(code);
+        if let Some((n, _)) = self.groups.get_mut(&code) {
+            *n += 1;
+        } else if self.groups.len() < Self::MAX_CODES {
+            self.groups.insert(code, (1, example()));
+        } else {
+            self.n_beyond += 1;
+        }
+    }
+
+    /// The codes, the most frequent first.
+    pub fn most_frequent_first(&self) -> Vec<ErrorGroup> {
+        let group = |(code, (n, example)): (&ErrorCode, &(u64, Example))| ErrorGroup {
+            code: code.to_string(),
+            n: *n,
+            example: example.clone(),
+        };
+        let mut groups: Vec<_> = self.groups.iter().map(group).collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.n));
+        groups
+    }
+
+    /// Number of errors with codes beyond [`ErrorCounts::MAX_CODES`].
+    pub fn n_beyond(&self) -> u64 {
+        self.n_beyond
+    }
+}
+
+fn shortened(code: &ErrorCode) -> ErrorCode {
+    match code.char_indices().nth(ErrorCounts::MAX_CODE) {
+        Some((end, _)) => code[..end].to_owned().into(),
+        None => code.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::story::Story;
+
+    #[test]
+    fn each_outcome_is_counted_separately() {
+        let counts: Counts = Outcome::ALL.into_iter().collect();
+        assert!(Outcome::ALL.into_iter().all(|outcome| counts.get(outcome) == 1));
+        assert_eq!(counts.total(), Outcome::ALL.len() as u64);
+        assert_eq!(counts.n_not_well() + counts.n_where(Outcome::ended_well), counts.total());
+    }
+
+    #[test]
+    fn outcomes_that_did_not_occur_are_not_listed() {
+        let counts: Counts =
+            [Outcome::Failed, Outcome::Unlocked, Outcome::Failed].into_iter().collect();
+        let listed: Vec<_> = counts.iter().collect();
+        assert_eq!(listed, [(Outcome::Unlocked, 1), (Outcome::Failed, 2)]);
+        assert_eq!(listed.into_iter().collect::<Counts>(), counts);
+    }
+
+    #[test]
+    fn the_most_frequent_error_comes_first_with_its_first_example() {
+        let mut errors = ErrorCounts::default();
+        for (line, code) in (1..).zip(["b", "a", "c", "c"]) {
+            errors.add(&code.into(), || Example { line, ..Example::default() });
+        }
+        let groups = errors.most_frequent_first();
+        let listed: Vec<_> =
+            groups.iter().map(|it| (it.code.as_str(), it.n, it.example.line)).collect();
+        assert_eq!(listed, [("c", 2, 3), ("a", 1, 2), ("b", 1, 1)]);
+    }
+
+    #[test]
+    fn a_server_that_invents_codes_uses_bounded_memory() {
+        let mut stats = RowStats::default();
+        for n in 0..1000 {
+            for code in [format!("{n:0>999}"), format!("code_{n}")] {
+                let story = Story::of(1).failed_row(Outcome::Failed, 500, "x", "");
+                let Some(crate::model::Event::JobFinished { row, .. }) = story.events.last() else {
+                    panic!("a row")
+                };
+                let row = Row {
+                    error_code: Some(code.into()),
+                    error_message: Some("é".repeat(10_000)),
+                    ..(**row).clone()
+                };
+                stats.add(&row);
+            }
+        }
+        // All the long codes share their first 64 zeros, so they are one code.
+        let groups = stats.errors().most_frequent_first();
+        assert_eq!((groups.len(), groups[0].n, stats.errors().n_beyond()), (100, 1000, 901));
+        assert!(groups.iter().all(|it| it.code.len() <= 64 && it.example.message.len() <= 600));
+    }
+}
