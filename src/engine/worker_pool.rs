@@ -117,9 +117,15 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             // A reply is recorded, however the run ends.
             biased;
             reply = self.work.call(&task.item) => reply,
-            () = self.stop.aborted() => return self.emit(Event::GivenUp).await,
+            () = self.aborted() => return self.emit(Event::GivenUp).await,
         };
         self.on_reply(task, permit, reply).await;
+    }
+
+    /// Returns once requests in flight are to be cut off; replies that came by then are read first.
+    async fn aborted(&self) {
+        self.stop.aborted().await;
+        tokio::task::yield_now().await;
     }
 
     async fn on_reply(&self, mut task: Task<W::Item>, permit: Permit<'_>, reply: Reply) {

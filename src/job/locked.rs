@@ -42,7 +42,7 @@ pub(crate) fn list_locked(
         Some(path) => LockedList::create(path, may_replace, format)?,
     };
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
-    let stop = Stop::default();
+    let stop = context.signals.stop().child();
     let stats = Stats::new(Size::default(), Instant::now(), wall_clock());
     let recording = Recording::of_walk(list, stats, &stop);
     let deadline = execution.max_duration.and_then(|it| Instant::now().checked_add(it));

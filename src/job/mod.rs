@@ -80,7 +80,7 @@ pub(crate) fn run(
     mut consent: Option<Ask>,
 ) -> Result<Finished, Failure> {
     let paths = Paths::new(settings)?;
-    let stop = Stop::default();
+    let stop = context.signals.stop().child();
     let job = Job { settings, connection, context, paths: &paths, stop: &stop };
     let prepared = prepare::prepare(&job, &mut consent)?;
     run::run(&job, prepared, consent)
@@ -128,6 +128,7 @@ fn unless_stopped<T: Send + 'static>(
     runtime: &Runtime,
     blocking: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
+    job.context.signals.begin_orderly();
     let (sender, receiver) = oneshot::channel();
     // When the wait is given up, this thread ends with the process.
     std::thread::spawn(move || sender.send(blocking()));
@@ -135,7 +136,6 @@ fn unless_stopped<T: Send + 'static>(
         tokio::select! {
             answer = receiver => answer.ok(),
             () = job.stop.asked() => None,
-            never = job.context.signals.forward(job.stop, || {}) => match never {},
         }
     })
 }

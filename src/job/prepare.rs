@@ -65,7 +65,7 @@ pub(super) fn prepare(job: &Job<'_>, consent: &mut Option<Ask>) -> Result<Prepar
         confirm(job, &input, n_jobs, &left_out, consent, &runtime)?;
     }
     // From here on a first Ctrl-C ends the job in order: its files are there.
-    context.signals.apply(job.stop);
+    context.signals.begin_orderly();
     let (outputs, writer) = open_outputs(job, &input, &plan, previous, &earlier, effective)?;
     Ok(Prepared { input, plan, known, count_check, outputs, writer, earlier, runtime })
 }
