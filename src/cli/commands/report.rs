@@ -13,22 +13,20 @@ use crate::results::{WriteError, refuse_existing, same_file};
 
 pub(in crate::cli) fn report(args: &ReportArgs, console: &Console) -> Result<Status, Failure> {
     let begun = args.html.as_deref().map(|path| begin(args, path)).transpose()?;
-    let gathered = gather(&args.results)?;
-    for warning in &gathered.facts.warnings {
+    let mut facts = gather(&args.results, args.report_pii)?;
+    for warning in &facts.warnings {
         console.warning(warning);
     }
     if let (Some(begun), Some(path)) = (begun, &args.html) {
-        let page = page::html(&gathered.facts, args.report_pii)?;
+        let page = page::html(&facts, args.report_pii)?;
         page::fill(begun, path, &page).map_err(WriteError::of_a_whole)?;
         console.note(&format!("the page is {}", path.display()));
     }
-    let mut summary = gathered.summary;
-    summary.files.report.clone_from(&args.html);
-    summary.next = gathered.facts.next.into_iter().next();
+    facts.incident.summary.files.report.clone_from(&args.html);
     let text = if args.json {
-        summary.to_json().map_err(Failure::internal)? + "\n"
+        facts.incident.to_json().map_err(Failure::internal)? + "\n"
     } else {
-        closing::text(&summary, Style { colour: false })
+        closing::incident(&facts.incident, Style { colour: false })
     };
     let text = mask_keys(&text);
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| {

@@ -80,8 +80,8 @@ fn no_writer() -> Failure {
 fn write_page(finalized: &mut Finalized, path: &Path, spec: &Spec) -> Result<(), Failure> {
     let Some(results) = finalized.summary.files.results.clone() else { return Ok(()) };
     let begun = AtomicWriter::create(path)?;
-    let gathered = gather(&[results])?;
-    let sha256 = page::write(begun, path, &gathered.facts, spec.answers.report_pii)?;
+    let facts = gather(&[results], spec.answers.report_pii)?;
+    let sha256 = page::write(begun, path, &facts, spec.answers.report_pii)?;
     Ok(finalized.add_report(path, sha256)?)
 }
 

@@ -1,11 +1,9 @@
 //! The page as finished strings: the markup decides nothing.
 
-mod attempts;
 mod axis;
 mod chart;
 mod errors;
 mod header;
-mod latency;
 mod next;
 mod outcomes;
 mod timeline;
@@ -31,8 +29,6 @@ pub(super) struct Page {
     outcomes: outcomes::Outcomes,
     next: next::Next,
     traffic: traffic::Traffic,
-    latency: latency::Latency,
-    attempts: attempts::Attempts,
     errors: errors::Errors,
     users: users::Users,
     privacy: &'static str,
@@ -43,14 +39,12 @@ impl Page {
         let totals = Totals::of(facts);
         Self {
             policy: policy::policy(),
-            header: header::header(facts),
+            header: header::header(facts, &totals),
             verdict: verdict::verdict(facts, &totals),
             notices: verdict::notices(facts),
             outcomes: outcomes::outcomes(facts, &totals),
             next: next::next(facts, &totals),
             traffic: traffic::traffic(facts),
-            latency: latency::latency(facts),
-            attempts: attempts::attempts(facts),
             errors: errors::errors(facts, pii),
             users: users::users(facts, pii),
             privacy: privacy(pii),
@@ -60,11 +54,11 @@ impl Page {
 
 fn privacy(pii: bool) -> &'static str {
     if pii {
-        "This page holds personal data: names, addresses and messages that may quote them. Handle \
+        "This page contains personal data: names, addresses and messages that may quote them. Share \
          it accordingly."
     } else {
-        "This page names users by their ids alone. Names, addresses and messages that may quote \
-         them are left out."
+        "This page shows user IDs only. It contains no names, addresses or messages that may quote \
+         them."
     }
 }
 

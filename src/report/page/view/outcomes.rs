@@ -3,8 +3,10 @@
 use super::Bar;
 use super::totals::Totals;
 use super::words::{self, hundredths, tone};
+use crate::model::Outcome;
 use crate::report::page::Facts;
 use crate::report::text::{counted, number};
+use crate::stats::summary::CommandKind;
 
 /// How many records ended how.
 pub(super) struct Outcomes {
@@ -29,7 +31,7 @@ pub(super) struct OutcomeLine {
     pub(super) tone: &'static str,
     pub(super) bar: Bar,
     pub(super) meaning: &'static str,
-    /// Where the users are told: a place on the page; empty where there is none.
+    /// The address that shows these users; empty where none have a row.
     pub(super) place: String,
 }
 
@@ -58,7 +60,7 @@ pub(super) fn outcomes(facts: &Facts, totals: &Totals) -> Outcomes {
         told: told.join(", "),
         segments: segments(&ends),
         lines: lines(&ends),
-        tiles: tiles(totals),
+        tiles: tiles(facts, totals),
         sum: format!(
             "{} = {} + {} without a row.",
             counted(totals.n_records, "record", "records"),
@@ -69,7 +71,7 @@ pub(super) fn outcomes(facts: &Facts, totals: &Totals) -> Outcomes {
 }
 
 fn ends(facts: &Facts, totals: &Totals) -> Vec<End> {
-    let rows = facts.rows.counts.iter().map(|(outcome, n)| End {
+    let rows = facts.incident.summary.counts.iter().map(|(outcome, n)| End {
         tone: tone(outcome),
         name: outcome.code(),
         meaning: outcome.meaning(),
@@ -79,7 +81,7 @@ fn ends(facts: &Facts, totals: &Totals) -> Vec<End> {
     let unprocessed = End {
         tone: "open",
         name: "unprocessed",
-        meaning: "no row: never tried, or cut off",
+        meaning: "no row: not attempted or interrupted",
         n: totals.n_unprocessed,
         has_rows: false,
     };
@@ -110,12 +112,13 @@ fn lines(ends: &[End]) -> Vec<OutcomeLine> {
         tone: end.tone,
         bar: Bar::new(end.name.to_owned(), end.n, n_all, longest),
         meaning: end.meaning,
-        place: if end.has_rows { format!("#users-{}", end.name) } else { String::new() },
+        place: if end.has_rows { format!("#outcome={}", end.name) } else { String::new() },
     };
     ends.iter().map(line).collect()
 }
 
-fn tiles(totals: &Totals) -> Vec<Tile> {
+fn tiles(facts: &Facts, totals: &Totals) -> Vec<Tile> {
+    let n = |outcome| facts.incident.summary.counts.get(outcome);
     let tile = |name, count: u64, tone| Tile {
         tone: if count == 0 { "none" } else { tone },
         name,
@@ -123,10 +126,15 @@ fn tiles(totals: &Totals) -> Vec<Tile> {
         n: number(count),
         share: words::share(count, totals.n_records),
     };
+    let aim = match totals.kind {
+        Some(CommandKind::Plan) => tile("Would unlock", n(Outcome::WouldUnlock), "good"),
+        Some(CommandKind::Verify) => tile("Still unlocked", n(Outcome::StillUnlocked), "good"),
+        _ => tile("Unlocked", n(Outcome::Unlocked) + n(Outcome::StillUnlocked), "good"),
+    };
     vec![
-        tile("Records", totals.n_records, "plain"),
-        tile("Ended well", totals.n_rows - totals.n_not_well, "good"),
-        tile("Did not end well", totals.n_not_well, "bad"),
-        tile("Not processed", totals.n_unprocessed, "bad"),
+        tile(if facts.sources.len() > 1 { "Users" } else { "Records" }, totals.n_records, "plain"),
+        aim,
+        tile("Need attention", totals.n_not_well, "warn"),
+        tile("Not processed", totals.n_open(), "bad"),
     ]
 }

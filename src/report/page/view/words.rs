@@ -82,8 +82,8 @@ pub(super) fn ending(word: &str) -> Cow<'_, str> {
         return format!("stopped {}", stopped_by(reason)).into();
     }
     match word {
-        RUNNING => "still running, or killed".into(),
-        it if it == Ending::Completed.code() => "ran to its end".into(),
+        RUNNING => "killed, or still running".into(),
+        it if it == Ending::Completed.code() => "completed".into(),
         it if it == Ending::NotConfirmed.code() => "not confirmed; nothing was sent".into(),
         it if it == Ending::Unaccounted.code() => "the accounting does not add up".into(),
         other => clean(other),
@@ -129,8 +129,8 @@ mod tests {
     fn every_ending_has_words() {
         let words = ["completed", "running", "not_confirmed", "unaccounted", "max_fail", "eaten\n"];
         insta::assert_snapshot!(words.map(ending).join("\n"), @"
-            ran to its end
-            still running, or killed
+            completed
+            killed, or still running
             not confirmed; nothing was sent
             the accounting does not add up
             stopped by --max-fail
