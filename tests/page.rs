@@ -286,7 +286,8 @@ fn page(flags: &str) -> String {
             5 => ("not_found", "resource_not_found"),
             _ => ("unlocked", ""),
         };
-        write!(rows, "{}", results_row(line, &format!("user_{line}"), outcome, code, MARKUP)).unwrap();
+        write!(rows, "{}", results_row(line, &format!("user_{line}"), outcome, code, MARKUP))
+            .unwrap();
     }
     stage.write("r.csv", rows);
     stage.write("r.manifest.json", manifest("max_fail", 50, 6));

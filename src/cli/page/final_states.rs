@@ -21,8 +21,8 @@ impl FinalStates {
     }
 
     /// Adds a row. Files are added in order of time. `instance` tells users of different instances
-    /// apart, `input` the records of different inputs that name no user.
-    pub(super) fn add(&mut self, instance: usize, input: &str, row: FinalRow) {
+    /// apart, `origin` the records of different inputs that name no user.
+    pub(super) fn add(&mut self, instance: usize, origin: &str, row: FinalRow) {
         if self.is_single {
             self.rows.push(Some(row));
             return;
@@ -31,7 +31,7 @@ impl FinalStates {
         if row.row.outcome == Outcome::Duplicate {
             return;
         }
-        let names = names(&row.row, input);
+        let names = names(&row.row, origin);
         let mut known: Vec<usize> =
             names.iter().filter_map(|it| self.find(instance, it, &row)).collect();
         known.dedup();
@@ -44,7 +44,7 @@ impl FinalStates {
             }
         }
         let at = known.first().copied().unwrap_or(self.rows.len());
-        let later_names = self::names(&latest.row, input);
+        let later_names = self::names(&latest.row, origin);
         match self.rows.get_mut(at) {
             Some(place) => *place = Some(latest),
             None => self.rows.push(Some(latest)),
@@ -77,9 +77,9 @@ impl FinalStates {
 
 /// What the user of a row is known by, the surest first. A cell that names no user is told apart by
 /// its place.
-fn names(row: &Row, input: &str) -> Vec<String> {
+fn names(row: &Row, origin: &str) -> Vec<String> {
     if row.outcome == Outcome::Invalid || row.input.is_empty() && row.user_id.is_none() {
-        return vec![format!("{input}\n{}", row.line)];
+        return vec![format!("{origin}\n{}", row.line)];
     }
     let mut names: Vec<String> = row.user_id.iter().map(ToString::to_string).collect();
     if !row.input.is_empty() && names.first().is_none_or(|id| **id != *row.input) {

@@ -17,7 +17,7 @@ use crate::results::{
     ReadError, Reader, Sidecars, kind_of_outcome, read_unprocessed, same_file, sha256_file,
 };
 use crate::stats::RowStats;
-use crate::stats::summary::{CommandKind, NextStep};
+use crate::stats::summary::{CommandKind, Stage};
 
 /// Reads one or more finished results, plan or verify files of one incident, in any order. Without
 /// `pii`, little is kept of the users.
@@ -26,29 +26,29 @@ pub(in crate::cli) fn gather(paths: &[PathBuf], pii: bool) -> Result<Facts, Fail
     let mut files = paths.iter().map(|path| Input::open(path)).collect::<Result<Vec<_>, _>>()?;
     files.sort_by_key(|file| file.started_at);
     let instances = instances(&files);
-    let mut states = FinalStates::new(files.len());
+    let mut finals = FinalStates::new(files.len());
     let (mut sources, mut stages) = (Vec::new(), Vec::new());
     for (index, file) in files.iter_mut().enumerate() {
-        let mut stats = RowStats::default();
-        let mut reader = Reader::open(&file.path).map_err(|error| unreadable(error, &file.path))?;
+        let mut counted = RowStats::default();
+        let mut reader = Reader::open(&file.path).map_err(unreadable)?;
         for row in &mut reader {
-            let row = row.map_err(|error| unreadable(error, &file.path))?;
-            stats.add(&row);
+            let row = row.map_err(unreadable)?;
+            counted.add(&row);
             file.reach(&row);
             let row = FinalRow { source: index, row: slim(row, pii) };
-            states.add(instances[index], &file.input, row);
+            finals.add(instances[index], &file.origin, row);
         }
         file.is_torn = reader.n_torn_bytes() > 0;
         sources.push(source(&file.path, file.manifest.as_ref(), file.kind));
-        stages.push(stage(file, &stats));
+        stages.push(stage(file, &counted));
     }
-    let unprocessed = Unprocessed::find(&files, &instances, &states, &mut stages);
+    let unprocessed = find_unprocessed(&files, &instances, &finals, &mut stages);
     for (file, stage) in files.iter().zip(&stages) {
         warnings.extend(file.warnings(stage.n_left));
     }
     warnings.extend(warn_of_mixture(&instances));
-    let rows = states.finish();
-    let incident = incident(stages, &rows, unprocessed, newest_next(&files));
+    let rows = finals.finish();
+    let incident = incident(stages, &rows, unprocessed);
     let result = closing::incident_headline(&incident);
     let made_by = env!("CARGO_PKG_VERSION").to_owned();
     Ok(Facts { made_at: Some(wall_clock()), made_by, result, incident, sources, rows, warnings })
@@ -65,7 +65,7 @@ pub(super) struct Input {
     /// The time of the last row.
     pub(super) last_row_at: Option<SystemTime>,
     /// What its users came from: the digest of the input, else its own name.
-    input: String,
+    origin: String,
     is_torn: bool,
 }
 
@@ -73,13 +73,13 @@ impl Input {
     fn open(path: &Path) -> Result<Self, Failure> {
         let manifest = Manifest::read(&Sidecars::beside(path).manifest).map_err(Failure::usage)?;
         let of_input = manifest.iter().flat_map(|it| &it.files).find(|it| it.role == "input");
-        let input = of_input.map(|it| it.sha256.clone()).filter(|it| !it.is_empty());
+        let origin = of_input.map(|it| it.sha256.clone()).filter(|it| !it.is_empty());
         let mut file = Self {
             path: path.to_owned(),
             kind: manifest.as_ref().map(|it| it.kind),
             started_at: manifest.as_ref().map(|it| it.started_at),
             last_row_at: None,
-            input: input.unwrap_or_else(|| path.display().to_string()),
+            origin: origin.unwrap_or_else(|| path.display().to_string()),
             is_torn: false,
             manifest,
         };
@@ -91,9 +91,9 @@ impl Input {
 
     /// What the rows say of the command that wrote them, and when.
     fn ask_rows(&mut self) -> Result<(), Failure> {
-        let reader = Reader::open(&self.path).map_err(|error| unreadable(error, &self.path))?;
+        let reader = Reader::open(&self.path).map_err(unreadable)?;
         for row in reader.without_users() {
-            let row = row.map_err(|error| unreadable(error, &self.path))?;
+            let row = row.map_err(unreadable)?;
             self.kind = self.kind.or_else(|| kind_of_outcome(row.outcome));
             let known = self.started_at.is_some_and(|first| row.finished_at >= Some(first));
             self.started_at =
@@ -145,54 +145,42 @@ impl Input {
     }
 }
 
-/// Users without a row.
-struct Unprocessed;
-
-impl Unprocessed {
-    /// Finds what each file left to do, and counts the users whom no file has a row of.
-    fn find(
-        files: &[Input],
-        instances: &[usize],
-        states: &FinalStates,
-        stages: &mut [crate::stats::summary::Stage],
-    ) -> u64 {
-        let mut without_row = HashSet::new();
-        let mut n_unknown = 0;
-        for (index, (file, stage)) in files.iter().zip(&mut *stages).enumerate() {
-            stage.n_left = stage.summary.n_unprocessed;
-            if files.len() == 1 {
-                // A run that was killed after its last row has to be finished, too.
-                stage.n_left = stage.n_left.max(u64::from(file.is_running()));
-                return stage.summary.n_unprocessed;
-            }
-            if stage.n_left == 0 {
-                continue;
-            }
-            let Some(cells) = read_unprocessed(&Sidecars::beside(&file.path).unprocessed) else {
-                n_unknown += stage.n_left;
-                continue;
-            };
-            stage.n_left = 0;
-            for cell in cells {
-                let state = states.get(instances[index], &cell);
-                let is_left = state.is_none_or(|state| {
-                    state.source < index || state.row.outcome == Outcome::WouldUnlock
-                });
-                stage.n_left += u64::from(is_left);
-                if state.is_none() {
-                    without_row.insert((instances[index], cell));
-                }
+/// Finds what each file left to do, and counts the users of whom no file has a row.
+fn find_unprocessed(
+    files: &[Input],
+    instances: &[usize],
+    finals: &FinalStates,
+    stages: &mut [Stage],
+) -> u64 {
+    let mut without_row = HashSet::new();
+    let mut n_unknown = 0;
+    for (index, (file, stage)) in files.iter().zip(&mut *stages).enumerate() {
+        stage.n_left = stage.summary.n_unprocessed;
+        if files.len() == 1 {
+            // A run that was killed after its last row has to be finished, too.
+            stage.n_left = stage.n_left.max(u64::from(file.is_running()));
+            return stage.summary.n_unprocessed;
+        }
+        if stage.n_left == 0 {
+            continue;
+        }
+        let Some(cells) = read_unprocessed(&Sidecars::beside(&file.path).unprocessed) else {
+            n_unknown += stage.n_left;
+            continue;
+        };
+        stage.n_left = 0;
+        for cell in cells {
+            let state = finals.get(instances[index], &cell);
+            let is_left = state.is_none_or(|state| {
+                state.source < index || state.row.outcome == Outcome::WouldUnlock
+            });
+            stage.n_left += u64::from(is_left);
+            if state.is_none() {
+                without_row.insert((instances[index], cell));
             }
         }
-        without_row.len() as u64 + n_unknown
     }
-}
-
-/// The command that the newest of these jobs printed at its end.
-fn newest_next(files: &[Input]) -> Option<NextStep> {
-    let newest = files.iter().rev().find_map(|file| file.manifest.as_ref())?;
-    let command = newest.next.clone()?;
-    Some(NextStep { look_first: None, why: "Next step".to_owned(), command })
+    without_row.len() as u64 + n_unknown
 }
 
 /// A number for each file: files of the same instance share it. A file without a manifest is taken
@@ -242,12 +230,16 @@ fn slim(mut row: Row, pii: bool) -> Row {
     row
 }
 
-fn unreadable(error: ReadError, path: &Path) -> Failure {
-    match &error {
-        ReadError::BadRow { why, .. } if why == "a quote is not closed" => Failure::usage(format!(
-            "{error}: the row was cut off; {} is incomplete, finish the run with --resume first",
-            path.display()
-        )),
-        _ => Failure::usage(error),
+fn unreadable(error: ReadError) -> Failure {
+    match error {
+        // The quoted cell is the user's JSON, so that closing the quote would not help.
+        ReadError::BadRow { path, line, why } if why == "a quote is not closed" => {
+            Failure::usage(format!(
+                "{}:{line}: the row was cut off, so the file is incomplete; remove this line, then \
+                 finish the run with --resume first",
+                path.display()
+            ))
+        }
+        error => Failure::usage(error),
     }
 }

@@ -25,13 +25,12 @@ pub(super) fn stage(file: &Input, rows: &RowStats) -> Stage {
         files: Files { results: Some(file.path.clone()), ..Files::default() },
         ..Summary::default()
     };
-    match manifest {
-        Some(manifest) => add_manifest(&mut summary, manifest, file.is_running()),
-        None => {
-            let span = finished_at.zip(file.started_at);
-            let span = span.and_then(|(end, start)| end.duration_since(start).ok());
-            summary.elapsed = span.unwrap_or_default();
-        }
+    if let Some(manifest) = manifest {
+        add_manifest(&mut summary, manifest, file.is_running());
+    } else {
+        let span = finished_at.zip(file.started_at);
+        let span = span.and_then(|(end, start)| end.duration_since(start).ok());
+        summary.elapsed = span.unwrap_or_default();
     }
     Stage {
         file: file.path.display().to_string(),
@@ -57,6 +56,11 @@ fn add_manifest(summary: &mut Summary, manifest: &Manifest, is_running: bool) {
     } else {
         manifest.unprocessed
     };
+    summary.next = manifest.next.clone().map(|command| NextStep {
+        look_first: None,
+        why: "Next step".to_owned(),
+        command,
+    });
     for pass in &manifest.passes {
         summary.n_requests += pass.requests;
         summary.n_lookups += pass.look_ups;
@@ -71,26 +75,25 @@ fn add_manifest(summary: &mut Summary, manifest: &Manifest, is_running: bool) {
 }
 
 /// All files as one: the final state of each user.
-pub(super) fn incident(
-    stages: Vec<Stage>,
-    rows: &[FinalRow],
-    n_unprocessed: u64,
-    next: Option<NextStep>,
-) -> Incident {
-    let mut stats = RowStats::default();
-    rows.iter().for_each(|it| stats.add(&it.row));
+pub(super) fn incident(stages: Vec<Stage>, rows: &[FinalRow], n_unprocessed: u64) -> Incident {
+    let mut counted = RowStats::default();
+    for it in rows {
+        counted.add(&it.row);
+    }
     let mut incident = Incident { stages, ..Incident::default() };
     if let [stage] = incident.stages.as_slice() {
         (incident.ending, incident.exit_code) = (stage.ending, stage.exit_code);
         incident.summary = stage.summary.clone();
     } else {
-        incident.summary = of_all(&incident.stages, &stats, n_unprocessed);
+        incident.summary = of_all(&incident.stages, &counted, n_unprocessed);
         incident.exit_code = incident.exit_code_of_all();
         incident.summary.exit_code = incident.exit_code.unwrap_or_default();
         incident.ending = Some(incident.summary.ending);
     }
     incident.summary.n_banned = rows.iter().filter(|it| is_banned(it)).count() as u64;
-    incident.summary.next = next;
+    // The newest job knows best what comes next; a file without a manifest knows nothing.
+    let newest = incident.stages.iter().rev().find(|stage| stage.ending.is_some());
+    incident.summary.next = newest.and_then(|stage| stage.summary.next.clone());
     incident
 }
 

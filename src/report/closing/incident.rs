@@ -4,7 +4,7 @@ use super::sections;
 use crate::model::Outcome;
 use crate::report::Style;
 use crate::report::text::{clean, counted, minute, number};
-use crate::stats::summary::{CommandKind, Incident, Stage};
+use crate::stats::summary::{CommandKind, Incident, Stage, Summary};
 
 /// The report of finished files, with a newline at the end of each line.
 pub fn incident(incident: &Incident, style: Style) -> String {
@@ -16,7 +16,7 @@ pub fn incident(incident: &Incident, style: Style) -> String {
         incident_headline(incident) + "\n",
         incident.stages.iter().map(stage).collect(),
         format!("Final state of each user:\n{}", sections::counts(summary, style)),
-        sections::warnings(summary, style),
+        banned(summary),
         sections::errors(summary, style),
         sections::files(summary, style),
         sections::next(summary, style),
@@ -28,6 +28,16 @@ pub fn incident(incident: &Incident, style: Style) -> String {
 fn stage(stage: &Stage) -> String {
     let when = stage.started_at.map_or_else(|| "time unknown".to_owned(), minute);
     format!("  {when}  {}: {}\n", clean(&stage.file), super::headline(&stage.summary))
+}
+
+fn banned(summary: &Summary) -> String {
+    match summary.n_banned {
+        0 => String::new(),
+        n => format!(
+            "warning: {} banned; unlocking does not lift a ban.\n",
+            counted(n, "user is", "users are")
+        ),
+    }
 }
 
 /// The result in one sentence. For a single file it is that of its command.
@@ -44,15 +54,17 @@ pub fn incident_headline(incident: &Incident) -> String {
     }
     let n_unlocked = [Outcome::Unlocked, Outcome::AlreadyUnlocked, Outcome::StillUnlocked].map(n);
     let n_unlocked: u64 = n_unlocked.iter().sum();
+    let n_locked_again = n(Outcome::LockedAgain);
     let others = [
-        (n(Outcome::LockedAgain), "locked again"),
+        (n_locked_again, "locked again"),
         (n(Outcome::WouldUnlock), "planned but not unlocked"),
-        (n(Outcome::Excluded), "excluded"),
         (summary.n_unprocessed, "not processed"),
+        (n(Outcome::Excluded), "excluded"),
+        (summary.counts.n_not_well() - n_locked_again, "not unlocked"),
     ];
     let others = others.into_iter().filter(|(n, _)| *n > 0);
     let others: Vec<String> = others.map(|(n, what)| format!("{} {what}", number(n))).collect();
-    let others = if others.is_empty() { String::new() } else { format!(": {}", others.join(", ")) };
+    let others = if others.is_empty() { String::new() } else { format!("; {}", others.join(", ")) };
     let are = if n_unlocked == 1 { "is" } else { "are" };
     format!("{} of {of} {are} unlocked{others}.", number(n_unlocked))
 }

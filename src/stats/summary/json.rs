@@ -70,7 +70,10 @@ impl<'a> From<&'a Stage> for WireStage<'a> {
             reason: stage.reason.as_deref(),
             started_at: stage.started_at.and_then(moment),
             finished_at: stage.finished_at.and_then(moment),
-            summary: Wire::ended(&stage.summary, stage.ending, stage.exit_code),
+            summary: Wire {
+                schema_version: None,
+                ..Wire::ended(&stage.summary, stage.ending, stage.exit_code)
+            },
         }
     }
 }
@@ -83,7 +86,9 @@ fn moment(time: SystemTime) -> Option<String> {
 
 #[derive(Serialize)]
 struct Wire<'a> {
-    schema_version: u32,
+    /// Absent in stages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema_version: Option<u32>,
     /// `null` for several commands.
     command: Option<&'static str>,
     instance: &'a str,
@@ -143,7 +148,7 @@ impl From<&Summary> for WireRequests {
 impl<'a> From<&'a Summary> for Wire<'a> {
     fn from(summary: &'a Summary) -> Self {
         Self {
-            schema_version: SCHEMA_VERSION,
+            schema_version: Some(SCHEMA_VERSION),
             command: (!summary.is_mixed).then(|| summary.command.code()),
             instance: &summary.instance,
             host: &summary.host,
