@@ -15,7 +15,7 @@ use bulk_unlock::sandbox::{Script, Scripted};
 use common::contract::sample;
 use common::pages::outcomes_on_page;
 use common::watch::FAST;
-use common::{Stage, list, users};
+use common::{Stage, list, locked_users, users};
 use tempfile::TempDir;
 
 /// What a browser made of a page.
@@ -215,16 +215,35 @@ fn a_search_covers_all_of_fifty_thousand_users() {
 fn the_summary_is_printed_on_at_most_two_pages_without_the_users() {
     let Some(browser) = browser() else { return };
     let stage = large();
-    for (page, most) in [("large.html", 2), ("small.html", 2)] {
-        match page {
-            "large.html" => stage.write(page, stage.read("page.html")),
-            _ => stage.write(page, self::page("")),
-        };
-        assert!((1..=most).contains(&n_printed_pages(&browser, &stage.path(page))), "{page}");
+    stage.write("large.html", stage.read("page.html"));
+    stage.write("small.html", page(""));
+    stage.write("incident.html", incident());
+    for page in ["large.html", "small.html", "incident.html"] {
+        let n_pages = n_printed_pages(&browser, &stage.path(page));
+        assert!((1..=2).contains(&n_pages), "{page}: {n_pages}");
     }
     let with_users = stage.read("page.html").replace("<body>", "<body class=\"with-users\">");
     stage.write("users.html", without_script(&with_users));
     assert!(n_printed_pages(&browser, &stage.path("users.html")) > 2, "on request");
+}
+
+/// The page of a plan, a run and a verification of users with every mistake that a list can have.
+fn incident() -> String {
+    let stage = Stage::with_quick_sandbox();
+    let users = list(&locked_users(30));
+    stage.write("ids.csv", fs::read_to_string(sample("mistakes.csv")).unwrap());
+    stage.write("more.txt", users);
+    for line in [
+        "plan ids.csv --lenient",
+        "plan more.txt",
+        "run --plan more.plan.csv --yes -o run.csv",
+        "verify run.csv",
+    ] {
+        stage.run(&format!("{line} --quiet --burst")).exits_with(0);
+    }
+    let files = "ids.plan.csv more.plan.csv run.csv run.verify.csv";
+    stage.run(&format!("report {files} --html page.html")).exits_with(0);
+    stage.read("page.html")
 }
 
 fn n_printed_pages(browser: &Path, page: &Path) -> usize {

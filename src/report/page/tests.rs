@@ -86,7 +86,9 @@ fn pass() -> Pass {
 /// A page about one file with these rows, of this number of records.
 fn page_of(kind: CommandKind, n_records: u64, rows: Vec<FinalRow>) -> Facts {
     let mut stats = RowStats::default();
-    rows.iter().for_each(|it| stats.add(&it.row));
+    for it in &rows {
+        stats.add(&it.row);
+    }
     let n_unprocessed = n_records.saturating_sub(rows.len() as u64);
     let summary = Summary {
         command: kind,
