@@ -25,7 +25,7 @@ struct Seen {
     asked_the_network: bool,
 }
 
-/// No page takes this long.
+/// Longer than any page takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
@@ -183,7 +183,7 @@ fn a_chosen_outcome_shows_its_rows_only() {
 fn large() -> Stage {
     let stage = Stage::new();
     let row = |line: u32| {
-        let outcome = if line % 100 == 0 { "not_found" } else { "unlocked" };
+        let outcome = if line.is_multiple_of(100) { "not_found" } else { "unlocked" };
         results_row(line, &format!("user_2AbCdEfGhIjKlMnOpQrSt{line:07}"), outcome, "", "")
     };
     let rows: String = (2..50_002).map(row).collect();
@@ -375,7 +375,7 @@ fn open(browser: &Path, html: &str, address: &str) -> Seen {
     }
     let read = |name| String::from_utf8_lossy(&fs::read(file(name)).unwrap()).into_owned();
     let (dom, log) = (read("dom"), read("log"));
-    assert!(dom.ends_with("</html>\n"), "no page was seen:\n{log}");
+    assert!(dom.ends_with("</html>\n"), "no page was rendered:\n{log}");
     Seen {
         dom,
         console: log.lines().filter(|line| line.contains("CONSOLE")).map(Into::into).collect(),

@@ -273,7 +273,7 @@ fn summary_of_a_plan_with_a_page() {
     Next step:
       bulk-unlock run --quota=1000/1s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv
     ");
-    insta::assert_snapshot!(told.stderr, @"the page is page.html");
+    insta::assert_snapshot!(told.stderr, @"wrote the page page.html");
 }
 
 #[test]

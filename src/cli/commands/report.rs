@@ -20,7 +20,7 @@ pub(in crate::cli) fn report(args: &ReportArgs, console: &Console) -> Result<Sta
     if let (Some(begun), Some(path)) = (begun, &args.html) {
         let page = page::html(&facts, args.report_pii)?;
         page::fill(begun, path, &page).map_err(WriteError::of_a_whole)?;
-        console.note(&format!("the page is {}", path.display()));
+        console.note(&format!("wrote the page {}", path.display()));
     }
     facts.incident.summary.files.report.clone_from(&args.html);
     let text = if args.json {
@@ -30,13 +30,13 @@ pub(in crate::cli) fn report(args: &ReportArgs, console: &Console) -> Result<Sta
     };
     let text = mask_keys(&text);
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| {
-        let text = format!("the summary can't be written to stdout: {error}");
+        let text = format!("cannot write the summary to stdout: {error}");
         Failure::new(Status::Output, anyhow::anyhow!(text))
     })?;
     Ok(Status::Success)
 }
 
-/// Makes sure that the page can be written, before anything is read.
+/// Checks that the page can be written, before anything is read.
 fn begin(args: &ReportArgs, path: &std::path::Path) -> Result<AtomicWriter, Failure> {
     if args.results.iter().any(|results| same_file(path, results)) {
         return Err(Failure::usage(format!("{} would be read and written", path.display())));

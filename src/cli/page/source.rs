@@ -1,4 +1,4 @@
-//! What a manifest says, in the words of the page.
+//! What a manifest says, for the page.
 
 use std::path::Path;
 use std::time::Duration;

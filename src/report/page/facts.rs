@@ -43,7 +43,7 @@ pub struct Source {
     pub name: String,
     /// The command; `None` where it is not known.
     pub kind: Option<CommandKind>,
-    /// The version of the program that did it.
+    /// The version of the program.
     pub program_version: Option<String>,
     /// The command line, without secrets.
     pub command: Option<String>,
@@ -53,13 +53,13 @@ pub struct Source {
     pub host: Option<String>,
     /// The fingerprint of the key.
     pub key: Option<String>,
-    /// Why it was done (`--reason`).
+    /// The reason (`--reason`).
     pub reason: Option<String>,
     /// When it began.
     pub started_at: Option<SystemTime>,
     /// When it ended.
     pub finished_at: Option<SystemTime>,
-    /// How it ended, as the manifest's stable word: `completed`, `running`, `max_fail`, ….
+    /// How it ended, by the code in the manifest: `completed`, `running`, `max_fail`, ….
     pub ending: Option<String>,
     /// The exit code.
     pub exit_code: Option<u8>,
@@ -72,7 +72,7 @@ pub struct Source {
 /// A file that the job read or wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceFile {
-    /// What it was for: `input`, `results`, ….
+    /// Its purpose: `input`, `results`, ….
     pub role: String,
     /// Its name.
     pub name: String,
@@ -87,31 +87,31 @@ pub struct Pass {
     pub started_at: SystemTime,
     /// When it ended; `None` where it was killed.
     pub finished_at: Option<SystemTime>,
-    /// How it ended, as the manifest's stable word.
+    /// How it ended, by the code in the manifest.
     pub ending: String,
-    /// All calls.
+    /// Number of requests.
     pub n_requests: u64,
-    /// Those of them that looked users up.
+    /// Number of those that looked users up.
     pub n_lookups: u64,
-    /// The attempts that failed and were not the last of their user, throttles left out.
+    /// Number of attempts that failed and were retried, 429s not counted.
     pub n_retries: u64,
-    /// The attempts that were answered 429.
+    /// Number of requests that were answered 429.
     pub n_throttled: u64,
-    /// How long everybody paused.
+    /// How long all requests were paused.
     pub paused: Duration,
-    /// How long answers took; `None` where nothing was asked.
+    /// The latency of responses; `None` where no request was sent.
     pub latency: Option<LatencySummary>,
-    /// What happened when.
+    /// The requests over time.
     pub timeline: Vec<TimedBucket>,
 }
 
-/// What happened in one stretch of a pass.
+/// The requests in one interval of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedBucket {
     /// When it begins.
     pub start: SystemTime,
     /// How long it is.
     pub width: Duration,
-    /// How often what happened; the page does not tell the rows.
+    /// Number of requests by result; rows are not shown.
     pub counts: Bucket,
 }

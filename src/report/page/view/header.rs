@@ -1,7 +1,7 @@
 //! Why, what, where and when; and, at the end of the page, the commands and the files.
 
 use super::totals::Totals;
-use super::words::{self, moment, told};
+use super::words::{self, cleaned, moment};
 use crate::report::closing;
 use crate::report::page::{Facts, Source, SourceFile};
 use crate::report::text::{clipped, counted, duration};
@@ -50,8 +50,8 @@ const MAX_DIGEST: usize = 80;
 
 pub(super) fn header(facts: &Facts, totals: &Totals) -> Header {
     let kind = kind(facts, totals);
-    let reasons = values(facts, |it| it.reason.as_deref().map(told));
-    let hosts = values(facts, |it| it.host.as_deref().map(told));
+    let reasons = values(facts, |it| it.reason.as_deref().map(cleaned));
+    let hosts = values(facts, |it| it.host.as_deref().map(cleaned));
     let heading = if reasons.is_empty() { kind.clone() } else { reasons.join("; ") };
     let title = match (reasons.first(), hosts.first()) {
         (Some(reason), _) => format!("{reason} – {kind}"),
@@ -87,13 +87,13 @@ fn kind(facts: &Facts, totals: &Totals) -> String {
 
 fn made(facts: &Facts) -> String {
     let when = facts.made_at.map(|at| format!(" on {} UTC", moment(at))).unwrap_or_default();
-    format!("Made by bulk-unlock {}{when}.", told(&facts.made_by))
+    format!("Made by bulk-unlock {}{when}.", cleaned(&facts.made_by))
 }
 
 fn lines(facts: &Facts) -> Vec<Fact> {
     let instance = |it: &Source| {
         let parts = [it.instance.as_deref(), it.host.as_deref()];
-        let parts: Vec<_> = parts.into_iter().flatten().map(told).collect();
+        let parts: Vec<_> = parts.into_iter().flatten().map(cleaned).collect();
         Some(parts.join(", "))
     };
     let lines = [
@@ -101,7 +101,7 @@ fn lines(facts: &Facts) -> Vec<Fact> {
         Fact {
             name: "Key",
             class: "code",
-            values: values(facts, |it| it.key.as_deref().map(told)),
+            values: values(facts, |it| it.key.as_deref().map(cleaned)),
         },
         Fact { name: "When", class: "", values: when(facts) },
     ];
@@ -126,7 +126,7 @@ fn stage_line((stage, source): (&Stage, &Source)) -> StageLine {
     StageLine {
         began: stage.started_at.map(moment).unwrap_or_default(),
         command: source.kind.map_or("unknown", CommandKind::code),
-        file: told(&stage.file),
+        file: cleaned(&stage.file),
         result: closing::headline(&stage.summary),
         exit_code: stage.exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string()),
     }
@@ -134,13 +134,13 @@ fn stage_line((stage, source): (&Stage, &Source)) -> StageLine {
 
 fn commands(facts: &Facts) -> Vec<Fact> {
     let lines = [
-        ("Command", "code", values(facts, |it| it.command.as_deref().map(told))),
+        ("Command", "code", values(facts, |it| it.command.as_deref().map(cleaned))),
         ("Ended", "", values(facts, ended)),
         (
             "Program",
             "",
             values(facts, |it| {
-                it.program_version.as_deref().map(|it| format!("bulk-unlock {}", told(it)))
+                it.program_version.as_deref().map(|it| format!("bulk-unlock {}", cleaned(it)))
             }),
         ),
     ];
@@ -149,7 +149,7 @@ fn commands(facts: &Facts) -> Vec<Fact> {
 }
 
 fn ended(source: &Source) -> Option<String> {
-    let ending = told(&words::ending(source.ending.as_deref()?));
+    let ending = cleaned(&words::ending(source.ending.as_deref()?));
     Some(match source.exit_code {
         Some(code) => format!("{ending} (exit code {code})"),
         None => ending,
@@ -175,8 +175,8 @@ fn files(facts: &Facts) -> Vec<FileLine> {
         }
     }
     let line = |file: &SourceFile| FileLine {
-        role: told(&file.role),
-        name: told(&file.name),
+        role: cleaned(&file.role),
+        name: cleaned(&file.name),
         sha256: clipped(&file.sha256, MAX_DIGEST),
     };
     files.into_iter().map(line).collect()

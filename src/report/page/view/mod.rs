@@ -1,4 +1,4 @@
-//! The page as finished strings: the markup decides nothing.
+//! The page as finished strings; the template only places them.
 
 mod axis;
 mod chart;
@@ -62,9 +62,9 @@ fn privacy(pii: bool) -> &'static str {
     }
 }
 
-/// A bar of a table: a count, and how it compares.
+/// A bar of a table.
 struct Bar {
-    /// What the bar stands for.
+    /// Its name.
     label: String,
     /// The count in digits alone, for machines.
     count: u64,
@@ -72,7 +72,7 @@ struct Bar {
     n: String,
     /// Its share of all.
     share: String,
-    /// How long the bar is, of 100.
+    /// The length of the bar, of 100.
     length: String,
 }
 

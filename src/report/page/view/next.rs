@@ -1,7 +1,7 @@
 //! What remains to do: the next command, and what a person does.
 
 use super::totals::Totals;
-use super::words::told;
+use super::words::cleaned;
 use crate::report::page::{Facts, advice};
 use crate::report::text::{counted, number};
 
@@ -21,7 +21,7 @@ pub(super) struct Advice {
 
 pub(super) fn next(facts: &Facts, totals: &Totals) -> Next {
     let summary = &facts.incident.summary;
-    let command = summary.next.as_ref().map(|it| told(&it.command)).unwrap_or_default();
+    let command = summary.next.as_ref().map(|it| cleaned(&it.command)).unwrap_or_default();
     let unprocessed = (totals.n_unprocessed > 0).then(|| Advice {
         what: counted(totals.n_unprocessed, "record", "records") + " without a row",
         text: "Not attempted or interrupted. Resume the run.",

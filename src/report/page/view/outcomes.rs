@@ -1,4 +1,4 @@
-//! How many records ended how: a bar of all, and a table.
+//! Number of records by outcome: a bar, and a table.
 
 use super::Bar;
 use super::totals::Totals;
@@ -8,10 +8,10 @@ use crate::report::page::Facts;
 use crate::report::text::{counted, number};
 use crate::stats::summary::CommandKind;
 
-/// How many records ended how.
+/// Number of records by outcome.
 pub(super) struct Outcomes {
     /// What the bar shows, in words.
-    pub(super) told: String,
+    pub(super) summary: String,
     pub(super) segments: Vec<Segment>,
     pub(super) lines: Vec<OutcomeLine>,
     pub(super) tiles: Vec<Tile>,
@@ -23,7 +23,7 @@ pub(super) struct Segment {
     pub(super) tone: &'static str,
     pub(super) x: String,
     pub(super) width: String,
-    pub(super) told: String,
+    pub(super) summary: String,
 }
 
 /// A line of the table.
@@ -35,7 +35,7 @@ pub(super) struct OutcomeLine {
     pub(super) place: String,
 }
 
-/// A figure to be seen from afar.
+/// A number in large digits.
 pub(super) struct Tile {
     pub(super) tone: &'static str,
     pub(super) name: &'static str,
@@ -44,7 +44,7 @@ pub(super) struct Tile {
     pub(super) share: String,
 }
 
-/// One kind of end, and how many records it met.
+/// One outcome, or the records without one.
 struct End {
     tone: &'static str,
     name: &'static str,
@@ -55,9 +55,9 @@ struct End {
 
 pub(super) fn outcomes(facts: &Facts, totals: &Totals) -> Outcomes {
     let ends = ends(facts, totals);
-    let told: Vec<_> = ends.iter().map(|it| format!("{} {}", number(it.n), it.name)).collect();
+    let parts: Vec<_> = ends.iter().map(|it| format!("{} {}", number(it.n), it.name)).collect();
     Outcomes {
-        told: told.join(", "),
+        summary: parts.join(", "),
         segments: segments(&ends),
         lines: lines(&ends),
         tiles: tiles(facts, totals),
@@ -88,7 +88,7 @@ fn ends(facts: &Facts, totals: &Totals) -> Vec<End> {
     rows.chain(Some(unprocessed).filter(|it| it.n > 0)).collect()
 }
 
-/// One after the other. What is there can be seen, so the lengths are shares of a sum of their own.
+/// Side by side. Short ones are lengthened so that they can be seen.
 fn segments(ends: &[End]) -> Vec<Segment> {
     const WHOLE: u128 = 10_000;
     let n_all: u128 = ends.iter().map(|it| u128::from(it.n)).sum();
@@ -99,8 +99,8 @@ fn segments(ends: &[End]) -> Vec<Segment> {
         let from = so_far * WHOLE / sum;
         so_far += seen(end);
         let width = so_far * WHOLE / sum - from;
-        let told = format!("{}: {}", end.name, number(end.n));
-        Segment { tone: end.tone, x: hundredths(from), width: hundredths(width), told }
+        let summary = format!("{}: {}", end.name, number(end.n));
+        Segment { tone: end.tone, x: hundredths(from), width: hundredths(width), summary }
     };
     ends.iter().map(place).collect()
 }

@@ -12,7 +12,7 @@ use crate::stats::summary::LatencySummary;
 /// The requests.
 pub(super) struct Traffic {
     /// Those of each file, in a sentence.
-    pub(super) told: Vec<String>,
+    pub(super) sentences: Vec<String>,
     pub(super) charts: Vec<Chart>,
     /// How many charts were left out, in a sentence; empty where none was.
     pub(super) more: String,
@@ -26,9 +26,9 @@ pub(super) struct PassLine {
     pub(super) ended: String,
 }
 
-/// More charts make nobody wiser.
+/// The maximum number of charts.
 const MAX_CHARTS: usize = 6;
-/// A chart of less shows nothing.
+/// The minimum number of columns of a chart.
 const MIN_COLUMNS: usize = 3;
 
 pub(super) fn traffic(facts: &Facts) -> Traffic {
@@ -38,20 +38,20 @@ pub(super) fn traffic(facts: &Facts) -> Traffic {
         stretches(&passes).into_iter().filter(|it| it.columns.len() >= MIN_COLUMNS).collect();
     let more = match stretches.len().saturating_sub(MAX_CHARTS) as u64 {
         0 => String::new(),
-        n => format!("{} not drawn.", counted(n, "later stretch is", "later stretches are")),
+        n => format!("{} not drawn.", counted(n, "later interval is", "later intervals are")),
     };
     Traffic {
-        told: facts.sources.iter().map(|source| told(facts, source)).collect(),
+        sentences: facts.sources.iter().map(|source| sentence(facts, source)).collect(),
         charts: (1..).zip(&stretches).take(MAX_CHARTS).map(|(n, it)| Chart::new(n, it)).collect(),
         more,
         passes: passes.into_iter().map(pass_line).collect(),
     }
 }
 
-fn told(facts: &Facts, source: &Source) -> String {
+fn sentence(facts: &Facts, source: &Source) -> String {
     let of = match facts.sources.len() {
         1 => String::new(),
-        _ => format!("{}: ", words::told(&source.name)),
+        _ => format!("{}: ", words::cleaned(&source.name)),
     };
     let passes = &source.passes;
     let sum = |of: fn(&Pass) -> u64| passes.iter().map(of).fold(0, u64::saturating_add);
@@ -88,6 +88,6 @@ fn pass_line(pass: &Pass) -> PassLine {
             latency(|it| it.p99),
             latency(|it| it.max),
         ],
-        ended: words::told(&words::ending(&pass.ending)),
+        ended: words::cleaned(&words::ending(&pass.ending)),
     }
 }

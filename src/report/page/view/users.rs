@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use super::words::{self, code, moment, told, tone};
+use super::words::{self, cleaned, code, moment, tone};
 use crate::model::{Outcome, Row, UserId, UserView};
 use crate::report::page::{Facts, FinalRow};
 use crate::report::text::{clipped, counted, duration, number};
@@ -133,7 +133,7 @@ fn without_script(facts: &Facts) -> String {
     if facts.rows.len() <= N_SHOWN {
         return String::new();
     }
-    let files: Vec<_> = facts.sources.iter().map(|it| told(&it.name)).collect();
+    let files: Vec<_> = facts.sources.iter().map(|it| cleaned(&it.name)).collect();
     format!(
         "These are the first {N_SHOWN} of {} rows. To search all of them here, allow JavaScript; \
          they are also in {}.",
@@ -178,7 +178,7 @@ fn user(it: &FinalRow, context: &Context<'_>) -> String {
 
 fn file(it: &FinalRow, context: &Context<'_>) -> String {
     match context.facts.sources.get(it.source) {
-        Some(source) if context.facts.sources.len() > 1 => words::told(&source.name),
+        Some(source) if context.facts.sources.len() > 1 => words::cleaned(&source.name),
         _ => String::new(),
     }
 }

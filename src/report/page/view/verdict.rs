@@ -1,7 +1,7 @@
 //! What happened, in one sentence, and what the reader must know first.
 
 use super::totals::Totals;
-use super::words::told;
+use super::words::cleaned;
 use crate::report::page::{Facts, Source};
 use crate::report::text::{counted, number};
 use crate::stats::summary::CommandKind;
@@ -36,7 +36,7 @@ pub(super) fn verdict(facts: &Facts, totals: &Totals) -> Verdict {
         0 => "No action needed.".to_owned(),
         n => format!("{} attention.", counted(n, "record needs", "records need")),
     };
-    Verdict { tone, headline: told(&facts.result), detail }
+    Verdict { tone, headline: cleaned(&facts.result), detail }
 }
 
 /// What the reader must know with the verdict.
@@ -51,6 +51,6 @@ pub(super) fn notices(facts: &Facts) -> Vec<String> {
         let are = if n_banned == 1 { "user is" } else { "users are" };
         format!("{} {are} banned. Unlocking does not lift a ban.", number(n_banned))
     });
-    let warnings = facts.warnings.iter().map(|it| told(&format!("Warning: {it}.")));
+    let warnings = facts.warnings.iter().map(|it| cleaned(&format!("Warning: {it}.")));
     warnings.chain(sandbox).chain(banned).collect()
 }
