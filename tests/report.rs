@@ -133,6 +133,7 @@ fn a_killed_run_is_reported_by_its_rows_and_names_resume() {
     let json = json(&ended);
     assert_eq!((&json["records"], &json["rows"]), (&200.into(), &n_rows.into()));
     assert_eq!(json["unprocessed"], 200 - n_rows);
+    assert_eq!((&json["ending"], &json["exit_code"]), (&"running".into(), &Value::Null));
 }
 
 /// Records that one run left and another took as its input are counted there.
@@ -462,6 +463,87 @@ fn a_plan_that_did_not_find_everybody_is_shown_without_red() {
     assert!(page.contains("Nothing was changed."));
     let (_, body) = page.split_once("<body>").expect("a body");
     assert!(!body.contains("class=\"bad\"") && !body.contains("did not end well"));
+}
+
+#[test]
+fn without_manifests_the_rows_give_the_order() {
+    let (stage, _) = incident();
+    for name in FILES {
+        let manifest = name.replace(".csv", ".manifest.json");
+        std::fs::remove_file(stage.path(&manifest)).expect("a manifest");
+    }
+    let [plan, run, retry, verify] = FILES;
+    let ended = stage.run(&format!("report {verify} {plan} {retry} {run} --json")).exits_with(0);
+    let json = json(&ended);
+    let stages = json["stages"].as_array().expect("stages");
+    let files: Vec<_> = stages.iter().map(|it| it["file"].clone()).collect();
+    assert_eq!(files, FILES.map(Value::from));
+    let states = ["unlocked", "still_unlocked", "excluded", "not_found", "locked_again"];
+    assert_eq!(states.map(|it| json["counts"][it].as_u64()), [1, 5, 2, 1, 2].map(Some));
+    assert!(stages.iter().all(|it| it["exit_code"].is_null() && it["ending"].is_null()));
+}
+
+/// The rows of a run say who is banned, although only the plan warned.
+#[test]
+fn banned_users_are_counted_after_they_were_unlocked() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&locked_users(100)));
+    stage.run("plan ids.txt --quiet").exits_with(0);
+    stage.run("run --plan ids.plan.csv --yes --quiet -o run.csv").exits_with(0);
+    let n_banned = stage.rows("run.csv").iter().filter(|row| row["banned"] == "true").count();
+    assert!(n_banned > 0);
+    for files in ["ids.plan.csv run.csv", "run.csv"] {
+        let line = format!("report {files} --json --html page.html --force");
+        assert_eq!(json(&stage.run(&line).exits_with(0))["banned"], n_banned, "{files}");
+        assert!(stage.read("page.html").contains("Unlocking does not lift a ban."));
+    }
+}
+
+/// Results with one row per user, and a manifest of that instance.
+fn write_run(stage: &Stage, name: &str, instance: &str, rows: &[(&str, &str)], unprocessed: u64) {
+    let header = "line,input,user_id,outcome,http_status,error_code,error_message,attempts,\
+        duration_ms,finished_at,trace_id,locked,banned,lockout_expires_in_seconds,\
+        verification_attempts_remaining,username,email,external_id,first_name,last_name,\
+        last_sign_in_at,updated_at,user,was_locked\n";
+    let row = |(id, outcome): &(&str, &str)| {
+        let cells = ",".repeat(14);
+        format!("2,{id},{id},{outcome},200,,,1,80,2026-01-31T03:12:45.000Z{cells}\n")
+    };
+    let rows: String = rows.iter().map(row).collect();
+    let n_records = rows.lines().count() as u64 + unprocessed;
+    stage.write(&format!("{name}.csv"), format!("{header}{rows}"));
+    let manifest = serde_json::json!({
+        "schema_version": 1, "program_version": "0.1.0", "command": "bulk-unlock run x.csv",
+        "kind": "run", "instance": instance, "host": "api.clerk.com",
+        "started_at": "2026-01-31T03:12:45Z", "finished_at": "2026-01-31T03:12:46Z",
+        "ending": if unprocessed > 0 { "max_fail" } else { "completed" },
+        "exit_code": if unprocessed > 0 { 3 } else { 0 },
+        "records": n_records, "unprocessed": unprocessed,
+    });
+    stage.write(&format!("{name}.manifest.json"), manifest.to_string());
+}
+
+#[test]
+fn a_rehearsal_does_not_change_the_state_of_a_real_user() {
+    let stage = Stage::new();
+    write_run(&stage, "rehearsal", "sandbox", &[("user_a", "unlocked")], 0);
+    write_run(&stage, "real", "production", &[("user_a", "failed")], 0);
+    let ended = stage.run("report real.csv rehearsal.csv --json").exits_with(0);
+    assert_eq!(json(&ended)["counts"], serde_json::json!({"unlocked": 1, "failed": 1}));
+    ended.says("the files are of different instances");
+}
+
+#[test]
+fn unprocessed_records_are_counted_where_their_list_is_lost() {
+    let stage = Stage::new();
+    write_run(&stage, "one", "production", &[("user_a", "unlocked")], 3);
+    write_run(&stage, "two", "production", &[("user_b", "unlocked")], 0);
+    let ended = stage.run("report one.csv two.csv --json --html page.html").exits_with(0);
+    let json = json(&ended);
+    assert_eq!((&json["records"], &json["unprocessed"]), (&5.into(), &3.into()));
+    assert_eq!((&json["exit_code"], &json["ending"]), (&3.into(), &"max_fail".into()));
+    ended.says("one.csv is incomplete: 3 records are unprocessed");
+    assert!(stage.read("page.html").contains("<div class=\"verdict bad\">"));
 }
 
 /// The text without what differs from run to run.
