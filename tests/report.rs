@@ -478,8 +478,8 @@ fn without_manifests_the_rows_give_the_order() {
     let stages = json["stages"].as_array().expect("stages");
     let files: Vec<_> = stages.iter().map(|it| it["file"].clone()).collect();
     assert_eq!(files, FILES.map(Value::from));
-    let states = ["unlocked", "still_unlocked", "excluded", "not_found", "locked_again"];
-    assert_eq!(states.map(|it| json["counts"][it].as_u64()), [1, 5, 2, 1, 2].map(Some));
+    let outcomes = ["unlocked", "still_unlocked", "excluded", "not_found", "locked_again"];
+    assert_eq!(outcomes.map(|it| json["counts"][it].as_u64()), [1, 5, 2, 1, 2].map(Some));
     assert!(stages.iter().all(|it| it["exit_code"].is_null() && it["ending"].is_null()));
 }
 

@@ -5,7 +5,7 @@ mod gather;
 mod source;
 mod stages;
 
-pub(super) use gather::gather;
+pub(super) use gather::{Detail, gather};
 
 use std::io::Write as _;
 use std::path::Path;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use crate::cli::args::ReportArgs;
 use crate::cli::failure::Failure;
-use crate::cli::page::{self, gather};
+use crate::cli::page::{self, Detail, gather};
 use crate::cli::status::Status;
 use crate::model::mask_keys;
 use crate::report::{Console, Style, closing};
@@ -13,7 +13,8 @@ use crate::results::{WriteError, refuse_existing, same_file};
 
 pub(in crate::cli) fn report(args: &ReportArgs, console: &Console) -> Result<Status, Failure> {
     let begun = args.html.as_deref().map(|path| begin(args, path)).transpose()?;
-    let mut facts = gather(&args.results, args.report_pii)?;
+    let detail = args.html.as_ref().map_or(Detail::Counts, |_| Detail::of_page(args.report_pii));
+    let mut facts = gather(&args.results, detail)?;
     for warning in &facts.warnings {
         console.warning(warning);
     }

@@ -9,7 +9,7 @@ use super::{Spec, Surroundings};
 use crate::cli::connection::Instance;
 use crate::cli::consent::ceiling;
 use crate::cli::failure::Failure;
-use crate::cli::page::{self, gather};
+use crate::cli::page::{self, Detail, gather};
 use crate::cli::status::Status;
 use crate::engine::{Recorded, wall_clock};
 use crate::job::next::{self, Finished};
@@ -80,7 +80,7 @@ fn no_writer() -> Failure {
 fn write_page(finalized: &mut Finalized, path: &Path, spec: &Spec) -> Result<(), Failure> {
     let Some(results) = finalized.summary.files.results.clone() else { return Ok(()) };
     let begun = AtomicWriter::create(path)?;
-    let facts = gather(&[results], spec.answers.report_pii)?;
+    let facts = gather(&[results], Detail::of_page(spec.answers.report_pii))?;
     let sha256 = page::write(begun, path, &facts, spec.answers.report_pii)?;
     Ok(finalized.add_report(path, sha256)?)
 }

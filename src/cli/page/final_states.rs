@@ -2,12 +2,17 @@
 
 use std::collections::HashMap;
 
+use super::gather::Detail;
 use crate::model::{Outcome, Row};
 use crate::report::page::FinalRow;
 
-/// The final state of each user. A single file keeps all its rows.
+/// The final state of each user. Of a single file all rows are kept, or none where only their
+/// counts are wanted.
 pub(super) struct FinalStates {
     is_single: bool,
+    keeps_rows: bool,
+    /// Of a single file.
+    n_banned: u64,
     /// `None` where the row of another name of the same user replaced it.
     rows: Vec<Option<FinalRow>>,
     /// By instance, and by user ID or cell of the input.
@@ -16,15 +21,22 @@ pub(super) struct FinalStates {
 
 impl FinalStates {
     /// For this number of files.
-    pub(super) fn new(n_files: usize) -> Self {
-        Self { is_single: n_files == 1, rows: Vec::new(), by_name: HashMap::new() }
+    pub(super) fn new(n_files: usize, detail: Detail) -> Self {
+        Self {
+            is_single: n_files == 1,
+            keeps_rows: detail != Detail::Counts,
+            n_banned: 0,
+            rows: Vec::new(),
+            by_name: HashMap::new(),
+        }
     }
 
     /// Adds a row. Files are added in order of time. `instance` tells users of different instances
     /// apart, `origin` the records of different inputs that name no user.
     pub(super) fn add(&mut self, instance: usize, origin: &str, row: FinalRow) {
         if self.is_single {
-            self.rows.push(Some(row));
+            self.n_banned += u64::from(is_banned(&row));
+            self.rows.extend(self.keeps_rows.then_some(Some(row)));
             return;
         }
         // Its user has another row.
@@ -69,6 +81,14 @@ impl FinalStates {
         self.rows[at].as_ref()
     }
 
+    /// Number of users who are to be unlocked or were, and who are banned.
+    pub(super) fn n_banned(&self) -> u64 {
+        if self.is_single {
+            return self.n_banned;
+        }
+        self.rows.iter().flatten().filter(|it| is_banned(it)).count() as u64
+    }
+
     /// All final rows.
     pub(super) fn finish(self) -> Vec<FinalRow> {
         self.rows.into_iter().flatten().collect()
@@ -86,6 +106,13 @@ fn names(row: &Row, origin: &str) -> Vec<String> {
         names.push(row.input.to_string());
     }
     names
+}
+
+/// A user who is to be unlocked, or was, and still cannot sign in.
+fn is_banned(row: &FinalRow) -> bool {
+    use Outcome::{StillUnlocked, Unlocked, WouldUnlock};
+    let is_banned = row.row.user.as_ref().is_some_and(|user| user.banned == Some(true));
+    is_banned && matches!(row.row.outcome, WouldUnlock | Unlocked | StillUnlocked)
 }
 
 /// A user whom one command left out keeps the state that another gave them.
@@ -110,7 +137,7 @@ mod tests {
 
     #[track_caller]
     fn check(rows: &[(&str, &str, &str, u32)], expected: &[&str]) {
-        let mut states = FinalStates::new(2);
+        let mut states = FinalStates::new(2, Detail::Ids);
         for (source, (input, id, outcome, second)) in rows.iter().enumerate() {
             states.add(0, "list", row(source, input, id, outcome, *second));
         }

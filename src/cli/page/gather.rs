@@ -19,14 +19,31 @@ use crate::results::{
 use crate::stats::RowStats;
 use crate::stats::summary::{CommandKind, Stage};
 
-/// Reads one or more finished results, plan or verify files of one incident, in any order. Without
-/// `pii`, little is kept of the users.
-pub(in crate::cli) fn gather(paths: &[PathBuf], pii: bool) -> Result<Facts, Failure> {
+/// What to keep of the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Detail {
+    /// The counts: no page is written.
+    Counts,
+    /// User IDs, and what the page shows without personal data.
+    Ids,
+    /// Names and addresses, too.
+    Personal,
+}
+
+impl Detail {
+    /// For a page, with or without personal data.
+    pub(in crate::cli) fn of_page(pii: bool) -> Self {
+        if pii { Self::Personal } else { Self::Ids }
+    }
+}
+
+/// Reads one or more finished results, plan or verify files of one incident, in any order.
+pub(in crate::cli) fn gather(paths: &[PathBuf], detail: Detail) -> Result<Facts, Failure> {
     let (paths, mut warnings) = once_each(paths);
     let mut files = paths.iter().map(|path| Input::open(path)).collect::<Result<Vec<_>, _>>()?;
     files.sort_by_key(|file| file.started_at);
     let instances = instances(&files);
-    let mut finals = FinalStates::new(files.len());
+    let mut finals = FinalStates::new(files.len(), detail);
     let (mut sources, mut stages) = (Vec::new(), Vec::new());
     for (index, file) in files.iter_mut().enumerate() {
         let mut counted = RowStats::default();
@@ -35,7 +52,7 @@ pub(in crate::cli) fn gather(paths: &[PathBuf], pii: bool) -> Result<Facts, Fail
             let row = row.map_err(unreadable)?;
             counted.add(&row);
             file.reach(&row);
-            let row = FinalRow { source: index, row: slim(row, pii) };
+            let row = FinalRow { source: index, row: slim(row, detail) };
             finals.add(instances[index], &file.origin, row);
         }
         file.is_torn = reader.n_torn_bytes() > 0;
@@ -47,8 +64,9 @@ pub(in crate::cli) fn gather(paths: &[PathBuf], pii: bool) -> Result<Facts, Fail
         warnings.extend(file.warnings(stage.n_left));
     }
     warnings.extend(warn_of_mixture(&instances));
+    let n_banned = finals.n_banned();
     let rows = finals.finish();
-    let incident = incident(stages, &rows, unprocessed);
+    let incident = incident(stages, &rows, unprocessed, n_banned);
     let result = closing::incident_headline(&incident);
     let made_by = env!("CARGO_PKG_VERSION").to_owned();
     Ok(Facts { made_at: Some(wall_clock()), made_by, result, incident, sources, rows, warnings })
@@ -220,10 +238,11 @@ fn once_each(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
 }
 
 /// What the page and the summary need of a row.
-fn slim(mut row: Row, pii: bool) -> Row {
+fn slim(mut row: Row, detail: Detail) -> Row {
     (row.trace_id, row.carried) = (None, Box::default());
-    row.user =
-        row.user.filter(|user| pii || user.locked == Some(true) || user.banned == Some(true));
+    row.user = row.user.filter(|user| {
+        detail == Detail::Personal || user.locked == Some(true) || user.banned == Some(true)
+    });
     if let Some(user) = &mut row.user {
         user.json = String::new();
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::gather::Input;
-use crate::model::Outcome;
 use crate::report::page::FinalRow;
 use crate::results::manifest::Manifest;
 use crate::stats::RowStats;
@@ -75,23 +74,28 @@ fn add_manifest(summary: &mut Summary, manifest: &Manifest, is_running: bool) {
 }
 
 /// All files as one: the final state of each user.
-pub(super) fn incident(stages: Vec<Stage>, rows: &[FinalRow], n_unprocessed: u64) -> Incident {
-    let mut counted = RowStats::default();
-    for it in rows {
-        counted.add(&it.row);
-    }
+pub(super) fn incident(
+    stages: Vec<Stage>,
+    rows: &[FinalRow],
+    n_unprocessed: u64,
+    n_banned: u64,
+) -> Incident {
     let mut incident = Incident { stages, ..Incident::default() };
     if let [stage] = incident.stages.as_slice() {
         (incident.ending, incident.exit_code) = (stage.ending, stage.exit_code);
         incident.summary = stage.summary.clone();
     } else {
+        let mut counted = RowStats::default();
+        for it in rows {
+            counted.add(&it.row);
+        }
         incident.summary = of_all(&incident.stages, &counted, n_unprocessed);
         incident.exit_code = incident.exit_code_of_all();
         incident.summary.exit_code = incident.exit_code.unwrap_or_default();
         incident.ending = Some(incident.summary.ending);
     }
-    incident.summary.n_banned = rows.iter().filter(|it| is_banned(it)).count() as u64;
-    // The newest job knows best what comes next; a file without a manifest knows nothing.
+    incident.summary.n_banned = n_banned;
+    // A file without a manifest does not say what comes next.
     let newest = incident.stages.iter().rev().find(|stage| stage.ending.is_some());
     incident.summary.next = newest.and_then(|stage| stage.summary.next.clone());
     incident
@@ -126,11 +130,4 @@ fn of_all(stages: &[Stage], rows: &RowStats, n_unprocessed: u64) -> Summary {
         errors: rows.errors().most_frequent_first(),
         ..Summary::default()
     }
-}
-
-/// A user who is to be unlocked, or was, and still cannot sign in.
-fn is_banned(row: &FinalRow) -> bool {
-    use Outcome::{StillUnlocked, Unlocked, WouldUnlock};
-    let is_banned = row.row.user.as_ref().is_some_and(|user| user.banned == Some(true));
-    is_banned && matches!(row.row.outcome, WouldUnlock | Unlocked | StillUnlocked)
 }
