@@ -4,7 +4,6 @@ use super::totals::Totals;
 use super::words::cleaned;
 use crate::report::page::{Facts, Source};
 use crate::report::text::{counted, number};
-use crate::stats::summary::CommandKind;
 
 /// What happened.
 pub(super) struct Verdict {
@@ -24,7 +23,6 @@ pub(super) fn verdict(facts: &Facts, totals: &Totals) -> Verdict {
                 .to_owned(),
         };
     }
-    let is_plan = totals.kind == Some(CommandKind::Plan);
     let tone = match () {
         () if totals.n_left + totals.n_open() > 0 => "bad",
         () if totals.n_not_well > 0 => "warn",
@@ -32,8 +30,7 @@ pub(super) fn verdict(facts: &Facts, totals: &Totals) -> Verdict {
     };
     let detail = match totals.n_not_well {
         0 if totals.n_left + totals.n_open() > 0 => String::new(),
-        0 if is_plan => "All records can be processed.".to_owned(),
-        0 => "No action needed.".to_owned(),
+        0 => "No record needs attention.".to_owned(),
         n => format!("{} attention.", counted(n, "record needs", "records need")),
     };
     Verdict { tone, headline: cleaned(&facts.result), detail }
