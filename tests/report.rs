@@ -488,8 +488,8 @@ fn without_manifests_the_rows_give_the_order() {
 fn banned_users_are_counted_after_they_were_unlocked() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(100)));
-    stage.run("plan ids.txt --quiet").exits_with(0);
-    stage.run("run --plan ids.plan.csv --yes --quiet -o run.csv").exits_with(0);
+    stage.run("plan ids.txt --quiet --quota 1000/1s").exits_with(0);
+    stage.run("run --plan ids.plan.csv --yes --quiet --quota 1000/1s -o run.csv").exits_with(0);
     let n_banned = stage.rows("run.csv").iter().filter(|row| row["banned"] == "true").count();
     assert!(n_banned > 0);
     for files in ["ids.plan.csv run.csv", "run.csv"] {
