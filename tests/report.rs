@@ -67,7 +67,7 @@ fn the_page_shows_only_ids_without_report_pii() {
 fn the_summary_is_written_to_stdout_as_text_and_as_json() {
     let stage = finished();
     let told = stage.run("report ids.results.csv").exits_with(0);
-    assert!(told.stdout.contains("9 of 12 users unlocked"), "{}", told.stdout);
+    assert!(told.stdout.contains("unlocked 9 of 12 users"), "{}", told.stdout);
     let json = stage.run("report ids.results.csv --json").exits_with(0).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["counts"]["unlocked"], 9);
@@ -227,19 +227,19 @@ fn a_page_that_cannot_be_written_is_refused_before_the_first_request() {
 fn summary_of_a_run() {
     let told = finished().run("report ids.results.csv").exits_with(0);
     insta::assert_snapshot!(steady(&told.stdout), @"
-    Done: 9 of 12 users unlocked in T.
+    Done: unlocked 9 of 12 users in T.
 
       unlocked   9  unlocked by this run
       duplicate  1  same user as on an earlier line
       not_found  1  user does not exist
       rejected   1  refused by the API
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       form_param_invalid  1  line 1 user_20CQupOStJJy6OYXwzhWVfF8nV2: <script>alert(1)</script>
       resource_not_found  1  line 11 user_170: No user was found with id user_170.
 
     11 requests, 0 retries, no 429.
-    Answers: half within T, 99 % within T, the slowest after T.
+    Latency: p50 T, p99 T, max T.
 
       results      ids.results.csv
 
@@ -255,18 +255,18 @@ fn summary_of_a_plan_with_a_page() {
     stage.run("plan ids.txt --quota 1000/1s").exits_with(0);
     let told = stage.run("report ids.plan.csv --html page.html").exits_with(0);
     insta::assert_snapshot!(steady(&told.stdout), @"
-    Plan: a run would unlock 1 of 12 users. Nothing was changed.
+    Planned: `run` would unlock 1 of 12 users. Nothing was changed.
 
       would_unlock      1  locked; the run would unlock this user
       already_unlocked  9  not locked; no unlock request was sent
       duplicate         1  same user as on an earlier line
       not_found         1  user does not exist
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       resource_not_found  1  line 11 user_170: no user has this user ID
 
     1 request (1 look-up), 0 retries, no 429.
-    Answers: half within T, 99 % within T, the slowest after T.
+    Latency: p50 T, p99 T, max T.
 
       plan         ids.plan.csv
       report       page.html
@@ -286,15 +286,15 @@ fn summary_of_several_files() {
     insta::assert_snapshot!(steady(&told.stdout), @"
     13 of 15 users are unlocked; 2 not unlocked.
 
-      WHEN  ids.results.csv: Done: 9 of 12 users unlocked in T.
-      WHEN  more.results.csv: Done: 4 of 4 users unlocked in T.
+      WHEN  ids.results.csv: Done: unlocked 9 of 12 users in T.
+      WHEN  more.results.csv: Done: unlocked 4 of 4 users in T.
 
     Final state of each user:
       unlocked   13  unlocked by this run
       not_found   1  user does not exist
       rejected    1  refused by the API
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       form_param_invalid  1  line 1 user_20CQupOStJJy6OYXwzhWVfF8nV2: <script>alert(1)</script>
       resource_not_found  1  line 11 user_170: No user was found with id user_170.
 
@@ -374,8 +374,8 @@ fn summary_of_an_incident() {
     6 of 11 users are unlocked; 2 locked again, 2 excluded, 1 not unlocked.
 
       WHEN  ids.plan.csv: Plan: a run would unlock 8 of 12 users. Nothing was changed.
-      WHEN  run.csv: Done: 7 of 8 users unlocked in T.
-      WHEN  retry.csv: Done: 1 of 1 user unlocked in T.
+      WHEN  run.csv: Done: unlocked 7 of 8 users in T.
+      WHEN  retry.csv: Done: unlocked 1 of 1 user in T.
       WHEN  run.verify.csv: Read back: 5 of 7 users are still unlocked.
 
     Final state of each user:

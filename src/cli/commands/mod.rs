@@ -1,7 +1,9 @@
-//! One file a command.
+//! One file for each command.
 
 pub(super) mod locked;
 pub(super) mod report;
 pub(super) mod run;
 pub(super) mod sandbox;
 pub(super) mod verify;
+
+mod inherit;

@@ -46,6 +46,7 @@ pub(super) fn stage(file: &Input, rows: &RowStats) -> Stage {
 fn add_manifest(summary: &mut Summary, manifest: &Manifest, is_running: bool) {
     summary.instance.clone_from(&manifest.instance);
     summary.host.clone_from(&manifest.host);
+    summary.excluded = manifest.excluded;
     summary.ending = Ending::of_code(&manifest.ending);
     summary.exit_code = manifest.exit_code.unwrap_or_default();
     summary.n_records = manifest.records;
@@ -107,6 +108,7 @@ fn of_all(stages: &[Stage], rows: &RowStats, n_unprocessed: u64) -> Summary {
         let texts = stages.iter().rev().map(|stage| of(&stage.summary));
         texts.into_iter().find(|it| !it.is_empty()).cloned().unwrap_or_default()
     };
+    let mut excluded = stages.iter().rev().map(|stage| stage.summary.excluded);
     let not_completed = stages.iter().filter(|stage| stage.n_left > 0).map(|it| it.summary.ending);
     let sum = |of: fn(&Summary) -> u64| stages.iter().map(|stage| of(&stage.summary)).sum();
     let time = |of: fn(&Summary) -> Duration| stages.iter().map(|stage| of(&stage.summary)).sum();
@@ -116,6 +118,7 @@ fn of_all(stages: &[Stage], rows: &RowStats, n_unprocessed: u64) -> Summary {
         instance: known(|it| &it.instance),
         host: known(|it| &it.host),
         ending: not_completed.into_iter().find(|it| *it != Ending::Completed).unwrap_or_default(),
+        excluded: excluded.find(|it| it.entries > 0).unwrap_or_default(),
         counts: *rows.counts(),
         n_records: rows.counts().total() + n_unprocessed,
         n_unprocessed,

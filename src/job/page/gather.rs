@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use super::final_states::FinalStates;
 use super::source::source;
 use super::stages::{incident, stage};
-use crate::cli::failure::Failure;
 use crate::engine::wall_clock;
+use crate::job::Failure;
 use crate::model::{Outcome, Row};
 use crate::report::closing;
 use crate::report::page::{Facts, FinalRow};
@@ -21,7 +21,7 @@ use crate::stats::summary::{CommandKind, Stage};
 
 /// What to keep of the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Detail {
+pub(crate) enum Detail {
     /// The counts: no page is written.
     Counts,
     /// User IDs, and what the page shows without personal data.
@@ -32,13 +32,13 @@ pub(in crate::cli) enum Detail {
 
 impl Detail {
     /// For a page, with or without personal data.
-    pub(in crate::cli) fn of_page(pii: bool) -> Self {
+    pub(crate) fn of_page(pii: bool) -> Self {
         if pii { Self::Personal } else { Self::Ids }
     }
 }
 
 /// Reads one or more finished results, plan or verify files of one incident, in any order.
-pub(in crate::cli) fn gather(paths: &[PathBuf], detail: Detail) -> Result<Facts, Failure> {
+pub(crate) fn gather(paths: &[PathBuf], detail: Detail) -> Result<Facts, Failure> {
     let (paths, mut warnings) = once_each(paths);
     let mut files = paths.iter().map(|path| Input::open(path)).collect::<Result<Vec<_>, _>>()?;
     files.sort_by_key(|file| file.started_at);

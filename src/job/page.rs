@@ -5,19 +5,19 @@ mod gather;
 mod source;
 mod stages;
 
-pub(super) use gather::{Detail, gather};
+pub(crate) use gather::{Detail, gather};
 
 use std::io::Write as _;
 use std::path::Path;
 
-use super::failure::Failure;
+use super::Failure;
 use crate::model::mask_keys;
 use crate::report::page::{Facts, render};
 use crate::results::WriteError;
 use crate::results::atomic::AtomicWriter;
 
 /// Writes the page of a job to a file that was opened before. Returns its SHA-256.
-pub(super) fn write(
+pub(crate) fn write(
     begun: AtomicWriter,
     path: &Path,
     facts: &Facts,
@@ -27,13 +27,13 @@ pub(super) fn write(
 }
 
 /// The page as text, without any secret key.
-pub(super) fn html(facts: &Facts, pii: bool) -> Result<String, Failure> {
+pub(crate) fn html(facts: &Facts, pii: bool) -> Result<String, Failure> {
     let html = render(facts, pii).map_err(Failure::internal)?;
     Ok(mask_keys(&html).into_owned())
 }
 
 /// Writes this text to a file that was opened before.
-pub(super) fn fill(mut begun: AtomicWriter, path: &Path, html: &str) -> Result<String, WriteError> {
+pub(crate) fn fill(mut begun: AtomicWriter, path: &Path, html: &str) -> Result<String, WriteError> {
     begun.write_all(html.as_bytes()).map_err(|error| WriteError::new(path, &error))?;
     begun.finish()
 }
