@@ -373,10 +373,10 @@ fn summary_of_an_incident() {
     insta::assert_snapshot!(text, @"
     6 of 11 users are unlocked; 2 locked again, 2 excluded, 1 not unlocked.
 
-      WHEN  ids.plan.csv: Plan: a run would unlock 8 of 12 users. Nothing was changed.
+      WHEN  ids.plan.csv: Planned: `run` would unlock 8 of 12 users. Nothing was changed.
       WHEN  run.csv: Done: unlocked 7 of 8 users in T.
       WHEN  retry.csv: Done: unlocked 1 of 1 user in T.
-      WHEN  run.verify.csv: Read back: 5 of 7 users are still unlocked.
+      WHEN  run.verify.csv: Verified: 5 of 7 users are still unlocked.
 
     Final state of each user:
       unlocked        1  unlocked by this run
@@ -385,7 +385,7 @@ fn summary_of_an_incident() {
       not_found       1  user does not exist
       locked_again    2  read back: locked again
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       resource_not_found  1  line 12 MISSING: no user has this user ID
     ");
     insta::assert_snapshot!(told.stderr, @"warning: run.verify.csv was changed since its manifest was written");

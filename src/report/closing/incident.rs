@@ -50,7 +50,7 @@ pub fn incident_headline(incident: &Incident) -> String {
     let n = |outcome| summary.counts.get(outcome);
     if incident.is_plan() {
         let n = number(n(CommandKind::Plan.aim()));
-        return format!("Plan: a run would unlock {n} of {of}. Nothing was changed.");
+        return format!("Planned: `run` would unlock {n} of {of}. Nothing was changed.");
     }
     let n_unlocked = [Outcome::Unlocked, Outcome::AlreadyUnlocked, Outcome::StillUnlocked].map(n);
     let n_unlocked: u64 = n_unlocked.iter().sum();
