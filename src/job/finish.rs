@@ -7,7 +7,7 @@ use super::connection::Instance;
 use super::exit::{ExitStatus, Failure};
 use super::input::Input;
 use super::next;
-use super::page::{self, gather};
+use super::page::{self, Detail, gather};
 use super::run::RunningJob;
 use super::{Job, JobSettings};
 use crate::engine::{Recorded, wall_clock};
@@ -79,8 +79,8 @@ fn write_page(
 ) -> Result<(), Failure> {
     let Some(results) = finalized.summary.files.results.clone() else { return Ok(()) };
     let begun = AtomicWriter::create(path)?;
-    let gathered = gather(&[results])?;
-    let sha256 = page::write(begun, path, &gathered.facts, settings.output.report_pii)?;
+    let facts = gather(&[results], Detail::of_page(settings.output.report_pii))?;
+    let sha256 = page::write(begun, path, &facts, settings.output.report_pii)?;
     Ok(finalized.add_report(path, sha256)?)
 }
 

@@ -42,6 +42,6 @@ pub use manifest::Manifest;
 pub use outputs::{Finalized, OutputError, Outputs, Totals};
 pub use reader::Reader;
 pub use resume::{Resumed, Unfinished, resume};
-pub use sidecars::Sidecars;
+pub use sidecars::{Sidecars, read_unprocessed};
 pub use snapshot::{Redaction, SnapshotMode, USER_FIELDS};
 pub use writer::{Existing, Writer};

@@ -11,7 +11,7 @@ use crate::model::{InputRecord, Records, Row};
 use super::atomic::AtomicWriter;
 use super::error::{OpenError, ReadError, WriteError};
 use super::format::{FAILED_COLUMNS, UNPROCESSED_COLUMNS};
-use super::lines::LineWriter;
+use super::lines::{LineWriter, unguarded};
 use super::manifest::Manifest;
 use super::reader::Reader;
 
@@ -170,6 +170,13 @@ impl FailedList {
     pub(super) fn finish(self) -> Result<String, WriteError> {
         self.failure.map_or_else(|| self.file.finish(), Err)
     }
+}
+
+/// The users' cells of a `NAME.unprocessed.csv`; `None` where the file cannot be read.
+pub fn read_unprocessed(path: &Path) -> Option<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).ok()?;
+    let cell = |row: csv::StringRecord| unguarded(row.get(0).unwrap_or_default()).to_owned();
+    reader.records().map(|row| row.ok().map(cell)).collect()
 }
 
 /// Writes the records that have no row, as input for another run. `recorded` says of each record

@@ -1,5 +1,6 @@
 //! The summary of a finished run. Closing text, JSON, manifest, metrics and page all use it.
 
+mod incident;
 mod json;
 
 use std::path::PathBuf;
@@ -10,12 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::{Ceiling, Counts, ErrorCounts, ErrorGroup, Latency, Stats};
 use crate::model::{Outcome, StopReason};
 
+pub use incident::{Incident, Stage};
+
 /// The summary of a finished run.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// The command.
     pub command: CommandKind,
-    /// Whether it covers files of several commands: no single headline fits.
+    /// Whether it covers files of several commands: their requests are not summed up.
     pub is_mixed: bool,
     /// `production`, `development`, `sandbox` or `unknown`.
     pub instance: String,

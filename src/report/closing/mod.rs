@@ -1,12 +1,14 @@
 //! The closing lines: what happened, where the files are, and the next step.
 
 mod headline;
+mod incident;
 mod sections;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use headline::headline;
+pub use incident::{incident, incident_headline};
 
 use super::{Console, Level, LogFormat, Style, Verbosity};
 use crate::stats::summary::{CommandKind, Summary};
