@@ -35,8 +35,7 @@ fn completed_by_bash(words: &str) -> Vec<String> {
 
 #[test]
 fn bash_completes_commands_flags_and_values() {
-    let offered = completed_by_bash("bulk-unlock ver");
-    assert_eq!(offered, ["verify"]);
+    assert_eq!(completed_by_bash("bulk-unlock ver"), ["verify"]);
     assert_eq!(completed_by_bash("bulk-unlock run --only-l"), ["--only-locked"]);
     assert_eq!(completed_by_bash("bulk-unlock run --if-empty w"), ["warn"]);
     assert_eq!(completed_by_bash("bulk-unlock completions z"), ["zsh"]);

@@ -16,6 +16,12 @@ const PROGRAM: &str = "bulk-unlock";
 pub(in crate::cli) fn completions(shell: Shell) -> Result<Status, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut args::command(), PROGRAM, &mut script);
+    if shell == Shell::Bash {
+        // clap_complete escapes the hyphen of the program's name in two ways, so that nothing
+        // after a command is completed: clap issue 6421.
+        let text = String::from_utf8_lossy(&script);
+        script = text.replace("bulk__subcmd__unlock", "bulk__unlock").into_bytes();
+    }
     print(&script)
 }
 
