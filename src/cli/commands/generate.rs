@@ -46,14 +46,13 @@ fn page(name: Option<&str>) -> std::io::Result<Vec<u8>> {
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
-    match help {
-        Some(help) => examples_and_exit_codes(help).to_writer(&mut page)?,
-        None => {
-            man.render_subcommands_section(&mut page)?;
-            let mut roff = Roff::new();
-            roff.control("SH", ["ENVIRONMENT"]).text([roman(ENVIRONMENT)]);
-            roff.to_writer(&mut page)?;
-        }
+    if let Some(help) = help {
+        examples_and_exit_codes(help).to_writer(&mut page)?;
+    } else {
+        man.render_subcommands_section(&mut page)?;
+        let mut roff = Roff::new();
+        roff.control("SH", ["ENVIRONMENT"]).text([roman(ENVIRONMENT)]);
+        roff.to_writer(&mut page)?;
     }
     Ok(page)
 }
