@@ -529,3 +529,7 @@ pub(super) fn from_matches(matches: &clap::ArgMatches) -> Result<Cli, clap::Erro
 #[cfg(test)]
 #[path = "args_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "sample_tests.rs"]
+mod sample_tests;
