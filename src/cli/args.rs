@@ -12,10 +12,11 @@ use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
 use super::values::{duration, max_fail, percent, quota, rate, verbosity};
 use super::variables;
 use crate::input::Delimiter;
+use crate::job::{Execution, ExistingFile, IfEmpty, OutputSettings};
 use crate::model::IdentifierKind;
 use crate::policy::pacing::Quota;
 use crate::policy::stop_rule::MaxFail;
-use crate::results::SnapshotMode;
+use crate::results::{SnapshotMode, USER_FIELDS};
 
 /// What `--version` prints; `-V` prints the first line.
 const LONG_VERSION: &str = concat!(
@@ -109,8 +110,9 @@ pub(super) struct LockedArgs {
     #[arg(help_heading = "Output", hide_short_help = true)]
     pub(super) snapshot: SnapshotArg,
     /// Top-level fields of the user to replace with "[redacted]"
-    #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',', hide_possible_values = true)]
     #[arg(help_heading = "Output", hide_short_help = true)]
+    #[arg(value_parser = redacted_field())]
     pub(super) redact: Vec<String>,
     #[command(flatten)]
     pub(super) execution: ExecutionArgs,
@@ -206,7 +208,7 @@ pub(super) struct InputArgs {
     ///
     /// Every line, and every part of a line between delimiters, is taken as an ID, email address, phone number, username, and external ID
     #[arg(long, value_name = "FILE")]
-    pub(super) exclude: Option<PathBuf>,
+    pub(super) exclude: Vec<PathBuf>,
     /// Process the failed rows of a results file again
     ///
     /// INPUT is a results file; its `failed` and `still_locked` rows are processed into a new file
@@ -230,27 +232,31 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "COL,...", value_delimiter = ',', hide_short_help = true)]
     pub(super) carry: Vec<String>,
     /// What to do when the input has no records
-    #[arg(long, value_enum, value_name = "WHAT", default_value = "fail", hide_short_help = true)]
+    #[arg(long, value_parser = if_empty(), value_name = "WHAT", default_value = "fail")]
+    #[arg(hide_short_help = true)]
     pub(super) if_empty: IfEmpty,
     /// Refuse an input file that was last changed longer ago
     #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     pub(super) max_input_age: Option<Duration>,
 }
 
-/// `--if-empty`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum IfEmpty {
-    /// Exit 0
-    Ok,
-    /// Exit 0 with a warning
-    Warn,
-    /// Exit 2
-    Fail,
+fn if_empty() -> impl TypedValueParser<Value = IfEmpty> {
+    let values = ["ok", "warn", "fail"];
+    PossibleValuesParser::new(values).map(|value| match value.as_str() {
+        "ok" => IfEmpty::Ok,
+        "warn" => IfEmpty::Warn,
+        _ => IfEmpty::Fail,
+    })
 }
 
 fn identifier_kind() -> impl TypedValueParser<Value = IdentifierKind> {
     let values = PossibleValuesParser::new(IdentifierKind::ALL.map(IdentifierKind::flag_value));
     values.try_map(|it| IdentifierKind::from_flag_value(&it).ok_or("not a kind of identifier"))
+}
+
+/// A misspelt field would not be redacted.
+fn redacted_field() -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(USER_FIELDS)
 }
 
 fn delimiter() -> impl TypedValueParser<Value = Delimiter> {
@@ -323,6 +329,11 @@ pub(super) struct GuardArgs {
     /// They are spread over the list. After a good canary the run continues by itself
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) canary: Option<u32>,
+    /// Stop when this many users fail
+    ///
+    /// They ended as `failed`, `rejected`, `still_locked`, or `not_found`. A percentage applies from 100 users on
+    #[arg(long, value_name = "N|N%", value_parser = max_fail, help_heading = "Execution")]
+    pub(super) max_fail: Option<MaxFail>,
 }
 
 /// How to send requests.
@@ -373,11 +384,6 @@ pub(super) struct ExecutionArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
     #[arg(hide_short_help = true)]
     pub(super) max_outage: Duration,
-    /// Stop when this many users fail
-    ///
-    /// They ended as `failed`, `rejected`, `still_locked`, or `not_found`. A percentage applies from 100 users on
-    #[arg(long, value_name = "N|N%", value_parser = max_fail)]
-    pub(super) max_fail: Option<MaxFail>,
     /// Directory in which runs with the same key share their pace
     ///
     /// [default: $XDG_STATE_HOME/bulk-unlock or ~/.local/state/bulk-unlock]
@@ -406,7 +412,9 @@ pub(super) struct OutputArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value = "full", hide_short_help = true)]
     pub(super) snapshot: SnapshotArg,
     /// Top-level fields of the user to replace with "[redacted]"
-    #[arg(long, value_name = "FIELD,...", value_delimiter = ',', hide_short_help = true)]
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',', hide_possible_values = true)]
+    #[arg(hide_short_help = true)]
+    #[arg(value_parser = redacted_field())]
     pub(super) redact: Vec<String>,
     /// Also write a self-contained HTML page
     #[arg(long, value_name = "PATH.html")]
@@ -418,6 +426,35 @@ pub(super) struct OutputArgs {
     #[arg(long)]
     #[arg(hide_short_help = true)]
     pub(super) json: bool,
+}
+
+impl ExecutionArgs {
+    pub(super) fn execution(&self) -> Execution {
+        Execution {
+            concurrency: usize::from(self.concurrency),
+            max_retries: self.max_retries,
+            max_duration: self.max_duration,
+        }
+    }
+}
+
+impl OutputArgs {
+    /// The settings of an output at this path.
+    pub(super) fn settings(self, path: PathBuf) -> OutputSettings {
+        OutputSettings {
+            path,
+            existing: match (self.resume, self.force) {
+                (true, _) => ExistingFile::Resume,
+                (false, true) => ExistingFile::Replace,
+                (false, false) => ExistingFile::Refuse,
+            },
+            snapshot: self.snapshot.into(),
+            redact: self.redact,
+            json: self.json,
+            report: self.report,
+            report_pii: self.report_pii,
+        }
+    }
 }
 
 /// `--snapshot`.

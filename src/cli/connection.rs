@@ -6,11 +6,10 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::args::{ConnectionArgs, ExecutionArgs};
-use super::failure::Failure;
 use super::sandbox_args::EmbeddedSandboxArgs;
-use super::status::Status;
 use crate::clerk::{ApiAddress, Client, ClientBuilder, KeyKind, SecretKey};
 use crate::engine::{PaceFile, Pacer};
+use crate::job::{Connection, ExitStatus, Failure, Instance};
 use crate::model::mask_also;
 use crate::policy::pacing::{GateSettings, Pace, Quota};
 use crate::report::{Console, Level};
@@ -24,113 +23,72 @@ no secret key: set CLERK_SECRET_KEY, or give --secret-key-file PATH. The key sta
 dashboard under API keys and starts with sk_live_ or sk_test_. To try this program without a key \
 or an account, add --sandbox";
 
-/// What kind of instance is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Instance {
-    /// `sk_live_…`.
-    Production,
-    /// `sk_test_…`.
-    Development,
-    /// A key with another prefix: the care of production, the quota of development.
-    Unknown,
-    /// A server inside this program.
-    Sandbox,
+/// Checks key and address, and starts the sandbox where one is asked for.
+pub(super) fn open(
+    connection: &ConnectionArgs,
+    sandbox: &EmbeddedSandboxArgs,
+    execution: &ExecutionArgs,
+    console: &Console,
+) -> Result<Connection, Failure> {
+    if sandbox.sandbox {
+        return to_sandbox(sandbox, execution);
+    }
+    let key = secret_key(connection, console)?;
+    let address = address(connection, console)?;
+    let instance = match key.kind() {
+        KeyKind::Production => Instance::Production,
+        KeyKind::Development => Instance::Development,
+        KeyKind::Unknown => {
+            console.warning(
+                "the key starts with neither sk_live_ nor sk_test_; it is handled with the \
+                 care of a production key and the quota of a development key",
+            );
+            Instance::Unknown
+        }
+    };
+    let quota = if instance == Instance::Production { LIVE_QUOTA } else { TEST_QUOTA };
+    let (pace, share_of) = pace(execution, quota);
+    let host = address.host().to_owned();
+    let fingerprint = Some(key.fingerprint());
+    let name = pace_file_name(&key, &host);
+    let mut builder = client(address, key, execution);
+    if let Some(path) = &connection.ca_file {
+        builder = builder.ca_file(path);
+    }
+    let client = builder.build().map_err(|error| Failure::new(ExitStatus::Usage, error))?;
+    let pacer = shared_pacer(pace, execution, &name, console)?;
+    Ok(Connection { instance, host, fingerprint, client, pace, pacer, share_of, sandbox: None })
 }
 
-impl Instance {
-    /// The word that manifests and summaries use.
-    pub(super) fn code(self) -> &'static str {
-        match self {
-            Self::Production => KeyKind::Production.as_str(),
-            Self::Development => KeyKind::Development.as_str(),
-            Self::Unknown => KeyKind::Unknown.as_str(),
-            Self::Sandbox => "sandbox",
-        }
-    }
-}
-
-/// A way to the API that has been checked; nothing was sent yet.
-pub(super) struct Connection {
-    pub(super) instance: Instance,
-    /// How results and plans name the instance.
-    pub(super) host: String,
-    /// What people know the key by; none in the sandbox.
-    pub(super) fingerprint: Option<String>,
-    pub(super) client: Client,
-    pub(super) pace: Pace,
-    /// Every request of this process passes it: what a run sent counts for what reads it back.
-    pub(super) pacer: Pacer,
-    /// The quota that the pace is a share of; `None` under `--rate`.
-    pub(super) share_of: Option<(f64, Quota)>,
-    // Ends with the run.
-    _sandbox: Option<Sandbox>,
-}
-
-impl Connection {
-    /// Checks key and address, and starts the sandbox where one is asked for.
-    pub(super) fn open(
-        connection: &ConnectionArgs,
-        sandbox: &EmbeddedSandboxArgs,
-        execution: &ExecutionArgs,
-        console: &Console,
-    ) -> Result<Self, Failure> {
-        if sandbox.sandbox {
-            return Self::to_sandbox(sandbox, execution);
-        }
-        let key = secret_key(connection, console)?;
-        let address = address(connection, console)?;
-        let instance = match key.kind() {
-            KeyKind::Production => Instance::Production,
-            KeyKind::Development => Instance::Development,
-            KeyKind::Unknown => {
-                console.warning(
-                    "the key starts with neither sk_live_ nor sk_test_; it is handled with the \
-                     care of a production key and the quota of a development key",
-                );
-                Instance::Unknown
-            }
-        };
-        let quota = if instance == Instance::Production { LIVE_QUOTA } else { TEST_QUOTA };
-        let (pace, share_of) = pace(execution, quota);
-        let host = address.host().to_owned();
-        let fingerprint = Some(key.fingerprint());
-        let name = pace_file_name(&key, &host);
-        let mut builder = client(address, key, execution);
-        if let Some(path) = &connection.ca_file {
-            builder = builder.ca_file(path);
-        }
-        let client = builder.build().map_err(|error| Failure::new(Status::Usage, error))?;
-        let pacer = shared_pacer(pace, execution, &name, console)?;
-        Ok(Self { instance, host, fingerprint, client, pace, pacer, share_of, _sandbox: None })
-    }
-
-    fn to_sandbox(args: &EmbeddedSandboxArgs, execution: &ExecutionArgs) -> Result<Self, Failure> {
-        let sandbox = SandboxConfig::default()
-            .quota(args.sandbox_quota)
-            .latency(args.sandbox_latency)
-            .faults(args.sandbox_faults.clone())
-            .n_users(args.sandbox_users)
-            .seed(args.sandbox_seed);
-        let limit = args.sandbox_quota;
-        let quota = limit.map_or(LIVE_QUOTA, |limit| Quota { n: limit.n(), per: limit.per() });
-        let running = Sandbox::start(sandbox, 0)
-            .context("the sandbox can't be started")
-            .map_err(Failure::internal)?;
-        let address = ApiAddress::parse(&running.url(), false).map_err(Failure::internal)?;
-        let key = SecretKey::parse(running.key()).map_err(Failure::internal)?;
-        let (pace, share_of) = pace(execution, quota);
-        let client = client(address, key, execution).build().map_err(Failure::internal)?;
-        Ok(Self {
-            instance: Instance::Sandbox,
-            host: "sandbox".to_owned(),
-            fingerprint: None,
-            client,
-            pace,
-            pacer: pacer(pace, execution),
-            share_of,
-            _sandbox: Some(running),
-        })
-    }
+fn to_sandbox(
+    args: &EmbeddedSandboxArgs,
+    execution: &ExecutionArgs,
+) -> Result<Connection, Failure> {
+    let sandbox = SandboxConfig::default()
+        .quota(args.sandbox_quota)
+        .latency(args.sandbox_latency)
+        .faults(args.sandbox_faults.clone())
+        .n_users(args.sandbox_users)
+        .seed(args.sandbox_seed);
+    let limit = args.sandbox_quota;
+    let quota = limit.map_or(LIVE_QUOTA, |limit| Quota { n: limit.n(), per: limit.per() });
+    let running = Sandbox::start(sandbox, 0)
+        .context("the sandbox can't be started")
+        .map_err(Failure::internal)?;
+    let address = ApiAddress::parse(&running.url(), false).map_err(Failure::internal)?;
+    let key = SecretKey::parse(running.key()).map_err(Failure::internal)?;
+    let (pace, share_of) = pace(execution, quota);
+    let client = client(address, key, execution).build().map_err(Failure::internal)?;
+    Ok(Connection {
+        instance: Instance::Sandbox,
+        host: "sandbox".to_owned(),
+        fingerprint: None,
+        client,
+        pace,
+        pacer: pacer(pace, execution),
+        share_of,
+        sandbox: Some(running),
+    })
 }
 
 /// Clerk's documented quotas: <https://clerk.com/docs/guides/how-clerk-works/system-limits>.
@@ -180,7 +138,7 @@ fn shared_pacer(
         Ok(file) => Ok(pacer.shared_through(file, move |error| note(error))),
         Err(error) if execution.state_dir.is_some() => {
             let error = anyhow::Error::new(error).context("--state-dir");
-            Err(Failure::new(Status::Usage, error))
+            Err(Failure::new(ExitStatus::Usage, error))
         }
         Err(error) => {
             note(&error);
@@ -212,7 +170,7 @@ fn client(address: ApiAddress, key: SecretKey, execution: &ExecutionArgs) -> Cli
 }
 
 fn secret_key(args: &ConnectionArgs, console: &Console) -> Result<SecretKey, Failure> {
-    let refused = |error: anyhow::Error| Failure::new(Status::Key, error);
+    let refused = |error: anyhow::Error| Failure::new(ExitStatus::Key, error);
     if let Some(path) = &args.secret_key_file {
         let file = SecretKey::from_file(path).map_err(|error| refused(error.into()))?;
         if file.readable_by_others {
@@ -240,7 +198,7 @@ fn address(args: &ConnectionArgs, console: &Console) -> Result<ApiAddress, Failu
     };
     let address = ApiAddress::parse(&url, args.allow_http)
         .context("the API's address (--api-url, CLERK_API_URL)")
-        .map_err(|error| Failure::new(Status::Usage, error))?;
+        .map_err(|error| Failure::new(ExitStatus::Usage, error))?;
     if !address.is_https() && !address.is_loopback() {
         console.warning("the address is http: the secret key travels in the clear");
     }

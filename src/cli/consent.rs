@@ -4,77 +4,46 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::time::Duration;
 
-use super::connection::{Connection, Instance};
-use super::failure::Failure;
-use super::status::Status;
+use crate::job::{Ask, ExitStatus, Failure, Instance, Question};
 use crate::policy::pacing::Pace;
-use crate::report::text;
-use crate::report::{Console, Level, Paint};
-use crate::stats::Ceiling;
+use crate::report::{Console, Level, Paint, text};
 
-/// Reads the answer; blocks until it is typed.
-pub(super) type ReadAnswer = Box<dyn FnOnce() -> io::Result<String> + Send>;
-
-/// How consent is obtained.
-pub(super) enum Consent {
-    /// `--yes`, or the sandbox: nobody is asked.
-    Given,
-    /// The controlling terminal, wherever the users come from.
-    Ask(File),
-}
-
-impl Consent {
-    /// Finds out how, before anything is read or sent.
-    ///
-    /// The question goes to stderr and the answer comes from the controlling terminal. Both must be
-    /// terminals: a question that nobody sees would wait forever.
-    pub(super) fn new(yes: bool, instance: Instance) -> Result<Self, Failure> {
-        if yes || instance == Instance::Sandbox {
-            return Ok(Self::Given);
-        }
-        let terminal = controlling_terminal().filter(|_| io::stderr().is_terminal());
-        terminal.map(Self::Ask).ok_or_else(|| {
-            let text = "cannot ask for confirmation: there is no terminal; use --yes to skip the \
-                        question (and --expect-count or --max-users as a guard)";
-            Failure::new(Status::NotConfirmed, anyhow::anyhow!(text))
-        })
+/// How to ask; `None` where nobody is asked (`--yes`, the sandbox). Called before anything is read
+/// or sent.
+///
+/// The question goes to stderr and the answer comes from the controlling terminal, wherever the
+/// users come from. Both must be terminals: a question that nobody sees would wait forever.
+///
+/// What was typed before the question was shown is discarded: it cannot be an answer to it.
+pub(super) fn ask(
+    yes: bool,
+    instance: Instance,
+    console: &Console,
+) -> Result<Option<Ask>, Failure> {
+    if yes || instance == Instance::Sandbox {
+        return Ok(None);
     }
-
-    /// Asks, once; `Ok` is yes. `facts` are shown too, each under its name. `wait` runs the blocking
-    /// read and returns `None` when it was interrupted.
-    ///
-    /// What was typed before the question was shown is discarded: it cannot be an answer to it.
-    pub(super) fn ask(
-        &mut self,
-        n_users: u64,
-        connection: &Connection,
-        facts: &[(&str, String)],
-        console: &Console,
-        wait: impl FnOnce(ReadAnswer) -> Option<io::Result<String>>,
-    ) -> Result<(), Failure> {
-        if n_users == 0 {
-            return Ok(());
-        }
-        let Self::Ask(terminal) = std::mem::replace(self, Self::Given) else { return Ok(()) };
-        let is_careful = matches!(connection.instance, Instance::Production | Instance::Unknown);
+    let terminal = controlling_terminal().filter(|_| io::stderr().is_terminal());
+    let Some(terminal) = terminal else {
+        let text = "cannot ask for confirmation: there is no terminal; use --yes to skip the \
+                    question (and --expect-count or --max-users as a guard)";
+        return Err(Failure::new(ExitStatus::NotConfirmed, anyhow::anyhow!(text)));
+    };
+    let console = console.clone();
+    Ok(Some(Box::new(move |question| {
+        let is_careful = matches!(instance, Instance::Production | Instance::Unknown);
+        let n_users = question.n_users;
         discard_input(&terminal);
-        let question = question(n_users, connection, facts, is_careful, console);
-        console.print(Level::Answer, &question);
-        let read: ReadAnswer = Box::new(move || {
+        console.print(Level::Answer, &text_of(question, is_careful, &console));
+        Box::new(move || {
             /// A Ctrl-C that was typed before the answer is handled on another thread.
             const UNTIL_HANDLED: Duration = Duration::from_millis(100);
             let mut answer = String::new();
-            let read = BufReader::new(terminal).read_line(&mut answer).map(|_| answer);
+            let read = BufReader::new(terminal).read_line(&mut answer);
             std::thread::sleep(UNTIL_HANDLED);
-            read
-        });
-        let answer = wait(read).transpose().map_err(Failure::internal)?.unwrap_or_default();
-        if is_yes(&answer, n_users, is_careful) {
-            return Ok(());
-        }
-        let text = "not confirmed; no user was unlocked";
-        Err(Failure::new(Status::NotConfirmed, anyhow::anyhow!(text)))
-    }
+            read.map(|_| is_yes(&answer, n_users, is_careful))
+        })
+    })))
 }
 
 fn is_yes(answer: &str, n_users: u64, is_careful: bool) -> bool {
@@ -88,13 +57,8 @@ fn is_yes(answer: &str, n_users: u64, is_careful: bool) -> bool {
     }
 }
 
-fn question(
-    n_users: u64,
-    connection: &Connection,
-    facts: &[(&str, String)],
-    is_careful: bool,
-    console: &Console,
-) -> String {
+fn text_of(question: &Question<'_>, is_careful: bool, console: &Console) -> String {
+    let Question { n_users, connection, facts } = question;
     let kind = match connection.instance {
         Instance::Production => "production",
         Instance::Development => "development",
@@ -103,8 +67,8 @@ fn question(
     };
     let key = connection.fingerprint.as_deref().unwrap_or_default();
     let pace = pace_in_words(connection.pace, connection.share_of.map(|(percent, _)| percent));
-    let takes = text::duration(connection.pace.duration_of(n_users).max(Duration::from_secs(1)));
-    let what = format!("About to unlock {}.", text::counted(n_users, "user", "users"));
+    let takes = text::duration(connection.pace.duration_of(*n_users).max(Duration::from_secs(1)));
+    let what = format!("About to unlock {}.", text::counted(*n_users, "user", "users"));
     let own = [
         ("instance", format!("{kind} (key {key})")),
         ("host", connection.host.clone()),
@@ -122,15 +86,8 @@ fn question(
     format!("\n{}\n{lines}{prompt}", console.style().paint(Paint::Bold, &what))
 }
 
-/// The pace as the bar shows it.
-pub(super) fn ceiling(pace: Pace) -> Ceiling {
-    let quota = pace.quota();
-    let is_spaced = !matches!(pace, Pace::Burst(_));
-    Ceiling { n_requests: quota.n.get(), per: quota.per, is_spaced }
-}
-
 /// The pace in words.
-pub(super) fn pace_in_words(pace: Pace, percent: Option<f64>) -> String {
+fn pace_in_words(pace: Pace, percent: Option<f64>) -> String {
     let quota = pace.quota();
     let n = text::number(u64::from(quota.n.get()));
     let per = text::duration(quota.per);

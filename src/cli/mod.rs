@@ -6,13 +6,9 @@ mod commands;
 mod connection;
 mod consent;
 mod console;
-mod failure;
 mod help;
-mod job;
-mod page;
 mod sandbox_args;
 mod settings;
-mod status;
 mod values;
 mod variables;
 
@@ -21,24 +17,13 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use args::Command;
-use failure::Failure;
-use settings::Effective;
-use status::Status;
 
 use crate::clerk::SecretKey;
+use crate::job::{Context, Effective, ExitStatus, Failure};
 use crate::model::{mask_also, mask_keys};
 use crate::report::{Console, Level, LogFormat, Progress, Style, Verbosity, stopped_by};
 use crate::stats::summary::CommandKind;
-use crate::stop::{self, Ended, Signals};
-
-/// What every command gets: its settings, the signals, and where to print.
-#[derive(Clone, Copy)]
-struct Context<'a> {
-    effective: &'a Effective,
-    signals: &'a Signals,
-    console: &'a Console,
-    progress: Progress,
-}
+use crate::stop::{self, Ended};
 
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -47,7 +32,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let all = args::command();
     if let Some(problem) = variables::unknown(&all) {
         plain_console().error(&problem);
-        return ExitCode::from(Status::Usage.code());
+        return ExitCode::from(ExitStatus::Usage.code());
     }
     let command = variables::without_idle(all, &arguments);
     let parsed = command
@@ -58,7 +43,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => print_usage(&error, &command, &arguments),
         Ok((cli, matches)) => {
             let program = arguments.first().map(OsString::as_os_str).unwrap_or_default();
-            let effective = Effective::new(program, &command, &matches);
+            let effective = settings::effective(program, &command, &matches);
             ExitCode::from(supervised(cli.command, effective).code())
         }
     }
@@ -73,7 +58,7 @@ fn mask_the_key() {
 }
 
 /// Runs the command, and ends it when it is asked to end and does not.
-fn supervised(command: Command, effective: Effective) -> Status {
+fn supervised(command: Command, effective: Effective) -> ExitStatus {
     let (console, progress) = match command.terminal() {
         Some(args) => console::console(args),
         None => (plain_console(), Progress::None),
@@ -88,24 +73,24 @@ fn supervised(command: Command, effective: Effective) -> Status {
     });
     match ended {
         Ok(Ended::Done(status)) => status,
-        Ok(Ended::Panicked) => Status::Internal,
+        Ok(Ended::Panicked) => ExitStatus::Internal,
         Ok(Ended::CutOff(reason)) => {
             // After a question, or after what is left of a bar.
             console.print(Level::Answer, &format!("\nEnded at once {}.\n", stopped_by(reason)));
-            Status::of_stop(reason)
+            ExitStatus::of_stop(reason)
         }
         Err(error) => {
             console.error(&format!("cannot install signal handlers: {error}"));
-            Status::Internal
+            ExitStatus::Internal
         }
     }
 }
 
-fn dispatch(command: Command, context: Context<'_>) -> Status {
+fn dispatch(command: Command, context: Context<'_>) -> ExitStatus {
     let done = match command {
         Command::Run(args) => commands::run::run(*args, CommandKind::Run, context),
         Command::Plan(args) => commands::run::run(*args, CommandKind::Plan, context),
-        Command::Locked(args) => commands::locked::locked(&args, context),
+        Command::Locked(args) => commands::locked::locked(*args, context),
         Command::Verify(args) => commands::verify::verify(*args, context),
         Command::Report(args) => commands::report::report(&args, context.console),
         Command::Sandbox(args) => commands::sandbox::sandbox(args, context),
@@ -127,7 +112,7 @@ fn print_usage(error: &clap::Error, command: &clap::Command, arguments: &[OsStri
         Cow::Owned(masked) => plain_console().print(Level::Answer, &masked),
     }
     plain_console().print(Level::Answer, &note);
-    let status = if error.use_stderr() { Status::Usage } else { Status::Success };
+    let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Success };
     ExitCode::from(status.code())
 }
 

@@ -7,6 +7,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value};
 
+use crate::job::Effective;
 use crate::job::command_line::{AcceptedFlags, CommandLine};
 
 /// The variable that names the API's address for all of Clerk's tools.
@@ -15,54 +16,44 @@ pub(super) const ADDRESS_VARIABLE: &str = "CLERK_API_URL";
 /// Flags about what is shown: they change nothing that is done, and are not repeated.
 const OF_THE_TERMINAL: [&str; 4] = ["progress", "quiet", "verbose", "color"];
 
-/// The settings in effect, in the two forms in which others need them.
-#[derive(Clone, Debug)]
-pub(super) struct Effective {
-    /// Every setting under its long name with `_` for `-`, for the manifest.
-    pub(super) map: Map<String, Value>,
-    /// The same as a command, from which the next ones are made.
-    pub(super) line: CommandLine,
+/// The settings in effect: those of the matches of the whole command line.
+pub(super) fn effective(program: &OsStr, top: &Command, matches: &ArgMatches) -> Effective {
+    let accepted = accepted(top);
+    let (name, matches) = matches.subcommand().unwrap_or(("", matches));
+    let mut map = Map::new();
+    let mut line = CommandLine::new(program, name, accepted);
+    let arguments = top.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
+    for arg in arguments.filter(|arg| !is_of_clap(arg)) {
+        let Some(long) = arg.get_long() else {
+            if let Some(operand) = values(arg, matches).into_iter().next() {
+                line = line.operand(operand);
+            }
+            continue;
+        };
+        let value = value(arg, matches);
+        if is_given(arg, matches) && !OF_THE_TERMINAL.contains(&long) {
+            line = match &value {
+                Value::Bool(true) => line.switch(long),
+                Value::Bool(false) => line,
+                _ if is_repeated(arg) => line.values(long, values(arg, matches)),
+                _ => line.value(long, values(arg, matches).join(OsStr::new(","))),
+            };
+        }
+        map.insert(long.replace('-', "_"), value);
+    }
+    let mut effective = Effective { map, line };
+    add_address(&mut effective);
+    effective
 }
 
-impl Effective {
-    /// Reads them off the matches of the whole command line.
-    pub(super) fn new(program: &OsStr, top: &Command, matches: &ArgMatches) -> Self {
-        let accepted = accepted(top);
-        let (name, matches) = matches.subcommand().unwrap_or(("", matches));
-        let mut map = Map::new();
-        let mut line = CommandLine::new(program, name, accepted);
-        let arguments = top.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
-        for arg in arguments.filter(|arg| !is_of_clap(arg)) {
-            let Some(long) = arg.get_long() else {
-                if let Some(operand) = values(arg, matches).into_iter().next() {
-                    line = line.operand(operand);
-                }
-                continue;
-            };
-            let value = value(arg, matches);
-            if is_given(arg, matches) && !OF_THE_TERMINAL.contains(&long) {
-                line = match &value {
-                    Value::Bool(true) => line.switch(long),
-                    Value::Bool(false) => line,
-                    _ => line.value(long, joined(&values(arg, matches))),
-                };
-            }
-            map.insert(long.replace('-', "_"), value);
-        }
-        let mut effective = Self { map, line };
-        effective.add_address();
-        effective
-    }
-
-    /// `CLERK_API_URL` is a setting like any other.
-    fn add_address(&mut self) {
-        let is_open = self.map.get("api_url").is_some_and(Value::is_null)
-            && self.map.get("sandbox").is_none_or(|it| *it == Value::Bool(false));
-        let address = std::env::var(ADDRESS_VARIABLE).ok().filter(|it| !it.is_empty());
-        if let Some(address) = address.filter(|_| is_open) {
-            self.map.insert("api_url".to_owned(), address.clone().into());
-            self.line = self.line.clone().value("api-url", address);
-        }
+/// `CLERK_API_URL` is a setting like any other.
+fn add_address(effective: &mut Effective) {
+    let is_open = effective.map.get("api_url").is_some_and(Value::is_null)
+        && effective.map.get("sandbox").is_none_or(|it| *it == Value::Bool(false));
+    let address = std::env::var(ADDRESS_VARIABLE).ok().filter(|it| !it.is_empty());
+    if let Some(address) = address.filter(|_| is_open) {
+        effective.map.insert("api_url".to_owned(), address.clone().into());
+        effective.line = effective.line.clone().value("api-url", address);
     }
 }
 
@@ -89,8 +80,9 @@ fn values(arg: &Arg, matches: &ArgMatches) -> Vec<OsString> {
     values.into_iter().flatten().map(OsStr::to_owned).collect()
 }
 
-fn joined(values: &[OsString]) -> OsString {
-    values.join(OsStr::new(","))
+/// Whether a flag is given once for each value, as values may contain commas.
+fn is_repeated(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Append) && arg.get_value_delimiter().is_none()
 }
 
 /// A setting as JSON: switches as booleans, numbers as numbers, lists as arrays, all else as it is
@@ -103,7 +95,7 @@ fn value(arg: &Arg, matches: &ArgMatches) -> Value {
         _ => {
             let texts = values(arg, matches).into_iter();
             let mut texts = texts.map(|it| it.to_string_lossy().into_owned());
-            if arg.get_value_delimiter().is_some() {
+            if arg.get_value_delimiter().is_some() || is_repeated(arg) && texts.len() > 1 {
                 return texts.collect();
             }
             match texts.next() {

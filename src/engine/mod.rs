@@ -35,6 +35,6 @@ pub use queue::{Task, canaries_first, spread};
 pub use recorder::{EventSender, Recorded, Recorder, RecorderGone, Recording};
 pub use session::Session;
 pub use unlock::{Unlock, UnlockJob};
-pub use walk::{Count, Shortfall, Span, Stretch, Walk, spans};
+pub use walk::{Count, Recheck, Shortfall, Span, Stretch, Walk, Walked};
 pub use work::{Conclusion, End, Last, Work};
 pub use worker_pool::{PoolSettings, WorkerPool};

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::model::{Event, Row, StopReason};
 use crate::policy::stop_rule::StopRule;
 use crate::report::Listener;
-use crate::results::{WriteError, Writer};
+use crate::results::{LockedList, WriteError, Writer};
 use crate::stats::Stats;
 use crate::stop::Stop;
 
@@ -78,9 +78,9 @@ impl EventSender {
     ///
     /// When the recorder is gone.
     pub async fn send(&self, event: Event) -> Result<(), RecorderGone> {
-        let is_row = matches!(event, Event::JobFinished { .. });
+        let is_recorded = is_recorded(&event);
         self.messages.send(Message::Event(event)).await.map_err(|_| RecorderGone)?;
-        self.acks.n_sent.fetch_add(u64::from(is_row), Ordering::Relaxed);
+        self.acks.n_sent.fetch_add(u64::from(is_recorded), Ordering::Relaxed);
         Ok(())
     }
 
@@ -117,8 +117,10 @@ impl EventSender {
 
 /// The state of a recorder, on its thread.
 pub struct Recording<'env> {
-    /// Where rows go. `None` for a job that has no rows.
+    /// Where rows go; `None` for a walk.
     pub writer: Option<Writer>,
+    /// Where the users of a walk go.
+    pub list: Option<LockedList>,
     /// What was counted.
     pub stats: Stats,
     /// Which records have a row.
@@ -140,7 +142,14 @@ impl<'env> Recording<'env> {
         stop: &'env Stop,
     ) -> Self {
         let listeners = Vec::new();
-        Self { writer, stats, recorded, stop_rule, stop, listeners, synced_at: None }
+        let (list, synced_at) = (None, None);
+        Self { writer, list, stats, recorded, stop_rule, stop, listeners, synced_at }
+    }
+
+    /// The recording of a walk, whose users go to this list.
+    pub fn of_walk(list: LockedList, stats: Stats, stop: &'env Stop) -> Self {
+        let recording = Self::new(None, stats, Vec::new(), StopRule::default(), stop);
+        Self { list: Some(list), ..recording }
     }
 
     /// The order matters: rows are in the file before anything is reported. A row that could not be
@@ -168,6 +177,10 @@ impl<'env> Recording<'env> {
                 }
                 n_kept -= 1;
                 self.recorded[*record] = true;
+            }
+            if let (Event::UsersListed { users }, Some(list)) = (event, &mut self.list) {
+                let result = list.add(users);
+                self.note(&result);
             }
             self.report(event);
         }
@@ -219,6 +232,11 @@ impl<'env> Recording<'env> {
     }
 }
 
+/// Whether an event goes to a file.
+fn is_recorded(event: &Event) -> bool {
+    matches!(event, Event::JobFinished { .. } | Event::UsersListed { .. })
+}
+
 fn row(event: &Event) -> Option<&Row> {
     match event {
         Event::JobFinished { row, .. } => Some(row),
@@ -244,6 +262,8 @@ pub struct Recorder<'scope, 'env> {
 
 /// What a recorder leaves behind.
 pub struct Recorded {
+    /// The list of a walk.
+    pub list: Option<LockedList>,
     /// The writer, with everything that was recorded committed.
     pub writer: Option<Writer>,
     /// What was counted.
@@ -326,8 +346,8 @@ impl<'scope, 'env> Recorder<'scope, 'env> {
         drop((sender, calls));
         let mut recording = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         recording.end_stage();
-        let Recording { writer, stats, recorded, .. } = recording;
-        Recorded { writer, stats, recorded }
+        let Recording { writer, list, stats, recorded, .. } = recording;
+        Recorded { writer, list, stats, recorded }
     }
 }
 
@@ -341,7 +361,7 @@ fn work<'env>(
     let (mut batch, mut events) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
     let record = |recording: &mut Recording<'env>, events: &mut Vec<Event>| {
         recording.on_events(events);
-        acks.add_done(events.iter().filter_map(row).count() as u64);
+        acks.add_done(events.iter().filter(|event| is_recorded(event)).count() as u64);
         events.clear();
     };
     while messages.blocking_recv_many(&mut batch, BATCH) > 0 {

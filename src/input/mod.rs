@@ -26,7 +26,7 @@ pub use carry::Carry;
 pub use columns::{ColumnChoice, Columns, UserColumn};
 pub use delimiter::Delimiter;
 pub use error::{Error, LeftAlone, Malformed, Suspicion};
-pub use exclude::{ReadExcludeList, read_exclude_list};
+pub use exclude::read_exclude_file;
 pub use own_files::{Filter, recorded};
 pub use read::{Options, ReadInput, read};
 pub use source::{Encoding, Foreign, Source};

@@ -81,6 +81,14 @@ impl CommandLine {
         self
     }
 
+    /// With these values of a flag, which is repeated for each of them.
+    #[must_use]
+    pub(crate) fn values(mut self, name: &str, values: Vec<OsString>) -> Self {
+        self = self.without(&[name]);
+        self.flags.extend(values.into_iter().map(|value| (name.to_owned(), Some(value))));
+        self
+    }
+
     /// The value of a flag, where it has one.
     pub(crate) fn value_of(&self, name: &str) -> Option<&OsStr> {
         let (_, value) = self.flags.iter().find(|(it, _)| it == name)?;

@@ -1,4 +1,141 @@
-//! One job from its input to its last line: prepare, run, finish.
+//! One job, from its input to its last line: prepare, run, finish. `run`, `plan` and `verify` are
+//! jobs; `locked` lists users instead.
+
+mod connection;
+mod exit;
+mod finish;
+mod input;
+mod locked;
+mod next;
+pub(crate) mod page;
+mod paths;
+mod prepare;
+mod previous;
+mod run;
+mod settings;
 
 pub(crate) mod command_line;
-pub(crate) mod next;
+
+pub(crate) use connection::{Connection, Instance};
+pub(crate) use exit::{ExitStatus, Failure};
+pub(crate) use finish::Finished;
+pub(crate) use input::InputSource;
+pub(crate) use locked::{ListSettings, list_locked};
+pub(crate) use previous::warn_without_manifest;
+pub(crate) use previous::{check_finished, check_instance, check_plan, check_retried};
+pub(crate) use settings::{
+    Effective, Execution, ExistingFile, Guards, IfEmpty, JobSettings, OutputSettings,
+};
+
+use std::io;
+
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+use crate::report::{Console, Progress, text};
+use crate::stats::Counts;
+use crate::stop::{Signals, Stop};
+use input::Input;
+use paths::Paths;
+
+/// What every command needs: its settings, the signals, and where to print.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) effective: &'a Effective,
+    pub(crate) signals: &'a Signals,
+    pub(crate) console: &'a Console,
+    pub(crate) progress: Progress,
+}
+
+/// Asks the question and returns how to read the answer, which blocks. Whoever has the answer
+/// already (`--yes`, the sandbox) passes no such function.
+pub(crate) type Ask = Box<dyn FnOnce(&Question<'_>) -> ReadAnswer>;
+
+/// Reads the answer: whether it is yes.
+pub(crate) type ReadAnswer = Box<dyn FnOnce() -> io::Result<bool> + Send>;
+
+/// What a person must know to confirm a run.
+pub(crate) struct Question<'a> {
+    pub(crate) n_users: u64,
+    pub(crate) connection: &'a Connection,
+    /// Further facts by name.
+    pub(crate) facts: Vec<(&'static str, String)>,
+}
+
+/// What all steps of a job share.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    settings: &'a JobSettings,
+    connection: &'a Connection,
+    context: Context<'a>,
+    paths: &'a Paths,
+    stop: &'a Stop,
+}
+
+/// Runs a job to its end, whatever end that is.
+pub(crate) fn run(
+    settings: &JobSettings,
+    connection: &Connection,
+    context: Context<'_>,
+    mut consent: Option<Ask>,
+) -> Result<Finished, Failure> {
+    let paths = Paths::new(settings)?;
+    let stop = Stop::default();
+    let job = Job { settings, connection, context, paths: &paths, stop: &stop };
+    let prepared = prepare::prepare(&job, &mut consent)?;
+    run::run(&job, prepared, consent)
+}
+
+/// Asks for confirmation unless that was given; `left_out` is by outcome. An error when the answer
+/// is no, or when a signal ends the wait.
+fn confirm(
+    job: &Job<'_>,
+    input: &Input,
+    n_users: u64,
+    left_out: &Counts,
+    consent: &mut Option<Ask>,
+    runtime: &Runtime,
+) -> Result<(), Failure> {
+    let Some(ask) = consent.take_if(|_| n_users > 0) else { return Ok(()) };
+    let Job { settings, connection, .. } = *job;
+    let mut facts = vec![("results", job.paths.name())];
+    let left_out: Vec<String> =
+        left_out.iter().map(|(outcome, n)| format!("{} {outcome}", text::number(n))).collect();
+    for (name, fact) in [
+        ("left out", left_out.join(", ")),
+        ("exclude", input.describe_exclusions().unwrap_or_default()),
+        ("guards", settings.guards.describe()),
+        ("reason", settings.reason.clone().unwrap_or_default()),
+    ] {
+        if !fact.is_empty() {
+            facts.push((name, fact));
+        }
+    }
+    let read = ask(&Question { n_users, connection, facts });
+    let answer = unless_stopped(job, runtime, read).transpose().map_err(Failure::internal)?;
+    // Whatever was typed together with Ctrl-C is not consent.
+    let status = job.stop.reason().map(ExitStatus::of_stop);
+    if answer == Some(true) && status.is_none() {
+        return Ok(());
+    }
+    let error = anyhow::anyhow!("not confirmed; no user was unlocked");
+    Err(Failure::new(status.unwrap_or(ExitStatus::NotConfirmed), error))
+}
+
+/// Waits for a blocking call; `None` when a signal comes first.
+fn unless_stopped<T: Send + 'static>(
+    job: &Job<'_>,
+    runtime: &Runtime,
+    blocking: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (sender, receiver) = oneshot::channel();
+    // When the wait is given up, this thread ends with the process.
+    std::thread::spawn(move || sender.send(blocking()));
+    runtime.block_on(async {
+        tokio::select! {
+            answer = receiver => answer.ok(),
+            () = job.stop.asked() => None,
+            never = job.context.signals.forward(job.stop, || {}) => match never {},
+        }
+    })
+}

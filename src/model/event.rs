@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Failure, Row, StopReason};
+use super::{Failure, Row, StopReason, UserView};
 
 /// What happened in a run. The recorder receives every event, in the order in which they were sent.
 #[derive(Clone, Debug)]
@@ -37,10 +37,8 @@ pub enum Event {
     },
     /// A page of the user list was read.
     UsersListed {
-        /// Number of users on the page.
-        n_users: u64,
-        /// Number of those who are locked.
-        n_locked: u64,
+        /// The users on the page.
+        users: Vec<UserView>,
     },
     /// A request was cut off before its response came. What it did is not known.
     GivenUp,

@@ -16,6 +16,7 @@ use crate::model::{
     Identifier, IdentifierKind, UserId, UserView, excerpt, is_invisible, is_separator,
     unwrapped_email,
 };
+use crate::stats::summary::ExcludeCounts;
 
 /// What separates the entries of a line. A cell may contain all but one of them, so the cells under
 /// each single one count too.
@@ -30,7 +31,7 @@ const MAX_WHOLE: usize = 1024;
 /// without white space and invisible characters around it. The same text counts once.
 #[derive(Debug, Default)]
 pub struct ExcludeList {
-    name: String,
+    files: Vec<String>,
     entries: Vec<Entry>,
     places: HashMap<Arc<str>, usize>,
     /// User IDs and external IDs, to the letter.
@@ -47,48 +48,43 @@ type Index = HashMap<Box<str>, Vec<usize>>;
 #[derive(Debug)]
 struct Entry {
     text: Arc<str>,
+    /// The first place of it: the file and the line.
+    file: usize,
     line: u64,
     is_user_id: bool,
     is_matched: AtomicBool,
 }
 
-/// How many entries of an exclude list matched a listed user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ExcludeSummary {
-    /// All entries.
-    pub entries: u64,
-    /// Those that matched at least one user of the input.
-    pub matched: u64,
-    /// Those that matched nobody.
-    pub unmatched: u64,
-}
-
 impl ExcludeList {
-    /// An empty list; `name` is what messages call its file.
-    pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), ..Self::default() }
+    /// The entries that follow are of another file; `name` is what messages call it.
+    pub fn begin_file(&mut self, name: &str) {
+        self.files.push(name.to_owned());
     }
 
     /// A list of these lines, the first of which is line 1.
     pub fn of_lines<T: AsRef<str>>(name: &str, lines: impl IntoIterator<Item = T>) -> Self {
-        let mut list = Self::new(name);
+        let mut list = Self::default();
+        list.begin_file(name);
         for (number, line) in (1..).zip(lines) {
             list.add_line(number, line.as_ref());
         }
         list
     }
 
-    /// Adds the entries of one line of the file.
-    pub fn add_line(&mut self, number: u64, line: &str) {
+    /// Adds the entries of one line of the file; `false` where it has none.
+    pub fn add_line(&mut self, number: u64, line: &str) -> bool {
+        let mut has_entry = false;
         let present = DELIMITERS.iter().filter(|&&delimiter| line.contains(delimiter));
         let cells = present.flat_map(|&delimiter| line.split(delimiter));
         let wholes = std::iter::once(line).chain(cells).filter(|text| text.len() <= MAX_WHOLE);
         for text in line.split(is_delimiter).chain(wholes) {
             let entries: Vec<usize> = parts(text).map(|part| self.entry(part, number)).collect();
+            has_entry |= !entries.is_empty();
             for reading in readings(text) {
                 self.add_reading(&reading, &entries);
             }
         }
+        has_entry
     }
 
     /// The place of the entry with this text; a new one where there is none yet.
@@ -100,6 +96,7 @@ impl ExcludeList {
         let is_user_id = readings(text).iter().any(|it| it.parse::<UserId>().is_ok());
         let entry = Entry {
             text: Arc::clone(&shared),
+            file: self.files.len().saturating_sub(1),
             line,
             is_user_id,
             is_matched: AtomicBool::default(),
@@ -125,9 +122,9 @@ impl ExcludeList {
         self.entries.is_empty()
     }
 
-    /// What messages call its file.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// What messages call its files.
+    pub fn files(&self) -> &[String] {
+        &self.files
     }
 
     /// Whether users must be looked up for the list to hold: an input of user IDs shows only that
@@ -205,21 +202,26 @@ impl ExcludeList {
             entry.is_matched.store(true, Ordering::Relaxed);
             first.get_or_insert(entry);
         }
-        first.map(|entry| Exclusion { list: &self.name, text: &entry.text, line: entry.line })
+        first.map(|entry| self.exclusion(entry))
+    }
+
+    fn exclusion<'a>(&'a self, entry: &'a Entry) -> Exclusion<'a> {
+        let file = self.files.get(entry.file).map_or("", String::as_str);
+        Exclusion { file, text: &entry.text, line: entry.line }
     }
 
     /// How many entries matched so far. Complete once all users of the input were looked up, or
     /// planned where nobody is looked up.
-    pub fn summary(&self) -> ExcludeSummary {
+    pub fn counts(&self) -> ExcludeCounts {
         let entries = self.entries.len() as u64;
         let unmatched = self.unmatched().count() as u64;
-        ExcludeSummary { entries, matched: entries - unmatched, unmatched }
+        ExcludeCounts { entries, matched: entries - unmatched, unmatched }
     }
 
-    /// The entries that matched nobody so far, in the order of the file: text and line.
-    pub fn unmatched(&self) -> impl Iterator<Item = (&str, u64)> {
+    /// The entries that matched nobody so far, in the order of the files.
+    pub fn unmatched(&self) -> impl Iterator<Item = Exclusion<'_>> {
         let entries = self.entries.iter().filter(|it| !it.is_matched.load(Ordering::Relaxed));
-        entries.map(|entry| (&*entry.text, entry.line))
+        entries.map(|entry| self.exclusion(entry))
     }
 }
 
@@ -249,7 +251,7 @@ struct PhoneNumber {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exclusion<'a> {
     /// What messages call the file.
-    pub list: &'a str,
+    pub file: &'a str,
     /// The entry.
     pub text: &'a str,
     /// The first line on which it stands, 1-based.
@@ -258,7 +260,7 @@ pub struct Exclusion<'a> {
 
 impl fmt::Display for Exclusion<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "excluded by \"{}\" on line {} of {}", excerpt(self.text), self.line, self.list)
+        write!(f, "excluded by \"{}\" on line {} of {}", excerpt(self.text), self.line, self.file)
     }
 }
 

@@ -1,7 +1,12 @@
 //! The list of locked users: a CSV that can be read as input.
 
-use std::io::{self, Write};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, BufRead as _, BufReader, Seek as _, Write};
 use std::path::{Path, PathBuf};
+
+use tempfile::SpooledTempFile;
 
 use super::atomic::{AtomicWriter, remove_stale};
 use super::error::{OpenError, WriteError};
@@ -72,21 +77,62 @@ impl LockedFormat {
     }
 }
 
-/// Writes the list. A file has its name only when the list is complete.
-pub struct LockedWriter {
+/// The list of a walk. It holds each user once, however many pages contain them, and is written only
+/// at the end: a list that turns out to be incomplete does not reach the next command.
+pub struct LockedList {
     format: LockedFormat,
-    lines: LineWriter,
-    spare: Vec<u8>,
     out: Out,
+    lines: LineWriter,
+    /// The rows so far.
+    spool: SpooledTempFile,
+    n_bytes: u64,
+    hasher: RandomState,
+    /// What pages contain about each user, by the hash of the ID.
+    answers: HashMap<u64, Answer>,
+    /// Users about whom pages disagree.
+    disputed: HashSet<String>,
+    /// Users whose rows in the first so many bytes are void.
+    withdrawn: (HashSet<String>, u64),
+    failure: Option<WriteError>,
 }
 
 enum Out {
-    Stream(Box<dyn Write>),
+    Stdout,
     File(AtomicWriter, PathBuf),
 }
 
-impl LockedWriter {
-    /// Starts a list in a file, for its owner alone.
+/// What a page contains about a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Locked {
+        is_admin_locked: bool,
+        never_expires: bool,
+    },
+    NotLocked,
+    /// `locked` is neither true nor false.
+    Unknown,
+}
+
+/// How many users a list was made from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListCounts {
+    /// All users on the pages, each counted once.
+    pub n_users: u64,
+    /// Those who are locked: the rows.
+    pub n_locked: u64,
+    /// Those who look locked on purpose.
+    pub n_admin_locked: u64,
+    /// Those whose lock never expires.
+    pub n_never_expiring: u64,
+    /// Those of whom it is not known whether they are locked.
+    pub n_unknown: u64,
+}
+
+impl LockedList {
+    /// Above this size the rows move from memory to a temporary file.
+    const MAX_IN_MEMORY: usize = 8 << 20;
+
+    /// Starts a list that will be a file, for its owner alone.
     ///
     /// # Errors
     ///
@@ -97,68 +143,182 @@ impl LockedWriter {
         }
         remove_stale(path);
         let file = AtomicWriter::create(path).map_err(WriteError::of_a_whole)?;
-        Ok(Self::over(Out::File(file, path.to_owned()), format))
+        Ok(Self::new(Out::File(file, path.to_owned()), format))
     }
 
-    /// Starts a list on a stream, such as standard output.
-    pub fn stream(stream: impl Write + 'static, format: LockedFormat) -> Self {
-        Self::over(Out::Stream(Box::new(stream)), format)
+    /// Starts a list that will be written to stdout.
+    pub fn to_stdout(format: LockedFormat) -> Self {
+        Self::new(Out::Stdout, format)
     }
 
-    fn over(out: Out, format: LockedFormat) -> Self {
-        let mut lines = LineWriter::new();
-        format.write_header(&mut lines);
-        Self { format, lines, spare: Vec::new(), out }
-    }
-
-    /// Adds a user to those that the next flush writes.
-    pub fn append(&mut self, user: &UserView) {
-        self.format.write_user(user, &mut self.lines);
-    }
-
-    /// Writes all appended users.
-    ///
-    /// # Errors
-    ///
-    /// When they cannot be written.
-    pub fn flush(&mut self) -> Result<(), WriteError> {
-        self.spare = self.lines.take(std::mem::take(&mut self.spare));
-        match &mut self.out {
-            Out::Stream(stream) => {
-                let written = stream.write_all(&self.spare).and_then(|()| stream.flush());
-                written.map_err(|error| stream_error(&error))
-            }
-            Out::File(file, path) => {
-                let written = file.write_all(&self.spare);
-                written.map_err(|error| WriteError::new(path.as_path(), &error).of_a_whole())
-            }
+    fn new(out: Out, format: LockedFormat) -> Self {
+        Self {
+            format,
+            out,
+            lines: LineWriter::new(),
+            spool: SpooledTempFile::new(Self::MAX_IN_MEMORY),
+            n_bytes: 0,
+            hasher: RandomState::new(),
+            answers: HashMap::new(),
+            disputed: HashSet::new(),
+            withdrawn: (HashSet::new(), 0),
+            failure: None,
         }
     }
 
-    /// Completes the list; gives the path of the file.
+    /// Adds the locked ones among these users, unless they are in the list already.
+    ///
+    /// # Errors
+    ///
+    /// When the rows cannot be kept. [`finish`](Self::finish) fails, too, then.
+    pub fn add(&mut self, users: &[UserView]) -> Result<(), WriteError> {
+        for user in users {
+            let answer = Answer::of(user);
+            match self.answers.entry(self.hasher.hash_one(&user.id)) {
+                Entry::Occupied(known) => {
+                    if *known.get() != answer {
+                        self.disputed.insert(user.id.clone());
+                    }
+                }
+                Entry::Vacant(place) => {
+                    place.insert(answer);
+                    if user.is_locked() {
+                        self.format.write_user(user, &mut self.lines);
+                    }
+                }
+            }
+        }
+        let rows = self.lines.take(Vec::new());
+        self.n_bytes += rows.len() as u64;
+        let written = self.spool.write_all(&rows).map_err(|error| self.write_error(&error));
+        if let Err(error) = &written {
+            self.failure.get_or_insert(error.clone());
+        }
+        written
+    }
+
+    /// Withdraws the users about whom pages disagree, to add them again once they were looked up.
+    pub fn take_disputed(&mut self) -> Vec<String> {
+        for id in &self.disputed {
+            self.answers.remove(&self.hasher.hash_one(id));
+        }
+        self.withdrawn = (std::mem::take(&mut self.disputed), self.n_bytes);
+        self.withdrawn.0.iter().cloned().collect()
+    }
+
+    /// How many users were listed so far.
+    pub fn counts(&self) -> ListCounts {
+        let mut counts = ListCounts { n_users: self.answers.len() as u64, ..ListCounts::default() };
+        for answer in self.answers.values() {
+            match *answer {
+                Answer::NotLocked => {}
+                Answer::Unknown => counts.n_unknown += 1,
+                Answer::Locked { is_admin_locked, never_expires } => {
+                    counts.n_locked += 1;
+                    counts.n_admin_locked += u64::from(is_admin_locked);
+                    counts.n_never_expiring += u64::from(never_expires);
+                }
+            }
+        }
+        counts
+    }
+
+    /// Writes the complete list; gives the path of the file.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
     pub fn finish(mut self) -> Result<Option<PathBuf>, WriteError> {
-        self.flush()?;
-        let Out::File(file, path) = self.out else { return Ok(None) };
-        file.finish().map_err(WriteError::of_a_whole)?;
-        Ok(Some(path))
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        let (out, rows) = self.into_rows();
+        match out {
+            Out::Stdout => {
+                let mut stdout = io::stdout().lock();
+                let written = rows.copy_to(&mut stdout).and_then(|()| stdout.flush());
+                written.map_err(|error| stream_error(&error))?;
+                Ok(None)
+            }
+            Out::File(mut file, path) => {
+                let written = rows.copy_to(&mut file);
+                written.map_err(|error| WriteError::new(&path, &error).of_a_whole())?;
+                file.finish().map_err(WriteError::of_a_whole)?;
+                Ok(Some(path))
+            }
+        }
     }
 
-    /// Ends a list that is not complete: the file is called `NAME.part.csv`, so that nothing takes
-    /// it for the whole. Gives its path.
+    /// Writes an incomplete list: the file is called `NAME.part.csv`, and nothing is written to
+    /// stdout, so that nothing takes it for a complete one. Gives the path of the file.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn finish_incomplete(mut self) -> Result<Option<PathBuf>, WriteError> {
-        self.flush()?;
-        let Out::File(file, path) = self.out else { return Ok(None) };
+    pub fn finish_incomplete(self) -> Result<Option<PathBuf>, WriteError> {
+        let (out, rows) = self.into_rows();
+        let Out::File(mut file, path) = out else { return Ok(None) };
         let part = sibling(&path, ".part.csv");
+        let written = rows.copy_to(&mut file);
+        written.map_err(|error| WriteError::new(&part, &error).of_a_whole())?;
         file.finish_as(&part).map_err(WriteError::of_a_whole)?;
         Ok(Some(part))
+    }
+
+    fn into_rows(self) -> (Out, Rows) {
+        let (withdrawn, n_void_bytes) = self.withdrawn;
+        let mut header = self.lines;
+        self.format.write_header(&mut header);
+        let header = header.take(Vec::new());
+        (self.out, Rows { header, spool: self.spool, withdrawn, n_void_bytes })
+    }
+
+    fn write_error(&self, error: &io::Error) -> WriteError {
+        match &self.out {
+            Out::Stdout => stream_error(error),
+            Out::File(_, path) => WriteError::new(path, error).of_a_whole(),
+        }
+    }
+}
+
+/// The rows of a list that has ended.
+struct Rows {
+    header: Vec<u8>,
+    spool: SpooledTempFile,
+    withdrawn: HashSet<String>,
+    n_void_bytes: u64,
+}
+
+impl Rows {
+    fn copy_to(mut self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(&self.header)?;
+        self.spool.rewind()?;
+        let mut rows = BufReader::new(self.spool);
+        let (mut line, mut n_read) = (Vec::new(), 0);
+        while rows.read_until(b'\n', &mut line)? > 0 {
+            let id = line.split(|&byte| byte == b',').next().unwrap_or_default();
+            let is_void = n_read < self.n_void_bytes
+                && str::from_utf8(id).is_ok_and(|id| self.withdrawn.contains(id));
+            if !is_void {
+                out.write_all(&line)?;
+            }
+            n_read += line.len() as u64;
+            line.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    fn of(user: &UserView) -> Self {
+        match user.locked {
+            None => Self::Unknown,
+            Some(false) => Self::NotLocked,
+            Some(true) => Self::Locked {
+                is_admin_locked: user.is_admin_locked(),
+                never_expires: user.lockout_expires_in_seconds.is_none(),
+            },
+        }
     }
 }
 
@@ -184,9 +344,9 @@ mod tests {
     fn list(format: LockedFormat) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("locked.csv");
-        let mut writer = LockedWriter::create(&path, false, format).unwrap();
-        writer.append(&user());
-        assert_eq!(writer.finish().unwrap().as_ref(), Some(&path));
+        let mut list = LockedList::create(&path, false, format).unwrap();
+        list.add(&[user()]).unwrap();
+        assert_eq!(list.finish().unwrap().as_ref(), Some(&path));
         fs::read_to_string(path).unwrap()
     }
 
@@ -222,12 +382,46 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("locked.csv");
         fs::write(&path, "old").unwrap();
-        assert!(LockedWriter::create(&path, false, LockedFormat::default()).is_err());
-        let mut writer = LockedWriter::create(&path, true, LockedFormat::default()).unwrap();
-        writer.append(&user());
-        let part = writer.finish_incomplete().unwrap().unwrap();
+        assert!(LockedList::create(&path, false, LockedFormat::default()).is_err());
+        let mut list = LockedList::create(&path, true, LockedFormat::default()).unwrap();
+        list.add(&[user()]).unwrap();
+        let part = list.finish_incomplete().unwrap().unwrap();
         assert_eq!(part, dir.path().join("locked.part.csv"));
         assert_eq!(fs::read_to_string(part).unwrap().lines().count(), 2);
         assert_eq!(fs::read_to_string(path).unwrap(), "old");
+    }
+
+    fn with_lock(id: &str, locked: &str) -> UserView {
+        UserView::parse(&format!(r#"{{"id":"{id}","locked":{locked}}}"#)).unwrap()
+    }
+
+    #[test]
+    fn a_user_about_whom_pages_disagree_is_listed_as_the_look_up_shows() {
+        for (then, now, look_up, is_listed) in [
+            ("true", "false", Some("true"), true),
+            ("true", "false", Some("false"), false),
+            ("false", "true", Some("true"), true),
+            ("false", "true", Some("false"), false),
+            ("true", "null", Some("null"), false),
+            ("true", "false", None, false),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("locked.csv");
+            let mut list = LockedList::create(&path, false, LockedFormat::default()).unwrap();
+            list.add(&[with_lock("user_a", then), with_lock("user_b", "true")]).unwrap();
+            list.add(&[with_lock("user_b", "true"), with_lock("user_a", now)]).unwrap();
+            assert_eq!(list.take_disputed(), ["user_a"]);
+            if let Some(look_up) = look_up {
+                list.add(&[with_lock("user_a", look_up)]).unwrap();
+            }
+            let counts = list.counts();
+            assert_eq!(counts.n_users, 1 + u64::from(look_up.is_some()));
+            assert_eq!(counts.n_locked, 1 + u64::from(is_listed));
+            assert_eq!(counts.n_unknown, u64::from(look_up == Some("null")));
+            list.finish().unwrap();
+            let text = fs::read_to_string(path).unwrap();
+            assert_eq!(text.matches("user_a").count(), usize::from(is_listed), "{then} {now}");
+            assert_eq!(text.matches("user_b").count(), 1);
+        }
     }
 }

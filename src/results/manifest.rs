@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::model::{IdentifierKind, mask_keys};
-use crate::stats::summary::{CommandKind, Ending, Summary};
+use crate::stats::summary::{CommandKind, Ending, ExcludeCounts, Summary};
 use crate::stats::{Counts, Stats};
 
 use super::atomic;
@@ -56,9 +56,9 @@ pub struct Manifest {
     /// Number of rows by outcome.
     #[serde(default, serialize_with = "counts_to_map", deserialize_with = "counts_of_map")]
     pub counts: Counts,
-    /// What the exclude file held.
+    /// The entries of the exclude files.
     #[serde(default)]
-    pub excluded: Excluded,
+    pub excluded: ExcludeCounts,
     /// The exit code; `None` while it is running, or when it was killed.
     #[serde(default)]
     pub exit_code: Option<u8>,
@@ -80,18 +80,6 @@ pub struct Manifest {
     /// One for each start of the program: resuming adds another.
     #[serde(default)]
     pub passes: Vec<Pass>,
-}
-
-/// What the exclude file held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Excluded {
-    /// Number of its entries.
-    pub entries: u64,
-    /// Number of entries that matched a listed user.
-    pub matched: u64,
-    /// Number of entries that matched nobody.
-    pub unmatched: u64,
 }
 
 /// A file that the job read or wrote.
@@ -359,7 +347,7 @@ mod tests {
             counts: [(Outcome::Failed, 2), (Outcome::Unlocked, 40), (Outcome::Duplicate, 1)]
                 .into_iter()
                 .collect(),
-            excluded: Excluded { entries: 3, matched: 1, unmatched: 2 },
+            excluded: ExcludeCounts { entries: 3, matched: 1, unmatched: 2 },
             exit_code: Some(3),
             records: 50,
             rows: 43,

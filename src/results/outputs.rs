@@ -185,6 +185,11 @@ impl Outputs {
         write_unprocessed(records, recorded, &files.sidecars.unprocessed)?.finish().map(drop)
     }
 
+    /// Whether this job created all its files: refusing it removes them.
+    pub fn is_new(&self) -> bool {
+        self.files.as_ref().is_none_or(|files| files.state == State::New)
+    }
+
     /// Whether files of an earlier run are still in place and would be replaced by a commit.
     pub fn is_staged(&self) -> bool {
         self.files.as_ref().is_some_and(|files| files.state == State::Staged)
@@ -448,7 +453,7 @@ mod tests {
     use super::super::{format, resume, sha256_file};
     use super::*;
     use crate::model::{Outcome, Row};
-    use crate::stats::summary::{CommandKind, Ending};
+    use crate::stats::summary::{CommandKind, Ending, ExcludeCounts};
     use crate::stats::{Counts, Size};
 
     /// Three records, of which the first two get rows: one that ended well and one that did not.
@@ -472,7 +477,7 @@ mod tests {
             finished_at: None,
             ending: String::new(),
             counts: Counts::default(),
-            excluded: super::super::manifest::Excluded::default(),
+            excluded: ExcludeCounts::default(),
             exit_code: None,
             records: 3,
             rows: 0,

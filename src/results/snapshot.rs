@@ -9,6 +9,56 @@ use serde_json::value::RawValue;
 
 use crate::model::is_separator;
 
+/// The top-level fields of a user object, as Clerk documents them.
+pub const USER_FIELDS: [&str; 46] = [
+    "backup_code_enabled",
+    "banned",
+    "bypass_client_trust",
+    "create_organization_enabled",
+    "create_organizations_limit",
+    "created_at",
+    "delete_self_enabled",
+    "deprovisioned",
+    "email_addresses",
+    "enterprise_accounts",
+    "external_accounts",
+    "external_id",
+    "first_name",
+    "has_image",
+    "id",
+    "image_url",
+    "last_active_at",
+    "last_name",
+    "last_sign_in_at",
+    "legal_accepted_at",
+    "locale",
+    "locked",
+    "lockout_expires_in_seconds",
+    "mfa_disabled_at",
+    "mfa_enabled_at",
+    "object",
+    "organization_memberships",
+    "passkeys",
+    "password_enabled",
+    "password_last_updated_at",
+    "phone_numbers",
+    "primary_email_address_id",
+    "primary_phone_number_id",
+    "primary_web3_wallet_id",
+    "private_metadata",
+    "profile_image_url",
+    "public_metadata",
+    "saml_accounts",
+    "scim",
+    "totp_enabled",
+    "two_factor_enabled",
+    "unsafe_metadata",
+    "updated_at",
+    "username",
+    "verification_attempts_remaining",
+    "web3_wallets",
+];
+
 /// Stands in place of a redacted value.
 pub(super) const REDACTED: &str = "[redacted]";
 const REDACTED_JSON: &str = "\"[redacted]\"";

@@ -92,6 +92,11 @@ impl Stats {
         Self { earlier: *earlier.counts(), rows: earlier, ..self }
     }
 
+    /// Sets the size of a job that is known only after its first request.
+    pub fn resize(&mut self, size: Size) {
+        self.size = size;
+    }
+
     /// Takes the rows of the results file for those that were counted: another process removed
     /// some of them.
     pub fn replace_rows(&mut self, found: RowStats) {
@@ -117,9 +122,9 @@ impl Stats {
                 }
                 self.count_row(row, attempt.is_some());
             }
-            Event::UsersListed { n_users, n_locked } => {
-                self.rows.add_listed(*n_users, *n_locked);
-                self.timeline.at(self.clock.elapsed()).n_finished += n_users;
+            Event::UsersListed { users } => {
+                self.rows.add_listed(users);
+                self.timeline.at(self.clock.elapsed()).n_finished += users.len() as u64;
             }
             Event::GivenUp => self.count_given_up(),
             Event::Paused(pause) => self.pauses.begin(*pause, self.clock.now()),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{ErrorCode, Outcome, Row};
+use crate::model::{ErrorCode, Outcome, Row, UserView};
 
 use super::Latency;
 
@@ -14,6 +14,7 @@ pub struct RowStats {
     errors: ErrorCounts,
     durations: Latency,
     n_banned: u64,
+    n_failed_unlocks: u64,
 }
 
 impl RowStats {
@@ -22,6 +23,8 @@ impl RowStats {
         self.counts.add(row.outcome);
         let is_banned = row.user.as_ref().is_some_and(|user| user.banned == Some(true));
         self.n_banned += u64::from(is_banned && row.outcome == Outcome::WouldUnlock);
+        let was_looked_up = row.was_locked.is_some();
+        self.n_failed_unlocks += u64::from(was_looked_up && row.outcome.counts_as_failure());
         if row.attempts > 0 {
             self.durations.add(row.duration);
         }
@@ -53,10 +56,24 @@ impl RowStats {
         self.n_banned
     }
 
+    /// Number of users whom a run unlocked or tried to unlock. After a look-up, a user who failed
+    /// counts only if the look-up found them locked: otherwise the look-up itself failed.
+    pub fn n_tried(&self, looks_up: bool) -> u64 {
+        let n_failed = self.counts.n_where(Outcome::counts_as_failure);
+        let n_failed = if looks_up { self.n_failed_unlocks } else { n_failed };
+        self.counts.get(Outcome::Unlocked) + n_failed
+    }
+
     /// Counts users of a list, who have no rows.
-    pub(super) fn add_listed(&mut self, n_users: u64, n_locked: u64) {
-        self.counts.0[Outcome::WouldUnlock as usize] += n_locked;
-        self.counts.0[Outcome::AlreadyUnlocked as usize] += n_users.saturating_sub(n_locked);
+    pub(super) fn add_listed(&mut self, users: &[UserView]) {
+        for user in users {
+            let is_locked = user.is_locked();
+            self.counts.add(if is_locked {
+                Outcome::WouldUnlock
+            } else {
+                Outcome::AlreadyUnlocked
+            });
+        }
     }
 }
 

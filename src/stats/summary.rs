@@ -29,6 +29,8 @@ pub struct Summary {
     pub counts: Counts,
     /// Number of rows by outcome that the read-back at the end found (`--verify`).
     pub verified: Option<Counts>,
+    /// The entries of the exclude files.
+    pub excluded: ExcludeCounts,
     /// Number of records that must be accounted for.
     pub n_records: u64,
     /// Number of records without a row.
@@ -114,6 +116,18 @@ impl Summary {
 
 fn retried(errors: &ErrorCounts) -> Vec<(String, u64)> {
     errors.most_frequent_first().into_iter().map(|group| (group.code, group.n)).collect()
+}
+
+/// How many entries of the exclude files matched a listed user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExcludeCounts {
+    /// All entries.
+    pub entries: u64,
+    /// Those that matched at least one listed user.
+    pub matched: u64,
+    /// Those that matched nobody.
+    pub unmatched: u64,
 }
 
 /// The command that wrote a file, in a manifest by its name.

@@ -7,13 +7,12 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::args;
-use crate::cli::failure::Failure;
 use crate::cli::help::{COMMANDS, CommandHelp, ENVIRONMENT};
-use crate::cli::status::Status;
+use crate::job::{ExitStatus, Failure};
 
 const PROGRAM: &str = "bulk-unlock";
 
-pub(in crate::cli) fn completions(shell: Shell) -> Result<Status, Failure> {
+pub(in crate::cli) fn completions(shell: Shell) -> Result<ExitStatus, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut args::command(), PROGRAM, &mut script);
     if shell == Shell::Bash {
@@ -25,7 +24,7 @@ pub(in crate::cli) fn completions(shell: Shell) -> Result<Status, Failure> {
     print(&script)
 }
 
-pub(in crate::cli) fn man(command: Option<&str>) -> Result<Status, Failure> {
+pub(in crate::cli) fn man(command: Option<&str>) -> Result<ExitStatus, Failure> {
     let page = page(command).map_err(Failure::internal)?;
     print(&page)
 }
@@ -74,11 +73,11 @@ fn examples_and_exit_codes(help: &CommandHelp) -> Roff {
     roff
 }
 
-fn print(bytes: &[u8]) -> Result<Status, Failure> {
+fn print(bytes: &[u8]) -> Result<ExitStatus, Failure> {
     let mut stdout = std::io::stdout();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| {
         let error = anyhow::Error::new(error).context("failed to write to stdout");
-        Failure::new(Status::Output, error)
+        Failure::new(ExitStatus::Output, error)
     })?;
-    Ok(Status::Success)
+    Ok(ExitStatus::Success)
 }

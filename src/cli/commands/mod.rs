@@ -1,4 +1,4 @@
-//! One file a command.
+//! One file for each command.
 
 pub(super) mod generate;
 pub(super) mod locked;
@@ -6,3 +6,5 @@ pub(super) mod report;
 pub(super) mod run;
 pub(super) mod sandbox;
 pub(super) mod verify;
+
+mod inherit;

@@ -3,15 +3,14 @@
 use std::io::Write as _;
 
 use crate::cli::args::ReportArgs;
-use crate::cli::failure::Failure;
-use crate::cli::page::{self, gather};
-use crate::cli::status::Status;
+use crate::job::page::{self, gather};
+use crate::job::{ExitStatus, Failure};
 use crate::model::mask_keys;
 use crate::report::{Console, Style, closing};
 use crate::results::atomic::AtomicWriter;
 use crate::results::{WriteError, refuse_existing, same_file};
 
-pub(in crate::cli) fn report(args: &ReportArgs, console: &Console) -> Result<Status, Failure> {
+pub(in crate::cli) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus, Failure> {
     let begun = args.html.as_deref().map(|path| begin(args, path)).transpose()?;
     let gathered = gather(&args.results)?;
     for warning in &gathered.facts.warnings {
@@ -33,9 +32,9 @@ pub(in crate::cli) fn report(args: &ReportArgs, console: &Console) -> Result<Sta
     let text = mask_keys(&text);
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| {
         let text = format!("the summary can't be written to stdout: {error}");
-        Failure::new(Status::Output, anyhow::anyhow!(text))
+        Failure::new(ExitStatus::Output, anyhow::anyhow!(text))
     })?;
-    Ok(Status::Success)
+    Ok(ExitStatus::Success)
 }
 
 /// Makes sure that the page can be written, before anything is read.

@@ -6,15 +6,16 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::runtime::Builder;
 
-use crate::cli::Context;
-use crate::cli::failure::Failure;
 use crate::cli::sandbox_args::SandboxArgs;
-use crate::cli::status::Status;
+use crate::job::{Context, ExitStatus, Failure};
 use crate::report::{Level, text};
 use crate::sandbox::{Rate, Sandbox, SandboxConfig, Stats};
 use crate::stop::Stop;
 
-pub(in crate::cli) fn sandbox(args: SandboxArgs, context: Context<'_>) -> Result<Status, Failure> {
+pub(in crate::cli) fn sandbox(
+    args: SandboxArgs,
+    context: Context<'_>,
+) -> Result<ExitStatus, Failure> {
     let console = context.console;
     let (key, quota) = if args.development {
         (SandboxConfig::DEVELOPMENT_KEY, Rate::DEVELOPMENT_QUOTA)
@@ -31,7 +32,7 @@ pub(in crate::cli) fn sandbox(args: SandboxArgs, context: Context<'_>) -> Result
         .seed(args.seed);
     let sandbox = Sandbox::start(config, args.port)
         .with_context(|| format!("cannot start the sandbox on 127.0.0.1:{}", args.port))
-        .map_err(|error| Failure::new(Status::Usage, error))?;
+        .map_err(|error| Failure::new(ExitStatus::Usage, error))?;
     let mut stdout = std::io::stdout();
     // A person pastes the lines into a shell; a script reads names and values.
     let word = if stdout.is_terminal() { "export " } else { "" };
@@ -51,7 +52,7 @@ pub(in crate::cli) fn sandbox(args: SandboxArgs, context: Context<'_>) -> Result
 }
 
 /// Prints a line for every second in which something happened.
-async fn serve(sandbox: &Sandbox, context: Context<'_>) -> Status {
+async fn serve(sandbox: &Sandbox, context: Context<'_>) -> ExitStatus {
     let stop = Stop::default();
     let watch = async {
         let mut before = Stats::default();
@@ -66,8 +67,8 @@ async fn serve(sandbox: &Sandbox, context: Context<'_>) -> Status {
     };
     tokio::select! {
         never = context.signals.forward(&stop, || ()) => match never {},
-        () = watch => Status::Success,
-        () = stop.asked() => stop.reason().map_or(Status::Success, Status::of_stop),
+        () = watch => ExitStatus::Success,
+        () = stop.asked() => stop.reason().map_or(ExitStatus::Success, ExitStatus::of_stop),
     }
 }
 

@@ -377,7 +377,7 @@ async fn an_excluded_user_is_left_alone_whichever_identifier_the_list_names() {
         let message = "excluded by \"B2@X.org\" on line 2 of keep.txt";
         assert_eq!(ran.row(1).error_message.as_deref(), Some(message));
         assert!(jobs.iter().all(|job| job.user.as_str() == "user_c"));
-        let unmatched: Vec<_> = input.excluded.unmatched().collect();
+        let unmatched: Vec<_> = input.excluded.unmatched().map(|it| (it.text, it.line)).collect();
         assert_eq!(unmatched, [("Ann", 1), ("user_zz", 3)]);
     }
 }

@@ -25,23 +25,29 @@ fn page_of(call: &Call, n_on_page: usize, n_users: usize) -> Reply {
     answer(200, &body((first..end).map(|n| format!("user_{n}"))))
 }
 
+/// Walks these stretches; gives all users on the pages.
 async fn walk(
     api: &Scripted<'_>,
     stretches: Vec<Stretch>,
     counted: Option<u64>,
-) -> (Result<u64, Shortfall>, Vec<UserView>) {
-    let users = RefCell::new(Vec::new());
-    let walk = Walk::new(api, counted, |page| users.borrow_mut().extend(page));
-    Bench::with_max_retries(2).run(&walk, stretches).await;
-    (walk.into_passed(), users.into_inner())
+) -> (Result<Walked, Shortfall>, Vec<UserSnapshot>) {
+    let walk = Walk::new(api, counted);
+    let events = Bench::with_max_retries(2).run(&walk, stretches).await.events;
+    let pages = events.into_iter().filter_map(|event| match event {
+        Event::UsersListed { users } => Some(users),
+        _ => None,
+    });
+    (walk.finish(), pages.flatten().collect())
 }
 
-async fn walk_whole(api: &Scripted<'_>, counted: Option<u64>) -> Result<u64, Shortfall> {
-    walk(api, vec![Stretch::whole()], counted).await.0
+/// Gives the number of users on the pages.
+async fn walk_whole(api: &Scripted<'_>, counted: Option<u64>) -> Result<usize, Shortfall> {
+    let (walked, users) = walk(api, vec![Stretch::whole()], counted).await;
+    walked.map(|_| users.len())
 }
 
 #[track_caller]
-fn refused(walked: Result<u64, Shortfall>, expected: &str) {
+fn refused(walked: Result<usize, Shortfall>, expected: &str) {
     match walked {
         Err(Shortfall::Refused(failure)) => assert_eq!(failure.message, expected),
         other => panic!("{other:?}"),
@@ -52,7 +58,7 @@ fn refused(walked: Result<u64, Shortfall>, expected: &str) {
 fn every_moment_is_in_one_stretch() {
     let whole = Span { from: 10, to: 109 };
     for n_spans in [1, 2, 3, 7, 100, 250] {
-        let spans = spans(whole, n_spans);
+        let spans = whole.cut(n_spans);
         assert_eq!(spans.first().unwrap().from, 10);
         assert_eq!(spans.last().unwrap().to, 109);
         assert!(spans.windows(2).all(|pair| pair[0].to + 1 == pair[1].from), "{spans:?}");
@@ -61,7 +67,7 @@ fn every_moment_is_in_one_stretch() {
 
 #[test]
 fn one_moment_is_one_stretch() {
-    assert_eq!(spans(Span { from: 5, to: 5 }, 8), [Span { from: 5, to: 5 }]);
+    assert_eq!(Span { from: 5, to: 5 }.cut(8), [Span { from: 5, to: 5 }]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,7 +79,8 @@ async fn after_a_short_page_the_walk_goes_on_while_users_are_missing() {
         (Some(251), 250, 4),
         // Two were made since, and nobody knows of them.
         (Some(200), 200, 2),
-        (None, 100, 1),
+        // Without a count, only an empty page shows the end.
+        (None, 250, 4),
         (Some(0), 100, 1),
     ] {
         let api = Scripted::new(|call| page_of(call, 100, 250));
@@ -86,8 +93,9 @@ async fn after_a_short_page_the_walk_goes_on_while_users_are_missing() {
 async fn after_a_full_page_the_walk_goes_on_whatever_was_counted() {
     for counted in [None, Some(10), Some(1_200)] {
         let api = Scripted::new(|call| page_of(call, 500, 1_200));
+        let n_calls = if counted.is_none() { 4 } else { 3 };
         assert_eq!(walk_whole(&api, counted).await, Ok(1_200), "{counted:?}");
-        assert_eq!(api.calls().len(), 3, "{counted:?}");
+        assert_eq!(api.calls().len(), n_calls, "{counted:?}");
     }
 }
 
@@ -97,30 +105,27 @@ async fn a_server_that_goes_round_in_circles_is_found_out_without_a_count() {
         let first = first_of(asked(call)) % 1_500;
         answer(200, &body((first..first + 500).map(|n| format!("user_{n}"))))
     });
-    refused(walk_whole(&api, None).await, "the page after user_1499 holds user_499 again");
+    refused(walk_whole(&api, None).await, "the page after user_1499 contains user_499 again");
     let api = Scripted::new(|call| page_of(call, 500, 500));
     assert_eq!(walk_whole(&api, None).await, Ok(500));
     let api = Scripted::new(|_| answer(200, &body((0..500).map(|n| format!("user_{n}")))));
-    refused(walk_whole(&api, None).await, "the page after user_499 holds user_499 again");
+    refused(walk_whole(&api, None).await, "the page after user_499 contains user_499 again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_grows_for_ever_is_not_walked_for_ever() {
     let api = Scripted::new(|call| page_of(call, 500, usize::MAX));
-    let message = "11500 users passed by where 600 were counted, and there is no end of them";
+    let message = "the API counted 600 users, but lists 11500 and more";
     refused(walk_whole(&api, Some(600)).await, message);
     assert_eq!(api.calls().len(), 23);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_without_a_cursor_is_the_last_one_only_where_nobody_is_missing() {
+async fn a_walk_cannot_continue_after_a_user_without_a_valid_id() {
     for counted in [Some(3), None] {
         let api = Scripted::new(|_| answer(200, r#"[{"id":"user_a"},{"id":"../admin"}]"#));
         let walked = walk_whole(&api, counted).await;
-        match counted {
-            None => assert_eq!(walked, Ok(2)),
-            Some(_) => refused(walked, "the last user of a page has no id to go on from"),
-        }
+        refused(walked, "the last user of a page has no valid ID to continue after");
     }
 }
 
@@ -135,8 +140,8 @@ async fn a_page_that_is_not_had_is_an_outage_and_a_refusal_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_stands_on_a_seam_is_handed_on_twice_and_counted_once() {
-    let spans = spans(Span { from: 0, to: 99 }, 2);
+async fn a_user_on_a_seam_is_listed_twice_and_counted_once() {
+    let spans = Span { from: 0, to: 99 }.cut(2);
     let stretches = vec![Stretch::of(spans[0], true, false), Stretch::of(spans[1], false, true)];
     let api = Scripted::new(|call| {
         let user = |at: i64| format!(r#"{{"id":"user_{at}","created_at":{at}}}"#);
@@ -148,6 +153,10 @@ async fn whoever_stands_on_a_seam_is_handed_on_twice_and_counted_once() {
         };
         answer(200, &format!("[{}]", users.join(",")))
     });
-    let (passed, users) = walk(&api, stretches, Some(5)).await;
-    assert_eq!((passed, users.len()), (Ok(5), 7));
+    let (walked, users) = walk(&api, stretches, Some(5)).await;
+    assert_eq!(
+        walked,
+        Ok(Walked { created: Some(Span { from: 0, to: 120 }), has_short_pages: false })
+    );
+    assert_eq!(users.len(), 7);
 }

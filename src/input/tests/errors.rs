@@ -176,7 +176,7 @@ fn a_reader_that_fails_on_the_way_is_an_error_and_an_interrupted_one_is_not() {
 
 #[test]
 fn an_exclude_file_that_is_not_read_whole_or_names_nobody_is_an_error() {
-    let read = |bytes: &[u8]| super::super::exclude::read_list(Source::bytes("keep.txt", bytes));
+    let read = |bytes: &[u8]| read_exclusions(Source::bytes("keep.txt", bytes));
     let error = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
     insta::assert_snapshot!(
         error(b"\xef\xbb\xbf ,;|\t\"\"\n\n#\n\xe2\x80\x8b\n"),
@@ -189,9 +189,9 @@ fn an_exclude_file_that_is_not_read_whole_or_names_nobody_is_an_error() {
     assert!(error(b"PK\x03\x04").contains("Excel workbook"));
     assert!(error(b"[\"user_a\"]").contains("JSON"));
     let broken = Scripted(vec![Err(std::io::Error::other("unplugged")), Ok(b'\n'), Ok(b'a')]);
-    let error = super::super::exclude::read_list(Source::reader("pipe", broken)).unwrap_err();
+    let error = read_exclusions(Source::reader("pipe", broken)).unwrap_err();
     assert_eq!(error.to_string(), "cannot read pipe: unplugged");
-    assert!(read_exclude_list(Path::new("no such exclude file")).is_err());
+    assert!(read_exclusions(Source::path(Path::new("no such exclude file"))).is_err());
     let long = vec![b'x'; (16 << 20) + 1];
     assert!(matches!(read(&long), Err(Error::TooLong { line: 1, .. })));
     assert!(read(&long[1..]).is_ok());

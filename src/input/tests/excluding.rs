@@ -136,7 +136,7 @@ proptest! {
         listed in subsequence((0..N_USERS).collect::<Vec<_>>(), 0..=N_USERS),
     ) {
         let source = Source::bytes("keep.csv", keep.text.as_bytes());
-        let list = super::super::exclude::read_list(source).unwrap().list;
+        let list = read_exclusions(source).unwrap().0;
         let (kind, _) = identifiers(&user(0))[which];
         let record = |&n: &usize| InputRecord {
             line: n as u64 + 2,

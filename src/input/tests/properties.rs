@@ -98,7 +98,7 @@ proptest! {
         options in options(),
     ) {
         let _ = read(Source::bytes("x", &bytes), &options);
-        let _ = exclude::read_list(Source::bytes("x", &bytes));
+        let _ = read_exclusions(Source::bytes("x", &bytes));
     }
 
     #[test]
@@ -108,7 +108,7 @@ proptest! {
     ) {
         let whole = outcome_of(Source::bytes("x", &bytes), &options);
         prop_assert_eq!(outcome_of(Source::reader("x", Drip(&bytes)), &options), whole);
-        let _ = exclude::read_list(Source::bytes("x", &bytes));
+        let _ = read_exclusions(Source::bytes("x", &bytes));
         let _ = recorded(Source::bytes("x", &bytes), &Filter::of(&Outcome::ALL, options.kind));
     }
 }

@@ -145,7 +145,7 @@ fn every_mistake_is_one_record() {
 
 #[test]
 fn the_excluded_are_five_users_of_the_export() {
-    let list = read_exclude_list(&sample("exclude.txt")).unwrap().list;
+    let list = read_exclusions(Source::path(&sample("exclude.txt"))).unwrap().0;
     let export = read_sample("clerk-export.csv", &Options::default()).records;
     let targets = (0..export.records.len()).filter_map(|place| export.target(place).ok());
     assert_eq!(targets.filter(|target| list.find_identifier(target).is_some()).count(), 5);

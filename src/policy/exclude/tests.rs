@@ -112,11 +112,11 @@ fn an_exclusion_names_the_entry_its_line_and_the_file() {
 #[test]
 fn entries_that_matched_a_user_are_told_from_those_that_matched_nobody() {
     let list = list(&["user_a,Ann Lee,ann@x.org", "user_z", "user_a", "ext_1|eu;note"]);
-    assert_eq!(list.summary(), ExcludeSummary { entries: 7, matched: 0, unmatched: 7 });
+    assert_eq!(list.counts(), ExcludeCounts { entries: 7, matched: 0, unmatched: 7 });
     list.find(&user());
-    let unmatched: Vec<_> = list.unmatched().collect();
+    let unmatched: Vec<_> = list.unmatched().map(|it| (it.text, it.line)).collect();
     assert_eq!(unmatched, [("Ann Lee", 1), ("user_z", 2), ("note", 4)]);
-    assert_eq!(list.summary(), ExcludeSummary { entries: 7, matched: 4, unmatched: 3 });
+    assert_eq!(list.counts(), ExcludeCounts { entries: 7, matched: 4, unmatched: 3 });
 }
 
 #[test]
@@ -124,11 +124,11 @@ fn an_exclusion_that_an_earlier_run_recorded_counts_as_matched() {
     let long = format!("{}@x.org", "a".repeat(100));
     let list = list(&["say \"hi\" on line 9 of it", "user_a", &long, "user_z"]);
     for text in ["user_a", long.as_str()] {
-        let exclusion = Exclusion { list: "keep.csv", text, line: 3 }.to_string();
+        let exclusion = Exclusion { file: "keep.csv", text, line: 3 }.to_string();
         list.mark_recorded(&exclusion);
     }
     list.mark_recorded("something else");
-    let unmatched: Vec<_> = list.unmatched().map(|(text, _)| text).collect();
+    let unmatched: Vec<_> = list.unmatched().map(|it| it.text).collect();
     assert_eq!(unmatched, ["say", "hi", "on line 9 of it", "user_z"]);
 }
 
@@ -148,6 +148,6 @@ fn users_are_looked_up_unless_all_entries_are_of_the_kind_of_the_input() {
 fn a_long_line_costs_no_more_than_its_length() {
     let line = (0..200_000).map(|n| format!("user_{n}")).collect::<Vec<_>>().join(",");
     let list = list(&[&line]);
-    assert_eq!(list.summary().entries, 200_000);
+    assert_eq!(list.counts().entries, 200_000);
     assert!(list.find_text("user_199999").is_some());
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::merge::Merged;
 use super::overlap::LastWords;
 use super::source::source;
-use crate::cli::failure::Failure;
 use crate::engine::wall_clock;
+use crate::job::Failure;
 use crate::model::Row;
 use crate::report::page::{Collector, Facts, Source, SourceFile, TableRow};
 use crate::report::text;
@@ -15,13 +15,13 @@ use crate::results::{ReadError, Reader, Sidecars, kind_of_outcome, same_file, sh
 use crate::stats::summary::{CommandKind, NextStep, Summary};
 
 /// What finished files say.
-pub(in crate::cli) struct Gathered {
-    pub(in crate::cli) facts: Facts,
-    pub(in crate::cli) summary: Summary,
+pub(crate) struct Gathered {
+    pub(crate) facts: Facts,
+    pub(crate) summary: Summary,
 }
 
 /// Reads one or more finished results or plan files as one.
-pub(in crate::cli) fn gather(paths: &[PathBuf]) -> Result<Gathered, Failure> {
+pub(crate) fn gather(paths: &[PathBuf]) -> Result<Gathered, Failure> {
     let (paths, mut warnings) = once_each(paths);
     let files = paths.iter().map(|path| File::open(path)).collect::<Result<Vec<_>, _>>()?;
     let last_words = last_words(&files)?;

@@ -5,19 +5,19 @@ mod merge;
 mod overlap;
 mod source;
 
-pub(super) use gather::gather;
+pub(crate) use gather::gather;
 
 use std::io::Write as _;
 use std::path::Path;
 
-use super::failure::Failure;
+use super::Failure;
 use crate::model::mask_keys;
 use crate::report::page::{Facts, render};
 use crate::results::WriteError;
 use crate::results::atomic::AtomicWriter;
 
 /// Fills a page that was begun when its place was checked, at the end of a job. Gives its SHA-256.
-pub(super) fn write(
+pub(crate) fn write(
     begun: AtomicWriter,
     path: &Path,
     facts: &Facts,
@@ -27,13 +27,13 @@ pub(super) fn write(
 }
 
 /// The page as text, and no key in it.
-pub(super) fn html(facts: &Facts, pii: bool) -> Result<String, Failure> {
+pub(crate) fn html(facts: &Facts, pii: bool) -> Result<String, Failure> {
     let html = render(facts, pii).map_err(Failure::internal)?;
     Ok(mask_keys(&html).into_owned())
 }
 
 /// Fills a page that was begun with that text.
-pub(super) fn fill(mut begun: AtomicWriter, path: &Path, html: &str) -> Result<String, WriteError> {
+pub(crate) fn fill(mut begun: AtomicWriter, path: &Path, html: &str) -> Result<String, WriteError> {
     begun.write_all(html.as_bytes()).map_err(|error| WriteError::new(path, &error))?;
     begun.finish()
 }

@@ -1,0 +1,247 @@
+//! The exit codes, and errors on their way to one of them.
+
+use std::fmt;
+
+use crate::model::{Outcome, StopReason, mask_keys};
+use crate::results::{OpenError, ReadError, WriteError};
+use crate::stats::summary::{CommandKind, Ending, Summary};
+
+/// The stable exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExitStatus {
+    /// Every row ended well, or the plan is complete.
+    Success,
+    /// The command ran to its end; some rows did not end well.
+    NotAllWell,
+    /// Usage, configuration, address, input, or plan; no user was changed.
+    Usage,
+    /// A guard stopped the run; records are left.
+    Guard,
+    /// The secret key is missing, malformed, or refused.
+    Key,
+    /// Not confirmed.
+    NotConfirmed,
+    /// The results cannot be written.
+    Output,
+    /// The accounting does not add up, or another internal error.
+    Internal,
+    /// SIGINT.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+}
+
+impl ExitStatus {
+    /// The exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::NotAllWell => 1,
+            Self::Usage => 2,
+            Self::Guard => 3,
+            Self::Key => 4,
+            Self::NotConfirmed => 5,
+            Self::Output => 6,
+            Self::Internal => 7,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// The exit status of a job that ended like this.
+    pub(crate) fn of(summary: &Summary) -> Self {
+        match summary.ending {
+            Ending::Unaccounted | Ending::Unfinished => Self::Internal,
+            Ending::NotConfirmed => Self::NotConfirmed,
+            // The first request showed that a setting cannot work.
+            Ending::Stopped(StopReason::ProxyRefused | StopReason::UntrustedCertificate)
+                if summary.counts.get(Outcome::Unlocked) == 0 =>
+            {
+                Self::Usage
+            }
+            // A guard that trips on the last record stops nothing.
+            Ending::Stopped(StopReason::MaxFail | StopReason::Canary)
+                if summary.n_unprocessed == 0 =>
+            {
+                Self::NotAllWell
+            }
+            Ending::Stopped(reason) => Self::of_stop(reason),
+            Ending::Completed => match summary.command {
+                CommandKind::Locked => Self::Success,
+                CommandKind::Plan if is_complete(summary) => Self::Success,
+                CommandKind::Run | CommandKind::Verify if summary.all_ended_well() => Self::Success,
+                CommandKind::Plan | CommandKind::Run | CommandKind::Verify => Self::NotAllWell,
+            },
+        }
+    }
+
+    /// The exit status of a job that was stopped for this reason and left something undone.
+    pub(crate) fn of_stop(reason: StopReason) -> Self {
+        match reason {
+            StopReason::MaxDuration
+            | StopReason::Canary
+            | StopReason::MaxFail
+            | StopReason::Outage
+            | StopReason::ProxyRefused
+            | StopReason::UntrustedCertificate => Self::Guard,
+            StopReason::Interrupted => Self::Interrupted,
+            StopReason::Terminated => Self::Terminated,
+            StopReason::Forbidden | StopReason::Unauthorized => Self::Key,
+            StopReason::OutputFailed => Self::Output,
+        }
+    }
+}
+
+/// Whether a plan shows for every record what a run would do: a failed look-up shows nothing.
+fn is_complete(plan: &Summary) -> bool {
+    [Outcome::Failed, Outcome::Rejected].iter().all(|&outcome| plan.counts.get(outcome) == 0)
+}
+
+/// An error that ends a command, and its exit status.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: ExitStatus,
+    pub(crate) error: anyhow::Error,
+}
+
+impl Failure {
+    /// An error with this exit status.
+    pub(crate) fn new(status: ExitStatus, error: impl Into<anyhow::Error>) -> Self {
+        Self { status, error: error.into() }
+    }
+
+    /// An error in the arguments, the input, or an earlier run's files.
+    pub(crate) fn usage(text: impl fmt::Display) -> Self {
+        Self::new(ExitStatus::Usage, anyhow::anyhow!("{text}"))
+    }
+
+    /// An error with the results or another output.
+    pub(crate) fn output(text: impl fmt::Display) -> Self {
+        Self::new(ExitStatus::Output, anyhow::anyhow!("{text}"))
+    }
+
+    /// An error that should not happen.
+    pub(crate) fn internal(error: impl Into<anyhow::Error>) -> Self {
+        Self::new(ExitStatus::Internal, error)
+    }
+}
+
+impl fmt::Display for Failure {
+    /// The error and its causes, each once, without any secret key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        for cause in self.error.chain().map(ToString::to_string) {
+            if text.is_empty() {
+                text = cause;
+            } else if !text.ends_with(&cause) {
+                text = text + ": " + &cause;
+            }
+        }
+        f.write_str(&mask_keys(&text))
+    }
+}
+
+impl From<crate::input::Error> for Failure {
+    fn from(error: crate::input::Error) -> Self {
+        Self::new(ExitStatus::Usage, error)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        Self::new(ExitStatus::Output, error)
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        Self::new(ExitStatus::Output, error)
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::new(ExitStatus::Output, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clerk::SecretKey;
+    use crate::stats::Counts;
+
+    #[track_caller]
+    fn check(command: CommandKind, ending: Ending, outcomes: &[Outcome], expected: u8) {
+        let counts: Counts = outcomes.iter().copied().collect();
+        let n_unprocessed = u64::from(matches!(ending, Ending::Stopped(_)));
+        let summary = Summary { command, ending, counts, n_unprocessed, ..Summary::default() };
+        assert_eq!(
+            ExitStatus::of(&summary).code(),
+            expected,
+            "{command:?} {ending:?} {outcomes:?}"
+        );
+    }
+
+    #[test]
+    fn a_completed_run_is_judged_by_its_rows() {
+        use CommandKind::{Plan, Run, Verify};
+        check(Run, Ending::Completed, &[Outcome::Unlocked, Outcome::Duplicate], 0);
+        check(Run, Ending::Completed, &[Outcome::Unlocked, Outcome::NotFound], 1);
+        check(Plan, Ending::Completed, &[Outcome::WouldUnlock, Outcome::NotFound], 0);
+        check(Plan, Ending::Completed, &[Outcome::WouldUnlock, Outcome::Failed], 1);
+        check(Verify, Ending::Completed, &[Outcome::StillUnlocked], 0);
+        check(Verify, Ending::Completed, &[Outcome::LockedAgain], 1);
+    }
+
+    #[test]
+    fn a_setting_that_cannot_work_is_a_usage_error_while_no_user_is_unlocked() {
+        for reason in [StopReason::ProxyRefused, StopReason::UntrustedCertificate] {
+            check(CommandKind::Run, Ending::Stopped(reason), &[Outcome::Invalid], 2);
+            check(CommandKind::Plan, Ending::Stopped(reason), &[Outcome::WouldUnlock], 2);
+        }
+    }
+
+    #[test]
+    fn a_stopped_run_is_judged_by_the_reason() {
+        for (reason, code) in [
+            (StopReason::MaxDuration, 3),
+            (StopReason::Canary, 3),
+            (StopReason::MaxFail, 3),
+            (StopReason::Outage, 3),
+            (StopReason::ProxyRefused, 3),
+            (StopReason::UntrustedCertificate, 3),
+            (StopReason::Interrupted, 130),
+            (StopReason::Terminated, 143),
+            (StopReason::Forbidden, 4),
+            (StopReason::Unauthorized, 4),
+            (StopReason::OutputFailed, 6),
+        ] {
+            check(CommandKind::Run, Ending::Stopped(reason), &[Outcome::Unlocked], code);
+        }
+        check(CommandKind::Run, Ending::Unaccounted, &[], 7);
+        check(CommandKind::Run, Ending::NotConfirmed, &[], 5);
+    }
+
+    #[test]
+    fn a_guard_that_trips_on_the_last_record_leaves_a_completed_run() {
+        for reason in [StopReason::MaxFail, StopReason::Canary] {
+            let ending = Ending::Stopped(reason);
+            let counts = [Outcome::Failed].into_iter().collect();
+            let summary = Summary { ending, counts, ..Summary::default() };
+            assert_eq!(ExitStatus::of(&summary), ExitStatus::NotAllWell);
+        }
+    }
+
+    #[test]
+    fn a_cause_is_shown_once_and_a_key_given_as_a_path_is_masked() {
+        let path = "/no/such/sk_live_0123456789abcdefghijXYZ1";
+        let error = SecretKey::from_file(path.as_ref()).unwrap_err();
+        let text = Failure::new(ExitStatus::Key, error).to_string();
+        assert!(
+            text.contains("cannot read the secret key file /no/such/sk_live_…XYZ1: "),
+            "{text}"
+        );
+        assert_eq!(text.matches("os error").count(), 1, "{text}");
+    }
+}

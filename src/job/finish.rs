@@ -1,0 +1,187 @@
+//! The end of a job: its files, the accounting, the closing lines.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use super::connection::Instance;
+use super::exit::{ExitStatus, Failure};
+use super::input::Input;
+use super::next;
+use super::page::{self, gather};
+use super::run::RunningJob;
+use super::{Job, JobSettings};
+use crate::engine::{Recorded, wall_clock};
+use crate::model::{Outcome, StopReason};
+use crate::report::closing;
+use crate::results::atomic::AtomicWriter;
+use crate::results::{Finalized, Manifest, Totals};
+use crate::stats::summary::{CommandKind, Ending, Forecast, NextStep, Summary};
+
+impl RunningJob<'_, '_> {
+    /// Ends a job that was refused before it changed anything: removes the files that it created.
+    /// Files of a run that it resumed are finished, and their manifest records the refusal.
+    pub(super) fn roll_back(self, status: ExitStatus) {
+        let Self { job, outputs, recorder, input, .. } = self;
+        let Recorded { writer, stats, recorded, .. } = recorder.finish();
+        let Some(writer) = writer.filter(|_| !outputs.rollback()) else { return };
+        // The refusal is reported; rows are safe whatever becomes of the files beside them.
+        let _ = outputs.finalize(writer, stats, recorded, &input.records, wall_clock(), |totals| {
+            Summary {
+                ending: Ending::NotConfirmed,
+                exit_code: status.code(),
+                ..job.summary(input, totals)
+            }
+        });
+    }
+
+    /// Ends a job: writes, checks, and reports everything.
+    pub(super) fn finish(self) -> Result<Finished, Failure> {
+        let Self { job, mut outputs, recorder, input, .. } = self;
+        let Recorded { writer, stats, recorded, .. } = recorder.finish();
+        let writer = writer.ok_or_else(|| {
+            Failure::internal(anyhow::anyhow!("internal error: results writer missing"))
+        })?;
+        outputs.manifest.excluded = input.excluded.counts();
+        let now = wall_clock();
+        let mut finalized =
+            outputs.finalize(writer, stats, recorded, &input.records, now, |totals| {
+                if totals.failure.is_some() {
+                    job.stop.ask(StopReason::OutputFailed);
+                }
+                let mut summary = job.summary(input, totals);
+                summary.exit_code = ExitStatus::of(&summary).code();
+                summary.next = job.next_step(&summary);
+                summary
+            });
+        let mut status = ExitStatus::of(&finalized.summary);
+        if let (Some(path), None) = (job.paths.report(), &finalized.failure)
+            && let Err(failure) = write_page(&mut finalized, path, job.settings)
+        {
+            job.context.console.error(&failure.to_string());
+            status = failure.status;
+        }
+        if finalized.failure.is_some() && status != ExitStatus::Internal {
+            status = ExitStatus::Output;
+        }
+        if finalized.summary.exit_code != status.code() {
+            // Whatever fails now is a consequence of what was reported.
+            let _ = finalized.set_exit_code(status.code());
+        }
+        job.print_end(&finalized);
+        Ok(Finished { status, summary: finalized.summary })
+    }
+}
+
+fn write_page(
+    finalized: &mut Finalized,
+    path: &Path,
+    settings: &JobSettings,
+) -> Result<(), Failure> {
+    let Some(results) = finalized.summary.files.results.clone() else { return Ok(()) };
+    let begun = AtomicWriter::create(path)?;
+    let gathered = gather(&[results])?;
+    let sha256 = page::write(begun, path, &gathered.facts, settings.output.report_pii)?;
+    Ok(finalized.add_report(path, sha256)?)
+}
+
+impl Job<'_> {
+    fn summary(&self, input: &Input, totals: &Totals<'_>) -> Summary {
+        let ending = self.ending(totals.n_unprocessed);
+        let mut summary = Summary::new(totals.stats, self.settings.command, ending);
+        summary.n_records = totals.n_records;
+        summary.n_unprocessed = totals.n_unprocessed;
+        summary.n_rows_found = Some(totals.n_rows_found);
+        if !summary.adds_up() {
+            summary.ending = Ending::Unaccounted;
+        }
+        self.connection.instance.code().clone_into(&mut summary.instance);
+        summary.host.clone_from(&self.connection.host);
+        summary.excluded = input.excluded.counts();
+        summary.forecast = self.forecast(&summary);
+        summary.files = self.paths.to_files();
+        summary
+    }
+
+    /// A time limit that is reached when everything is done has stopped nothing. A guard has tripped
+    /// all the same, and a Ctrl-C is acknowledged.
+    fn ending(&self, n_unprocessed: u64) -> Ending {
+        match self.stop.reason() {
+            None => Ending::Completed,
+            Some(StopReason::MaxDuration) if n_unprocessed == 0 => Ending::Completed,
+            Some(reason) => Ending::Stopped(reason),
+        }
+    }
+
+    fn next_step(&self, summary: &Summary) -> Option<NextStep> {
+        next::next_step(&next::Finished {
+            command: summary.command,
+            line: &self.context.effective.line,
+            ending: summary.ending,
+            counts: &summary.counts,
+            n_unprocessed: summary.n_unprocessed,
+            results: summary.files.results.as_deref()?,
+            failed: summary.files.failed.as_deref()?,
+            is_piped: self.settings.input.path().is_none(),
+            is_of_plan: self.settings.input.is_rows(),
+            is_sandbox: self.connection.instance == Instance::Sandbox,
+            is_verified: self.settings.verify,
+        })
+    }
+
+    fn forecast(&self, summary: &Summary) -> Option<Forecast> {
+        if summary.command != CommandKind::Plan {
+            return None;
+        }
+        let n_users = summary.counts.get(Outcome::WouldUnlock);
+        let n_requests = n_users + n_users.div_ceil(100);
+        let takes = self.connection.pace.duration_of(n_requests);
+        Some(Forecast { n_requests, takes, ceiling: self.connection.ceiling() })
+    }
+
+    fn print_end(&self, finalized: &Finalized) {
+        let console = self.context.console;
+        if finalized.summary.ending == Ending::Unaccounted {
+            console.error(
+                "internal error: records, rows, and unprocessed records do not add up; rely on the \
+                 results file only, and report this unless another process changed the file",
+            );
+        }
+        if let Some(failure) = &finalized.failure {
+            console.error(&failure.to_string());
+        }
+        closing::say(&finalized.summary, console);
+    }
+}
+
+/// A finished job. Its closing lines are printed.
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) summary: Summary,
+}
+
+impl Finished {
+    /// Adds the read-back at the end of a run: the manifest gets the exit code of both.
+    pub(crate) fn add_verified(&mut self, verified: &Self) -> Result<(), Failure> {
+        if verified.status != ExitStatus::Success {
+            self.status = verified.status;
+        }
+        self.summary.exit_code = self.status.code();
+        self.summary.verified = Some(verified.summary.counts);
+        let Some(path) = &self.summary.files.manifest else { return Ok(()) };
+        let Some(mut manifest) = Manifest::read(path)? else { return Ok(()) };
+        manifest.exit_code = Some(self.summary.exit_code);
+        Ok(manifest.write(path)?)
+    }
+
+    /// Prints the summary to stdout where `--json` asks for it. The last step of a command, as it
+    /// includes the exit code.
+    pub(crate) fn print_json(self, settings: &JobSettings) -> Result<ExitStatus, Failure> {
+        if settings.output.json {
+            let json = self.summary.to_json().map_err(Failure::internal)?;
+            writeln!(std::io::stdout(), "{json}").map_err(|error| {
+                Failure::output(format!("cannot write the summary to stdout: {error}"))
+            })?;
+        }
+        Ok(self.status)
+    }
+}

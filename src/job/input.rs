@@ -1,0 +1,309 @@
+//! Reads and checks the users of a job and the exclude files, and reports what was read.
+
+use std::borrow::Cow;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::exit::Failure;
+use super::settings::{IfEmpty, JobSettings};
+use crate::input::{self, Filter, Options, ReadInput, Source};
+use crate::model::{IdentifierKind, Outcome, Records, excerpt, mask_keys};
+use crate::policy::decide::AdminLocked;
+use crate::policy::exclude::ExcludeList;
+use crate::report::{Console, text};
+use crate::results::Sidecars;
+use crate::results::manifest::{FileEntry, Manifest};
+use crate::stats::summary::CommandKind;
+
+/// Where the users come from.
+#[derive(Debug)]
+pub(crate) enum InputSource {
+    /// A file, and its maximum age.
+    File(PathBuf, Options, Option<Duration>),
+    /// Standard input, and the maximum age of a file that is redirected to it.
+    Stdin(Options, Option<Duration>),
+    /// The rows of an earlier job's file with this outcome, and the kind of identifier that the
+    /// input of that job held.
+    Rows(PathBuf, Outcome, IdentifierKind),
+}
+
+impl InputSource {
+    /// The input at this path, or stdin unless that is a terminal.
+    pub(crate) fn new(
+        path: Option<PathBuf>,
+        options: Options,
+        max_age: Option<Duration>,
+    ) -> Result<Self, Failure> {
+        match path {
+            Some(path) if path.as_os_str() != "-" => Ok(Self::File(path, options, max_age)),
+            None if std::io::stdin().is_terminal() => Err(Failure::usage(
+                "no input: name a file of users (CSV or a plain list) or pipe one in; to try the \
+                 program, run it on the samples with --sandbox",
+            )),
+            _ => Ok(Self::Stdin(options, max_age)),
+        }
+    }
+
+    /// The kind of identifier by which users are called or looked up.
+    fn kind(&self) -> IdentifierKind {
+        match self {
+            Self::File(_, options, _) | Self::Stdin(options, _) => options.kind,
+            Self::Rows(..) => IdentifierKind::UserId,
+        }
+    }
+
+    /// The kind of identifier in the input column.
+    pub(crate) fn kind_of_cells(&self) -> IdentifierKind {
+        match self {
+            Self::Rows(_, _, kind) => *kind,
+            Self::File(..) | Self::Stdin(..) => self.kind(),
+        }
+    }
+
+    /// Whether its users must be looked up: they are not named by ID, or an earlier job found them
+    /// locked some time ago.
+    pub(super) fn needs_look_up(&self) -> bool {
+        self.is_rows() || self.kind() != IdentifierKind::UserId
+    }
+
+    /// Whether the users are rows of an earlier job's file.
+    pub(super) fn is_rows(&self) -> bool {
+        matches!(self, Self::Rows(..))
+    }
+
+    /// Whether failed users of an earlier run are processed again.
+    fn is_retry(&self) -> bool {
+        match self {
+            Self::File(_, options, _) | Self::Stdin(options, _) => options.retry_failed,
+            Self::Rows(..) => false,
+        }
+    }
+
+    /// The file; `None` for stdin.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path, ..) | Self::Rows(path, ..) => Some(path),
+            Self::Stdin(..) => None,
+        }
+    }
+
+    /// The beginning of the names of the outputs: `stdin` also for a descriptor of a shell
+    /// (`/dev/fd/63`), whose number means nothing later.
+    pub(crate) fn stem(&self) -> String {
+        let is_descriptor = |path: &&Path| {
+            path.starts_with("/dev/fd")
+                || path.starts_with("/proc/self/fd")
+                || path == &Path::new("/dev/stdin")
+        };
+        let path = self.path().filter(|path| !is_descriptor(path));
+        let stem = path.and_then(Path::file_stem);
+        stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().into_owned())
+    }
+
+    fn name(&self) -> String {
+        self.path().map_or_else(|| "stdin".to_owned(), |path| path.display().to_string())
+    }
+
+    fn read(&self, takes_admin_locked: bool) -> Result<ReadInput, input::Error> {
+        let read = |source, options: &Options| {
+            input::read(source, &Options { takes_admin_locked, ..options.clone() })
+        };
+        match self {
+            Self::File(path, options, _) => read(Source::path(path), options),
+            Self::Stdin(options, _) => read(Source::stdin(), options),
+            Self::Rows(path, outcome, kind) => {
+                input::recorded(Source::path(path), &Filter::of(&[*outcome], *kind))
+            }
+        }
+    }
+}
+
+/// The users of a job and those to exclude.
+pub(super) struct Input {
+    pub(super) records: Records,
+    pub(super) excluded: ExcludeList,
+    /// Whether users are looked up first.
+    pub(super) looks_up: bool,
+    /// The files for the manifest; the first is the input.
+    pub(super) files: Vec<FileEntry>,
+}
+
+impl Input {
+    /// Reads the input and the exclude files to their ends.
+    pub(super) fn read(
+        settings: &JobSettings,
+        now: SystemTime,
+        console: &Console,
+    ) -> Result<Self, Failure> {
+        let source = &settings.input;
+        if matches!(source, InputSource::Stdin(..)) && std::io::stdin().is_terminal() {
+            console.note("Reading users from the terminal, one per line; end the list with Ctrl-D");
+        }
+        // A look-up leaves admin-locked users alone; --include-admin-locked asks for them.
+        let takes_admin_locked =
+            settings.looks_up() || settings.admin_locked == AdminLocked::Include;
+        let mut input = source.read(takes_admin_locked)?;
+        mask(&mut input.records);
+        check_age(source, &input, now, console)?;
+        refuse_plan(settings, &input)?;
+        note_what_was_read(source, &input, console);
+        if input.is_empty() {
+            accept_emptiness(settings, console)?;
+        }
+        let entry = |role: &str, name, sha256| FileEntry { role: role.into(), name, sha256 };
+        let mut files = vec![entry("input", source.name(), input.sha256)];
+        let mut excluded = ExcludeList::default();
+        for path in &settings.exclude {
+            let n_before = excluded.counts().entries;
+            let sha256 = input::read_exclude_file(path, &mut excluded)?;
+            files.push(entry("exclude", path.display().to_string(), sha256));
+            let n_entries = excluded.counts().entries - n_before;
+            let entries = text::counted(n_entries, "entry", "entries");
+            console.note(&format!("Excluding {entries} in {}", path.display()));
+        }
+        let mut looks_up = settings.looks_up();
+        if !looks_up && excluded.needs_look_up(input.records.kind) {
+            looks_up = true;
+            console.note(&format!(
+                "Looking users up first: not all entries in {} are user IDs",
+                excluded.files().join(" and ")
+            ));
+        }
+        Ok(Self { records: input.records, excluded, looks_up, files })
+    }
+
+    /// How many entries of the exclude files matched a listed user, and which did not; `None`
+    /// without `--exclude`. Final once all users are planned and looked up.
+    pub(super) fn describe_exclusions(&self) -> Option<String> {
+        const MAX_SHOWN: usize = 5;
+        if self.excluded.is_empty() {
+            return None;
+        }
+        let summary = self.excluded.counts();
+        let entries = text::counted(summary.entries, "entry", "entries");
+        let matched = text::number(summary.matched);
+        let files = self.excluded.files().join(" and ");
+        let mut text = format!("{entries} in {files}, {matched} matched listed users");
+        if summary.unmatched > 0 {
+            let mut unmatched = self.excluded.unmatched();
+            let shown = unmatched.by_ref().take(MAX_SHOWN);
+            let shown: Vec<String> = shown
+                .map(|entry| format!("\"{}\" (line {})", excerpt(entry.text), entry.line))
+                .collect();
+            let more = if unmatched.next().is_some() { ", …" } else { "" };
+            let n = text::number(summary.unmatched);
+            text += &format!(", {n} matched nobody: {}{more}", shown.join(", "));
+        }
+        Some(text)
+    }
+}
+
+/// Removes secret keys that got into the input by mistake: their cells would be written to the
+/// results.
+fn mask(records: &mut Records) {
+    for header in records.header.iter_mut().chain(&mut records.carried) {
+        if let Cow::Owned(masked) = mask_keys(header) {
+            *header = masked;
+        }
+    }
+    for record in &mut records.records {
+        if let Cow::Owned(masked) = mask_keys(&record.cell) {
+            record.cell = masked.into();
+        }
+        for cell in &mut record.carried {
+            if let Cow::Owned(masked) = mask_keys(cell) {
+                *cell = masked.into();
+            }
+        }
+    }
+}
+
+/// Refuses a plan that is given as a plain list: a run would unlock all users in it.
+fn refuse_plan(settings: &JobSettings, input: &ReadInput) -> Result<(), Failure> {
+    let source = &settings.input;
+    if source.is_rows() || settings.command != CommandKind::Run {
+        return Ok(());
+    }
+    let manifest = source.path().map(|path| Manifest::read(&Sidecars::beside(path).manifest));
+    let manifest = manifest.and_then(Result::ok).flatten();
+    if !input.is_plan && manifest.is_none_or(|it| it.kind != CommandKind::Plan) {
+        return Ok(());
+    }
+    let file = source.path().map_or("FILE".into(), |path| path.to_string_lossy());
+    Err(Failure::usage(format!(
+        "{} is a plan; to run it, give --plan {}",
+        source.name(),
+        shell_words::quote(&file)
+    )))
+}
+
+fn note_what_was_read(source: &InputSource, input: &ReadInput, console: &Console) {
+    if input.has_sep_line {
+        console.note("Skipped 1 sep= line");
+    }
+    if input.n_comments > 0 {
+        let comments = text::counted(input.n_comments, "comment line", "comment lines");
+        console.note(&format!("Skipped {comments}"));
+    }
+    for suspicion in &input.suspicions {
+        console.warning(&format!("{}: {suspicion}", source.name()));
+    }
+    if !input.is_empty() {
+        let records = text::counted(input.records.records.len() as u64, "record", "records");
+        let plural = input.records.kind.plural();
+        console.note(&format!("Read {records}; {plural} from {}", input.column));
+    }
+}
+
+fn check_age(
+    source: &InputSource,
+    input: &ReadInput,
+    now: SystemTime,
+    console: &Console,
+) -> Result<(), Failure> {
+    let (InputSource::File(_, _, Some(max_age)) | InputSource::Stdin(_, Some(max_age))) = source
+    else {
+        return Ok(());
+    };
+    let Some(modified) = input.modified else {
+        console.warning(&format!(
+            "cannot check --max-input-age: {} has no modification time",
+            source.name()
+        ));
+        return Ok(());
+    };
+    match now.duration_since(modified) {
+        Ok(age) if age > *max_age => Err(Failure::usage(format!(
+            "{} was last changed {} ago, but --max-input-age is {}; make the list again",
+            source.name(),
+            text::duration(age),
+            text::duration(*max_age)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn accept_emptiness(settings: &JobSettings, console: &Console) -> Result<(), Failure> {
+    let name = settings.input.name();
+    let text = match &settings.input {
+        source if source.is_retry() => {
+            format!("{name} has no rows to retry (failed, still_locked)")
+        }
+        InputSource::Rows(_, outcome, _) => format!("{name} has no {outcome} rows"),
+        _ => format!("{name} has no records: no user to unlock"),
+    };
+    match settings.if_empty {
+        IfEmpty::Fail => Err(Failure::usage(format!(
+            "{text}; for scheduled jobs, --if-empty ok makes this a success"
+        ))),
+        IfEmpty::Warn => {
+            console.warning(&text);
+            Ok(())
+        }
+        IfEmpty::Ok => {
+            console.note(&text);
+            Ok(())
+        }
+    }
+}

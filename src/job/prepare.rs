@@ -1,0 +1,140 @@
+//! Everything before the first request. Whatever can be refused is refused before a file is
+//! created, and all files exist before a request is sent.
+
+use std::collections::HashMap;
+use std::io;
+
+use serde_json::{Map, Value};
+use tokio::runtime::{Builder, Runtime};
+
+use super::exit::Failure;
+use super::input::Input;
+use super::previous::{self, PreviousRun};
+use super::settings::CountCheck;
+use super::{Ask, Job, confirm};
+use crate::engine::wall_clock;
+use crate::model::UserId;
+use crate::policy::decide::AdminLocked;
+use crate::policy::plan::Plan;
+use crate::results::atomic::AtomicWriter;
+use crate::results::manifest::Manifest;
+use crate::results::{Outputs, Writer, format};
+use crate::stats::{Counts, RowStats};
+
+/// A job whose files are created and of which nothing was sent.
+pub(super) struct Prepared {
+    pub(super) input: Input,
+    pub(super) plan: Plan,
+    /// Users whom an earlier run found by another identifier, with the lines of their rows.
+    pub(super) known: HashMap<UserId, u64>,
+    pub(super) count_check: CountCheck,
+    pub(super) outputs: Outputs,
+    pub(super) writer: Writer,
+    /// The rows of the run that is resumed.
+    pub(super) earlier: RowStats,
+    pub(super) runtime: Runtime,
+}
+
+/// Prepares a job. Asks for confirmation where the number of users is known without a look-up.
+pub(super) fn prepare(job: &Job<'_>, consent: &mut Option<Ask>) -> Result<Prepared, Failure> {
+    let Job { settings, connection, context, paths, .. } = *job;
+    let now = wall_clock();
+    let input = Input::read(settings, now, context.console)?;
+    let mut previous =
+        PreviousRun::find(settings, paths, &input, connection, now, context.console)?;
+    let effective = effective_settings(job, &input);
+    if let (Some(manifest), Some(results)) = (&previous.manifest, paths.results()) {
+        previous::check_settings(results, manifest, &effective)?;
+    }
+    let earlier = previous.resumed.as_mut().map(|it| std::mem::take(&mut it.rows));
+    let earlier = earlier.unwrap_or_default();
+    let done = previous.take_done();
+    let known = done.users().clone();
+    let plan = Plan::build(&input.records, &input.excluded, done, now);
+    let count_check = CountCheck::new(settings.guards, earlier.n_tried(input.looks_up));
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
+    let n_jobs = plan.jobs.len() as u64;
+    if input.looks_up {
+        count_check.check_upper_bound(n_jobs)?;
+    } else {
+        count_check.check(n_jobs)?;
+        let left_out: Counts = plan.left_out.iter().map(|(_, row)| row.outcome).collect();
+        confirm(job, &input, n_jobs, &left_out, consent, &runtime)?;
+    }
+    let (outputs, writer) = open_outputs(job, &input, &plan, previous, &earlier, effective)?;
+    Ok(Prepared { input, plan, known, count_check, outputs, writer, earlier, runtime })
+}
+
+/// The settings in effect, as far as the input decides them.
+fn effective_settings(job: &Job<'_>, input: &Input) -> Map<String, Value> {
+    let Job { settings, context, .. } = *job;
+    let mut redact = settings.output.redact.clone();
+    redact.sort();
+    redact.dedup();
+    let mut map = context.effective.map.clone();
+    for (name, value) in [
+        ("by", input.records.kind.flag_value().into()),
+        ("redact", redact.into()),
+        ("only_locked", input.looks_up.into()),
+        ("include_admin_locked", (settings.admin_locked == AdminLocked::Include).into()),
+    ] {
+        map.insert(name.to_owned(), value);
+    }
+    map
+}
+
+/// Creates the results file, or opens it to resume, and its manifest.
+fn open_outputs(
+    job: &Job<'_>,
+    input: &Input,
+    plan: &Plan,
+    previous: PreviousRun,
+    earlier: &RowStats,
+    effective: Map<String, Value>,
+) -> Result<(Outputs, Writer), Failure> {
+    let Job { settings, connection, context, paths, .. } = *job;
+    // A path that cannot be written is found out now.
+    drop(paths.report().map(AtomicWriter::create).transpose()?);
+    let PreviousRun { resumed, manifest, existing } = previous;
+    let earlier_manifest = manifest.filter(|_| resumed.is_some());
+    let counts = *earlier.counts();
+    let records = input.records.records.len() as u64 + plan.n_rows_without_record;
+    let mut manifest = Manifest {
+        schema_version: format::SCHEMA_VERSION,
+        program_version: String::new(),
+        command: context.effective.line.to_shell(),
+        kind: settings.command,
+        settings: effective,
+        instance: connection.instance.code().to_owned(),
+        host: connection.host.clone(),
+        key: connection.fingerprint.clone(),
+        reason: settings.reason.clone(),
+        started_at: wall_clock(),
+        finished_at: None,
+        ending: String::new(),
+        counts,
+        excluded: input.excluded.counts(),
+        exit_code: None,
+        records,
+        rows: counts.total(),
+        unprocessed: records.saturating_sub(counts.total()),
+        next: None,
+        files: input.files.clone(),
+        passes: Vec::new(),
+    };
+    if let Some(earlier) = earlier_manifest {
+        manifest.started_at = earlier.started_at;
+        manifest.passes = earlier.passes;
+        manifest.reason = manifest.reason.or(earlier.reason);
+    }
+    manifest.begin_pass(wall_clock());
+    let row_format = settings.output.row_format(input.records.carried.clone());
+    Ok(match (paths.results(), resumed) {
+        (None, _) => (Outputs::none(manifest), Writer::stream(io::stdout(), row_format)?),
+        (Some(path), Some(resumed)) => Outputs::resume(path, resumed, row_format, manifest)?,
+        (Some(path), None) => {
+            let may_be_refused = settings.may_be_refused_later(input.looks_up);
+            Outputs::create(path, existing, may_be_refused, row_format, &input.records, manifest)?
+        }
+    })
+}

@@ -1,0 +1,330 @@
+//! The stages of a job: users that are left out, the look-up, the confirmation, the unlocks. All
+//! stages share one recorder.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use tokio::runtime::Runtime;
+
+use super::exit::{ExitStatus, Failure};
+use super::finish::Finished;
+use super::input::Input;
+use super::prepare::Prepared;
+use super::{Ask, Job, confirm};
+use crate::engine::{
+    EventSender, LookUp, Recorder, Recording, Session, Unlock, UnlockJob, WorkerPool, batches,
+    canaries_first, wall_clock,
+};
+use crate::model::{self, Event, Identifier, Outcome, Row, StopReason, UserId};
+use crate::policy::stop_rule::StopRule;
+use crate::report::{Console, Listener, ReportContext, listeners, text};
+use crate::results::{Outputs, WriteError, Writer};
+use crate::stats::summary::CommandKind;
+use crate::stats::{Size, Stats};
+
+/// A job that is running.
+pub(super) struct RunningJob<'scope, 'env> {
+    pub(super) job: &'env Job<'env>,
+    pub(super) input: &'env Input,
+    pub(super) outputs: Outputs,
+    pub(super) recorder: Recorder<'scope, 'env>,
+    runtime: Runtime,
+    deadline: Option<Instant>,
+}
+
+/// Why the stages of a job ended early.
+enum Early {
+    /// Refused before any user was unlocked: its files are rolled back.
+    Refused(Failure),
+    /// Its files cannot be written.
+    Unwritable(Failure),
+    /// The recorder is gone.
+    Internal(Failure),
+}
+
+/// Runs the stages of a prepared job and finishes it.
+pub(super) fn run(
+    job: &Job<'_>,
+    prepared: Prepared,
+    mut consent: Option<Ask>,
+) -> Result<Finished, Failure> {
+    let Prepared { input, plan, known, count_check, outputs, writer, earlier, runtime } = prepared;
+    let n_jobs = plan.jobs.len() as u64;
+    let size = Size { n_records: outputs.manifest.records, n_jobs };
+    let stats = Stats::new(size, Instant::now(), wall_clock()).resuming(earlier);
+    let mut has_row = vec![false; input.records.records.len()];
+    plan.recorded.iter().for_each(|&record| has_row[record] = true);
+    let stop_rule = StopRule { max_fail: job.settings.guards.max_fail, n_jobs };
+    let recording = Recording::new(Some(writer), stats, has_row, stop_rule, job.stop);
+    let max_duration = job.settings.execution.max_duration;
+    let deadline = max_duration.and_then(|length| Instant::now().checked_add(length));
+    std::thread::scope(|scope| {
+        let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
+        let mut running = RunningJob { job, input: &input, outputs, recorder, runtime, deadline };
+        let stages = || {
+            running.record_left_out(plan.left_out)?;
+            running.publish_lists()?;
+            let jobs = running.look_up(plan.jobs, known)?;
+            running.refuse_if_stopped_early()?;
+            if running.needs_consent() {
+                let n_users = running.n_to_unlock(&jobs)?;
+                count_check.check(n_users).map_err(Early::Refused)?;
+                let counts = running.call(|it| *it.stats.counts())?;
+                confirm(job, &input, n_users, &counts, &mut consent, &running.runtime)
+                    .map_err(Early::Refused)?;
+            }
+            running.commit()?;
+            if job.settings.command == CommandKind::Run {
+                running.unlock(jobs)?;
+                running.refuse_if_stopped_early()?;
+            }
+            Ok(())
+        };
+        match stages() {
+            Ok(()) => running.finish(),
+            Err(Early::Unwritable(failure)) => {
+                job.context.console.error(&failure.to_string());
+                job.stop.ask(StopReason::OutputFailed);
+                running.finish()
+            }
+            Err(Early::Refused(failure)) => {
+                running.roll_back(failure.status);
+                Err(failure)
+            }
+            Err(Early::Internal(failure)) => Err(failure),
+        }
+    })
+}
+
+impl<'env> RunningJob<'_, 'env> {
+    fn is_stopped(&self) -> bool {
+        self.job.stop.is_asked()
+    }
+
+    /// Whether guards and a person decide now, as the look-up found the number of users.
+    fn needs_consent(&self) -> bool {
+        self.job.settings.may_be_refused_later(self.input.looks_up) && !self.is_stopped()
+    }
+
+    /// Does something with the recorder's state.
+    fn call<T: Send + 'env>(
+        &self,
+        action: impl FnOnce(&mut Recording<'env>) -> T + Send + 'env,
+    ) -> Result<T, Early> {
+        self.recorder.call(action).map_err(|error| Early::Internal(Failure::internal(error)))
+    }
+
+    fn call_writer(&self, action: fn(&mut Writer) -> Result<(), WriteError>) -> Result<(), Early> {
+        let result = self.call(move |it| it.writer.as_mut().map_or(Ok(()), action))?;
+        result.map_err(|error| Early::Unwritable(error.into()))
+    }
+
+    /// Records users of whom nothing is requested.
+    fn record_left_out(&self, rows: Vec<(usize, Row)>) -> Result<(), Early> {
+        self.stage(Vec::new(), async |events| {
+            for (record, row) in rows {
+                let event = Event::JobFinished { record, row: Box::new(row), attempt: None };
+                if events.send(event).await.is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// Writes the files beside the results as they are now: should the program be killed, they name
+    /// every user who is outstanding.
+    fn publish_lists(&self) -> Result<(), Early> {
+        if self.outputs.is_staged() || self.is_stopped() {
+            return Ok(());
+        }
+        self.call_writer(Writer::publish_failed)?;
+        let recorded = self.call(|it| it.recorded.clone())?;
+        let written = self.outputs.write_unprocessed(&self.input.records, &recorded);
+        written.map_err(|error| Early::Unwritable(error.into()))
+    }
+
+    /// The users to unlock: those that a look-up found locked, where one is made, otherwise all.
+    fn look_up(
+        &self,
+        jobs: Vec<model::Job>,
+        known: HashMap<UserId, u64>,
+    ) -> Result<Vec<UnlockJob>, Early> {
+        if !self.input.looks_up {
+            return Ok(jobs.into_iter().filter_map(without_look_up).collect());
+        }
+        let Job { settings, connection, context, stop, .. } = *self.job;
+        let Input { records, excluded, .. } = self.input;
+        let purpose = settings.purpose();
+        let work = LookUp::new(&connection.client, purpose, &records.records, excluded, known);
+        let mut listeners = self.listeners();
+        if settings.input.is_rows() && settings.command == CommandKind::Run {
+            let drift = PlanDrift { console: context.console.clone(), n_changed: 0 };
+            listeners.push(Box::new(drift));
+        }
+        self.begin_stage(jobs.len())?;
+        self.stage(listeners, async |events| {
+            let pool = settings.execution.look_up_pool(connection.pace);
+            WorkerPool::new(&work, batches(jobs), pool, &connection.pacer, stop, events)
+                .run()
+                .await;
+        })?;
+        if let Some(exclusions) = self.input.describe_exclusions().filter(|_| !self.is_stopped()) {
+            context.console.note(&format!("Excluded: {exclusions}"));
+        }
+        Ok(work.into_jobs())
+    }
+
+    fn unlock(&self, jobs: Vec<UnlockJob>) -> Result<(), Early> {
+        let Job { settings, connection, stop, .. } = *self.job;
+        let canary = settings.guards.canary;
+        let jobs = canaries_first(jobs, canary);
+        self.begin_stage(jobs.len())?;
+        let work = Unlock::new(&connection.client, &self.input.records.records);
+        self.stage(self.listeners(), async |events| {
+            let pool = settings.execution.pool(connection.pace, canary);
+            WorkerPool::new(&work, jobs, pool, &connection.pacer, stop, events).run().await;
+        })
+    }
+
+    /// The number of users to unlock; for a plan, the number that its run would unlock.
+    fn n_to_unlock(&self, jobs: &[UnlockJob]) -> Result<u64, Early> {
+        match self.job.settings.command {
+            CommandKind::Plan => self.call(|it| it.stats.count_now(Outcome::WouldUnlock)),
+            CommandKind::Run | CommandKind::Verify | CommandKind::Locked => Ok(jobs.len() as u64),
+        }
+    }
+
+    /// A job that was stopped before it changed anything leaves no file in the way of the next
+    /// attempt: its first request showed that the settings are wrong, or an earlier run's results
+    /// would be replaced by nothing.
+    fn refuse_if_stopped_early(&self) -> Result<(), Early> {
+        let Some(reason) = self.job.stop.reason() else { return Ok(()) };
+        let is_misconfigured = matches!(
+            reason,
+            StopReason::Unauthorized | StopReason::ProxyRefused | StopReason::UntrustedCertificate
+        );
+        let n_requests = self.call(|it| it.stats.n_requests())?;
+        let is_first_request = is_misconfigured && n_requests <= 1 && self.outputs.is_new();
+        if !is_first_request && !self.outputs.is_staged() {
+            return Ok(());
+        }
+        let failure = self.call(|it| it.writer.as_ref()?.failure().cloned())?;
+        if let Some(failure) = failure {
+            self.job.context.console.error(&failure.to_string());
+        }
+        let mut status = ExitStatus::of_stop(reason);
+        let connection = self.job.connection;
+        let mut text = match reason {
+            StopReason::Unauthorized => {
+                format!("the API refused the {} (401)", connection.key_and_host())
+            }
+            StopReason::ProxyRefused => "the proxy refused the connection (407)".to_owned(),
+            StopReason::UntrustedCertificate => {
+                format!("the certificate of {} is not trusted", connection.host)
+            }
+            reason => format!("stopped ({reason}) before any user was unlocked"),
+        };
+        if is_misconfigured {
+            if reason != StopReason::Unauthorized {
+                status = ExitStatus::Usage;
+            }
+            text += "; no user was unlocked";
+        }
+        if self.outputs.is_staged() {
+            text += &format!("; the earlier run in {} is unchanged", self.job.paths.name());
+        }
+        Err(Early::Refused(Failure::new(status, anyhow::anyhow!(text))))
+    }
+
+    /// The job may go on: its files replace those of an earlier run.
+    fn commit(&mut self) -> Result<(), Early> {
+        if !self.outputs.is_staged() {
+            return Ok(());
+        }
+        let has_row = self.call(|it| it.recorded.clone())?;
+        let recorder = &self.recorder;
+        let commit_writer = || {
+            let result =
+                recorder.call(|it| it.writer.as_mut().map_or(Ok(()), Writer::commit_staged));
+            // The next call finds out that the recorder is gone.
+            result.unwrap_or(Ok(()))
+        };
+        let committed = self.outputs.commit(&self.input.records, &has_row, commit_writer);
+        committed.map_err(|error| Early::Unwritable(error.into()))?;
+        self.call_writer(Writer::publish_failed)
+    }
+
+    /// Starts a stage with this many jobs: the time left is that of the present stage.
+    fn begin_stage(&self, n_jobs: usize) -> Result<(), Early> {
+        let (at, wall) = (Instant::now(), wall_clock());
+        self.call(move |it| it.stats.begin_stage(n_jobs as u64, at, wall))
+    }
+
+    fn stage<T>(
+        &self,
+        listeners: Vec<Box<dyn Listener + 'env>>,
+        work: impl AsyncFnOnce(EventSender) -> T,
+    ) -> Result<T, Early> {
+        let Job { context, stop, .. } = *self.job;
+        let session = Session { stop, signals: context.signals, deadline: self.deadline };
+        let ran = session.run(&self.runtime, &self.recorder, listeners, work);
+        ran.map_err(|error| Early::Internal(Failure::internal(error)))
+    }
+
+    fn listeners(&self) -> Vec<Box<dyn Listener + 'env>> {
+        let Job { settings, connection, context, .. } = *self.job;
+        let report = ReportContext {
+            command: settings.command,
+            ceiling: Some(connection.ceiling()),
+            records: &self.input.records.records,
+        };
+        listeners(context.console, context.progress, report)
+    }
+}
+
+/// Only jobs that name their user by ID need no look-up.
+fn without_look_up(job: model::Job) -> Option<UnlockJob> {
+    match job.target {
+        Identifier::UserId(user) => {
+            Some(UnlockJob { record: job.record, user, seen: None, was_locked: None })
+        }
+        _ => None,
+    }
+}
+
+/// Reports users of a plan who no longer need to be unlocked.
+struct PlanDrift {
+    console: Console,
+    n_changed: u64,
+}
+
+impl PlanDrift {
+    /// How many users are shown one by one; all of them have rows.
+    const MAX_SHOWN: u64 = 20;
+}
+
+impl Listener for PlanDrift {
+    fn on_event(&mut self, event: &Event, _: &Stats) {
+        let Event::JobFinished { row, .. } = event else { return };
+        // A user who could not be looked up may not have changed.
+        if matches!(row.outcome, Outcome::Failed | Outcome::Rejected | Outcome::Excluded) {
+            return;
+        }
+        self.n_changed += 1;
+        if self.n_changed <= Self::MAX_SHOWN {
+            let (line, input, outcome) = (row.line, &row.input, row.outcome);
+            let meaning = outcome.meaning();
+            self.console.note(&format!("drift: line {line}, {input}: {outcome} ({meaning})"));
+        }
+    }
+
+    fn finish(self: Box<Self>) {
+        if self.n_changed > 0 {
+            let users = text::counted(self.n_changed, "user", "users");
+            let more = if self.n_changed > Self::MAX_SHOWN { "; the results list all" } else { "" };
+            self.console.warning(&format!(
+                "left out {users} of the plan who changed since it was made{more}"
+            ));
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The settings of one job, resolved and checked: nothing from here on reads flags, variables, or
+//! defaults.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::command_line::CommandLine;
+use super::exit::Failure;
+use super::input::InputSource;
+use crate::engine::{PoolSettings, Purpose};
+use crate::policy::decide::AdminLocked;
+use crate::policy::pacing::Pace;
+use crate::policy::retry::RetryPolicy;
+use crate::policy::stop_rule::MaxFail;
+use crate::results::{Redaction, RowFormat, SnapshotMode};
+use crate::stats::summary::CommandKind;
+
+/// The settings in effect, whatever their source, in the two forms in which files and messages
+/// repeat them.
+#[derive(Clone, Debug)]
+pub(crate) struct Effective {
+    /// Each setting under its long name, with `_` for `-`, for the manifest.
+    pub(crate) map: Map<String, Value>,
+    /// The same as a command, from which the next commands are made.
+    pub(crate) line: CommandLine,
+}
+
+impl Effective {
+    /// Sets a flag that is given once for each value.
+    pub(crate) fn set_values(&mut self, flag: &str, values: Vec<OsString>) {
+        let texts: Vec<Value> =
+            values.iter().map(|value| value.to_string_lossy().into_owned().into()).collect();
+        let value = match <[Value; 1]>::try_from(texts) {
+            Ok([value]) => value,
+            Err(texts) => Value::Array(texts),
+        };
+        self.map.insert(flag.replace('-', "_"), value);
+        self.line = self.line.clone().values(flag, values);
+    }
+}
+
+/// The settings of one job.
+#[derive(Debug)]
+pub(crate) struct JobSettings {
+    pub(crate) command: CommandKind,
+    pub(crate) input: InputSource,
+    pub(crate) if_empty: IfEmpty,
+    /// Files of users who must not be changed.
+    pub(crate) exclude: Vec<PathBuf>,
+    /// Other files that are read and must not be written to: the key, certificates.
+    pub(crate) protected: Vec<PathBuf>,
+    pub(crate) only_locked: bool,
+    pub(crate) admin_locked: AdminLocked,
+    pub(crate) guards: Guards,
+    pub(crate) reason: Option<String>,
+    /// Read back at the end what was unlocked.
+    pub(crate) verify: bool,
+    pub(crate) execution: Execution,
+    pub(crate) output: OutputSettings,
+}
+
+/// What to do when the input has no records (`--if-empty`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfEmpty {
+    /// Exit 0.
+    Ok,
+    /// Exit 0 with a warning.
+    Warn,
+    /// Exit 2.
+    Fail,
+}
+
+/// What keeps a run from starting, or stops it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Guards {
+    pub(crate) expect_count: Option<u64>,
+    pub(crate) max_users: Option<u64>,
+    pub(crate) canary: Option<usize>,
+    pub(crate) max_fail: Option<MaxFail>,
+}
+
+/// How requests are sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Execution {
+    pub(crate) concurrency: usize,
+    pub(crate) max_retries: u32,
+    pub(crate) max_duration: Option<Duration>,
+}
+
+/// What is written.
+#[derive(Clone, Debug)]
+pub(crate) struct OutputSettings {
+    /// The results file; `-` is stdout.
+    pub(crate) path: PathBuf,
+    pub(crate) existing: ExistingFile,
+    pub(crate) snapshot: SnapshotMode,
+    pub(crate) redact: Vec<String>,
+    /// The summary as JSON on stdout.
+    pub(crate) json: bool,
+    /// The HTML page.
+    pub(crate) report: Option<PathBuf>,
+    pub(crate) report_pii: bool,
+}
+
+/// What to do with an existing results file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExistingFile {
+    /// An error: nothing is sent.
+    Refuse,
+    /// `--resume`.
+    Resume,
+    /// `--force`.
+    Replace,
+}
+
+impl JobSettings {
+    /// Whether users are looked up first: where that is the job, where the input does not name users
+    /// by ID, and where some of them may no longer need it. An exclude list may need it too, which is
+    /// known once it is read: see `Input::looks_up`.
+    pub(crate) fn looks_up(&self) -> bool {
+        self.command != CommandKind::Run || self.only_locked || self.input.needs_look_up()
+    }
+
+    /// Whether the job may still be refused after its files were created: a look-up finds the number
+    /// of users, and only then guards are checked and consent is asked for.
+    pub(crate) fn may_be_refused_later(&self, looks_up: bool) -> bool {
+        let is_guarded = self.guards.expect_count.is_some() || self.guards.max_users.is_some();
+        looks_up && (self.command == CommandKind::Run || is_guarded)
+    }
+
+    /// The purpose of its look-up.
+    pub(super) fn purpose(&self) -> Purpose {
+        match self.command {
+            CommandKind::Run => Purpose::Run(self.admin_locked),
+            CommandKind::Plan | CommandKind::Locked => Purpose::Plan(self.admin_locked),
+            CommandKind::Verify => Purpose::ReadBack,
+        }
+    }
+
+    /// Refuses flags that cannot be used with `-o -`.
+    pub(super) fn check_stdout(&self) -> Result<(), Failure> {
+        if !self.output.is_stdout() {
+            return Ok(());
+        }
+        let output = &self.output;
+        let flags = [
+            (output.json, "--json"),
+            (output.existing == ExistingFile::Resume, "--resume"),
+            (output.existing == ExistingFile::Replace, "--force"),
+            (output.report.is_some(), "--report"),
+            (self.verify, "--verify"),
+        ];
+        match flags.into_iter().find(|(is_given, _)| *is_given) {
+            None => Ok(()),
+            Some((_, flag)) => Err(Failure::usage(format!(
+                "{flag} cannot be used with -o -, which writes the results to stdout and no file"
+            ))),
+        }
+    }
+}
+
+impl OutputSettings {
+    /// Whether the results go to stdout.
+    pub(crate) fn is_stdout(&self) -> bool {
+        self.path.as_os_str() == "-"
+    }
+
+    /// How rows are written.
+    pub(super) fn row_format(&self, carried: Vec<String>) -> RowFormat {
+        let redaction = Redaction::new(self.redact.iter().cloned());
+        RowFormat { snapshot: self.snapshot, redaction, carried }
+    }
+}
+
+impl Execution {
+    /// The settings of a worker pool at this pace.
+    pub(crate) fn pool(self, pace: Pace, canary: Option<usize>) -> PoolSettings {
+        /// The part of the pace that retries may take while no request succeeds.
+        const RETRY_SHARE: f64 = 0.2;
+        PoolSettings {
+            concurrency: self.concurrency,
+            retry: RetryPolicy { max_retries: self.max_retries, ..RetryPolicy::default() },
+            retries_per_second: pace.quota().per_second() * RETRY_SHARE,
+            canary,
+        }
+    }
+
+    /// The same for look-ups and walks. A response with a hundred users or more may be large, so
+    /// fewer of them are requested at once.
+    pub(crate) fn look_up_pool(self, pace: Pace) -> PoolSettings {
+        const MAX_CONCURRENCY: usize = 8;
+        PoolSettings { concurrency: self.concurrency.min(MAX_CONCURRENCY), ..self.pool(pace, None) }
+    }
+}
+
+impl Guards {
+    /// The guards in words, for the confirmation prompt; empty where there are none.
+    pub(super) fn describe(&self) -> String {
+        let max_fail = self.max_fail.map(|limit| match limit {
+            MaxFail::Count(n) => format!("stop at {n} failed users"),
+            MaxFail::Percent(percent) => format!("stop when {percent} % of users fail"),
+        });
+        let parts = [
+            self.canary.map(|n| format!("canary of {n}")),
+            max_fail,
+            self.max_users.map(|n| format!("at most {n} users")),
+            self.expect_count.map(|n| format!("expect {n} users")),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// `--expect-count` and `--max-users`, checked before any user is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CountCheck {
+    expect_count: Option<u64>,
+    max_users: Option<u64>,
+    n_tried: u64,
+}
+
+impl CountCheck {
+    /// `n_tried` is the number of users that the resumed run has tried to unlock: `--expect-count`
+    /// is the number of the whole job.
+    pub(super) fn new(guards: Guards, n_tried: u64) -> Self {
+        let Guards { expect_count, max_users, .. } = guards;
+        Self { expect_count, max_users, n_tried }
+    }
+
+    /// Checks the number of users that are left to unlock.
+    pub(super) fn check(self, n_users: u64) -> Result<(), Failure> {
+        let total = n_users.saturating_add(self.n_tried);
+        if let Some(expected) = self.expect_count.filter(|&expected| expected != total) {
+            let earlier = match self.n_tried {
+                0 => String::new(),
+                n => format!(", {n} of them in the earlier run"),
+            };
+            return Err(Failure::usage(format!(
+                "found {total} users to unlock{earlier}, but --expect-count is {expected}; no user \
+                 was unlocked"
+            )));
+        }
+        if let Some(max) = self.max_users.filter(|&max| n_users > max) {
+            return Err(Failure::usage(format!(
+                "found {n_users} users to unlock, but --max-users is {max}; no user was unlocked"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Checks what is known before a look-up, which can only reduce the number.
+    pub(super) fn check_upper_bound(self, n_users: u64) -> Result<(), Failure> {
+        let total = n_users.saturating_add(self.n_tried);
+        if self.expect_count.is_some_and(|expected| total < expected) {
+            return self.check(n_users);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(expect_count: Option<u64>, max_users: Option<u64>, n_tried: u64) -> CountCheck {
+        CountCheck { expect_count, max_users, n_tried }
+    }
+
+    #[test]
+    fn a_number_other_than_expected_is_refused() {
+        let guard = check(Some(5), None, 0);
+        assert!(guard.check(5).is_ok());
+        assert!(guard.check(4).is_err() && guard.check(6).is_err());
+        assert!(guard.check_upper_bound(4).is_err() && guard.check_upper_bound(6).is_ok());
+        let resumed = check(Some(5), None, 3);
+        assert!(resumed.check(2).is_ok() && resumed.check(5).is_err());
+    }
+
+    #[test]
+    fn more_than_the_maximum_is_refused() {
+        let guard = check(None, Some(5), 0);
+        assert!(guard.check(5).is_ok() && guard.check(0).is_ok());
+        assert!(guard.check(6).is_err());
+    }
+
+    #[test]
+    fn refusals_name_both_numbers() {
+        let guards = [check(Some(5), None, 0), check(None, Some(5), 0), check(Some(9), None, 1)];
+        let texts = guards.map(|guard| guard.check(7).unwrap_err().to_string());
+        insta::assert_snapshot!(texts.join("\n"), @"
+        found 7 users to unlock, but --expect-count is 5; no user was unlocked
+        found 7 users to unlock, but --max-users is 5; no user was unlocked
+        found 8 users to unlock, 1 of them in the earlier run, but --expect-count is 9; no user was unlocked
+        ");
+    }
+
+    #[test]
+    fn guards_are_described() {
+        let guards = Guards {
+            expect_count: Some(7),
+            max_users: Some(9),
+            canary: Some(2),
+            max_fail: Some(MaxFail::Percent(2.5)),
+        };
+        let expected =
+            "canary of 2, stop when 2.5 % of users fail, at most 9 users, expect 7 users";
+        assert_eq!(guards.describe(), expected);
+        assert_eq!(Guards::default().describe(), "");
+    }
+}
