@@ -1,4 +1,4 @@
-# A static binary and nothing else: no shell, no package manager, and no root.
+# A static binary and root certificates: no shell, no package manager, and no root.
 #
 #   docker build --build-arg COMMIT=$(git rev-parse HEAD) -t bulk-unlock .
 #   docker run --rm --user "$(id -u)" -v "$PWD:/data" bulk-unlock plan users.csv --sandbox
@@ -12,7 +12,6 @@ COPY . .
 ARG COMMIT=""
 RUN BUILD_COMMIT="$COMMIT" cargo build --release --locked
 
-# Its root certificates are the system's certificate store.
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /src/target/release/bulk-unlock /usr/local/bin/bulk-unlock
 # Results are written next to the input: mount a directory that this user may write.

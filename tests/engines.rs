@@ -1,4 +1,4 @@
-//! The samples for job engines: what their own validators let pass.
+//! The samples for job engines: rules that their validators do not check.
 
 mod common;
 
