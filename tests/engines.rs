@@ -197,10 +197,10 @@ fn night(stage: &Stage, list: &str) -> (Option<i32>, Vec<String>) {
     let output = script.output().expect("the script starts");
     let pings = stage.read("pings");
     fs::remove_file(stage.path("pings")).expect("pings");
-    let last = |line: &str| line.rsplit('/').next().unwrap_or_default().to_owned();
+    let name = |line: &str| line.rsplit('/').next().unwrap_or_default().to_owned();
     assert!(pings.lines().all(|line| line.starts_with("https://hc.example.com/ping/1/")));
     assert!(!String::from_utf8_lossy(&output.stderr).contains("hc.example.com"));
-    (output.status.code(), pings.lines().map(last).collect())
+    (output.status.code(), pings.lines().map(name).collect())
 }
 
 #[test]

@@ -64,7 +64,8 @@ fn stage_for_examples() -> Stage {
     std::os::unix::fs::symlink(program, bin.join("bulk-unlock")).expect("a link");
     stage.set("BULK_UNLOCK_YES", "true");
     stage.set("BULK_UNLOCK_RATE", "100000/s");
-    stage.set("HOME", &stage.path("").to_string_lossy().into_owned());
+    let home = stage.path("").display().to_string();
+    stage.set("HOME", &home);
     for dir in [".config/fish/completions", ".zfunc", ".local/share/man/man1"] {
         std::fs::create_dir_all(stage.path(dir)).expect("a directory");
     }
