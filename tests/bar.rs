@@ -46,7 +46,7 @@ fn a_bar_is_drawn_again_and_again_and_is_gone_before_the_closing_lines() {
         for part in ["━", "/s of 60/s  ", " left", " unlocked", " · 0 failed · 0 retries"] {
             assert!(text.contains(part), "{part:?} is not in\n{text:?}");
         }
-        assert_gone(&text, "Done: 60 of 60 users unlocked");
+        assert_gone(&text, "Done: unlocked 60 of 60 users");
     });
 }
 
@@ -64,7 +64,7 @@ fn assert_gone(text: &str, closing: &str) {
 fn in_a_pipe_there_is_no_bar_even_where_one_is_asked_for() {
     with_each(["bar", "auto"], |progress| {
         let line = format!("run ids.txt --yes --rate 200/s --progress {progress}");
-        let ended = stage().run(&line).exits_with(0).says("Done: 60 of 60 users unlocked");
+        let ended = stage().run(&line).exits_with(0).says("Done: unlocked 60 of 60 users");
         let is_drawn = ended.stderr.contains(['\u{1b}', '\r', '━', '─']);
         assert!(!is_drawn, "{:?}", ended.stderr);
     });

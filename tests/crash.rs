@@ -71,7 +71,7 @@ fn killed_a_dozen_times_and_resumed_every_user_has_one_row_and_few_are_called_ag
     let n_before = stage.n_rows("ids.results.csv");
     assert!(0 < n_before && n_before < ids.len(), "{n_before} rows before the last run");
 
-    stage.run(LINE).exits_with(0).says("going on with ids.results.csv");
+    stage.run(LINE).exits_with(0).says("Resuming ids.results.csv");
     assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
     stage.has_each_once("ids.results.csv", &ids);
     stage.all_are("ids.results.csv", "unlocked");
@@ -128,7 +128,7 @@ fn a_row_that_was_torn_off_is_cut_said_and_asked_again() {
         .run(&format!("run ids.txt --yes --resume {FAST}"))
         .exits_with(0)
         .says("19 rows recorded")
-        .says("a row that was torn off is cut");
+        .says("Removed an incomplete row");
     stage.has_each_once("ids.results.csv", &ids);
     assert_eq!(stage.n_posts(), 21);
 }
@@ -143,7 +143,10 @@ fn a_power_cut_that_left_a_hole_costs_only_what_stands_behind_it() {
     let half = rows.len() / 2;
     rows[half..].fill(0);
     stage.write("ids.results.csv", rows);
-    stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0).says("is cut");
+    stage
+        .run(&format!("run ids.txt --yes --resume {FAST}"))
+        .exits_with(0)
+        .says("Removed an incomplete row");
     stage.has_each_once("ids.results.csv", &ids);
 }
 
@@ -168,7 +171,7 @@ fn resume_without_a_file_starts_a_new_one_and_says_so() {
     stage
         .run(&format!("run ids.txt --yes --resume {FAST}"))
         .exits_with(0)
-        .says("ids.results.csv is not there yet");
+        .says("ids.results.csv does not exist yet");
     stage.has_each_once("ids.results.csv", &ids);
 }
 
@@ -266,7 +269,7 @@ fn what_does_not_fit_is_refused_untouched_and_nothing_is_sent() {
     refused(&not_a_row, "", 6, "out.csv:2");
     stage.run(&format!("plan ids.csv -o plan.csv {FAST}")).exits_with(0);
     let line = "run ids.csv --yes -o plan.csv --resume";
-    stage.run(line).exits_with(6).says("plan.csv was not written by `run`");
+    stage.run(line).exits_with(6).says("plan.csv was written by `plan`, not by `run`");
     assert_eq!(stage.n_posts(), n_posts);
 }
 
@@ -280,11 +283,11 @@ fn rows_of_another_kind_are_not_added_to_a_file_that_was_begun() {
     let rows = stage.read("ids.results.csv");
     let go_on = format!("run ids.txt --yes --resume {FAST}");
     for (flags, said) in [
-        ("", "`--by user-id --snapshot full --redact first_name,last_name`"),
-        ("--redact first_name,last_name --snapshot none", "this command says `--by user-id --snap"),
+        ("", "--by user-id --snapshot full --redact first_name,last_name"),
+        ("--redact first_name,last_name --snapshot none", "this command has --by user-id --snap"),
         (
             "--redact first_name,last_name --by email --lenient",
-            "`--by email --snapshot full --redact",
+            "--by email --snapshot full --redact",
         ),
     ] {
         stage.run(&format!("{go_on} {flags}")).exits_with(6).says(said).says("use the same flags");
@@ -350,7 +353,7 @@ fn a_file_damaged_in_the_middle_is_cut_there_and_the_rest_is_kept_aside() {
     let damaged = whole.replacen("\n4,", "\n\0,", 1);
     stage.write("ids.results.csv", &damaged);
     let ended = stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0);
-    ended.says("is damaged in the middle").says("kept in ids.results.csv.cut");
+    ended.says("is damaged in the middle").says("moved to ids.results.csv.cut");
     stage.has_each_once("ids.results.csv", &users(9));
     let (_, behind) = damaged.split_once('\0').expect("the damage");
     assert_eq!(stage.read("ids.results.csv.cut"), format!("\0{behind}"));

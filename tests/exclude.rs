@@ -174,8 +174,8 @@ fn an_entry_of_another_kind_than_the_input_makes_the_job_look_users_up() {
     let ended = stage.run(&format!("run ids.txt --yes --exclude keep.txt {FAST}")).exits_with(0);
     let ended = ended.says("Excluding 4 entries in keep.txt");
     let ended = ended.says("Looking users up first: not all entries in keep.txt are user IDs");
-    let ended = ended.says("Excluding: 4 entries in keep.txt; 1 matches a listed user");
-    ended.says("3 match nobody: \"name\" (line 1), \"mail\" (line 1), \"Ann\" (line 2)");
+    let ended = ended.says("Excluded: 4 entries in keep.txt, 1 matched listed users");
+    ended.says("3 matched nobody: \"name\" (line 1), \"mail\" (line 1), \"Ann\" (line 2)");
     assert_eq!(stage.outcomes("ids.results.csv"), ["1 unlocked", "2 excluded", "3 unlocked"]);
     let row = stage.row("ids.results.csv", 2);
     let expected = format!("excluded by \"{email}\" on line 2 of keep.txt");
@@ -190,7 +190,7 @@ fn user_ids_alone_need_no_look_up() {
     let stage = stage_of(&ids);
     stage.write("keep.txt", format!("# {},{}\nuser_id\n", ids[0], ids[2]));
     let ended = stage.run(&format!("run ids.txt --yes --exclude keep.txt {FAST}")).exits_with(0);
-    ended.says("Excluding: 3 entries in keep.txt; 2 match listed users");
+    ended.says("Excluded: 3 entries in keep.txt, 2 matched listed users");
     assert_eq!(stage.outcomes("ids.results.csv"), ["1 excluded", "2 unlocked", "3 excluded"]);
     assert_eq!(stage.n_requests(), 1);
 }
@@ -229,7 +229,7 @@ fn entries_that_matched_before_a_resume_still_count() {
     let line = format!("run ids.txt --yes --exclude keep.txt {FAST}");
     stage.run(&format!("{line} --limit 2")).exits_with(0);
     let ended = stage.run(&format!("{line} --resume")).exits_with(0);
-    ended.says("Excluding: 2 entries in keep.txt; 2 match listed users");
+    ended.says("Excluded: 2 entries in keep.txt, 2 matched listed users");
     let expected = ["1 excluded", "2 excluded", "3 unlocked", "4 unlocked"];
     assert_eq!(stage.outcomes("ids.results.csv"), expected);
 }

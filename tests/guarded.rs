@@ -31,10 +31,10 @@ fn two_outputs_are_not_one_file() {
     let stage = stage();
     for report in ["o.csv", "o.failed.csv", "o.unprocessed.csv", "o.manifest.json", "./o.csv"] {
         let line = format!("run ids.csv {RUN} -o o.csv --report {report}");
-        refused(&stage, &line, 2, "would be written twice");
+        refused(&stage, &line, 2, "would be written as two different files");
     }
     let line = format!("run ids.csv {RUN} -o o.csv --verify --report o.verify.csv");
-    refused(&stage, &line, 2, "would be written twice");
+    refused(&stage, &line, 2, "would be written as two different files");
 }
 
 #[test]
@@ -42,11 +42,11 @@ fn no_output_is_a_file_that_is_read() {
     let stage = stage();
     stage.write("o.verify.csv", list(&users(3)));
     let line = format!("run o.verify.csv {RUN} -o o.csv --verify");
-    refused(&stage, &line, 2, "o.verify.csv would be read and written");
+    refused(&stage, &line, 2, "o.verify.csv is both an input and an output");
 
     let key = stage.write("key", stage.sandbox().key());
     let line = format!("run ids.csv {RUN} -o key --force --secret-key-file key");
-    refused(&stage, &line, 2, "key would be read and written");
+    refused(&stage, &line, 2, "key is both an input and an output");
     assert_eq!(std::fs::read_to_string(key).expect("the key"), stage.sandbox().key());
 }
 

@@ -369,5 +369,5 @@ fn a_plan_made_by_email_runs_by_id_on_its_own_lines() {
     assert_eq!(stage.column(file, "user_id"), ids.iter().map(UserId::as_str).collect::<Vec<_>>());
     assert_eq!(stage.read("who.plan.results.failed.csv").lines().next(), Some(FAILED_BY_EMAIL));
     let ended = stage.run(&format!("verify {file} {FAST}")).exits_with(0);
-    ended.says("Read back: 3 of 3 users are still unlocked.");
+    ended.says("Verified: 3 of 3 users are still unlocked.");
 }

@@ -212,10 +212,10 @@ fn an_input_that_may_not_be_read_is_refused_with_its_path_and_the_reason() {
 #[test]
 fn an_input_without_a_record_is_refused_and_if_empty_takes_it() {
     for text in ["", "user_id\n", "# nobody today\n\n", "\u{feff}"] {
-        check_refused(text, "", &["ids.csv holds no record", "--if-empty ok"]);
-        check_refused(text, "--if-empty fail", &["ids.csv holds no record"]);
+        check_refused(text, "", &["ids.csv has no records", "--if-empty ok"]);
+        check_refused(text, "--if-empty fail", &["ids.csv has no records"]);
         let said = check(text, "--if-empty warn", &[]);
-        assert!(said.contains("warning: ids.csv holds no record"), "{said}");
+        assert!(said.contains("warning: ids.csv has no records"), "{said}");
         let said = check(text, "--if-empty ok", &[]);
         assert!(!said.contains("warning"), "{said}");
     }

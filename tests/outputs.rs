@@ -293,7 +293,7 @@ fn an_output_that_is_an_input_too_is_refused() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(2)));
     stage.write("out.failed.csv", list(&users(2)));
-    let run = |line: &str| stage.refuses(&format!("{line} {RUN} --force"), 2).says("-o PATH");
+    let run = |line: &str| stage.refuses(&format!("{line} {RUN} --force"), 2).says("with -o");
     run("run ids.csv -o ids.csv");
     run("run ids.csv -o ./ids.csv");
     run("run out.failed.csv -o out.csv");

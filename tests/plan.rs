@@ -41,7 +41,7 @@ fn ten_thousand_users_are_planned_by_the_truth_with_a_hundred_reads_and_no_write
     let ids = [listed(0..5_000), unlisted(0..5_000)].concat();
     stage.write("ids.txt", list(&ids));
     let ended = stage.run(&format!("plan ids.txt --snapshot summary {FAST}")).exits_with(0);
-    ended.says("Plan: a run would unlock 7,917 of 10,000 users. Nothing was changed.");
+    ended.says("Planned: `run` would unlock 7,917 of 10,000 users. Nothing was changed.");
     assert_eq!(stage.told("ids.plan.csv"), plan_of(&ids));
     let stats = stage.sandbox().stats();
     assert_eq!((stats.n_requests, stats.n_gets, stats.n_unlocks), (100, 100, 0));
@@ -54,7 +54,7 @@ fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_tha
     let ended = stage.run("plan ids.txt --quota 1000/10s --reason 'INC 7'").exits_with(0);
     insta::assert_snapshot!(ended.steady(), @r#"
     Read 10 records; user IDs from a plain list, one per line
-    Plan: a run would unlock 3 of 10 users. Nothing was changed.
+    Planned: `run` would unlock 3 of 10 users. Nothing was changed.
 
       would_unlock      3  locked; the run would unlock this user
       already_unlocked  2  not locked; no unlock request was sent
@@ -63,19 +63,19 @@ fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_tha
       not_found         1  user does not exist
       invalid           1  not a valid user; nothing was sent
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       invalid_input       1  line 10 oops: a user id starts with "user_"
       resource_not_found  1  line 8 user_170: no user has this user ID
 
     1 request (1 look-up), 0 retries, no 429.
-    Answers: half within T, 99 % within T, the slowest after T.
+    Latency: p50 T, p99 T, max T.
 
       plan         ids.plan.csv
       failed       ids.plan.failed.csv  (4 rows)
       unprocessed  ids.plan.unprocessed.csv  (0 records)
       manifest     ids.plan.manifest.json
 
-    The run: 3 users to unlock, 4 requests, about T at 50/s.
+    Forecast: 3 users to unlock, 4 requests, about T at 50/s.
 
     To unlock them:
       bulk-unlock run '--reason=INC 7' --quota=1000/10s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv
@@ -89,7 +89,7 @@ fn the_forecast_is_at_the_pace_of_the_kind_of_key() {
         let stage = Stage::with_sandbox(config);
         stage.write("ids.txt", list(&locked_users(200)));
         let ended = stage.run("plan ids.txt").exits_with(0);
-        ended.says("The run: 200 users to unlock, 202 requests, about").says(pace);
+        ended.says("Forecast: 200 users to unlock, 202 requests, about").says(pace);
     };
     check("sk_live_sandboxOnly", " at 50/s.");
     check("sk_test_sandboxOnly", " at 5/s.");
@@ -223,7 +223,7 @@ fn a_plan_that_was_edited_is_refused() {
     let refused = |text: String| {
         fs::write(&path, text).expect("a file");
         let line = format!("run --plan ids.plan.csv --yes {FAST}");
-        stage.refuses(&line, 2).says("ids.plan.csv was changed since it was made");
+        stage.refuses(&line, 2).says("ids.plan.csv was changed after it was made");
     };
     refused(plan.replacen("admin_locked", "would_unlock", 1));
     refused(plan.clone() + "\n");
@@ -237,7 +237,7 @@ fn a_plan_without_its_manifest_is_refused() {
     let stage = planned(&some_of_each(), "");
     fs::remove_file(stage.path("ids.plan.manifest.json")).expect("a file");
     let ended = stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
-    ended.says("ids.plan.manifest.json").says("make the plan anew");
+    ended.says("ids.plan.manifest.json").says("make a plan with");
     stage.write("ids.plan.manifest.json", "{}");
     stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
 }
@@ -254,7 +254,7 @@ fn a_file_that_is_no_plan_is_refused() {
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(1);
     let refused =
         |file: &str| stage.refuses(&format!("run --plan {file} --yes {FAST} -o x.csv"), 2);
-    refused("ids.results.csv").says("ids.results.csv is no plan");
+    refused("ids.results.csv").says("ids.results.csv is not a plan");
     refused("ids.txt");
 }
 
@@ -300,13 +300,13 @@ fn a_plan_that_is_too_old_is_refused() {
     let stage = planned(&some_of_each(), "");
     let line = format!("run --plan ids.plan.csv --yes {FAST}");
     let ended = stage.refuses(&format!("{line} --plan-max-age 1ms"), 2);
-    ended.says("--plan-max-age allows 1 ms; make the plan anew");
+    ended.says("--plan-max-age is 1 ms; make a new plan");
     let manifest = stage.read("ids.plan.manifest.json");
     let finished = stage.json("ids.plan.manifest.json")["finished_at"].clone();
     let finished = finished.as_str().expect("a time");
     let old = manifest.replace(finished, "2024-01-01T00:00:00.000Z");
     stage.write("ids.plan.manifest.json", old);
-    stage.refuses(&line, 2).says("--plan-max-age allows 24 h");
+    stage.refuses(&line, 2).says("--plan-max-age is 24 h");
     run_plan(&stage, "--plan-max-age 200000h").exits_with(0);
 }
 
@@ -319,13 +319,13 @@ fn a_plan_that_never_ended_is_refused_and_one_that_was_stopped_is_run_with_a_war
     plan.signal("KILL");
     plan.wait();
     let line = format!("run --plan ids.plan.csv --yes {FAST}");
-    stage.refuses(&line, 2).says("ids.plan.csv was never finished");
+    stage.refuses(&line, 2).says("ids.plan.csv is incomplete");
     let plan = stage.spawn(&format!("plan ids.txt {FAST} -c 1 --resume"));
     wait_until("some more are looked up", || stage.n_rows("ids.plan.csv") >= 200);
     plan.signal("INT");
     plan.wait().exits_with(130).says("plan ids.txt").says("--resume");
     let ended = stage.run(&line).exits_with(0);
-    ended.says("ids.plan.csv is not complete");
+    ended.says("ids.plan.csv is incomplete");
     stage.run(&format!("plan ids.txt {FAST} --resume")).exits_with(0);
     assert_eq!(stage.rows("ids.plan.csv").len(), 400);
 }
@@ -361,15 +361,15 @@ fn users_who_changed_since_the_plan_are_listed_and_left_out() {
     Read 5 records; user IDs from column 3 ("user_id")
     drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (not locked; no unlock request was sent)
     drift: line 2, user_2C3DqZ3t08qp64MiHJixFxWAn2u: admin_locked (looks locked on purpose; not changed)
-    warning: 2 users of the plan have changed since and are left out
-    Done: 3 of 5 users unlocked in T.
+    warning: left out 2 users of the plan who changed since it was made
+    Done: unlocked 3 of 5 users in T.
 
       unlocked          3  unlocked by this run
       already_unlocked  1  not locked; no unlock request was sent
       admin_locked      1  looks locked on purpose; not changed
 
     4 requests (1 look-up), 0 retries, no 429.
-    Answers: half within T, 99 % within T, the slowest after T.
+    Latency: p50 T, p99 T, max T.
 
       results      ids.plan.results.csv
       failed       ids.plan.results.failed.csv  (1 row)
@@ -397,7 +397,7 @@ fn drift_is_told_user_by_user_up_to_twenty_and_then_in_one_number() {
     insta::assert_snapshot!(drift(1)[0], @"drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (not locked; no unlock request was sent)");
     let told = drift(23);
     assert_eq!(told.len(), 20 + 1, "{told:?}");
-    insta::assert_snapshot!(told[20], @"warning: 23 users of the plan have changed since and are left out; the results have them all");
+    insta::assert_snapshot!(told[20], @"warning: left out 23 users of the plan who changed since it was made; the results list all");
     assert_eq!(drift(0), [""; 0]);
 }
 
@@ -623,10 +623,10 @@ fn the_guards_count_those_who_are_to_be_unlocked_and_leave_nothing_behind_when_t
     stage.write("ids.txt", list(&some_of_each()));
     let run = |flags: &str| stage.run(&format!("run ids.txt --only-locked --yes {FAST} {flags}"));
     for (flags, n_said) in [
-        ("--expect-count 2", "--expect-count says 2"),
-        ("--expect-count 8", "--expect-count says 8"),
-        ("--expect-count 9", "--expect-count says 9"),
-        ("--max-users 2", "--max-users allows 2"),
+        ("--expect-count 2", "--expect-count is 2"),
+        ("--expect-count 8", "--expect-count is 8"),
+        ("--expect-count 9", "--expect-count is 9"),
+        ("--max-users 2", "--max-users is 2"),
     ] {
         run(flags).exits_with(2).says("no user was unlocked").says(n_said);
         assert_eq!(stage.files(), ["ids.txt"]);
@@ -641,7 +641,7 @@ fn more_users_expected_than_listed_are_refused_before_the_look_up() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&some_of_each()));
     let line = format!("run ids.txt --only-locked --yes {FAST} --expect-count 9");
-    stage.refuses(&line, 2).says("--expect-count says 9");
+    stage.refuses(&line, 2).says("--expect-count is 9");
 }
 
 #[test]

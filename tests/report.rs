@@ -66,7 +66,7 @@ fn the_page_names_nobody_but_by_id_unless_it_is_asked_to() {
 fn the_summary_is_on_stdout_and_as_json_for_machines() {
     let stage = finished();
     let told = stage.run("report ids.results.csv").exits_with(0);
-    assert!(told.stdout.contains("9 of 12 users unlocked"), "{}", told.stdout);
+    assert!(told.stdout.contains("unlocked 9 of 12 users"), "{}", told.stdout);
     let json = stage.run("report ids.results.csv --json").exits_with(0).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["counts"]["unlocked"], 9);
@@ -219,19 +219,19 @@ fn a_page_that_can_not_be_written_is_refused_before_anything_is_sent() {
 fn the_summary_of_a_run_is_this() {
     let told = finished().run("report ids.results.csv").exits_with(0);
     insta::assert_snapshot!(steady(&told.stdout), @"
-    Done: 9 of 12 users unlocked in T.
+    Done: unlocked 9 of 12 users in T.
 
       unlocked   9  unlocked by this run
       duplicate  1  same user as on an earlier line
       not_found  1  user does not exist
       rejected   1  refused by the API
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       form_param_invalid  1  line 1 user_20CQupOStJJy6OYXwzhWVfF8nV2: <script>alert(1)</script>
       resource_not_found  1  line 11 user_170: No user was found with id user_170.
 
     11 requests, 0 retries, no 429.
-    Answers: half within T, 99 % within T, the slowest after T.
+    Latency: p50 T, p99 T, max T.
 
       results      ids.results.csv
 
@@ -247,18 +247,18 @@ fn the_summary_of_a_plan_with_a_page_is_this() {
     stage.run("plan ids.txt --quota 1000/1s").exits_with(0);
     let told = stage.run("report ids.plan.csv --html page.html").exits_with(0);
     insta::assert_snapshot!(steady(&told.stdout), @"
-    Plan: a run would unlock 1 of 12 users. Nothing was changed.
+    Planned: `run` would unlock 1 of 12 users. Nothing was changed.
 
       would_unlock      1  locked; the run would unlock this user
       already_unlocked  9  not locked; no unlock request was sent
       duplicate         1  same user as on an earlier line
       not_found         1  user does not exist
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       resource_not_found  1  line 11 user_170: no user has this user ID
 
     1 request (1 look-up), 0 retries, no 429.
-    Answers: half within T, 99 % within T, the slowest after T.
+    Latency: p50 T, p99 T, max T.
 
       plan         ids.plan.csv
       report       page.html
@@ -276,19 +276,19 @@ fn the_summary_of_several_files_is_this() {
     stage.run("run more.txt --yes --quota 1000/1s").exits_with(0);
     let told = stage.run("report ids.results.csv more.results.csv").exits_with(0);
     insta::assert_snapshot!(steady(&told.stdout), @"
-    Done: 13 of 16 users unlocked in T.
+    Done: unlocked 13 of 16 users in T.
 
       unlocked   13  unlocked by this run
       duplicate   1  same user as on an earlier line
       not_found   1  user does not exist
       rejected    1  refused by the API
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       form_param_invalid  1  line 1 user_20CQupOStJJy6OYXwzhWVfF8nV2: <script>alert(1)</script>
       resource_not_found  1  line 11 user_170: No user was found with id user_170.
 
     15 requests, 0 retries, no 429.
-    Answers: half within T, 99 % within T, the slowest after T.
+    Latency: p50 T, p99 T, max T.
 
     Next step:
       bulk-unlock verify more.results.csv --quota=1000/1s --api-url=http://127.0.0.1:PORT

@@ -26,18 +26,18 @@ fn the_closing_lines_say_what_happened_and_where_the_files_are() {
     assert_eq!(ended.stdout, "");
     insta::assert_snapshot!(told(&ended), @r#"
     Read 4 records; user IDs from a plain list, one per line
-    Done: 2 of 4 users unlocked in T.
+    Done: unlocked 2 of 4 users in T.
 
       unlocked   2  unlocked by this run
       not_found  1  user does not exist
       invalid    1  not a valid user; nothing was sent
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       invalid_input       1  line 4 nobody: a user id starts with "user_"
       resource_not_found  1  line 3 user_GONE: No user was found with id user_GONE.
 
     3 requests, 0 retries, no 429.
-    Answers: half within T, 99 % within T, the slowest after T.
+    Latency: p50 T, p99 T, max T.
 
       results      ids.results.csv
       failed       ids.results.failed.csv  (2 rows)
@@ -61,13 +61,13 @@ fn the_closing_lines_of_a_stop_name_the_command_that_goes_on() {
     Stopped by --canary (not all of the first users ended well) after 1 of 10 records: 9 not processed.
 
       not_found    1  user does not exist
-      unprocessed  9  no row: never tried, or cut off
+      unprocessed  9  not attempted or interrupted
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       resource_not_found  1  line 1 user_GONE: No user was found with id user_GONE.
 
     1 request, 0 retries, no 429.
-    Answers: half within T, 99 % within T, the slowest after T.
+    Latency: p50 T, p99 T, max T.
 
       results      my ids.results.csv
       failed       my ids.results.failed.csv  (1 row)
@@ -87,23 +87,23 @@ fn the_closing_lines_of_a_plan_say_what_a_run_would_do() {
     let ended = stage.run("plan ids.csv --quota 1000/1s").exits_with(0);
     insta::assert_snapshot!(told(&ended), @"
     Read 4 records; user IDs from a plain list, one per line
-    Plan: a run would unlock 3 of 4 users. Nothing was changed.
+    Planned: `run` would unlock 3 of 4 users. Nothing was changed.
 
       would_unlock  3  locked; the run would unlock this user
       not_found     1  user does not exist
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       resource_not_found  1  line 4 user_GONE: no user has this user ID
 
     1 request (1 look-up), 0 retries, no 429.
-    Answers: half within T, 99 % within T, the slowest after T.
+    Latency: p50 T, p99 T, max T.
 
       plan         ids.plan.csv
       failed       ids.plan.failed.csv  (1 row)
       unprocessed  ids.plan.unprocessed.csv  (0 records)
       manifest     ids.plan.manifest.json
 
-    The run: 3 users to unlock, 4 requests, about T at 500/s.
+    Forecast: 3 users to unlock, 4 requests, about T at 500/s.
 
     To unlock them:
       bulk-unlock run --quota=1000/1s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv
@@ -118,15 +118,15 @@ fn the_closing_lines_of_a_failure_name_the_command_that_tries_again() {
     let ended = stage.run(&format!("{RUN} --max-retries 0")).exits_with(1);
     insta::assert_snapshot!(told(&ended), @"
     Read 1 record; user IDs from a plain list, one per line
-    Done: 0 of 1 user unlocked in T.
+    Done: unlocked 0 of 1 user in T.
 
       failed  1  all retries failed; a later retry may succeed
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       http_503  1  line 1 user_20CQupOStJJy6OYXwzhWVfF8nV2: Oops, an unexpected error occurred
 
     1 request, 0 retries, no 429.
-    Answers: half within T, 99 % within T, the slowest after T.
+    Latency: p50 T, p99 T, max T.
 
       results      ids.results.csv
       failed       ids.results.failed.csv  (1 row)
@@ -162,7 +162,7 @@ fn the_command_that_goes_on_is_one_that_does() {
     let ended = stage.run(&next_command(&ended)).exits_with(0);
     assert_eq!(stage.rows("my out.results.csv").len(), 1);
     let ended = stage.run(&next_command(&ended)).exits_with(0);
-    ended.says("Read back: 1 of 1 user is still unlocked.");
+    ended.says("Verified: 1 of 1 user is still unlocked.");
     assert_eq!(stage.rows("my out.results.verify.csv").len(), 1);
 }
 
@@ -202,7 +202,7 @@ fn the_command_that_goes_on_with_piped_users_is_one_that_does() {
 #[test]
 fn quiet_is_one_closing_line_and_nothing_else() {
     let ended = stage().run(&format!("{RUN} -q")).exits_with(1);
-    insta::assert_snapshot!(told(&ended), @"Done: 2 of 4 users unlocked in T.");
+    insta::assert_snapshot!(told(&ended), @"Done: unlocked 2 of 4 users in T.");
     assert_eq!(ended.stdout, "");
 }
 
@@ -267,7 +267,7 @@ fn progress_none_and_lines_leave_a_short_run_without_any() {
     let stage = stage();
     for progress in ["auto", "lines", "none"] {
         let ended = stage.run(&format!("{RUN} --force --progress {progress}")).exits_with(1);
-        ended.never_says("%):").says("Done: 2 of 4 users unlocked");
+        ended.never_says("%):").says("Done: unlocked 2 of 4 users");
     }
 }
 

@@ -34,7 +34,7 @@ fn everybody_who_was_unlocked_is_read_back_a_hundred_a_call() {
     let stage = after_run(&ids, "");
     let n_before = stage.sandbox().requests().len();
     let ended = stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
-    ended.says("Read back: 250 of 250 users are still unlocked.");
+    ended.says("Verified: 250 of 250 users are still unlocked.");
     stage.has_each_once("ids.results.verify.csv", &ids);
     stage.all_are("ids.results.verify.csv", "still_unlocked");
     let requests = stage.requests_since(n_before);
@@ -105,17 +105,17 @@ fn who_is_locked_again_or_gone_is_told_and_makes_it_end_with_1() {
     assert_eq!(stage.json("ids.results.verify.manifest.json")["kind"], "verify");
     insta::assert_snapshot!(ended.steady(), @r#"
     Read 6 records; user IDs from column 3 ("user_id")
-    Read back: 3 of 6 users are still unlocked.
+    Verified: 3 of 6 users are still unlocked.
 
       still_unlocked  3  read back: not locked
       locked_again    2  read back: locked again
       gone            1  read back: user no longer exists
 
-    Commonest errors, each with its first example:
+    Most frequent errors, each with its first example:
       resource_not_found  1  line 6 user_170: no such user any more
 
     1 request (1 look-up), 0 retries, no 429.
-    Answers: half within T, 99 % within T, the slowest after T.
+    Latency: p50 T, p99 T, max T.
 
       results      ids.results.verify.csv
       failed       ids.results.verify.failed.csv  (3 rows)
@@ -143,7 +143,7 @@ fn results_in_which_nobody_was_unlocked_are_a_warning() {
     let stage = after_run(&open_users(2), "--only-locked");
     let n_before = stage.n_requests();
     let ended = stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
-    ended.says("warning: ids.results.csv has no row that says unlocked");
+    ended.says("warning: ids.results.csv has no unlocked rows");
     assert_eq!(stage.n_requests(), n_before);
 }
 
@@ -200,7 +200,7 @@ fn a_file_that_is_no_results_file_is_refused() {
 fn the_results_can_not_be_written_over() {
     let stage = after_run(&locked_users(2), "");
     let line = format!("verify ids.results.csv -o ids.results.csv --force {FAST}");
-    stage.refuses(&line, 2).says("would be read and written");
+    stage.refuses(&line, 2).says("is both an input and an output");
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn run_verify_finds_who_is_locked_though_the_answer_said_otherwise() {
     let ended = stage.run(&format!("run ids.txt --verify --yes {FAST}")).exits_with(1);
     assert_eq!(stage.outcomes("ids.results.csv")[0], "1 unlocked");
     assert_eq!(stage.outcomes("ids.results.verify.csv")[0], "1 locked_again");
-    ended.says("Done: 3 of 3 users unlocked").says("Read back: 2 of 3 users are still unlocked.");
+    ended.says("Done: unlocked 3 of 3 users").says("Verified: 2 of 3 users are still unlocked.");
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_read_back_that_is_finished_is_not_gone_on_with_in_silence() {
     stage.write("ids.txt", list(&locked_users(3)));
     stage.run(&format!("run ids.txt --verify --yes {FAST}")).exits_with(0);
     let ended = stage.run(&format!("verify ids.results.csv --resume {FAST}")).exits_with(0);
-    ended.says("nobody is asked again").says("--force asks anew");
+    ended.says("not looked up again").says("--force looks them up again");
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn only_the_results_of_a_run_are_read_back() {
     stage
         .run(&format!("verify ids.plan.csv {FAST}"))
         .exits_with(2)
-        .says("no results file of a run");
+        .says("is not a results file of `run`");
 }
 
 #[test]

@@ -347,7 +347,7 @@ impl<'scope, 'env> Recorder<'scope, 'env> {
         let mut recording = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         recording.end_stage();
         let Recording { writer, list, stats, recorded, .. } = recording;
-        Recorded { writer, list, stats, recorded }
+        Recorded { list, writer, stats, recorded }
     }
 }
 

@@ -57,7 +57,7 @@ impl Connection {
         Ceiling { n_requests: quota.n.get(), per: quota.per, is_spaced }
     }
 
-    /// "key sk_live_…a1b2 at api.clerk.com", for messages about a refused key.
+    /// "key `sk_live`_…a1b2 at api.clerk.com", for messages about a refused key.
     pub(crate) fn key_and_host(&self) -> String {
         let key = self.fingerprint.as_deref().unwrap_or("of the sandbox");
         format!("key {key} at {}", self.host)

@@ -149,7 +149,7 @@ impl Job<'_> {
         if let Some(failure) = &finalized.failure {
             console.error(&failure.to_string());
         }
-        closing::say(&finalized.summary, console);
+        closing::print(&finalized.summary, console);
     }
 }
 

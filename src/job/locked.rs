@@ -46,18 +46,18 @@ pub(crate) fn list_locked(
     let stats = Stats::new(Size::default(), Instant::now(), wall_clock());
     let recording = Recording::of_walk(list, stats, &stop);
     let deadline = execution.max_duration.and_then(|it| Instant::now().checked_add(it));
-    let (walked, list) = std::thread::scope(|scope| {
+    let (result, list) = std::thread::scope(|scope| {
         let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
         let walker =
             Walker { connection, context, execution, runtime, stop: &stop, deadline, recorder };
-        let walked = walker.walk();
+        let result = walker.walk();
         let list = walker.recorder.finish().list.ok_or_else(|| {
             Failure::internal(anyhow::anyhow!("internal error: list of users missing"))
         })?;
-        Ok::<_, Failure>((walked, list))
+        Ok::<_, Failure>((result, list))
     })?;
     let counts = list.counts();
-    if let Err(failure) = walked {
+    if let Err(failure) = result {
         return Err(incomplete(failure, list));
     }
     let path = list.finish()?;

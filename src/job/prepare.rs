@@ -57,6 +57,9 @@ pub(super) fn prepare(job: &Job<'_>, consent: &mut Option<Ask>) -> Result<Prepar
     if input.looks_up {
         count_check.check_upper_bound(n_jobs)?;
     } else {
+        if let Some(exclusions) = input.describe_exclusions() {
+            context.console.note(&format!("Excluded: {exclusions}"));
+        }
         count_check.check(n_jobs)?;
         let left_out: Counts = plan.left_out.iter().map(|(_, row)| row.outcome).collect();
         confirm(job, &input, n_jobs, &left_out, consent, &runtime)?;

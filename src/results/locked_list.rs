@@ -98,7 +98,7 @@ pub struct LockedList {
 
 enum Out {
     Stdout,
-    File(AtomicWriter, PathBuf),
+    File(Box<AtomicWriter>, PathBuf),
 }
 
 /// What a page contains about a user.
@@ -143,7 +143,7 @@ impl LockedList {
         }
         remove_stale(path);
         let file = AtomicWriter::create(path).map_err(WriteError::of_a_whole)?;
-        Ok(Self::new(Out::File(file, path.to_owned()), format))
+        Ok(Self::new(Out::File(Box::new(file), path.to_owned()), format))
     }
 
     /// Starts a list that will be written to stdout.
@@ -420,8 +420,8 @@ mod tests {
             assert_eq!(counts.n_unknown, u64::from(look_up == Some("null")));
             list.finish().unwrap();
             let text = fs::read_to_string(path).unwrap();
-            assert_eq!(text.matches("user_a").count(), usize::from(is_listed), "{then} {now}");
-            assert_eq!(text.matches("user_b").count(), 1);
+            assert_eq!(text.matches("\nuser_a,").count(), usize::from(is_listed), "{then} {now}");
+            assert_eq!(text.matches("\nuser_b,").count(), 1);
         }
     }
 }

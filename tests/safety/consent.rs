@@ -152,10 +152,10 @@ fn the_question_after_a_look_up_tells_who_is_left_out_and_what_guards_the_run() 
     let text = shown.text.replace('\r', "");
     let told = text.lines().skip_while(|line| !line.starts_with("  results")).take(4);
     insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @"
-      results   ids.results.csv
-      left out  2 admin_locked, 1 invalid
-      guards    2 first, and the rest only if they end well; stops when 1 % fail
-      reason    INC 7
+    results   ids.results.csv
+    left out  2 admin_locked, 1 invalid
+    guards    canary of 2, stop when 1 % of users fail
+    reason    INC 7
     ");
 }
 

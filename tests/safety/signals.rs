@@ -75,7 +75,7 @@ fn stops_at_once(first: &str, second: &str, code: i32) {
     stage.hears("Stopping: waiting for requests in flight (Ctrl-C again to stop now)");
     running.signal(second);
     running.wait().exits_with(code);
-    assert!(stage.heard().contains("8 requests were given up before an answer came"));
+    assert!(stage.heard().contains("8 requests were cut off before the response came"));
     let pass = stage.json("ids.results.manifest.json")["passes"][0].clone();
     assert_eq!((&pass["requests"], &pass["given_up"]), (&9.into(), &8.into()));
     assert_eq!(stage.adds_up("ids.results", &ids), 1, "no answer, no row");

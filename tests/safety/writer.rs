@@ -88,7 +88,7 @@ fn a_run_that_is_refused_after_its_look_up_leaves_earlier_files_as_they_were() {
     stage.write("again.txt", list(&locked_users(6)[3..]));
     let before = contents(&stage);
     let refused = format!("run again.txt -o ids.results.csv --only-locked --max-users 1 {FAST}");
-    stage.run(&format!("{refused} --yes --force")).exits_with(2).says("--max-users allows 1");
+    stage.run(&format!("{refused} --yes --force")).exits_with(2).says("--max-users is 1");
     assert_eq!(contents(&stage), before);
 
     // The files beside results that were moved away are an earlier run's too.
@@ -153,7 +153,10 @@ fn a_dry_run_heeds_the_guards_that_its_run_would() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(3)));
     for guard in ["--max-users 2", "--expect-count 2", "--expect-count 4"] {
-        stage.run(&format!("run ids.txt --dry-run {guard} {FAST}")).exits_with(2).says("is 3");
+        stage
+            .run(&format!("run ids.txt --dry-run {guard} {FAST}"))
+            .exits_with(2)
+            .says("found 3 users");
         assert_eq!(stage.files(), ["ids.txt"]);
     }
     stage.run(&format!("run ids.txt --dry-run --expect-count 3 {FAST}")).exits_with(0);

@@ -1,7 +1,6 @@
 //! What a retry or a resumed run takes over from the run before: whatever left users out of that
 //! run, or guarded it, must not be lost because a flag was not repeated.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -12,67 +11,66 @@ use crate::job::{Effective, Failure};
 use crate::report::Console;
 use crate::results::{Manifest, sha256_file};
 
-/// Adds the settings of an earlier run that restrict or protect, unless the command line has them.
+/// Adds the settings of an earlier run that left users out, and for a retry its guards too, unless
+/// the command line has them. A resumed run takes its guards from its own command line: whoever
+/// looked at the failures may go on without `--max-fail`.
 pub(super) fn inherit(
     manifest: &Manifest,
     args: &mut RunArgs,
     effective: &mut Effective,
     console: &Console,
 ) -> Result<(), Failure> {
-    let mut names = Vec::new();
-    let mut added = |name: &str, value: Option<String>, effective: &mut Effective| {
-        let setting = manifest.setting(name).cloned().unwrap_or_default();
-        effective.map.insert(name.to_owned(), setting);
-        let flag = name.replace('_', "-");
-        let line = effective.line.clone();
-        effective.line = match &value {
-            Some(value) => line.value(&flag, value),
-            None => line.switch(&flag),
-        };
-        let value = value.map(|value| format!(" {value}")).unwrap_or_default();
-        names.push(format!("--{flag}{value}"));
-    };
-    let is_on = |name| manifest.setting(name) == Some(&Value::Bool(true));
-    let selection = &mut args.selection;
-    for (name, switch) in [
-        ("only_locked", &mut selection.only_locked),
-        ("include_admin_locked", &mut selection.include_admin_locked),
-    ] {
-        if !*switch && is_on(name) {
-            *switch = true;
-            added(name, None, effective);
-        }
+    let mut flags = Vec::new();
+    if !args.selection.only_locked && manifest.setting("only_locked") == Some(&Value::Bool(true)) {
+        args.selection.only_locked = true;
+        effective.map.insert("only_locked".to_owned(), true.into());
+        effective.line = effective.line.clone().switch("only-locked");
+        flags.push("--only-locked".to_owned());
     }
-    let number = |name| manifest.setting(name).and_then(Value::as_u64);
-    if args.guards.max_users.is_none()
-        && let Some(n) = number("max_users")
-    {
-        args.guards.max_users = Some(n);
-        added("max_users", Some(n.to_string()), effective);
-    }
-    if args.guards.canary.is_none()
-        && let Some(n) = number("canary")
-    {
-        args.guards.canary = Some(u32::try_from(n).unwrap_or(u32::MAX));
-        added("canary", Some(n.to_string()), effective);
-    }
-    let text = manifest.setting("max_fail").and_then(Value::as_str);
-    if args.guards.max_fail.is_none()
-        && let Some(text) = text
-    {
-        args.guards.max_fail = Some(values::max_fail(text).map_err(Failure::usage)?);
-        added("max_fail", Some(text.to_owned()), effective);
+    if args.input.retry_failed {
+        inherit_guards(manifest, args, effective, &mut flags)?;
     }
     let n_given = args.input.exclude.len();
     add_exclude_files(manifest, &mut args.input.exclude, console)?;
-    if args.input.exclude.len() > n_given {
-        let files = &args.input.exclude;
-        names.extend(files[n_given..].iter().map(|file| format!("--exclude {}", file.display())));
-        let values: Vec<OsString> = files.iter().map(|file| file.clone().into()).collect();
-        effective.set_values("exclude", values);
+    let files = &args.input.exclude;
+    if files.len() > n_given {
+        flags.extend(files[n_given..].iter().map(|file| format!("--exclude {}", file.display())));
+        effective.set_values("exclude", files.iter().map(|file| file.clone().into()).collect());
     }
-    if !names.is_empty() {
-        console.note(&format!("Using settings of the earlier run: {}", names.join(", ")));
+    if !flags.is_empty() {
+        console.note(&format!("Using settings of the earlier run: {}", flags.join(", ")));
+    }
+    Ok(())
+}
+
+fn inherit_guards(
+    manifest: &Manifest,
+    args: &mut RunArgs,
+    effective: &mut Effective,
+    flags: &mut Vec<String>,
+) -> Result<(), Failure> {
+    let guards = &mut args.guards;
+    let number = |name| manifest.setting(name).and_then(Value::as_u64);
+    let mut inherited = Vec::new();
+    if let (None, Some(n)) = (guards.max_users, number("max_users")) {
+        guards.max_users = Some(n);
+        inherited.push(("max-users", n.to_string()));
+    }
+    if let (None, Some(n)) = (guards.canary, number("canary")) {
+        guards.canary = Some(u32::try_from(n).unwrap_or(u32::MAX));
+        inherited.push(("canary", n.to_string()));
+    }
+    let max_fail = manifest.setting("max_fail").and_then(Value::as_str);
+    if let (None, Some(text)) = (guards.max_fail, max_fail) {
+        guards.max_fail = Some(values::max_fail(text).map_err(Failure::usage)?);
+        inherited.push(("max-fail", text.to_owned()));
+    }
+    for (flag, value) in inherited {
+        let name = flag.replace('-', "_");
+        let setting = manifest.setting(&name).cloned().unwrap_or_default();
+        effective.map.insert(name, setting);
+        effective.line = effective.line.clone().value(flag, &value);
+        flags.push(format!("--{flag} {value}"));
     }
     Ok(())
 }

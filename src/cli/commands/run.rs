@@ -40,10 +40,11 @@ pub(in crate::cli) fn run(
     if let Some(manifest) = &retried {
         inherit(manifest, &mut args, &mut effective, console)?;
     }
-    if args.output.resume && output.exists() {
-        if let Some(manifest) = Manifest::read(&Sidecars::beside(&output).manifest)? {
-            inherit(&manifest, &mut args, &mut effective, console)?;
-        }
+    if args.output.resume
+        && output.exists()
+        && let Some(manifest) = Manifest::read(&Sidecars::beside(&output).manifest)?
+    {
+        inherit(&manifest, &mut args, &mut effective, console)?;
     }
     let context = Context { effective: &effective, ..context };
     let settings = settings(args, command, input, output, plan.as_ref());

@@ -1,4 +1,4 @@
-//! The one line that says what happened.
+//! The headline: what happened, in one line.
 
 use crate::model::StopReason;
 use crate::report::text::{counted, duration, number};
@@ -9,16 +9,16 @@ use crate::stats::summary::{CommandKind, Ending, Summary};
 pub fn headline(summary: &Summary) -> String {
     if summary.is_mixed {
         let rows = counted(summary.n_rows(), "row", "rows");
-        return format!("{rows} of several commands; tell each command's files on their own.");
+        return format!("{rows} of several commands; report each command's files separately.");
     }
     match summary.ending {
-        Ending::Completed if summary.n_records == 0 => "Done: there was nothing to do.".to_owned(),
+        Ending::Completed if summary.n_records == 0 => "Done: the input has no records.".to_owned(),
         Ending::Completed => completed(summary),
         Ending::Stopped(reason) => stopped(summary, reason),
         Ending::NotConfirmed => "Not confirmed: nothing was sent.".to_owned(),
         Ending::Unaccounted => unaccounted(summary),
         Ending::Unfinished => format!(
-            "Not finished: {} of {} have their row; the run was killed, or goes on.",
+            "Not finished: {} of {} have a row; the run was killed or is still running.",
             number(summary.n_rows()),
             counted(summary.n_records, "record", "records"),
         ),
@@ -30,13 +30,13 @@ fn completed(summary: &Summary) -> String {
     let of = counted(summary.n_records, "user", "users");
     let takes = duration(summary.elapsed);
     match summary.command {
-        CommandKind::Run => format!("Done: {n} of {of} unlocked in {takes}."),
+        CommandKind::Run => format!("Done: unlocked {n} of {of} in {takes}."),
         CommandKind::Plan => {
-            format!("Plan: a run would unlock {n} of {of}. Nothing was changed.")
+            format!("Planned: `run` would unlock {n} of {of}. Nothing was changed.")
         }
         CommandKind::Verify => {
             let are = if summary.counts.get(summary.command.aim()) == 1 { "is" } else { "are" };
-            format!("Read back: {n} of {of} {are} still unlocked.")
+            format!("Verified: {n} of {of} {are} still unlocked.")
         }
         CommandKind::Locked => format!("Listed: {n} of {of} are locked."),
     }
@@ -45,7 +45,7 @@ fn completed(summary: &Summary) -> String {
 fn stopped(summary: &Summary, reason: StopReason) -> String {
     if summary.n_unprocessed == 0 {
         let records = counted(summary.n_records, "record", "records");
-        return format!("Stopped {}; all {records} have their row.", words::stopped_by(reason));
+        return format!("Stopped {}; all {records} have a row.", words::stopped_by(reason));
     }
     format!(
         "Stopped {} after {} of {}: {} not processed.",
@@ -59,14 +59,14 @@ fn stopped(summary: &Summary, reason: StopReason) -> String {
 fn unaccounted(summary: &Summary) -> String {
     if let Some(n_found) = summary.n_rows_found.filter(|&n_found| n_found != summary.n_rows()) {
         return format!(
-            "The accounting does not add up: {} recorded, and the results hold {}. Another hand \
-             was in that file, or this is a fault of the program.",
+            "The accounting does not add up: {} recorded, but the results file has {}. Another \
+             process changed the file, or this is a bug.",
             counted(summary.n_rows(), "row was", "rows were"),
             number(n_found),
         );
     }
     format!(
-        "The accounting does not add up: {}, yet {} and {} unprocessed. This is a fault of the program.",
+        "The accounting does not add up: {}, but {} and {} unprocessed. This is a bug.",
         counted(summary.n_records, "record", "records"),
         counted(summary.n_rows(), "row", "rows"),
         number(summary.n_unprocessed),

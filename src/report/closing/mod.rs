@@ -1,4 +1,4 @@
-//! The closing lines: what happened, where it is written, and what goes on from here.
+//! The closing lines: what happened, where the files are, and the next step.
 
 mod headline;
 mod sections;
@@ -27,9 +27,8 @@ pub fn text(summary: &Summary, style: Style) -> String {
     sections.join("\n")
 }
 
-/// Says the closing lines on this console: all of them, or the headline alone where it is quiet or
-/// writes a log for machines.
-pub fn say(summary: &Summary, console: &Console) {
+/// Prints the closing lines: all of them, or only the headline on a quiet console or in a JSON log.
+pub fn print(summary: &Summary, console: &Console) {
     if console.format() == LogFormat::Json || console.voice() <= Verbosity::Quiet {
         console.say(Level::Answer, &headline(summary));
     } else {
@@ -37,7 +36,7 @@ pub fn say(summary: &Summary, console: &Console) {
     }
 }
 
-/// How the command speaks of what it is after.
+/// What the command aims at.
 fn done(command: CommandKind) -> &'static str {
     match command {
         CommandKind::Run => "unlocked",

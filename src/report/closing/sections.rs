@@ -1,4 +1,4 @@
-//! The parts of the closing text. Each is empty where it has nothing to say.
+//! The parts of the closing text; a part without content is empty.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::report::{Paint, Style, words};
 use crate::stats::ErrorGroup;
 use crate::stats::summary::{CommandKind, Ending, LatencySummary, Summary};
 
-/// So many codes are told; the results have the rest.
+/// Number of error codes shown; the results have all.
 const MAX_ERRORS: usize = 5;
-/// So many codes are told of attempts that were repeated.
+/// Number of error codes of retried attempts shown.
 const MAX_RETRIED: usize = 3;
-/// The answers take their time too, so nothing shorter is foretold.
+/// Responses take time too: no shorter duration is forecast.
 const SHORTEST_FORECAST: Duration = Duration::from_secs(1);
 const MAX_CODE: usize = 40;
 const MAX_MESSAGE: usize = 120;
@@ -28,7 +28,7 @@ pub(super) fn headline(summary: &Summary, style: Style) -> String {
     };
     let earlier = match summary.n_earlier {
         0 => String::new(),
-        n => counted(n, "record was", "records were") + " done by an earlier run.\n",
+        n => counted(n, "row is", "rows are") + " from an earlier run.\n",
     };
     format!("{}\n{earlier}", style.paint(paint, &super::headline(summary)))
 }
@@ -44,38 +44,49 @@ pub(super) fn counts(summary: &Summary, style: Style) -> String {
         name: "unprocessed".to_owned(),
         n: summary.n_unprocessed,
         paint: Paint::Warn,
-        remark: "no row: never tried, or cut off".to_owned(),
+        remark: "not attempted or interrupted".to_owned(),
     };
     let unprocessed = Some(unprocessed).filter(|line| line.n > 0);
     table(&summary.counts.iter().map(row).chain(unprocessed).collect::<Vec<_>>(), style)
 }
 
 pub(super) fn warnings(summary: &Summary, style: Style) -> String {
-    if summary.n_banned == 0 {
-        return String::new();
+    let mut text = String::new();
+    let excluded = summary.excluded;
+    if excluded.entries > 0 {
+        text += &format!(
+            "Exclude files: {}, {} matched listed users, {} matched nobody.\n",
+            counted(excluded.entries, "entry", "entries"),
+            number(excluded.matched),
+            number(excluded.unmatched),
+        );
     }
-    let who = counted(summary.n_banned, "user to unlock is banned", "users to unlock are banned");
-    let what = "unlocking does not lift a ban";
-    format!("{}{who}; {what}.\n", style.paint(Paint::Warn, "warning: "))
+    if summary.n_banned > 0 {
+        let n = summary.n_banned;
+        let who = counted(n, "user to unlock is banned", "users to unlock are banned");
+        let warning = style.paint(Paint::Warn, "warning: ");
+        text += &format!("{warning}{who}; unlocking does not lift a ban.\n");
+    }
+    text
 }
 
 pub(super) fn errors(summary: &Summary, style: Style) -> String {
-    let told = summary.errors.iter().take(MAX_ERRORS).map(|error| Line {
+    let shown = summary.errors.iter().take(MAX_ERRORS).map(|error| Line {
         name: clipped(&error.code, MAX_CODE),
         n: error.n,
         paint: Paint::Plain,
         remark: example(error),
     });
-    let told: Vec<_> = told.collect();
-    if told.is_empty() {
+    let shown: Vec<_> = shown.collect();
+    if shown.is_empty() {
         return String::new();
     }
-    let more = match (summary.errors.len() - told.len()) as u64 {
+    let more = match (summary.errors.len() - shown.len()) as u64 {
         0 => String::new(),
         n => format!("  and {} more\n", counted(n, "code", "codes")),
     };
-    let lines = table(&told, style);
-    format!("Commonest errors, each with its first example:\n{lines}{more}")
+    let lines = table(&shown, style);
+    format!("Most frequent errors, each with its first example:\n{lines}{more}")
 }
 
 /// `line 17 user_abc: No user was found.`
@@ -106,9 +117,7 @@ pub(super) fn traffic(summary: &Summary) -> String {
         0 => String::new(),
         n => {
             let requests = counted(n, "request was", "requests were");
-            format!(
-                "{requests} given up before an answer came; what became of them is not known.\n"
-            )
+            format!("{requests} cut off before the response came; their result is unknown.\n")
         }
     };
     format!("{}{paused}.\n{given_up}{latency}", parts.join(", "))
@@ -120,19 +129,19 @@ fn lookups(n: u64) -> String {
 
 /// ` (http_503 20, timeout 17)`
 fn retried(codes: &[(String, u64)]) -> String {
-    let told = codes.iter().take(MAX_RETRIED);
-    let told: Vec<_> =
-        told.map(|(code, n)| format!("{} {}", clipped(code, MAX_CODE), number(*n))).collect();
+    let shown = codes.iter().take(MAX_RETRIED);
+    let shown: Vec<_> =
+        shown.map(|(code, n)| format!("{} {}", clipped(code, MAX_CODE), number(*n))).collect();
     let more = if codes.len() > MAX_RETRIED { ", …" } else { "" };
-    if told.is_empty() { String::new() } else { format!(" ({}{more})", told.join(", ")) }
+    if shown.is_empty() { String::new() } else { format!(" ({}{more})", shown.join(", ")) }
 }
 
-fn latency(figures: LatencySummary) -> String {
+fn latency(latency: LatencySummary) -> String {
     format!(
-        "Answers: half within {}, 99 % within {}, the slowest after {}.\n",
-        duration(figures.p50),
-        duration(figures.p99),
-        duration(figures.max),
+        "Latency: p50 {}, p99 {}, max {}.\n",
+        duration(latency.p50),
+        duration(latency.p99),
+        duration(latency.max),
     )
 }
 
@@ -159,11 +168,11 @@ pub(super) fn files(summary: &Summary, style: Style) -> String {
 
 pub(super) fn forecast(summary: &Summary) -> String {
     let n_users = summary.counts.get(summary.command.aim());
-    // A part of a plan tells nothing of the run, and nobody to unlock needs none.
-    let is_told = summary.ending == Ending::Completed && n_users > 0;
-    let Some(forecast) = summary.forecast.filter(|_| is_told) else { return String::new() };
+    // An incomplete plan does not show what its run would cost.
+    let is_shown = summary.ending == Ending::Completed && n_users > 0;
+    let Some(forecast) = summary.forecast.filter(|_| is_shown) else { return String::new() };
     format!(
-        "The run: {} {}, {}, about {} at {}.\n",
+        "Forecast: {} {}, {}, about {} at {}.\n",
         counted(n_users, "user", "users"),
         done(summary.command),
         counted(forecast.n_requests, "request", "requests"),

@@ -1,4 +1,4 @@
-//! Names, counts and what there is to say about them, in columns.
+//! Names, counts, and remarks in columns.
 
 use crate::report::text::number;
 use crate::report::{Paint, Style};

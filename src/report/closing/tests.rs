@@ -34,18 +34,18 @@ fn a_run_in_which_all_ended_well() {
     let story = Story::of(200).rows(200, Outcome::Unlocked).at(2100);
     let summary = summed_up(&story, CommandKind::Run, Ending::Completed);
     insta::assert_snapshot!(text(&with_files(summary, "ids.results"), PLAIN), @"
-        Done: 200 of 200 users unlocked in 2.1 s.
+    Done: unlocked 200 of 200 users in 2.1 s.
 
-          unlocked  200  unlocked by this run
+      unlocked  200  unlocked by this run
 
-        200 requests, 0 retries, no 429.
-        Answers: half within 80 ms, 99 % within 80 ms, the slowest after 80 ms.
+    200 requests, 0 retries, no 429.
+    Latency: p50 80 ms, p99 80 ms, max 80 ms.
 
-          results      ids.results.csv
-          failed       ids.results.failed.csv  (0 rows)
-          unprocessed  ids.results.unprocessed.csv  (0 records)
-          manifest     ids.results.manifest.json
-        ");
+      results      ids.results.csv
+      failed       ids.results.failed.csv  (0 rows)
+      unprocessed  ids.results.unprocessed.csv  (0 records)
+      manifest     ids.results.manifest.json
+    ");
 }
 
 fn mixed() -> Summary {
@@ -92,59 +92,59 @@ fn mixed() -> Summary {
 #[test]
 fn a_run_in_which_some_did_not_end_well() {
     insta::assert_snapshot!(text(&mixed(), PLAIN), @r#"
-        Done: 196 of 204 users unlocked in 14 s.
+    Done: unlocked 196 of 204 users in 14 s.
 
-          unlocked   196  unlocked by this run
-          duplicate    3  same user as on an earlier line
-          not_found    2  user does not exist
-          invalid      2  not a valid user; nothing was sent
-          failed       1  all retries failed; a later retry may succeed
+      unlocked   196  unlocked by this run
+      duplicate    3  same user as on an earlier line
+      not_found    2  user does not exist
+      invalid      2  not a valid user; nothing was sent
+      failed       1  all retries failed; a later retry may succeed
 
-        Commonest errors, each with its first example:
-          invalid_user_id     2  line 2 user_1: a user id starts with "user_"
-          resource_not_found  2  line 203 user_202: No user was found with id user_202.
-          http_503            1  line 205 user_204: <html> [2J <h1>Service� Unavailable</h1>
+    Most frequent errors, each with its first example:
+      invalid_user_id     2  line 2 user_1: a user id starts with "user_"
+      resource_not_found  2  line 203 user_202: No user was found with id user_202.
+      http_503            1  line 205 user_204: <html> [2J <h1>Service� Unavailable</h1>
 
-        238 requests, 37 retries (http_503 20, timeout 17), 2 answered 429, paused for 12 s.
-        Answers: half within 80 ms, 99 % within 1.2 s, the slowest after 1.2 s.
+    238 requests, 37 retries (http_503 20, timeout 17), 2 answered 429, paused for 12 s.
+    Latency: p50 80 ms, p99 1.2 s, max 1.2 s.
 
-          results      ids.results.csv
-          failed       ids.results.failed.csv  (5 rows)
-          unprocessed  ids.results.unprocessed.csv  (0 records)
-          manifest     ids.results.manifest.json
+      results      ids.results.csv
+      failed       ids.results.failed.csv  (5 rows)
+      unprocessed  ids.results.unprocessed.csv  (0 records)
+      manifest     ids.results.manifest.json
 
-        To try again what may yet succeed:
-          bulk-unlock run ids.results.csv --retry-failed -o ids.again.csv
-        "#);
+    To try again what may yet succeed:
+      bulk-unlock run ids.results.csv --retry-failed -o ids.again.csv
+    "#);
 }
 
 #[test]
 fn colours_are_put_around_the_same_texts() {
     insta::assert_snapshot!(text(&mixed(), Style { colour: true }).replace('\u{1b}', "ESC"), @r#"
-        ESC[1mDone: 196 of 204 users unlocked in 14 s.ESC[0m
+    ESC[1mDone: unlocked 196 of 204 users in 14 s.ESC[0m
 
-          unlocked   ESC[32m196ESC[0m  ESC[2munlocked by this runESC[0m
-          duplicate  ESC[32m  3ESC[0m  ESC[2msame user as on an earlier lineESC[0m
-          not_found  ESC[31m  2ESC[0m  ESC[2muser does not existESC[0m
-          invalid    ESC[31m  2ESC[0m  ESC[2mnot a valid user; nothing was sentESC[0m
-          failed     ESC[31m  1ESC[0m  ESC[2mall retries failed; a later retry may succeedESC[0m
+      unlocked   ESC[32m196ESC[0m  ESC[2munlocked by this runESC[0m
+      duplicate  ESC[32m  3ESC[0m  ESC[2msame user as on an earlier lineESC[0m
+      not_found  ESC[31m  2ESC[0m  ESC[2muser does not existESC[0m
+      invalid    ESC[31m  2ESC[0m  ESC[2mnot a valid user; nothing was sentESC[0m
+      failed     ESC[31m  1ESC[0m  ESC[2mall retries failed; a later retry may succeedESC[0m
 
-        Commonest errors, each with its first example:
-          invalid_user_id     2  ESC[2mline 2 user_1: a user id starts with "user_"ESC[0m
-          resource_not_found  2  ESC[2mline 203 user_202: No user was found with id user_202.ESC[0m
-          http_503            1  ESC[2mline 205 user_204: <html> [2J <h1>Service� Unavailable</h1>ESC[0m
+    Most frequent errors, each with its first example:
+      invalid_user_id     2  ESC[2mline 2 user_1: a user id starts with "user_"ESC[0m
+      resource_not_found  2  ESC[2mline 203 user_202: No user was found with id user_202.ESC[0m
+      http_503            1  ESC[2mline 205 user_204: <html> [2J <h1>Service� Unavailable</h1>ESC[0m
 
-        238 requests, 37 retries (http_503 20, timeout 17), 2 answered 429, paused for 12 s.
-        Answers: half within 80 ms, 99 % within 1.2 s, the slowest after 1.2 s.
+    238 requests, 37 retries (http_503 20, timeout 17), 2 answered 429, paused for 12 s.
+    Latency: p50 80 ms, p99 1.2 s, max 1.2 s.
 
-          results      ids.results.csv
-          failed       ids.results.failed.csvESC[2m  (5 rows)ESC[0m
-          unprocessed  ids.results.unprocessed.csvESC[2m  (0 records)ESC[0m
-          manifest     ids.results.manifest.json
+      results      ids.results.csv
+      failed       ids.results.failed.csvESC[2m  (5 rows)ESC[0m
+      unprocessed  ids.results.unprocessed.csvESC[2m  (0 records)ESC[0m
+      manifest     ids.results.manifest.json
 
-        To try again what may yet succeed:
-          ESC[1mbulk-unlock run ids.results.csv --retry-failed -o ids.again.csvESC[0m
-        "#);
+    To try again what may yet succeed:
+      ESC[1mbulk-unlock run ids.results.csv --retry-failed -o ids.again.csvESC[0m
+    "#);
 }
 
 #[test]
@@ -158,23 +158,23 @@ fn a_run_that_a_guard_stopped() {
     let mut summary = with_files(summed_up(&story, CommandKind::Run, ending), "ids.results");
     summary.next = Some(next("To go on", "bulk-unlock run ids.csv --resume --max-fail 50"));
     insta::assert_snapshot!(text(&summary, PLAIN), @"
-        Stopped by --max-fail after 120 of 5,000 records: 4,880 not processed.
+    Stopped by --max-fail after 120 of 5,000 records: 4,880 not processed.
 
-          unlocked        114  unlocked by this run
-          still_locked      6  answered 200, but still locked
-          unprocessed   4,880  no row: never tried, or cut off
+      unlocked        114  unlocked by this run
+      still_locked      6  answered 200, but still locked
+      unprocessed   4,880  not attempted or interrupted
 
-        114 requests, 0 retries, no 429.
-        Answers: half within 80 ms, 99 % within 80 ms, the slowest after 80 ms.
+    114 requests, 0 retries, no 429.
+    Latency: p50 80 ms, p99 80 ms, max 80 ms.
 
-          results      ids.results.csv
-          failed       ids.results.failed.csv  (6 rows)
-          unprocessed  ids.results.unprocessed.csv  (4,880 records)
-          manifest     ids.results.manifest.json
+      results      ids.results.csv
+      failed       ids.results.failed.csv  (6 rows)
+      unprocessed  ids.results.unprocessed.csv  (4,880 records)
+      manifest     ids.results.manifest.json
 
-        To go on:
-          bulk-unlock run ids.csv --resume --max-fail 50
-        ");
+    To go on:
+      bulk-unlock run ids.csv --resume --max-fail 50
+    ");
 }
 
 #[test]
@@ -210,9 +210,9 @@ fn the_other_endings() {
     let story = Story::of(3).rows(2, Outcome::Unlocked);
     let of = |ending| headline(&summed_up(&story, CommandKind::Run, ending));
     insta::assert_snapshot!(of(Ending::NotConfirmed), @"Not confirmed: nothing was sent.");
-    insta::assert_snapshot!(of(Ending::Unaccounted), @"The accounting does not add up: 3 records, yet 2 rows and 1 unprocessed. This is a fault of the program.");
+    insta::assert_snapshot!(of(Ending::Unaccounted), @"The accounting does not add up: 3 records, but 2 rows and 1 unprocessed. This is a bug.");
     let nothing = summed_up(&Story::of(0), CommandKind::Run, Ending::Completed);
-    insta::assert_snapshot!(text(&nothing, PLAIN), @"Done: there was nothing to do.");
+    insta::assert_snapshot!(text(&nothing, PLAIN), @"Done: the input has no records.");
 }
 
 #[test]
@@ -236,28 +236,28 @@ fn a_plan() {
     });
     summary.next = Some(next("To unlock them", "bulk-unlock run --plan ids.plan.csv"));
     insta::assert_snapshot!(text(&summary, PLAIN), @"
-        Plan: a run would unlock 1,500 of 2,000 users. Nothing was changed.
+    Planned: `run` would unlock 1,500 of 2,000 users. Nothing was changed.
 
-          would_unlock      1,500  locked; the run would unlock this user
-          already_unlocked    480  not locked; no unlock request was sent
-          admin_locked         12  looks locked on purpose; not changed
-          not_found             8  user does not exist
+      would_unlock      1,500  locked; the run would unlock this user
+      already_unlocked    480  not locked; no unlock request was sent
+      admin_locked         12  looks locked on purpose; not changed
+      not_found             8  user does not exist
 
-        warning: 3 users to unlock are banned; unlocking does not lift a ban.
+    warning: 3 users to unlock are banned; unlocking does not lift a ban.
 
-        20 requests (20 look-ups), 0 retries, no 429.
-        Answers: half within 80 ms, 99 % within 80 ms, the slowest after 80 ms.
+    20 requests (20 look-ups), 0 retries, no 429.
+    Latency: p50 80 ms, p99 80 ms, max 80 ms.
 
-          plan         ids.plan.csv
-          failed       ids.plan.failed.csv  (20 rows)
-          unprocessed  ids.plan.unprocessed.csv  (0 records)
-          manifest     ids.plan.manifest.json
+      plan         ids.plan.csv
+      failed       ids.plan.failed.csv  (20 rows)
+      unprocessed  ids.plan.unprocessed.csv  (0 records)
+      manifest     ids.plan.manifest.json
 
-        The run: 1,500 users to unlock, 1,515 requests, about 11 s at 80/s.
+    Forecast: 1,500 users to unlock, 1,515 requests, about 11 s at 80/s.
 
-        To unlock them:
-          bulk-unlock run --plan ids.plan.csv
-        ");
+    To unlock them:
+      bulk-unlock run --plan ids.plan.csv
+    ");
 }
 
 #[test]
@@ -270,15 +270,15 @@ fn a_verification() {
         .at(400);
     let summary = summed_up(&story, CommandKind::Verify, Ending::Completed);
     insta::assert_snapshot!(text(&summary, PLAIN), @"
-        Read back: 195 of 198 users are still unlocked.
+    Verified: 195 of 198 users are still unlocked.
 
-          still_unlocked  195  read back: not locked
-          locked_again      2  read back: locked again
-          gone              1  read back: user no longer exists
+      still_unlocked  195  read back: not locked
+      locked_again      2  read back: locked again
+      gone              1  read back: user no longer exists
 
-        2 requests (2 look-ups), 0 retries, no 429.
-        Answers: half within 80 ms, 99 % within 80 ms, the slowest after 80 ms.
-        ");
+    2 requests (2 look-ups), 0 retries, no 429.
+    Latency: p50 80 ms, p99 80 ms, max 80 ms.
+    ");
 }
 
 #[test]
@@ -288,14 +288,14 @@ fn a_resumed_run_says_what_was_done_before() {
     story.stats = story.stats.resuming(earlier);
     let story = story.rows(50, Outcome::Unlocked).at(600);
     insta::assert_snapshot!(text(&summed_up(&story, CommandKind::Run, Ending::Completed), PLAIN), @"
-        Done: 200 of 200 users unlocked in 600 ms.
-        150 records were done by an earlier run.
+    Done: unlocked 200 of 200 users in 600 ms.
+    150 rows are from an earlier run.
 
-          unlocked  200  unlocked by this run
+      unlocked  200  unlocked by this run
 
-        50 requests, 0 retries, no 429.
-        Answers: half within 80 ms, 99 % within 80 ms, the slowest after 80 ms.
-        ");
+    50 requests, 0 retries, no 429.
+    Latency: p50 80 ms, p99 80 ms, max 80 ms.
+    ");
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn many_codes_are_summed_up() {
         .fold(Story::of(7), |story, code| story.failed_row(Outcome::Rejected, 422, code, "no"));
     let told = sections::errors(&summed_up(&story, CommandKind::Run, Ending::Completed), PLAIN);
     insta::assert_snapshot!(told, @"
-        Commonest errors, each with its first example:
+        Most frequent errors, each with its first example:
           a  1  line 2 user_1: no
           b  1  line 3 user_2: no
           c  1  line 4 user_3: no
@@ -320,7 +320,7 @@ fn many_codes_are_summed_up() {
 fn a_quiet_screen_gets_one_line_and_a_log_for_machines_too() {
     let said = |voice, format| {
         let page = Page::default();
-        say(&mixed(), &page.screen_in(voice, format));
+        print(&mixed(), &page.screen_in(voice, format));
         page.text()
     };
     assert_eq!(said(Verbosity::Silent, LogFormat::Text), "");
@@ -339,10 +339,10 @@ fn only_a_whole_plan_with_somebody_to_unlock_foretells_its_run() {
             takes: Duration::from_millis(184),
             ceiling: Ceiling { n_requests: 800, per: Duration::from_secs(10), is_spaced: true },
         });
-        text(&summary, PLAIN).lines().find(|it| it.starts_with("The run")).map(str::to_owned)
+        text(&summary, PLAIN).lines().find(|it| it.starts_with("Forecast")).map(str::to_owned)
     };
     let whole = told(Outcome::WouldUnlock, Ending::Completed);
-    let line = "The run: 3 users to unlock, 4 requests, about 1 s at 80/s.";
+    let line = "Forecast: 3 users to unlock, 4 requests, about 1 s at 80/s.";
     assert_eq!(whole.as_deref(), Some(line));
     assert_eq!(told(Outcome::AlreadyUnlocked, Ending::Completed), None);
     assert_eq!(told(Outcome::WouldUnlock, Ending::Stopped(StopReason::Unauthorized)), None);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::{Files, Forecast, LatencySummary, Summary};
+use super::{ExcludeCounts, Files, Forecast, LatencySummary, Summary};
 use crate::model::mask_keys;
 use crate::stats::{Counts, ErrorGroup};
 
@@ -39,6 +39,7 @@ struct Wire<'a> {
     ending: &'static str,
     exit_code: u8,
     counts: ByCode<'a>,
+    excluded: ExcludeCounts,
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<ByCode<'a>>,
     records: u64,
@@ -68,6 +69,7 @@ impl<'a> From<&'a Summary> for Wire<'a> {
             ending: summary.ending.code(),
             exit_code: summary.exit_code,
             counts: ByCode(&summary.counts),
+            excluded: summary.excluded,
             verified: summary.verified.as_ref().map(ByCode),
             records: summary.n_records,
             rows: summary.n_rows(),
@@ -207,62 +209,67 @@ mod tests {
             command: "bulk-unlock run ids.csv --resume".into(),
         });
         insta::assert_snapshot!(summary.to_json().unwrap(), @r#"
+        {
+          "schema_version": 1,
+          "command": "run",
+          "instance": "test",
+          "host": "api.clerk.com",
+          "ending": "max_fail",
+          "exit_code": 3,
+          "counts": {
+            "unlocked": 117,
+            "duplicate": 2,
+            "not_found": 1
+          },
+          "excluded": {
+            "entries": 0,
+            "matched": 0,
+            "unmatched": 0
+          },
+          "records": 200,
+          "rows": 120,
+          "unprocessed": 80,
+          "banned": 0,
+          "requests": 121,
+          "retries": 2,
+          "throttled": 1,
+          "given_up": 0,
+          "paused_seconds": 1.5,
+          "elapsed_seconds": 4.2,
+          "latency_ms": {
+            "p50": 80.0,
+            "p90": 80.0,
+            "p99": 80.0,
+            "max": 80.0
+          },
+          "errors": [
             {
-              "schema_version": 1,
-              "command": "run",
-              "instance": "test",
-              "host": "api.clerk.com",
-              "ending": "max_fail",
-              "exit_code": 3,
-              "counts": {
-                "unlocked": 117,
-                "duplicate": 2,
-                "not_found": 1
-              },
-              "records": 200,
-              "rows": 120,
-              "unprocessed": 80,
-              "banned": 0,
-              "requests": 121,
-              "retries": 2,
-              "throttled": 1,
-              "given_up": 0,
-              "paused_seconds": 1.5,
-              "elapsed_seconds": 4.2,
-              "latency_ms": {
-                "p50": 80.0,
-                "p90": 80.0,
-                "p99": 80.0,
-                "max": 80.0
-              },
-              "errors": [
-                {
-                  "code": "resource_not_found",
-                  "count": 1,
-                  "example": {
-                    "line": 119,
-                    "user": "user_118",
-                    "message": "No \"user\"\nwas found."
-                  }
-                }
-              ],
-              "files": {
-                "results": "ids.results.csv",
-                "failed": null,
-                "unprocessed": null,
-                "manifest": null,
-                "report": null
-              },
-              "forecast": null,
-              "next_command": "bulk-unlock run ids.csv --resume"
+              "code": "resource_not_found",
+              "count": 1,
+              "example": {
+                "line": 119,
+                "user": "user_118",
+                "message": "No \"user\"\nwas found."
+              }
             }
-            "#);
+          ],
+          "files": {
+            "results": "ids.results.csv",
+            "failed": null,
+            "unprocessed": null,
+            "manifest": null,
+            "report": null
+          },
+          "forecast": null,
+          "next_command": "bulk-unlock run ids.csv --resume"
+        }
+        "#);
     }
 
     #[test]
     fn absent_values_are_null_or_empty() {
         let stats = Story::of(0).stats;
         let summary = Summary::new(&stats, CommandKind::Plan, Ending::NotConfirmed);
-        insta::assert_snapshot!(serde_json::to_string(&summary).unwrap(), @r#"{"schema_version":1,"command":"plan","instance":"","host":"","ending":"not_confirmed","exit_code":0,"counts":{},"records":0,"rows":0,"unprocessed":0,"banned":0,"requests":0,"retries":0,"throttled":0,"given_up":0,"paused_seconds":0.0,"elapsed_seconds":0.0,"latency_ms":null,"errors":[],"files":{"results":null,"failed":null,"unprocessed":null,"manifest":null,"report":null},"forecast":null,"next_command":null}"#);
+        insta::assert_snapshot!(serde_json::to_string(&summary).unwrap(), @r#"{"schema_version":1,"command":"plan","instance":"","host":"","ending":"not_confirmed","exit_code":0,"counts":{},"excluded":{"entries":0,"matched":0,"unmatched":0},"records":0,"rows":0,"unprocessed":0,"banned":0,"requests":0,"retries":0,"throttled":0,"given_up":0,"paused_seconds":0.0,"elapsed_seconds":0.0,"latency_ms":null,"errors":[],"files":{"results":null,"failed":null,"unprocessed":null,"manifest":null,"report":null},"forecast":null,"next_command":null}"#);
     }
 }
