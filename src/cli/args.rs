@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::help;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
@@ -17,9 +18,18 @@ use crate::policy::pacing::Quota;
 use crate::policy::stop_rule::MaxFail;
 use crate::results::{SnapshotMode, USER_FIELDS};
 
+/// What `--version` prints; `-V` prints the first line.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("BUILD_COMMIT"),
+    "\nbuild: ",
+    env!("BUILD_KIND")
+);
+
 /// Unlock many Clerk users: paced, resumable, with one recorded outcome per user
 #[derive(Debug, Parser)]
-#[command(name = "bulk-unlock", version, max_term_width = 100)]
+#[command(name = "bulk-unlock", version, long_version = LONG_VERSION, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -41,17 +51,22 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Start a local server that behaves like Clerk's Backend API, for rehearsals
     Sandbox(SandboxArgs),
+    /// Print a shell's completion script
+    Completions(CompletionsArgs),
+    /// Print the manual page of the program or of a command
+    Man(ManArgs),
 }
 
 impl Command {
-    /// The flags about the terminal.
-    pub(super) fn terminal(&self) -> &TerminalArgs {
+    /// The flags about the terminal; `None` for a command that only prints.
+    pub(super) fn terminal(&self) -> Option<&TerminalArgs> {
         match self {
-            Self::Run(args) | Self::Plan(args) => &args.terminal,
-            Self::Locked(args) => &args.terminal,
-            Self::Verify(args) => &args.terminal,
-            Self::Report(args) => &args.terminal,
-            Self::Sandbox(args) => &args.terminal,
+            Self::Run(args) | Self::Plan(args) => Some(&args.terminal),
+            Self::Locked(args) => Some(&args.terminal),
+            Self::Verify(args) => Some(&args.terminal),
+            Self::Report(args) => Some(&args.terminal),
+            Self::Sandbox(args) => Some(&args.terminal),
+            Self::Completions(_) | Self::Man(_) => None,
         }
     }
 }
@@ -147,6 +162,28 @@ pub(super) struct ReportArgs {
     pub(super) force: bool,
     #[command(flatten)]
     pub(super) terminal: TerminalArgs,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// Shell to print the script for
+    #[arg(value_name = "SHELL", value_parser = shell())]
+    pub(super) shell: Shell,
+}
+
+/// The shells whose scripts are tested.
+fn shell() -> impl TypedValueParser<Value = Shell> {
+    let values = PossibleValuesParser::new(["bash", "fish", "powershell", "zsh"]);
+    values.try_map(|it| it.parse::<Shell>())
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// Command to print the page of; without one, the program's own page
+    #[arg(value_name = "COMMAND")]
+    pub(super) command: Option<String>,
 }
 
 /// What to read, and how.
@@ -507,6 +544,10 @@ pub(super) enum ColorArg {
 /// The whole command line, with an environment variable for each flag.
 pub(super) fn command() -> clap::Command {
     let command = Cli::command().mut_subcommands(variables::with_variables);
+    let names: Vec<String> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
+    let command = command.mut_subcommand("man", |man| {
+        man.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(names)))
+    });
     help::with_examples(command).mut_subcommand("plan", |plan| {
         let hidden = ["dry_run", "plan", "plan_max_age", "only_locked"];
         hidden.into_iter().fold(plan, |plan, id| plan.mut_arg(id, |arg| arg.hide(true)))
@@ -525,3 +566,7 @@ pub(super) fn from_matches(matches: &clap::ArgMatches) -> Result<Cli, clap::Erro
 #[cfg(test)]
 #[path = "args_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "sample_tests.rs"]
+mod sample_tests;

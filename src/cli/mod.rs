@@ -21,7 +21,7 @@ use args::Command;
 use crate::clerk::SecretKey;
 use crate::job::{Context, Effective, ExitStatus, Failure};
 use crate::model::{mask_also, mask_keys};
-use crate::report::{Console, Level, LogFormat, Style, Verbosity, stopped_by};
+use crate::report::{Console, Level, LogFormat, Progress, Style, Verbosity, stopped_by};
 use crate::stats::summary::CommandKind;
 use crate::stop::{self, Ended};
 
@@ -59,7 +59,10 @@ fn mask_the_key() {
 
 /// Runs the command, and ends it when it is asked to end and does not.
 fn supervised(command: Command, effective: Effective) -> ExitStatus {
-    let (console, progress) = console::console(command.terminal());
+    let (console, progress) = match command.terminal() {
+        Some(args) => console::console(args),
+        None => (plain_console(), Progress::None),
+    };
     if let Err(error) = stop::outlive_file_size_limit() {
         console.warning(&format!("a file size limit would end this program: {error}"));
     }
@@ -91,6 +94,8 @@ fn dispatch(command: Command, context: Context<'_>) -> ExitStatus {
         Command::Verify(args) => commands::verify::verify(*args, context),
         Command::Report(args) => commands::report::report(&args, context.console),
         Command::Sandbox(args) => commands::sandbox::sandbox(args, context),
+        Command::Completions(args) => commands::generate::completions(args.shell),
+        Command::Man(args) => commands::generate::man(args.command.as_deref()),
     };
     done.unwrap_or_else(|failure: Failure| {
         context.console.error(&failure.to_string());
