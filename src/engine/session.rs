@@ -12,7 +12,7 @@ use crate::model::{Event, StopReason};
 use crate::report::Listener;
 use crate::stop::{Signals, Stop};
 
-/// How often listeners are told that time passed, and the results file is checked.
+/// How often listeners are notified that time passed, and the results file is checked.
 const TICK: Duration = Duration::from_millis(100);
 
 /// What watches over a stage: signals, the grace period after a stop, the deadline.

@@ -105,7 +105,7 @@ impl Identifier {
     ///
     /// # Errors
     ///
-    /// When the cell can't be an identifier of that kind; nothing would be sent for it.
+    /// When the cell cannot be an identifier of that kind; nothing would be sent for it.
     pub fn parse(kind: IdentifierKind, cell: &Arc<str>) -> Result<Self, InvalidIdentifier> {
         if kind == IdentifierKind::UserId {
             return Ok(Self::UserId(UserId::from_shared(cell)?));

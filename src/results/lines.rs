@@ -223,7 +223,7 @@ impl CellParser {
         Self { core, text: Vec::new(), ends: Vec::new() }
     }
 
-    /// The cells of one line without its line break, at most so many. Cells beyond that are only
+    /// The cells of one line without its line break, at most this many. Cells beyond that are only
     /// checked for an open quote and for UTF-8.
     pub(super) fn parse(
         &mut self,

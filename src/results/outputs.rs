@@ -195,7 +195,7 @@ impl Outputs {
         self.files.as_ref().is_some_and(|files| files.state == State::Staged)
     }
 
-    /// The job may go on: its files replace those of an earlier run. `commit_writer` calls
+    /// The job may continue: its files replace those of an earlier run. `commit_writer` calls
     /// [`Writer::commit_staged`] wherever the writer is; [`Writer::publish_failed`] is to follow.
     ///
     /// # Errors
@@ -387,7 +387,7 @@ impl End {
     }
 }
 
-/// Completes the list of rows that did not end well; makes it anew where the file changed.
+/// Completes the list of rows that did not end well; writes it again where the file changed.
 fn finish_failed(
     written: &mut Written,
     records: &Records,

@@ -196,7 +196,7 @@ pub enum Unfinished {
     Torn,
     /// Its run was killed, or is still running.
     Running,
-    /// Its run left so many records without a row.
+    /// Its run left this many records without a row.
     Unprocessed(u64),
 }
 

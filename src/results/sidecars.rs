@@ -143,7 +143,7 @@ impl FailedList {
         }
     }
 
-    /// The first so many rows of the batch were recorded, the others were not.
+    /// The first this many rows of the batch were recorded, the others were not.
     pub(super) fn commit(&mut self, n_recorded: usize) {
         if self.pending.is_empty() {
             return;
@@ -269,7 +269,7 @@ mod tests {
         ]
     }
 
-    /// The list of these rows, of which so many are recorded.
+    /// The list of these rows, of which this many are recorded.
     fn failed(header: Option<&str>, rows: &[Row], n_recorded: usize) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.failed.csv");

@@ -46,7 +46,7 @@ pub(super) fn record(line: u64, cell: &str, carried: &[&str]) -> InputRecord {
     }
 }
 
-/// The end of 2023-11-14, and so many milliseconds.
+/// The end of 2023-11-14, and this many milliseconds.
 pub(super) fn moment(ms: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(1_700_000_000_000 + ms)
 }

@@ -18,7 +18,7 @@ fn first_of(page: &PageRequest) -> usize {
     page.starting_after.as_ref().map_or(0, number)
 }
 
-/// A page of so many numbered users, of an instance that has so many.
+/// A page of this many numbered users, of an instance that has this many.
 fn page_of(call: &Call, n_on_page: usize, n_users: usize) -> Reply {
     let first = first_of(asked(call));
     let end = (first + n_on_page).min(n_users);

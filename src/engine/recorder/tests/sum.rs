@@ -25,11 +25,11 @@ use crate::results::{OpenError, resume};
 /// How one pass ends before its time.
 #[derive(Clone, Copy, Debug)]
 enum Cut {
-    /// Ctrl-C after so many milliseconds.
+    /// Ctrl-C after this many milliseconds.
     Drain(u64),
     /// Ctrl-C, and again a little later.
     Abort(u64),
-    /// kill -9 after so many events were folded, and a torn row behind it.
+    /// kill -9 after this many events were folded, and a torn row behind it.
     Kill(usize),
 }
 
@@ -62,7 +62,7 @@ fn number(cell: &str) -> usize {
     cell.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
 }
 
-/// An API that fails at random, has no user 5, and can't unlock user 3.
+/// An API that fails at random, has no user 5, and cannot unlock user 3.
 fn api<'r>(dice: &'r RefCell<Rng>, good: &'r RefCell<HashSet<usize>>) -> Scripted<'r> {
     Scripted::new(move |call| {
         let mut dice = dice.borrow_mut();
