@@ -3,12 +3,12 @@
 //! Resume is the same with a longer [`Done`].
 
 mod done;
+mod places;
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use done::Done;
+use places::PlacesByLine;
 
 use super::exclude::ExcludeList;
 use crate::model::{Identifier, InputRecord, InvalidIdentifier, Job, Outcome, Records, Row};
@@ -30,7 +30,8 @@ pub struct Plan {
 impl Plan {
     /// Sorts the records.
     ///
-    /// `done` is what an earlier run recorded; each of its rows stands for one record at most.
+    /// `done` is what an earlier run recorded, noted for these records; each of its rows stands for
+    /// one record at most.
     /// `now` is the time in the rows of the records that need no request.
     pub fn build(
         records: &Records,
@@ -40,12 +41,14 @@ impl Plan {
     ) -> Self {
         done.exclusions().iter().for_each(|message| excluded.mark_recorded(message));
         let mut plan = Self::default();
+        done.choose_own_records(records);
         let index = Index::of(records, &done);
         for (place, record) in records.records.iter().enumerate() {
             match records.target(place) {
                 Err(why) => plan.invalid(place, record, why, &index, &mut done, now),
-                Ok(target) => match index.of_the_user(&target) {
-                    Some((its_place, line)) if its_place != place => {
+                Ok(target) => match done.own_place(records, &target) {
+                    Some(own_place) if own_place != place => {
+                        let line = records.records[own_place].line;
                         plan.repeated((place, record), &target, line, &index, &mut done, now);
                     }
                     _ => plan.first((place, record), target, excluded, &mut done, now),
@@ -61,7 +64,7 @@ impl Plan {
         place: usize,
         record: &InputRecord,
         why: InvalidIdentifier,
-        index: &Index,
+        index: &Index<'_>,
         done: &mut Done,
         now: SystemTime,
     ) {
@@ -83,7 +86,7 @@ impl Plan {
         (place, record): (usize, &InputRecord),
         target: &Identifier,
         line: u64,
-        index: &Index,
+        index: &Index<'_>,
         done: &mut Done,
         now: SystemTime,
     ) {
@@ -107,7 +110,7 @@ impl Plan {
         // The cell names the user too where an earlier job looked it up.
         let by_cell = record.user.as_ref().and_then(|_| excluded.find_text(&record.cell));
         let exclusion = excluded.find_identifier(&target).or(by_cell);
-        if done.take_settled(&target) {
+        if done.take_settled(place) {
             self.recorded.push(place);
         } else if let Some(exclusion) = exclusion {
             let row = Row {
@@ -122,44 +125,27 @@ impl Plan {
     }
 }
 
-/// Which record is a user's own, and what stands on which line.
-struct Index {
-    /// The place and the line of the record that becomes the user's job: the one whose row an
-    /// earlier run recorded, else the first.
-    own: HashMap<Identifier, (usize, u64)>,
-    /// What stands on the lines, where an earlier run recorded anything at all.
-    cells: HashMap<u64, (Arc<str>, Option<Identifier>)>,
+/// Which record is on which line, where an earlier run recorded anything at all.
+struct Index<'a> {
+    records: &'a Records,
+    by_line: PlacesByLine,
 }
 
-impl Index {
-    fn of(records: &Records, done: &Done) -> Self {
-        let mut own = HashMap::with_capacity(records.records.len());
-        let mut cells = HashMap::new();
-        for (place, record) in records.records.iter().enumerate() {
-            let target = records.target(place).ok();
-            if done.n_rows() > 0 {
-                cells.insert(record.line, (Arc::clone(&record.cell), target.clone()));
-            }
-            let Some(target) = target else { continue };
-            if done.line_of(&target) == Some(record.line) {
-                own.insert(target, (place, record.line));
-            } else {
-                own.entry(target).or_insert((place, record.line));
-            }
-        }
-        Self { own, cells }
+impl<'a> Index<'a> {
+    fn of(records: &'a Records, done: &Done) -> Self {
+        let has_rows = done.n_rows() > 0;
+        let by_line = if has_rows { PlacesByLine::of(records) } else { PlacesByLine::default() };
+        Self { records, by_line }
     }
 
-    fn of_the_user(&self, target: &Identifier) -> Option<(usize, u64)> {
-        self.own.get(target).copied()
-    }
-
-    fn holds(&self, line: u64, cell: &Arc<str>) -> bool {
-        self.cells.get(&line).is_some_and(|(text, _)| text == cell)
+    fn holds(&self, line: u64, cell: &str) -> bool {
+        let place = self.by_line.find(self.records, line);
+        place.is_some_and(|place| *self.records.records[place].cell == *cell)
     }
 
     fn names(&self, line: u64, target: &Identifier) -> bool {
-        self.cells.get(&line).is_some_and(|(_, it)| it.as_ref() == Some(target))
+        let place = self.by_line.find(self.records, line);
+        place.is_some_and(|place| self.records.target(place).as_ref() == Ok(target))
     }
 }
 

@@ -22,11 +22,11 @@ fn excluded(ids: &[&str]) -> ExcludeList {
     ExcludeList::of_lines("keep.txt", ids)
 }
 
-fn done(rows: &[(&str, Outcome)]) -> Done {
+fn done(records: &Records, rows: &[(&str, Outcome)]) -> Done {
     let mut done = Done::default();
     for (input, outcome) in rows {
         let user: Option<UserId> = input.parse().ok();
-        done.note(IdentifierKind::UserId, 2, &Arc::from(*input), user.as_ref(), *outcome);
+        done.note(records, 2, &Arc::from(*input), user.as_ref(), *outcome);
     }
     done
 }
@@ -86,8 +86,9 @@ fn a_duplicate_names_the_line_of_the_first() {
 
 #[test]
 fn recorded_users_are_not_done_again_wherever_they_stand() {
-    let rows = done(&[("user_b", Outcome::Failed), ("user_z", Outcome::Unlocked)]);
-    let plan = Plan::build(&records(&["user_a", "user_b"]), &excluded(&[]), rows, NOW);
+    let records = records(&["user_a", "user_b"]);
+    let rows = done(&records, &[("user_b", Outcome::Failed), ("user_z", Outcome::Unlocked)]);
+    let plan = Plan::build(&records, &excluded(&[]), rows, NOW);
     assert_eq!(jobs(&plan), ["user_a"]);
     assert_eq!(plan.recorded, [1]);
     assert_eq!(plan.n_rows_without_record, 1);
@@ -95,17 +96,18 @@ fn recorded_users_are_not_done_again_wherever_they_stand() {
 
 #[test]
 fn each_recorded_mistake_stands_for_one_record() {
-    let rows = done(&[("oops", Outcome::Invalid)]);
-    let plan = Plan::build(&records(&["oops", "oops"]), &excluded(&[]), rows, NOW);
+    let records = records(&["oops", "oops"]);
+    let rows = done(&records, &[("oops", Outcome::Invalid)]);
+    let plan = Plan::build(&records, &excluded(&[]), rows, NOW);
     assert_eq!(plan.recorded, [0]);
     assert_eq!(left_out(&plan), [(1, Outcome::Invalid)]);
 }
 
 #[test]
 fn a_recorded_duplicate_never_stands_for_the_first_line_of_its_user() {
-    let cells = ["user_a", "user_a", "user_a"];
-    let rows = done(&[("user_a", Outcome::Duplicate)]);
-    let plan = Plan::build(&records(&cells), &excluded(&[]), rows, NOW);
+    let records = records(&["user_a", "user_a", "user_a"]);
+    let rows = done(&records, &[("user_a", Outcome::Duplicate)]);
+    let plan = Plan::build(&records, &excluded(&[]), rows, NOW);
     assert_eq!(jobs(&plan), ["user_a"]);
     assert_eq!(plan.recorded, [1]);
     assert_eq!(left_out(&plan), [(2, Outcome::Duplicate)]);
@@ -114,6 +116,7 @@ fn a_recorded_duplicate_never_stands_for_the_first_line_of_its_user() {
 /// A part of the input was run first, and then all of it: each record keeps the row of its line.
 #[test]
 fn rows_stand_for_the_records_on_their_own_lines() {
+    let records = records(&["user_a", "user_b", "user_a", "oops", "user_a", "oops"]);
     let mut rows = Done::default();
     for (line, cell, outcome) in [
         (3, "user_b", Outcome::Unlocked),
@@ -122,10 +125,9 @@ fn rows_stand_for_the_records_on_their_own_lines() {
         (7, "oops", Outcome::Invalid),
     ] {
         let user: Option<UserId> = cell.parse().ok();
-        rows.note(IdentifierKind::UserId, line, &Arc::from(cell), user.as_ref(), outcome);
+        rows.note(&records, line, &Arc::from(cell), user.as_ref(), outcome);
     }
-    let cells = ["user_a", "user_b", "user_a", "oops", "user_a", "oops"];
-    let plan = Plan::build(&records(&cells), &excluded(&[]), rows, NOW);
+    let plan = Plan::build(&records, &excluded(&[]), rows, NOW);
     assert_eq!(plan.recorded, [1, 2, 4, 5]);
     assert_eq!(left_out(&plan), [(0, Outcome::Duplicate), (3, Outcome::Invalid)]);
     let message = plan.left_out[0].1.error_message.as_deref();
@@ -141,7 +143,7 @@ fn a_user_found_by_a_second_name_is_still_to_be_done_under_the_first() {
     let mut done = Done::default();
     for (line, user) in [(3, Some(&user)), (4, None)] {
         let cell = Arc::from("second@x.org");
-        done.note(IdentifierKind::Email, line, &cell, user, Outcome::Duplicate);
+        done.note(&records, line, &cell, user, Outcome::Duplicate);
     }
     assert!(done.users().is_empty(), "nobody is done yet");
     let plan = Plan::build(&records, &excluded(&[]), done, NOW);
@@ -179,7 +181,9 @@ proptest! {
         rows.truncate(rows.len().saturating_sub(n_lost));
         let n_earlier = rows.len() as u64;
 
-        let plan = Plan::build(&records(&cells), &excluded(&out), done(&rows), NOW);
+        let records = records(&cells);
+        let done = done(&records, &rows);
+        let plan = Plan::build(&records, &excluded(&out), done, NOW);
         let mut all: Vec<usize> = plan.jobs.iter().map(|job| job.record)
             .chain(plan.left_out.iter().map(|(record, _)| *record))
             .chain(plan.recorded.iter().copied())
