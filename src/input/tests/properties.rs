@@ -204,9 +204,9 @@ proptest! {
         prop_assert_eq!(input.delimiter, Some(char::from(table.delimiter)));
         prop_assert_eq!(input.n_comments, 0);
         let records = &input.records.records;
-        prop_assert_eq!(records.iter().map(|it| it.line).collect::<Vec<_>>(), lines, "{:?}", text);
+        prop_assert_eq!(records.iter().map(|it| it.line()).collect::<Vec<_>>(), lines, "{:?}", text);
         let cells = |it: &crate::model::InputRecord| {
-            [&*it.carried[0], &*it.cell, &*it.carried[1]].map(str::to_owned).to_vec()
+            [&*it.carried()[0], &*it.cell(), &*it.carried()[1]].map(str::to_owned).to_vec()
         };
         let read: Vec<Vec<String>> = records.iter().map(cells).collect();
         prop_assert_eq!(read, table.cells_by_csv(&text), "{:?}", text);

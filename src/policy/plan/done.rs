@@ -1,5 +1,6 @@
 //! What an earlier run recorded: a set, never a position.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ impl Done {
             if let Ok(target) = records.target(place)
                 && let Some(first) = own.find(records, &target)
                 && first != place
-                && self.settled[first] == record.line
+                && self.settled[first] == record.line()
             {
                 own.replace(records, &target, place);
                 self.settled.swap(first, place);
@@ -138,7 +139,7 @@ impl Done {
     /// `is_held` tells whether a record on that line will claim the same row.
     pub(super) fn take_invalid(
         &mut self,
-        cell: &Arc<str>,
+        cell: &str,
         line: u64,
         is_held: impl Fn(u64) -> bool,
     ) -> bool {
@@ -163,7 +164,15 @@ impl<K: Hash + Eq> Lines<K> {
 
     /// Takes the row of that line, or else one that no other record will claim: the input was
     /// edited since.
-    fn take(&mut self, key: &K, line: u64, is_held: impl Fn(u64) -> bool) -> bool {
+    fn take<Q: Hash + Eq + ?Sized>(
+        &mut self,
+        key: &Q,
+        line: u64,
+        is_held: impl Fn(u64) -> bool,
+    ) -> bool
+    where
+        K: Borrow<Q>,
+    {
         let Some(lines) = self.0.get_mut(key) else { return false };
         let own = lines.iter().position(|&it| it == line);
         let place = own.or_else(|| lines.iter().position(|&it| !is_held(it)));

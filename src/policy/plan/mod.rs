@@ -8,16 +8,17 @@ mod places;
 use std::time::SystemTime;
 
 pub use done::Done;
-use places::PlacesByLine;
+use places::{PlacesByLine, stored};
 
 use super::exclude::ExcludeList;
-use crate::model::{Identifier, InputRecord, InvalidIdentifier, Job, Outcome, Records, Row};
+use crate::model::{Identifier, InputRecord, InvalidIdentifier, Outcome, Records, Row};
 
 /// Every record of the input: a job, a row, or already recorded.
 #[derive(Debug, Default, PartialEq)]
 pub struct Plan {
-    /// The users to call the API for, in the order of the input; each user at most once.
-    pub jobs: Vec<Job>,
+    /// The records of the users to call the API for, by their place in the input and in its order;
+    /// each user at most once.
+    pub jobs: Vec<u32>,
     /// The rows of the records that need no request, each with the index of its record, in the order
     /// of the input.
     pub left_out: Vec<(usize, Row)>,
@@ -48,10 +49,10 @@ impl Plan {
                 Err(why) => plan.invalid(place, record, why, &index, &mut done, now),
                 Ok(target) => match done.own_place(records, &target) {
                     Some(own_place) if own_place != place => {
-                        let line = records.records[own_place].line;
+                        let line = records.records[own_place].line();
                         plan.repeated((place, record), &target, line, &index, &mut done, now);
                     }
-                    _ => plan.first((place, record), target, excluded, &mut done, now),
+                    _ => plan.first((place, record), &target, excluded, &mut done, now),
                 },
             }
         }
@@ -68,8 +69,9 @@ impl Plan {
         done: &mut Done,
         now: SystemTime,
     ) {
-        let is_held = |line| index.holds(line, &record.cell);
-        if done.take_invalid(&record.cell, record.line, is_held) {
+        let cell = record.cell();
+        let is_held = |line| index.holds(line, &cell);
+        if done.take_invalid(&cell, record.line(), is_held) {
             self.recorded.push(place);
             return;
         }
@@ -91,7 +93,7 @@ impl Plan {
         now: SystemTime,
     ) {
         let is_held = |other| other != line && index.names(other, target);
-        if done.take_duplicate(target, record.line, is_held) {
+        if done.take_duplicate(target, record.line(), is_held) {
             self.recorded.push(place);
             return;
         }
@@ -102,14 +104,14 @@ impl Plan {
     fn first(
         &mut self,
         (place, record): (usize, &InputRecord),
-        target: Identifier,
+        target: &Identifier,
         excluded: &ExcludeList,
         done: &mut Done,
         now: SystemTime,
     ) {
         // The cell names the user too where an earlier job looked it up.
-        let by_cell = record.user.as_ref().and_then(|_| excluded.find_text(&record.cell));
-        let exclusion = excluded.find_identifier(&target).or(by_cell);
+        let by_cell = record.user().and_then(|_| excluded.find_text(&record.cell()));
+        let exclusion = excluded.find_identifier(target).or(by_cell);
         if done.take_settled(place) {
             self.recorded.push(place);
         } else if let Some(exclusion) = exclusion {
@@ -120,7 +122,7 @@ impl Plan {
             };
             self.left_out.push((place, row));
         } else {
-            self.jobs.push(Job { record: place, target });
+            self.jobs.push(stored(place));
         }
     }
 }
@@ -140,7 +142,7 @@ impl<'a> Index<'a> {
 
     fn holds(&self, line: u64, cell: &str) -> bool {
         let place = self.by_line.find(self.records, line);
-        place.is_some_and(|place| *self.records.records[place].cell == *cell)
+        place.is_some_and(|place| self.records.records[place].cell() == cell)
     }
 
     fn names(&self, line: u64, target: &Identifier) -> bool {

@@ -64,10 +64,10 @@ impl PlacesByLine {
         let records = &records.records;
         let (hasher, mut table) = (RandomState::new(), HashTable::with_capacity(records.len()));
         for (place, record) in records.iter().enumerate() {
-            let line_of = |&it: &u32| records[it as usize].line;
-            let is_same = |it: &u32| line_of(it) == record.line;
+            let line_of = |&it: &u32| records[it as usize].line();
+            let is_same = |it: &u32| line_of(it) == record.line();
             let hash_of = |it: &u32| hasher.hash_one(line_of(it));
-            match table.entry(hasher.hash_one(record.line), is_same, hash_of) {
+            match table.entry(hasher.hash_one(record.line()), is_same, hash_of) {
                 Entry::Occupied(mut entry) => *entry.get_mut() = stored(place),
                 Entry::Vacant(entry) => drop(entry.insert(stored(place))),
             }
@@ -76,11 +76,12 @@ impl PlacesByLine {
     }
 
     pub(super) fn find(&self, records: &Records, line: u64) -> Option<usize> {
-        let is_same = |&it: &u32| records.records[it as usize].line == line;
+        let is_same = |&it: &u32| records.records[it as usize].line() == line;
         self.table.find(self.hasher.hash_one(line), is_same).map(|&place| place as usize)
     }
 }
 
-fn stored(place: usize) -> u32 {
+/// A place as it is stored where there may be millions of them.
+pub(super) fn stored(place: usize) -> u32 {
     u32::try_from(place).expect("four billion records do not fit into memory")
 }
