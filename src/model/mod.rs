@@ -18,7 +18,7 @@ pub use failure::{ErrorCode, Failure};
 pub use identifier::{Identifier, IdentifierKind, InvalidIdentifier, unwrapped_email};
 pub use mask::{mask_also, mask_keys};
 pub use outcome::Outcome;
-pub use record::{InputRecord, Records};
+pub use record::{InputRecord, Records, TargetKey};
 pub use row::Row;
 pub use stop_reason::StopReason;
 pub use text::{

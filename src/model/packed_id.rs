@@ -5,7 +5,7 @@ use std::fmt;
 use super::UserId;
 
 /// `user_` and at most 28 ASCII letters and digits, six bits each. Clerk's IDs have 27.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PackedId([u8; PackedId::N_BYTES]);
 
 impl PackedId {
@@ -40,8 +40,8 @@ impl PackedId {
     }
 
     pub(super) fn unpack(&self) -> String {
-        let mut text = String::with_capacity(UserId::PREFIX.len() + Self::N_CHARS);
-        text.push_str(UserId::PREFIX);
+        let mut text = Vec::with_capacity(UserId::PREFIX.len() + Self::N_CHARS);
+        text.extend_from_slice(UserId::PREFIX.as_bytes());
         let codes = self.0.chunks_exact(3).flat_map(|three| {
             [
                 three[0] >> 2,
@@ -50,9 +50,10 @@ impl PackedId {
                 three[2] & 0x3f,
             ]
         });
-        let chars = codes.take_while(|&code| code != Self::END);
-        text.extend(chars.map(|code| char::from(Self::ALPHABET[usize::from(code) - 1])));
-        text
+        let codes = codes.take_while(|&code| code != Self::END);
+        text.extend(codes.map(|code| Self::ALPHABET[usize::from(code) - 1]));
+        // All of it is ASCII.
+        String::from_utf8(text).unwrap_or_default()
     }
 }
 

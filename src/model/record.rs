@@ -153,6 +153,41 @@ impl Records {
             None => Identifier::parse(self.kind, &record.cell().into()),
         }
     }
+
+    /// The key of [`target`](Self::target); `None` where there is no target.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such place.
+    pub fn key(&self, place: usize) -> Option<TargetKey> {
+        match &self.records[place].0 {
+            Repr::Id { id, .. }
+                if self.kind == IdentifierKind::UserId
+                    && !self.repeated_headers.contains(&place) =>
+            {
+                Some(TargetKey(Key::Packed(*id)))
+            }
+            _ => self.target(place).ok().map(|target| TargetKey::of(&target)),
+        }
+    }
+}
+
+/// An identifier to compare and to find others by, which for most records costs no memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TargetKey(Key);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Packed(PackedId),
+    Other(Identifier),
+}
+
+impl TargetKey {
+    /// The same key for the same identifier.
+    pub fn of(identifier: &Identifier) -> Self {
+        let id = identifier.user_id().and_then(|id| PackedId::pack(id.as_str()));
+        Self(id.map_or_else(|| Key::Other(identifier.clone()), Key::Packed))
+    }
 }
 
 #[cfg(test)]
@@ -179,6 +214,31 @@ mod tests {
             assert_eq!((record.line(), &*record.cell()), (line, cell));
             assert_eq!((record.user(), &*record.carried()[0]), (Some(&user), "red"));
         }
+    }
+
+    #[test]
+    fn records_with_the_same_target_have_the_same_key_and_others_do_not() {
+        let user = |id: &str| id.parse().ok();
+        let long = format!("user_{}", "a".repeat(40));
+        let mut records = Records {
+            records: vec![
+                InputRecord::new(2, ID),
+                InputRecord::new(3, "a@x.org").with_user(user(ID)),
+                InputRecord::new(4, ID).with_carried(["red".into()].into()),
+                InputRecord::new(5, "user_b"),
+                InputRecord::new(6, &long),
+                InputRecord::new(7, "oops"),
+            ],
+            ..Records::default()
+        };
+        let places = 0..records.records.len();
+        for (one, other) in places.clone().flat_map(|one| places.clone().map(move |it| (one, it))) {
+            let is_same = records.target(one).ok() == records.target(other).ok();
+            assert_eq!(records.key(one) == records.key(other), is_same, "{one} {other}");
+        }
+        assert_eq!(records.key(5), None);
+        records.repeated_headers.insert(0);
+        assert_eq!(records.key(0), None);
     }
 
     #[test]

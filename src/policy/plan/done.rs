@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::places::PlacesByUser;
-use crate::model::{Identifier, IdentifierKind, Outcome, Records, UserId};
+use crate::model::{Identifier, IdentifierKind, Outcome, Records, TargetKey, UserId};
 
 /// What an earlier run recorded.
 ///
@@ -83,19 +83,19 @@ impl Done {
             self.settled = vec![NO_LINE; records.records.len()];
             PlacesByUser::of(records)
         });
-        own.find(records, target)
+        own.find(records, &TargetKey::of(target))
     }
 
     /// Makes the record whose row was recorded its user's own, in place of the first.
     pub(super) fn choose_own_records(&mut self, records: &Records) {
         let Some(own) = &mut self.own else { return };
         for (place, record) in records.records.iter().enumerate() {
-            if let Ok(target) = records.target(place)
-                && let Some(first) = own.find(records, &target)
+            if let Some(key) = records.key(place)
+                && let Some(first) = own.find(records, &key)
                 && first != place
                 && self.settled[first] == record.line()
             {
-                own.replace(records, &target, place);
+                own.replace(records, &key, place);
                 self.settled.swap(first, place);
             }
         }

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::model::{Identifier, Records};
+use crate::model::{Records, TargetKey};
 
 /// The place of one record of each user.
 #[derive(Clone, Debug, Default)]
@@ -21,32 +21,33 @@ impl PlacesByUser {
         let table = HashTable::with_capacity(records.records.len());
         let mut places = Self { hasher: RandomState::new(), table };
         for place in 0..records.records.len() {
-            if let Ok(target) = records.target(place) {
-                places.add(records, &target, place);
+            if let Some(key) = records.key(place) {
+                places.add(records, &key, place);
             }
         }
         places
     }
 
-    fn add(&mut self, records: &Records, target: &Identifier, place: usize) {
+    fn add(&mut self, records: &Records, key: &TargetKey, place: usize) {
         let Self { hasher, table } = self;
-        let target_of = |&it: &u32| records.target(it as usize).ok();
-        let is_same = |it: &u32| target_of(it).as_ref() == Some(target);
-        let hash_of = |it: &u32| target_of(it).map_or(0, |target| hasher.hash_one(target));
-        if let Entry::Vacant(entry) = table.entry(hasher.hash_one(target), is_same, hash_of) {
+        let is_same = |&it: &u32| records.key(it as usize).as_ref() == Some(key);
+        let hash_of = |&it: &u32| hasher.hash_one(records.key(it as usize));
+        // As `hash_of` hashes it.
+        let hash = hasher.hash_one(Some(key));
+        if let Entry::Vacant(entry) = table.entry(hash, is_same, hash_of) {
             entry.insert(stored(place));
         }
     }
 
-    pub(super) fn find(&self, records: &Records, target: &Identifier) -> Option<usize> {
-        let is_same = |&it: &u32| records.target(it as usize).as_ref() == Ok(target);
-        self.table.find(self.hasher.hash_one(target), is_same).map(|&place| place as usize)
+    pub(super) fn find(&self, records: &Records, key: &TargetKey) -> Option<usize> {
+        let is_same = |&it: &u32| records.key(it as usize).as_ref() == Some(key);
+        self.table.find(self.hasher.hash_one(Some(key)), is_same).map(|&place| place as usize)
     }
 
     /// Puts another record of the same user in place of the first.
-    pub(super) fn replace(&mut self, records: &Records, target: &Identifier, place: usize) {
-        let is_same = |&it: &u32| records.target(it as usize).as_ref() == Ok(target);
-        if let Some(it) = self.table.find_mut(self.hasher.hash_one(target), is_same) {
+    pub(super) fn replace(&mut self, records: &Records, key: &TargetKey, place: usize) {
+        let is_same = |&it: &u32| records.key(it as usize).as_ref() == Some(key);
+        if let Some(it) = self.table.find_mut(self.hasher.hash_one(Some(key)), is_same) {
             *it = stored(place);
         }
     }
