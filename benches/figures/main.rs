@@ -48,6 +48,8 @@ struct Options {
     bench: bool,
 }
 
+type Bench = fn(&Options);
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -63,7 +65,7 @@ fn main() {
         _ => {}
     }
     let options = Options::parse();
-    let benches: [(&str, fn(&Options)); 8] = [
+    let benches: [(&str, Bench); 8] = [
         ("start", start),
         ("one", end_to_end::one_user),
         ("throughput", end_to_end::throughput),

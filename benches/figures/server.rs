@@ -5,6 +5,7 @@
 //! quota, no state, no check of the key.
 
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -106,8 +107,7 @@ async fn answer(
         .expect("a response"))
 }
 
-/// A user object around its ID. A hundred of those that are looked up are locked or none: a plan
-/// costs the same either way.
+/// A user object around its ID.
 struct UserTemplate {
     before: Vec<u8>,
     after: Vec<u8>,
@@ -131,7 +131,7 @@ impl UserTemplate {
         let mut n = 0;
         while after.len() + 45 < body_size {
             let comma = if n == 0 { "" } else { "," };
-            after += &format!(r#"{comma}"property_{n:03}":"value {n}""#);
+            let _ = write!(after, r#"{comma}"property_{n:03}":"value {n}""#);
             n += 1;
         }
         after += "}}";

@@ -210,7 +210,7 @@ impl Story {
         let rows = self.rows();
         let by_line: BTreeMap<u64, &Row> = rows.iter().map(|row| (row.line, row)).collect();
         assert_eq!(rows.len(), by_line.len(), "each record has one row");
-        let lines: Vec<u64> = self.records.records.iter().map(|record| record.line()).collect();
+        let lines: Vec<u64> = self.records.records.iter().map(InputRecord::line).collect();
         assert_eq!(by_line.keys().copied().collect::<Vec<_>>(), lines, "and all have one");
 
         let user = |row: &Row| user_of(self.records.kind, number(&row.input));
