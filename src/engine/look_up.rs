@@ -157,7 +157,7 @@ impl<'a, A: Api> LookUp<'a, A> {
                 let row = duplicate_of(input, first, facts.attempt.ended_at);
                 return Some(Row { user_id: Some(id), attempts: facts.n_attempts, ..row });
             }
-            decided.first_line.insert(id.clone(), input.line);
+            decided.first_line.insert(id.clone(), input.line());
         }
         let exclusion = self.exclusion_of(&user);
         let Some(outcome) = self.outcome(&user, exclusion.is_some()) else {

@@ -39,7 +39,7 @@ pub struct WorkerPool<'a, W: Work> {
     pacer: &'a Pacer,
     stop: &'a Stop,
     events: EventSender,
-    queue: RefCell<Queue<W::Item>>,
+    queue: RefCell<Queue<'a, W::Item>>,
     budget: RefCell<RetryBudget>,
     changed: Notify,
 }
@@ -48,7 +48,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
     /// A worker pool that will work on these items.
     pub fn new(
         work: &'a W,
-        items: impl IntoIterator<Item = W::Item> + 'static,
+        items: impl IntoIterator<Item = W::Item, IntoIter: 'a>,
         settings: PoolSettings,
         pacer: &'a Pacer,
         stop: &'a Stop,

@@ -208,14 +208,10 @@ fn mask(records: &mut Records) {
         }
     }
     for record in &mut records.records {
-        if let Cow::Owned(masked) = mask_keys(&record.cell) {
-            record.cell = masked.into();
-        }
-        for cell in &mut record.carried {
-            if let Cow::Owned(masked) = mask_keys(cell) {
-                *cell = masked.into();
-            }
-        }
+        record.replace_texts(|text| match mask_keys(text) {
+            Cow::Owned(masked) => Some(masked),
+            Cow::Borrowed(_) => None,
+        });
     }
 }
 

@@ -12,10 +12,10 @@ use super::input::Input;
 use super::prepare::Prepared;
 use super::{Ask, Job, confirm};
 use crate::engine::{
-    EventSender, LookUp, Recorder, Recording, Session, Unlock, UnlockJob, WorkerPool, batches,
-    canaries_first, wall_clock,
+    EventSender, LookUp, Recorder, Recording, Session, Unlock, UnlockJobs, WorkerPool, batches,
+    wall_clock,
 };
-use crate::model::{self, Event, Identifier, Outcome, Row, StopReason, UserId};
+use crate::model::{Event, Outcome, Row, StopReason, UserId};
 use crate::policy::stop_rule::StopRule;
 use crate::report::{Console, Listener, ReportContext, listeners, text};
 use crate::results::{Outputs, WriteError, Writer};
@@ -144,13 +144,9 @@ impl<'env> RunningJob<'_, 'env> {
     }
 
     /// The users to unlock: those that a look-up found locked, where one is made, otherwise all.
-    fn look_up(
-        &self,
-        jobs: Vec<model::Job>,
-        known: HashMap<UserId, u64>,
-    ) -> Result<Vec<UnlockJob>, Early> {
+    fn look_up(&self, jobs: Vec<u32>, known: HashMap<UserId, u64>) -> Result<UnlockJobs, Early> {
         if !self.input.looks_up {
-            return Ok(jobs.into_iter().filter_map(without_look_up).collect());
+            return Ok(UnlockJobs::Planned(jobs));
         }
         let Job { settings, connection, context, stop, .. } = *self.job;
         let Input { records, excluded, .. } = self.input;
@@ -164,30 +160,31 @@ impl<'env> RunningJob<'_, 'env> {
         self.begin_stage(jobs.len())?;
         self.stage(listeners, async |events| {
             let pool = settings.execution.look_up_pool(connection.pace);
-            WorkerPool::new(&work, batches(jobs), pool, &connection.pacer, stop, events)
+            WorkerPool::new(&work, batches(records, jobs), pool, &connection.pacer, stop, events)
                 .run()
                 .await;
         })?;
         if let Some(exclusions) = self.input.describe_exclusions().filter(|_| !self.is_stopped()) {
             context.console.note(&format!("Excluded: {exclusions}"));
         }
-        Ok(work.into_jobs())
+        Ok(UnlockJobs::LookedUp(work.into_jobs()))
     }
 
-    fn unlock(&self, jobs: Vec<UnlockJob>) -> Result<(), Early> {
+    fn unlock(&self, jobs: UnlockJobs) -> Result<(), Early> {
         let Job { settings, connection, stop, .. } = *self.job;
         let canary = settings.guards.canary;
-        let jobs = canaries_first(jobs, canary);
+        let jobs = jobs.canaries_first(canary);
         self.begin_stage(jobs.len())?;
         let work = Unlock::new(&connection.client, &self.input.records.records);
         self.stage(self.listeners(), async |events| {
             let pool = settings.execution.pool(connection.pace, canary);
+            let jobs = jobs.into_jobs(&self.input.records);
             WorkerPool::new(&work, jobs, pool, &connection.pacer, stop, events).run().await;
         })
     }
 
     /// The number of users to unlock; for a plan, the number that its run would unlock.
-    fn n_to_unlock(&self, jobs: &[UnlockJob]) -> Result<u64, Early> {
+    fn n_to_unlock(&self, jobs: &UnlockJobs) -> Result<u64, Early> {
         match self.job.settings.command {
             CommandKind::Plan => self.call(|it| it.stats.count_now(Outcome::WouldUnlock)),
             CommandKind::Run | CommandKind::Verify | CommandKind::Locked => Ok(jobs.len() as u64),
@@ -279,16 +276,6 @@ impl<'env> RunningJob<'_, 'env> {
             records: &self.input.records.records,
         };
         listeners(context.console, context.progress, report)
-    }
-}
-
-/// Only jobs that name their user by ID need no look-up.
-fn without_look_up(job: model::Job) -> Option<UnlockJob> {
-    match job.target {
-        Identifier::UserId(user) => {
-            Some(UnlockJob { record: job.record, user, seen: None, was_locked: None })
-        }
-        _ => None,
     }
 }
 

@@ -126,6 +126,11 @@ impl Identifier {
         }
     }
 
+    /// Whether a canonical cell can be an identifier of that kind.
+    pub fn is_valid(kind: IdentifierKind, cell: &str) -> bool {
+        Self::parse(kind, &Arc::from(cell)).is_ok()
+    }
+
     /// What kind it is.
     pub fn kind(&self) -> IdentifierKind {
         match self {

@@ -372,7 +372,7 @@ impl End {
         let mut done = Done::default();
         let read = each_row(&mut written.journal, |row| {
             rows.add(&row);
-            done.note(records.kind, row.line, &row.input, row.user_id.as_ref(), row.outcome);
+            done.note(records, row.line, &row.input, row.user_id.as_ref(), row.outcome);
         });
         self.note(read);
         self.n_rows_found = rows.counts().total();

@@ -210,9 +210,9 @@ pub(super) fn write_unprocessed(
 }
 
 fn write_record(record: &InputRecord, lines: &mut LineWriter) -> usize {
-    lines.text(&record.cell);
-    lines.texts(&record.carried);
-    lines.plain(record.line);
+    lines.text(&record.cell());
+    lines.texts(record.carried());
+    lines.plain(record.line());
     lines.end_line()
 }
 

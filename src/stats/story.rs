@@ -179,10 +179,5 @@ pub(crate) fn records(n: usize) -> Vec<InputRecord> {
 }
 
 fn record(at: usize) -> InputRecord {
-    InputRecord {
-        line: at as u64 + 2,
-        cell: format!("user_{}", at + 1).into(),
-        user: None,
-        carried: Box::new([]),
-    }
+    InputRecord::new(at as u64 + 2, &format!("user_{}", at + 1))
 }
