@@ -18,7 +18,7 @@ use crate::policy::decide::AdminLocked;
 use crate::policy::plan::Plan;
 use crate::results::atomic::AtomicWriter;
 use crate::results::manifest::Manifest;
-use crate::results::{Outputs, Writer, format};
+use crate::results::{Existing, Outputs, Writer, format};
 use crate::stats::{Counts, RowStats};
 
 /// A job whose files are created and of which nothing was sent.
@@ -138,7 +138,10 @@ fn open_outputs(
         (None, _) => (Outputs::none(manifest), Writer::stream(io::stdout(), row_format)?),
         (Some(path), Some(resumed)) => Outputs::resume(path, resumed, row_format, manifest)?,
         (Some(path), None) => {
-            let may_be_refused = settings.may_be_refused_later(input.looks_up);
+            // Results of an earlier run stay until the first request was answered: a wrong key
+            // must not cost them.
+            let may_be_refused =
+                settings.may_be_refused_later(input.looks_up) || existing == Existing::Replace;
             Outputs::create(path, existing, may_be_refused, row_format, &input.records, manifest)?
         }
     })

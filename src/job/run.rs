@@ -12,8 +12,8 @@ use super::input::Input;
 use super::prepare::Prepared;
 use super::{Ask, Job, confirm};
 use crate::engine::{
-    EventSender, LookUp, Recorder, Recording, Session, Unlock, UnlockJobs, WorkerPool, batches,
-    wall_clock,
+    EventSender, LookUp, PoolSettings, Recorder, Recording, Session, Unlock, UnlockJobs, Work,
+    WorkerPool, batches, wall_clock,
 };
 use crate::model::{Event, Outcome, Row, StopReason, UserId};
 use crate::policy::stop_rule::StopRule;
@@ -73,12 +73,14 @@ pub(super) fn run(
                 confirm(job, &input, n_users, &counts, &mut consent, &running.runtime)
                     .map_err(Early::Refused)?;
             }
-            running.commit()?;
             if job.settings.command == CommandKind::Run {
+                if running.needs_consent() {
+                    running.commit()?;
+                }
                 running.unlock(jobs)?;
                 running.refuse_if_stopped_early()?;
             }
-            Ok(())
+            running.commit()
         };
         match stages() {
             Ok(()) => running.finish(),
@@ -144,42 +146,71 @@ impl<'env> RunningJob<'_, 'env> {
     }
 
     /// The users to unlock: those that a look-up found locked, where one is made, otherwise all.
-    fn look_up(&self, jobs: Vec<u32>, known: HashMap<UserId, u64>) -> Result<UnlockJobs, Early> {
+    fn look_up(
+        &mut self,
+        jobs: Vec<u32>,
+        known: HashMap<UserId, u64>,
+    ) -> Result<UnlockJobs, Early> {
         if !self.input.looks_up {
             return Ok(UnlockJobs::Planned(jobs));
         }
-        let Job { settings, connection, context, stop, .. } = *self.job;
+        let Job { settings, connection, context, .. } = *self.job;
         let Input { records, excluded, .. } = self.input;
         let purpose = settings.purpose();
         let work = LookUp::new(&connection.client, purpose, &records.records, excluded, known);
+        let pool = settings.execution.look_up_pool(connection.pace);
         let mut listeners = self.listeners();
         if settings.input.is_rows() && settings.command == CommandKind::Run {
             let drift = PlanDrift { console: context.console.clone(), n_changed: 0 };
             listeners.push(Box::new(drift));
         }
         self.begin_stage(jobs.len())?;
-        self.stage(listeners, async |events| {
-            let pool = settings.execution.look_up_pool(connection.pace);
-            WorkerPool::new(&work, batches(records, jobs), pool, &connection.pacer, stop, events)
-                .run()
-                .await;
-        })?;
+        let mut batches = batches(records, jobs);
+        if self.outputs.is_staged() && !settings.may_be_refused_later(true) {
+            let first: Vec<_> = batches.by_ref().take(1).collect();
+            self.work(&work, first, pool, self.listeners())?;
+            self.refuse_if_stopped_early()?;
+            self.commit()?;
+        }
+        self.work(&work, batches, pool, listeners)?;
         if let Some(exclusions) = self.input.describe_exclusions().filter(|_| !self.is_stopped()) {
             context.console.note(&format!("Excluded: {exclusions}"));
         }
         Ok(UnlockJobs::LookedUp(work.into_jobs()))
     }
 
-    fn unlock(&self, jobs: UnlockJobs) -> Result<(), Early> {
-        let Job { settings, connection, stop, .. } = *self.job;
-        let canary = settings.guards.canary;
-        let jobs = jobs.canaries_first(canary);
+    fn unlock(&mut self, jobs: UnlockJobs) -> Result<(), Early> {
+        let Job { settings, connection, .. } = *self.job;
+        let records = &self.input.records;
+        let pool = |canary| settings.execution.pool(connection.pace, canary);
+        let mut canary = settings.guards.canary;
         self.begin_stage(jobs.len())?;
-        let work = Unlock::new(&connection.client, &self.input.records.records);
-        self.stage(self.listeners(), async |events| {
-            let pool = settings.execution.pool(connection.pace, canary);
-            let jobs = jobs.into_jobs(&self.input.records);
-            WorkerPool::new(&work, jobs, pool, &connection.pacer, stop, events).run().await;
+        let mut jobs = jobs.canaries_first(canary).into_jobs(records);
+        let work = Unlock::new(&connection.client, &records.records);
+        if self.outputs.is_staged() {
+            let first: Vec<_> = jobs.by_ref().take(1).collect();
+            let n_before = self.call(|it| it.stats.n_asked())?;
+            self.work(&work, first, pool(canary.map(|_| 1)), self.listeners())?;
+            if self.call(|it| it.stats.n_asked())? == n_before {
+                self.refuse_if_stopped_early()?;
+            }
+            self.commit()?;
+            canary = canary.map(|n| n.saturating_sub(1)).filter(|n| *n > 0);
+        }
+        self.work(&work, jobs, pool(canary), self.listeners())
+    }
+
+    /// Sends requests for these items as one stage.
+    fn work<W: Work>(
+        &self,
+        work: &W,
+        items: impl IntoIterator<Item = W::Item> + 'env,
+        pool: PoolSettings,
+        listeners: Vec<Box<dyn Listener + 'env>>,
+    ) -> Result<(), Early> {
+        let Job { connection, stop, .. } = *self.job;
+        self.stage(listeners, async |events| {
+            WorkerPool::new(work, items, pool, &connection.pacer, stop, events).run().await;
         })
     }
 
