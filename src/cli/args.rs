@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use super::help;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
 use super::values::{duration, max_fail, percent, quota, rate, verbosity};
-use super::variables;
+use super::{config, variables};
 use crate::input::Delimiter;
 use crate::job::{Execution, ExistingFile, IfEmpty, OutputSettings};
 use crate::model::IdentifierKind;
@@ -506,7 +506,8 @@ pub(super) enum ColorArg {
 
 /// The whole command line, with an environment variable for each flag.
 pub(super) fn command() -> clap::Command {
-    let command = Cli::command().mut_subcommands(variables::with_variables);
+    let command = Cli::command().mut_subcommands(config::with_flag);
+    let command = command.mut_subcommands(variables::with_variables);
     help::with_examples(command).mut_subcommand("plan", |plan| {
         let hidden = ["dry_run", "plan", "plan_max_age", "only_locked"];
         hidden.into_iter().fold(plan, |plan, id| plan.mut_arg(id, |arg| arg.hide(true)))

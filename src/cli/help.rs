@@ -5,7 +5,8 @@ use clap::Command;
 /// The end of the program's own help.
 const PROGRAM: &str = "\
 Every flag has an environment variable: BULK_UNLOCK_ and its long name in capitals, such as
-BULK_UNLOCK_QUOTA_SHARE=50%. A flag takes precedence over its variable.
+BULK_UNLOCK_QUOTA_SHARE=50%. A flag takes precedence over its variable, and a variable over a
+setting in --config FILE.toml.
 
 Try it without an account: bulk-unlock run users.csv --sandbox";
 

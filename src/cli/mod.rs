@@ -3,6 +3,7 @@
 
 mod args;
 mod commands;
+mod config;
 mod connection;
 mod consent;
 mod console;
@@ -17,6 +18,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use args::Command;
+use config::{Config, Merged};
+use variables::Given;
 
 use crate::clerk::SecretKey;
 use crate::job::{Context, Effective, ExitStatus, Failure};
@@ -34,19 +37,42 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         plain_console().error(&problem);
         return ExitCode::from(ExitStatus::Usage.code());
     }
-    let command = variables::without_idle(all, &arguments);
+    let (command, config, merged) = match with_file(all, arguments) {
+        Ok(merged) => merged,
+        Err(problem) => {
+            plain_console().error(&problem);
+            return ExitCode::from(ExitStatus::Usage.code());
+        }
+    };
     let parsed = command
         .clone()
-        .try_get_matches_from(&arguments)
+        .try_get_matches_from(&merged.arguments)
         .and_then(|matches| args::from_matches(&matches).map(|cli| (cli, matches)));
     match parsed {
-        Err(error) => print_usage(&error, &command, &arguments),
+        Err(error) => print_usage(&error, &command, &merged),
         Ok((cli, matches)) => {
-            let program = arguments.first().map(OsString::as_os_str).unwrap_or_default();
-            let effective = settings::effective(program, &command, &matches);
-            ExitCode::from(supervised(cli.command, effective).code())
+            let program = merged.arguments.first().map(OsString::as_os_str).unwrap_or_default();
+            let file = config.as_ref().map(|config| (config, &merged));
+            let effective = settings::effective(program, &command, &matches, file);
+            ExitCode::from(supervised(cli.command, effective, merged.notes).code())
         }
     }
+}
+
+/// The command without idle variables, and the arguments with the settings of a file.
+fn with_file(
+    all: clap::Command,
+    arguments: Vec<OsString>,
+) -> Result<(clap::Command, Option<Config>, Merged), String> {
+    let Some(given) = Given::of(&all, &arguments) else {
+        return Ok((all, None, Merged::without_file(arguments)));
+    };
+    let config = Config::find(&all, &given)?;
+    let merged = match &config {
+        Some(config) => config.merge(&given, &arguments),
+        None => Merged::without_file(arguments),
+    };
+    Ok((variables::without_idle(all, &given, config.as_ref()), config, merged))
 }
 
 /// The key in the environment is never printed, even where it was typed as something else.
@@ -58,8 +84,10 @@ fn mask_the_key() {
 }
 
 /// Runs the command, and ends it when it is asked to end and does not.
-fn supervised(command: Command, effective: Effective) -> ExitStatus {
+fn supervised(command: Command, effective: Effective, notes: Vec<String>) -> ExitStatus {
     let (console, progress) = console::console(command.terminal());
+    notes.iter().for_each(|note| console.note(note));
+    settings::print(&effective, &console);
     if let Err(error) = stop::outlive_file_size_limit() {
         console.warning(&format!("a file size limit would end this program: {error}"));
     }
@@ -99,8 +127,9 @@ fn dispatch(command: Command, context: Context<'_>) -> ExitStatus {
 }
 
 /// Help and version go to stdout and are no errors.
-fn print_usage(error: &clap::Error, command: &clap::Command, arguments: &[OsString]) -> ExitCode {
-    let note = variables::conflict_note(error, command, arguments);
+fn print_usage(error: &clap::Error, command: &clap::Command, merged: &Merged) -> ExitCode {
+    let note =
+        merged.conflict_note(error) + &variables::conflict_note(error, command, &merged.arguments);
     match mask_keys(&error.to_string()) {
         // A closed stdout is no error of the program.
         Cow::Borrowed(_) => drop(error.print()),

@@ -8,6 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::Context;
 use super::connection::Connection;
 use super::exit::{ExitStatus, Failure};
+use super::next::of_another_input;
 use super::settings::Execution;
 use crate::clerk::MAX_LOOK_UP;
 use crate::engine::{
@@ -63,8 +64,7 @@ pub(crate) fn list_locked(
     let path = list.finish()?;
     context.console.say(Level::Answer, &headline(counts));
     if let Some(path) = path.filter(|_| counts.n_locked > 0) {
-        let line =
-            context.effective.line.clone().without(&["output", "force", "snapshot", "redact"]);
+        let line = of_another_input(&context.effective.line).without(&["snapshot", "redact"]);
         let plan = line.for_command("plan").operand(path).to_shell();
         context.console.note(&format!("\nTo see what a run would do with them:\n  {plan}"));
     }
