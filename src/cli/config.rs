@@ -9,6 +9,7 @@ use std::any::TypeId;
 use std::path::PathBuf;
 
 use clap::builder::PathBufValueParser;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -269,12 +270,15 @@ fn check(flag: &str, arg: &Arg, arguments: &[String]) -> Result<(), String> {
     if let Some(names) = arg.get_value_names() {
         alone = alone.value_names(names.iter().cloned());
     }
-    // Of a long list of values, the similar ones will do.
-    let is_long = alone.get_possible_values().len() > 10;
-    let alone = alone.hide_possible_values(is_long);
     let command = Command::new("config").no_binary_name(true).arg(alone);
     let parsed = command.try_get_matches_from(arguments);
-    parsed.map(drop).map_err(|error| {
+    parsed.map(drop).map_err(|mut error| {
+        // Of a long list of values, the similar ones will do.
+        let is_long =
+            |it: &ContextValue| matches!(it, ContextValue::Strings(values) if values.len() > 10);
+        if error.get(ContextKind::ValidValue).is_some_and(is_long) {
+            error.remove(ContextKind::ValidValue);
+        }
         let text = error.to_string();
         let text = text.trim_start_matches("error: ");
         let text = text.split("\n\nFor more").next().unwrap_or_default();

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::config::{self, Config, Merged};
 use super::connection::KEY_VARIABLE;
+use super::variables::variable;
 use crate::clerk::SecretKey;
 use crate::job::command_line::{AcceptedFlags, CommandLine};
 use crate::job::{Effective, Source};
@@ -54,7 +55,7 @@ pub(super) fn effective(
             };
         }
         let name = long.replace('-', "_");
-        sources.insert(name.clone(), source(arg, matches, file.map(|(_, merged)| merged)));
+        sources.insert(name.clone(), source(long, arg, matches, file.map(|(_, merged)| merged)));
         map.insert(name, value);
     }
     if let (Some((config, _)), Some(present)) = (file, top.find_subcommand(name)) {
@@ -96,14 +97,14 @@ fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn source(arg: &Arg, matches: &ArgMatches, file: Option<&Merged>) -> Source {
-    let place = arg.get_long().and_then(|long| file?.places.get(long));
+fn source(long: &str, arg: &Arg, matches: &ArgMatches, file: Option<&Merged>) -> Source {
+    let place = file.and_then(|file| file.places.get(long));
     match (matches.value_source(arg.get_id().as_str()), place) {
         (Some(ValueSource::CommandLine), None) => Source::Flag,
         (Some(ValueSource::EnvVariable), _) => Source::Environment,
         (_, Some(place)) => Source::File(place.clone()),
-        // A variable that says `false` is as good as none, but says so.
-        (_, None) if arg.get_env().and_then(std::env::var_os).is_some() => Source::Environment,
+        // Also a switch that is off, whose variable clap does not see.
+        (_, None) if std::env::var_os(variable(long)).is_some() => Source::Environment,
         _ => Source::Default,
     }
 }

@@ -19,7 +19,7 @@ const SANDBOX: &str = "sandbox";
 const REPLACEABLE: [&str; 5] = ["quiet", "verbose", "force", "api_url", "secret_key_file"];
 
 /// The variable of a flag.
-fn variable(long: &str) -> String {
+pub(super) fn variable(long: &str) -> String {
     format!("{PREFIX}{}", long.replace('-', "_").to_uppercase())
 }
 
