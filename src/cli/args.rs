@@ -15,6 +15,7 @@ use crate::job::{Execution, ExistingFile, IfEmpty, OutputSettings};
 use crate::model::IdentifierKind;
 use crate::policy::pacing::Quota;
 use crate::policy::stop_rule::MaxFail;
+use crate::report::LogFormat;
 use crate::results::{SnapshotMode, USER_FIELDS};
 
 /// Unlock many Clerk users: paced, resumable, with one recorded outcome per user
@@ -482,6 +483,9 @@ pub(super) struct TerminalArgs {
     /// Show failed attempts; twice: every request
     #[arg(short, long, action = clap::ArgAction::Count, value_parser = verbosity)]
     pub(super) verbose: u8,
+    /// How to write messages: text, or one JSON object per line
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", hide_short_help = true)]
+    pub(super) log_format: LogFormatArg,
     /// When to use color
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", hide_short_help = true)]
     pub(super) color: ColorArg,
@@ -494,6 +498,22 @@ pub(super) enum ProgressArg {
     Bar,
     Lines,
     None,
+}
+
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormatArg {
+    Text,
+    Json,
+}
+
+impl From<LogFormatArg> for LogFormat {
+    fn from(format: LogFormatArg) -> Self {
+        match format {
+            LogFormatArg::Text => Self::Text,
+            LogFormatArg::Json => Self::Json,
+        }
+    }
 }
 
 /// `--color`.

@@ -16,6 +16,7 @@ use toml::de::{DeTable, DeValue};
 
 pub(super) use merge::Merged;
 
+use super::failure::message_of;
 use super::settings::{is_number, is_of_clap};
 use super::variables::Given;
 
@@ -279,10 +280,7 @@ fn check(flag: &str, arg: &Arg, arguments: &[String]) -> Result<(), String> {
         if error.get(ContextKind::ValidValue).is_some_and(is_long) {
             error.remove(ContextKind::ValidValue);
         }
-        let text = error.to_string();
-        let text = text.trim_start_matches("error: ");
-        let text = text.split("\n\nFor more").next().unwrap_or_default();
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+        message_of(&error)
     })
 }
 
@@ -376,7 +374,7 @@ mod tests {
         );
         check_error(
             "by = \"mail\"",
-            "ops.toml:1: invalid value 'mail' for '--by <KIND>' [possible values: user-id, email, phone, username, external-id] tip: a similar value exists: 'email'",
+            "ops.toml:1: invalid value 'mail' for '--by <KIND>' [possible values: user-id, email, phone, username, external-id]; a similar value exists: 'email'",
         );
         check_error("exclude = [1]", "ops.toml:1: `exclude`: expected a string, found an integer");
         check_error(
@@ -389,7 +387,7 @@ mod tests {
         );
         check_error(
             "redact = [\"usrname\"]",
-            "ops.toml:1: invalid value 'usrname' for '--redact <FIELD,...>' tip: a similar value exists: 'username'",
+            "ops.toml:1: invalid value 'usrname' for '--redact <FIELD,...>'; a similar value exists: 'username'",
         );
         check_error(
             "max-users = 1\nmax_users = 2",

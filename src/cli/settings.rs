@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::config::{self, Config, Merged};
 use super::connection::KEY_VARIABLE;
@@ -14,13 +14,13 @@ use super::variables::variable;
 use crate::clerk::SecretKey;
 use crate::job::command_line::{AcceptedFlags, CommandLine};
 use crate::job::{Effective, Source};
-use crate::report::{Console, Level};
+use crate::report::{Console, Level, LogType};
 
 /// The variable that names the API's address for all of Clerk's tools.
 pub(super) const ADDRESS_VARIABLE: &str = "CLERK_API_URL";
 
 /// Flags about what is shown: they change nothing that is done, and are not repeated.
-const OF_THE_TERMINAL: [&str; 4] = ["progress", "quiet", "verbose", "color"];
+const OF_THE_TERMINAL: [&str; 5] = ["progress", "quiet", "verbose", "color", "log-format"];
 
 /// The settings in effect: those of the matches of the whole command line, and the values that a
 /// file has for the commands that may come next.
@@ -81,16 +81,20 @@ pub(super) fn print(effective: &Effective, console: &Console) {
             Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(", "),
             value => shown(value),
         };
-        let flag = name.replace('_', "-");
         let source = effective.sources.get(name).unwrap_or(&Source::Default);
-        console.say(Level::Detail, &format!("setting {flag}: {value} ({source})"));
+        print_setting(&name.replace('_', "-"), &value, source, console);
     }
     let is_null = |name: &str| effective.map.get(name).is_some_and(Value::is_null);
     let key = std::env::var(KEY_VARIABLE).ok().and_then(|key| SecretKey::parse(&key).ok());
     if let Some(key) = key.filter(|_| is_null("secret_key_file")) {
-        let key = key.fingerprint();
-        console.say(Level::Detail, &format!("setting {KEY_VARIABLE}: {key} (environment)"));
+        print_setting(KEY_VARIABLE, &key.fingerprint(), &Source::Environment, console);
     }
+}
+
+fn print_setting(name: &str, value: &str, source: &Source, console: &Console) {
+    let text = format!("setting {name}: {value} ({source})");
+    let fields = json!({ "name": name, "value": value, "source": source.to_string() });
+    console.say_as(LogType::Setting, Level::Detail, &text, fields);
 }
 
 fn shown(value: &Value) -> String {

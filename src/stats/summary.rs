@@ -2,6 +2,8 @@
 
 mod json;
 
+pub use json::ErrorReport;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
