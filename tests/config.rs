@@ -70,7 +70,8 @@ fn a_flag_takes_precedence_over_a_variable_and_both_over_the_file() {
     stage.set("BULK_UNLOCK_MAX_USERS", "2");
     stage.run(&format!("{RUN} --force --max-users 5")).exits_with(0);
     stage.write("ops.toml", "max-users = 5\n");
-    let same = stage.run(&format!("{RUN} --force --max-users 5")).exits_with(0);
+    stage.write("ops.toml", "max-users = 5\nonly-locked = true\n");
+    let same = stage.run(&format!("{RUN} --force --max-users 5 --only-locked")).exits_with(0);
     assert!(!same.stderr.contains("replaces"), "{}", same.stderr);
 }
 
@@ -160,6 +161,8 @@ fn settings_of_the_sandbox_are_for_runs_in_the_sandbox() {
     stage.run(&format!("{RUN} --force")).exits_with(0);
     assert_eq!(stage.n_requests(), 4);
     assert_eq!(setting(&stage, "sandbox_latency"), "0ms");
+    stage.run("run ids.csv --sandbox-users 9 --force --config ops.toml").exits_with(0);
+    assert_eq!(stage.n_requests(), 4);
 }
 
 #[test]

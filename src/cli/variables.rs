@@ -111,13 +111,17 @@ impl Given {
         arg.get_env().map(|name| name.to_string_lossy().into_owned())
     }
 
-    /// Whether the argument or variable of a flag has these values.
+    /// Whether the argument or variable of a flag has these values; of a switch, whether it is on.
     pub(super) fn says_the_same<'a>(
         &self,
         arg: &Arg,
+        is_on: bool,
         values: impl Iterator<Item = &'a str>,
     ) -> bool {
         let values: Vec<&OsStr> = values.map(OsStr::new).collect();
+        if matches!(arg.get_action(), ArgAction::SetTrue) {
+            return is_on == (self.has(arg) || !is_false(arg));
+        }
         if !self.has(arg) {
             return value_of(arg).is_some_and(|it| values == [it.as_os_str()]);
         }

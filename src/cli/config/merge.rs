@@ -98,7 +98,8 @@ impl Config {
                     merged.places.insert(setting.flag.clone(), place);
                 }
                 Fate::ReplacedBy(name) => {
-                    if !given.says_the_same(arg, setting.values()) {
+                    let is_on = !setting.arguments.is_empty();
+                    if !given.says_the_same(arg, is_on, setting.values()) {
                         merged.notes.push(format!("{name} replaces {} of {place}", setting.flag));
                     }
                 }
