@@ -56,7 +56,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let program = merged.arguments.first().map(OsString::as_os_str).unwrap_or_default();
             let file = config.as_ref().map(|config| (config, &merged));
             let effective = settings::effective(program, &command, &matches, file);
-            ExitCode::from(supervised(cli.command, effective, merged.notes).code())
+            ExitCode::from(supervised(cli.command, effective, &merged.notes).code())
         }
     }
 }
@@ -86,9 +86,11 @@ fn mask_the_key() {
 }
 
 /// Runs the command, and ends it when it is asked to end and does not.
-fn supervised(command: Command, effective: Effective, notes: Vec<String>) -> ExitStatus {
+fn supervised(command: Command, effective: Effective, notes: &[String]) -> ExitStatus {
     let (console, progress) = console::console(command.terminal());
-    notes.iter().for_each(|note| console.note(note));
+    for note in notes {
+        console.note(note);
+    }
     settings::print(&effective, &console);
     if let Err(error) = stop::outlive_file_size_limit() {
         console.warning(&format!("a file size limit would end this program: {error}"));

@@ -105,12 +105,6 @@ impl Given {
         self.matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
     }
 
-    /// The name of a flag's variable, where it is set.
-    pub(super) fn variable_that_is_set(&self, arg: &Arg) -> Option<String> {
-        value_of(arg)?;
-        arg.get_env().map(|name| name.to_string_lossy().into_owned())
-    }
-
     /// Whether the argument or variable of a flag has these values; of a switch, whether it is on.
     pub(super) fn says_the_same<'a>(
         &self,
@@ -129,18 +123,13 @@ impl Given {
         given.into_iter().flatten().eq(values)
     }
 
-    /// Whether a setting restricts nothing, so that what excludes it replaces it.
-    pub(super) fn is_replaceable(&self, arg: &Arg) -> bool {
-        REPLACEABLE.contains(&arg.get_id().as_str())
-    }
-
     /// The flag or variable that excludes this one, if any is given.
     pub(super) fn excludes(&self, arg: &Arg) -> Option<String> {
         let mut others = self.command.get_arguments().filter(|it| self.conflict(it, arg));
         others.find_map(|other| match (self.has(other), other.get_long()) {
             (true, Some(long)) => Some(format!("--{long}")),
             (true, None) => Some(other.get_id().as_str().to_uppercase()),
-            (false, _) => self.variable_that_is_set(other).filter(|_| !is_false(other)),
+            (false, _) => variable_that_is_set(other).filter(|_| !is_false(other)),
         })
     }
 
@@ -160,7 +149,7 @@ impl Given {
 
     fn is_replaced(&self, arg: &Arg) -> bool {
         let mut given = self.command.get_arguments().filter(|it| self.has(it));
-        self.is_replaceable(arg) && given.any(|it| self.conflict(it, arg))
+        is_replaceable(arg) && given.any(|it| self.conflict(it, arg))
     }
 
     fn conflict(&self, one: &Arg, other: &Arg) -> bool {
@@ -169,6 +158,17 @@ impl Given {
         };
         excludes(one, other) || excludes(other, one)
     }
+}
+
+/// The name of a flag's variable, where it is set.
+pub(super) fn variable_that_is_set(arg: &Arg) -> Option<String> {
+    value_of(arg)?;
+    arg.get_env().map(|name| name.to_string_lossy().into_owned())
+}
+
+/// Whether a setting restricts nothing, so that what excludes it replaces it.
+pub(super) fn is_replaceable(arg: &Arg) -> bool {
+    REPLACEABLE.contains(&arg.get_id().as_str())
 }
 
 fn value_of(arg: &Arg) -> Option<OsString> {

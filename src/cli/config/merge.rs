@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::{Config, Setting, find};
 use crate::cli::connection::KEY_VARIABLE;
 use crate::cli::settings::ADDRESS_VARIABLE;
-use crate::cli::variables::Given;
+use crate::cli::variables::{Given, is_replaceable, variable_that_is_set};
 
 /// Users whom any source excludes are excluded.
 const ADDED_UP: &str = "exclude";
@@ -120,7 +120,7 @@ impl Config {
         if given.has(arg) {
             return Fate::ReplacedBy(format!("--{flag}"));
         }
-        if let Some(name) = given.variable_that_is_set(arg) {
+        if let Some(name) = variable_that_is_set(arg) {
             return Fate::ReplacedBy(name);
         }
         if setting.arguments.is_empty() {
@@ -129,7 +129,7 @@ impl Config {
         if flag.starts_with("sandbox-") && !given.is_in_sandbox(Some(self)) {
             return Fate::Idle;
         }
-        let is_replaceable = OF_AN_INPUT.contains(&flag) || given.is_replaceable(arg);
+        let is_replaceable = OF_AN_INPUT.contains(&flag) || is_replaceable(arg);
         if let Some(other) = given.excludes(arg).filter(|_| is_replaceable) {
             return Fate::ReplacedBy(other);
         }
@@ -144,7 +144,7 @@ impl Config {
 
 /// An argument for a variable's value, which clap ignores where the flag is given: the file gives it.
 fn variable_to_add_to(arg: &Arg, given: &Given) -> Option<OsString> {
-    given.variable_that_is_set(arg).filter(|_| !given.has(arg))?;
+    variable_that_is_set(arg).filter(|_| !given.has(arg))?;
     let mut argument = OsString::from(format!("--{}=", arg.get_long()?));
     argument.push(std::env::var_os(arg.get_env()?)?);
     Some(argument)
