@@ -10,12 +10,13 @@ use clap_complete::Shell;
 use super::help;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
 use super::values::{duration, max_fail, percent, quota, rate, verbosity};
-use super::variables;
+use super::{config, variables};
 use crate::input::Delimiter;
 use crate::job::{Execution, ExistingFile, IfEmpty, OutputSettings};
 use crate::model::IdentifierKind;
 use crate::policy::pacing::Quota;
 use crate::policy::stop_rule::MaxFail;
+use crate::report::LogFormat;
 use crate::results::{SnapshotMode, USER_FIELDS};
 
 /// What `--version` prints; `-V` prints the first line.
@@ -519,6 +520,9 @@ pub(super) struct TerminalArgs {
     /// Show failed attempts; twice: every request
     #[arg(short, long, action = clap::ArgAction::Count, value_parser = verbosity)]
     pub(super) verbose: u8,
+    /// How to write messages: text, or one JSON object per line
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", hide_short_help = true)]
+    pub(super) log_format: LogFormatArg,
     /// When to use color
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", hide_short_help = true)]
     pub(super) color: ColorArg,
@@ -533,6 +537,22 @@ pub(super) enum ProgressArg {
     None,
 }
 
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormatArg {
+    Text,
+    Json,
+}
+
+impl From<LogFormatArg> for LogFormat {
+    fn from(format: LogFormatArg) -> Self {
+        match format {
+            LogFormatArg::Text => Self::Text,
+            LogFormatArg::Json => Self::Json,
+        }
+    }
+}
+
 /// `--color`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorArg {
@@ -543,7 +563,8 @@ pub(super) enum ColorArg {
 
 /// The whole command line, with an environment variable for each flag.
 pub(super) fn command() -> clap::Command {
-    let command = Cli::command().mut_subcommands(variables::with_variables);
+    let command = Cli::command().mut_subcommands(config::with_flag);
+    let command = command.mut_subcommands(variables::with_variables);
     let names: Vec<String> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
     let command = command.mut_subcommand("man", |man| {
         man.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(names)))

@@ -5,7 +5,8 @@ use clap::Command;
 /// How flags are set by variables: in the program's own help and manual page.
 pub(super) const ENVIRONMENT: &str = "\
 Every flag has an environment variable: BULK_UNLOCK_ and its long name in capitals, such as
-BULK_UNLOCK_QUOTA_SHARE=50%. A flag takes precedence over its variable.";
+BULK_UNLOCK_QUOTA_SHARE=50%. A flag takes precedence over its variable, and a variable over a
+setting in --config FILE.toml.";
 
 const FIRST_TRY: &str = "Try it without an account: bulk-unlock run users.csv --sandbox";
 

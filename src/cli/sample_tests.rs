@@ -10,11 +10,10 @@ use super::command;
 
 /// FOR THE LEAD TO REMOVE, flag by flag: flags of the contract that the samples use and that the
 /// parser does not have yet. The test fails as soon as the parser has one of them.
-const PENDING: [(&str, Takes); 6] = [
+const PENDING: [(&str, Takes); 5] = [
     ("--all-locked", Takes::Nothing),
     ("--plan-sha256", Takes::Value),
     ("--metrics-file", Takes::Value),
-    ("--config", Takes::Value),
     ("--shard", Takes::Value),
     ("--markdown", Takes::Value),
 ];

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
 use super::Context;
 use super::connection::Connection;
 use super::exit::{ExitStatus, Failure};
+use super::next::of_another_input;
 use super::settings::Execution;
 use crate::clerk::MAX_LOOK_UP;
 use crate::engine::{
@@ -15,7 +17,7 @@ use crate::engine::{
     wall_clock,
 };
 use crate::model::{Identifier, StopReason};
-use crate::report::{Level, Listener, Progress, ReportContext, listeners, text};
+use crate::report::{Level, Listener, LogType, Progress, ReportContext, listeners, text};
 use crate::results::{ListCounts, LockedFormat, LockedList};
 use crate::stats::summary::{CommandKind, Ending, Summary};
 use crate::stats::{Size, Stats};
@@ -61,10 +63,10 @@ pub(crate) fn list_locked(
         return Err(incomplete(failure, list));
     }
     let path = list.finish()?;
-    context.console.say(Level::Answer, &headline(counts));
+    let fields = json!({ "users": counts.n_users, "locked": counts.n_locked });
+    context.console.say_as(LogType::Summary, Level::Answer, &headline(counts), fields);
     if let Some(path) = path.filter(|_| counts.n_locked > 0) {
-        let line =
-            context.effective.line.clone().without(&["output", "force", "snapshot", "redact"]);
+        let line = of_another_input(&context.effective.line).without(&["snapshot", "redact"]);
         let plan = line.for_command("plan").operand(path).to_shell();
         context.console.note(&format!("\nTo see what a run would do with them:\n  {plan}"));
     }

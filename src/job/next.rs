@@ -109,6 +109,7 @@ fn verify(finished: &Finished<'_>) -> NextStep {
     NextStep { look_first: None, why, command }
 }
 
-fn of_another_input(line: &CommandLine) -> CommandLine {
+/// Without the flags that belong to one input or one job.
+pub(super) fn of_another_input(line: &CommandLine) -> CommandLine {
     line.clone().without(&OF_INPUT).without(&OF_JOB)
 }

@@ -3,6 +3,8 @@
 mod incident;
 mod json;
 
+pub use json::ErrorReport;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

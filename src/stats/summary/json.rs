@@ -25,6 +25,38 @@ impl Summary {
     }
 }
 
+/// What `--json` prints where a command failed without a summary.
+#[derive(Debug, Serialize)]
+pub struct ErrorReport<'a> {
+    schema_version: u32,
+    error: ErrorBody<'a>,
+    exit_code: u8,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorBody<'a> {
+    code: &'a str,
+    message: &'a str,
+    hint: Option<&'a str>,
+}
+
+impl<'a> ErrorReport<'a> {
+    /// An error with a stable code, and what to do about it.
+    pub fn new(code: &'a str, message: &'a str, hint: Option<&'a str>, exit_code: u8) -> Self {
+        let error = ErrorBody { code, message, hint };
+        Self { schema_version: SCHEMA_VERSION, error, exit_code }
+    }
+
+    /// The error as indented JSON, without a newline at its end.
+    ///
+    /// # Errors
+    ///
+    /// None that `serde_json` is known to have for such values.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        Ok(mask_keys(&serde_json::to_string_pretty(self)?).into_owned())
+    }
+}
+
 impl Serialize for Summary {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Wire::from(self).serialize(serializer)
@@ -343,6 +375,23 @@ mod tests {
           },
           "forecast": null,
           "next_command": "bulk-unlock run ids.csv --resume"
+        }
+        "#);
+    }
+
+    #[test]
+    fn an_error_as_json_shows_no_key() {
+        let message = "cannot open sk_live_0123456789abcdefghijXYZ1";
+        let report = ErrorReport::new("key", message, None, 4);
+        insta::assert_snapshot!(report.to_json().unwrap(), @r#"
+        {
+          "schema_version": 1,
+          "error": {
+            "code": "key",
+            "message": "cannot open sk_live_…XYZ1",
+            "hint": null
+          },
+          "exit_code": 4
         }
         "#);
     }
