@@ -8,6 +8,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 use super::help;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
+use super::shard::{ShardArg, shard};
 use super::values::{duration, max_fail, percent, quota, rate, verbosity};
 use super::variables;
 use crate::input::Delimiter;
@@ -184,6 +185,11 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "N", hide_short_help = true)]
     #[arg(default_value_t = 0, hide_default_value = true)]
     pub(super) skip: u64,
+    /// Process the K-th of N parts of the input; `auto` takes both from the engine
+    ///
+    /// A hash of the identifier decides, after --limit and --skip. The shards divide --quota-share; --rate, --canary, --max-fail, --expect-count, and --max-users apply to each shard. `auto` reads the variables of Cloud Run, AWS Batch, GitLab, and Slurm; in Kubernetes give auto/N
+    #[arg(long, value_name = "K/N", value_parser = shard, hide_short_help = true)]
+    pub(super) shard: Option<ShardArg>,
     /// What separates the cells; `none` takes each line whole
     #[arg(long, value_parser = delimiter(), value_name = "WHAT", default_value = "auto")]
     #[arg(hide_short_help = true)]
@@ -352,6 +358,9 @@ pub(super) struct ExecutionArgs {
     /// [default: $XDG_STATE_HOME/bulk-unlock or ~/.local/state/bulk-unlock]
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     pub(super) state_dir: Option<PathBuf>,
+    /// The number of processes that divide the share; set by `--shard`.
+    #[arg(skip = 1_u32)]
+    pub(super) shards: u32,
 }
 
 /// What to write.

@@ -9,6 +9,7 @@ mod console;
 mod help;
 mod sandbox_args;
 mod settings;
+mod shard;
 mod values;
 mod variables;
 
