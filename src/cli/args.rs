@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::help;
+use super::metrics::MetricsArgs;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
 use super::shard::{ShardArg, shard};
 use super::values::{duration, max_fail, percent, quota, rate, verbosity};
@@ -75,6 +76,8 @@ pub(super) struct RunArgs {
     #[arg(long, help_heading = "Output")]
     pub(super) verify: bool,
     #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
+    #[command(flatten)]
     pub(super) connection: ConnectionArgs,
     #[command(flatten)]
     pub(super) sandbox: EmbeddedSandboxArgs,
@@ -101,6 +104,8 @@ pub(super) struct LockedArgs {
     #[arg(value_parser = redacted_field())]
     pub(super) redact: Vec<String>,
     #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
+    #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
@@ -120,6 +125,8 @@ pub(super) struct VerifyArgs {
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
     #[command(flatten)]

@@ -7,6 +7,7 @@ mod connection;
 mod consent;
 mod console;
 mod help;
+mod metrics;
 mod sandbox_args;
 mod settings;
 mod shard;
@@ -15,11 +16,14 @@ mod variables;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use args::Command;
 
 use crate::clerk::SecretKey;
+use crate::engine::wall_clock;
 use crate::job::{Context, Effective, ExitStatus, Failure};
 use crate::model::{mask_also, mask_keys};
 use crate::report::{Console, Level, LogFormat, Style, Verbosity, stopped_by};
@@ -64,11 +68,30 @@ fn supervised(command: Command, effective: Effective) -> ExitStatus {
     if let Err(error) = stop::outlive_file_size_limit() {
         console.warning(&format!("a file size limit would end this program: {error}"));
     }
-    let at_work = console.clone();
+    let metrics = match metrics::create(&command) {
+        Ok(metrics) => metrics.map(Arc::new),
+        Err(failure) => {
+            console.error(&failure.to_string());
+            return failure.status;
+        }
+    };
+    let (at_work, to_fill) = (console.clone(), metrics.clone());
     let ended = stop::supervise(move |signals| {
-        let console = &at_work;
-        dispatch(command, Context { effective: &effective, signals: &signals, console, progress })
+        let (console, metrics) = (&at_work, to_fill.as_deref());
+        let (effective, signals) = (&effective, &*signals);
+        dispatch(command, Context { effective, signals, console, progress, metrics })
     });
+    let status = status_of(ended, &console);
+    match metrics.map(|metrics| metrics.finish(status.code(), wall_clock())) {
+        Some(Err(error)) => {
+            console.error(&format!("cannot write the metrics file: {error}"));
+            if status == ExitStatus::Success { ExitStatus::Output } else { status }
+        }
+        Some(Ok(())) | None => status,
+    }
+}
+
+fn status_of(ended: io::Result<Ended<ExitStatus>>, console: &Console) -> ExitStatus {
     match ended {
         Ok(Ended::Done(status)) => status,
         Ok(Ended::Panicked) => ExitStatus::Internal,

@@ -86,6 +86,9 @@ fn write_page(
 
 impl Job<'_> {
     fn summary(&self, input: &Input, totals: &Totals<'_>) -> Summary {
+        if let Some(metrics) = self.context.metrics {
+            metrics.end_job(totals.stats, totals.n_unprocessed);
+        }
         let ending = self.ending(totals.n_unprocessed);
         let mut summary = Summary::new(totals.stats, self.settings.command, ending);
         summary.n_records = totals.n_records;

@@ -15,7 +15,7 @@ use crate::engine::{
     wall_clock,
 };
 use crate::model::{Identifier, StopReason};
-use crate::report::{Level, Listener, Progress, ReportContext, listeners, text};
+use crate::report::{Level, Listener, Metrics, Progress, ReportContext, listeners, text};
 use crate::results::{ListCounts, LockedFormat, LockedList};
 use crate::stats::summary::{CommandKind, Ending, Summary};
 use crate::stats::{Size, Stats};
@@ -51,7 +51,12 @@ pub(crate) fn list_locked(
         let walker =
             Walker { connection, context, execution, runtime, stop: &stop, deadline, recorder };
         let result = walker.walk();
-        let list = walker.recorder.finish().list.ok_or_else(|| {
+        let recorded = walker.recorder.finish();
+        if let Some(metrics) = context.metrics {
+            let n_left = recorded.stats.size().n_records.saturating_sub(recorded.stats.n_rows());
+            metrics.end_job(&recorded.stats, n_left);
+        }
+        let list = recorded.list.ok_or_else(|| {
             Failure::internal(anyhow::anyhow!("internal error: list of users missing"))
         })?;
         Ok::<_, Failure>((result, list))
@@ -220,8 +225,9 @@ impl<'env> Walker<'_, 'env> {
             ceiling: Some(connection.ceiling()),
             records: &[],
         };
-        let listeners: Vec<Box<dyn Listener + 'env>> =
+        let mut listeners: Vec<Box<dyn Listener + 'env>> =
             listeners(self.context.console, progress, report);
+        listeners.extend(self.context.metrics.map(Metrics::listener));
         let ran = session.run(&self.runtime, &self.recorder, listeners, async |events| {
             WorkerPool::new(work, items, pool, &connection.pacer, stop, events).run().await;
         });

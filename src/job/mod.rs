@@ -32,7 +32,7 @@ use std::io;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::report::{Console, Progress, text};
+use crate::report::{Console, Metrics, Progress, text};
 use crate::stats::Counts;
 use crate::stop::{Signals, Stop};
 use input::Input;
@@ -45,6 +45,8 @@ pub(crate) struct Context<'a> {
     pub(crate) signals: &'a Signals,
     pub(crate) console: &'a Console,
     pub(crate) progress: Progress,
+    /// The metrics file (`--metrics-file`).
+    pub(crate) metrics: Option<&'a Metrics>,
 }
 
 /// Asks the question and returns how to read the answer, which blocks. Whoever has the answer
