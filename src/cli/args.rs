@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+use super::check_args::CheckArgs;
 use super::help;
 use super::metrics::MetricsArgs;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
@@ -41,6 +42,8 @@ pub(super) enum Command {
     Verify(Box<VerifyArgs>),
     /// Summarize finished results, plan, and verify files
     Report(ReportArgs),
+    /// Check key, address, clock, and access to the users, without changing anything
+    Check(Box<CheckArgs>),
     /// Start a local server that behaves like Clerk's Backend API, for rehearsals
     Sandbox(SandboxArgs),
 }
@@ -53,6 +56,7 @@ impl Command {
             Self::Locked(args) => &args.terminal,
             Self::Verify(args) => &args.terminal,
             Self::Report(args) => &args.terminal,
+            Self::Check(args) => &args.terminal,
             Self::Sandbox(args) => &args.terminal,
         }
     }

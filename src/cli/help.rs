@@ -85,6 +85,20 @@ Exit codes:
   0  the summary was written         6  the page cannot be written
   2  usage or input error            7  internal error";
 
+const CHECK: &str = "\
+Examples:
+  Check the key and the address before an incident:
+    bulk-unlock check
+  Check a key that is in a file:
+    bulk-unlock check --secret-key-file /run/secrets/clerk
+  Print the result as JSON:
+    bulk-unlock check --json
+
+Exit codes:
+  0  a run could begin               4  secret key missing or refused
+  2  usage error, or the API does    130, 143  SIGINT, SIGTERM
+     not answer as expected";
+
 const SANDBOX: &str = "\
 Examples:
   Rehearse against a production instance:
@@ -99,12 +113,13 @@ Exit codes:
   130, 143  SIGINT, SIGTERM";
 
 /// The end of each command's long help.
-pub(super) const COMMANDS: [(&str, &str); 6] = [
+pub(super) const COMMANDS: [(&str, &str); 7] = [
     ("run", RUN),
     ("plan", PLAN),
     ("locked", LOCKED),
     ("verify", VERIFY),
     ("report", REPORT),
+    ("check", CHECK),
     ("sandbox", SANDBOX),
 ];
 

@@ -2,6 +2,7 @@
 //! code.
 
 mod args;
+mod check_args;
 mod commands;
 mod connection;
 mod consent;
@@ -113,6 +114,7 @@ fn dispatch(command: Command, context: Context<'_>) -> ExitStatus {
         Command::Plan(args) => commands::run::run(*args, CommandKind::Plan, context),
         Command::Locked(args) => commands::locked::locked(*args, context),
         Command::Verify(args) => commands::verify::verify(*args, context),
+        Command::Check(args) => commands::check::command(&args, context),
         Command::Report(args) => commands::report::report(&args, context.console),
         Command::Sandbox(args) => commands::sandbox::sandbox(args, context),
     };

@@ -1,14 +1,15 @@
 //! The settings that are in effect, whatever their source: a flag, a variable, or a default.
 
 use std::any::TypeId;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value};
 
-use crate::job::Effective;
 use crate::job::command_line::{AcceptedFlags, CommandLine};
+use crate::job::{Effective, Source};
 
 /// The variable that names the API's address for all of Clerk's tools.
 pub(super) const ADDRESS_VARIABLE: &str = "CLERK_API_URL";
@@ -21,6 +22,7 @@ pub(super) fn effective(program: &OsStr, top: &Command, matches: &ArgMatches) ->
     let accepted = accepted(top);
     let (name, matches) = matches.subcommand().unwrap_or(("", matches));
     let mut map = Map::new();
+    let mut sources = BTreeMap::new();
     let mut line = CommandLine::new(program, name, accepted);
     let arguments = top.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
     for arg in arguments.filter(|arg| !is_of_clap(arg)) {
@@ -39,11 +41,23 @@ pub(super) fn effective(program: &OsStr, top: &Command, matches: &ArgMatches) ->
                 _ => line.value(long, values(arg, matches).join(OsStr::new(","))),
             };
         }
-        map.insert(long.replace('-', "_"), value);
+        let name = long.replace('-', "_");
+        sources.insert(name.clone(), source(arg, matches));
+        map.insert(name, value);
     }
-    let mut effective = Effective { map, line };
+    let mut effective = Effective { map, line, sources };
     add_address(&mut effective);
     effective
+}
+
+fn source(arg: &Arg, matches: &ArgMatches) -> Source {
+    match matches.value_source(arg.get_id().as_str()) {
+        Some(ValueSource::CommandLine) => Source::Flag,
+        Some(ValueSource::EnvVariable) => Source::Environment,
+        // A variable that says `false` is as good as none, but says so.
+        _ if arg.get_env().and_then(std::env::var_os).is_some() => Source::Environment,
+        _ => Source::Default,
+    }
 }
 
 /// `CLERK_API_URL` is a setting like any other.
@@ -53,6 +67,7 @@ fn add_address(effective: &mut Effective) {
     let address = std::env::var(ADDRESS_VARIABLE).ok().filter(|it| !it.is_empty());
     if let Some(address) = address.filter(|_| is_open) {
         effective.map.insert("api_url".to_owned(), address.clone().into());
+        effective.sources.insert("api_url".to_owned(), Source::Environment);
         effective.line = effective.line.clone().value("api-url", address);
     }
 }

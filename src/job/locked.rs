@@ -53,8 +53,7 @@ pub(crate) fn list_locked(
         let result = walker.walk();
         let recorded = walker.recorder.finish();
         if let Some(metrics) = context.metrics {
-            let n_left = recorded.stats.size().n_records.saturating_sub(recorded.stats.n_rows());
-            metrics.end_job(&recorded.stats, n_left);
+            metrics.end_job(&recorded.stats, recorded.stats.n_unprocessed());
         }
         let list = recorded.list.ok_or_else(|| {
             Failure::internal(anyhow::anyhow!("internal error: list of users missing"))

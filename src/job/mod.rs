@@ -1,6 +1,7 @@
 //! One job, from its input to its last line: prepare, run, finish. `run`, `plan` and `verify` are
 //! jobs; `locked` lists users instead.
 
+pub(crate) mod check;
 mod connection;
 mod exit;
 mod finish;
@@ -24,7 +25,7 @@ pub(crate) use locked::{ListSettings, list_locked};
 pub(crate) use previous::warn_without_manifest;
 pub(crate) use previous::{check_finished, check_instance, check_plan, check_retried};
 pub(crate) use settings::{
-    Effective, Execution, ExistingFile, Guards, IfEmpty, JobSettings, OutputSettings,
+    Effective, Execution, ExistingFile, Guards, IfEmpty, JobSettings, OutputSettings, Source,
 };
 
 use std::io;

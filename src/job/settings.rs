@@ -1,7 +1,9 @@
 //! The settings of one job, resolved and checked: nothing from here on reads flags, variables, or
 //! defaults.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +29,29 @@ pub(crate) struct Effective {
     pub(crate) map: Map<String, Value>,
     /// The same as a command, from which the next commands are made.
     pub(crate) line: CommandLine,
+    /// Where each setting of the map comes from.
+    pub(crate) sources: BTreeMap<String, Source>,
+}
+
+/// Where a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// An argument.
+    Flag,
+    /// An environment variable.
+    Environment,
+    /// Nobody set it.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flag => "flag",
+            Self::Environment => "environment",
+            Self::Default => "default",
+        })
+    }
 }
 
 impl Effective {

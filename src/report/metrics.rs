@@ -227,7 +227,6 @@ impl Snapshot {
         let requests = stats.requests_by_status().iter();
         let requests = requests.map(|(status, &n)| (status.unwrap_or(0), n));
         let given_up = (0, stats.n_given_up());
-        let n_records = stats.size().n_records;
         Self {
             users: Outcome::ALL.map(|outcome| stats.count(outcome)),
             requests: sum_of(requests.chain([given_up])),
@@ -236,8 +235,8 @@ impl Snapshot {
             paused: stats.paused(),
             durations,
             duration_sum: latency.sum(),
-            n_records,
-            n_unprocessed: n_records.saturating_sub(stats.n_rows()),
+            n_records: stats.size().n_records,
+            n_unprocessed: stats.n_unprocessed(),
         }
     }
 
@@ -338,7 +337,8 @@ impl Text {
         let name = "request_duration_seconds";
         self.family(name, "histogram", "Time from sending a request to its response or failure.");
         #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
-        let bounds = BOUNDS_MS.map(|bound| (bound as f64 / 1e3).to_string());
+        // OpenMetrics wants 1.0 and not 1.
+        let bounds = BOUNDS_MS.map(|bound| format!("{:?}", bound as f64 / 1e3));
         let bounds = bounds.iter().map(String::as_str).chain(["+Inf"]);
         for (bound, n) in bounds.zip(snapshot.durations) {
             self.labelled(&format!("{name}_bucket"), "le", bound, n);
