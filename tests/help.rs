@@ -20,21 +20,21 @@ fn the_help_of_the_program_is_this() {
 
 #[test]
 fn the_short_help_of_each_command_is_this() {
-    for command in ["plan", "locked", "verify", "report", "sandbox"] {
+    for command in ["plan", "locked", "verify", "report", "check", "sandbox"] {
         check(&format!("{command} -h"));
     }
 }
 
 #[test]
 fn the_long_help_of_each_command_is_this() {
-    for command in ["run", "plan", "locked", "verify", "report", "sandbox"] {
+    for command in ["run", "plan", "locked", "verify", "report", "check", "sandbox"] {
         check(&format!("{command} --help"));
     }
 }
 
 #[test]
 fn the_short_help_of_each_command_fits_on_fifty_lines_of_eighty_columns() {
-    for command in ["run", "plan", "locked", "verify", "report", "sandbox"] {
+    for command in ["run", "plan", "locked", "verify", "report", "check", "sandbox"] {
         let mut stage = Stage::new();
         stage.set("COLUMNS", "80");
         let help = stage.run(&format!("{command} -h")).exits_with(0).stdout;
@@ -65,6 +65,7 @@ fn stage_for_examples() -> Stage {
     assert!(emails.len() > 1, "locked users with addresses");
     stage.write("users.csv", list(&locked));
     stage.write("emails.csv", emails.join("\n"));
+    stage.write("clerk.key", stage.sandbox().key());
     stage.write("compromised.csv", format!("{}\n", locked[0]));
     stage
 }
@@ -93,7 +94,7 @@ fn shell(stage: &Stage, line: &str, code: i32) {
 #[test]
 fn the_examples_of_the_help_work() {
     let stage = stage_for_examples();
-    for command in ["plan", "run", "locked", "verify", "report"] {
+    for command in ["plan", "run", "locked", "verify", "report", "check"] {
         let examples = examples(command);
         assert_eq!(examples.len(), 3, "{examples:?}");
         for example in examples {

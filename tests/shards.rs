@@ -5,9 +5,9 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bulk_unlock::sandbox::{FakeUser, Population, SandboxConfig, max_in_any};
+use bulk_unlock::sandbox::{FakeUser, Population, max_in_any};
 use common::lookups::listed_where;
-use common::watch::slow_config;
+use common::watch::{slow_config, with_each};
 use common::{SEED, Stage, list, locked_users, missing_user, users};
 
 fn inputs(stage: &Stage, name: &str) -> BTreeSet<String> {
@@ -158,10 +158,9 @@ fn a_share_that_cannot_be_divided_is_refused() {
 fn shards_on_one_machine_use_the_whole_share_together() {
     const SHARE: usize = 40;
     let window = Duration::from_secs(2);
-    for burst in ["", "--burst"] {
-        let config: SandboxConfig = slow_config("5ms..30ms").quota("40/2s".parse().ok());
-        let stage = Stage::with_sandbox(config);
-        let ids = locked_users(8 * SHARE);
+    with_each(["", "--burst"], |burst| {
+        let stage = Stage::with_sandbox(slow_config("5ms..30ms").quota("40/2s".parse().ok()));
+        let ids = locked_users(4 * SHARE);
         stage.write("users.txt", list(&ids));
         let flags = format!("--quota 40/2s --quota-share 100% {burst}");
         let shards: Vec<_> = (1..=4)
@@ -174,5 +173,5 @@ fn shards_on_one_machine_use_the_whole_share_together() {
         // A quarter of the share for all of them would be 10.
         assert!(most > SHARE / 2 && most <= SHARE, "{most} of {SHARE} in a window {burst}");
         assert_eq!(stage.sandbox().stats().by_status.get(&429), None);
-    }
+    });
 }

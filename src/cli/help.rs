@@ -90,7 +90,7 @@ Examples:
   Check the key and the address before an incident:
     bulk-unlock check
   Check a key that is in a file:
-    bulk-unlock check --secret-key-file /run/secrets/clerk
+    bulk-unlock check --secret-key-file clerk.key
   Print the result as JSON:
     bulk-unlock check --json
 

@@ -16,7 +16,7 @@ use crate::report::Metrics;
 pub(super) struct MetricsArgs {
     /// Write metrics for Prometheus, at the end and every 10 s, readable by all users
     ///
-    /// For the textfile collector of node_exporter, which reads files named *.prom. Each job needs its own file
+    /// For the textfile collector of the node exporter, which reads files named *.prom. Each job needs its own file
     #[arg(long, value_name = "PATH.prom", hide_short_help = true)]
     pub(super) metrics_file: Option<PathBuf>,
     /// Value of the label `job` in the metrics

@@ -15,7 +15,7 @@ use crate::job::{Effective, Source};
 pub(super) const ADDRESS_VARIABLE: &str = "CLERK_API_URL";
 
 /// Flags about what is shown: they change nothing that is done, and are not repeated.
-const OF_THE_TERMINAL: [&str; 4] = ["progress", "quiet", "verbose", "color"];
+pub(super) const OF_THE_TERMINAL: [&str; 4] = ["progress", "quiet", "verbose", "color"];
 
 /// The settings in effect: those of the matches of the whole command line.
 pub(super) fn effective(program: &OsStr, top: &Command, matches: &ArgMatches) -> Effective {

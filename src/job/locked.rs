@@ -11,8 +11,8 @@ use super::exit::{ExitStatus, Failure};
 use super::settings::Execution;
 use crate::clerk::MAX_LOOK_UP;
 use crate::engine::{
-    Count, Recheck, Recorder, Recording, Session, Shortfall, Span, Stretch, Walk, Work, WorkerPool,
-    wall_clock,
+    Count, Recheck, Recorded, Recorder, Recording, Session, Shortfall, Span, Stretch, Walk, Work,
+    WorkerPool, wall_clock,
 };
 use crate::model::{Identifier, StopReason};
 use crate::report::{Level, Listener, Metrics, Progress, ReportContext, listeners, text};
@@ -51,11 +51,11 @@ pub(crate) fn list_locked(
         let walker =
             Walker { connection, context, execution, runtime, stop: &stop, deadline, recorder };
         let result = walker.walk();
-        let recorded = walker.recorder.finish();
+        let Recorded { list, stats, .. } = walker.recorder.finish();
         if let Some(metrics) = context.metrics {
-            metrics.end_job(&recorded.stats, recorded.stats.n_unprocessed());
+            metrics.end_job(&stats, stats.n_unprocessed());
         }
-        let list = recorded.list.ok_or_else(|| {
+        let list = list.ok_or_else(|| {
             Failure::internal(anyhow::anyhow!("internal error: list of users missing"))
         })?;
         Ok::<_, Failure>((result, list))

@@ -129,12 +129,12 @@ fn of_another_input(line: &CommandLine) -> CommandLine {
 fn with_divided_share(line: CommandLine) -> CommandLine {
     let text = |name| line.value_of(name).and_then(OsStr::to_str);
     let shard: Option<Shard> = text("shard").and_then(|it| it.parse().ok());
-    let share: Option<f64> =
+    let percent: Option<f64> =
         text("quota-share").and_then(|it| it.trim_end_matches('%').trim().parse().ok());
-    match (shard, share) {
-        (Some(shard), Some(share)) => {
-            let share = share / f64::from(shard.count().get());
-            line.value("quota-share", format!("{share}%"))
+    match (shard, percent) {
+        (Some(shard), Some(percent)) => {
+            let percent = percent / f64::from(shard.count().get());
+            line.value("quota-share", format!("{percent}%"))
         }
         _ => line,
     }

@@ -125,8 +125,8 @@ mod tests {
 
     #[test]
     fn each_record_is_in_exactly_one_shard() {
-        let ids: Vec<String> = (0..1_000).map(|n| format!("user_{n}")).collect();
-        for count in [1, 2, 3, 7, 64] {
+        let ids: Vec<String> = (0..300).map(|n| format!("user_{n}")).collect();
+        for count in [1, 2, 3, 7] {
             let shards = (0..count).map(|index| Shard::new(index, count).unwrap());
             let shards: Vec<Shard> = shards.collect();
             let n_of = |id: &String| shards.iter().filter(|shard| shard.has(id)).count();

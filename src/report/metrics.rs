@@ -68,9 +68,9 @@ impl Metrics {
     /// Counts a job of this command that has ended.
     pub fn end_job(&self, stats: &Stats, n_unprocessed: u64) {
         let snapshot = Snapshot { n_unprocessed, ..Snapshot::of(stats) };
-        let state = &mut *self.state();
-        state.ended = state.ended.and(&snapshot);
-        state.current = Snapshot::default();
+        let known = &mut *self.state();
+        known.ended = known.ended.and(&snapshot);
+        known.current = Snapshot::default();
     }
 
     /// Writes the file for the last time, with the exit code.
@@ -91,15 +91,15 @@ impl Metrics {
     }
 
     fn update(&self, stats: &Stats, at: Instant, now: SystemTime) {
-        let state = &mut *self.state();
-        state.current = Snapshot::of(stats);
-        let due = state.written_at.get_or_insert(at);
+        let known = &mut *self.state();
+        known.current = Snapshot::of(stats);
+        let due = known.written_at.get_or_insert(at);
         if at < *due + EVERY {
             return;
         }
         *due = at;
         // The next one may succeed, and the last one reports an error.
-        let _ = self.write(state, state.earlier, now);
+        let _ = self.write(known, known.earlier, now);
     }
 
     fn write(&self, state: &State, ending: Earlier, now: SystemTime) -> io::Result<()> {

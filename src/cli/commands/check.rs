@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::check_args::CheckArgs;
 use crate::cli::connection::{self, KEY_VARIABLE};
 use crate::cli::consent::pace_in_words;
+use crate::cli::settings::OF_THE_TERMINAL;
 use crate::job::check::{Checked, check};
 use crate::job::{Connection, Context, ExitStatus, Failure, Instance};
 use crate::model::mask_keys;
@@ -80,8 +81,10 @@ impl Facts<'_> {
             let [count, page] = checked.latency.map(|it| format!("{} ms", it.as_millis()));
             lines.push(("latency", format!("{count} with connecting, {page} without")));
         }
-        let mut text: String =
-            lines.iter().map(|(name, value)| format!("{name:<13}{value}\n")).collect();
+        let mut text = String::new();
+        for (name, value) in lines {
+            text += &format!("{name:<13}{value}\n");
+        }
         text.push_str("\nSettings:\n");
         for (name, value, source) in self.settings() {
             let flag = name.replace('_', "-");
@@ -93,9 +96,12 @@ impl Facts<'_> {
 
     fn json(&self, checked: &Checked) -> Value {
         let Self { connection, key_source, .. } = self;
-        let settings = self.settings().into_iter().map(|(name, value, source)| {
-            (name.to_owned(), json!({ "value": value, "source": source }))
-        });
+        let settings = self.settings().into_iter();
+        let settings: Map<String, Value> = settings
+            .map(|(name, value, source)| {
+                (name.to_owned(), json!({ "value": value, "source": source }))
+            })
+            .collect();
         let [count, page] = checked.latency.map(|it| it.as_secs_f64() * 1e3);
         json!({
             "schema_version": 1,
@@ -114,7 +120,7 @@ impl Facts<'_> {
             "clock_skew_seconds": checked.clock_skew,
             "users": checked.n_users,
             "latency_ms": { "with_connecting": count, "without": page },
-            "settings": Map::from_iter(settings),
+            "settings": settings,
         })
     }
 
@@ -133,6 +139,7 @@ impl Facts<'_> {
         };
         let is_used = |name: &str| {
             name != "json"
+                && !OF_THE_TERMINAL.contains(&name)
                 && (!name.starts_with("sandbox") || self.connection.instance == Instance::Sandbox)
         };
         let settings = effective.map.iter();

@@ -31,8 +31,8 @@ pub(in crate::cli) fn run(
         args.execution.shards = shard.count().get();
         if args.execution.rate.is_none() {
             // The commands that follow may have no shards, and need the share to divide it.
-            let share = format!("{}%", args.execution.quota_share);
-            effective.line = effective.line.value("quota-share", share);
+            let percent = format!("{}%", args.execution.quota_share);
+            effective.line = effective.line.value("quota-share", percent);
         }
     }
     let connection = connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
