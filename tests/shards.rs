@@ -136,6 +136,23 @@ fn printed_commands_keep_the_shard() {
 }
 
 #[test]
+fn a_plan_of_another_shard_is_refused_and_a_whole_one_is_divided() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = locked_users(12);
+    stage.write("users.txt", list(&ids));
+    stage.run("plan users.txt --shard 1/2").exits_with(0);
+    let other = stage.run("run --plan users.shard-1-of-2.plan.csv -y --shard 2/2");
+    other.exits_with(2).says("of shard 1/2, but --shard is 2/2");
+    assert_eq!(stage.n_posts(), 0);
+    stage.run("plan users.txt").exits_with(0);
+    for k in 1..=2 {
+        stage.run(&format!("run --plan users.plan.csv -y --shard {k}/2")).exits_with(0);
+    }
+    assert_eq!(stage.n_posts(), ids.len());
+    assert!(stage.path("users.plan.shard-1-of-2.results.csv").exists());
+}
+
+#[test]
 fn a_read_back_after_a_shard_uses_the_shares_part() {
     let stage = Stage::with_quick_sandbox();
     stage.write("users.txt", list(&locked_users(8)));
@@ -166,7 +183,9 @@ fn shards_on_one_machine_use_the_whole_share_together() {
         let shards: Vec<_> = (1..=4)
             .map(|k| stage.spawn(&format!("run users.txt -y {flags} --shard {k}/4")))
             .collect();
-        shards.into_iter().for_each(|shard| drop(shard.wait().exits_with(0)));
+        for shard in shards {
+            shard.wait().exits_with(0);
+        }
         let requests = stage.sandbox().requests();
         assert_eq!(requests.len(), ids.len());
         let most = max_in_any(&requests, window);

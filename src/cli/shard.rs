@@ -3,9 +3,13 @@
 
 use std::num::NonZeroU32;
 
-use crate::job::Failure;
+use serde_json::Value;
+
+use super::args::ExecutionArgs;
+use crate::job::{Effective, Failure};
 use crate::policy::pacing::Quota;
 use crate::policy::shard::Shard;
+use crate::results::Manifest;
 
 /// The value of `--shard` as it is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +86,39 @@ const ENGINES: [Engine; 5] = [
 /// The value of a variable; `None` where it is not set.
 type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The part of the input that this process takes.
-pub(super) fn resolve(arg: ShardArg, variables: Variables<'_>) -> Result<Shard, Failure> {
+/// The part of the input that this process takes. Puts it into the settings in place of `auto`, and
+/// divides the share.
+pub(super) fn apply(
+    arg: Option<ShardArg>,
+    execution: &mut ExecutionArgs,
+    effective: &mut Effective,
+) -> Result<Option<Shard>, Failure> {
+    let Some(arg) = arg else { return Ok(None) };
+    let variable =
+        |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let shard = resolve(arg, &variable)?;
+    effective.set_value("shard", shard.to_string());
+    execution.shards = shard.count().get();
+    if execution.rate.is_none() {
+        // The commands that follow may have no shards, and need the share to divide it.
+        let percent = format!("{}%", execution.quota_share);
+        effective.line = effective.line.clone().value("quota-share", percent);
+    }
+    Ok(Some(shard))
+}
+
+/// Refuses a plan or a results file of another shard: none of its users would be processed.
+pub(super) fn check_same(shard: Option<Shard>, manifest: &Manifest) -> Result<(), Failure> {
+    let of_file = manifest.setting("shard").and_then(Value::as_str);
+    match (shard.map(|shard| shard.to_string()), of_file) {
+        (Some(shard), Some(of_file)) if shard != of_file => Err(Failure::usage(format!(
+            "the file is of shard {of_file}, but --shard is {shard}; give the file of this shard"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn resolve(arg: ShardArg, variables: Variables<'_>) -> Result<Shard, Failure> {
     match arg {
         ShardArg::Part(shard) => Ok(shard),
         ShardArg::Auto(count) => auto(count, variables).map_err(Failure::usage),

@@ -25,16 +25,7 @@ pub(in crate::cli) fn run(
 ) -> Result<ExitStatus, Failure> {
     let console = context.console;
     let mut effective = context.effective.clone();
-    let shard = args.input.shard.map(|arg| shard::resolve(arg, &variable)).transpose()?;
-    if let Some(shard) = shard {
-        effective.set_value("shard", shard.to_string());
-        args.execution.shards = shard.count().get();
-        if args.execution.rate.is_none() {
-            // The commands that follow may have no shards, and need the share to divide it.
-            let percent = format!("{}%", args.execution.quota_share);
-            effective.line = effective.line.value("quota-share", percent);
-        }
-    }
+    let shard = shard::apply(args.input.shard, &mut args.execution, &mut effective)?;
     let connection = connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
     let command = if args.selection.dry_run { CommandKind::Plan } else { command };
     let consent = match command {
@@ -46,6 +37,9 @@ pub(in crate::cli) fn run(
     let plan = plan.map(|plan| check_plan(plan, max_age, &connection, wall_clock(), console));
     let plan = plan.transpose()?;
     let retried = retried(&args, &connection, context)?;
+    for manifest in plan.iter().chain(&retried) {
+        shard::check_same(shard, manifest)?;
+    }
     let input = input(&mut args, plan.as_ref(), retried.as_ref())?;
     let output = output_path(args.output.output.as_deref(), &input, command, shard);
     if let Some(manifest) = &retried {
@@ -140,10 +134,6 @@ fn output_path(
     let part = shard.map(Shard::file_part).filter(|part| stem.split('.').all(|it| it != part));
     let part = part.map(|part| format!(".{part}")).unwrap_or_default();
     format!("{stem}{part}.{ending}.csv").into()
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 fn settings(
