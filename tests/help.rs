@@ -5,8 +5,8 @@ mod common;
 use common::tools::is_installed;
 use common::{Stage, list, locked_users};
 
-const COMMANDS: [&str; 8] =
-    ["run", "plan", "locked", "verify", "report", "sandbox", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["run", "plan", "locked", "verify", "report", "check", "sandbox", "completions", "man"];
 
 /// What this asks for, on a terminal of a hundred columns: help goes to stdout and is no mistake.
 #[track_caller]
@@ -74,6 +74,7 @@ fn stage_for_examples() -> Stage {
     assert!(emails.len() > 1, "locked users with addresses");
     stage.write("users.csv", list(&locked));
     stage.write("emails.csv", emails.join("\n"));
+    stage.write("clerk.key", stage.sandbox().key());
     stage.write("compromised.csv", format!("{}\n", locked[0]));
     stage
 }
@@ -102,7 +103,7 @@ fn shell(stage: &Stage, line: &str, code: i32) {
 #[test]
 fn the_examples_of_the_help_work() {
     let stage = stage_for_examples();
-    for command in ["plan", "run", "locked", "verify", "report", "completions", "man"] {
+    for command in ["plan", "run", "locked", "verify", "report", "check", "completions", "man"] {
         let examples = examples(command);
         assert_eq!(examples.len(), 3, "{examples:?}");
         let runs = |example: &String| !example.contains("| man ") || is_installed("man");

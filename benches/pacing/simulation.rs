@@ -113,7 +113,7 @@ async fn both(scenario: &Scenario) -> Played {
             }
         }
     };
-    let pacer = Pacer::new(GateSettings { pace: scenario.pace, give_up_after: LENGTH });
+    let pacer = Pacer::new(GateSettings { pace: scenario.pace, shards: 1, give_up_after: LENGTH });
     let window = RefCell::new(Busiest::default());
     let worker = || async {
         sleep_until(job_begins).await;

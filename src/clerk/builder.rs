@@ -11,6 +11,9 @@ use super::connections::{ConnectionSettings, Connections};
 use super::reply::reason;
 use super::{AddressError, ApiAddress, Client, KeyError, ProxyError, SecretKey, proxy, tls};
 
+/// The version of the API that the client is written for.
+const API_VERSION: &str = "2025-11-10";
+
 /// Builds a [`Client`]; see [`Client::builder`].
 #[derive(Clone, Debug)]
 #[must_use]
@@ -24,7 +27,7 @@ pub struct ClientBuilder {
     /// The largest body of a list, in bytes.
     pub(super) max_list: usize,
     ca_file: Option<PathBuf>,
-    api_version: String,
+    pub(super) api_version: String,
     user_agent: String,
     max_idle_connections: usize,
 }
@@ -39,7 +42,7 @@ impl ClientBuilder {
             max_answer: 4 << 20,
             max_list: 32 << 20,
             ca_file: None,
-            api_version: "2025-11-10".to_owned(),
+            api_version: API_VERSION.to_owned(),
             user_agent: concat!("bulk-unlock/", env!("CARGO_PKG_VERSION")).to_owned(),
             max_idle_connections: 64,
         }

@@ -18,7 +18,7 @@ use super::reply::{Answer, Head, Reply};
 use super::request::{Urls, n_that_fit};
 use super::{
     ApiAddress, BuildError, ClientBuilder, Error, Fault, PageRequest, SecretKey, User, UserFilter,
-    UserId, retry_after,
+    UserId, retry_after, tls,
 };
 
 /// A client of one API with one key. Clones share their connections.
@@ -35,11 +35,30 @@ struct Inner {
     connections: Connections,
     urls: Urls,
     address: ApiAddress,
+    api_version: String,
     key: SecretKey,
     timeout: Duration,
     connect_timeout: Duration,
     max_answer: usize,
     max_list: usize,
+}
+
+/// A reply, and the server's time where it says so.
+#[derive(Clone, Debug)]
+pub(crate) struct Probe {
+    pub(crate) reply: Reply,
+    pub(crate) date: Option<SystemTime>,
+}
+
+/// The version of TLS over which the API is reached.
+#[derive(Clone, Debug)]
+pub(crate) enum TlsVersion {
+    /// Such as `TLS 1.3`.
+    Known(String),
+    /// A proxy is in between, or there is no TLS.
+    Unknown,
+    /// No connection can be made.
+    Failed(Fault),
 }
 
 /// The longest `CF-Ray` that is kept, in characters; they have 20.
@@ -81,6 +100,7 @@ impl Client {
             connections,
             urls: Urls::new(&builder.address),
             address: builder.address,
+            api_version: builder.api_version,
             key: builder.key,
             timeout: builder.timeout,
             connect_timeout: builder.connect_timeout,
@@ -93,6 +113,11 @@ impl Client {
     /// The address of the API.
     pub fn address(&self) -> &ApiAddress {
         &self.inner.address
+    }
+
+    /// The version of the API that is asked for (`Clerk-API-Version`).
+    pub fn api_version(&self) -> &str {
+        &self.inner.api_version
     }
 
     /// The key that is sent with each request.
@@ -298,6 +323,39 @@ impl Client {
         self.attempt(Method::GET, self.inner.urls.count(filter), self.inner.max_answer).await
     }
 
+    /// One attempt to count users, with the server's time.
+    pub(crate) async fn probe_count(&self, filter: &UserFilter) -> Probe {
+        self.probe(self.inner.urls.count(filter), self.inner.max_answer).await
+    }
+
+    /// One attempt to get a page, with the server's time.
+    pub(crate) async fn probe_page(&self, page: &PageRequest) -> Probe {
+        self.probe(self.inner.urls.page(page), self.inner.max_list).await
+    }
+
+    /// Connects over TLS and disconnects, to find out the version. Sends no request. Blocks.
+    pub(crate) fn tls_version(&self) -> TlsVersion {
+        let Inner { connections, address, connect_timeout, .. } = &*self.inner;
+        let Some(tls) = connections.direct_tls().filter(|_| address.is_https()) else {
+            return TlsVersion::Unknown;
+        };
+        match tls::version(tls.clone(), address.as_str(), *connect_timeout) {
+            Ok(version) => TlsVersion::Known(version),
+            Err(error) => {
+                let fault = Fault::of_connecting(&error, *connect_timeout);
+                TlsVersion::Failed(fault.without_key(&self.inner.key))
+            }
+        }
+    }
+
+    async fn probe(&self, url: String, max_body: usize) -> Probe {
+        let mut date = None;
+        let on_head = |response: &Response| date = date_of(response);
+        let generation = self.inner.connections.current();
+        let reply = self.inner.send(&generation, Method::GET, url, max_body, on_head).await;
+        Probe { reply, date }
+    }
+
     async fn look_up<V: AsRef<str>>(
         &self,
         parameter: &'static str,
@@ -326,7 +384,7 @@ impl Client {
     async fn attempt(&self, method: Method, url: String, max_body: usize) -> Reply {
         let inner = &*self.inner;
         let generation = inner.connections.current();
-        let reply = inner.send(&generation, method, url, max_body).await;
+        let reply = inner.send(&generation, method, url, max_body, |_| {}).await;
         let (Reply::Fault(fault) | Reply::Broken(_, fault)) = &reply else { return reply };
         if matches!(fault, Fault::Timeout(_)) {
             inner.connections.retire(&generation);
@@ -342,6 +400,7 @@ impl Inner {
         method: Method,
         url: String,
         max_body: usize,
+        on_head: impl FnOnce(&Response) + Send,
     ) -> Reply {
         let mut time_is_up = pin!(tokio::time::sleep(self.timeout));
         let is_post = method == Method::POST;
@@ -356,7 +415,10 @@ impl Inner {
             () = &mut time_is_up => return Reply::Fault(Fault::Timeout(self.timeout)),
         };
         match sent {
-            Ok(response) => self.receive(response, max_body, time_is_up).await,
+            Ok(response) => {
+                on_head(&response);
+                self.receive(response, max_body, time_is_up).await
+            }
             Err(why) => {
                 let fault = Fault::of_sending(&why.without_url(), self.connect_timeout);
                 Reply::Fault(fault.without_key(&self.key))
@@ -427,8 +489,11 @@ fn header(response: &Response, name: HeaderName) -> Option<&str> {
 fn retry_after_of(response: &Response) -> Option<Duration> {
     let value = header(response, RETRY_AFTER)?;
     // A date is by the server's clock.
-    let now = header(response, DATE).and_then(|date| httpdate::parse_http_date(date).ok());
-    retry_after::parse(value, now.unwrap_or_else(SystemTime::now))
+    retry_after::parse(value, date_of(response).unwrap_or_else(SystemTime::now))
+}
+
+fn date_of(response: &Response) -> Option<SystemTime> {
+    header(response, DATE).and_then(|date| httpdate::parse_http_date(date).ok())
 }
 
 /// Whether the status of a response decides although its body is incomplete: these are tried again

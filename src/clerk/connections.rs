@@ -39,6 +39,11 @@ impl Connections {
         Ok(Self { settings, current })
     }
 
+    /// How connections are encrypted; `None` where they are made through a proxy.
+    pub(super) fn direct_tls(&self) -> Option<&rustls::ClientConfig> {
+        Some(&self.settings.tls).filter(|_| self.settings.proxy.is_none())
+    }
+
     pub(super) fn current(&self) -> Generation {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -51,6 +51,8 @@ pub use address::{AddressError, ApiAddress};
 pub use body::ApiError;
 pub use builder::{BuildError, ClientBuilder};
 pub use client::Client;
+#[cfg(feature = "cli")]
+pub(crate) use client::{Probe, TlsVersion};
 pub use error::Error;
 pub use key::{KeyError, KeyFile, KeyFileError, KeyKind, SecretKey};
 pub use proxy::ProxyError;

@@ -84,6 +84,19 @@ impl Fault {
         }
     }
 
+    /// A fault while a connection was made by other means than a request.
+    pub(super) fn of_connecting(error: &io::Error, connect_timeout: Duration) -> Self {
+        // A read that times out is `WouldBlock` on Unix.
+        if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) {
+            return Self::Timeout(connect_timeout);
+        }
+        match cause(error) {
+            Cause::Certificate(why) => Self::UntrustedCertificate(why),
+            Cause::ProxyAuthentication => Self::ProxyAuthentication,
+            Cause::Other(why) => Self::Connection(why),
+        }
+    }
+
     /// A fault in the middle of a response.
     pub(super) fn of_reading(error: &reqwest::Error) -> Self {
         Self::Truncated(reason(error))

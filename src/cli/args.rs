@@ -7,8 +7,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::check_args::CheckArgs;
 use super::help;
+use super::metrics::MetricsArgs;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
+use super::shard::{ShardArg, shard};
 use super::values::{duration, max_fail, percent, quota, rate, verbosity};
 use super::{config, variables};
 use crate::input::Delimiter;
@@ -50,6 +53,8 @@ pub(super) enum Command {
     Verify(Box<VerifyArgs>),
     /// Summarize finished results, plan, and verify files
     Report(ReportArgs),
+    /// Check key, address, clock, and access to the users, without changing anything
+    Check(Box<CheckArgs>),
     /// Start a local server that behaves like Clerk's Backend API, for rehearsals
     Sandbox(SandboxArgs),
     /// Print a shell's completion script
@@ -66,6 +71,7 @@ impl Command {
             Self::Locked(args) => Some(&args.terminal),
             Self::Verify(args) => Some(&args.terminal),
             Self::Report(args) => Some(&args.terminal),
+            Self::Check(args) => Some(&args.terminal),
             Self::Sandbox(args) => Some(&args.terminal),
             Self::Completions(_) | Self::Man(_) => None,
         }
@@ -89,6 +95,8 @@ pub(super) struct RunArgs {
     /// Check at the end that users stay unlocked
     #[arg(long, help_heading = "Output")]
     pub(super) verify: bool,
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
     #[command(flatten)]
@@ -116,6 +124,8 @@ pub(super) struct LockedArgs {
     #[arg(value_parser = redacted_field())]
     pub(super) redact: Vec<String>,
     #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
+    #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
@@ -135,6 +145,8 @@ pub(super) struct VerifyArgs {
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
     #[command(flatten)]
@@ -222,6 +234,11 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "N", hide_short_help = true)]
     #[arg(default_value_t = 0, hide_default_value = true)]
     pub(super) skip: u64,
+    /// Process the K-th of N parts of the input; `auto` takes both from the engine
+    ///
+    /// A hash of the identifier decides, after --limit and --skip. The shards divide --quota-share; --rate, --canary, --max-fail, --expect-count, and --max-users apply to each shard. `auto` reads the variables of Cloud Run, AWS Batch, GitLab, and Slurm; in Kubernetes give auto/N
+    #[arg(long, value_name = "K/N", value_parser = shard, hide_short_help = true)]
+    pub(super) shard: Option<ShardArg>,
     /// What separates the cells; `none` takes each line whole
     #[arg(long, value_parser = delimiter(), value_name = "WHAT", default_value = "auto")]
     #[arg(hide_short_help = true)]
@@ -390,6 +407,9 @@ pub(super) struct ExecutionArgs {
     /// [default: $XDG_STATE_HOME/bulk-unlock or ~/.local/state/bulk-unlock]
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     pub(super) state_dir: Option<PathBuf>,
+    /// The number of processes that divide the share; set by `--shard`.
+    #[arg(skip = 1_u32)]
+    pub(super) shards: u32,
 }
 
 /// What to write.

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use super::args::{ConnectionArgs, ExecutionArgs};
 use super::sandbox_args::EmbeddedSandboxArgs;
+use super::shard::check_share;
 use crate::clerk::{ApiAddress, Client, ClientBuilder, KeyKind, SecretKey};
 use crate::engine::{PaceFile, Pacer};
 use crate::job::{Connection, ExitStatus, Failure, Instance};
@@ -47,7 +48,7 @@ pub(super) fn open(
         }
     };
     let quota = if instance == Instance::Production { LIVE_QUOTA } else { TEST_QUOTA };
-    let (pace, share_of) = pace(execution, quota);
+    let (pace, share_of) = pace(execution, quota)?;
     let host = address.host().to_owned();
     let fingerprint = Some(key.fingerprint());
     let name = pace_file_name(&key, &host);
@@ -56,7 +57,7 @@ pub(super) fn open(
         builder = builder.ca_file(path);
     }
     let client = builder.build().map_err(|error| Failure::new(ExitStatus::Usage, error))?;
-    let pacer = shared_pacer(pace, execution, &name, console)?;
+    let pacer = shared_pacer(execution, quota, &name, console)?;
     Ok(Connection { instance, host, fingerprint, client, pace, pacer, share_of, sandbox: None })
 }
 
@@ -77,7 +78,7 @@ fn to_sandbox(
         .map_err(Failure::internal)?;
     let address = ApiAddress::parse(&running.url(), false).map_err(Failure::internal)?;
     let key = SecretKey::parse(running.key()).map_err(Failure::internal)?;
-    let (pace, share_of) = pace(execution, quota);
+    let (pace, share_of) = pace(execution, quota)?;
     let client = client(address, key, execution).build().map_err(Failure::internal)?;
     Ok(Connection {
         instance: Instance::Sandbox,
@@ -85,7 +86,7 @@ fn to_sandbox(
         fingerprint: None,
         client,
         pace,
-        pacer: pacer(pace, execution),
+        pacer: pacer(execution, quota),
         share_of,
         sandbox: Some(running),
     })
@@ -103,29 +104,48 @@ const fn quota(n: u32) -> Quota {
     Quota { n, per: Duration::from_secs(10) }
 }
 
-fn pace(execution: &ExecutionArgs, default: Quota) -> (Pace, Option<(f64, Quota)>) {
-    if let Some(rate) = execution.rate {
-        return (Pace::Rate(rate), None);
+/// The pace of this process, and of which share it is the pace.
+fn pace(
+    execution: &ExecutionArgs,
+    default: Quota,
+) -> Result<(Pace, Option<(f64, Quota)>), Failure> {
+    if execution.rate.is_some() {
+        return Ok((pace_of_all(execution, default), None));
     }
     let quota = execution.quota.unwrap_or(default);
-    let percent = execution.quota_share;
+    let shards = execution.shards;
+    check_share(quota, execution.quota_share, shards)?;
+    let percent = execution.quota_share / f64::from(shards);
     let share = quota.share(percent);
     let pace = if execution.burst { Pace::Burst(share) } else { Pace::Share(share) };
-    (pace, Some((percent, quota)))
+    Ok((pace, Some((percent, quota))))
 }
 
-fn pacer(pace: Pace, execution: &ExecutionArgs) -> Pacer {
-    Pacer::new(GateSettings { pace, give_up_after: execution.max_outage })
+/// The pace of all shards together.
+fn pace_of_all(execution: &ExecutionArgs, default: Quota) -> Pace {
+    let share = || execution.quota.unwrap_or(default).share(execution.quota_share);
+    match execution.rate {
+        Some(rate) => Pace::Rate(rate),
+        None if execution.burst => Pace::Burst(share()),
+        None => Pace::Share(share()),
+    }
+}
+
+fn pacer(execution: &ExecutionArgs, quota: Quota) -> Pacer {
+    // A rate is each process's own.
+    let shards = if execution.rate.is_some() { 1 } else { execution.shards };
+    let pace = pace_of_all(execution, quota);
+    Pacer::new(GateSettings { pace, shards, give_up_after: execution.max_outage })
 }
 
 /// A pacer that shares its pace with the other runs that use this key on this machine.
 fn shared_pacer(
-    pace: Pace,
     execution: &ExecutionArgs,
+    quota: Quota,
     name: &str,
     console: &Console,
 ) -> Result<Pacer, Failure> {
-    let pacer = pacer(pace, execution);
+    let pacer = pacer(execution, quota);
     let console = console.clone();
     let note = move |why: &dyn std::fmt::Display| {
         console.say(Level::Detail, &format!("not sharing the pace with other runs: {why}"));

@@ -92,7 +92,7 @@ fn text_of(question: &Question<'_>, is_careful: bool, console: &Console) -> Stri
 }
 
 /// The pace in words.
-fn pace_in_words(pace: Pace, percent: Option<f64>) -> String {
+pub(super) fn pace_in_words(pace: Pace, percent: Option<f64>) -> String {
     let quota = pace.quota();
     let n = text::number(u64::from(quota.n.get()));
     let per = text::duration(quota.per);

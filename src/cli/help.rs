@@ -30,7 +30,7 @@ pub(super) struct CommandHelp {
 }
 
 /// One for each command.
-pub(super) const COMMANDS: [CommandHelp; 8] = [
+pub(super) const COMMANDS: [CommandHelp; 9] = [
     CommandHelp {
         command: "run",
         examples: [
@@ -133,6 +133,21 @@ pub(super) const COMMANDS: [CommandHelp; 8] = [
             ("0", "the summary was written"),
             ("2", "usage or input error"),
             OUTPUT,
+            ("7", "internal error"),
+            SIGNAL,
+        ],
+    },
+    CommandHelp {
+        command: "check",
+        examples: [
+            ("Check the key and the address before an incident", "bulk-unlock check"),
+            ("Check a key that is in a file", "bulk-unlock check --secret-key-file clerk.key"),
+            ("Print the result as JSON", "bulk-unlock check --json"),
+        ],
+        exit_codes: &[
+            ("0", "a run could begin"),
+            ("2", "usage or configuration error, or the API does not answer as expected"),
+            KEY,
             ("7", "internal error"),
             SIGNAL,
         ],

@@ -2,6 +2,7 @@
 //! code.
 
 mod args;
+mod check_args;
 mod commands;
 mod config;
 mod connection;
@@ -9,14 +10,18 @@ mod consent;
 mod console;
 mod failure;
 mod help;
+mod metrics;
 mod sandbox_args;
 mod settings;
+mod shard;
 mod values;
 mod variables;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use args::Command;
 use config::{Config, Merged};
@@ -24,9 +29,10 @@ use failure::Reporting;
 use variables::Given;
 
 use crate::clerk::SecretKey;
+use crate::engine::wall_clock;
 use crate::job::{Context, Effective, ExitStatus, Failure};
 use crate::model::{mask_also, mask_keys};
-use crate::report::{Level, LogFormat, Progress, stopped_by};
+use crate::report::{Console, Level, LogFormat, Progress, stopped_by};
 use crate::stats::summary::CommandKind;
 use crate::stop::{self, Ended};
 
@@ -103,15 +109,35 @@ fn supervised(command: Command, effective: Effective, notes: &[String]) -> ExitS
         std::panic::set_hook(Box::new(move |panic| console.error(&panic.to_string())));
     }
     let json = effective.map.get("json").is_some_and(|it| it == true);
-    let at_work = console.clone();
+    let metrics = match metrics::create(&command) {
+        Ok(metrics) => metrics.map(Arc::new),
+        Err(failure) => {
+            failure::report(&failure, &console, json);
+            return failure.status;
+        }
+    };
+    let (at_work, to_fill) = (console.clone(), metrics.clone());
     let ended = stop::supervise(move |signals| {
-        let console = &at_work;
-        let context = Context { effective: &effective, signals: &signals, console, progress };
+        let (console, metrics) = (&at_work, to_fill.as_deref());
+        let (effective, signals) = (&effective, &*signals);
+        let context = Context { effective, signals, console, progress, metrics };
         dispatch(command, context).unwrap_or_else(|failure| {
             failure::report(&failure, console, json);
             failure.status
         })
     });
+    let status = status_of(ended, &console, json);
+    match metrics.map(|metrics| metrics.finish(status.code(), wall_clock())) {
+        Some(Err(error)) => {
+            console.error(&format!("cannot write the metrics file: {error}"));
+            if status == ExitStatus::Success { ExitStatus::Output } else { status }
+        }
+        Some(Ok(())) | None => status,
+    }
+}
+
+/// The exit status of a command that ended like this, which is printed where the command did not.
+fn status_of(ended: io::Result<Ended<ExitStatus>>, console: &Console, json: bool) -> ExitStatus {
     let (status, message) = match ended {
         Ok(Ended::Done(status)) => return status,
         Ok(Ended::Panicked) => (ExitStatus::Internal, "internal error".to_owned()),
@@ -139,6 +165,7 @@ fn dispatch(command: Command, context: Context<'_>) -> Result<ExitStatus, Failur
         Command::Plan(args) => commands::run::run(*args, CommandKind::Plan, context),
         Command::Locked(args) => commands::locked::locked(*args, context),
         Command::Verify(args) => commands::verify::verify(*args, context),
+        Command::Check(args) => commands::check::command(&args, context),
         Command::Report(args) => commands::report::report(&args, context.console),
         Command::Sandbox(args) => commands::sandbox::sandbox(args, context),
         Command::Completions(args) => commands::generate::completions(args.shell),

@@ -20,7 +20,8 @@ use crate::report::{Console, Level, LogType};
 pub(super) const ADDRESS_VARIABLE: &str = "CLERK_API_URL";
 
 /// Flags about what is shown: they change nothing that is done, and are not repeated.
-const OF_THE_TERMINAL: [&str; 5] = ["progress", "quiet", "verbose", "color", "log-format"];
+pub(super) const OF_THE_TERMINAL: [&str; 5] =
+    ["progress", "quiet", "verbose", "color", "log-format"];
 
 /// The settings in effect: those of the matches of the whole command line, and the values that a
 /// file has for the commands that may come next.

@@ -15,6 +15,7 @@ use crate::policy::pacing::{Change, Entry, Gate, GateSettings, Pace, Report, Sen
 /// Grants permits at the allowed pace. All requests of a process pass one pacer.
 pub struct Pacer {
     pace: Pace,
+    shards: u32,
     gate: RefCell<Gate>,
     spacing: RefCell<Spacing>,
     shared: RefCell<Option<Shared>>,
@@ -46,10 +47,11 @@ impl Pacer {
     /// A pacer that shares its pace with no other process.
     pub fn new(settings: GateSettings) -> Self {
         let gate = Gate::new(settings);
-        let pace = settings.pace;
-        let per_second = per_second(pace, gate.per_second(now()), 1);
+        let GateSettings { pace, shards, .. } = settings;
+        let per_second = per_second(pace, gate.per_second(now()), shards);
         Self {
             pace,
+            shards,
             gate: RefCell::new(gate),
             spacing: RefCell::new(Spacing::new(per_second)),
             shared: RefCell::new(None),
@@ -198,7 +200,9 @@ impl Pacer {
 
     fn adjust_spacing(&self) {
         let n_active = self.shared.borrow().as_ref().map_or(1, |shared| shared.n_active);
-        let per_second = per_second(self.pace, self.gate.borrow().per_second(now()), n_active);
+        // Other shards may run on this machine or on others.
+        let n_runs = n_active.max(self.shards);
+        let per_second = per_second(self.pace, self.gate.borrow().per_second(now()), n_runs);
         self.spacing.borrow_mut().set(per_second);
     }
 
@@ -214,13 +218,13 @@ impl Pacer {
     }
 }
 
-/// The pace of one of `n` runs. Under `--burst` a window's share may go in a second.
-fn per_second(pace: Pace, allowed: f64, n_active: u32) -> f64 {
+/// The pace of one of several runs. Under `--burst` a window's share may go in a second.
+fn per_second(pace: Pace, allowed: f64, n_runs: u32) -> f64 {
     let allowed = match pace {
         Pace::Share(_) | Pace::Rate(_) => allowed,
         Pace::Burst(_) => allowed * pace.window().as_secs_f64().max(1.0),
     };
-    allowed / f64::from(n_active.max(1))
+    allowed / f64::from(n_runs.max(1))
 }
 
 impl Drop for Pacer {

@@ -269,7 +269,7 @@ impl Default for Bench {
             retries_per_second: 16.0,
             canary: None,
         };
-        let gate = GateSettings { pace: window(800), give_up_after: secs(900) };
+        let gate = GateSettings { pace: window(800), shards: 1, give_up_after: secs(900) };
         Self { settings, gate, is_proven: true, stop: Stop::default() }
     }
 }

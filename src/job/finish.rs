@@ -23,7 +23,12 @@ impl RunningJob<'_, '_> {
     pub(super) fn roll_back(self, status: ExitStatus) {
         let Self { job, outputs, recorder, input, .. } = self;
         let Recorded { writer, stats, recorded, .. } = recorder.finish();
-        let Some(writer) = writer.filter(|_| !outputs.rollback()) else { return };
+        let Some(writer) = writer.filter(|_| !outputs.rollback()) else {
+            if let Some(metrics) = job.context.metrics {
+                metrics.end_job(&stats, stats.n_unprocessed());
+            }
+            return;
+        };
         // The refusal is reported; rows are safe whatever becomes of the files beside them.
         let _ = outputs.finalize(writer, stats, recorded, &input.records, wall_clock(), |totals| {
             Summary {
@@ -86,6 +91,9 @@ fn write_page(
 
 impl Job<'_> {
     fn summary(&self, input: &Input, totals: &Totals<'_>) -> Summary {
+        if let Some(metrics) = self.context.metrics {
+            metrics.end_job(totals.stats, totals.n_unprocessed);
+        }
         let ending = self.ending(totals.n_unprocessed);
         let mut summary = Summary::new(totals.stats, self.settings.command, ending);
         summary.n_records = totals.n_records;

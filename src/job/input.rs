@@ -151,6 +151,7 @@ impl Input {
         if input.is_empty() {
             accept_emptiness(settings, console)?;
         }
+        keep_shard(settings, &mut input, console);
         let entry = |role: &str, name, sha256| FileEntry { role: role.into(), name, sha256 };
         let mut files = vec![entry("input", source.name(), input.sha256)];
         let mut excluded = ExcludeList::default();
@@ -278,6 +279,16 @@ fn check_age(
         ))),
         _ => Ok(()),
     }
+}
+
+/// Keeps the records of this shard. A list of which no record is in it is no empty list.
+fn keep_shard(settings: &JobSettings, input: &mut ReadInput, console: &Console) {
+    let Some(shard) = settings.shard else { return };
+    let n_before = input.records.records.len() as u64;
+    shard.retain(&mut input.records, settings.input.kind_of_cells());
+    let n_kept = text::number(input.records.records.len() as u64);
+    let of = text::counted(n_before, "record", "records");
+    console.note(&format!("Processing shard {shard}: {n_kept} of {of}"));
 }
 
 fn accept_emptiness(settings: &JobSettings, console: &Console) -> Result<(), Failure> {

@@ -13,11 +13,11 @@ use super::next::of_another_input;
 use super::settings::Execution;
 use crate::clerk::MAX_LOOK_UP;
 use crate::engine::{
-    Count, Recheck, Recorder, Recording, Session, Shortfall, Span, Stretch, Walk, Work, WorkerPool,
-    wall_clock,
+    Count, Recheck, Recorded, Recorder, Recording, Session, Shortfall, Span, Stretch, Walk, Work,
+    WorkerPool, wall_clock,
 };
 use crate::model::{Identifier, StopReason};
-use crate::report::{Level, Listener, LogType, Progress, ReportContext, listeners, text};
+use crate::report::{Level, Listener, LogType, Metrics, Progress, ReportContext, listeners, text};
 use crate::results::{ListCounts, LockedFormat, LockedList};
 use crate::stats::summary::{CommandKind, Ending, Summary};
 use crate::stats::{Size, Stats};
@@ -53,7 +53,11 @@ pub(crate) fn list_locked(
         let walker =
             Walker { connection, context, execution, runtime, stop: &stop, deadline, recorder };
         let result = walker.walk();
-        let list = walker.recorder.finish().list.ok_or_else(|| {
+        let Recorded { list, stats, .. } = walker.recorder.finish();
+        if let Some(metrics) = context.metrics {
+            metrics.end_job(&stats, stats.n_unprocessed());
+        }
+        let list = list.ok_or_else(|| {
             Failure::internal(anyhow::anyhow!("internal error: list of users missing"))
         })?;
         Ok::<_, Failure>((result, list))
@@ -222,8 +226,9 @@ impl<'env> Walker<'_, 'env> {
             ceiling: Some(connection.ceiling()),
             records: &[],
         };
-        let listeners: Vec<Box<dyn Listener + 'env>> =
+        let mut listeners: Vec<Box<dyn Listener + 'env>> =
             listeners(self.context.console, progress, report);
+        listeners.extend(self.context.metrics.map(Metrics::listener));
         let ran = session.run(&self.runtime, &self.recorder, listeners, async |events| {
             WorkerPool::new(work, items, pool, &connection.pacer, stop, events).run().await;
         });

@@ -1,6 +1,7 @@
 //! One job, from its input to its last line: prepare, run, finish. `run`, `plan` and `verify` are
 //! jobs; `locked` lists users instead.
 
+pub(crate) mod check;
 mod connection;
 mod exit;
 mod finish;
@@ -32,7 +33,7 @@ use std::io;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::report::{Console, Progress, text};
+use crate::report::{Console, Metrics, Progress, text};
 use crate::stats::Counts;
 use crate::stop::{Signals, Stop};
 use input::Input;
@@ -45,6 +46,8 @@ pub(crate) struct Context<'a> {
     pub(crate) signals: &'a Signals,
     pub(crate) console: &'a Console,
     pub(crate) progress: Progress,
+    /// The metrics file (`--metrics-file`).
+    pub(crate) metrics: Option<&'a Metrics>,
 }
 
 /// Asks the question and returns how to read the answer, which blocks. Whoever has the answer

@@ -1,9 +1,11 @@
 //! The command that continues from a finished or stopped job.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::command_line::CommandLine;
 use crate::model::{Outcome, StopReason};
+use crate::policy::shard::Shard;
 use crate::stats::Counts;
 use crate::stats::summary::{CommandKind, Ending, NextStep};
 
@@ -45,8 +47,17 @@ const OF_INPUT: [&str; 12] = [
 ];
 
 /// Flags that belong to one job: where it writes, and how many users it expects.
-const OF_JOB: [&str; 7] =
-    ["dry-run", "expect-count", "output", "resume", "force", "report", "report-pii"];
+const OF_JOB: [&str; 9] = [
+    "dry-run",
+    "expect-count",
+    "output",
+    "resume",
+    "force",
+    "report",
+    "report-pii",
+    "metrics-file",
+    "metrics-job",
+];
 
 /// The command that continues, if there is anything to continue with.
 pub(crate) fn next_step(finished: &Finished<'_>) -> Option<NextStep> {
@@ -104,7 +115,8 @@ fn retry(finished: &Finished<'_>) -> NextStep {
 
 fn verify(finished: &Finished<'_>) -> NextStep {
     let line = of_another_input(finished.line).without(&["max-fail", "max-duration", "json"]);
-    let command = line.for_command("verify").operand(finished.results).to_shell();
+    let line = with_divided_share(line).for_command("verify");
+    let command = line.operand(finished.results).to_shell();
     let why = "To check that they stay unlocked".to_owned();
     NextStep { look_first: None, why, command }
 }
@@ -112,4 +124,19 @@ fn verify(finished: &Finished<'_>) -> NextStep {
 /// Without the flags that belong to one input or one job.
 pub(super) fn of_another_input(line: &CommandLine) -> CommandLine {
     line.clone().without(&OF_INPUT).without(&OF_JOB)
+}
+
+/// `verify` has no shards: the results of all of them may be read back at once.
+fn with_divided_share(line: CommandLine) -> CommandLine {
+    let text = |name| line.value_of(name).and_then(OsStr::to_str);
+    let shard: Option<Shard> = text("shard").and_then(|it| it.parse().ok());
+    let percent: Option<f64> =
+        text("quota-share").and_then(|it| it.trim_end_matches('%').trim().parse().ok());
+    match (shard, percent) {
+        (Some(shard), Some(percent)) => {
+            let percent = percent / f64::from(shard.count().get());
+            line.value("quota-share", format!("{percent}%"))
+        }
+        _ => line,
+    }
 }

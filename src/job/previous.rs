@@ -156,7 +156,7 @@ const ROW_SETTINGS: [&str; 3] = ["by", "snapshot", "redact"];
 
 /// Settings that decide which users a list names. With others, a resumed run could unlock users
 /// whom the first run would not have unlocked.
-const INPUT_SETTINGS: [&str; 4] = ["column", "delimiter", "plan", "retry_failed"];
+const INPUT_SETTINGS: [&str; 5] = ["column", "delimiter", "plan", "retry_failed", "shard"];
 
 /// Refuses to resume a run with other settings.
 pub(super) fn check_settings(

@@ -17,7 +17,7 @@ use crate::engine::{
 };
 use crate::model::{Event, Outcome, Row, StopReason, UserId};
 use crate::policy::stop_rule::StopRule;
-use crate::report::{Console, Listener, ReportContext, listeners, text};
+use crate::report::{Console, Listener, Metrics, ReportContext, listeners, text};
 use crate::results::{Outputs, WriteError, Writer};
 use crate::stats::summary::CommandKind;
 use crate::stats::{Size, Stats};
@@ -306,7 +306,9 @@ impl<'env> RunningJob<'_, 'env> {
             ceiling: Some(connection.ceiling()),
             records: &self.input.records.records,
         };
-        listeners(context.console, context.progress, report)
+        let mut listeners = listeners(context.console, context.progress, report);
+        listeners.extend(context.metrics.map(Metrics::listener));
+        listeners
     }
 }
 

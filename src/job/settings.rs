@@ -16,6 +16,7 @@ use crate::engine::{PoolSettings, Purpose};
 use crate::policy::decide::AdminLocked;
 use crate::policy::pacing::Pace;
 use crate::policy::retry::RetryPolicy;
+use crate::policy::shard::Shard;
 use crate::policy::stop_rule::MaxFail;
 use crate::results::{Redaction, RowFormat, SnapshotMode};
 use crate::stats::summary::CommandKind;
@@ -57,6 +58,12 @@ impl fmt::Display for Source {
 }
 
 impl Effective {
+    /// Sets a flag with one value.
+    pub(crate) fn set_value(&mut self, flag: &str, value: String) {
+        self.line = self.line.clone().value(flag, &value);
+        self.map.insert(flag.replace('-', "_"), value.into());
+    }
+
     /// Sets a flag that is given once for each value.
     pub(crate) fn set_values(&mut self, flag: &str, values: Vec<OsString>) {
         let texts: Vec<Value> =
@@ -76,6 +83,8 @@ pub(crate) struct JobSettings {
     pub(crate) command: CommandKind,
     pub(crate) input: InputSource,
     pub(crate) if_empty: IfEmpty,
+    /// The part of the input to process; `None` is all of it.
+    pub(crate) shard: Option<Shard>,
     /// Files of users who must not be changed.
     pub(crate) exclude: Vec<PathBuf>,
     /// Other files that are read and must not be written to: the key, certificates.

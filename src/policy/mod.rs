@@ -8,4 +8,5 @@ pub mod exclude;
 pub mod pacing;
 pub mod plan;
 pub mod retry;
+pub mod shard;
 pub mod stop_rule;

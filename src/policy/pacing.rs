@@ -17,7 +17,7 @@ mod throttle;
 
 pub use breaker::{Breaker, Miss};
 pub use gate::{Change, Delivery, Entry, Exchanged, Gate, GateSettings, Report, Sent};
-pub use ledger::{Ledger, Places, Room};
+pub use ledger::{Ledger, Limits, Places, Room};
 pub use quota::{Pace, Quota};
 pub use record::{Moment, PaceRecord};
 pub use throttle::{Learned, Refusal, Throttle};

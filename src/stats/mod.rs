@@ -237,6 +237,11 @@ impl Stats {
         self.counts().total()
     }
 
+    /// Number of records without a row.
+    pub fn n_unprocessed(&self) -> u64 {
+        self.size.n_records.saturating_sub(self.n_rows())
+    }
+
     /// Number of jobs without a row.
     pub fn n_jobs_left(&self) -> u64 {
         // Records that became no job have their rows before any job has.

@@ -85,7 +85,7 @@ impl Summary {
             ending,
             counts: *stats.counts(),
             n_records: stats.size().n_records,
-            n_unprocessed: stats.size().n_records.saturating_sub(stats.n_rows()),
+            n_unprocessed: stats.n_unprocessed(),
             n_earlier: stats.n_earlier(),
             n_banned: stats.rows().n_banned(),
             n_requests: stats.n_requests(),

@@ -70,3 +70,20 @@ fn a_ca_file_without_certificates_is_refused_before_anything_is_sent() {
     ended.exits_with(2).says("nowhere.pem");
     assert_eq!((stage.files(), server.n_connections()), (vec!["ids.txt".to_owned()], 0));
 }
+
+/// The server answers every request with a user, which is no count: only TLS is of interest here.
+#[test]
+fn check_names_the_version_of_tls_or_the_fault() {
+    let server = Server::encrypted(&["h2", "http/1.1"]);
+    let mut stage = Stage::new();
+    stage.set("CLERK_SECRET_KEY", "sk_test_abcdefghijklmnopqrst");
+    stage.set("SSL_CERT_FILE", STRANGER);
+    let check = |flags: &str| {
+        let url = format!("https://localhost:{}", server.port());
+        stage.run(&format!("check --api-url {url} {flags}")).exits_with(2)
+    };
+    check("").says("certificate not trusted: its issuer is unknown");
+    assert_eq!(server.n_connections(), 0);
+    check(&format!("--ca-file {AUTHORITY}")).says("did not answer as expected");
+    assert_eq!(server.versions().len(), 1, "the handshake sends no request");
+}

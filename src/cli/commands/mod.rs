@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(super) mod check;
 pub(super) mod generate;
 pub(super) mod locked;
 pub(super) mod report;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::inherit::inherit;
 use super::verify::read_back;
 use crate::cli::args::{InputArgs, RunArgs};
-use crate::cli::{connection, consent};
+use crate::cli::{connection, consent, shard};
 use crate::engine::wall_clock;
 use crate::input::{Carry, Options};
 use crate::job::{
@@ -14,6 +14,7 @@ use crate::job::{
 };
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
+use crate::policy::shard::Shard;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
 
@@ -23,6 +24,8 @@ pub(in crate::cli) fn run(
     context: Context<'_>,
 ) -> Result<ExitStatus, Failure> {
     let console = context.console;
+    let mut effective = context.effective.clone();
+    let shard = shard::apply(args.input.shard, &mut args.execution, &mut effective)?;
     let connection = connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
     let command = if args.selection.dry_run { CommandKind::Plan } else { command };
     let consent = match command {
@@ -34,9 +37,11 @@ pub(in crate::cli) fn run(
     let plan = plan.map(|plan| check_plan(plan, max_age, &connection, wall_clock(), console));
     let plan = plan.transpose()?;
     let retried = retried(&args, &connection, context)?;
+    for manifest in plan.iter().chain(&retried) {
+        shard::check_same(shard, manifest)?;
+    }
     let input = input(&mut args, plan.as_ref(), retried.as_ref())?;
-    let output = output_path(args.output.output.as_deref(), &input, command);
-    let mut effective = context.effective.clone();
+    let output = output_path(args.output.output.as_deref(), &input, command, shard);
     if let Some(manifest) = &retried {
         inherit(manifest, &mut args, &mut effective, console)?;
     }
@@ -47,7 +52,7 @@ pub(in crate::cli) fn run(
         inherit(&manifest, &mut args, &mut effective, console)?;
     }
     let context = Context { effective: &effective, ..context };
-    let settings = settings(args, command, input, output, plan.as_ref());
+    let settings = JobSettings { shard, ..settings(args, command, input, output, plan.as_ref()) };
     let mut finished = job::run(&settings, &connection, context, consent)?;
     if settings.verify && matches!(finished.status, ExitStatus::Success | ExitStatus::NotAllWell) {
         let verified = verify(&settings, &connection, context)?;
@@ -113,10 +118,22 @@ fn input(
     InputSource::new(input.clone(), options, args.input.max_input_age)
 }
 
-/// The output that was named, or one named after the input.
-fn output_path(named: Option<&Path>, input: &InputSource, command: CommandKind) -> PathBuf {
+/// The output that was named, or one named after the input, and after the shard, so that shards can
+/// share a directory. An input that is this shard's own file has its name already.
+fn output_path(
+    named: Option<&Path>,
+    input: &InputSource,
+    command: CommandKind,
+    shard: Option<Shard>,
+) -> PathBuf {
+    if let Some(named) = named {
+        return named.to_owned();
+    }
     let ending = if command == CommandKind::Plan { "plan" } else { "results" };
-    named.map_or_else(|| format!("{}.{ending}.csv", input.stem()).into(), Path::to_owned)
+    let stem = input.stem();
+    let part = shard.map(Shard::file_part).filter(|part| stem.split('.').all(|it| it != part));
+    let part = part.map(|part| format!(".{part}")).unwrap_or_default();
+    format!("{stem}{part}.{ending}.csv").into()
 }
 
 fn settings(
@@ -133,6 +150,7 @@ fn settings(
     JobSettings {
         command,
         if_empty: args.input.if_empty,
+        shard: None,
         exclude: args.input.exclude,
         protected: args.connection.files(),
         only_locked: args.selection.only_locked,

@@ -62,6 +62,7 @@ pub(super) fn read_back(
         command: CommandKind::Verify,
         input: InputSource::Rows(results, Outcome::Unlocked, kind),
         if_empty: IfEmpty::Warn,
+        shard: None,
         exclude: Vec::new(),
         protected,
         only_locked: true,

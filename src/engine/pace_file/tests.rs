@@ -109,7 +109,8 @@ fn a_foreign_file_is_refused_and_left_as_it_is() {
 fn join(file: &mut PaceFile) {
     let quota = Quota { n: std::num::NonZeroU32::MIN, per: Duration::from_secs(10) };
     let pace = Pace::Share(quota);
-    let mut gate = Gate::new(GateSettings { pace, give_up_after: Duration::from_secs(900) });
+    let mut gate =
+        Gate::new(GateSettings { pace, shards: 1, give_up_after: Duration::from_secs(900) });
     let exchange = |record: &mut PaceRecord, id: &str, moment: Moment| {
         gate.exchange(record, id, moment, 0);
     };

@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use super::breaker::Beat;
 use super::record::Own;
-use super::{Breaker, Ledger, Miss, Moment, Pace, PaceRecord, Refusal, Room, Throttle};
+use super::{Breaker, Ledger, Limits, Miss, Moment, Pace, PaceRecord, Refusal, Room, Throttle};
 use crate::model::{Pause, PauseReason};
 
 /// The settings of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateSettings {
-    /// The pace. The caller spaces requests evenly where the pace says so.
+    /// The pace of all shards together. The caller spaces requests evenly where the pace says so.
     pub pace: Pace,
+    /// The number of shards that divide the pace; this process is one of them.
+    pub shards: u32,
     /// How long the API may be unreachable before the run gives up.
     pub give_up_after: Duration,
 }
@@ -20,6 +22,7 @@ pub struct GateSettings {
 #[derive(Clone, Debug)]
 pub struct Gate {
     pace: Pace,
+    shards: u32,
     ledger: Ledger,
     throttle: Throttle,
     breaker: Breaker,
@@ -107,9 +110,10 @@ pub(super) const ROUNDING: Duration = Duration::from_millis(10);
 impl Gate {
     /// An open gate.
     pub fn new(settings: GateSettings) -> Self {
-        let GateSettings { pace, give_up_after } = settings;
+        let GateSettings { pace, shards, give_up_after } = settings;
         Self {
             pace,
+            shards: shards.max(1),
             ledger: Ledger::new(pace.window() + MARGIN),
             throttle: Throttle::new(pace.window(), pace.per_window()),
             breaker: Breaker::new(give_up_after),
@@ -248,17 +252,19 @@ impl Gate {
         self.breaker.n_outages()
     }
 
-    /// The places that may be taken in a window. At a named rate the spacing alone counts.
+    /// The places that may be taken in a window, by all runs and by this one. At a named rate the
+    /// spacing alone counts.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "the limit is at most a share, which is a u32"
     )]
-    fn places(&self, now: Instant) -> u32 {
-        match self.pace {
+    fn places(&self, now: Instant) -> Limits {
+        let all = match self.pace {
             Pace::Share(_) | Pace::Burst(_) => (self.throttle.limit(now).floor() as u32).max(1),
             Pace::Rate(_) => u32::MAX,
-        }
+        };
+        Limits { all, own: (all / self.shards).max(1) }
     }
 
     fn next_is_probe(&self) -> bool {

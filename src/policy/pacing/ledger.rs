@@ -56,6 +56,21 @@ pub enum Room {
     AfterReply,
 }
 
+/// How many requests may be seen in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of all runs on this machine together.
+    pub all: u32,
+    /// Of this run: less where it is one of several shards, which may run on other machines.
+    pub own: u32,
+}
+
+impl From<u32> for Limits {
+    fn from(n: u32) -> Self {
+        Self { all: n, own: n }
+    }
+}
+
 impl Ledger {
     /// An empty ledger. `window` is the length of the server's window.
     pub fn new(window: Duration) -> Self {
@@ -63,21 +78,35 @@ impl Ledger {
         Self { window, own, n_reserved: 0, others: Vec::new(), exceeded_at: None }
     }
 
-    /// Whether one more may leave, if at most `limit` may be seen in a window.
+    /// Whether one more may leave, if no more than these may be seen in a window.
     ///
     /// Some of the places are kept for probes: if the server stalls, every request in flight may
     /// have to be given up, and without a free place no later request could find out that the
     /// server is back. Where nothing is in flight, the next request is used as a probe.
-    pub fn room(&mut self, now: Instant, limit: u32, is_probe: bool) -> Room {
+    pub fn room(&mut self, now: Instant, limits: impl Into<Limits>, is_probe: bool) -> Room {
         self.own.expire(now, self.window);
-        let n_held = self.held();
+        let Limits { all, own } = limits.into();
+        let among_all = self.room_among(&self.all().collect::<Vec<_>>(), now, all, is_probe);
+        if own >= all {
+            return among_all;
+        }
+        match (among_all, self.room_among(&[&self.own], now, own, is_probe)) {
+            (Room::AfterReply, _) | (_, Room::AfterReply) => Room::AfterReply,
+            (Room::At(one), Room::At(other)) => Room::At(one.max(other)),
+            (Room::Now, room) | (room, Room::Now) => room,
+        }
+    }
+
+    fn room_among(&self, runs: &[&Places], now: Instant, limit: u32, is_probe: bool) -> Room {
+        let n_held = held(runs);
         if n_held < limit {
-            let is_probe = is_probe || self.all().all(|it| it.n_in_flight == 0);
+            let is_probe = is_probe || runs.iter().all(|it| it.n_in_flight == 0);
             let n_for_others = if is_probe { limit } else { limit - limit / 8 };
-            let n_unanswered = self.all().map(Places::unanswered).fold(0, u32::saturating_add);
+            let n_unanswered = runs.iter().map(|it| it.unanswered()).fold(0, u32::saturating_add);
             return if n_unanswered < n_for_others { Room::Now } else { Room::AfterReply };
         }
-        match self.nth_release(n_held + 1 - limit).or_else(|| self.may_exceed_at()) {
+        let nth = n_held + 1 - limit;
+        match self.nth_release(runs, nth).or_else(|| self.may_exceed_at(runs)) {
             Some(at) if at <= now => Room::Now,
             Some(at) => Room::At(at),
             None => Room::AfterReply,
@@ -85,8 +114,9 @@ impl Ledger {
     }
 
     /// Takes a place for a request that leaves now, a reserved one if there is any.
-    pub fn send(&mut self, now: Instant, limit: u32) {
-        if self.held() >= limit {
+    pub fn send(&mut self, now: Instant, limits: impl Into<Limits>) {
+        let Limits { all, own } = limits.into();
+        if self.held() >= all || self.own.held() >= own {
             self.exceeded_at = Some(now);
         }
         self.n_reserved = self.n_reserved.saturating_sub(1);
@@ -94,9 +124,20 @@ impl Ledger {
     }
 
     /// Reserves up to `n` places, as far as there is room. Those reserved before are among them.
-    pub fn reserve(&mut self, now: Instant, limit: u32, is_probe: bool, n: u32) -> u32 {
-        self.n_reserved = match self.room(now, limit, is_probe) {
-            Room::Now => n.min(limit.saturating_sub(self.held()).max(1)),
+    pub fn reserve(
+        &mut self,
+        now: Instant,
+        limits: impl Into<Limits>,
+        is_probe: bool,
+        n: u32,
+    ) -> u32 {
+        let limits = limits.into();
+        self.n_reserved = match self.room(now, limits, is_probe) {
+            Room::Now => {
+                let n_free = limits.all.saturating_sub(self.held());
+                let n_own_free = limits.own.saturating_sub(self.own.held());
+                n.min(n_free.min(n_own_free).max(1))
+            }
             Room::At(_) | Room::AfterReply => 0,
         };
         self.n_reserved
@@ -134,7 +175,7 @@ impl Ledger {
 
     /// How many places are held by this and the other runs, its reserved ones not counted.
     pub fn held(&self) -> u32 {
-        self.all().map(Places::held).fold(0, u32::saturating_add)
+        held(&self.all().collect::<Vec<_>>())
     }
 
     /// How many places are reserved and not used yet.
@@ -160,18 +201,18 @@ impl Ledger {
 
     /// If requests that were given up hold the places and nothing is in flight, no reply would
     /// ever free one. Then one request per window may leave all the same.
-    fn may_exceed_at(&self) -> Option<Instant> {
-        if self.all().any(|it| it.n_in_flight > 0) {
+    fn may_exceed_at(&self, runs: &[&Places]) -> Option<Instant> {
+        if runs.iter().any(|it| it.n_in_flight > 0) {
             return None;
         }
-        let replies = self.all().flat_map(|it| &it.answered).map(|batch| batch.last);
-        let given_up = self.all().filter_map(|it| it.gave_up_at);
+        let replies = runs.iter().flat_map(|it| &it.answered).map(|batch| batch.last);
+        let given_up = runs.iter().filter_map(|it| it.gave_up_at);
         replies.chain(given_up).chain(self.exceeded_at).max().map(|at| at + self.window)
     }
 
     /// When that many of the places will be free.
-    fn nth_release(&self, nth: u32) -> Option<Instant> {
-        let mut all: Vec<&Batch> = self.all().flat_map(|it| &it.answered).collect();
+    fn nth_release(&self, runs: &[&Places], nth: u32) -> Option<Instant> {
+        let mut all: Vec<&Batch> = runs.iter().flat_map(|it| &it.answered).collect();
         all.sort_unstable_by_key(|batch| batch.last);
         let mut n_free = 0_u32;
         let batch = all.into_iter().find(|batch| {
@@ -180,6 +221,10 @@ impl Ledger {
         })?;
         Some(batch.last + self.window)
     }
+}
+
+fn held(runs: &[&Places]) -> u32 {
+    runs.iter().map(|it| it.held()).fold(0, u32::saturating_add)
 }
 
 impl Places {

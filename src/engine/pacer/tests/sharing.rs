@@ -98,6 +98,34 @@ fn two_runs_at_once_keep_the_share_together_and_each_gets_its_part() {
     }
 }
 
+/// A quarter of the share each, here and on any other machine.
+#[test]
+fn four_shards_at_once_use_the_whole_share_and_one_alone_a_quarter() {
+    for pace in [share(80), window(80)] {
+        on_a_paused_clock(async {
+            let dir = tempfile::tempdir().unwrap();
+            let (server, alone) = (Server::default(), Server::default());
+            let settings = GateSettings { shards: 4, ..Bench::with_pace(pace).gate };
+            alone.take(&Pacer::new(settings), 60).await;
+            let most = alone.most_in(WINDOW);
+            assert!((17..=20).contains(&most), "{most} of 20 at {pace:?}");
+            let shard = || async {
+                let file = PaceFile::open_at(dir.path(), "key", wall).unwrap();
+                let pacer = Pacer::new(settings);
+                let pacer = pacer.shared_through(file, |error| panic!("{error}"));
+                let begun = Instant::now();
+                server.take(&pacer, 80).await;
+                begun.elapsed()
+            };
+            let took = tokio::join!(shard(), shard(), shard(), shard());
+            let took = [took.0, took.1, took.2, took.3];
+            let most = server.most_in(WINDOW);
+            assert!((70..=80).contains(&most), "{most} of 80 at {pace:?}");
+            assert!(took.iter().all(|&it| it < secs(45)), "{took:?}: one of them starved");
+        });
+    }
+}
+
 /// The first run has the whole share when the second one comes.
 #[test]
 fn a_second_run_gets_its_part_from_one_that_is_under_way() {

@@ -9,7 +9,11 @@ fn failed(subject: usize) -> Report {
 
 fn new_gate(share: u32) -> Gate {
     let quota = Quota { n: NonZeroU32::new(share).unwrap(), per: Duration::from_secs(10) };
-    Gate::new(GateSettings { pace: Pace::Burst(quota), give_up_after: Duration::from_secs(900) })
+    Gate::new(GateSettings {
+        pace: Pace::Burst(quota),
+        shards: 1,
+        give_up_after: Duration::from_secs(900),
+    })
 }
 
 /// A gate whose first request was answered long ago.
@@ -233,7 +237,7 @@ fn the_longest_quotas_and_waits_work() {
     let now = Instant::now();
     for pace in [Pace::Share, Pace::Burst, Pace::Rate] {
         let quota = Quota { n: NonZeroU32::MIN, per: Duration::MAX };
-        let settings = GateSettings { pace: pace(quota), give_up_after: Duration::MAX };
+        let settings = GateSettings { pace: pace(quota), shards: 1, give_up_after: Duration::MAX };
         let mut gate = Gate::new(settings);
         let request = go(&mut gate, now);
         gate.report(request, now, Report::Throttled(Some(Duration::MAX)));

@@ -51,6 +51,47 @@ fn a_smaller_share_waits_for_as_many_places_as_it_lost() {
 }
 
 #[test]
+fn a_shard_has_its_own_part_and_no_more_than_the_others_leave() {
+    let start = Instant::now();
+    let limits = Limits { all: 8, own: 2 };
+    let mut ledger = Ledger::new(WINDOW);
+    for ms in [100, 200] {
+        assert_eq!(ledger.room(at(start, ms), limits, false), Room::Now);
+        ledger.send(at(start, ms), limits);
+        ledger.on_reply(at(start, ms), at(start, ms));
+    }
+    let own_is_free = Room::At(at(start, 10_100));
+    assert_eq!(ledger.room(at(start, 300), limits, false), own_is_free);
+    assert_eq!(ledger.reserve(at(start, 300), limits, false, 4), 0);
+    let others = Places::default().with_answered([(at(start, 400), 7)]);
+    ledger.set_others(vec![others.clone()]);
+    assert_eq!(ledger.room(at(start, 10_100), limits, false), Room::Now, "one of eight is left");
+    assert_eq!(ledger.reserve(at(start, 10_100), limits, false, 4), 1);
+    ledger.set_others(vec![others.with_answered([(at(start, 500), 1)])]);
+    let all_is_free = Room::At(at(start, 10_400));
+    assert_eq!(ledger.room(at(start, 10_100), limits, false), all_is_free);
+}
+
+/// Its own part is all in flight and given up: no reply would ever free a place.
+#[test]
+fn a_shard_whose_requests_were_all_given_up_goes_on() {
+    let start = Instant::now();
+    let limits = Limits { all: 8, own: 2 };
+    let mut ledger = Ledger::new(WINDOW);
+    for _ in 0..2 {
+        ledger.send(start, limits);
+    }
+    assert_eq!(ledger.room(start, limits, true), Room::AfterReply);
+    for _ in 0..2 {
+        ledger.on_given_up(start, at(start, 1_000));
+    }
+    assert_eq!(ledger.room(at(start, 1_000), limits, false), Room::At(at(start, 11_000)));
+    assert_eq!(ledger.room(at(start, 11_000), limits, false), Room::Now);
+    ledger.send(at(start, 11_000), limits);
+    assert_eq!(ledger.room(at(start, 11_000), limits, false), Room::AfterReply);
+}
+
+#[test]
 fn replies_of_about_the_same_time_are_free_when_the_last_one_is() {
     let start = Instant::now();
     let mut ledger = Ledger::new(WINDOW);

@@ -7,7 +7,7 @@ const WALL: u64 = 1_800_000_000_000;
 fn gate(share: u32) -> Gate {
     let quota = Quota { n: NonZeroU32::new(share).unwrap(), per: Duration::from_secs(10) };
     let pace = Pace::Burst(quota);
-    Gate::new(GateSettings { pace, give_up_after: Duration::from_secs(900) })
+    Gate::new(GateSettings { pace, shards: 1, give_up_after: Duration::from_secs(900) })
 }
 
 /// Two runs and a clock that both share.
@@ -166,8 +166,11 @@ fn a_pause_that_is_over_is_not_reported_again() {
 fn a_rate_waits_for_no_other_run_but_other_runs_wait_for_it() {
     let mut runs = Runs::new();
     let quota = Quota { n: NonZeroU32::new(9).unwrap(), per: Duration::from_secs(1) };
-    let settings =
-        GateSettings { pace: Pace::Rate(quota), give_up_after: Duration::from_secs(900) };
+    let settings = GateSettings {
+        pace: Pace::Rate(quota),
+        shards: 1,
+        give_up_after: Duration::from_secs(900),
+    };
     let (mut rate, mut share) = (Gate::new(settings), gate(10));
     runs.begin(&mut share, "share");
     let sent = runs.send_all(&mut share, "share");

@@ -1,0 +1,299 @@
+//! `--shard`: which part of the input this process takes, as typed or as an engine that starts
+//! several processes names it in variables.
+
+use std::num::NonZeroU32;
+
+use serde_json::Value;
+
+use super::args::ExecutionArgs;
+use crate::job::{Effective, Failure};
+use crate::policy::pacing::Quota;
+use crate::policy::shard::Shard;
+use crate::results::Manifest;
+
+/// The value of `--shard` as it is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ShardArg {
+    /// `K/N`.
+    Part(Shard),
+    /// `auto`, or `auto/N` where the engine sets no count.
+    Auto(Option<NonZeroU32>),
+}
+
+/// Parses `K/N`, `auto`, or `auto/N`.
+pub(super) fn shard(text: &str) -> Result<ShardArg, String> {
+    let hint = "a shard is written as K/N, with K from 1 to N, such as 2/4; or as auto or auto/N";
+    let invalid = || hint.to_owned();
+    match text.strip_prefix("auto") {
+        Some("") => Ok(ShardArg::Auto(None)),
+        Some(rest) => {
+            let count = rest.strip_prefix('/').and_then(|count| count.parse().ok());
+            count.map(|count| ShardArg::Auto(Some(count))).ok_or_else(invalid)
+        }
+        None => text.parse().map(ShardArg::Part).map_err(|_| invalid()),
+    }
+}
+
+/// The variables of an engine that starts the processes of a job.
+struct Engine {
+    name: &'static str,
+    index: &'static str,
+    first: First,
+    count: Option<&'static str>,
+}
+
+/// The index of the first process.
+enum First {
+    Number(u32),
+    /// The variable that holds it.
+    Variable(&'static str),
+}
+
+const ENGINES: [Engine; 5] = [
+    Engine {
+        name: "Kubernetes",
+        index: "JOB_COMPLETION_INDEX",
+        first: First::Number(0),
+        count: None,
+    },
+    Engine {
+        name: "Cloud Run",
+        index: "CLOUD_RUN_TASK_INDEX",
+        first: First::Number(0),
+        count: Some("CLOUD_RUN_TASK_COUNT"),
+    },
+    Engine {
+        name: "AWS Batch",
+        index: "AWS_BATCH_JOB_ARRAY_INDEX",
+        first: First::Number(0),
+        count: Some("AWS_BATCH_JOB_ARRAY_SIZE"),
+    },
+    // GitLab sets CI_NODE_TOTAL in every job, but the index only with `parallel`.
+    Engine {
+        name: "GitLab",
+        index: "CI_NODE_INDEX",
+        first: First::Number(1),
+        count: Some("CI_NODE_TOTAL"),
+    },
+    Engine {
+        name: "Slurm",
+        index: "SLURM_ARRAY_TASK_ID",
+        first: First::Variable("SLURM_ARRAY_TASK_MIN"),
+        count: Some("SLURM_ARRAY_TASK_COUNT"),
+    },
+];
+
+/// The value of a variable; `None` where it is not set.
+type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The part of the input that this process takes. Puts it into the settings in place of `auto`, and
+/// divides the share.
+pub(super) fn apply(
+    arg: Option<ShardArg>,
+    execution: &mut ExecutionArgs,
+    effective: &mut Effective,
+) -> Result<Option<Shard>, Failure> {
+    let Some(arg) = arg else { return Ok(None) };
+    let variable =
+        |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let shard = resolve(arg, &variable)?;
+    effective.set_value("shard", shard.to_string());
+    execution.shards = shard.count().get();
+    if execution.rate.is_none() {
+        // The commands that follow may have no shards, and need the share to divide it.
+        let percent = format!("{}%", execution.quota_share);
+        effective.line = effective.line.clone().value("quota-share", percent);
+    }
+    Ok(Some(shard))
+}
+
+/// Refuses a plan or a results file of another shard: none of its users would be processed.
+pub(super) fn check_same(shard: Option<Shard>, manifest: &Manifest) -> Result<(), Failure> {
+    let of_file = manifest.setting("shard").and_then(Value::as_str);
+    match (shard.map(|shard| shard.to_string()), of_file) {
+        (Some(shard), Some(of_file)) if shard != of_file => Err(Failure::usage(format!(
+            "the file is of shard {of_file}, but --shard is {shard}; give the file of this shard"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn resolve(arg: ShardArg, variables: Variables<'_>) -> Result<Shard, Failure> {
+    match arg {
+        ShardArg::Part(shard) => Ok(shard),
+        ShardArg::Auto(count) => auto(count, variables).map_err(Failure::usage),
+    }
+}
+
+fn auto(given: Option<NonZeroU32>, variables: Variables<'_>) -> Result<Shard, String> {
+    let engines: Vec<&Engine> = ENGINES.iter().filter(|it| variables(it.index).is_some()).collect();
+    let engine = match engines[..] {
+        [engine] => engine,
+        [] => {
+            return Err(format!(
+                "--shard auto: none of {} is set; give --shard K/N",
+                ENGINES.map(|engine| engine.index).join(", ")
+            ));
+        }
+        [one, other, ..] => {
+            return Err(format!(
+                "--shard auto: both {} ({}) and {} ({}) are set; give --shard K/N, or unset one \
+                 of them",
+                one.index, one.name, other.index, other.name
+            ));
+        }
+    };
+    let count = count(engine, given, variables)?;
+    let id = number(engine.index, variables)?;
+    let first = match engine.first {
+        First::Number(first) => first,
+        First::Variable(name) => number(name, variables)?,
+    };
+    let index = id.checked_sub(first);
+    index.and_then(|index| Shard::new(index, count.get()).ok()).ok_or_else(|| {
+        let last = u64::from(first) + u64::from(count.get()) - 1;
+        format!(
+            "--shard auto: {} is {id}, but {} must number {count} shards from {first} to {last}",
+            engine.index, engine.name
+        )
+    })
+}
+
+/// The number of shards: the engine's, which must be the same as a given one.
+fn count(
+    engine: &Engine,
+    given: Option<NonZeroU32>,
+    variables: Variables<'_>,
+) -> Result<NonZeroU32, String> {
+    let set = engine.count.filter(|name| variables(name).is_some());
+    match (set, given) {
+        (None, Some(given)) => Ok(given),
+        (None, None) => {
+            let index = engine.index;
+            Err(match engine.count {
+                Some(count) => format!("--shard auto: {index} is set, but {count} is not"),
+                None => format!(
+                    "--shard auto: {} sets {index} but no count; give --shard auto/N with the \
+                     number of completions",
+                    engine.name
+                ),
+            })
+        }
+        (Some(name), given) => {
+            let count = NonZeroU32::new(number(name, variables)?)
+                .ok_or_else(|| format!("--shard auto: {name} is 0"))?;
+            match given.filter(|&given| given != count) {
+                None => Ok(count),
+                Some(given) => Err(format!("--shard auto/{given}: {name} is {count}")),
+            }
+        }
+    }
+}
+
+fn number(name: &str, variables: Variables<'_>) -> Result<u32, String> {
+    let value = variables(name).ok_or_else(|| format!("--shard auto: {name} is not set"))?;
+    value.trim().parse().map_err(|_| {
+        format!("--shard auto: {name} is \"{}\", expected a number", value.escape_debug())
+    })
+}
+
+/// Refuses a share of which a shard would get less than one request per window: the shards
+/// together would use more than the share.
+pub(super) fn check_share(quota: Quota, percent: f64, shards: u32) -> Result<(), Failure> {
+    let share = quota.share(percent).n.get();
+    if shards <= share || shards == 1 {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--shard: {shards} shards cannot divide {share} requests per window; use fewer shards or a \
+         larger --quota-share"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(arg: &str, set: &[(&str, &str)]) -> Result<String, String> {
+        let find = |name: &str| {
+            set.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned())
+        };
+        let shard = resolve(shard(arg).unwrap(), &find);
+        shard.map(|it| it.to_string()).map_err(|failure| failure.to_string())
+    }
+
+    #[track_caller]
+    fn check(arg: &str, set: &[(&str, &str)], expected: &str) {
+        assert_eq!(resolved(arg, set).as_deref(), Ok(expected), "{arg} {set:?}");
+    }
+
+    #[track_caller]
+    fn refused(arg: &str, set: &[(&str, &str)], names: &[&str]) {
+        let why = resolved(arg, set).unwrap_err();
+        assert!(names.iter().all(|name| why.contains(name)), "{arg} {set:?}: {why}");
+    }
+
+    #[test]
+    fn each_engine_counts_from_its_own_base() {
+        check("2/4", &[], "2/4");
+        check("auto/4", &[("JOB_COMPLETION_INDEX", "0")], "1/4");
+        check("auto/4", &[("JOB_COMPLETION_INDEX", "3")], "4/4");
+        check("auto", &[("CLOUD_RUN_TASK_INDEX", "1"), ("CLOUD_RUN_TASK_COUNT", "4")], "2/4");
+        let batch = [("AWS_BATCH_JOB_ARRAY_INDEX", "0"), ("AWS_BATCH_JOB_ARRAY_SIZE", "2")];
+        check("auto", &batch, "1/2");
+        check("auto", &[("CI_NODE_INDEX", "1"), ("CI_NODE_TOTAL", "4")], "1/4");
+        check("auto", &[("CI_NODE_INDEX", "4"), ("CI_NODE_TOTAL", "4")], "4/4");
+        for (id, min, expected) in [("0", "0", "1/4"), ("4", "1", "4/4"), ("102", "100", "3/4")] {
+            let slurm = [
+                ("SLURM_ARRAY_TASK_ID", id),
+                ("SLURM_ARRAY_TASK_MIN", min),
+                ("SLURM_ARRAY_TASK_COUNT", "4"),
+            ];
+            check("auto", &slurm, expected);
+            check("auto/4", &slurm, expected);
+        }
+    }
+
+    #[test]
+    fn what_does_not_name_one_part_is_refused_with_the_variable() {
+        refused("auto", &[], &["JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID", "K/N"]);
+        refused("auto/4", &[], &["CLOUD_RUN_TASK_INDEX"]);
+        refused("auto", &[("JOB_COMPLETION_INDEX", "0")], &["JOB_COMPLETION_INDEX", "auto/N"]);
+        refused("auto", &[("CLOUD_RUN_TASK_INDEX", "0")], &["CLOUD_RUN_TASK_COUNT is not"]);
+        let two = [("JOB_COMPLETION_INDEX", "0"), ("CI_NODE_INDEX", "1"), ("CI_NODE_TOTAL", "4")];
+        refused("auto/4", &two, &["JOB_COMPLETION_INDEX", "CI_NODE_INDEX"]);
+        refused(
+            "auto/4",
+            &[("JOB_COMPLETION_INDEX", "4")],
+            &["JOB_COMPLETION_INDEX is 4", "0 to 3"],
+        );
+        refused(
+            "auto",
+            &[("CI_NODE_INDEX", "0"), ("CI_NODE_TOTAL", "4")],
+            &["CI_NODE_INDEX is 0", "1 to 4"],
+        );
+        refused("auto/4", &[("JOB_COMPLETION_INDEX", "")], &["JOB_COMPLETION_INDEX is \"\""]);
+        refused(
+            "auto/4",
+            &[("JOB_COMPLETION_INDEX", "x\n")],
+            &["JOB_COMPLETION_INDEX is \"x\\n\""],
+        );
+        let gitlab = [("CI_NODE_INDEX", "1"), ("CI_NODE_TOTAL", "4")];
+        refused("auto/3", &gitlab, &["auto/3", "CI_NODE_TOTAL is 4"]);
+        let zero = [("CI_NODE_INDEX", "1"), ("CI_NODE_TOTAL", "0")];
+        refused("auto", &zero, &["CI_NODE_TOTAL is 0"]);
+        let no_first = [("SLURM_ARRAY_TASK_ID", "1"), ("SLURM_ARRAY_TASK_COUNT", "4")];
+        refused("auto", &no_first, &["SLURM_ARRAY_TASK_MIN is not set"]);
+        // --array=0,2: the second of two.
+        let gap = [("SLURM_ARRAY_TASK_MIN", "0"), ("SLURM_ARRAY_TASK_COUNT", "2")];
+        let gap = [gap[0], gap[1], ("SLURM_ARRAY_TASK_ID", "2")];
+        refused("auto", &gap, &["SLURM_ARRAY_TASK_ID is 2"]);
+    }
+
+    #[test]
+    fn a_value_of_another_form_is_refused() {
+        for text in ["", "0/4", "5/4", "4", "auto/", "auto/0", "auto/x", "auto4", "AUTO", "1/0"] {
+            assert!(shard(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,511 @@
+//! The metrics file (`--metrics-file`): gauges of one run in the Prometheus text format, for
+//! `node_exporter`'s textfile collector.
+//!
+//! The file is replaced at the beginning, every ten seconds, and at the end, whatever the end is.
+//! The exit code and the time of the last success are those of the run before until this one ends.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Listener;
+use crate::model::{Event, Outcome};
+use crate::stats::Stats;
+
+/// How often the file is replaced during a run.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// The upper bounds of the latency histogram, in milliseconds.
+const BOUNDS_MS: [u64; 11] = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000];
+
+/// What every metrics file begins with.
+const BEGINNING: &str = "# HELP bulk_unlock_";
+
+const LAST_SUCCESS: &str = "last_success_timestamp_seconds";
+const EXIT_CODE: &str = "exit_code";
+
+/// The metrics file of one command.
+#[derive(Debug)]
+pub struct Metrics {
+    path: PathBuf,
+    job: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The jobs of this command that have ended: a run, and its read-back.
+    ended: Snapshot,
+    current: Snapshot,
+    earlier: Earlier,
+    written_at: Option<Instant>,
+}
+
+/// What the file of an earlier run says.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Earlier {
+    exit_code: Option<u8>,
+    last_success: Option<u64>,
+}
+
+impl Metrics {
+    /// Writes the file for the first time, with the label `job` and all counts at zero.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, or when another kind of file is in its place.
+    pub fn create(path: PathBuf, job: String, now: SystemTime) -> io::Result<Self> {
+        let earlier = Earlier::read(&path, &job)?;
+        let state = Mutex::new(State { earlier, ..State::default() });
+        let metrics = Self { path, job, state };
+        metrics.write(&metrics.state(), earlier, now)?;
+        Ok(metrics)
+    }
+
+    /// Counts a job of this command that has ended.
+    pub fn end_job(&self, stats: &Stats, n_unprocessed: u64) {
+        let snapshot = Snapshot { n_unprocessed, ..Snapshot::of(stats) };
+        let known = &mut *self.state();
+        known.ended = known.ended.and(&snapshot);
+        known.current = Snapshot::default();
+    }
+
+    /// Writes the file for the last time, with the exit code.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn finish(&self, exit_code: u8, now: SystemTime) -> io::Result<()> {
+        let state = self.state();
+        let success = (exit_code == 0).then(|| unix_seconds(now));
+        let last_success = success.or(state.earlier.last_success);
+        self.write(&state, Earlier { exit_code: Some(exit_code), last_success }, now)
+    }
+
+    /// Updates the file while a job is running.
+    pub fn listener(&self) -> Box<dyn Listener + '_> {
+        Box::new(Updates(self))
+    }
+
+    fn update(&self, stats: &Stats, at: Instant, now: SystemTime) {
+        let known = &mut *self.state();
+        known.current = Snapshot::of(stats);
+        let due = known.written_at.get_or_insert(at);
+        if at < *due + EVERY {
+            return;
+        }
+        *due = at;
+        // The next one may succeed, and the last one reports an error.
+        let _ = self.write(known, known.earlier, now);
+    }
+
+    fn write(&self, state: &State, ending: Earlier, now: SystemTime) -> io::Result<()> {
+        check_own(&self.path)?;
+        let snapshot = state.ended.and(&state.current);
+        let text = render(&self.job, &snapshot, ending, unix_seconds(now));
+        let directory = self.path.parent().filter(|it| !it.as_os_str().is_empty());
+        // The collector reads `*.prom`, and must not find this one before it is complete.
+        let mut file = tempfile::Builder::new()
+            .prefix(".bulk-unlock-metrics.")
+            .suffix(".tmp")
+            .tempfile_in(directory.unwrap_or(Path::new(".")))?;
+        file.write_all(text.as_bytes())?;
+        readable_by_all(file.as_file())?;
+        file.persist(&self.path)?;
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The collector runs as another user.
+#[cfg(unix)]
+fn readable_by_all(file: &fs::File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable_by_all(_: &fs::File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Refuses to replace anything but a metrics file of this program or an empty file.
+fn check_own(path: &Path) -> io::Result<()> {
+    let foreign = || io::Error::other("the file that exists is not a bulk-unlock metrics file");
+    match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(it) if !it.is_file() => Err(io::Error::other("it is not a regular file")),
+        Ok(it) if it.len() == 0 => Ok(()),
+        Ok(_) => {
+            let mut beginning = Vec::new();
+            let length = BEGINNING.len() as u64;
+            io::Read::read_to_end(
+                &mut io::Read::take(fs::File::open(path)?, length),
+                &mut beginning,
+            )?;
+            if beginning == BEGINNING.as_bytes() { Ok(()) } else { Err(foreign()) }
+        }
+    }
+}
+
+/// Updates the file on ticks.
+struct Updates<'a>(&'a Metrics);
+
+impl Listener for Updates<'_> {
+    fn on_event(&mut self, event: &Event, stats: &Stats) {
+        if let Event::Ticked { at, wall } = event {
+            self.0.update(stats, *at, *wall);
+        }
+    }
+}
+
+impl Earlier {
+    /// Reads what a file says of this job; nothing where there is no file.
+    fn read(path: &Path, job: &str) -> io::Result<Self> {
+        check_own(path)?;
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            text => text?,
+        };
+        let sample = |name: &str| {
+            let prefix = format!("bulk_unlock_{name}{{job=\"{}\"}} ", escape(job));
+            text.lines().find_map(|line| line.strip_prefix(&prefix))
+        };
+        Ok(Self {
+            exit_code: sample(EXIT_CODE).and_then(|value| value.parse().ok()),
+            last_success: sample(LAST_SUCCESS).and_then(|value| value.parse().ok()),
+        })
+    }
+}
+
+/// The counts of one or more jobs.
+#[derive(Clone, Debug, PartialEq)]
+struct Snapshot {
+    users: [u64; Outcome::ALL.len()],
+    /// By status; 0: no response.
+    requests: Vec<(u16, u64)>,
+    n_retries: u64,
+    n_throttled: u64,
+    paused: Duration,
+    /// Number of requests that took no longer than each bound, and of all.
+    durations: [u64; BOUNDS_MS.len() + 1],
+    duration_sum: Duration,
+    n_records: u64,
+    n_unprocessed: u64,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self {
+            users: [0; Outcome::ALL.len()],
+            requests: Vec::new(),
+            n_retries: 0,
+            n_throttled: 0,
+            paused: Duration::ZERO,
+            durations: [0; BOUNDS_MS.len() + 1],
+            duration_sum: Duration::ZERO,
+            n_records: 0,
+            n_unprocessed: 0,
+        }
+    }
+}
+
+impl Snapshot {
+    fn of(stats: &Stats) -> Self {
+        let latency = stats.latency();
+        let mut durations = [latency.n(); BOUNDS_MS.len() + 1];
+        for (n, bound) in durations.iter_mut().zip(BOUNDS_MS) {
+            *n = latency.n_up_to(Duration::from_millis(bound));
+        }
+        let requests = stats.requests_by_status().iter();
+        let requests = requests.map(|(status, &n)| (status.unwrap_or(0), n));
+        let given_up = (0, stats.n_given_up());
+        Self {
+            users: Outcome::ALL.map(|outcome| stats.count(outcome)),
+            requests: sum_of(requests.chain([given_up])),
+            n_retries: stats.n_retries(),
+            n_throttled: stats.n_throttled(),
+            paused: stats.paused(),
+            durations,
+            duration_sum: latency.sum(),
+            n_records: stats.size().n_records,
+            n_unprocessed: stats.n_unprocessed(),
+        }
+    }
+
+    /// Both together. The records are those of the first: a read-back has no others.
+    fn and(&self, other: &Self) -> Self {
+        let first = if self.n_records > 0 { self } else { other };
+        let mut sum = Self {
+            requests: sum_of(self.requests.iter().chain(&other.requests).copied()),
+            n_retries: self.n_retries + other.n_retries,
+            n_throttled: self.n_throttled + other.n_throttled,
+            paused: self.paused + other.paused,
+            duration_sum: self.duration_sum + other.duration_sum,
+            n_records: first.n_records,
+            n_unprocessed: first.n_unprocessed,
+            ..self.clone()
+        };
+        sum.users.iter_mut().zip(other.users).for_each(|(n, more)| *n += more);
+        sum.durations.iter_mut().zip(other.durations).for_each(|(n, more)| *n += more);
+        sum
+    }
+}
+
+fn sum_of(requests: impl Iterator<Item = (u16, u64)>) -> Vec<(u16, u64)> {
+    let mut sums = std::collections::BTreeMap::new();
+    requests.filter(|(_, n)| *n > 0).for_each(|(status, n)| *sums.entry(status).or_default() += n);
+    sums.into_iter().collect()
+}
+
+/// The file. Every metric has its HELP and TYPE lines, also one without a value.
+fn render(job: &str, snapshot: &Snapshot, ending: Earlier, now: u64) -> String {
+    let mut text = Text { text: String::new(), job: escape(job) };
+    text.family("users", "gauge", "Users by outcome.");
+    for (outcome, n) in Outcome::ALL.into_iter().zip(snapshot.users) {
+        text.labelled("users", "outcome", outcome.code(), n);
+    }
+    text.family("requests", "gauge", "Requests by HTTP status; none: no response.");
+    for &(status, n) in &snapshot.requests {
+        let status = if status == 0 { "none".to_owned() } else { status.to_string() };
+        text.labelled("requests", "status", &status, n);
+    }
+    text.gauge(
+        "retries",
+        "Attempts that failed and were retried, 429s not counted.",
+        Some(snapshot.n_retries),
+    );
+    text.gauge("throttled", "Requests that were answered 429.", Some(snapshot.n_throttled));
+    let paused = snapshot.paused.as_secs_f64();
+    text.gauge(
+        "paused_seconds",
+        "Time in which no request was sent because of a 429 or an outage.",
+        Some(paused),
+    );
+    text.histogram(snapshot);
+    text.gauge("records", "Records of the input.", Some(snapshot.n_records));
+    text.gauge("unprocessed", "Records without an outcome.", Some(snapshot.n_unprocessed));
+    text.gauge(EXIT_CODE, "Exit code of the last run that ended.", ending.exit_code);
+    text.gauge(
+        "last_run_timestamp_seconds",
+        "Unix time at which a run last wrote this file.",
+        Some(now),
+    );
+    text.gauge(
+        LAST_SUCCESS,
+        "Unix time at which a run last ended with exit code 0.",
+        ending.last_success,
+    );
+    text.text
+}
+
+/// The file as it grows.
+struct Text {
+    text: String,
+    /// Escaped.
+    job: String,
+}
+
+impl Text {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP bulk_unlock_{name} {help}"));
+        self.line(format_args!("# TYPE bulk_unlock_{name} {kind}"));
+    }
+
+    /// A metric with one value, or with none.
+    fn gauge<T: std::fmt::Display>(&mut self, name: &str, help: &str, value: Option<T>) {
+        self.family(name, "gauge", help);
+        if let Some(value) = value {
+            let job = self.job.clone();
+            self.line(format_args!("bulk_unlock_{name}{{job=\"{job}\"}} {value}"));
+        }
+    }
+
+    fn labelled(&mut self, name: &str, label: &str, value: &str, n: u64) {
+        let job = self.job.clone();
+        self.line(format_args!("bulk_unlock_{name}{{job=\"{job}\",{label}=\"{value}\"}} {n}"));
+    }
+
+    fn histogram(&mut self, snapshot: &Snapshot) {
+        let name = "request_duration_seconds";
+        self.family(name, "histogram", "Time from sending a request to its response or failure.");
+        #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
+        // OpenMetrics wants 1.0 and not 1.
+        let bounds = BOUNDS_MS.map(|bound| format!("{:?}", bound as f64 / 1e3));
+        let bounds = bounds.iter().map(String::as_str).chain(["+Inf"]);
+        for (bound, n) in bounds.zip(snapshot.durations) {
+            self.labelled(&format!("{name}_bucket"), "le", bound, n);
+        }
+        let n = snapshot.durations.last().copied().unwrap_or_default();
+        let (job, sum) = (self.job.clone(), snapshot.duration_sum.as_secs_f64());
+        self.line(format_args!("bulk_unlock_{name}_sum{{job=\"{job}\"}} {sum}"));
+        self.line(format_args!("bulk_unlock_{name}_count{{job=\"{job}\"}} {n}"));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+}
+
+/// The value of a label as the text format writes it.
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn unix_seconds(at: SystemTime) -> u64 {
+    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PauseReason;
+    use crate::stats::story::Story;
+
+    fn at(secs: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(secs)
+    }
+
+    fn sample<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+    }
+
+    #[test]
+    fn the_file_of_a_run() {
+        let stats = Story::of(5)
+            .rows(2, Outcome::Unlocked)
+            .retries(1, 503, "http_503")
+            .retries(1, 429, "http_429")
+            .paused(PauseReason::Throttled, 1_500)
+            .at(4_200)
+            .stats;
+        let snapshot = Snapshot::of(&stats);
+        let ending = Earlier { exit_code: Some(3), last_success: Some(1_700) };
+        insta::assert_snapshot!(render("run", &snapshot, ending, 1_800));
+    }
+
+    #[test]
+    fn names_help_and_type_do_not_depend_on_the_run() {
+        let fixed = |text: &str| {
+            let lines = text.lines().filter(|line| line.starts_with('#'));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let stats = Story::of(1).rows(1, Outcome::Unlocked).stats;
+        let empty = render("run", &Snapshot::default(), Earlier::default(), 1);
+        assert_eq!(
+            fixed(&empty),
+            fixed(&render("other", &Snapshot::of(&stats), Earlier::default(), 2))
+        );
+        for outcome in Outcome::ALL {
+            let name = format!("bulk_unlock_users{{job=\"run\",outcome=\"{}\"}}", outcome.code());
+            assert_eq!(sample(&empty, &name), Some("0"));
+        }
+    }
+
+    #[test]
+    fn the_last_success_is_kept_until_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("it.prom");
+        let job = "it's \"a\" job\\\n";
+        let name = |name: &str| format!("bulk_unlock_{name}{{job=\"it's \\\"a\\\" job\\\\\\n\"}}");
+        let run = |now: u64, exit_code: u8| {
+            let metrics = Metrics::create(path.clone(), job.to_owned(), at(now)).unwrap();
+            let during = fs::read_to_string(&path).unwrap();
+            metrics.finish(exit_code, at(now + 1)).unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            [during, text].map(|text| {
+                let value = |it: &str| sample(&text, &name(it)).map(str::to_owned);
+                (value(EXIT_CODE), value(LAST_SUCCESS))
+            })
+        };
+        let some = |value: &str| Some(value.to_owned());
+        assert_eq!(run(10, 2), [(None, None), (some("2"), None)]);
+        assert_eq!(run(20, 0), [(some("2"), None), (some("0"), some("21"))]);
+        assert_eq!(run(30, 1), [(some("0"), some("21")), (some("1"), some("21"))]);
+        // Another job's success is none of this one.
+        let other = Metrics::create(path.clone(), "other".to_owned(), at(40)).unwrap();
+        other.finish(1, at(41)).unwrap();
+        assert_eq!(run(50, 1), [(None, None), (some("1"), None)]);
+    }
+
+    #[test]
+    fn another_kind_of_file_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users.csv");
+        let create = || Metrics::create(path.clone(), "run".to_owned(), at(1));
+        fs::write(&path, "user_id\nuser_1\n").unwrap();
+        assert!(create().unwrap_err().to_string().contains("not a bulk-unlock metrics file"));
+        assert!(fs::read_to_string(&path).unwrap().starts_with("user_id"));
+        fs::write(&path, "").unwrap();
+        let metrics = create().unwrap();
+        fs::write(&path, "line,input\n").unwrap();
+        assert!(metrics.finish(0, at(2)).is_err());
+        assert!(Metrics::create(dir.path().to_owned(), "run".to_owned(), at(1)).is_err());
+    }
+
+    #[test]
+    fn a_run_and_its_read_back_are_counted_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("it.prom");
+        let metrics = Metrics::create(path.clone(), "run".to_owned(), at(1)).unwrap();
+        metrics.end_job(&Story::of(3).rows(2, Outcome::Unlocked).stats, 1);
+        metrics.end_job(&Story::of(2).rows(2, Outcome::StillUnlocked).stats, 0);
+        metrics.finish(3, at(2)).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        for (name, value) in [
+            ("bulk_unlock_users{job=\"run\",outcome=\"unlocked\"}", "2"),
+            ("bulk_unlock_users{job=\"run\",outcome=\"still_unlocked\"}", "2"),
+            ("bulk_unlock_records{job=\"run\"}", "3"),
+            ("bulk_unlock_unprocessed{job=\"run\"}", "1"),
+            ("bulk_unlock_request_duration_seconds_count{job=\"run\"}", "4"),
+        ] {
+            assert_eq!(sample(&text, name), Some(value), "{name}\n{text}");
+        }
+    }
+
+    #[test]
+    fn buckets_never_fall() {
+        let mut stats = Story::of(1).rows(1, Outcome::Unlocked).stats;
+        for ms in [0, 9, 10, 11, 24, 25, 26, 999, 1_000, 1_001, 29_999, 31_000, 9_000_000] {
+            stats.add_request(&crate::model::Attempt {
+                status: Some(200),
+                took: Duration::from_millis(ms),
+                waited: Duration::ZERO,
+                ended_at: at(0),
+            });
+        }
+        let durations = Snapshot::of(&stats).durations;
+        assert!(durations.is_sorted(), "{durations:?}");
+        assert_eq!(durations.last(), Some(&14));
+    }
+
+    #[test]
+    fn the_file_is_replaced_every_ten_seconds() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("it.prom");
+        let metrics = Metrics::create(path.clone(), "run".to_owned(), at(100)).unwrap();
+        let stats = Story::of(3).rows(2, Outcome::Unlocked).stats;
+        let start = Instant::now();
+        let mut listener = metrics.listener();
+        let mut written_at = |secs: u64| {
+            let at = start + Duration::from_secs(secs);
+            let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(100 + secs);
+            listener.on_event(&Event::Ticked { at, wall }, &stats);
+            let text = fs::read_to_string(&path).unwrap();
+            let name = "bulk_unlock_last_run_timestamp_seconds{job=\"run\"}";
+            sample(&text, name).unwrap().to_owned()
+        };
+        let times = [0, 1, 9, 10, 11, 19, 20].map(&mut written_at);
+        assert_eq!(times, ["100", "100", "100", "110", "110", "110", "120"]);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(sample(&text, "bulk_unlock_unprocessed{job=\"run\"}"), Some("1"));
+    }
+}
