@@ -23,6 +23,8 @@ pub struct UserFilter {
     pub last_sign_in_at: TimeRange,
     /// Members of at least one of these organizations, `org_…`; empty: no condition.
     pub organization_ids: Vec<String>,
+    /// Whether the user is banned; `None`: no condition.
+    pub banned: Option<bool>,
 }
 
 /// A range of time, in Unix milliseconds. Clerk does not document whether the bounds themselves are
@@ -159,6 +161,9 @@ fn append_filter(query: &mut Serializer<'_, String>, filter: &UserFilter) {
         // A leading `-` would exclude its members.
         let sign = if organization.starts_with(['+', '-']) { "+" } else { "" };
         query.append_pair("organization_id", &format!("{sign}{organization}"));
+    }
+    if let Some(banned) = filter.banned {
+        query.append_pair("banned", if banned { "true" } else { "false" });
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+use super::filter_args::{self, FilterArgs};
 use super::help;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
 use super::values::{duration, max_fail, percent, quota, rate, verbosity};
@@ -99,6 +100,8 @@ pub(super) struct LockedArgs {
     #[arg(help_heading = "Output", hide_short_help = true)]
     #[arg(value_parser = redacted_field())]
     pub(super) redact: Vec<String>,
+    #[command(flatten)]
+    pub(super) filters: FilterArgs,
     #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]

@@ -6,6 +6,7 @@ mod commands;
 mod connection;
 mod consent;
 mod console;
+mod filter_args;
 mod help;
 mod sandbox_args;
 mod settings;

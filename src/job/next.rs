@@ -28,8 +28,21 @@ pub(crate) struct Finished<'a> {
     pub(crate) is_verified: bool,
 }
 
+/// Flags that select users of the instance, which no list of users allows.
+pub(super) const FILTERS: [&str; 9] = [
+    "organization",
+    "email-domain",
+    "last-sign-in-after",
+    "last-sign-in-before",
+    "created-after",
+    "created-before",
+    "password-changed-after",
+    "lock-ends-after",
+    "skip-banned",
+];
+
 /// Flags that belong to one input: the next command reads another one.
-const OF_INPUT: [&str; 12] = [
+const OF_INPUT: [&str; 14] = [
     "column",
     "by",
     "delimiter",
@@ -42,6 +55,8 @@ const OF_INPUT: [&str; 12] = [
     "retry-failed",
     "plan",
     "plan-max-age",
+    "plan-sha256",
+    "all-locked",
 ];
 
 /// Flags that belong to one job: where it writes, and how many users it expects.
@@ -110,5 +125,5 @@ fn verify(finished: &Finished<'_>) -> NextStep {
 }
 
 fn of_another_input(line: &CommandLine) -> CommandLine {
-    line.clone().without(&OF_INPUT).without(&OF_JOB)
+    line.clone().without(&OF_INPUT).without(&FILTERS).without(&OF_JOB)
 }

@@ -8,4 +8,5 @@ pub mod exclude;
 pub mod pacing;
 pub mod plan;
 pub mod retry;
+pub mod selection;
 pub mod stop_rule;
