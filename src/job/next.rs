@@ -20,8 +20,10 @@ pub(crate) struct Finished<'a> {
     pub(crate) failed: &'a Path,
     /// The users came from a pipe.
     pub(crate) is_piped: bool,
-    /// The run was one of a plan, whose users are looked up.
-    pub(crate) is_of_plan: bool,
+    /// The users of the run were looked up because a plan or a walk named them.
+    pub(crate) is_looked_up: bool,
+    /// The hash of the plan that was made.
+    pub(crate) sha256: Option<&'a str>,
     /// The server ended with the job: nothing can be read back.
     pub(crate) is_sandbox: bool,
     /// The unlocked users were read back already.
@@ -101,7 +103,11 @@ fn resume(finished: &Finished<'_>) -> NextStep {
 
 fn run_plan(finished: &Finished<'_>) -> NextStep {
     let line = of_another_input(finished.line).without(&["only-locked"]).without_operands();
-    let command = line.for_command("run").value("plan", finished.results).to_shell();
+    let mut line = line.for_command("run").value("plan", finished.results);
+    if let Some(sha256) = finished.sha256 {
+        line = line.value("plan-sha256", sha256);
+    }
+    let command = line.to_shell();
     NextStep { look_first: None, why: "To unlock them".to_owned(), command }
 }
 
@@ -110,7 +116,7 @@ fn retry(finished: &Finished<'_>) -> NextStep {
     if let Some(by) = finished.line.value_of("by") {
         line = line.value("by", by);
     }
-    if finished.is_of_plan {
+    if finished.is_looked_up {
         line = line.switch("only-locked");
     }
     let command = line.switch("retry-failed").to_shell();

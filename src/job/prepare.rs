@@ -7,6 +7,7 @@ use std::io;
 use serde_json::{Map, Value};
 use tokio::runtime::{Builder, Runtime};
 
+use super::all_locked::Walked;
 use super::exit::Failure;
 use super::input::Input;
 use super::previous::{self, PreviousRun};
@@ -36,10 +37,15 @@ pub(super) struct Prepared {
 }
 
 /// Prepares a job. Asks for confirmation where the number of users is known without a look-up.
-pub(super) fn prepare(job: &Job<'_>, consent: &mut Option<Ask>) -> Result<Prepared, Failure> {
+/// `walked` is what a walk found, where that is the input.
+pub(super) fn prepare(
+    job: &Job<'_>,
+    mut walked: Option<Walked>,
+    consent: &mut Option<Ask>,
+) -> Result<Prepared, Failure> {
     let Job { settings, connection, context, paths, .. } = *job;
     let now = wall_clock();
-    let input = Input::read(settings, now, context.console)?;
+    let input = Input::read(settings, walked.as_mut(), now, context.console)?;
     let mut previous =
         PreviousRun::find(settings, paths, &input, connection, now, context.console)?;
     let effective = effective_settings(job, &input);
@@ -64,7 +70,8 @@ pub(super) fn prepare(job: &Job<'_>, consent: &mut Option<Ask>) -> Result<Prepar
         let left_out: Counts = plan.left_out.iter().map(|(_, row)| row.outcome).collect();
         confirm(job, &input, n_jobs, &left_out, consent, &runtime)?;
     }
-    let (outputs, writer) = open_outputs(job, &input, &plan, previous, &earlier, effective)?;
+    let list = walked.and_then(|walked| walked.list);
+    let (outputs, writer) = open_outputs(job, &input, list, &plan, previous, &earlier, effective)?;
     Ok(Prepared { input, plan, known, count_check, outputs, writer, earlier, runtime })
 }
 
@@ -90,6 +97,7 @@ fn effective_settings(job: &Job<'_>, input: &Input) -> Map<String, Value> {
 fn open_outputs(
     job: &Job<'_>,
     input: &Input,
+    list: Option<AtomicWriter>,
     plan: &Plan,
     previous: PreviousRun,
     earlier: &RowStats,
@@ -137,7 +145,8 @@ fn open_outputs(
         (Some(path), Some(resumed)) => Outputs::resume(path, resumed, row_format, manifest)?,
         (Some(path), None) => {
             let may_be_refused = settings.may_be_refused_later(input.looks_up);
-            Outputs::create(path, existing, may_be_refused, row_format, &input.records, manifest)?
+            let records = &input.records;
+            Outputs::create(path, existing, may_be_refused, row_format, records, list, manifest)?
         }
     })
 }

@@ -57,7 +57,8 @@ pub(super) fn run(
     let stop_rule = StopRule { max_fail: job.settings.guards.max_fail, n_jobs };
     let recording = Recording::new(Some(writer), stats, has_row, stop_rule, job.stop);
     let max_duration = job.settings.execution.max_duration;
-    let deadline = max_duration.and_then(|length| Instant::now().checked_add(length));
+    let from_now = || max_duration.and_then(|length| Instant::now().checked_add(length));
+    let deadline = job.deadline.or_else(from_now);
     std::thread::scope(|scope| {
         let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
         let mut running = RunningJob { job, input: &input, outputs, recorder, runtime, deadline };

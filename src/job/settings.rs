@@ -53,6 +53,8 @@ pub(crate) struct JobSettings {
     /// Other files that are read and must not be written to: the key, certificates.
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) only_locked: bool,
+    /// The hash of the plan that is run, as it was checked.
+    pub(crate) plan_sha256: Option<String>,
     pub(crate) admin_locked: AdminLocked,
     pub(crate) guards: Guards,
     pub(crate) reason: Option<String>,
@@ -147,6 +149,7 @@ impl JobSettings {
         }
         let output = &self.output;
         let flags = [
+            (self.input.is_instance(), "--all-locked"),
             (output.json, "--json"),
             (output.existing == ExistingFile::Resume, "--resume"),
             (output.existing == ExistingFile::Replace, "--force"),
@@ -204,7 +207,7 @@ impl Guards {
             MaxFail::Percent(percent) => format!("stop when {percent} % of users fail"),
         });
         let parts = [
-            self.canary.map(|n| format!("canary of {n}")),
+            self.canary.map(|n| format!("canary of {n} (the run continues by itself if all succeed)")),
             max_fail,
             self.max_users.map(|n| format!("at most {n} users")),
             self.expect_count.map(|n| format!("expect {n} users")),

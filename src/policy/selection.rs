@@ -57,22 +57,6 @@ impl Selection {
 }
 
 impl Condition {
-    /// The flag that sets it; `None` for a default.
-    pub fn flag(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Organization(_) => "--organization",
-            Self::EmailDomain(_) => "--email-domain",
-            Self::LastSignInAfter(_) => "--last-sign-in-after",
-            Self::LastSignInBefore(_) => "--last-sign-in-before",
-            Self::CreatedAfter(_) => "--created-after",
-            Self::CreatedBefore(_) => "--created-before",
-            Self::PasswordChangedAfter(_) => "--password-changed-after",
-            Self::LockEndsAfter(_) => "--lock-ends-after",
-            Self::NotBanned => "--skip-banned",
-            Self::NotAdminLocked => return None,
-        })
-    }
-
     /// The condition as a filter of the API; `None` where the API does not have it.
     pub fn filter(&self) -> Option<UserFilter> {
         let mut filter = UserFilter::default();
@@ -125,9 +109,20 @@ fn as_millis(duration: Duration) -> i128 {
 }
 
 impl fmt::Display for Condition {
-    /// What leaves users out, for closing lines.
+    /// The flag that sets it, or why users are left out by default.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.flag().unwrap_or("locked on purpose"))
+        f.write_str(match self {
+            Self::Organization(_) => "--organization",
+            Self::EmailDomain(_) => "--email-domain",
+            Self::LastSignInAfter(_) => "--last-sign-in-after",
+            Self::LastSignInBefore(_) => "--last-sign-in-before",
+            Self::CreatedAfter(_) => "--created-after",
+            Self::CreatedBefore(_) => "--created-before",
+            Self::PasswordChangedAfter(_) => "--password-changed-after",
+            Self::LockEndsAfter(_) => "--lock-ends-after",
+            Self::NotBanned => "--skip-banned",
+            Self::NotAdminLocked => "locked on purpose",
+        })
     }
 }
 

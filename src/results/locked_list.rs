@@ -3,7 +3,8 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, BufRead as _, BufReader, Seek as _, Write};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::SpooledTempFile;
@@ -141,6 +142,27 @@ impl ListCounts {
     }
 }
 
+/// Refuses a file in the place of a list unless it is one, by its header.
+///
+/// # Errors
+///
+/// [`OpenError::NotOurs`].
+pub fn check_own_list(path: &Path) -> Result<(), OpenError> {
+    let mut header = String::new();
+    let read = File::open(path).and_then(|file| {
+        BufReader::new(file.take(LONGEST_HEADER)).read_line(&mut header)
+    });
+    let columns = LOCKED_COLUMNS[..LOCKED_COLUMNS.len() - 1].join(",");
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(_) if header.starts_with(&columns) => Ok(()),
+        _ => Err(OpenError::NotOurs { path: path.to_owned() }),
+    }
+}
+
+/// Longer than any header of a list, in bytes.
+const LONGEST_HEADER: u64 = 1_000;
+
 impl LockedList {
     /// Above this size the rows move from memory to a temporary file.
     const MAX_IN_MEMORY: usize = 8 << 20;
@@ -252,7 +274,23 @@ impl LockedList {
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn finish(mut self) -> Result<Option<PathBuf>, WriteError> {
+    pub fn finish(self) -> Result<Option<PathBuf>, WriteError> {
+        let path = match &self.out {
+            Out::Stdout => None,
+            Out::File(_, path) => Some(path.clone()),
+        };
+        if let Some(file) = self.write()? {
+            file.finish().map_err(WriteError::of_a_whole)?;
+        }
+        Ok(path)
+    }
+
+    /// Writes the complete list; gives the file, which is not at its path until it is finished.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn write(mut self) -> Result<Option<AtomicWriter>, WriteError> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
@@ -267,8 +305,7 @@ impl LockedList {
             Out::File(mut file, path) => {
                 let written = rows.copy_to(&mut file);
                 written.map_err(|error| WriteError::new(&path, &error).of_a_whole())?;
-                file.finish().map_err(WriteError::of_a_whole)?;
-                Ok(Some(path))
+                Ok(Some(*file))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `run`: unlock every listed user. `plan`, and `run --dry-run`: the same, without the unlocks.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::inherit::inherit;
 use super::verify::read_back;
@@ -9,11 +9,12 @@ use crate::cli::{connection, consent};
 use crate::engine::wall_clock;
 use crate::input::{Carry, Options};
 use crate::job::{
-    self, Connection, Context, ExistingFile, ExitStatus, Failure, Finished, Guards, InputSource,
+    self, Connection, Context, ExistingFile, ExitStatus, Failure, Finished, Guards, IfEmpty, InputSource,
     JobSettings, OutputSettings, check_plan, check_retried,
 };
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
+use crate::policy::selection::Condition;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
 
@@ -23,6 +24,7 @@ pub(in crate::cli) fn run(
     context: Context<'_>,
 ) -> Result<ExitStatus, Failure> {
     let console = context.console;
+    check_requirements(&args)?;
     let connection = connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
     let command = if args.selection.dry_run { CommandKind::Plan } else { command };
     let consent = match command {
@@ -30,12 +32,13 @@ pub(in crate::cli) fn run(
         _ => None,
     };
     let max_age = args.selection.plan_max_age;
-    let plan = args.selection.plan.as_deref();
-    let plan = plan.map(|plan| check_plan(plan, max_age, &connection, wall_clock(), console));
-    let plan = plan.transpose()?;
+    let plan = args.selection.plan.as_deref().map(|plan| {
+        let expected = args.selection.plan_sha256.as_deref();
+        check_plan(plan, expected, max_age, &connection, wall_clock(), console)
+    });
+    let (plan, plan_sha256) = plan.transpose()?.unzip();
     let retried = retried(&args, &connection, context)?;
-    let input = input(&mut args, plan.as_ref(), retried.as_ref())?;
-    let output = output_path(args.output.output.as_deref(), &input, command);
+    let (input, output) = input(&mut args, command, plan.as_ref(), retried.as_ref())?;
     let mut effective = context.effective.clone();
     if let Some(manifest) = &retried {
         inherit(manifest, &mut args, &mut effective, console)?;
@@ -47,7 +50,8 @@ pub(in crate::cli) fn run(
         inherit(&manifest, &mut args, &mut effective, console)?;
     }
     let context = Context { effective: &effective, ..context };
-    let settings = settings(args, command, input, output, plan.as_ref());
+    let settings =
+        JobSettings { plan_sha256, ..settings(args, command, input, output, plan.as_ref()) };
     let mut finished = job::run(&settings, &connection, context, consent)?;
     if settings.verify && matches!(finished.status, ExitStatus::Success | ExitStatus::NotAllWell) {
         let verified = verify(&settings, &connection, context)?;
@@ -76,7 +80,46 @@ fn retried(
     }
 }
 
+/// Refuses flags that have no meaning without another one.
+fn check_requirements(args: &RunArgs) -> Result<(), Failure> {
+    if args.selection.plan_sha256.is_some() && args.selection.plan.is_none() {
+        return Err(Failure::usage("--plan-sha256 requires --plan, the plan that has this hash"));
+    }
+    let conditions = args.filters.selection(wall_clock()).conditions;
+    if let Some(condition) = conditions.first().filter(|_| !args.input.all_locked) {
+        return Err(Failure::usage(format!(
+            "{condition} selects users of the instance and requires --all-locked; it does not \
+             filter a list of users"
+        )));
+    }
+    Ok(())
+}
+
+/// The users and the results file.
 fn input(
+    args: &mut RunArgs,
+    command: CommandKind,
+    plan: Option<&Manifest>,
+    retried: Option<&Manifest>,
+) -> Result<(InputSource, PathBuf), Failure> {
+    let named = args.output.output.clone();
+    let ending = if command == CommandKind::Plan { "plan" } else { "results" };
+    if args.input.all_locked {
+        args.selection.only_locked = true;
+        let output = named.unwrap_or_else(|| format!("locked.{ending}.csv").into());
+        let mut selection = args.filters.selection(wall_clock());
+        if !args.selection.include_admin_locked {
+            selection.conditions.push(Condition::NotAdminLocked);
+        }
+        let list = Sidecars::beside(&output).input;
+        return Ok((InputSource::Instance { list, selection, limit: args.input.limit }, output));
+    }
+    let input = list_of_users(args, plan, retried)?;
+    let output = named.unwrap_or_else(|| format!("{}.{ending}.csv", input.stem()).into());
+    Ok((input, output))
+}
+
+fn list_of_users(
     args: &mut RunArgs,
     plan: Option<&Manifest>,
     retried: Option<&Manifest>,
@@ -113,12 +156,6 @@ fn input(
     InputSource::new(input.clone(), options, args.input.max_input_age)
 }
 
-/// The output that was named, or one named after the input.
-fn output_path(named: Option<&Path>, input: &InputSource, command: CommandKind) -> PathBuf {
-    let ending = if command == CommandKind::Plan { "plan" } else { "results" };
-    named.map_or_else(|| format!("{}.{ending}.csv", input.stem()).into(), Path::to_owned)
-}
-
 fn settings(
     args: RunArgs,
     command: CommandKind,
@@ -132,10 +169,14 @@ fn settings(
     let admin_locked = args.selection.include_admin_locked || is_in_plan;
     JobSettings {
         command,
-        if_empty: args.input.if_empty,
+        if_empty: args.input.if_empty.unwrap_or(match input {
+            InputSource::Instance { .. } => IfEmpty::Ok,
+            _ => IfEmpty::Fail,
+        }),
         exclude: args.input.exclude,
         protected: args.connection.files(),
         only_locked: args.selection.only_locked,
+        plan_sha256: None,
         admin_locked: if admin_locked { AdminLocked::Include } else { AdminLocked::LeaveAlone },
         guards: Guards {
             expect_count: args.guards.expect_count,
