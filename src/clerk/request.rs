@@ -223,11 +223,12 @@ mod tests {
             created_at: TimeRange { before: Some(20), after: Some(-10) },
             last_sign_in_at: TimeRange { before: None, after: Some(5) },
             organization_ids: vec!["org_a".into(), "-org_b".into()],
+            banned: Some(false),
         }
     }
 
     const FILTER: &str = "created_at_before=20&created_at_after=-10&last_sign_in_at_after=5&\
-        organization_id=org_a&organization_id=%2B-org_b";
+        organization_id=org_a&organization_id=%2B-org_b&banned=false";
 
     #[test]
     fn a_page_has_a_limit_a_cursor_and_a_filter() {

@@ -17,6 +17,8 @@ Examples:
     bulk-unlock run emails.csv --by email --exclude compromised.csv
   Run a reviewed plan, ten users first, and stop when more than 1 % fail:
     bulk-unlock run --plan users.plan.csv --canary 10 --max-fail 1%
+  Unlock all locked users, as a scheduled job:
+    bulk-unlock run --all-locked --max-users 500 --yes -o "unlock-$(date +%s).csv"
 
 Exit codes:
   0  every row ended well            5  not confirmed
@@ -29,8 +31,8 @@ const PLAN: &str = "\
 Examples:
   Show what a run would do:
     bulk-unlock plan users.csv --exclude compromised.csv
-  Plan for everyone who is locked now:
-    bulk-unlock locked | bulk-unlock plan -
+  Plan for everyone who is locked now and whose password was changed since Monday:
+    bulk-unlock plan --all-locked --password-changed-after 2026-07-06T00:00:00Z
   Write a page for the reviewer:
     bulk-unlock plan users.csv -o review.plan.csv --report review.html
 
@@ -45,8 +47,8 @@ const LOCKED: &str = "\
 Examples:
   Write the list of locked users:
     bulk-unlock locked -o locked.csv
-  Count them:
-    bulk-unlock locked | tail -n +2 | wc -l
+  List the members of an organization who signed in this week:
+    bulk-unlock locked --organization org_2abc --last-sign-in-after 7d
   Keep the whole user objects, without private metadata:
     bulk-unlock locked --snapshot full --redact private_metadata -o locked.full.csv
 

@@ -154,7 +154,7 @@ fn the_question_after_a_look_up_tells_who_is_left_out_and_what_guards_the_run() 
     insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @"
     results   ids.results.csv
     left out  2 admin_locked, 1 invalid
-    guards    canary of 2, stop when 1 % of users fail
+    guards    canary of 2 (the run continues by itself if all succeed), stop when 1 % of users fail
     reason    INC 7
     ");
 }
