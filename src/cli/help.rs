@@ -11,14 +11,12 @@ Try it without an account: bulk-unlock run users.csv --sandbox";
 
 const RUN: &str = "\
 Examples:
-  Unlock the users of a list:
-    bulk-unlock run users.csv --reason INC-4711
-  Find them by email, and leave out compromised accounts:
-    bulk-unlock run emails.csv --by email --exclude compromised.csv
+  Unlock the users of a list, except compromised accounts:
+    bulk-unlock run users.csv --exclude compromised.csv --reason INC-4711
   Run a reviewed plan, ten users first, and stop when more than 1 % fail:
     bulk-unlock run --plan users.plan.csv --canary 10 --max-fail 1%
-  Unlock all locked users, as a scheduled job:
-    bulk-unlock run --all-locked --max-users 500 --yes -o "unlock-$(date +%s).csv"
+  Unlock all locked users, as a scheduled job does:
+    bulk-unlock run --all-locked --max-users 500 --yes
 
 Exit codes:
   0  every row ended well            5  not confirmed

@@ -30,12 +30,13 @@ pub(super) enum Moment {
 }
 
 impl Moment {
-    /// In Unix milliseconds, at this time since the epoch.
+    /// In Unix milliseconds, at this time since the epoch; not before the epoch, as the API takes no
+    /// negative numbers.
     pub(super) fn unix_ms(self, now: Duration) -> i64 {
         let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         match self {
-            Self::At(at) => at,
-            Self::Ago(age) => ms(now).saturating_sub(ms(age)),
+            Self::At(at) => at.max(0),
+            Self::Ago(age) => ms(now.saturating_sub(age)),
         }
     }
 }
@@ -62,9 +63,8 @@ pub(super) fn organization(text: &str) -> Result<String, String> {
 /// `acme.com`, also `@acme.com`; in lower case.
 pub(super) fn email_domain(text: &str) -> Result<String, String> {
     let domain = text.strip_prefix('@').unwrap_or(text);
-    let is_part = |part: &str| {
-        !part.is_empty() && part.chars().all(|it| it.is_alphanumeric() || it == '-')
-    };
+    let is_part =
+        |part: &str| !part.is_empty() && part.chars().all(|it| it.is_alphanumeric() || it == '-');
     let hint = "a domain is written as in an email address, such as acme.com";
     if domain.split('.').all(is_part) { Ok(domain.to_lowercase()) } else { Err(hint.to_owned()) }
 }
@@ -147,8 +147,8 @@ mod tests {
         }
         let hour = Duration::from_secs(3_600);
         assert_eq!(Moment::Ago(hour).unix_ms(hour * 2), 3_600_000);
-        assert_eq!(Moment::Ago(Duration::MAX).unix_ms(Duration::ZERO), -i64::MAX);
-        assert_eq!(Moment::At(5).unix_ms(hour), 5);
+        assert_eq!(Moment::Ago(Duration::MAX).unix_ms(hour), 0);
+        assert_eq!([5, -5].map(|at| Moment::At(at).unix_ms(hour)), [5, 0]);
     }
 
     #[test]

@@ -51,8 +51,7 @@ pub(super) fn walk_instance(job: &Job<'_>) -> Result<Option<Walked>, Failure> {
         ExistingFile::Resume | ExistingFile::Refuse => refuse_existing(list)?,
     }
     drop(paths.report().map(AtomicWriter::create).transpose()?);
-    let place =
-        WalkContext { connection, context, execution: settings.execution, deadline, stop };
+    let place = WalkContext { connection, context, execution: settings.execution, deadline, stop };
     find(settings, list, selection, place, walked).map(Some).map_err(|failure| {
         match settings.command {
             CommandKind::Run => {

@@ -265,9 +265,7 @@ impl<'env> Walker<'_, 'env> {
         }
         let n_users = match filters.as_slice() {
             [_] => vec![counted],
-            filters => {
-                filters.iter().map(|filter| self.count(filter)).collect::<Result<_, _>>()?
-            }
+            filters => filters.iter().map(|filter| self.count(filter)).collect::<Result<_, _>>()?,
         };
         Ok(Filtered { n_all_users: self.count(&UserFilter::default())?, n_users })
     }
@@ -325,8 +323,7 @@ impl<'env> Walker<'_, 'env> {
             ceiling: Some(connection.ceiling()),
             records: &[],
         };
-        let listeners: Vec<Box<dyn Listener + 'env>> =
-            listeners(context.console, progress, report);
+        let listeners: Vec<Box<dyn Listener + 'env>> = listeners(context.console, progress, report);
         let ran = session.run(&self.runtime, &self.recorder, listeners, async |events| {
             WorkerPool::new(work, items, pool, &connection.pacer, stop, events).run().await;
         });

@@ -207,7 +207,8 @@ impl Guards {
             MaxFail::Percent(percent) => format!("stop when {percent} % of users fail"),
         });
         let parts = [
-            self.canary.map(|n| format!("canary of {n} (the run continues by itself if all succeed)")),
+            self.canary
+                .map(|n| format!("canary of {n} (the run continues by itself if all succeed)")),
             max_fail,
             self.max_users.map(|n| format!("at most {n} users")),
             self.expect_count.map(|n| format!("expect {n} users")),

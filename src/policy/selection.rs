@@ -199,8 +199,7 @@ mod tests {
     fn the_first_condition_that_is_not_met_leaves_a_user_out() {
         let conditions = vec![Condition::CreatedAfter(0), Condition::NotBanned];
         let selection = Selection { conditions };
-        let left_out_by =
-            |json: &str| selection.left_out_by(&UserView::parse(json).unwrap());
+        let left_out_by = |json: &str| selection.left_out_by(&UserView::parse(json).unwrap());
         assert_eq!(left_out_by(r#"{"created_at":1,"banned":false}"#), None);
         assert_eq!(left_out_by(r#"{"created_at":1,"banned":true}"#), Some(1));
         assert_eq!(left_out_by(r#"{"created_at":0,"banned":true}"#), Some(0));

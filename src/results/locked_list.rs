@@ -2,8 +2,8 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
@@ -149,9 +149,8 @@ impl ListCounts {
 /// [`OpenError::NotOurs`].
 pub fn check_own_list(path: &Path) -> Result<(), OpenError> {
     let mut header = String::new();
-    let read = File::open(path).and_then(|file| {
-        BufReader::new(file.take(LONGEST_HEADER)).read_line(&mut header)
-    });
+    let read = File::open(path)
+        .and_then(|file| BufReader::new(file.take(LONGEST_HEADER)).read_line(&mut header));
     let columns = LOCKED_COLUMNS[..LOCKED_COLUMNS.len() - 1].join(",");
     match read {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -123,8 +123,7 @@ impl Outputs {
         let beside = [&sidecars.failed, &sidecars.unprocessed, &sidecars.manifest];
         let is_refused = existing == Existing::Refuse && is_there(results);
         let replaces_list = list.is_some() && is_there(&sidecars.input);
-        let touches =
-            replaces || replaces_list || beside.into_iter().any(|path| is_there(path));
+        let touches = replaces || replaces_list || beside.into_iter().any(|path| is_there(path));
         let is_staged = !is_refused && (replaces || may_be_refused && touches);
         let mode = if is_staged { Existing::Replace } else { Existing::Refuse };
         let mut writer = Writer::create(results, mode, format, records.header.as_deref())?;

@@ -9,8 +9,8 @@ use crate::cli::{connection, consent};
 use crate::engine::wall_clock;
 use crate::input::{Carry, Options};
 use crate::job::{
-    self, Connection, Context, ExistingFile, ExitStatus, Failure, Finished, Guards, IfEmpty, InputSource,
-    JobSettings, OutputSettings, check_plan, check_retried,
+    self, Connection, Context, ExistingFile, ExitStatus, Failure, Finished, Guards, IfEmpty,
+    InputSource, JobSettings, OutputSettings, check_plan, check_retried,
 };
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
