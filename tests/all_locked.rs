@@ -5,8 +5,8 @@ mod common;
 use std::collections::BTreeSet;
 
 use bulk_unlock::model::UserId;
-use bulk_unlock::sandbox::{FakeUser, Mode, Population, SandboxConfig};
-use common::lookups::{all_were_unlocked, listed, listed_where};
+use bulk_unlock::sandbox::{FakeUser, Mode, Population, SandboxConfig, Script, Scripted};
+use common::lookups::{all_were_unlocked, listed};
 use common::server::serve;
 use common::watch::{FAST, slow_config, wait_until};
 use common::{SEED, Stage};
@@ -56,6 +56,9 @@ fn a_run_unlocks_everybody_who_is_not_locked_on_purpose() {
     assert!(n_on_purpose > 0);
     let left_out = format!("locked users: locked on purpose: {n_on_purpose}");
     assert_eq!(ended.stderr.matches(&left_out).count(), 2, "{}", ended.stderr);
+    let manifest = stage.json("locked.results.manifest.json");
+    let n_requests = stage.n_requests();
+    assert_eq!(manifest["passes"][0]["requests"], n_requests, "those of the walk too");
     for id in users_where(FakeUser::is_admin_locked) {
         assert!(stage.sandbox().is_locked(&id));
     }
@@ -212,10 +215,8 @@ fn a_killed_run_resumes_from_its_list_without_another_walk() {
 #[test]
 fn the_printed_command_resumes_a_stopped_run() {
     let ids = locked();
-    let script = bulk_unlock::sandbox::Script::from([(
-        listed_where(1, |user| user.is_locked() && !user.is_admin_locked()).remove(0),
-        [bulk_unlock::sandbox::Scripted::status(422)].into(),
-    )]);
+    let refused = users_where(|it| it.is_locked() && !it.is_admin_locked() && !it.banned).remove(0);
+    let script = Script::from([(refused, [Scripted::status(422)].into())]);
     let config = SandboxConfig::default().n_users(N_USERS).script(script).log_requests(true);
     let stage = Stage::with_sandbox(config);
     let ended = stage.run(&format!("{RUN} --max-fail 1 -c 1 -o a.csv --skip-banned"));
@@ -228,6 +229,22 @@ fn the_printed_command_resumes_a_stopped_run() {
     let wanted = users_where(|it| it.is_locked() && !it.is_admin_locked() && !it.banned);
     assert!(wanted.len() < ids.len());
     stage.has_each_once("a.csv", &wanted);
+}
+
+#[test]
+fn the_printed_command_retries_failed_users_and_looks_them_up() {
+    let first = locked().remove(0);
+    let script = Script::from([(first, [Scripted::status(503)].into())]);
+    let config = SandboxConfig::default().n_users(N_USERS).script(script).log_requests(true);
+    let stage = Stage::with_sandbox(config);
+    let ended = stage.run(&format!("{RUN} --max-retries 0 --created-after 36500d")).exits_with(1);
+    let next = ended.next();
+    for flag in ["locked.results.csv", "--retry-failed", "--only-locked"] {
+        assert!(next.contains(flag), "{next}");
+    }
+    stage.run(&next).exits_with(0);
+    assert_eq!(stage.rows("locked.results.results.csv").len(), 1);
+    assert_eq!(stage.n_walks(), 2, "a count with the filter and one without, of one walk");
 }
 
 #[test]

@@ -207,7 +207,7 @@ pub(super) struct InputArgs {
     /// Refuse an input file that was last changed longer ago
     #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     pub(super) max_input_age: Option<Duration>,
-    /// Unlock all users of the instance who are locked, in place of INPUT
+    /// Use all locked users of the instance as the input
     ///
     /// The list is written as NAME.input.csv for results in NAME.csv; users who look locked on purpose are not in it
     #[arg(long, conflicts_with_all = OF_A_LIST)]

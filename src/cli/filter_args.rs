@@ -42,10 +42,10 @@ pub(super) struct FilterArgs {
     pub(super) created_before: Option<Moment>,
     /// Only users who last changed their password after this time
     ///
-    /// This filter leaves out users without a password
+    /// This filter leaves out users of whom the API shows no such change
     #[arg(long, value_name = "TIME", value_parser = moment, hide_short_help = true)]
     pub(super) password_changed_after: Option<Moment>,
-    /// Only users whose lock ends later than this, or never
+    /// Only users whose lock lasts longer than this from now, or never ends
     #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     pub(super) lock_ends_after: Option<Duration>,
     /// Leave out banned users

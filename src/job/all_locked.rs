@@ -14,6 +14,7 @@ use crate::results::atomic::AtomicWriter;
 use crate::results::{
     LockedFormat, LockedList, Redaction, SnapshotMode, check_own_list, refuse_existing,
 };
+use crate::stats::Stats;
 use crate::stats::summary::CommandKind;
 
 /// What was found before the input of a job can be read: its list and the users to exclude.
@@ -21,6 +22,8 @@ pub(super) struct Walked {
     /// The list, which is not at its path yet; `None` where an earlier run walked.
     pub(super) list: Option<AtomicWriter>,
     pub(super) exclusions: Exclusions,
+    /// The requests of the walk.
+    pub(super) stats: Option<Stats>,
     /// How many users are listed, and how many each condition left out.
     pub(super) lines: Vec<String>,
     /// Users of whom the API does not say whether they are locked.
@@ -42,7 +45,7 @@ pub(super) fn walk_instance(job: &Job<'_>) -> Result<Option<Walked>, Failure> {
     let InputSource::Instance { list, selection, .. } = &settings.input else { return Ok(None) };
     let exclusions = Exclusions::read(settings, context.console)?;
     let existing = check_in_the_way(settings, paths, connection)?;
-    let walked = Walked { list: None, exclusions, lines: Vec::new(), n_undecided: 0 };
+    let walked = Walked { list: None, exclusions, stats: None, lines: Vec::new(), n_undecided: 0 };
     match existing {
         ExistingFile::Resume if paths.results().is_some_and(Path::exists) => {
             return Ok(Some(walked));
@@ -78,7 +81,7 @@ fn find(
     let redaction = Redaction::new(output.redact.iter().cloned());
     let format = LockedFormat { snapshot, redaction };
     let list = LockedList::create(path, true, format, selection.clone())?;
-    let (list, filtered) = walk(list, selection, place)?;
+    let (list, filtered, stats) = walk(list, selection, place)?;
     let counts = list.counts();
     let mut lines = vec![headline(&counts, selection)];
     lines.extend(left_out(&counts, &filtered, selection));
@@ -87,5 +90,6 @@ fn find(
     if counts.n_unknown > 0 {
         warn_of_unknown(counts.n_unknown, console);
     }
-    Ok(Walked { list: list.write()?, lines, n_undecided: counts.n_unknown, ..walked })
+    let (list, stats) = (list.write()?, Some(stats));
+    Ok(Walked { list, stats, lines, n_undecided: counts.n_unknown, ..walked })
 }

@@ -47,7 +47,7 @@ pub(crate) fn list_locked(
     let stop = Stop::default();
     let deadline = execution.max_duration.and_then(|it| Instant::now().checked_add(it));
     let place = WalkContext { connection, context, execution, deadline, stop: &stop };
-    let (list, filtered) = walk(list, &selection, place)?;
+    let (list, filtered, _) = walk(list, &selection, place)?;
     let counts = list.counts();
     let path = list.finish()?;
     context.console.say(Level::Answer, &headline(&counts, &selection));
@@ -77,11 +77,13 @@ pub(super) fn headline(counts: &ListCounts, selection: &Selection) -> String {
         let locked = text::counted(counts.n_locked(), "locked user", "locked users");
         format!("{n_listed} of {locked} are listed ({users} read)")
     };
-    format!(
-        "{of}: {} locked on purpose, {} with a lock that never expires.",
-        text::number(counts.n_admin_locked),
-        text::number(counts.n_never_expiring)
-    )
+    let never_expiring = text::number(counts.n_never_expiring);
+    let never_expiring = format!("{never_expiring} with a lock that never expires.");
+    if selection.conditions.contains(&Condition::NotAdminLocked) {
+        return format!("{of}: {never_expiring}");
+    }
+    let admin_locked = text::number(counts.n_admin_locked);
+    format!("{of}: {admin_locked} locked on purpose, {never_expiring}")
 }
 
 /// How many users each condition left out, a line each for the program and for the API.
@@ -162,27 +164,27 @@ pub(super) struct Filtered {
     n_users: Vec<Option<u64>>,
 }
 
-/// Walks the instance and fills the list. Of an incomplete walk, an error is returned, and a list
+/// Walks the instance and fills the list; counts its requests. Of an incomplete walk, an error is returned, and a list
 /// that would be a file is kept as `NAME.part.csv`.
 pub(super) fn walk(
     list: LockedList,
     selection: &Selection,
     place: WalkContext<'_>,
-) -> Result<(LockedList, Filtered), Failure> {
+) -> Result<(LockedList, Filtered, Stats), Failure> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
     let stats = Stats::new(Size::default(), Instant::now(), wall_clock());
     let recording = Recording::of_walk(list, stats, place.stop);
-    let (result, list) = std::thread::scope(|scope| {
+    let (result, recorded) = std::thread::scope(|scope| {
         let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
         let walker = Walker { place, filter: selection.filter(), runtime, recorder };
         let result = walker.walk().and_then(|counted| walker.count_filtered(selection, counted));
-        let list = walker.recorder.finish().list.ok_or_else(|| {
-            Failure::internal(anyhow::anyhow!("internal error: list of users missing"))
-        })?;
-        Ok::<_, Failure>((result, list))
+        Ok::<_, Failure>((result, walker.recorder.finish()))
+    })?;
+    let list = recorded.list.ok_or_else(|| {
+        Failure::internal(anyhow::anyhow!("internal error: list of users missing"))
     })?;
     match result {
-        Ok(filtered) => Ok((list, filtered)),
+        Ok(filtered) => Ok((list, filtered, recorded.stats)),
         Err(failure) => Err(incomplete(failure, list)),
     }
 }

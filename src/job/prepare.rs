@@ -20,7 +20,7 @@ use crate::policy::plan::Plan;
 use crate::results::atomic::AtomicWriter;
 use crate::results::manifest::Manifest;
 use crate::results::{Outputs, Writer, format};
-use crate::stats::{Counts, RowStats};
+use crate::stats::{Counts, RowStats, Stats};
 
 /// A job whose files are created and of which nothing was sent.
 pub(super) struct Prepared {
@@ -33,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) writer: Writer,
     /// The rows of the run that is resumed.
     pub(super) earlier: RowStats,
+    /// The requests of a walk that found the input.
+    pub(super) walk: Option<Stats>,
     pub(super) runtime: Runtime,
 }
 
@@ -70,9 +72,9 @@ pub(super) fn prepare(
         let left_out: Counts = plan.left_out.iter().map(|(_, row)| row.outcome).collect();
         confirm(job, &input, n_jobs, &left_out, consent, &runtime)?;
     }
-    let list = walked.and_then(|walked| walked.list);
+    let (list, walk) = walked.map_or((None, None), |walked| (walked.list, walked.stats));
     let (outputs, writer) = open_outputs(job, &input, list, &plan, previous, &earlier, effective)?;
-    Ok(Prepared { input, plan, known, count_check, outputs, writer, earlier, runtime })
+    Ok(Prepared { input, plan, known, count_check, outputs, writer, earlier, walk, runtime })
 }
 
 /// The settings in effect, as far as the input decides them.

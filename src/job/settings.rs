@@ -308,8 +308,8 @@ mod tests {
             canary: Some(2),
             max_fail: Some(MaxFail::Percent(2.5)),
         };
-        let expected =
-            "canary of 2, stop when 2.5 % of users fail, at most 9 users, expect 7 users";
+        let expected = "canary of 2 (the run continues by itself if all succeed), stop when 2.5 % \
+                        of users fail, at most 9 users, expect 7 users";
         assert_eq!(guards.describe(), expected);
         assert_eq!(Guards::default().describe(), "");
     }

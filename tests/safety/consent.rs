@@ -254,3 +254,18 @@ fn ctrl_c_at_the_question_ends_the_program_before_and_after_a_look_up() {
         assert_eq!(stage.n_posts(), 0, "{flag}");
     }
 }
+
+/// Nobody sees a list before the question is asked, so the question describes it.
+#[test]
+fn the_question_about_all_locked_users_says_who_is_listed_and_who_is_left_out() {
+    if !is_installed("script") {
+        return;
+    }
+    let stage = stage();
+    let flags = "--all-locked --skip-banned --email-domain example.com";
+    let shown = at_a_terminal(&stage, &format!("NO_COLOR=1 \"$BU\" run {flags} {FAST}"), "n\n");
+    is_refused(&stage, &shown);
+    let text = shown.text.replace('\r', "");
+    let told = text.lines().skip_while(|line| !line.starts_with("  list")).take(1);
+    insta::assert_snapshot!(told.collect::<String>(), @"");
+}
