@@ -54,7 +54,7 @@ fn a_run_unlocks_everybody_who_is_not_locked_on_purpose() {
     assert!(stage.column("locked.results.csv", "was_locked").iter().all(|it| it == "true"));
     let n_on_purpose = users_where(FakeUser::is_admin_locked).len();
     assert!(n_on_purpose > 0);
-    let left_out = format!("locked users: locked on purpose: {n_on_purpose}");
+    let left_out = format!("locked users: locked on purpose: {n_on_purpose}.");
     assert_eq!(ended.stderr.matches(&left_out).count(), 2, "{}", ended.stderr);
     let manifest = stage.json("locked.results.manifest.json");
     let n_requests = stage.n_requests();

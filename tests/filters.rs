@@ -63,7 +63,7 @@ fn check_api(flags: &str, parameter: &str, is_wanted: impl Fn(&FakeUser) -> bool
     assert!(with.iter().any(|it| it.path_and_query.starts_with("/v1/users/count")), "{with:?}");
     let flag = flags.split(' ').next().unwrap_or_default();
     let left_out = format!(
-        "Left out by the API of 1,200 users, locked or not: {flag}: {}\n",
+        "Left out by the API of 1,200 users, locked or not: {flag}: {}.\n",
         text_of(N_USERS as usize - n_met)
     );
     assert!(said.contains(&left_out), "{left_out}{said}");
@@ -115,7 +115,7 @@ fn check_own(flags: &str, is_wanted: impl Fn(&FakeUser) -> bool) {
             "{} of {n_locked} locked users are listed (1,200 users read)",
             text_of(wanted.len())
         ),
-        format!("Left out of {n_locked} locked users: {flag}: {}\n", text_of(others.len())),
+        format!("Left out of {n_locked} locked users: {flag}: {}.\n", text_of(others.len())),
     ] {
         assert!(said.contains(&line), "{line}\n{said}");
     }
@@ -156,7 +156,7 @@ fn filters_are_combined_and_each_reports_whom_it_left_out() {
     };
     let line = format!(
         "Left out by the API of 1,200 users, locked or not: --organization: {}, \
-         --created-after: {}, --skip-banned: {}",
+         --created-after: {}, --skip-banned: {}.",
         left_out(&|user| user.organizations.contains(&"org_globex")),
         left_out(&|user| user.created_at > at),
         left_out(&|user| !user.banned),
@@ -237,7 +237,7 @@ fn a_server_that_ignores_a_filter_does_not_widen_the_list() {
         let ended = stage.run(&format!("locked {flag} {FAST}")).exits_with(0);
         assert_eq!(ids(&ended.stdout), BTreeSet::from(first.clone()), "{flag}");
         let name = flag.split(' ').next().unwrap_or_default();
-        ended.says(&format!("Left out of 6 locked users: {name}: 3"));
+        ended.says(&format!("Left out of 6 locked users: {name}: 3."));
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct FilterArgs {
     pub(super) created_before: Option<Moment>,
     /// Only users who last changed their password after this time
     ///
-    /// This filter leaves out users of whom the API shows no such change
+    /// This filter leaves out users whose last change is not known
     #[arg(long, value_name = "TIME", value_parser = moment, hide_short_help = true)]
     pub(super) password_changed_after: Option<Moment>,
     /// Only users whose lock lasts longer than this from now, or never ends

@@ -86,7 +86,9 @@ fn find(
     let mut lines = vec![headline(&counts, selection)];
     lines.extend(left_out(&counts, &filtered, selection));
     let console = place.context.console;
-    lines.iter().for_each(|line| console.note(line));
+    for line in &lines {
+        console.note(line);
+    }
     if counts.n_unknown > 0 {
         warn_of_unknown(counts.n_unknown, console);
     }

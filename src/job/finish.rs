@@ -49,11 +49,11 @@ impl RunningJob<'_, '_> {
                     job.stop.ask(StopReason::OutputFailed);
                 }
                 let mut summary = job.summary(input, totals);
-                summary.exit_code = job.status(input, &summary).code();
+                summary.exit_code = status_of(input, &summary).code();
                 summary.next = job.next_step(&summary);
                 summary
             });
-        let mut status = job.status(input, &finalized.summary);
+        let mut status = status_of(input, &finalized.summary);
         if let (Some(path), None) = (job.paths.report(), &finalized.failure)
             && let Err(failure) = write_page(&mut finalized, path, job.settings)
         {
@@ -84,15 +84,15 @@ fn write_page(
     Ok(finalized.add_report(path, sha256)?)
 }
 
-impl Job<'_> {
-    /// A walk that met users of whom it is not known whether they are locked did not list all.
-    fn status(&self, input: &Input, summary: &Summary) -> ExitStatus {
-        match ExitStatus::of(summary) {
-            ExitStatus::Success if input.n_undecided > 0 => ExitStatus::NotAllWell,
-            status => status,
-        }
+/// A walk that met users of whom it is not known whether they are locked did not list all.
+fn status_of(input: &Input, summary: &Summary) -> ExitStatus {
+    match ExitStatus::of(summary) {
+        ExitStatus::Success if input.n_undecided > 0 => ExitStatus::NotAllWell,
+        status => status,
     }
+}
 
+impl Job<'_> {
     fn summary(&self, input: &Input, totals: &Totals<'_>) -> Summary {
         let ending = self.ending(totals.n_unprocessed);
         let mut summary = Summary::new(totals.stats, self.settings.command, ending);

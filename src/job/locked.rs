@@ -112,11 +112,11 @@ pub(super) fn left_out(
     if !by_api.is_empty() {
         let of = filtered.n_all_users.map(|n| format!(" of {}", text::counted(n, "user", "users")));
         let of = of.unwrap_or_default();
-        lines.push(format!("Left out by the API{of}, locked or not: {}", by_api.join(", ")));
+        lines.push(format!("Left out by the API{of}, locked or not: {}.", by_api.join(", ")));
     }
     if !locked.is_empty() {
         let of = text::counted(counts.n_locked(), "locked user", "locked users");
-        lines.push(format!("Left out of {of}: {}", locked.join(", ")));
+        lines.push(format!("Left out of {of}: {}.", locked.join(", ")));
     }
     lines
 }

@@ -138,8 +138,8 @@ mod tests {
     #[track_caller]
     fn check(condition: Condition, user: &str, is_met: bool) {
         let user = UserView::parse(user).unwrap();
-        let selection = Selection { conditions: vec![condition.clone()] };
-        assert_eq!(selection.left_out_by(&user).is_none(), is_met, "{condition:?}");
+        let selection = Selection { conditions: vec![condition] };
+        assert_eq!(selection.left_out_by(&user).is_none(), is_met, "{selection:?}");
     }
 
     #[test]

@@ -51,8 +51,10 @@ pub(super) fn counts(summary: &Summary, style: Style) -> String {
 }
 
 pub(super) fn warnings(summary: &Summary, style: Style) -> String {
-    let mut text: String = summary.lines_of_walk.iter().map(|line| format!("{line}\n")).collect();
-    text += &canary(summary);
+    let mut text = canary(summary);
+    for line in &summary.lines_of_walk {
+        text += &format!("{line}\n");
+    }
     let excluded = summary.excluded;
     if excluded.entries > 0 {
         text += &format!(
