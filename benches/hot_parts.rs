@@ -95,7 +95,7 @@ fn responses(c: &mut Criterion) {
 fn pacer(c: &mut Criterion) {
     let per = Duration::from_secs(10);
     let quota = Quota { n: NonZeroU32::new(1_000).expect("more than none"), per };
-    let settings = GateSettings { pace: Pace::Burst(quota), give_up_after: per };
+    let settings = GateSettings { pace: Pace::Burst(quota), give_up_after: per, shards: 1 };
     let (mut gate, mut now) = (Gate::new(settings), Instant::now());
     c.bench_function("let a request through the gate", |b| {
         b.iter(|| {

@@ -57,7 +57,7 @@ fn examples(command: &str) -> Vec<String> {
 
 /// A stage in whose directory every example of the help can be run, and no question is asked.
 fn stage_for_examples() -> Stage {
-    let mut stage = Stage::with_quick_sandbox();
+    let mut stage = Stage::with_users(300);
     let bin = stage.path("bin");
     std::fs::create_dir(&bin).expect("a directory");
     let program = env!("CARGO_BIN_EXE_bulk-unlock");

@@ -272,7 +272,7 @@ fn summary_of_a_plan_with_a_page() {
       report       page.html
 
     Next step:
-      bulk-unlock run --quota=1000/1s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv
+      bulk-unlock run --quota=1000/1s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv --plan-sha256=HASH
     ");
     insta::assert_snapshot!(told.stderr, @"wrote the page page.html");
 }

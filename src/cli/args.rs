@@ -8,11 +8,12 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use clap_complete::Shell;
 
 use super::check_args::CheckArgs;
+use super::filter_args::{self, FilterArgs};
 use super::help;
 use super::metrics::MetricsArgs;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
 use super::shard::{ShardArg, shard};
-use super::values::{duration, max_fail, percent, quota, rate, verbosity};
+use super::values::{duration, max_fail, percent, quota, rate, sha256, verbosity};
 use super::{config, variables};
 use crate::input::Delimiter;
 use crate::job::{Execution, ExistingFile, IfEmpty, OutputSettings};
@@ -85,6 +86,8 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) input: InputArgs,
     #[command(flatten)]
+    pub(super) filters: FilterArgs,
+    #[command(flatten)]
     pub(super) selection: SelectionArgs,
     #[command(flatten)]
     pub(super) execution: ExecutionArgs,
@@ -125,6 +128,8 @@ pub(super) struct LockedArgs {
     pub(super) redact: Vec<String>,
     #[command(flatten)]
     pub(super) metrics: MetricsArgs,
+    #[command(flatten)]
+    pub(super) filters: FilterArgs,
     #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
@@ -250,12 +255,18 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "COL,...", value_delimiter = ',', hide_short_help = true)]
     pub(super) carry: Vec<String>,
     /// What to do when the input has no records
-    #[arg(long, value_parser = if_empty(), value_name = "WHAT", default_value = "fail")]
-    #[arg(hide_short_help = true)]
-    pub(super) if_empty: IfEmpty,
+    ///
+    /// [default: fail; with --all-locked: ok]
+    #[arg(long, value_parser = if_empty(), value_name = "WHAT", hide_short_help = true)]
+    pub(super) if_empty: Option<IfEmpty>,
     /// Refuse an input file that was last changed longer ago
     #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     pub(super) max_input_age: Option<Duration>,
+    /// Use all locked users of the instance as the input
+    ///
+    /// The list is written as NAME.input.csv for results in NAME.csv; users who look locked on purpose are not in it
+    #[arg(long, conflicts_with_all = OF_A_LIST)]
+    pub(super) all_locked: bool,
 }
 
 fn if_empty() -> impl TypedValueParser<Value = IfEmpty> {
@@ -284,14 +295,28 @@ fn delimiter() -> impl TypedValueParser<Value = Delimiter> {
 
 /// What selects users in an input, or reads it in another way than a plan: ignored in silence,
 /// `--limit 5` of a plan would unlock everyone in it.
-const OF_AN_INPUT: [&str; 11] = [
+const OF_AN_INPUT: [&str; 12] = [
     "input",
+    "all_locked",
     "dry_run",
     "column",
     "by",
     "delimiter",
     "lenient",
     "limit",
+    "skip",
+    "carry",
+    "max_input_age",
+    "retry_failed",
+];
+
+/// What belongs to a list of users that exists already.
+const OF_A_LIST: [&str; 9] = [
+    "input",
+    "column",
+    "by",
+    "delimiter",
+    "lenient",
     "skip",
     "carry",
     "max_input_age",
@@ -323,6 +348,11 @@ pub(super) struct SelectionArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "24h")]
     #[arg(hide_short_help = true)]
     pub(super) plan_max_age: Duration,
+    /// Refuse a plan with another SHA-256 hash
+    ///
+    /// `plan` prints the hash; whoever reviews the plan passes it on
+    #[arg(long, value_name = "HASH", value_parser = sha256, hide_short_help = true)]
+    pub(super) plan_sha256: Option<String>,
     /// Skip the confirmation prompt
     #[arg(short, long)]
     pub(super) yes: bool,
@@ -589,9 +619,16 @@ pub(super) fn command() -> clap::Command {
     let command = command.mut_subcommand("man", |man| {
         man.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(names)))
     });
-    help::with_examples(command).mut_subcommand("plan", |plan| {
-        let hidden = ["dry_run", "plan", "plan_max_age", "only_locked"];
+    let command = help::with_examples(command).mut_subcommand("plan", |plan| {
+        let hidden = ["dry_run", "plan", "plan_max_age", "plan_sha256", "only_locked"];
         hidden.into_iter().fold(plan, |plan, id| plan.mut_arg(id, |arg| arg.hide(true)))
+    });
+    // `run -h` has no room for filters.
+    command.mut_subcommand("locked", |locked| {
+        locked.mut_args(|arg| match arg.get_help_heading() {
+            Some(filter_args::HEADING) => arg.hide_short_help(false),
+            _ => arg,
+        })
     })
 }
 

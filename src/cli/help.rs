@@ -34,14 +34,17 @@ pub(super) const COMMANDS: [CommandHelp; 9] = [
     CommandHelp {
         command: "run",
         examples: [
-            ("Unlock the users of a list", "bulk-unlock run users.csv --reason INC-4711"),
             (
-                "Find users by email, and leave out compromised accounts",
-                "bulk-unlock run emails.csv --by email --exclude compromised.csv",
+                "Unlock the users of a list, except compromised accounts",
+                "bulk-unlock run users.csv --exclude compromised.csv --reason INC-4711",
             ),
             (
                 "Run a reviewed plan, ten users first, and stop when more than 1 % fail",
                 "bulk-unlock run --plan users.plan.csv --canary 10 --max-fail 1%",
+            ),
+            (
+                "Unlock all locked users, as a scheduled job does",
+                "bulk-unlock run --all-locked --max-users 500 --yes",
             ),
         ],
         exit_codes: &[
@@ -60,7 +63,10 @@ pub(super) const COMMANDS: [CommandHelp; 9] = [
         command: "plan",
         examples: [
             ("Show what a run would do", "bulk-unlock plan users.csv --exclude compromised.csv"),
-            ("Plan for all users who are locked now", "bulk-unlock locked | bulk-unlock plan -"),
+            (
+                "Plan for all locked users whose password was changed in the last week",
+                "bulk-unlock plan --all-locked --password-changed-after 7d",
+            ),
             (
                 "Write a page for the reviewer",
                 "bulk-unlock plan users.csv -o review.plan.csv --report review.html",
@@ -81,7 +87,10 @@ pub(super) const COMMANDS: [CommandHelp; 9] = [
         command: "locked",
         examples: [
             ("Write the list of locked users", "bulk-unlock locked -o locked.csv"),
-            ("Count them", "bulk-unlock locked | tail -n +2 | wc -l"),
+            (
+                "List the members of an organization who signed in this week",
+                "bulk-unlock locked --organization org_2abc --last-sign-in-after 7d",
+            ),
             (
                 "Write whole user objects, without private metadata",
                 "bulk-unlock locked --snapshot full --redact private_metadata -o locked.full.csv",

@@ -9,6 +9,7 @@ mod connection;
 mod consent;
 mod console;
 mod failure;
+mod filter_args;
 mod help;
 mod metrics;
 mod sandbox_args;

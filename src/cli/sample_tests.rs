@@ -10,11 +10,7 @@ use super::command;
 
 /// FOR THE LEAD TO REMOVE, flag by flag: flags of the contract that the samples use and that the
 /// parser does not have yet. The test fails as soon as the parser has one of them.
-const PENDING: [(&str, Takes); 3] = [
-    ("--all-locked", Takes::Nothing),
-    ("--plan-sha256", Takes::Value),
-    ("--markdown", Takes::Value),
-];
+const PENDING: [(&str, Takes); 1] = [("--markdown", Takes::Value)];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Takes {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::recorder::Message;
 use super::{Api, EventSender, Pacer, PoolSettings, Unlock, UnlockJob, Work, WorkerPool};
-use crate::clerk::PageRequest;
+use crate::clerk::{PageRequest, UserFilter};
 use crate::model::{
     Answer, Event, Fault, Identifier, InputRecord, Outcome, PauseReason, Reply, Row, StopReason,
     UserId,
@@ -224,7 +224,7 @@ impl Api for Scripted<'_> {
         self.play(Asked::Page(page.clone())).await
     }
 
-    async fn count(&self) -> Reply {
+    async fn count(&self, _: &UserFilter) -> Reply {
         self.play(Asked::Count).await
     }
 

@@ -54,11 +54,11 @@ impl RunningJob<'_, '_> {
                     job.stop.ask(StopReason::OutputFailed);
                 }
                 let mut summary = job.summary(input, totals);
-                summary.exit_code = ExitStatus::of(&summary).code();
+                summary.exit_code = status_of(input, &summary).code();
                 summary.next = job.next_step(&summary);
                 summary
             });
-        let mut status = ExitStatus::of(&finalized.summary);
+        let mut status = status_of(input, &finalized.summary);
         if let (Some(path), None) = (job.paths.report(), &finalized.failure)
             && let Err(failure) = write_page(&mut finalized, path, job.settings)
         {
@@ -89,6 +89,14 @@ fn write_page(
     Ok(finalized.add_report(path, sha256)?)
 }
 
+/// A walk that met users of whom it is not known whether they are locked did not list all.
+fn status_of(input: &Input, summary: &Summary) -> ExitStatus {
+    match ExitStatus::of(summary) {
+        ExitStatus::Success if input.n_undecided > 0 => ExitStatus::NotAllWell,
+        status => status,
+    }
+}
+
 impl Job<'_> {
     fn summary(&self, input: &Input, totals: &Totals<'_>) -> Summary {
         if let Some(metrics) = self.context.metrics {
@@ -106,6 +114,10 @@ impl Job<'_> {
         summary.host.clone_from(&self.connection.host);
         summary.excluded = input.excluded.counts();
         summary.forecast = self.forecast(&summary);
+        summary.lines_of_walk.clone_from(&input.lines_of_walk);
+        summary.canary = self.settings.guards.canary.map(|n| n as u64);
+        summary.plan_sha256 =
+            totals.sha256.filter(|_| summary.command == CommandKind::Plan).map(str::to_owned);
         summary.files = self.paths.to_files();
         summary
     }
@@ -130,7 +142,8 @@ impl Job<'_> {
             results: summary.files.results.as_deref()?,
             failed: summary.files.failed.as_deref()?,
             is_piped: self.settings.input.path().is_none(),
-            is_of_plan: self.settings.input.is_rows(),
+            is_looked_up: self.settings.input.is_rows() || self.settings.input.is_instance(),
+            sha256: summary.plan_sha256.as_deref(),
             is_sandbox: self.connection.instance == Instance::Sandbox,
             is_verified: self.settings.verify,
         })

@@ -48,16 +48,20 @@ pub(super) fn run(
     prepared: Prepared,
     mut consent: Option<Ask>,
 ) -> Result<Finished, Failure> {
-    let Prepared { input, plan, known, count_check, outputs, writer, earlier, runtime } = prepared;
+    let Prepared { input, plan, known, count_check, outputs, writer, earlier, walk, runtime } =
+        prepared;
     let n_jobs = plan.jobs.len() as u64;
     let size = Size { n_records: outputs.manifest.records, n_jobs };
-    let stats = Stats::new(size, Instant::now(), wall_clock()).resuming(earlier);
+    let mut stats = walk.unwrap_or_else(|| Stats::new(size, Instant::now(), wall_clock()));
+    stats.resize(size);
+    let stats = stats.resuming(earlier);
     let mut has_row = vec![false; input.records.records.len()];
     plan.recorded.iter().for_each(|&record| has_row[record] = true);
     let stop_rule = StopRule { max_fail: job.settings.guards.max_fail, n_jobs };
     let recording = Recording::new(Some(writer), stats, has_row, stop_rule, job.stop);
     let max_duration = job.settings.execution.max_duration;
-    let deadline = max_duration.and_then(|length| Instant::now().checked_add(length));
+    let from_now = || max_duration.and_then(|length| Instant::now().checked_add(length));
+    let deadline = job.deadline.or_else(from_now);
     std::thread::scope(|scope| {
         let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
         let mut running = RunningJob { job, input: &input, outputs, recorder, runtime, deadline };

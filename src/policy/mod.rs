@@ -8,5 +8,6 @@ pub mod exclude;
 pub mod pacing;
 pub mod plan;
 pub mod retry;
+pub mod selection;
 pub mod shard;
 pub mod stop_rule;

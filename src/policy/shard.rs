@@ -157,7 +157,7 @@ mod tests {
             for record in &part.records {
                 assert_eq!(all[usize::try_from(record.line()).unwrap() - 1], record.cell());
             }
-            let header = cells(&part).iter().position(|&cell| cell == "user_id");
+            let header = cells(&part).iter().position(|cell| cell == "user_id");
             assert_eq!(part.repeated_headers.iter().next().copied(), header);
         }
         assert_eq!(n_found, all.len());

@@ -37,7 +37,7 @@ pub use error::{OpenError, Problem, ReadError, WriteError};
 pub use format::{RowFormat, kind_of_outcome};
 pub use identity::{is_stdin, is_stdin_stdout, is_stdout, same_file};
 pub use journal::refuse_existing;
-pub use locked_list::{LOCKED_COLUMNS, ListCounts, LockedFormat, LockedList};
+pub use locked_list::{LOCKED_COLUMNS, ListCounts, LockedFormat, LockedList, check_own_list};
 pub use manifest::Manifest;
 pub use outputs::{Finalized, OutputError, Outputs, Totals};
 pub use reader::Reader;

@@ -29,6 +29,8 @@ pub struct Sidecars {
     pub manifest: PathBuf,
     /// What `verify` found.
     pub verify: PathBuf,
+    /// The users whom a walk found, where that is the input.
+    pub input: PathBuf,
 }
 
 impl Sidecars {
@@ -39,6 +41,7 @@ impl Sidecars {
             unprocessed: sibling(results, ".unprocessed.csv"),
             manifest: sibling(results, ".manifest.json"),
             verify: sibling(results, ".verify.csv"),
+            input: sibling(results, ".input.csv"),
         }
     }
 }

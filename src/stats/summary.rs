@@ -36,6 +36,12 @@ pub struct Summary {
     pub verified: Option<Counts>,
     /// The entries of the exclude files.
     pub excluded: ExcludeCounts,
+    /// How many users a walk listed, and how many each filter left out.
+    pub lines_of_walk: Vec<String>,
+    /// Number of users who are unlocked first (`--canary`).
+    pub canary: Option<u64>,
+    /// The SHA-256 of the plan that was made.
+    pub plan_sha256: Option<String>,
     /// Number of records that must be accounted for.
     pub n_records: u64,
     /// Number of records without a row.

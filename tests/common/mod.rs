@@ -7,6 +7,7 @@ pub mod contract;
 pub mod door;
 pub mod lookups;
 pub mod pages;
+pub mod server;
 pub mod terminal;
 pub mod tools;
 pub mod watch;

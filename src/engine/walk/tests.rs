@@ -1,5 +1,5 @@
 use super::*;
-use crate::clerk::PageRequest;
+use crate::clerk::{PageRequest, UserFilter};
 use crate::engine::testing::{Asked, Bench, Call, Scripted, answer, status, timed_out};
 
 fn body(ids: impl IntoIterator<Item = String>) -> String {
@@ -42,7 +42,7 @@ async fn walk(
 
 /// Gives the number of users on the pages.
 async fn walk_whole(api: &Scripted<'_>, counted: Option<u64>) -> Result<usize, Shortfall> {
-    let (walked, users) = walk(api, vec![Stretch::whole()], counted).await;
+    let (walked, users) = walk(api, vec![Stretch::whole(UserFilter::default())], counted).await;
     walked.map(|_| users.len())
 }
 
@@ -142,7 +142,10 @@ async fn a_page_that_is_not_had_is_an_outage_and_a_refusal_is_none() {
 #[tokio::test(start_paused = true)]
 async fn a_user_on_a_seam_is_listed_twice_and_counted_once() {
     let spans = Span { from: 0, to: 99 }.cut(2);
-    let stretches = vec![Stretch::of(spans[0], true, false), Stretch::of(spans[1], false, true)];
+    let stretches = vec![
+        Stretch::of(&UserFilter::default(), spans[0], true, false),
+        Stretch::of(&UserFilter::default(), spans[1], false, true),
+    ];
     let api = Scripted::new(|call| {
         let user = |at: i64| format!(r#"{{"id":"user_{at}","created_at":{at}}}"#);
         let is_second = asked(call).filter.created_at.before.is_none();

@@ -142,6 +142,8 @@ struct Wire<'a> {
     requests: Option<WireRequests>,
     errors: Vec<WireError<'a>>,
     files: WireFiles,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan_sha256: Option<&'a str>,
     forecast: Option<WireForecast>,
     next_command: Option<&'a str>,
 }
@@ -197,6 +199,7 @@ impl<'a> From<&'a Summary> for Wire<'a> {
             requests: (!summary.is_mixed).then(|| summary.into()),
             errors: summary.errors.iter().map(Into::into).collect(),
             files: (&summary.files).into(),
+            plan_sha256: summary.plan_sha256.as_deref(),
             forecast: summary.forecast.map(Into::into),
             next_command: summary.next.as_ref().map(|it| it.command.as_str()),
         }
