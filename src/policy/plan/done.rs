@@ -19,7 +19,7 @@ pub struct Done {
     /// The record that becomes each user's job; `None` until it is needed.
     own: Option<PlacesByUser>,
     /// By the places of these records: the line of the row that settled the user. [`NO_LINE`] where
-    /// no row did.
+    /// no row did, empty where no row settled anybody.
     settled: Vec<u64>,
     duplicates: Lines<Identifier>,
     invalid: Lines<Arc<str>>,
@@ -71,6 +71,9 @@ impl Done {
     /// A user who is no longer in the input is only counted.
     fn settle(&mut self, records: &Records, target: &Identifier, line: u64) {
         let Some(place) = self.own_place(records, target) else { return };
+        if self.settled.is_empty() {
+            self.settled = vec![NO_LINE; records.records.len()];
+        }
         let settled = &mut self.settled[place];
         if *settled == NO_LINE {
             *settled = line.min(NO_LINE - 1);
@@ -79,16 +82,13 @@ impl Done {
 
     /// The place of the record that becomes this user's job.
     pub(super) fn own_place(&mut self, records: &Records, target: &Identifier) -> Option<usize> {
-        let own = self.own.get_or_insert_with(|| {
-            self.settled = vec![NO_LINE; records.records.len()];
-            PlacesByUser::of(records)
-        });
+        let own = self.own.get_or_insert_with(|| PlacesByUser::of(records));
         own.find(records, &TargetKey::of(target))
     }
 
     /// Makes the record whose row was recorded its user's own, in place of the first.
     pub(super) fn choose_own_records(&mut self, records: &Records) {
-        let Some(own) = &mut self.own else { return };
+        let Some(own) = self.own.as_mut().filter(|_| !self.settled.is_empty()) else { return };
         for (place, record) in records.records.iter().enumerate() {
             if let Some(key) = records.key(place)
                 && let Some(first) = own.find(records, &key)
