@@ -166,9 +166,11 @@ async fn a_user_on_a_seam_is_listed_twice_and_counted_once() {
 
 #[test]
 fn every_stretch_keeps_the_filter_and_its_narrower_bounds() {
-    let mut filter = UserFilter::default();
-    filter.organization_ids = vec!["org_a".to_owned()];
-    filter.created_at = TimeRange { after: Some(5), before: Some(95) };
+    let filter = UserFilter {
+        organization_ids: vec!["org_a".to_owned()],
+        created_at: TimeRange { after: Some(5), before: Some(95) },
+        ..UserFilter::default()
+    };
     let of = |from, to, is_first, is_last| {
         let stretch = Stretch::of(&filter, Span { from, to }, is_first, is_last);
         assert_eq!(stretch.page.filter.organization_ids, ["org_a"]);
