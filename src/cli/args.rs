@@ -11,7 +11,7 @@ use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
 use super::values::{duration, max_fail, percent, quota, rate, verbosity};
 use super::variables;
 use crate::input::Delimiter;
-use crate::job::{Execution, ExistingFile, IfEmpty, OutputSettings};
+use crate::job::{Execution, ExistingFile, Guards, IfEmpty, OutputSettings};
 use crate::model::IdentifierKind;
 use crate::policy::pacing::Quota;
 use crate::policy::stop_rule::MaxFail;
@@ -37,6 +37,8 @@ pub(super) enum Command {
     Locked(Box<LockedArgs>),
     /// Check whether the users that a run unlocked are still unlocked
     Verify(Box<VerifyArgs>),
+    /// Undo a run: lock the users that it unlocked
+    Relock(Box<RelockArgs>),
     /// Summarize finished results, plan, and verify files
     Report(ReportArgs),
     /// Start a local server that behaves like Clerk's Backend API, for rehearsals
@@ -50,6 +52,7 @@ impl Command {
             Self::Run(args) | Self::Plan(args) => &args.terminal,
             Self::Locked(args) => &args.terminal,
             Self::Verify(args) => &args.terminal,
+            Self::Relock(args) => &args.terminal,
             Self::Report(args) => &args.terminal,
             Self::Sandbox(args) => &args.terminal,
         }
@@ -115,6 +118,45 @@ pub(super) struct VerifyArgs {
     /// Results file of a run
     #[arg(value_name = "RESULTS")]
     pub(super) results: PathBuf,
+    #[command(flatten)]
+    pub(super) execution: ExecutionArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(super) sandbox: EmbeddedSandboxArgs,
+    #[command(flatten)]
+    pub(super) terminal: TerminalArgs,
+}
+
+/// `relock`.
+#[derive(Debug, Args)]
+pub(super) struct RelockArgs {
+    /// Results file of a run
+    #[arg(value_name = "RESULTS")]
+    pub(super) results: PathBuf,
+    /// File of users who must not be changed
+    ///
+    /// Every line, and every part of a line between delimiters, is taken as an ID, email address, phone number, username, and external ID
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub(super) exclude: Vec<PathBuf>,
+    /// Also lock users whose state before the run is not known
+    ///
+    /// The run did not look them up. Without this flag, results with such users are refused
+    #[arg(long, help_heading = "Selection and consent")]
+    pub(super) include_unknown: bool,
+    /// Show what would be done, without changing anything
+    #[arg(short = 'n', long, help_heading = "Selection and consent")]
+    pub(super) dry_run: bool,
+    /// Skip the confirmation prompt
+    #[arg(short, long, help_heading = "Selection and consent")]
+    pub(super) yes: bool,
+    /// Reason to record, such as a ticket ID
+    #[arg(long, value_name = "TEXT", help_heading = "Selection and consent")]
+    pub(super) reason: Option<String>,
+    #[command(flatten)]
+    pub(super) guards: GuardArgs,
     #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
@@ -360,7 +402,7 @@ pub(super) struct ExecutionArgs {
 pub(super) struct OutputArgs {
     /// Results CSV; `-` is stdout
     ///
-    /// [default: <INPUT stem>.results.csv, .plan.csv, or .verify.csv]
+    /// [default: <INPUT stem>.results.csv, .plan.csv, .verify.csv, or .relock.csv]
     #[arg(short, long, value_name = "PATH")]
     pub(super) output: Option<PathBuf>,
     /// Skip users already in the results file
@@ -397,6 +439,17 @@ impl ExecutionArgs {
             concurrency: usize::from(self.concurrency),
             max_retries: self.max_retries,
             max_duration: self.max_duration,
+        }
+    }
+}
+
+impl GuardArgs {
+    pub(super) fn guards(&self) -> Guards {
+        Guards {
+            expect_count: self.expect_count,
+            max_users: self.max_users,
+            canary: self.canary.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+            max_fail: self.max_fail,
         }
     }
 }
@@ -507,9 +560,23 @@ pub(super) enum ColorArg {
 /// The whole command line, with an environment variable for each flag.
 pub(super) fn command() -> clap::Command {
     let command = Cli::command().mut_subcommands(variables::with_variables);
-    help::with_examples(command).mut_subcommand("plan", |plan| {
+    let command = help::with_examples(command).mut_subcommand("plan", |plan| {
         let hidden = ["dry_run", "plan", "plan_max_age", "only_locked"];
         hidden.into_iter().fold(plan, |plan, id| plan.mut_arg(id, |arg| arg.hide(true)))
+    });
+    command.mut_subcommand("relock", |relock| {
+        let guards = [
+            ("expect_count", "Refuse to start unless exactly N users would be locked again"),
+            ("max_users", "Refuse to lock more than N users again"),
+            ("canary", "Lock N users again first; stop unless all succeed"),
+        ];
+        guards.into_iter().fold(relock, |relock, (id, help)| {
+            relock.mut_arg(id, |arg| {
+                let after = arg.get_long_help().map(ToString::to_string).unwrap_or_default();
+                let after = after.split_once("\n\n").map(|(_, after)| format!("\n\n{after}"));
+                arg.help(help).long_help(help.to_owned() + &after.unwrap_or_default())
+            })
+        })
     })
 }
 

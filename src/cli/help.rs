@@ -72,6 +72,22 @@ Exit codes:
   2  usage or input error            7  the accounting does not add up
   3  stopped early by a guard        130, 143  SIGINT, SIGTERM";
 
+const RELOCK: &str = "\
+Examples:
+  Show who would be locked again:
+    bulk-unlock relock users.results.csv -n
+  Undo a run, and keep a record of the reason:
+    bulk-unlock relock users.results.csv --force --reason INC-4712
+  Lock at most ten users again:
+    bulk-unlock relock users.results.csv --max-users 10 -o second.relock.csv
+
+Exit codes:
+  0  every row ended well            5  not confirmed
+  1  some rows did not end well      6  the results cannot be written
+  2  usage or input error            7  the accounting does not add up
+  3  stopped early by a guard        130, 143  SIGINT, SIGTERM
+  4  secret key missing or refused";
+
 const REPORT: &str = "\
 Examples:
   Summarize a run:
@@ -99,11 +115,12 @@ Exit codes:
   130, 143  SIGINT, SIGTERM";
 
 /// The end of each command's long help.
-pub(super) const COMMANDS: [(&str, &str); 6] = [
+pub(super) const COMMANDS: [(&str, &str); 7] = [
     ("run", RUN),
     ("plan", PLAN),
     ("locked", LOCKED),
     ("verify", VERIFY),
+    ("relock", RELOCK),
     ("report", REPORT),
     ("sandbox", SANDBOX),
 ];

@@ -89,6 +89,7 @@ fn dispatch(command: Command, context: Context<'_>) -> ExitStatus {
         Command::Plan(args) => commands::run::run(*args, CommandKind::Plan, context),
         Command::Locked(args) => commands::locked::locked(*args, context),
         Command::Verify(args) => commands::verify::verify(*args, context),
+        Command::Relock(args) => commands::relock::relock(*args, context),
         Command::Report(args) => commands::report::report(&args, context.console),
         Command::Sandbox(args) => commands::sandbox::sandbox(args, context),
     };

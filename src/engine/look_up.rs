@@ -20,7 +20,7 @@ use crate::model::{
     Attempt, Event, Failure, Identifier, InputRecord, Outcome, Reply, Row, UserId, UserView,
 };
 use crate::policy::classify::{self, Verdict};
-use crate::policy::decide::{AdminLocked, decide, read_back};
+use crate::policy::decide::{AdminLocked, decide, decide_relock, read_back};
 use crate::policy::exclude::ExcludeList;
 use crate::policy::plan::duplicate_of;
 
@@ -33,6 +33,21 @@ pub enum Purpose {
     Run(AdminLocked),
     /// To read back what was unlocked.
     ReadBack,
+    /// To show who would be locked again: every record gets its row.
+    PlanRelock,
+    /// To find those who are to be locked again: the others get their rows, these become jobs.
+    Relock,
+}
+
+impl Purpose {
+    /// Whether users with this outcome become jobs.
+    fn makes_jobs_of(self, outcome: Outcome) -> bool {
+        match self {
+            Self::Run(_) => outcome == Outcome::WouldUnlock,
+            Self::Relock => outcome == Outcome::WouldRelock,
+            Self::Plan(_) | Self::ReadBack | Self::PlanRelock => false,
+        }
+    }
 }
 
 /// Looks users up and decides about each.
@@ -165,7 +180,7 @@ impl<'a, A: Api> LookUp<'a, A> {
             return Some(Row { user_id: Some(id), user: Some(Box::new(user)), ..row });
         };
         let was_locked = user.locked.filter(|_| self.purpose != Purpose::ReadBack);
-        if outcome == Outcome::WouldUnlock && matches!(self.purpose, Purpose::Run(_)) {
+        if self.purpose.makes_jobs_of(outcome) {
             let seen = decided.room_for(&user).then(|| Box::new(user));
             decided.to_unlock.push(UnlockJob { record, user: id, seen, was_locked });
             return None;
@@ -178,7 +193,7 @@ impl<'a, A: Api> LookUp<'a, A> {
     fn exclusion_of(&self, user: &UserView) -> Option<String> {
         match self.purpose {
             Purpose::ReadBack => None,
-            Purpose::Plan(_) | Purpose::Run(_) => {
+            Purpose::Plan(_) | Purpose::Run(_) | Purpose::PlanRelock | Purpose::Relock => {
                 self.excluded.find(user).map(|exclusion| exclusion.to_string())
             }
         }
@@ -188,8 +203,9 @@ impl<'a, A: Api> LookUp<'a, A> {
     fn outcome(&self, user: &UserView, is_excluded: bool) -> Option<Outcome> {
         match self.purpose {
             Purpose::ReadBack => Some(read_back(Some(user))),
-            Purpose::Plan(_) | Purpose::Run(_) if is_excluded => Some(Outcome::Excluded),
+            _ if is_excluded => Some(Outcome::Excluded),
             Purpose::Plan(admin_locked) | Purpose::Run(admin_locked) => decide(user, admin_locked),
+            Purpose::PlanRelock | Purpose::Relock => decide_relock(user),
         }
     }
 

@@ -11,11 +11,11 @@ use super::page::{self, gather};
 use super::run::RunningJob;
 use super::{Job, JobSettings};
 use crate::engine::{Recorded, wall_clock};
-use crate::model::{Outcome, StopReason};
+use crate::model::StopReason;
 use crate::report::closing;
 use crate::results::atomic::AtomicWriter;
 use crate::results::{Finalized, Manifest, Totals};
-use crate::stats::summary::{CommandKind, Ending, Forecast, NextStep, Summary};
+use crate::stats::summary::{Ending, Forecast, NextStep, Summary};
 
 impl RunningJob<'_, '_> {
     /// Ends a job that was refused before it changed anything: removes the files that it created.
@@ -129,10 +129,10 @@ impl Job<'_> {
     }
 
     fn forecast(&self, summary: &Summary) -> Option<Forecast> {
-        if summary.command != CommandKind::Plan {
+        if !summary.command.is_plan() {
             return None;
         }
-        let n_users = summary.counts.get(Outcome::WouldUnlock);
+        let n_users = summary.counts.get(summary.command.aim());
         let n_requests = n_users + n_users.div_ceil(100);
         let takes = self.connection.pace.duration_of(n_requests);
         Some(Forecast { n_requests, takes, ceiling: self.connection.ceiling() })

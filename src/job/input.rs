@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::exit::Failure;
 use super::settings::{IfEmpty, JobSettings};
 use crate::input::{self, Filter, Options, ReadInput, Source};
-use crate::model::{IdentifierKind, Outcome, Records, excerpt, mask_keys};
+use crate::model::{IdentifierKind, Records, excerpt, mask_keys};
 use crate::policy::decide::AdminLocked;
 use crate::policy::exclude::ExcludeList;
 use crate::report::{Console, text};
@@ -23,9 +23,8 @@ pub(crate) enum InputSource {
     File(PathBuf, Options, Option<Duration>),
     /// Standard input, and the maximum age of a file that is redirected to it.
     Stdin(Options, Option<Duration>),
-    /// The rows of an earlier job's file with this outcome, and the kind of identifier that the
-    /// input of that job held.
-    Rows(PathBuf, Outcome, IdentifierKind),
+    /// Rows of an earlier job's file.
+    Rows(PathBuf, Filter),
 }
 
 impl InputSource {
@@ -56,7 +55,7 @@ impl InputSource {
     /// The kind of identifier in the input column.
     pub(crate) fn kind_of_cells(&self) -> IdentifierKind {
         match self {
-            Self::Rows(_, _, kind) => *kind,
+            Self::Rows(_, filter) => filter.kind_of_cells(),
             Self::File(..) | Self::Stdin(..) => self.kind(),
         }
     }
@@ -112,9 +111,7 @@ impl InputSource {
         match self {
             Self::File(path, options, _) => read(Source::path(path), options),
             Self::Stdin(options, _) => read(Source::stdin(), options),
-            Self::Rows(path, outcome, kind) => {
-                input::recorded(Source::path(path), &Filter::of(&[*outcome], *kind))
-            }
+            Self::Rows(path, filter) => input::recorded(Source::path(path), filter),
         }
     }
 }
@@ -290,7 +287,7 @@ fn accept_emptiness(settings: &JobSettings, console: &Console) -> Result<(), Fai
         source if source.is_retry() => {
             format!("{name} has no rows to retry (failed, still_locked)")
         }
-        InputSource::Rows(_, outcome, _) => format!("{name} has no {outcome} rows"),
+        InputSource::Rows(_, filter) => format!("{name} has no {}", filter.describe()),
         _ => format!("{name} has no records: no user to unlock"),
     };
     match settings.if_empty {

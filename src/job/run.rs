@@ -1,4 +1,4 @@
-//! The stages of a job: users that are left out, the look-up, the confirmation, the unlocks. All
+//! The stages of a job: users that are left out, the look-up, the confirmation, the changes. All
 //! stages share one recorder.
 
 use std::collections::HashMap;
@@ -34,7 +34,7 @@ pub(super) struct RunningJob<'scope, 'env> {
 
 /// Why the stages of a job ended early.
 enum Early {
-    /// Refused before any user was unlocked: its files are rolled back.
+    /// Refused before any user was changed: its files are rolled back.
     Refused(Failure),
     /// Its files cannot be written.
     Unwritable(Failure),
@@ -67,15 +67,15 @@ pub(super) fn run(
             let jobs = running.look_up(plan.jobs, known)?;
             running.refuse_if_stopped_early()?;
             if running.needs_consent() {
-                let n_users = running.n_to_unlock(&jobs)?;
+                let n_users = running.n_to_change(&jobs)?;
                 count_check.check(n_users).map_err(Early::Refused)?;
                 let counts = running.call(|it| *it.stats.counts())?;
                 confirm(job, &input, n_users, &counts, &mut consent, &running.runtime)
                     .map_err(Early::Refused)?;
             }
             running.commit()?;
-            if job.settings.command == CommandKind::Run {
-                running.unlock(jobs)?;
+            if job.settings.command.changes_users() {
+                running.change(jobs)?;
                 running.refuse_if_stopped_early()?;
             }
             Ok(())
@@ -143,7 +143,7 @@ impl<'env> RunningJob<'_, 'env> {
         written.map_err(|error| Early::Unwritable(error.into()))
     }
 
-    /// The users to unlock: those that a look-up found locked, where one is made, otherwise all.
+    /// The users to change: those that a look-up selected, where one is made, otherwise all.
     fn look_up(
         &self,
         jobs: Vec<model::Job>,
@@ -174,24 +174,30 @@ impl<'env> RunningJob<'_, 'env> {
         Ok(work.into_jobs())
     }
 
-    fn unlock(&self, jobs: Vec<UnlockJob>) -> Result<(), Early> {
+    /// Unlocks the users, or locks them again.
+    fn change(&self, jobs: Vec<UnlockJob>) -> Result<(), Early> {
         let Job { settings, connection, stop, .. } = *self.job;
         let canary = settings.guards.canary;
         let jobs = canaries_first(jobs, canary);
         self.begin_stage(jobs.len())?;
-        let work = Unlock::new(&connection.client, &self.input.records.records);
+        let (api, records) = (&connection.client, self.input.records.records.as_slice());
+        let work = match settings.command {
+            CommandKind::Relock => Unlock::undo(api, records),
+            _ => Unlock::new(api, records),
+        };
         self.stage(self.listeners(), async |events| {
             let pool = settings.execution.pool(connection.pace, canary);
             WorkerPool::new(&work, jobs, pool, &connection.pacer, stop, events).run().await;
         })
     }
 
-    /// The number of users to unlock; for a plan, the number that its run would unlock.
-    fn n_to_unlock(&self, jobs: &[UnlockJob]) -> Result<u64, Early> {
-        match self.job.settings.command {
-            CommandKind::Plan => self.call(|it| it.stats.count_now(Outcome::WouldUnlock)),
-            CommandKind::Run | CommandKind::Verify | CommandKind::Locked => Ok(jobs.len() as u64),
+    /// The number of users to change; for a plan, the number that its run would change.
+    fn n_to_change(&self, jobs: &[UnlockJob]) -> Result<u64, Early> {
+        let command = self.job.settings.command;
+        if command.is_plan() {
+            return self.call(move |it| it.stats.count_now(command.aim()));
         }
+        Ok(jobs.len() as u64)
     }
 
     /// A job that was stopped before it changed anything leaves no file in the way of the next
@@ -213,7 +219,8 @@ impl<'env> RunningJob<'_, 'env> {
             self.job.context.console.error(&failure.to_string());
         }
         let mut status = ExitStatus::of_stop(reason);
-        let connection = self.job.connection;
+        let Job { settings, connection, .. } = *self.job;
+        let participle = settings.command.participle();
         let mut text = match reason {
             StopReason::Unauthorized => {
                 format!("the API refused the {} (401)", connection.key_and_host())
@@ -222,13 +229,13 @@ impl<'env> RunningJob<'_, 'env> {
             StopReason::UntrustedCertificate => {
                 format!("the certificate of {} is not trusted", connection.host)
             }
-            reason => format!("stopped ({reason}) before any user was unlocked"),
+            reason => format!("stopped ({reason}) before any user was {participle}"),
         };
         if is_misconfigured {
             if reason != StopReason::Unauthorized {
                 status = ExitStatus::Usage;
             }
-            text += "; no user was unlocked";
+            text += &format!("; no user was {participle}");
         }
         if self.outputs.is_staged() {
             text += &format!("; the earlier run in {} is unchanged", self.job.paths.name());

@@ -29,6 +29,8 @@ pub struct Sidecars {
     pub manifest: PathBuf,
     /// What `verify` found.
     pub verify: PathBuf,
+    /// What `relock` did.
+    pub relock: PathBuf,
 }
 
 impl Sidecars {
@@ -39,6 +41,7 @@ impl Sidecars {
             unprocessed: sibling(results, ".unprocessed.csv"),
             manifest: sibling(results, ".manifest.json"),
             verify: sibling(results, ".verify.csv"),
+            relock: sibling(results, ".relock.csv"),
         }
     }
 }
@@ -240,6 +243,7 @@ mod tests {
         assert_eq!(all.unprocessed, Path::new("a.unprocessed.csv"));
         assert_eq!(all.manifest, Path::new("a.manifest.json"));
         assert_eq!(all.verify, Path::new("a.verify.csv"));
+        assert_eq!(all.relock, Path::new("a.relock.csv"));
     }
 
     fn carrying(row: Row, carried: &[&str]) -> Row {

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(super) mod locked;
+pub(super) mod relock;
 pub(super) mod report;
 pub(super) mod run;
 pub(super) mod sandbox;

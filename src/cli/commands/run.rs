@@ -7,9 +7,9 @@ use super::verify::read_back;
 use crate::cli::args::{InputArgs, RunArgs};
 use crate::cli::{connection, consent};
 use crate::engine::wall_clock;
-use crate::input::{Carry, Options};
+use crate::input::{Carry, Filter, Options};
 use crate::job::{
-    self, Connection, Context, ExistingFile, ExitStatus, Failure, Finished, Guards, InputSource,
+    self, Connection, Context, ExistingFile, ExitStatus, Failure, Finished, InputSource,
     JobSettings, OutputSettings, check_plan, check_retried,
 };
 use crate::model::{IdentifierKind, Outcome};
@@ -83,7 +83,7 @@ fn input(
 ) -> Result<InputSource, Failure> {
     if let Some(path) = args.selection.plan.take() {
         let kind = plan.map(Manifest::named_by).unwrap_or_default();
-        return Ok(InputSource::Rows(path, Outcome::WouldUnlock, kind));
+        return Ok(InputSource::Rows(path, Filter::of(&[Outcome::WouldUnlock], kind)));
     }
     if let Some(manifest) = retried.filter(|_| args.input.by == IdentifierKind::UserId) {
         args.input.by = manifest.named_by();
@@ -137,12 +137,7 @@ fn settings(
         protected: args.connection.files(),
         only_locked: args.selection.only_locked,
         admin_locked: if admin_locked { AdminLocked::Include } else { AdminLocked::LeaveAlone },
-        guards: Guards {
-            expect_count: args.guards.expect_count,
-            max_users: args.guards.max_users,
-            canary: args.guards.canary.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
-            max_fail: args.guards.max_fail,
-        },
+        guards: args.guards.guards(),
         reason: args.selection.reason,
         verify: args.verify && command == CommandKind::Run,
         execution: args.execution.execution(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::model::Row;
 use crate::report::page::Source;
 use crate::stats::RowStats;
-use crate::stats::summary::{CommandKind, Ending, Files, LatencySummary, Summary};
+use crate::stats::summary::{Ending, Files, LatencySummary, Summary};
 
 /// What was read so far.
 #[derive(Default)]
@@ -59,7 +59,7 @@ impl Merged {
         summary.ending = not_completed.unwrap_or_default();
         if paths.len() > 1 && summary.ending == Ending::Completed {
             // What the files say together: what failed in one may have ended well in another.
-            let is_well = summary.command == CommandKind::Plan || summary.all_ended_well();
+            let is_well = summary.command.is_plan() || summary.all_ended_well();
             summary.exit_code = u8::from(!is_well);
         }
         if let [path] = paths {

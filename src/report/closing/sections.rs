@@ -9,7 +9,7 @@ use crate::model::Outcome;
 use crate::report::text::{clean, clipped, counted, duration, number};
 use crate::report::{Paint, Style, words};
 use crate::stats::ErrorGroup;
-use crate::stats::summary::{CommandKind, Ending, LatencySummary, Summary};
+use crate::stats::summary::{Ending, LatencySummary, Summary};
 
 /// Number of error codes shown; the results have all.
 const MAX_ERRORS: usize = 5;
@@ -66,6 +66,9 @@ pub(super) fn warnings(summary: &Summary, style: Style) -> String {
         let who = counted(n, "user to unlock is banned", "users to unlock are banned");
         let warning = style.paint(Paint::Warn, "warning: ");
         text += &format!("{warning}{who}; unlocking does not lift a ban.\n");
+    }
+    if let Some(remark) = words::relocked_remark(|outcome| summary.counts.get(outcome)) {
+        text += &format!("{remark}\n");
     }
     text
 }
@@ -155,7 +158,7 @@ pub(super) fn files(summary: &Summary, style: Style) -> String {
         let path = path?.display().to_string();
         Some(format!("  {name:<11}  {}{count}\n", clean(&path)))
     };
-    let results = if summary.command == CommandKind::Plan { "plan" } else { "results" };
+    let results = if summary.command.is_plan() { "plan" } else { "results" };
     let lines = [
         line(results, files.results.as_deref(), None),
         line("failed", files.failed.as_deref(), Some(n_failed)),

@@ -40,7 +40,10 @@ pub(super) fn what_to_do(outcome: Outcome) -> &'static str {
         | Outcome::AlreadyUnlocked
         | Outcome::Duplicate
         | Outcome::Excluded
-        | Outcome::StillUnlocked => "",
+        | Outcome::StillUnlocked
+        | Outcome::Relocked
+        | Outcome::WouldRelock
+        | Outcome::AlreadyLocked => "",
         Outcome::AdminLocked => {
             "Most likely locked on purpose. Find out by whom and why before unlocking any of them."
         }

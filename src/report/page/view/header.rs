@@ -49,6 +49,8 @@ fn heading(facts: &Facts) -> String {
         Some(CommandKind::Run) => "Unlock run",
         Some(CommandKind::Plan) => "Unlock plan",
         Some(CommandKind::Verify) => "Unlocked users, read back",
+        Some(CommandKind::Relock) => "Unlocked users, locked again",
+        Some(CommandKind::RelockPlan) => "Relock plan",
         Some(CommandKind::Locked) | None => "Unlock report",
     };
     match facts.sources.len() {
@@ -90,6 +92,8 @@ fn what(kind: CommandKind) -> &'static str {
         CommandKind::Plan => "Users were looked up; nothing was changed",
         CommandKind::Verify => "Users unlocked earlier were read back",
         CommandKind::Locked => "Locked users were listed",
+        CommandKind::Relock => "Users unlocked earlier were locked again",
+        CommandKind::RelockPlan => "Users unlocked earlier were looked up; nothing was changed",
     }
 }
 

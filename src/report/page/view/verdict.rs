@@ -5,6 +5,7 @@ use super::words::{self, RUNNING, told};
 use crate::model::Outcome;
 use crate::report::page::{Facts, Source};
 use crate::report::text::{counted, number};
+use crate::report::words::relocked_remark;
 use crate::stats::summary::{CommandKind, Ending};
 
 /// What happened.
@@ -91,10 +92,16 @@ fn completed(facts: &Facts, totals: &Totals) -> Verdict {
             let are = if n == 1 { "is" } else { "are" };
             format!("{} of {users} {are} still unlocked.", number(n))
         }
-        Some(CommandKind::Run | CommandKind::Locked) | None if totals.n_not_well == 0 => {
+        Some(CommandKind::RelockPlan) => {
+            let n = number(count(Outcome::WouldRelock));
+            format!("`relock` would lock {n} of {users} again.")
+        }
+        Some(CommandKind::Run | CommandKind::Relock | CommandKind::Locked) | None
+            if totals.n_not_well == 0 =>
+        {
             format!("{} of {records} ended well.", number(totals.n_rows))
         }
-        Some(CommandKind::Run | CommandKind::Locked) | None => {
+        Some(CommandKind::Run | CommandKind::Relock | CommandKind::Locked) | None => {
             format!("{} of {records} did not end well.", number(totals.n_not_well))
         }
     };
@@ -107,7 +114,8 @@ fn done(facts: &Facts, totals: &Totals) -> String {
     let count = |outcome| facts.rows.counts.get(outcome);
     let users = |outcome| counted(count(outcome), "user", "users");
     let well = match kind(facts) {
-        Some(CommandKind::Plan) => "Nothing was changed.".to_owned(),
+        Some(CommandKind::Plan | CommandKind::RelockPlan) => "Nothing was changed.".to_owned(),
+        Some(CommandKind::Relock) => format!("{} locked again.", users(Outcome::Relocked)),
         Some(CommandKind::Run) => format!("{} unlocked.", users(Outcome::Unlocked)),
         Some(CommandKind::Verify) => format!(
             "{} locked again, {} gone.",
@@ -141,8 +149,10 @@ pub(super) fn notices(facts: &Facts) -> Vec<String> {
             counted(facts.rows.n_banned, "user to unlock is banned", "users to unlock are banned");
         format!("{who}; unlocking does not lift a ban.")
     });
+    let counts = &facts.rows.counts;
+    let relocked = relocked_remark(|outcome| counts.get(outcome)).map(str::to_owned);
     let warnings = facts.warnings.iter().map(|it| told(it));
-    warnings.chain(sandbox).chain(banned).collect()
+    warnings.chain(sandbox).chain(banned).chain(relocked).collect()
 }
 
 fn capital(text: &str) -> String {
