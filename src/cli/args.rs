@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::help;
+use super::key_command::KeyCommand;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
 use super::values::{duration, max_fail, percent, quota, rate, verbosity};
 use super::variables;
@@ -501,6 +502,12 @@ pub(super) struct ConnectionArgs {
     /// File with the key, instead of `CLERK_SECRET_KEY`
     #[arg(long, value_name = "PATH")]
     pub(super) secret_key_file: Option<PathBuf>,
+    /// Program that prints the key, such as a password manager, instead of `CLERK_SECRET_KEY`
+    ///
+    /// CMD is split into words as a shell does, and run without a shell. The first line of its output is the key. It is killed after 30 seconds
+    #[arg(long, value_name = "CMD", value_parser = KeyCommand::parse)]
+    #[arg(conflicts_with = "secret_key_file", hide_short_help = true)]
+    pub(super) secret_key_command: Option<KeyCommand>,
     /// Address of the API, instead of `CLERK_API_URL`
     ///
     /// [default: Clerk's own]

@@ -7,6 +7,7 @@ mod connection;
 mod consent;
 mod console;
 mod help;
+mod key_command;
 mod sandbox_args;
 mod settings;
 mod values;
