@@ -20,21 +20,21 @@ fn the_help_of_the_program_is_this() {
 
 #[test]
 fn the_short_help_of_each_command_is_this() {
-    for command in ["plan", "locked", "verify", "report", "sandbox"] {
+    for command in ["plan", "locked", "verify", "relock", "report", "sandbox"] {
         check(&format!("{command} -h"));
     }
 }
 
 #[test]
 fn the_long_help_of_each_command_is_this() {
-    for command in ["run", "plan", "locked", "verify", "report", "sandbox"] {
+    for command in ["run", "plan", "locked", "verify", "relock", "report", "sandbox"] {
         check(&format!("{command} --help"));
     }
 }
 
 #[test]
 fn the_short_help_of_each_command_fits_on_fifty_lines_of_eighty_columns() {
-    for command in ["run", "plan", "locked", "verify", "report", "sandbox"] {
+    for command in ["run", "plan", "locked", "verify", "relock", "report", "sandbox"] {
         let mut stage = Stage::new();
         stage.set("COLUMNS", "80");
         let help = stage.run(&format!("{command} -h")).exits_with(0).stdout;
@@ -93,11 +93,19 @@ fn shell(stage: &Stage, line: &str, code: i32) {
 #[test]
 fn the_examples_of_the_help_work() {
     let stage = stage_for_examples();
-    for command in ["plan", "run", "locked", "verify", "report"] {
+    for command in ["plan", "run", "locked", "verify", "relock", "report"] {
         let examples = examples(command);
         assert_eq!(examples.len(), 3, "{examples:?}");
         for example in examples {
-            shell(&stage, &example, 0);
+            shell(&stage, &example.replace("--watch 24h", "--watch 1s"), 0);
+        }
+        if command == "verify" {
+            // Only a run that looked its users up can be undone.
+            for id in locked_users(4) {
+                stage.lock(&id);
+            }
+            let run = "bulk-unlock run users.csv --only-locked --include-admin-locked --force";
+            shell(&stage, run, 0);
         }
     }
     for example in examples("sandbox") {

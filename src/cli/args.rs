@@ -119,6 +119,16 @@ pub(super) struct VerifyArgs {
     /// Results file of a run
     #[arg(value_name = "RESULTS")]
     pub(super) results: PathBuf,
+    /// Read back again and again for this long
+    ///
+    /// Each pass replaces the file. A user found locked again once stays `locked_again`, with the time at which this was first seen
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "resume")]
+    #[arg(help_heading = "Execution")]
+    pub(super) watch: Option<Duration>,
+    /// Time from one pass to the next
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m")]
+    #[arg(requires = "watch", help_heading = "Execution")]
+    pub(super) every: Duration,
     #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]

@@ -61,8 +61,8 @@ const VERIFY: &str = "\
 Examples:
   Check the users that a run unlocked:
     bulk-unlock verify users.results.csv
-  Check again, into another file:
-    bulk-unlock verify users.results.csv -o second.verify.csv
+  Check again every ten minutes for a day, while an attack may continue:
+    bulk-unlock verify users.results.csv --watch 24h --every 10m
   Print the result as JSON:
     bulk-unlock verify users.results.csv --force --json
 

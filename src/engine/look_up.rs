@@ -7,7 +7,7 @@ mod order;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub use batch::{Batch, batches};
 use order::InOrder;
@@ -56,6 +56,8 @@ pub struct LookUp<'a, A> {
     purpose: Purpose,
     records: &'a [InputRecord],
     excluded: &'a ExcludeList,
+    /// Users whom earlier read-backs found locked again, and when.
+    locked_again: Option<&'a HashMap<UserId, SystemTime>>,
     decided: RefCell<Decided>,
 }
 
@@ -111,7 +113,15 @@ impl<'a, A: Api> LookUp<'a, A> {
             to_unlock: Vec::new(),
             n_kept: 0,
         };
-        Self { api, purpose, records, excluded, decided: RefCell::new(decided) }
+        let decided = RefCell::new(decided);
+        Self { api, purpose, records, excluded, locked_again: None, decided }
+    }
+
+    /// Keeps the outcome of users whom earlier read-backs found locked again, with the time at which
+    /// they were first seen so: unlocked since, they may be under attack all the same.
+    #[must_use]
+    pub fn keeping(self, locked_again: &'a HashMap<UserId, SystemTime>) -> Self {
+        Self { locked_again: Some(locked_again), ..self }
     }
 
     /// Those who are to be unlocked, in the order of the input.
@@ -147,7 +157,23 @@ impl<'a, A: Api> LookUp<'a, A> {
                 Err(users) => self.none_or_many(record, &target, &facts, &users),
             },
         };
-        Some(Event::JobFinished { record, row: Box::new(row), attempt: None })
+        let row = Box::new(self.as_first_seen(row));
+        Some(Event::JobFinished { record, row, attempt: None })
+    }
+
+    fn as_first_seen(&self, row: Row) -> Row {
+        let user = row.user_id.as_ref();
+        let first_seen = self.locked_again.zip(user).and_then(|(users, user)| users.get(user));
+        let Some(&first_seen) = first_seen else { return row };
+        let is_locked = row.outcome == Outcome::LockedAgain;
+        let message = format!("locked again when first seen; now: {}", row.outcome.meaning());
+        Row {
+            outcome: Outcome::LockedAgain,
+            error_code: None,
+            error_message: (!is_locked).then_some(message),
+            finished_at: Some(first_seen),
+            ..row
+        }
     }
 
     fn one(

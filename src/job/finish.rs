@@ -12,7 +12,7 @@ use super::run::RunningJob;
 use super::{Job, JobSettings};
 use crate::engine::{Recorded, wall_clock};
 use crate::model::StopReason;
-use crate::report::closing;
+use crate::report::{Level, closing};
 use crate::results::atomic::AtomicWriter;
 use crate::results::{Finalized, Manifest, Totals};
 use crate::stats::summary::{Ending, Forecast, NextStep, Summary};
@@ -149,7 +149,11 @@ impl Job<'_> {
         if let Some(failure) = &finalized.failure {
             console.error(&failure.to_string());
         }
-        closing::print(&finalized.summary, console);
+        if self.settings.pass.as_ref().is_some_and(|pass| !pass.is_last) {
+            console.say(Level::Note, &closing::headline(&finalized.summary));
+        } else {
+            closing::print(&finalized.summary, console);
+        }
     }
 }
 
@@ -175,8 +179,8 @@ impl Finished {
 
     /// Prints the summary to stdout where `--json` asks for it. The last step of a command, as it
     /// includes the exit code.
-    pub(crate) fn print_json(self, settings: &JobSettings) -> Result<ExitStatus, Failure> {
-        if settings.output.json {
+    pub(crate) fn print_json(self, is_wanted: bool) -> Result<ExitStatus, Failure> {
+        if is_wanted {
             let json = self.summary.to_json().map_err(Failure::internal)?;
             writeln!(std::io::stdout(), "{json}").map_err(|error| {
                 Failure::output(format!("cannot write the summary to stdout: {error}"))

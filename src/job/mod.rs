@@ -13,6 +13,7 @@ mod prepare;
 mod previous;
 mod run;
 mod settings;
+mod watch;
 
 pub(crate) mod command_line;
 
@@ -28,6 +29,7 @@ pub(crate) use previous::{
 pub(crate) use settings::{
     Effective, Execution, ExistingFile, Guards, IfEmpty, JobSettings, OutputSettings,
 };
+pub(crate) use watch::{Watch, watch};
 
 use std::io;
 

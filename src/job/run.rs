@@ -156,6 +156,10 @@ impl<'env> RunningJob<'_, 'env> {
         let Input { records, excluded, .. } = self.input;
         let purpose = settings.purpose();
         let work = LookUp::new(&connection.client, purpose, &records.records, excluded, known);
+        let work = match &settings.pass {
+            Some(pass) => work.keeping(&pass.locked_again),
+            None => work,
+        };
         let mut listeners = self.listeners();
         if settings.input.is_rows() && settings.command == CommandKind::Run {
             let drift = PlanDrift { console: context.console.clone(), n_changed: 0 };
@@ -229,6 +233,7 @@ impl<'env> RunningJob<'_, 'env> {
             StopReason::UntrustedCertificate => {
                 format!("the certificate of {} is not trusted", connection.host)
             }
+            reason if settings.pass.is_some() => format!("stopped ({reason}) during a pass"),
             reason => format!("stopped ({reason}) before any user was {participle}"),
         };
         if is_misconfigured {
@@ -238,7 +243,8 @@ impl<'env> RunningJob<'_, 'env> {
             text += &format!("; no user was {participle}");
         }
         if self.outputs.is_staged() {
-            text += &format!("; the earlier run in {} is unchanged", self.job.paths.name());
+            let earlier = if settings.pass.is_some() { "pass" } else { "run" };
+            text += &format!("; the earlier {earlier} in {} is unchanged", self.job.paths.name());
         }
         Err(Early::Refused(Failure::new(status, anyhow::anyhow!(text))))
     }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::command_line::CommandLine;
 use super::exit::Failure;
 use super::input::InputSource;
+use super::watch::Pass;
 use crate::engine::{PoolSettings, Purpose};
 use crate::policy::decide::AdminLocked;
 use crate::policy::pacing::Pace;
@@ -58,6 +59,8 @@ pub(crate) struct JobSettings {
     pub(crate) reason: Option<String>,
     /// Read back at the end what was unlocked.
     pub(crate) verify: bool,
+    /// The pass of a watch that this job is.
+    pub(crate) pass: Option<Pass>,
     pub(crate) execution: Execution,
     pub(crate) output: OutputSettings,
 }
@@ -125,10 +128,11 @@ impl JobSettings {
     }
 
     /// Whether the job may still be refused after its files were created: a look-up finds the number
-    /// of users, and only then guards are checked and consent is asked for.
+    /// of users, and only then guards are checked and consent is asked for. A pass of a watch that is
+    /// stopped leaves the file of the pass before.
     pub(crate) fn may_be_refused_later(&self, looks_up: bool) -> bool {
         let is_guarded = self.guards.expect_count.is_some() || self.guards.max_users.is_some();
-        looks_up && (self.command.changes_users() || is_guarded)
+        looks_up && (self.command.changes_users() || is_guarded || self.pass.is_some())
     }
 
     /// The purpose of its look-up.
@@ -149,6 +153,7 @@ impl JobSettings {
         }
         let output = &self.output;
         let flags = [
+            (self.pass.is_some(), "--watch"),
             (output.json, "--json"),
             (output.existing == ExistingFile::Resume, "--resume"),
             (output.existing == ExistingFile::Replace, "--force"),

@@ -1,4 +1,4 @@
-//! `relock`: undo a run. Locks the users again whom its results say it unlocked.
+//! `relock`: undo a run. Locks the users that its results say it unlocked.
 
 use super::inherit::{inherit_exclude_files, note};
 use crate::cli::args::RelockArgs;
@@ -49,9 +49,10 @@ pub(in crate::cli) fn relock(
         guards: args.guards.guards(),
         reason: args.reason,
         verify: false,
+        pass: None,
         execution: args.execution.execution(),
         output: args.output.settings(output),
     };
     let context = Context { effective: &effective, ..context };
-    job::run(&settings, &connection, context, consent)?.print_json(&settings)
+    job::run(&settings, &connection, context, consent)?.print_json(settings.output.json)
 }

@@ -53,7 +53,7 @@ pub(in crate::cli) fn run(
         let verified = verify(&settings, &connection, context)?;
         finished.add_verified(&verified)?;
     }
-    finished.print_json(&settings)
+    finished.print_json(settings.output.json)
 }
 
 /// The manifest of the run whose failed users are processed again.
@@ -140,6 +140,7 @@ fn settings(
         guards: args.guards.guards(),
         reason: args.selection.reason,
         verify: args.verify && command == CommandKind::Run,
+        pass: None,
         execution: args.execution.execution(),
         output: args.output.settings(output),
         input,

@@ -7,7 +7,8 @@ use crate::cli::connection;
 use crate::input::Filter;
 use crate::job::{
     self, Context, Execution, ExitStatus, Failure, Guards, IfEmpty, InputSource, JobSettings,
-    OutputSettings, check_finished, check_instance, warn_of_new_sandbox, warn_without_manifest,
+    OutputSettings, Watch, check_finished, check_instance, warn_of_new_sandbox,
+    warn_without_manifest,
 };
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
@@ -43,7 +44,14 @@ pub(in crate::cli) fn verify(
         args.output.settings(output),
         args.execution.execution(),
     );
-    job::run(&settings, &connection, context, None)?.print_json(&settings)
+    let json = settings.output.json;
+    let finished = match args.watch {
+        Some(length) => {
+            job::watch(settings, Watch { length, every: args.every }, &connection, context)?
+        }
+        None => job::run(&settings, &connection, context, None)?,
+    };
+    finished.print_json(json)
 }
 
 /// Reads back the users that a results file says were unlocked, and who are named by this kind of
@@ -65,6 +73,7 @@ pub(super) fn read_back(
         guards: Guards::default(),
         reason: None,
         verify: false,
+        pass: None,
         execution,
         output,
     }
