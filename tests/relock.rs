@@ -5,9 +5,10 @@
 mod common;
 
 use std::fs;
+use std::time::Duration;
 
 use bulk_unlock::model::UserId;
-use bulk_unlock::sandbox::{Mode, Script, Scripted};
+use bulk_unlock::sandbox::{Faults, Mode, SandboxConfig, Script, Scripted, max_in_any};
 use common::lookups::{admin_locked_users, missing_users, open_users};
 use common::terminal::at_a_terminal;
 use common::tools::is_installed;
@@ -224,7 +225,8 @@ fn guards_count_the_users_who_would_be_locked() {
 fn with_answer(ids: &[UserId], answer: Scripted) -> Stage {
     let answers = [Scripted::status(200), answer];
     let stage = Stage::with_script(Script::from([(ids[0].clone(), answers.into())]));
-    run(&stage, ids, "--only-locked");
+    // One after the other: rows stand in the order of completion.
+    run(&stage, ids, "--only-locked -c 1");
     stage
 }
 
@@ -319,6 +321,31 @@ fn killed_and_resumed_every_user_has_one_row_and_few_are_called_again() {
     assert_eq!(n_locked(&stage, &ids), ids.len());
     let n_calls = stage.n_posts() - n_before;
     assert!(n_calls <= ids.len() + N_KILLS * 8, "{n_calls} calls for {} users", ids.len());
+}
+
+#[test]
+fn through_faults_every_user_is_locked_again() {
+    let stage = Stage::with_sandbox(SandboxConfig::default().faults(Faults::mix(0.2)));
+    let ids = locked_users(200);
+    run(&stage, &ids, "--only-locked --snapshot none");
+    relock(&stage, "--snapshot none").exits_with(0);
+    stage.has_each_once("ids.results.relock.csv", &ids);
+    // A response may be lost after the user was locked, but the look-up came before.
+    stage.all_are("ids.results.relock.csv", "relocked");
+    assert_eq!(n_locked(&stage, &ids), ids.len());
+}
+
+#[test]
+fn it_keeps_the_pace_that_all_runs_of_the_key_share() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = locked_users(6);
+    run(&stage, &ids, "--only-locked");
+    let n_before = stage.sandbox().requests().len();
+    let line = format!("{RELOCK} --yes --quota 4/1s --quota-share 100%");
+    stage.run(&line).exits_with(0);
+    let requests = stage.requests_since(n_before);
+    assert_eq!(requests.len(), 7);
+    assert!(max_in_any(&requests, Duration::from_secs(1)) <= 4);
 }
 
 #[test]
