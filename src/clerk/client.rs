@@ -158,8 +158,7 @@ impl Client {
     ///
     /// As [`unlock`](Client::unlock).
     pub async fn lock(&self, user: &UserId) -> Result<User, Error> {
-        let url = self.inner.urls.lock(user);
-        one_user(self.attempt(Method::POST, url, self.inner.max_answer).await, user)
+        one_user(self.try_lock(user).await, user)
     }
 
     /// The users who have these ids, at most 100 of them. Ids of nobody are left out.
@@ -300,6 +299,11 @@ impl Client {
     /// One attempt to unlock a user; the body of an answer is not checked.
     pub(crate) async fn try_unlock(&self, user: &UserId) -> Reply {
         self.attempt(Method::POST, self.inner.urls.unlock(user), self.inner.max_answer).await
+    }
+
+    /// One attempt to lock a user; the body of an answer is not checked.
+    pub(crate) async fn try_lock(&self, user: &UserId) -> Reply {
+        self.attempt(Method::POST, self.inner.urls.lock(user), self.inner.max_answer).await
     }
 
     /// One attempt to look users up by this query parameter, with as many values as

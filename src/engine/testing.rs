@@ -32,6 +32,7 @@ pub(super) fn ms(n: u64) -> Duration {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Asked {
     Unlock(UserId),
+    Lock(UserId),
     LookUp(Vec<Identifier>),
     Page(PageRequest),
     Count,
@@ -214,6 +215,10 @@ impl Drop for InFlight<'_> {
 impl Api for Scripted<'_> {
     async fn unlock(&self, user: &UserId) -> Reply {
         self.play(Asked::Unlock(user.clone())).await
+    }
+
+    async fn lock(&self, user: &UserId) -> Reply {
+        self.play(Asked::Lock(user.clone())).await
     }
 
     async fn look_up(&self, identifiers: &[Identifier]) -> Reply {

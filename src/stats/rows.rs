@@ -56,12 +56,12 @@ impl RowStats {
         self.n_banned
     }
 
-    /// Number of users whom a run unlocked or tried to unlock. After a look-up, a user who failed
+    /// Number of users whom a job unlocked, or locked again, or tried to. After a look-up, a user who failed
     /// counts only if the look-up found them locked: otherwise the look-up itself failed.
     pub fn n_tried(&self, looks_up: bool) -> u64 {
         let n_failed = self.counts.n_where(Outcome::counts_as_failure);
         let n_failed = if looks_up { self.n_failed_unlocks } else { n_failed };
-        self.counts.get(Outcome::Unlocked) + n_failed
+        self.counts.get(Outcome::Unlocked) + self.counts.get(Outcome::Relocked) + n_failed
     }
 
     /// Counts users of a list, who have no rows.

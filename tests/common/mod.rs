@@ -98,6 +98,11 @@ impl Stage {
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// Reads a file there; empty where there is none.
+    pub fn read_if_there(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
     /// The rows of a CSV file there, by column.
     #[track_caller]
     pub fn rows(&self, name: &str) -> Vec<HashMap<String, String>> {
@@ -219,7 +224,8 @@ pub struct Ended {
 }
 
 impl Ended {
-    fn of(line: &str, output: &Output) -> Self {
+    /// What a program that was started with this line left.
+    pub fn of(line: &str, output: &Output) -> Self {
         let ended = Self {
             line: line.to_owned(),
             code: output.status.code(),
