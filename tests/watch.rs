@@ -4,7 +4,7 @@
 
 mod common;
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::Mode;
 use common::watch::{FAST, slow_config, wait_until};
 use common::{Stage, list, locked_users};

@@ -9,8 +9,10 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep};
 
+use super::api::Api;
 use super::recorder::Message;
-use super::{Api, EventSender, Pacer, PoolSettings, Unlock, UnlockJob, Work, WorkerPool};
+use super::unlock::UnlockJob;
+use super::{EventSender, Pacer, PoolSettings, Unlock, Work, WorkerPool};
 use crate::clerk::{PageRequest, UserFilter};
 use crate::model::{
     Answer, Event, Fault, Identifier, InputRecord, Outcome, PauseReason, Reply, Row, StopReason,

@@ -53,11 +53,6 @@ impl UnlockJobs {
         }
     }
 
-    /// Whether nobody is to be unlocked.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// As [`canaries_first`].
     #[must_use]
     pub fn canaries_first(self, canary: Option<usize>) -> Self {

@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_list_of_locked_users_is_recognized_by_its_columns() {
-        let list = super::super::LOCKED_COLUMNS.join(",");
+        let list = super::super::locked_list::LOCKED_COLUMNS.join(",");
         check("x.csv", &list, Some(OwnFile::Locked { user_id: 0 }));
         check("x.csv", "user_id,locked", None);
     }
