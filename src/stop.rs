@@ -1,9 +1,9 @@
-//! The stop bit: one bit that runs back from whoever sees a reason to whoever starts new work.
+//! The request to stop a job: who asks for it and why, and who waits for it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::model::StopReason;
 
@@ -11,90 +11,96 @@ mod signals;
 
 pub use signals::{Ended, Signals, supervise};
 
-/// How far a stop has gone. It only ever grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    #[default]
-    Running,
-    /// No new users, no waits; attempts in flight end and are recorded.
-    Draining,
-    /// Attempts in flight are given up.
-    Aborted,
+/// A request to stop, in two steps: first no new users are started and requests in flight end; then
+/// requests in flight are cut off. Clones are the same request, and any thread may make it.
+///
+/// What is asked of a parent is asked of its children: signals are for the process, a guard is for
+/// one job.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    draining: CancellationToken,
+    aborted: CancellationToken,
+    reasons: Arc<Reasons>,
 }
 
-/// Tells everybody to stop, and why. Shared by reference; any thread may ask.
 #[derive(Debug, Default)]
-pub struct Stop {
-    level: watch::Sender<Level>,
-    reason: Mutex<Option<StopReason>>,
+struct Reasons {
+    own: Mutex<Option<StopReason>>,
+    parent: Option<Arc<Reasons>>,
 }
 
 impl Stop {
-    /// How long attempts in flight may take to end once a stop was asked for.
+    /// How long requests in flight may take to end after a stop was asked for.
     pub const GRACE: Duration = Duration::from_secs(10);
+
+    /// A stop of its own that is asked for when this one is.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let parent = Some(Arc::clone(&self.reasons));
+        Self {
+            draining: self.draining.child_token(),
+            aborted: self.aborted.child_token(),
+            reasons: Arc::new(Reasons { own: Mutex::default(), parent }),
+        }
+    }
 
     /// Asks for an orderly stop. A stronger reason replaces a weaker one.
     pub fn ask(&self, reason: StopReason) {
-        let mut known = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        *known = (*known).max(Some(reason));
-        drop(known);
-        self.raise(Level::Draining);
+        let mut own = self.reasons.own.lock().unwrap_or_else(PoisonError::into_inner);
+        *own = (*own).max(Some(reason));
+        drop(own);
+        self.draining.cancel();
     }
 
-    /// Asks for a stop at once.
+    /// Cuts off requests in flight.
     pub fn abort(&self) {
-        self.raise(Level::Aborted);
+        self.draining.cancel();
+        self.aborted.cancel();
     }
 
-    /// Why, if a stop was asked for.
+    /// Why a stop was asked for, if it was.
     pub fn reason(&self) -> Option<StopReason> {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reasons.strongest()
     }
 
     /// Whether a stop was asked for.
     pub fn is_asked(&self) -> bool {
-        *self.level.borrow() >= Level::Draining
+        self.draining.is_cancelled()
     }
 
-    /// Comes back when a stop was asked for.
+    /// Waits until a stop is asked for.
     pub async fn asked(&self) {
-        self.reached(Level::Draining).await;
+        self.draining.cancelled().await;
     }
 
-    /// Comes back when attempts in flight are to be given up: asked for, or the grace is over.
+    /// Waits until requests in flight are to be cut off.
     pub async fn aborted(&self) {
-        self.reached(Level::Aborted).await;
+        self.aborted.cancelled().await;
     }
 
-    /// Gives those in flight [`Stop::GRACE`] from the moment a stop is asked for. Never comes
-    /// back: it is polled beside the work.
+    /// Cuts off requests in flight [`Stop::GRACE`] after a stop was asked for. Never returns: it is
+    /// polled beside the work.
     pub async fn keep_grace(&self) -> std::convert::Infallible {
         self.asked().await;
         tokio::time::sleep(Self::GRACE).await;
         self.abort();
         std::future::pending().await
     }
+}
 
-    fn raise(&self, level: Level) {
-        self.level.send_if_modified(|known| {
-            let is_more = *known < level;
-            *known = (*known).max(level);
-            is_more
-        });
-    }
-
-    async fn reached(&self, level: Level) {
-        // The sender lives in `self`, so waiting can't fail.
-        let _ = self.level.subscribe().wait_for(|known| *known >= level).await;
+impl Reasons {
+    fn strongest(&self) -> Option<StopReason> {
+        let own = *self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.max(self.parent.as_ref().and_then(|parent| parent.strongest()))
     }
 }
 
-/// From here on a file that reaches the largest size that the system allows (`ulimit -f`) is an
-/// error of writing, like a full disk, and not the end of the process: by default SIGXFSZ kills it.
+/// Makes a file that reaches the size limit of the system (`ulimit -f`) a write error, like a full
+/// disk: by default, SIGXFSZ kills the process.
 ///
 /// # Errors
 ///
-/// When the operating system does not let a handler be set.
+/// When the handler cannot be installed.
 #[cfg(all(unix, not(any(target_arch = "mips", target_arch = "mips64"))))]
 pub fn outlive_file_size_limit() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -102,12 +108,12 @@ pub fn outlive_file_size_limit() -> std::io::Result<()> {
     /// The same on Linux, macOS and the BSDs.
     const SIGXFSZ: i32 = 25;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let _in_it = runtime.enter();
-    // The handler stays when the runtime is gone; that nobody listens is what is wanted.
+    let _guard = runtime.enter();
+    // The handler remains when the runtime is dropped; nothing has to receive the signal.
     signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
 }
 
-/// There is no such signal here, or it has another number.
+/// This system has no such signal, or another number for it.
 ///
 /// # Errors
 ///
@@ -143,5 +149,20 @@ mod tests {
             () = stop.aborted() => {}
         }
         assert_eq!(start.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_parent_stops_its_children_and_a_child_only_itself() {
+        let parent = Stop::default();
+        let (first, second) = (parent.child(), parent.child());
+        first.ask(StopReason::MaxFail);
+        assert!(!parent.is_asked() && !second.is_asked());
+        parent.ask(StopReason::Interrupted);
+        second.asked().await;
+        assert_eq!(second.reason(), Some(StopReason::Interrupted));
+        assert_eq!(first.reason(), Some(StopReason::Interrupted.max(StopReason::MaxFail)));
+        assert_eq!(parent.child().reason(), Some(StopReason::Interrupted), "a later child too");
+        parent.abort();
+        second.aborted().await;
     }
 }

@@ -2,7 +2,11 @@
 
 mod common;
 
+use common::tools::is_installed;
 use common::{Stage, list, locked_users};
+
+const COMMANDS: [&str; 9] =
+    ["run", "plan", "locked", "verify", "report", "check", "sandbox", "completions", "man"];
 
 /// What this asks for, on a terminal of a hundred columns: help goes to stdout and is no mistake.
 #[track_caller]
@@ -20,21 +24,21 @@ fn the_help_of_the_program_is_this() {
 
 #[test]
 fn the_short_help_of_each_command_is_this() {
-    for command in ["plan", "locked", "verify", "report", "check", "sandbox"] {
+    for command in COMMANDS.into_iter().filter(|it| *it != "run") {
         check(&format!("{command} -h"));
     }
 }
 
 #[test]
 fn the_long_help_of_each_command_is_this() {
-    for command in ["run", "plan", "locked", "verify", "report", "check", "sandbox"] {
+    for command in COMMANDS {
         check(&format!("{command} --help"));
     }
 }
 
 #[test]
 fn the_short_help_of_each_command_fits_on_fifty_lines_of_eighty_columns() {
-    for command in ["run", "plan", "locked", "verify", "report", "check", "sandbox"] {
+    for command in COMMANDS {
         let mut stage = Stage::new();
         stage.set("COLUMNS", "80");
         let help = stage.run(&format!("{command} -h")).exits_with(0).stdout;
@@ -53,13 +57,18 @@ fn examples(command: &str) -> Vec<String> {
 
 /// A stage in whose directory every example of the help can be run, and no question is asked.
 fn stage_for_examples() -> Stage {
-    let mut stage = Stage::with_quick_sandbox();
+    let mut stage = Stage::with_users(300);
     let bin = stage.path("bin");
     std::fs::create_dir(&bin).expect("a directory");
     let program = env!("CARGO_BIN_EXE_bulk-unlock");
     std::os::unix::fs::symlink(program, bin.join("bulk-unlock")).expect("a link");
     stage.set("BULK_UNLOCK_YES", "true");
     stage.set("BULK_UNLOCK_RATE", "100000/s");
+    let home = stage.path("").display().to_string();
+    stage.set("HOME", &home);
+    for dir in [".config/fish/completions", ".zfunc", ".local/share/man/man1"] {
+        std::fs::create_dir_all(stage.path(dir)).expect("a directory");
+    }
     let locked = locked_users(4);
     let emails: Vec<String> = locked.iter().filter_map(|id| stage.emails(id).pop()).collect();
     assert!(emails.len() > 1, "locked users with addresses");
@@ -79,8 +88,8 @@ fn shell(stage: &Stage, line: &str, code: i32) {
         .get_envs()
         .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
         .collect();
-    let output = std::process::Command::new("sh")
-        .args(["-c", line])
+    let output = std::process::Command::new("bash")
+        .args(["-o", "pipefail", "-c", line])
         .current_dir(stage.path(""))
         .env_clear()
         .envs(environment)
@@ -94,13 +103,15 @@ fn shell(stage: &Stage, line: &str, code: i32) {
 #[test]
 fn the_examples_of_the_help_work() {
     let stage = stage_for_examples();
-    for command in ["plan", "run", "locked", "verify", "report", "check"] {
+    for command in ["plan", "run", "locked", "verify", "report", "check", "completions", "man"] {
         let examples = examples(command);
         assert_eq!(examples.len(), 3, "{examples:?}");
-        for example in examples {
-            shell(&stage, &example, 0);
+        let runs = |example: &String| !example.contains("| man ") || is_installed("man");
+        for example in examples.iter().filter(|it| runs(it)) {
+            shell(&stage, example, 0);
         }
     }
+    assert!(stage.read(".local/share/man/man1/bulk-unlock-run.1").contains("\n.SH EXAMPLES\n"));
     for example in examples("sandbox") {
         let line = format!("timeout -s INT 1 {example} > exports.txt");
         shell(&stage, &line, 124);

@@ -1,24 +1,21 @@
-//! The page as a browser sees it: Debian's Chromium, without a console and without a network.
+//! The page in a browser: headless Chromium, without console messages and without a network.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
 
 mod common;
 
 use std::env;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use bulk_unlock::model::Outcome;
-use bulk_unlock::report::page::{Collector, Facts, Pass, Source, TableRow, TimedBucket, render};
 use bulk_unlock::sandbox::{Script, Scripted};
-use bulk_unlock::stats::Bucket;
-use bulk_unlock::stats::summary::CommandKind;
 use common::contract::sample;
 use common::pages::outcomes_on_page;
 use common::watch::FAST;
-use common::{Stage, list, users};
+use common::{Stage, list, locked_users, users};
 use tempfile::TempDir;
 
 /// What a browser made of a page.
@@ -28,13 +25,13 @@ struct Seen {
     asked_the_network: bool,
 }
 
-/// No page takes this long.
+/// Longer than any page takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
-fn the_page_asks_for_nothing_and_breaks_no_rule_of_its_own() {
+fn the_page_loads_nothing_and_breaks_no_rule_of_its_policy() {
     let Some(browser) = browser() else { return };
-    let seen = open(&browser, &page(false), "");
+    let seen = open(&browser, &page(""), "");
     assert_eq!(seen.console, [""; 0]);
     assert!(!seen.asked_the_network);
     for attribute in ["src=", "srcset=", "url(", "@import", "style="] {
@@ -44,31 +41,31 @@ fn the_page_asks_for_nothing_and_breaks_no_rule_of_its_own() {
 }
 
 #[test]
-fn a_page_that_asks_or_complains_would_be_noticed() {
+fn a_page_that_loads_something_or_breaks_its_policy_is_noticed() {
     let Some(browser) = browser() else { return };
     let asking = "<!DOCTYPE html><title>x</title><img src='http://images.invalid/x.png'>";
     assert!(open(&browser, asking, "").asked_the_network);
-    let tampered = page(false).replace("color-scheme: light dark;", "color-scheme: dark;");
+    let tampered = page("").replace("color-scheme: light dark;", "color-scheme: dark;");
     let seen = open(&browser, &tampered, "");
     assert!(seen.console.iter().any(|line| line.contains("Content Security Policy")));
 }
 
 #[test]
-fn names_of_markup_are_names() {
+fn names_that_contain_markup_are_text() {
     let Some(browser) = browser() else { return };
-    let seen = open(&browser, &page(true), "");
+    let seen = open(&browser, &page("--report-pii"), "");
     assert_eq!(seen.console, [""; 0]);
     assert!(!seen.asked_the_network);
-    assert!(seen.dom.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(seen.dom.contains("<bdi>@&lt;script&gt;alert(1)&lt;/script&gt;</bdi>"));
     assert_eq!(seen.dom.matches("<script").count(), 1);
     assert!(!seen.dom.contains("<img"));
-    assert!(seen.dom.contains("<title>Unlock run – api.clerk.com</title>"));
+    assert!(seen.dom.contains("<title>INC-1 – Unlock run</title>"));
 }
 
 #[test]
 fn the_counts_are_those_of_the_rows() {
     let Some(browser) = browser() else { return };
-    let seen = open(&browser, &page(false), "");
+    let seen = open(&browser, &page(""), "");
     for (outcome, n) in [("unlocked", 40), ("failed", 3), ("not_found", 1), ("unprocessed", 6)] {
         let cell = format!("data-outcome=\"{outcome}\" data-count=\"{n}\">{n}</td>");
         assert!(seen.dom.contains(&cell), "{cell}");
@@ -77,9 +74,9 @@ fn the_counts_are_those_of_the_rows() {
 }
 
 #[test]
-fn the_filter_stands_in_the_address() {
+fn the_filter_is_in_the_address() {
     let Some(browser) = browser() else { return };
-    let shown = |address: &str| shown_users(&open(&browser, &page(false), address).dom);
+    let shown = |address: &str| shown_users(&open(&browser, &page(""), address).dom);
     assert_eq!(shown("").len(), 44);
     assert_eq!(shown("#outcome=failed"), ["user_2", "user_3", "user_4"]);
     assert_eq!(shown("#q=USER_12"), ["user_12"]);
@@ -88,19 +85,22 @@ fn the_filter_stands_in_the_address() {
 }
 
 #[test]
-fn without_its_script_the_page_shows_everything() {
+fn without_its_script_the_page_shows_the_first_users() {
     let Some(browser) = browser() else { return };
-    let page = page(false);
-    let (before, script) = page.split_once("<script>").unwrap();
-    let (_, after) = script.split_once("</script>").unwrap();
-    let seen = open(&browser, &format!("{before}{after}"), "#outcome=failed");
+    let seen = open(&browser, &without_script(&page("")), "#outcome=failed");
     assert_eq!(shown_users(&seen.dom).len(), 44);
     assert!(seen.dom.contains("<div id=\"tools\" role=\"search\" hidden=\"\">"));
+    assert!(!seen.dom.contains("allow JavaScript"), "all users are shown");
 }
 
-/// Nothing complained, nothing was asked for, and no row is missing.
+fn without_script(page: &str) -> String {
+    let (before, script) = page.split_once("<script>").unwrap();
+    format!("{before}{}", script.split_once("</script>").unwrap().1)
+}
+
+/// The console is empty, nothing was loaded, and no row is missing.
 #[track_caller]
-fn is_quiet_and_whole(seen: &Seen, n_rows: u64) {
+fn is_quiet_and_complete(seen: &Seen, n_rows: u64) {
     assert_eq!(seen.console, [""; 0]);
     assert!(!seen.asked_the_network);
     assert_eq!(shown_users(&seen.dom).len() as u64, n_rows);
@@ -108,7 +108,7 @@ fn is_quiet_and_whole(seen: &Seen, n_rows: u64) {
 }
 
 #[test]
-fn the_pages_that_run_and_plan_write_count_what_their_files_count() {
+fn the_pages_of_run_and_plan_count_what_their_files_count() {
     let Some(browser) = browser() else { return };
     let stage = Stage::new();
     let fixed = "--lenient --sandbox --sandbox-latency 0ms --report page.html --force";
@@ -119,15 +119,15 @@ fn the_pages_that_run_and_plan_write_count_what_their_files_count() {
         let counts = stage.counts("out.csv");
         assert!(counts.len() > 2, "{counts:?}");
         assert_eq!(outcomes_on_page(&seen.dom), counts, "{command}");
-        is_quiet_and_whole(&seen, counts.values().sum());
+        is_quiet_and_complete(&seen, counts.values().sum());
     }
 }
 
-/// The name of somebody who knows markup.
+/// The name of a user.
 const MARKUP: &str = "<script>alert(1)</script>";
 
 #[test]
-fn a_user_whose_name_is_a_script_is_a_name_on_the_page_that_run_writes() {
+fn a_name_that_is_a_script_is_text_on_the_page_of_a_run() {
     let Some(browser) = browser() else { return };
     let id = users(1).remove(0);
     let names = format!(r#""username":"{MARKUP}","first_name":"{MARKUP}","last_name":"<b>""#);
@@ -138,112 +138,189 @@ fn a_user_whose_name_is_a_script_is_a_name_on_the_page_that_run_writes() {
     let line = format!("run ids.txt --yes --report page.html --report-pii {FAST}");
     stage.run(&line).exits_with(0);
     let seen = open(&browser, &stage.read("page.html"), "");
-    is_quiet_and_whole(&seen, 1);
+    is_quiet_and_complete(&seen, 1);
     let text = "&lt;script&gt;alert(1)&lt;/script&gt;";
     assert!(seen.dom.matches(text).count() >= 2, "the names are there, as text");
     assert_eq!(seen.dom.matches("<script").count(), 1, "the page's own");
 }
 
-/// Opens the page, and does this with its field of that id: what a reader's hand would do.
+/// Opens the page and sets its field with this ID, as a reader would.
 fn open_and_set(browser: &Path, page: &str, id: &str, value: &str, event: &str) -> Seen {
     let (before, after) = page.split_once("<meta http-equiv=").unwrap();
     let (_, after) = after.split_once('>').unwrap();
     let (body, end) = after.rsplit_once("</body>").unwrap();
-    let hand = format!(
+    let action = format!(
         "const field = document.getElementById('{id}'); field.value = '{value}'; \
          field.dispatchEvent(new Event('{event}'));"
     );
-    open(browser, &format!("{before}{body}<script>{hand}</script></body>{end}"), "")
+    open(browser, &format!("{before}{body}<script>{action}</script></body>{end}"), "")
 }
 
-/// What the page says of how many rows there are to see.
+/// The number of rows that the page says it shows.
 fn found(dom: &str) -> String {
     let (_, output) = dom.split_once("id=\"found\"").unwrap();
     output.split(['>', '<']).nth(1).unwrap().to_owned()
 }
 
 #[test]
-fn typing_into_the_search_shows_the_rows_that_hold_it() {
+fn a_search_shows_the_rows_that_contain_it() {
     let Some(browser) = browser() else { return };
-    let seen = open_and_set(&browser, &page(false), "query", " USER_12 ", "input");
+    let seen = open_and_set(&browser, &page(""), "query", " USER_12 ", "input");
     assert_eq!(shown_users(&seen.dom), ["user_12"]);
     assert_eq!(found(&seen.dom), "1 of 44 rows");
 }
 
 #[test]
-fn choosing_an_outcome_shows_its_rows_alone() {
+fn a_chosen_outcome_shows_its_rows_only() {
     let Some(browser) = browser() else { return };
-    let seen = open_and_set(&browser, &page(false), "outcome", "failed", "change");
+    let seen = open_and_set(&browser, &page(""), "outcome", "failed", "change");
     assert_eq!(shown_users(&seen.dom), ["user_2", "user_3", "user_4"]);
     assert_eq!(found(&seen.dom), "3 of 44 rows");
 }
 
-/// A run of fifty: forty unlocked, three failed, one not found, six without a row.
-fn page(pii: bool) -> String {
-    let outcomes = [Outcome::Failed; 3].into_iter().chain([Outcome::NotFound]);
-    let outcomes = outcomes.chain([Outcome::Unlocked; 40]);
-    let mut rows = Collector::default();
-    for (line, outcome) in (2..).zip(outcomes) {
-        rows.add(TableRow {
-            user_id: format!("user_{line}").parse().ok(),
-            error_code: (!outcome.ended_well()).then(|| "http_503".to_owned()),
-            error_message: Some("<img src=x onerror=\"document.title='owned'\">".to_owned()),
-            username: Some("<script>alert(1)</script>".to_owned()),
-            first_name: Some("</bdi></td><script>document.title = 'owned'</script>".to_owned()),
-            ..TableRow::new(0, line, outcome)
-        });
-    }
-    let source = Source {
-        name: "ids.results.csv".to_owned(),
-        kind: Some(CommandKind::Run),
-        command: Some("bulk-unlock run ids.csv --max-fail 3".to_owned()),
-        instance: Some("live".to_owned()),
-        host: Some("api.clerk.com".to_owned()),
-        ending: Some("max_fail".to_owned()),
-        n_records: Some(50),
-        n_unprocessed: Some(6),
-        passes: vec![pass()],
-        ..Source::default()
+/// 50,000 rows with IDs as long as real ones.
+fn large() -> Stage {
+    let stage = Stage::new();
+    let row = |line: u32| {
+        let outcome = if line.is_multiple_of(100) { "not_found" } else { "unlocked" };
+        results_row(line, &format!("user_2AbCdEfGhIjKlMnOpQrSt{line:07}"), outcome, "", "")
     };
-    let facts = Facts { sources: vec![source], rows: rows.finish(), ..Facts::default() };
-    render(&facts, pii).unwrap()
+    let rows: String = (2..50_002).map(row).collect();
+    stage.write("large.csv", format!("{HEADER}{rows}"));
+    stage.write("large.manifest.json", manifest("completed", 50_000, 0));
+    stage.run("report large.csv --html page.html").exits_with(0);
+    stage
 }
 
-fn pass() -> Pass {
-    let started_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_829_165);
-    let bucket = |second| TimedBucket {
-        start: started_at + Duration::from_secs(second),
-        width: Duration::from_secs(1),
-        counts: Bucket {
-            n_requests: 10 + second,
-            n_throttled: second % 2,
-            n_failed: 1,
-            n_finished: 8,
-        },
-    };
-    Pass {
-        started_at,
-        finished_at: None,
-        ending: "max_fail".to_owned(),
-        n_requests: 60,
-        n_lookups: 0,
-        n_retries: 5,
-        n_throttled: 2,
-        paused: Duration::from_secs(3),
-        latency: None,
-        timeline: (0..5).map(bucket).collect(),
-    }
+#[test]
+fn a_search_covers_all_of_fifty_thousand_users() {
+    let Some(browser) = browser() else { return };
+    let page = large().read("page.html");
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
+    let seen = open(&browser, &page, "");
+    assert_eq!(seen.console, [""; 0]);
+    assert_eq!(shown_users(&seen.dom).len(), 200);
+    assert_eq!(found(&seen.dom), "50,000 of 50,000 rows, first 200 shown");
+    let last = "user_2AbCdEfGhIjKlMnOpQrSt0050001";
+    let seen = open(&browser, &page, &format!("#q={last}"));
+    assert_eq!(shown_users(&seen.dom), [last]);
+    assert_eq!(found(&seen.dom), "1 of 50,000 rows");
+    let seen = open(&browser, &without_script(&page), "");
+    assert_eq!(shown_users(&seen.dom).len(), 200);
+    assert!(seen.dom.contains("These are the first 200 of 50,000 rows."));
 }
 
-/// The users of the table whom a reader sees.
+#[test]
+fn the_summary_is_printed_on_at_most_two_pages_without_the_users() {
+    let Some(browser) = browser() else { return };
+    let stage = large();
+    stage.write("large.html", stage.read("page.html"));
+    stage.write("small.html", page(""));
+    stage.write("incident.html", incident());
+    for page in ["large.html", "small.html", "incident.html"] {
+        let n_pages = n_printed_pages(&browser, &stage.path(page));
+        assert!((1..=2).contains(&n_pages), "{page}: {n_pages}");
+    }
+    let with_users = stage.read("page.html").replace("<body>", "<body class=\"with-users\">");
+    stage.write("users.html", without_script(&with_users));
+    assert!(n_printed_pages(&browser, &stage.path("users.html")) > 2, "on request");
+}
+
+/// The page of a plan, a run and a verification of users with every mistake that a list can have.
+fn incident() -> String {
+    let stage = Stage::with_quick_sandbox();
+    let users = list(&locked_users(30));
+    stage.write("ids.csv", fs::read_to_string(sample("mistakes.csv")).unwrap());
+    stage.write("more.txt", users);
+    for line in [
+        "plan ids.csv --lenient",
+        "plan more.txt",
+        "run --plan more.plan.csv --yes -o run.csv",
+        "verify run.csv",
+    ] {
+        stage.run(&format!("{line} --quiet --burst")).exits_with(0);
+    }
+    let files = "ids.plan.csv more.plan.csv run.csv run.verify.csv";
+    stage.run(&format!("report {files} --html page.html")).exits_with(0);
+    stage.read("page.html")
+}
+
+fn n_printed_pages(browser: &Path, page: &Path) -> usize {
+    let dir = TempDir::new().unwrap();
+    let pdf = dir.path().join("page.pdf");
+    let status = chromium(browser, &dir)
+        .arg(format!("--print-to-pdf={}", pdf.display()))
+        .arg(format!("file://{}", page.display()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let pdf = fs::read(pdf).unwrap();
+    let pdf = String::from_utf8_lossy(&pdf);
+    pdf.matches("/Type /Page\n").count() + pdf.matches("/Type /Page ").count()
+}
+
+const HEADER: &str = "line,input,user_id,outcome,http_status,error_code,error_message,attempts,\
+    duration_ms,finished_at,trace_id,locked,banned,lockout_expires_in_seconds,\
+    verification_attempts_remaining,username,email,external_id,first_name,last_name,\
+    last_sign_in_at,updated_at,user,was_locked\n";
+
+fn results_row(line: u32, id: &str, outcome: &str, code: &str, username: &str) -> String {
+    let message = if code.is_empty() { "" } else { "<img src=x onerror=alert(1)>" };
+    format!(
+        "{line},{id},{id},{outcome},200,{code},{message},1,80,2026-01-31T03:12:45.000Z,,,,,,\
+         {username},,,,,,,,\n"
+    )
+}
+
+fn manifest(ending: &str, records: u64, unprocessed: u64) -> String {
+    let bucket = |at: u64| {
+        format!(
+            r#"{{"at":{at},"bucket_seconds":1,"requests":{},"throttled":1,"failed_attempts":1}}"#,
+            10 + at
+        )
+    };
+    let timeline: Vec<String> = (0..9).map(bucket).collect();
+    let timeline = timeline.join(",");
+    format!(
+        r#"{{"schema_version":1,"program_version":"0.1.0","command":"bulk-unlock run ids.csv",
+        "kind":"run","instance":"production","host":"api.clerk.com","key":"sk_live_…a1b2",
+        "reason":"INC-1","started_at":"2026-01-31T03:12:45Z","finished_at":"2026-01-31T03:13:45Z",
+        "ending":"{ending}","exit_code":3,"records":{records},"unprocessed":{unprocessed},
+        "next":"bulk-unlock run ids.csv --resume","files":[],
+        "passes":[{{"started_at":"2026-01-31T03:12:45Z","finished_at":"2026-01-31T03:13:45Z",
+        "ending":"{ending}","requests":90,"timeline":[{timeline}]}}]}}"#
+    )
+}
+
+/// The page of a run of fifty: forty unlocked, three failed, one not found, six without a row.
+fn page(flags: &str) -> String {
+    let stage = Stage::new();
+    let mut rows = HEADER.to_owned();
+    for line in 2..46 {
+        let (outcome, code) = match line {
+            2..5 => ("failed", "http_503"),
+            5 => ("not_found", "resource_not_found"),
+            _ => ("unlocked", ""),
+        };
+        write!(rows, "{}", results_row(line, &format!("user_{line}"), outcome, code, MARKUP))
+            .unwrap();
+    }
+    stage.write("r.csv", rows);
+    stage.write("r.manifest.json", manifest("max_fail", 50, 6));
+    stage.run(&format!("report r.csv --html page.html {flags}")).exits_with(0);
+    stage.read("page.html")
+}
+
+/// The users in the table.
 fn shown_users(dom: &str) -> Vec<String> {
-    let bodies = dom.split("<tbody data-outcome=").skip(1);
-    let bodies = bodies.filter(|body| !body.split('>').next().unwrap().contains("hidden"));
-    let rows = bodies.flat_map(|body| body.split("<tr").skip(2));
-    let shown = rows.filter(|row| row.starts_with('>'));
-    shown
-        .map(|row| row.split("<bdi>").nth(1).unwrap().split('<').next().unwrap().to_owned())
-        .collect()
+    let (_, table) = dom.split_once("<table id=\"users\">").unwrap();
+    let (_, body) = table.split_once("<tbody>").unwrap();
+    let (body, _) = body.split_once("</tbody>").unwrap();
+    let rows = body.split("<tr>").skip(1);
+    let user = |row: &str| row.split("<bdi>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    rows.map(user).collect()
 }
 
 /// Chromium; `None` where there is none. In CI that is a failure.
@@ -257,23 +334,29 @@ fn browser() -> Option<PathBuf> {
     });
     if found.is_none() {
         assert!(env::var_os("CI").is_none_or(|it| it != "true"), "CI has no Chromium");
-        println!("note: no Chromium here, so nothing was looked at");
+        println!("note: Chromium not found, nothing was checked");
     }
     found
 }
 
-/// Opens the page at that address and waits until it has settled.
+/// Chromium with a profile of its own, without requests of its own.
+fn chromium(browser: &Path, dir: &TempDir) -> Command {
+    let mut command = Command::new(browser);
+    command
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--disable-quic", "--disable-dev-shm-usage", "--enable-logging=stderr", "--v=0"])
+        .args(["--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND"])
+        .arg(format!("--user-data-dir={}", dir.path().join("profile").display()));
+    command
+}
+
+/// Opens the page at this address and waits until it is ready.
 fn open(browser: &Path, html: &str, address: &str) -> Seen {
     let dir = TempDir::new().unwrap();
     let file = |name: &str| dir.path().join(name);
     fs::write(file("page.html"), html).unwrap();
-    let mut child = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-        .args(["--disable-quic", "--disable-dev-shm-usage", "--enable-logging=stderr", "--v=0"])
-        // Chromium's own errands must not leave this machine either.
-        .args(["--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND"])
-        .arg(format!("--user-data-dir={}", file("profile").display()))
+    let mut child = chromium(browser, &dir)
         .arg(format!("--log-net-log={}", file("net.json").display()))
         .arg("--dump-dom")
         .arg(format!("file://{}{address}", file("page.html").display()))
@@ -291,7 +374,7 @@ fn open(browser: &Path, html: &str, address: &str) -> Seen {
     }
     let read = |name| String::from_utf8_lossy(&fs::read(file(name)).unwrap()).into_owned();
     let (dom, log) = (read("dom"), read("log"));
-    assert!(dom.ends_with("</html>\n"), "no page was seen:\n{log}");
+    assert!(dom.ends_with("</html>\n"), "no page was rendered:\n{log}");
     Seen {
         dom,
         console: log.lines().filter(|line| line.contains("CONSOLE")).map(Into::into).collect(),

@@ -71,6 +71,7 @@ fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_tha
     Latency: p50 T, p99 T, max T.
 
       plan         ids.plan.csv
+      sha256       HASH
       failed       ids.plan.failed.csv  (4 rows)
       unprocessed  ids.plan.unprocessed.csv  (0 records)
       manifest     ids.plan.manifest.json
@@ -78,7 +79,7 @@ fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_tha
     Forecast: 3 users to unlock, 4 requests, about T at 50/s.
 
     To unlock them:
-      bulk-unlock run '--reason=INC 7' --quota=1000/10s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv
+      bulk-unlock run '--reason=INC 7' --quota=1000/10s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv --plan-sha256=HASH
     "#);
 }
 
@@ -697,4 +698,76 @@ fn a_plan_that_is_given_as_a_plain_input_is_refused() {
     stage.write("ids.plan.csv", nobody);
     stage.run(&format!("run ids.plan.csv {run}")).exits_with(2).says(said);
     assert_eq!(stage.n_requests(), n_requests);
+}
+
+#[test]
+fn a_plan_prints_and_records_its_hash() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&some_of_each()));
+    let ended = stage.run(&format!("plan ids.txt --json {FAST}")).exits_with(0);
+    let hash = stage.sha256("ids.plan.csv");
+    let summary: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(summary["plan_sha256"], hash);
+    let files = &stage.json("ids.plan.manifest.json")["files"];
+    let files = files.as_array().expect("a list");
+    assert!(files.iter().any(|it| it["role"] == "results" && it["sha256"] == hash));
+    let next = ended.says(&format!("  sha256       {hash}\n")).next();
+    assert!(next.contains(&format!("--plan-sha256={hash}")), "{next}");
+    stage.run(&format!("{next} --yes")).exits_with(0);
+    assert_eq!(stage.n_posts(), 3);
+    let manifest = stage.json("ids.plan.results.manifest.json");
+    assert_eq!(manifest["settings"]["plan_sha256"], hash);
+    assert!(manifest["next"].as_str().is_none_or(|it| !it.contains("plan-sha256")));
+}
+
+#[test]
+fn only_the_plan_with_the_approved_hash_runs() {
+    let stage = planned(&some_of_each(), "");
+    let approved = stage.sha256("ids.plan.csv");
+    // Somebody makes another plan in its place, with a manifest of its own.
+    stage.write("ids.txt", list(&locked_users(5)));
+    stage.run(&format!("plan ids.txt --force {FAST}")).exits_with(0);
+    let found = stage.sha256("ids.plan.csv");
+    let line = format!("run --plan ids.plan.csv --yes {FAST} --plan-sha256");
+    let ended = stage.refuses(&format!("{line} {approved}"), 2);
+    ended.says(&approved).says(&found);
+    stage.run(&format!("{line} {}", found.to_uppercase())).exits_with(0);
+    assert_eq!(stage.n_posts(), 5);
+}
+
+#[test]
+fn a_hash_without_a_plan_or_of_another_shape_is_refused() {
+    let mut stage = planned(&some_of_each(), "");
+    let hash = stage.sha256("ids.plan.csv");
+    for line in [
+        format!("run ids.txt --plan-sha256 {hash}"),
+        format!("run --plan-sha256 {hash}"),
+        format!("run --all-locked --plan-sha256 {hash}"),
+        format!("plan ids.txt --plan-sha256 {hash}"),
+        format!("run --plan ids.plan.csv --plan-sha256 {}", &hash[..63]),
+        format!("run --plan ids.plan.csv --plan-sha256 sha256:{}", &hash[7..]),
+        "run --plan ids.plan.csv --plan-sha256 ''".to_owned(),
+    ] {
+        stage.refuses(&format!("{line} --yes {FAST}"), 2);
+    }
+    stage.set("BULK_UNLOCK_PLAN_SHA256", &"0".repeat(64));
+    stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
+}
+
+#[test]
+fn a_resumed_run_of_an_approved_plan_needs_the_same_hash() {
+    let stage = with_refusal(422);
+    let hash = stage.sha256("ids.plan.csv");
+    let ended = run_plan(&stage, &format!("--canary 1 --plan-sha256 {hash}")).exits_with(3);
+    run_plan(&stage, "--resume").exits_with(2).says("--plan-sha256");
+    assert_eq!(stage.n_posts(), 1);
+    stage.run(&ended.next()).exits_with(1);
+    assert_eq!(stage.n_posts(), 5);
+}
+
+#[test]
+fn the_closing_lines_of_a_plan_with_a_canary_say_that_the_run_goes_on_by_itself() {
+    let stage = planned(&locked_users(5), "");
+    let ended = stage.run(&format!("plan ids.txt --canary 2 --force {FAST}")).exits_with(0);
+    ended.says("The run unlocks 2 users first (--canary), and continues by itself if all succeed.");
 }

@@ -99,6 +99,7 @@ fn the_closing_lines_of_a_plan_say_what_a_run_would_do() {
     Latency: p50 T, p99 T, max T.
 
       plan         ids.plan.csv
+      sha256       HASH
       failed       ids.plan.failed.csv  (1 row)
       unprocessed  ids.plan.unprocessed.csv  (0 records)
       manifest     ids.plan.manifest.json
@@ -106,7 +107,7 @@ fn the_closing_lines_of_a_plan_say_what_a_run_would_do() {
     Forecast: 3 users to unlock, 4 requests, about T at 500/s.
 
     To unlock them:
-      bulk-unlock run --quota=1000/1s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv
+      bulk-unlock run --quota=1000/1s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv --plan-sha256=HASH
     ");
 }
 
@@ -288,6 +289,7 @@ fn the_short_help_of_run_is_this() {
                              [default: user-id]
           --exclude <FILE>   File of users who must not be changed
           --retry-failed     Process the failed rows of a results file again
+          --all-locked       Use all locked users of the instance as the input
       [INPUT]                CSV or plain list of users; `-` is stdin
 
     Selection and consent:

@@ -354,7 +354,7 @@ fn max_users_and_expect_count_refuse_another_number() {
 #[test]
 fn help_and_version_are_answers_on_stdout() {
     let stage = Stage::new();
-    let version = stage.run("--version").exits_with(0);
+    let version = stage.run("-V").exits_with(0);
     assert_eq!(version.stdout, format!("bulk-unlock {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(version.stderr, "");
     let help = stage.run("--help").exits_with(0);

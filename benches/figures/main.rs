@@ -1,91 +1,103 @@
 //! The figures that the README quotes, measured in one run, as ratios beside something else.
 //!
-//! `cargo bench` measures all of them; `cargo bench -- throughput` (or `pacing`, `memory`,
-//! `start`, `walk`) one. Nothing here passes or fails: machines differ, and tests assert no times.
+//! `cargo bench --bench figures` measures all of them; `cargo bench --bench figures -- throughput
+//! --users 50000` one of them, with options (`--help` lists both). Nothing here passes or fails:
+//! machines differ, and tests assert no times.
 
 #![allow(clippy::print_stdout, reason = "a benchmark is there to print")]
 
 mod bare_loop;
+mod end_to_end;
 mod process;
+mod server;
 
 use std::path::Path;
 use std::time::Duration;
 
 use bulk_unlock::sandbox::{Population, Rate, Sandbox, SandboxConfig, max_in_any};
+use clap::Parser;
 use process::{Measured, measure};
 
 const SEED: u64 = 1;
 
+/// Measures bulk-unlock end to end
+#[derive(Parser)]
+struct Options {
+    /// What to measure: start, one, throughput, memory, resume, plan, pacing, walk (default: all)
+    names: Vec<String>,
+    /// Number of users; default: that of each benchmark
+    #[arg(long)]
+    users: Option<u32>,
+    /// Concurrent requests, and thus connections
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Size of a user object in bytes
+    #[arg(long, default_value_t = 2_900)]
+    body_size: usize,
+    /// Milliseconds the server waits before each response
+    #[arg(long, default_value_t = 0)]
+    latency: u64,
+    /// Number of rounds of which the medians are shown
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How much of each user is recorded: full, summary or none
+    #[arg(long, default_value = "full")]
+    snapshot: String,
+    /// Passed by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+type Bench = fn(&Options);
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [word, url, list, out] = arguments.as_slice()
-        && word == bare_loop::WORD
-    {
-        return bare_loop::run(url, Path::new(list), Path::new(out));
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [bare_loop::WORD, body, connections, url, list, out] => {
+            let connections = connections.parse().expect("a number");
+            return bare_loop::run(body, connections, url, Path::new(list), Path::new(out));
+        }
+        [server::WORD, body_size, latency] => {
+            let latency = Duration::from_micros(latency.parse().expect("a number"));
+            return server::serve(body_size.parse().expect("a number"), latency);
+        }
+        _ => {}
     }
-    let wanted = |name: &str| {
-        let named: Vec<&String> = arguments.iter().filter(|it| !it.starts_with('-')).collect();
-        named.is_empty() || named.iter().any(|it| *it == name)
-    };
-    let benches: [(&str, fn()); 5] = [
+    let options = Options::parse();
+    let benches: [(&str, Bench); 8] = [
         ("start", start),
-        ("throughput", throughput),
-        ("memory", memory),
+        ("one", end_to_end::one_user),
+        ("throughput", end_to_end::throughput),
+        ("memory", end_to_end::memory),
+        ("resume", end_to_end::resume),
+        ("plan", end_to_end::plan),
         ("pacing", pacing),
         ("walk", walk),
     ];
     for (name, bench) in benches {
-        if wanted(name) {
+        if options.names.is_empty() || options.names.iter().any(|it| it == name) {
             println!("\n{name}");
-            bench();
+            bench(&options);
         }
     }
 }
 
 /// `--version`: how long a person waits for the program itself.
-fn start() {
+fn start(_: &Options) {
     let mut walls: Vec<Duration> =
         (0..21).map(|_| measure(&program(), &["--version"], None).wall).collect();
     walls.sort();
     println!("  --version: median {:.1} ms", ms(walls[walls.len() / 2]));
 }
 
-/// Without limits, 64 in flight, whole snapshots, beside a bare loop that decodes to a `Value`.
-fn throughput() {
-    let n_users = 20_000;
-    let (mut walls, mut cpus) = (Vec::new(), Vec::new());
-    for round in 0..5 {
-        let ours = unlimited(n_users, "full", false);
-        let bare = unlimited(n_users, "full", true);
-        println!(
-            "  round {round}: bulk-unlock {:.2} s, {:.2} CPU s; bare loop {:.2} s, {:.2} CPU s",
-            ours.wall.as_secs_f64(),
-            ours.cpu.as_secs_f64(),
-            bare.wall.as_secs_f64(),
-            bare.cpu.as_secs_f64()
-        );
-        walls.push(ours.wall.as_secs_f64() / bare.wall.as_secs_f64());
-        cpus.push(ours.cpu.as_secs_f64() / bare.cpu.as_secs_f64());
-    }
-    println!("  median ratio: wall {:.2}, CPU {:.2}", median(walls), median(cpus));
-}
-
-/// The peak of memory at two sizes.
-fn memory() {
-    for n_users in [20_000, 200_000] {
-        let measured = unlimited(n_users, "full", false);
-        println!("  {n_users} users: peak {:.1} MB", f64::from(measured.peak_kb) / 1_000.0);
-    }
-}
-
 /// A server that counts strictly: the whole quota for 3,000 users, and the default share.
-fn pacing() {
+fn pacing(_: &Options) {
     for (share, n_users) in [("100%", 3_000), ("80%", 2_000)] {
         let sandbox = sandbox(Some(Rate::PRODUCTION_QUOTA));
         let dir = tempfile::tempdir().expect("a directory");
         let list = list(dir.path(), n_users);
-        let flags = ["--quota", "1000/10s", "--quota-share", share];
-        let ours = ours(&sandbox, &list, &dir.path().join("out.csv"), "full", &flags);
+        let ours = paced(&sandbox, &list, &dir.path().join("out.csv"), share);
         let stats = sandbox.stats();
         let most = max_in_any(&sandbox.requests(), Duration::from_secs(10));
         println!(
@@ -98,7 +110,7 @@ fn pacing() {
 
 /// `locked` over 50,000 users who take 50 ms a page: stretches side by side, beside one page after
 /// the other.
-fn walk() {
+fn walk(_: &Options) {
     let latency = "50ms".parse().expect("a latency");
     let config = SandboxConfig::default().n_users(50_000).latency(latency).seed(SEED);
     let sandbox = Sandbox::start(config, 0).expect("the sandbox starts");
@@ -116,26 +128,12 @@ fn walk() {
     println!("  median ratio: {:.2}", median(ratios.collect()));
 }
 
-fn unlimited(n_users: u32, snapshot: &str, is_bare: bool) -> Measured {
-    let sandbox = sandbox(None);
-    let dir = tempfile::tempdir().expect("a directory");
-    let (list, out) = (list(dir.path(), n_users), dir.path().join("out.csv"));
-    if is_bare {
-        let me = std::env::current_exe().expect("a path");
-        let paths = [list.as_path(), out.as_path()].map(|it| it.to_string_lossy().into_owned());
-        let url = sandbox.url();
-        measure(&me, &[bare_loop::WORD, &url, &paths[0], &paths[1]], Some(sandbox.key()))
-    } else {
-        ours(&sandbox, &list, &out, snapshot, &["--quota", "10000000/10s"])
-    }
-}
-
-fn ours(sandbox: &Sandbox, list: &Path, out: &Path, snapshot: &str, flags: &[&str]) -> Measured {
+fn paced(sandbox: &Sandbox, list: &Path, out: &Path, share: &str) -> Measured {
     let (list, out) = (list.to_string_lossy(), out.to_string_lossy());
     let url = sandbox.url();
-    let fixed =
-        ["run", &list, "-o", &out, "--yes", "-q", "--snapshot", snapshot, "--api-url", &url];
-    measure(&program(), &[&fixed, flags].concat(), Some(sandbox.key()))
+    let arguments = ["run", &list, "-o", &out, "--yes", "-q", "--api-url", &url];
+    let pace = ["--burst", "--quota", "1000/10s", "--quota-share", share];
+    measure(&program(), &[&arguments, &pace[..]].concat(), Some(sandbox.key()))
 }
 
 fn sandbox(quota: Option<Rate>) -> Sandbox {

@@ -3,13 +3,20 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What one process took.
 pub(crate) struct Measured {
     pub(crate) wall: Duration,
     pub(crate) cpu: Duration,
-    pub(crate) peak_kb: u32,
+    pub(crate) ended_at: SystemTime,
+    peak_kb: u32,
+}
+
+impl Measured {
+    pub(crate) fn peak_mb(&self) -> f64 {
+        f64::from(self.peak_kb) / 1_000.0
+    }
 }
 
 /// Runs a program to its end. CPU and memory are read from `/proc`; elsewhere they are zero.
@@ -31,7 +38,8 @@ pub(crate) fn measure(program: &Path, arguments: &[&str], key: Option<&str>) -> 
         }
         thread::sleep(Duration::from_millis(2));
     }
-    Measured { wall: began.elapsed(), cpu: cpu_of_children().saturating_sub(cpu_before), peak_kb }
+    let (wall, ended_at) = (began.elapsed(), SystemTime::now());
+    Measured { wall, cpu: cpu_of_children().saturating_sub(cpu_before), ended_at, peak_kb }
 }
 
 /// The CPU time of all children that were waited for: fields 16 and 17 of `/proc/self/stat`.

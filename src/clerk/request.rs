@@ -23,6 +23,8 @@ pub struct UserFilter {
     pub last_sign_in_at: TimeRange,
     /// Members of at least one of these organizations, `org_…`; empty: no condition.
     pub organization_ids: Vec<String>,
+    /// Whether the user is banned; `None`: no condition.
+    pub banned: Option<bool>,
 }
 
 /// A range of time, in Unix milliseconds. Clerk does not document whether the bounds themselves are
@@ -160,6 +162,9 @@ fn append_filter(query: &mut Serializer<'_, String>, filter: &UserFilter) {
         let sign = if organization.starts_with(['+', '-']) { "+" } else { "" };
         query.append_pair("organization_id", &format!("{sign}{organization}"));
     }
+    if let Some(banned) = filter.banned {
+        query.append_pair("banned", if banned { "true" } else { "false" });
+    }
 }
 
 /// The length of `&name=value`, encoded.
@@ -218,11 +223,12 @@ mod tests {
             created_at: TimeRange { before: Some(20), after: Some(-10) },
             last_sign_in_at: TimeRange { before: None, after: Some(5) },
             organization_ids: vec!["org_a".into(), "-org_b".into()],
+            banned: Some(false),
         }
     }
 
     const FILTER: &str = "created_at_before=20&created_at_after=-10&last_sign_in_at_after=5&\
-        organization_id=org_a&organization_id=%2B-org_b";
+        organization_id=org_a&organization_id=%2B-org_b&banned=false";
 
     #[test]
     fn a_page_has_a_limit_a_cursor_and_a_filter() {

@@ -40,6 +40,8 @@ pub struct UserSnapshot {
     pub last_sign_in_at: Option<i64>,
     /// `created_at`, Unix milliseconds.
     pub created_at: Option<i64>,
+    /// `password_last_updated_at`, Unix milliseconds.
+    pub password_last_updated_at: Option<i64>,
     /// `updated_at`, Unix milliseconds.
     pub updated_at: Option<i64>,
     /// The object, byte for byte as the server sent it.
@@ -112,6 +114,8 @@ struct Wire<'a> {
     #[serde(borrow)]
     created_at: Field<'a>,
     #[serde(borrow)]
+    password_last_updated_at: Field<'a>,
+    #[serde(borrow)]
     updated_at: Field<'a>,
 }
 
@@ -155,6 +159,7 @@ impl Wire<'_> {
             last_name: decode(self.last_name),
             last_sign_in_at: decode(self.last_sign_in_at),
             created_at: decode(self.created_at),
+            password_last_updated_at: decode(self.password_last_updated_at),
             updated_at: decode(self.updated_at),
             json: json.to_owned(),
         }

@@ -5,24 +5,36 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::check_args::CheckArgs;
+use super::filter_args::{self, FilterArgs};
 use super::help;
 use super::metrics::MetricsArgs;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
 use super::shard::{ShardArg, shard};
-use super::values::{duration, max_fail, percent, quota, rate, verbosity};
-use super::variables;
+use super::values::{duration, max_fail, percent, quota, rate, sha256, verbosity};
+use super::{config, variables};
 use crate::input::Delimiter;
 use crate::job::{Execution, ExistingFile, IfEmpty, OutputSettings};
 use crate::model::IdentifierKind;
 use crate::policy::pacing::Quota;
 use crate::policy::stop_rule::MaxFail;
+use crate::report::LogFormat;
 use crate::results::{SnapshotMode, USER_FIELDS};
+
+/// What `--version` prints; `-V` prints the first line.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("BUILD_COMMIT"),
+    "\nbuild: ",
+    env!("BUILD_KIND")
+);
 
 /// Unlock many Clerk users: paced, resumable, with one recorded outcome per user
 #[derive(Debug, Parser)]
-#[command(name = "bulk-unlock", version, max_term_width = 100)]
+#[command(name = "bulk-unlock", version, long_version = LONG_VERSION, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -46,18 +58,23 @@ pub(super) enum Command {
     Check(Box<CheckArgs>),
     /// Start a local server that behaves like Clerk's Backend API, for rehearsals
     Sandbox(SandboxArgs),
+    /// Print a shell's completion script
+    Completions(CompletionsArgs),
+    /// Print the manual page of the program or of a command
+    Man(ManArgs),
 }
 
 impl Command {
-    /// The flags about the terminal.
-    pub(super) fn terminal(&self) -> &TerminalArgs {
+    /// The flags about the terminal; `None` for a command that only prints.
+    pub(super) fn terminal(&self) -> Option<&TerminalArgs> {
         match self {
-            Self::Run(args) | Self::Plan(args) => &args.terminal,
-            Self::Locked(args) => &args.terminal,
-            Self::Verify(args) => &args.terminal,
-            Self::Report(args) => &args.terminal,
-            Self::Check(args) => &args.terminal,
-            Self::Sandbox(args) => &args.terminal,
+            Self::Run(args) | Self::Plan(args) => Some(&args.terminal),
+            Self::Locked(args) => Some(&args.terminal),
+            Self::Verify(args) => Some(&args.terminal),
+            Self::Report(args) => Some(&args.terminal),
+            Self::Check(args) => Some(&args.terminal),
+            Self::Sandbox(args) => Some(&args.terminal),
+            Self::Completions(_) | Self::Man(_) => None,
         }
     }
 }
@@ -68,6 +85,8 @@ impl Command {
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) input: InputArgs,
+    #[command(flatten)]
+    pub(super) filters: FilterArgs,
     #[command(flatten)]
     pub(super) selection: SelectionArgs,
     #[command(flatten)]
@@ -109,6 +128,8 @@ pub(super) struct LockedArgs {
     pub(super) redact: Vec<String>,
     #[command(flatten)]
     pub(super) metrics: MetricsArgs,
+    #[command(flatten)]
+    pub(super) filters: FilterArgs,
     #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
@@ -159,6 +180,28 @@ pub(super) struct ReportArgs {
     pub(super) force: bool,
     #[command(flatten)]
     pub(super) terminal: TerminalArgs,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// Shell to print the script for
+    #[arg(value_name = "SHELL", value_parser = shell())]
+    pub(super) shell: Shell,
+}
+
+/// The shells whose scripts are tested.
+fn shell() -> impl TypedValueParser<Value = Shell> {
+    let values = PossibleValuesParser::new(["bash", "fish", "powershell", "zsh"]);
+    values.try_map(|it| it.parse::<Shell>())
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// Command to print the page of; without one, the program's own page
+    #[arg(value_name = "COMMAND")]
+    pub(super) command: Option<String>,
 }
 
 /// What to read, and how.
@@ -212,12 +255,18 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "COL,...", value_delimiter = ',', hide_short_help = true)]
     pub(super) carry: Vec<String>,
     /// What to do when the input has no records
-    #[arg(long, value_parser = if_empty(), value_name = "WHAT", default_value = "fail")]
-    #[arg(hide_short_help = true)]
-    pub(super) if_empty: IfEmpty,
+    ///
+    /// [default: fail; with --all-locked: ok]
+    #[arg(long, value_parser = if_empty(), value_name = "WHAT", hide_short_help = true)]
+    pub(super) if_empty: Option<IfEmpty>,
     /// Refuse an input file that was last changed longer ago
     #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     pub(super) max_input_age: Option<Duration>,
+    /// Use all locked users of the instance as the input
+    ///
+    /// The list is written as NAME.input.csv for results in NAME.csv; users who look locked on purpose are not in it
+    #[arg(long, conflicts_with_all = OF_A_LIST)]
+    pub(super) all_locked: bool,
 }
 
 fn if_empty() -> impl TypedValueParser<Value = IfEmpty> {
@@ -246,14 +295,28 @@ fn delimiter() -> impl TypedValueParser<Value = Delimiter> {
 
 /// What selects users in an input, or reads it in another way than a plan: ignored in silence,
 /// `--limit 5` of a plan would unlock everyone in it.
-const OF_AN_INPUT: [&str; 11] = [
+const OF_AN_INPUT: [&str; 12] = [
     "input",
+    "all_locked",
     "dry_run",
     "column",
     "by",
     "delimiter",
     "lenient",
     "limit",
+    "skip",
+    "carry",
+    "max_input_age",
+    "retry_failed",
+];
+
+/// What belongs to a list of users that exists already.
+const OF_A_LIST: [&str; 9] = [
+    "input",
+    "column",
+    "by",
+    "delimiter",
+    "lenient",
     "skip",
     "carry",
     "max_input_age",
@@ -285,6 +348,11 @@ pub(super) struct SelectionArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "24h")]
     #[arg(hide_short_help = true)]
     pub(super) plan_max_age: Duration,
+    /// Refuse a plan with another SHA-256 hash
+    ///
+    /// `plan` prints the hash; whoever reviews the plan passes it on
+    #[arg(long, value_name = "HASH", value_parser = sha256, hide_short_help = true)]
+    pub(super) plan_sha256: Option<String>,
     /// Skip the confirmation prompt
     #[arg(short, long)]
     pub(super) yes: bool,
@@ -502,6 +570,9 @@ pub(super) struct TerminalArgs {
     /// Show failed attempts; twice: every request
     #[arg(short, long, action = clap::ArgAction::Count, value_parser = verbosity)]
     pub(super) verbose: u8,
+    /// How to write messages: text, or one JSON object per line
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", hide_short_help = true)]
+    pub(super) log_format: LogFormatArg,
     /// When to use color
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", hide_short_help = true)]
     pub(super) color: ColorArg,
@@ -516,6 +587,22 @@ pub(super) enum ProgressArg {
     None,
 }
 
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormatArg {
+    Text,
+    Json,
+}
+
+impl From<LogFormatArg> for LogFormat {
+    fn from(format: LogFormatArg) -> Self {
+        match format {
+            LogFormatArg::Text => Self::Text,
+            LogFormatArg::Json => Self::Json,
+        }
+    }
+}
+
 /// `--color`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorArg {
@@ -526,10 +613,22 @@ pub(super) enum ColorArg {
 
 /// The whole command line, with an environment variable for each flag.
 pub(super) fn command() -> clap::Command {
-    let command = Cli::command().mut_subcommands(variables::with_variables);
-    help::with_examples(command).mut_subcommand("plan", |plan| {
-        let hidden = ["dry_run", "plan", "plan_max_age", "only_locked"];
+    let command = Cli::command().mut_subcommands(config::with_flag);
+    let command = command.mut_subcommands(variables::with_variables);
+    let names: Vec<String> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
+    let command = command.mut_subcommand("man", |man| {
+        man.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(names)))
+    });
+    let command = help::with_examples(command).mut_subcommand("plan", |plan| {
+        let hidden = ["dry_run", "plan", "plan_max_age", "plan_sha256", "only_locked"];
         hidden.into_iter().fold(plan, |plan, id| plan.mut_arg(id, |arg| arg.hide(true)))
+    });
+    // `run -h` has no room for filters.
+    command.mut_subcommand("locked", |locked| {
+        locked.mut_args(|arg| match arg.get_help_heading() {
+            Some(filter_args::HEADING) => arg.hide_short_help(false),
+            _ => arg,
+        })
     })
 }
 
@@ -545,3 +644,7 @@ pub(super) fn from_matches(matches: &clap::ArgMatches) -> Result<Cli, clap::Erro
 #[cfg(test)]
 #[path = "args_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "sample_tests.rs"]
+mod sample_tests;

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use clap::ArgAction;
 
 use super::*;
@@ -15,6 +17,13 @@ fn flags() -> Vec<(String, clap::Arg)> {
 #[test]
 fn the_command_line_is_consistent() {
     command().debug_assert();
+}
+
+#[test]
+fn every_command_has_examples_and_exit_codes() {
+    let command = command();
+    let names: BTreeSet<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    assert_eq!(names, help::COMMANDS.iter().map(|it| it.command).collect());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::job::{Ask, ExitStatus, Failure, Instance, Question};
 use crate::policy::pacing::Pace;
-use crate::report::{Console, Level, Paint, text};
+use crate::report::{Console, Level, LogFormat, Paint, text};
 
 /// How to ask; `None` where nobody is asked (`--yes`, the sandbox). Called before anything is read
 /// or sent.
@@ -22,6 +22,11 @@ pub(super) fn ask(
 ) -> Result<Option<Ask>, Failure> {
     if yes || instance == Instance::Sandbox {
         return Ok(None);
+    }
+    if console.format() == LogFormat::Json {
+        let text = "cannot ask for confirmation in a JSON log; use --yes to skip the question (and \
+                    --expect-count or --max-users as a guard)";
+        return Err(Failure::new(ExitStatus::NotConfirmed, anyhow::anyhow!(text)));
     }
     let terminal = controlling_terminal().filter(|_| io::stderr().is_terminal());
     let Some(terminal) = terminal else {

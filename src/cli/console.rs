@@ -14,9 +14,24 @@ pub(super) fn console(args: &TerminalArgs) -> (Console, Progress) {
         (false, 1) => Verbosity::Verbose,
         (false, _) => Verbosity::VeryVerbose,
     };
-    let style = Style { colour: wants_colour(args.color, is_terminal) };
-    let progress = progress(args.progress, is_terminal, is_dumb());
-    (Console::stderr(voice, style, LogFormat::Text), progress)
+    let format = LogFormat::from(args.log_format);
+    let is_text = format == LogFormat::Text;
+    let style = Style { colour: is_text && wants_colour(args.color, is_terminal) };
+    let progress = progress(args.progress, is_text && is_terminal, is_dumb());
+    (begin(voice, style, format), progress)
+}
+
+/// A console for errors before the flags about it are parsed.
+pub(super) fn early(format: LogFormat) -> Console {
+    begin(Verbosity::Normal, Style { colour: false }, format)
+}
+
+/// A console; the first line of a JSON log is written.
+fn begin(voice: Verbosity, style: Style, format: LogFormat) -> Console {
+    let console = Console::stderr(voice, style, format);
+    let traceparent = std::env::var("TRACEPARENT").ok().filter(|it| !it.is_empty());
+    console.begin(traceparent.as_deref());
+    console
 }
 
 /// A bar needs a terminal that can go back to a line. Nobody who asked for one is left without a

@@ -35,7 +35,11 @@ pub(super) fn create(command: &Command) -> Result<Option<Metrics>, Failure> {
         Command::Plan(args) => (&args.metrics, "plan"),
         Command::Locked(args) => (&args.metrics, "locked"),
         Command::Verify(args) => (&args.metrics, "verify"),
-        Command::Report(_) | Command::Check(_) | Command::Sandbox(_) => return Ok(None),
+        Command::Report(_)
+        | Command::Check(_)
+        | Command::Sandbox(_)
+        | Command::Completions(_)
+        | Command::Man(_) => return Ok(None),
     };
     let MetricsArgs { metrics_file: Some(path), metrics_job } = args else { return Ok(None) };
     let job = metrics_job.clone().unwrap_or_else(|| name.to_owned());

@@ -1,11 +1,14 @@
 //! The environment variables that stand for flags.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::config::Config;
 
 /// The prefix of the variables; the flag's long name in capitals follows.
 const PREFIX: &str = "BULK_UNLOCK_";
@@ -16,7 +19,7 @@ const SANDBOX: &str = "sandbox";
 const REPLACEABLE: [&str; 5] = ["quiet", "verbose", "force", "api_url", "secret_key_file"];
 
 /// The variable of a flag.
-fn variable(long: &str) -> String {
+pub(super) fn variable(long: &str) -> String {
     format!("{PREFIX}{}", long.replace('-', "_").to_uppercase())
 }
 
@@ -57,50 +60,115 @@ pub(super) fn unknown(command: &Command) -> Option<String> {
 /// is not used, and replaceable ones that a flag excludes.
 ///
 /// clap checks conflicts of variables as it does of flags, and counts one that is `false` as given.
-pub(super) fn without_idle(command: Command, arguments: &[OsString]) -> Command {
-    let bare = command.clone().mut_subcommands(|it| it.mut_args(|arg| arg.env(Resettable::Reset)));
-    // Errors are reported when the arguments are parsed in earnest.
-    let Ok(matches) = bare.ignore_errors(true).try_get_matches_from(arguments) else {
-        return command;
-    };
-    let Some((name, matches)) = matches.subcommand() else { return command };
+pub(super) fn without_idle(command: Command, given: &Given, file: Option<&Config>) -> Command {
+    let name = given.command.get_name();
     command.mut_subcommand(name, |command| {
-        let given = Given { command: command.clone(), matches };
-        command.mut_args(|arg| if given.is_idle(&arg) { arg.env(Resettable::Reset) } else { arg })
+        command.mut_args(
+            |arg| {
+                if given.is_idle(&arg, file) { arg.env(Resettable::Reset) } else { arg }
+            },
+        )
     })
 }
 
-/// The flags that were given as arguments.
-struct Given<'a> {
+/// A command, and the flags that were given to it as arguments.
+pub(super) struct Given {
     command: Command,
-    matches: &'a ArgMatches,
+    matches: ArgMatches,
 }
 
-impl Given<'_> {
-    fn is_idle(&self, arg: &Arg) -> bool {
-        is_false(arg) || self.is_without_sandbox(arg) || self.is_replaced(arg)
+impl Given {
+    /// `None` where the arguments name no command or ask for help. Errors are reported when the
+    /// arguments are parsed in earnest.
+    pub(super) fn of(top: &Command, arguments: &[OsString]) -> Option<Self> {
+        let bare = top.clone().mut_subcommands(|it| it.mut_args(|arg| arg.env(Resettable::Reset)));
+        let mut matches = bare.ignore_errors(true).try_get_matches_from(arguments).ok()?;
+        let (name, matches) = matches.remove_subcommand()?;
+        Some(Self { command: top.find_subcommand(name)?.clone(), matches })
     }
 
-    fn has(&self, arg: &Arg) -> bool {
+    /// The command.
+    pub(super) fn command(&self) -> &Command {
+        &self.command
+    }
+
+    /// The path that a flag or its variable names.
+    pub(super) fn path(&self, flag: &str) -> Option<PathBuf> {
+        let arg = self.command.get_arguments().find(|arg| arg.get_long() == Some(flag))?;
+        let given = self.matches.get_one::<PathBuf>(arg.get_id().as_str());
+        let set = || value_of(arg).map(PathBuf::from).filter(|it| !it.as_os_str().is_empty());
+        given.cloned().or_else(set)
+    }
+
+    /// Whether a flag was given as an argument.
+    pub(super) fn has(&self, arg: &Arg) -> bool {
         self.matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
     }
 
-    fn is_replaced(&self, arg: &Arg) -> bool {
-        let conflicts = |one: &Arg, other: &Arg| {
-            self.command.get_arg_conflicts_with(one).iter().any(|it| it.get_id() == other.get_id())
-        };
-        let mut given = self.command.get_arguments().filter(|it| self.has(it));
-        REPLACEABLE.contains(&arg.get_id().as_str())
-            && given.any(|it| conflicts(it, arg) || conflicts(arg, it))
+    /// Whether the argument or variable of a flag has these values; of a switch, whether it is on.
+    pub(super) fn says_the_same<'a>(
+        &self,
+        arg: &Arg,
+        is_on: bool,
+        values: impl Iterator<Item = &'a str>,
+    ) -> bool {
+        let values: Vec<&OsStr> = values.map(OsStr::new).collect();
+        if matches!(arg.get_action(), ArgAction::SetTrue) {
+            return is_on == (self.has(arg) || !is_false(arg));
+        }
+        if !self.has(arg) {
+            return value_of(arg).is_some_and(|it| values == [it.as_os_str()]);
+        }
+        let given = self.matches.get_raw(arg.get_id().as_str());
+        given.into_iter().flatten().eq(values)
     }
 
-    fn is_without_sandbox(&self, arg: &Arg) -> bool {
-        let is_sandbox = |it: &Arg| {
-            it.get_id() == SANDBOX && (self.has(it) || value_of(it).is_some() && !is_false(it))
-        };
-        arg.get_id().as_str().starts_with("sandbox_")
-            && !self.command.get_arguments().any(is_sandbox)
+    /// The flag or variable that excludes this one, if any is given.
+    pub(super) fn excludes(&self, arg: &Arg) -> Option<String> {
+        let mut others = self.command.get_arguments().filter(|it| self.conflict(it, arg));
+        others.find_map(|other| match (self.has(other), other.get_long()) {
+            (true, Some(long)) => Some(format!("--{long}")),
+            (true, None) => Some(other.get_id().as_str().to_uppercase()),
+            (false, _) => variable_that_is_set(other).filter(|_| !is_false(other)),
+        })
     }
+
+    /// Whether the command uses the built-in sandbox.
+    pub(super) fn is_in_sandbox(&self, file: Option<&Config>) -> bool {
+        self.command.get_arguments().filter(|it| it.get_id() == SANDBOX).any(|it| {
+            let is_set = value_of(it).map(|_| !is_false(it));
+            self.has(it) || is_set.unwrap_or(file.is_some_and(|file| file.has_switch(SANDBOX)))
+        })
+    }
+
+    fn is_idle(&self, arg: &Arg, file: Option<&Config>) -> bool {
+        let is_without_sandbox =
+            arg.get_id().as_str().starts_with("sandbox_") && !self.is_in_sandbox(file);
+        is_false(arg) || is_without_sandbox || self.is_replaced(arg)
+    }
+
+    fn is_replaced(&self, arg: &Arg) -> bool {
+        let mut given = self.command.get_arguments().filter(|it| self.has(it));
+        is_replaceable(arg) && given.any(|it| self.conflict(it, arg))
+    }
+
+    fn conflict(&self, one: &Arg, other: &Arg) -> bool {
+        let excludes = |one: &Arg, other: &Arg| {
+            self.command.get_arg_conflicts_with(one).iter().any(|it| it.get_id() == other.get_id())
+        };
+        excludes(one, other) || excludes(other, one)
+    }
+}
+
+/// The name of a flag's variable, where it is set.
+pub(super) fn variable_that_is_set(arg: &Arg) -> Option<String> {
+    value_of(arg)?;
+    arg.get_env().map(|name| name.to_string_lossy().into_owned())
+}
+
+/// Whether a setting restricts nothing, so that what excludes it replaces it.
+pub(super) fn is_replaceable(arg: &Arg) -> bool {
+    REPLACEABLE.contains(&arg.get_id().as_str())
 }
 
 fn value_of(arg: &Arg) -> Option<OsString> {

@@ -18,8 +18,8 @@ pub trait Api {
     /// page that is not full may be the last one, an empty page is.
     fn page(&self, page: &PageRequest) -> impl Future<Output = Reply>;
 
-    /// How many users the instance has.
-    fn count(&self) -> impl Future<Output = Reply>;
+    /// How many users meet this filter.
+    fn count(&self, filter: &UserFilter) -> impl Future<Output = Reply>;
 
     /// Makes all further calls use new connections: an open one may be sick.
     fn use_fresh_connections(&self) {}
@@ -39,8 +39,8 @@ impl Api for Client {
         self.try_page(page).await
     }
 
-    async fn count(&self) -> Reply {
-        self.try_count(&UserFilter::default()).await
+    async fn count(&self, filter: &UserFilter) -> Reply {
+        self.try_count(filter).await
     }
 
     fn use_fresh_connections(&self) {

@@ -45,7 +45,7 @@ pub struct LookUp<'a, A> {
 }
 
 /// So many users may be looked up ahead of one who is not answered yet, where the order counts: what
-/// is found out about them is held in memory meanwhile.
+/// is found out about them is held in memory in the meantime.
 const MOST_AHEAD: usize = 64 * MAX_LOOK_UP;
 
 /// What has been decided so far.
@@ -157,7 +157,7 @@ impl<'a, A: Api> LookUp<'a, A> {
                 let row = duplicate_of(input, first, facts.attempt.ended_at);
                 return Some(Row { user_id: Some(id), attempts: facts.n_attempts, ..row });
             }
-            decided.first_line.insert(id.clone(), input.line);
+            decided.first_line.insert(id.clone(), input.line());
         }
         let exclusion = self.exclusion_of(&user);
         let Some(outcome) = self.outcome(&user, exclusion.is_some()) else {
@@ -252,7 +252,7 @@ impl<'a, A: Api> LookUp<'a, A> {
 
 impl Decided {
     /// Whether this user may be kept until the unlock call was made, for the row of a call that
-    /// shows nobody. Beyond so many bytes such a row has no snapshot: memory is bounded.
+    /// shows nobody. Beyond this many bytes such a row has no snapshot: memory is bounded.
     fn room_for(&mut self, user: &UserView) -> bool {
         const MOST: usize = 64 << 20;
         let n_kept = self.n_kept.saturating_add(user.json.len());
@@ -331,7 +331,7 @@ impl<A: Api> Work for LookUp<'_, A> {
         let took = answered_at.saturating_duration_since(began);
         let facts = Facts { attempt, n_attempts: task.n_attempts, took, ray };
         match end {
-            // One value that the API can't stomach must not cost the ninety-nine beside it.
+            // One value that the API cannot stomach must not cost the ninety-nine beside it.
             End::Final(_, failure)
                 if task.item.n_jobs() > 1
                     && !task.item.is_narrowed()

@@ -71,7 +71,7 @@ impl Pacer {
     }
 
     /// Shares the pace with all runs that use this file. If it cannot be used any more, the pacer
-    /// goes on alone and calls `on_lost`.
+    /// continues alone and calls `on_lost`.
     #[must_use]
     pub fn shared_through(
         mut self,

@@ -43,8 +43,8 @@ pub(super) enum Next<T> {
 }
 
 /// Hands out tasks. A task that waits for its retry occupies no worker.
-pub(super) struct Queue<T> {
-    fresh: Box<dyn Iterator<Item = T>>,
+pub(super) struct Queue<'a, T> {
+    fresh: Box<dyn Iterator<Item = T> + 'a>,
     next_fresh: Option<T>,
     more: Vec<Task<T>>,
     waiting: BinaryHeap<Reverse<Waiting<T>>>,
@@ -59,9 +59,12 @@ struct Waiting<T> {
     task: Task<T>,
 }
 
-impl<T: 'static> Queue<T> {
+impl<'a, T> Queue<'a, T> {
     /// The first `canary` tasks must all succeed before the others start.
-    pub(super) fn new(fresh: impl IntoIterator<Item = T> + 'static, canary: Option<usize>) -> Self {
+    pub(super) fn new(
+        fresh: impl IntoIterator<Item = T, IntoIter: 'a>,
+        canary: Option<usize>,
+    ) -> Self {
         let mut fresh = Box::new(fresh.into_iter());
         let next_fresh = fresh.next();
         Self {
@@ -154,7 +157,7 @@ impl Canary {
 
 /// Moves the jobs that serve as canaries to the front: the first, the last, and others evenly
 /// between them. All jobs keep their order otherwise.
-pub fn canaries_first<T>(jobs: Vec<T>, canary: Option<usize>) -> Vec<T> {
+pub(super) fn canaries_first<T>(jobs: Vec<T>, canary: Option<usize>) -> Vec<T> {
     let places = spread(jobs.len(), canary.unwrap_or(0));
     let mut places = places.into_iter().peekable();
     let (mut first, mut rest) = (Vec::new(), Vec::with_capacity(jobs.len()));
@@ -207,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    fn queue(items: &[u32], canary: Option<usize>) -> Queue<u32> {
+    fn queue(items: &[u32], canary: Option<usize>) -> Queue<'static, u32> {
         Queue::new(items.to_vec(), canary)
     }
 

@@ -37,7 +37,7 @@ pub struct RecorderGone;
 ///
 /// A worker takes its next job only when its row is among them. So whatever happens to the disk, no
 /// more users were asked and have no row than there are workers, and a guard that trips is noticed
-/// before anyone goes on.
+/// before anyone continues.
 #[derive(Clone, Debug, Default)]
 struct AckCounter {
     n_sent: Arc<AtomicU64>,

@@ -12,7 +12,7 @@ use crate::model::{Event, StopReason};
 use crate::report::Listener;
 use crate::stop::{Signals, Stop};
 
-/// How often listeners are told that time passed, and the results file is checked.
+/// How often listeners are notified that time passed, and the results file is checked.
 const TICK: Duration = Duration::from_millis(100);
 
 /// What watches over a stage: signals, the grace period after a stop, the deadline.
@@ -39,9 +39,8 @@ impl Session<'_> {
         listeners: Vec<Box<dyn Listener + 'env>>,
         stage: impl AsyncFnOnce(EventSender) -> T,
     ) -> Result<T, RecorderGone> {
-        // A signal that came before the first request must be known by then.
-        self.signals.apply(self.stop);
-        // So must time that is up already: a person may have taken it over a question.
+        self.signals.begin_orderly();
+        // The time may be up already: a person may have spent it on the question.
         if self.deadline.is_some_and(|deadline| deadline <= now()) {
             self.stop.ask(StopReason::MaxDuration);
         }
@@ -62,7 +61,7 @@ impl Session<'_> {
     async fn watch(&self, events: &EventSender) -> Infallible {
         let on_status = || events.try_send(Event::StatusAsked);
         tokio::select! {
-            never = self.signals.forward(self.stop, on_status) => never,
+            never = self.signals.watch_status(on_status) => never,
             never = self.stop.keep_grace() => never,
             never = self.keep_deadline() => never,
             never = tick(events) => never,

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::recorder::Message;
 use super::{Api, EventSender, Pacer, PoolSettings, Unlock, UnlockJob, Work, WorkerPool};
-use crate::clerk::PageRequest;
+use crate::clerk::{PageRequest, UserFilter};
 use crate::model::{
     Answer, Event, Fault, Identifier, InputRecord, Outcome, PauseReason, Reply, Row, StopReason,
     UserId,
@@ -224,7 +224,7 @@ impl Api for Scripted<'_> {
         self.play(Asked::Page(page.clone())).await
     }
 
-    async fn count(&self) -> Reply {
+    async fn count(&self, _: &UserFilter) -> Reply {
         self.play(Asked::Count).await
     }
 
@@ -315,7 +315,7 @@ impl Bench {
     pub(super) async fn run<W: Work>(
         &self,
         work: &W,
-        items: impl IntoIterator<Item = W::Item> + 'static,
+        items: impl IntoIterator<Item = W::Item>,
     ) -> Ran {
         let begun = Instant::now();
         let pacer = if self.is_proven { Pacer::proven(self.gate) } else { Pacer::new(self.gate) };
@@ -347,12 +347,7 @@ pub(super) fn job(record: usize) -> UnlockJob {
 
 /// The records of those users, from line 2 on.
 pub(super) fn records(n_users: usize) -> Vec<InputRecord> {
-    let record = |n| InputRecord {
-        line: n as u64 + 2,
-        cell: format!("user_{n}").into(),
-        user: None,
-        carried: Box::default(),
-    };
+    let record = |n| InputRecord::new(n as u64 + 2, &format!("user_{n}"));
     (0..n_users).map(record).collect()
 }
 

@@ -1,9 +1,11 @@
 //! The main work: one call a user.
 
 use super::api::Api;
-use super::queue::Task;
+use super::queue::{Task, canaries_first};
 use super::work::{Conclusion, End, Last, Work};
-use crate::model::{Event, Failure, InputRecord, Outcome, Reply, Row, UserId, UserView};
+use crate::model::{
+    Event, Failure, Identifier, InputRecord, Outcome, Records, Reply, Row, UserId, UserView,
+};
 use crate::policy::classify::{self, Verdict};
 
 /// Unlocks users, one call each.
@@ -23,6 +25,55 @@ pub struct UnlockJob {
     pub seen: Option<Box<UserView>>,
     /// `locked` in that look-up.
     pub was_locked: Option<bool>,
+}
+
+/// The users to unlock. As long as they wait they take little room: there may be millions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UnlockJobs {
+    /// The places of their records, which name them by ID.
+    Planned(Vec<u32>),
+    /// Those whom a look-up found.
+    LookedUp(Vec<UnlockJob>),
+}
+
+impl UnlockJobs {
+    /// The number of users.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Planned(places) => places.len(),
+            Self::LookedUp(jobs) => jobs.len(),
+        }
+    }
+
+    /// Whether nobody is to be unlocked.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// As [`canaries_first`].
+    #[must_use]
+    pub fn canaries_first(self, canary: Option<usize>) -> Self {
+        match self {
+            Self::Planned(places) => Self::Planned(canaries_first(places, canary)),
+            Self::LookedUp(jobs) => Self::LookedUp(canaries_first(jobs, canary)),
+        }
+    }
+
+    /// The jobs, each made when its turn comes. A record that names its user by something else than
+    /// an ID makes none.
+    pub fn into_jobs(self, records: &Records) -> Box<dyn Iterator<Item = UnlockJob> + '_> {
+        let planned = |place: u32| match records.target(place as usize) {
+            Ok(Identifier::UserId(user)) => {
+                let record = place as usize;
+                Some(UnlockJob { record, user, seen: None, was_locked: None })
+            }
+            _ => None,
+        };
+        match self {
+            Self::Planned(places) => Box::new(places.into_iter().filter_map(planned)),
+            Self::LookedUp(jobs) => Box::new(jobs.into_iter()),
+        }
+    }
 }
 
 impl<'a, A: Api> Unlock<'a, A> {

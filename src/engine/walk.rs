@@ -44,35 +44,41 @@ pub struct Stretch {
 }
 
 impl Stretch {
-    /// The first page of the whole list.
-    pub fn whole() -> Self {
-        Self::default()
-    }
-
-    /// The oldest user only.
-    pub fn oldest() -> Self {
-        let page = PageRequest { limit: 1, oldest_first: true, ..PageRequest::default() };
+    /// The first page of all users who meet this filter.
+    pub fn whole(filter: UserFilter) -> Self {
+        let page = PageRequest { filter, ..PageRequest::default() };
         Self { page, ..Self::default() }
     }
 
-    /// The newest user only.
-    pub fn newest() -> Self {
-        let page = PageRequest { limit: 1, ..PageRequest::default() };
+    /// The oldest of them only.
+    pub fn oldest(filter: UserFilter) -> Self {
+        let page = PageRequest { filter, limit: 1, oldest_first: true, ..PageRequest::default() };
+        Self { page, ..Self::default() }
+    }
+
+    /// The newest of them only.
+    pub fn newest(filter: UserFilter) -> Self {
+        let page = PageRequest { filter, limit: 1, ..PageRequest::default() };
         Self { page, ..Self::default() }
     }
 
     /// The first page of a span. Clerk does not document whether its bounds are included, so each is
     /// extended by a millisecond: a user on the seam is listed twice rather than not at all.
     ///
-    /// The first stretch has no beginning and the last no end: users may be created meanwhile.
-    pub fn of(span: Span, is_first: bool, is_last: bool) -> Self {
-        let created_at = TimeRange {
-            before: (!is_last).then(|| span.to.saturating_add(1)),
-            after: (!is_first).then(|| span.from.saturating_sub(1)),
-        };
-        let filter = UserFilter { created_at, ..UserFilter::default() };
-        let page = PageRequest { filter, ..PageRequest::default() };
-        Self { page, ..Self::default() }
+    /// The first stretch has no beginning and the last no end, but for those of the filter: users
+    /// may be created meanwhile.
+    pub fn of(filter: &UserFilter, span: Span, is_first: bool, is_last: bool) -> Self {
+        let mut filter = filter.clone();
+        let TimeRange { before, after } = &mut filter.created_at;
+        if !is_last {
+            let end = span.to.saturating_add(1);
+            *before = Some(before.map_or(end, |it| it.min(end)));
+        }
+        if !is_first {
+            let start = span.from.saturating_sub(1);
+            *after = Some(after.map_or(start, |it| it.max(start)));
+        }
+        Self::whole(filter)
     }
 
     /// The page after this one, which had this many users and this last one.
@@ -335,16 +341,17 @@ impl<A: Api> Work for Recheck<'_, A> {
     }
 }
 
-/// Counts the users of the instance.
+/// Counts the users who meet a filter.
 pub struct Count<'a, A> {
     api: &'a A,
+    filter: UserFilter,
     counted: RefCell<Option<Result<u64, Failure>>>,
 }
 
 impl<'a, A: Api> Count<'a, A> {
     /// Counts through this API.
-    pub fn new(api: &'a A) -> Self {
-        Self { api, counted: RefCell::new(None) }
+    pub fn new(api: &'a A, filter: UserFilter) -> Self {
+        Self { api, filter, counted: RefCell::new(None) }
     }
 
     /// The number of users, or why it is not known; `None` when there was no response.
@@ -358,7 +365,7 @@ impl<A: Api> Work for Count<'_, A> {
     type Good = u64;
 
     async fn call(&self, (): &()) -> Reply {
-        self.api.count().await
+        self.api.count(&self.filter).await
     }
 
     fn classify(&self, (): &mut (), reply: Reply) -> Verdict<u64> {

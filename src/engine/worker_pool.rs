@@ -39,7 +39,7 @@ pub struct WorkerPool<'a, W: Work> {
     pacer: &'a Pacer,
     stop: &'a Stop,
     events: EventSender,
-    queue: RefCell<Queue<W::Item>>,
+    queue: RefCell<Queue<'a, W::Item>>,
     budget: RefCell<RetryBudget>,
     changed: Notify,
 }
@@ -48,7 +48,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
     /// A worker pool that will work on these items.
     pub fn new(
         work: &'a W,
-        items: impl IntoIterator<Item = W::Item> + 'static,
+        items: impl IntoIterator<Item = W::Item, IntoIter: 'a>,
         settings: PoolSettings,
         pacer: &'a Pacer,
         stop: &'a Stop,
@@ -117,9 +117,15 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             // A reply is recorded, however the run ends.
             biased;
             reply = self.work.call(&task.item) => reply,
-            () = self.stop.aborted() => return self.emit(Event::GivenUp).await,
+            () = self.aborted() => return self.emit(Event::GivenUp).await,
         };
         self.on_reply(task, permit, reply).await;
+    }
+
+    /// Returns once requests in flight are to be cut off; replies that came by then are read first.
+    async fn aborted(&self) {
+        self.stop.aborted().await;
+        tokio::task::yield_now().await;
     }
 
     async fn on_reply(&self, mut task: Task<W::Item>, permit: Permit<'_>, reply: Reply) {

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use super::Error;
 use crate::model::{Identifier, IdentifierKind, excerpt, is_header, normalized_header};
@@ -273,7 +272,7 @@ impl Wanted<'_> {
 
     /// Whether a cell can be a user.
     pub(super) fn is_valid(&self, cell: &str) -> bool {
-        Identifier::parse(self.kind, &Arc::from(cell)).is_ok()
+        Identifier::is_valid(self.kind, cell)
     }
 
     fn numbered(

@@ -298,7 +298,7 @@ pub enum Malformed {
     TooManyCells,
 }
 
-/// What makes it likely that an input is read wrongly (`--lenient` goes on).
+/// What makes it likely that an input is read wrongly (`--lenient` continues).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Suspicion {
     /// No record can be a user.

@@ -1,14 +1,11 @@
 //! Files of this program as input: rows of an earlier run, and the decisions in them.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
 use super::carry::{Carried, Carry};
 use super::columns::{Wanted, usual_header};
 use super::rows::Row;
 use super::table::Table;
 use super::{Delimiter, Error, LeftAlone, Options, ReadInput, Source, UserColumn};
-use crate::model::{IdentifierKind, InputRecord, Outcome, Records, UserId};
+use crate::model::{IdentifierKind, InputRecord, Outcome, Records};
 use crate::results::kind_of_outcome;
 use crate::results::own_file::{DecisionColumns, OwnFile, is_left_alone, is_true, outcome_of};
 use crate::stats::summary::CommandKind;
@@ -168,7 +165,7 @@ pub fn recorded(source: Source<'_>, filter: &Filter) -> Result<ReadInput, Error>
         let Some(record) = filter.record(&name, &row, &places)? else { continue };
         n_records += 1;
         if n_records > filter.skip && n_records - filter.skip <= filter.limit {
-            records.push(InputRecord { carried: carried.cells(&row), ..record });
+            records.push(record.with_carried(carried.cells(&row)));
         }
     }
     records.shrink_to_fit();
@@ -207,20 +204,14 @@ impl Filter {
         }
         let (user_id, input) = (row.cell(places.user_id), row.cell(places.input));
         let is_by_id = self.cell == CellFrom::UserId && !user_id.is_empty();
-        let cell: Arc<str> = if is_by_id { user_id.clone().into() } else { input.into() };
+        let cell = if is_by_id { &user_id } else { &input };
         let user = match self.cell {
-            CellFrom::Found(_) => user_of(user_id, &cell),
+            CellFrom::Found(_) => user_id.parse().ok(),
             CellFrom::UserId | CellFrom::Input(_) => None,
         };
         let line = line(name, row, places)?;
-        Ok(Some(InputRecord { line, cell, user, carried: Box::default() }))
+        Ok(Some(InputRecord::new(line, cell).with_user(user)))
     }
-}
-
-/// The user that the row names by ID; the text is shared where it is the cell's too.
-fn user_of(user_id: Cow<'_, str>, cell: &Arc<str>) -> Option<UserId> {
-    let shared = if **cell == *user_id { Arc::clone(cell) } else { user_id.into() };
-    UserId::from_shared(&shared).ok()
 }
 
 fn outcome(name: &str, row: &Row<'_>, places: &Places) -> Result<Outcome, Error> {

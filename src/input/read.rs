@@ -1,6 +1,5 @@
 //! An ordinary input, read whole.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::carry::{Carried, Carry};
@@ -123,9 +122,9 @@ pub fn read(source: Source<'_>, options: &Options) -> Result<ReadInput, Error> {
     let is_delimiter_guessed = table.is_delimiter_guessed;
     let limit = options.limit.unwrap_or(u64::MAX);
     while let Some(row) = table.read()? {
-        let mut cell: Arc<str> = row.cell(column.index()).into();
+        let mut cell = row.cell(column.index());
         if let (true, Some(second)) = (cell.is_empty(), second_choice) {
-            cell = row.cell(second).into();
+            cell = row.cell(second);
         }
         if is_delimiter_guessed && cell.contains(delimiter::CANDIDATES) {
             let columns = columns_of(&cell);
@@ -141,8 +140,8 @@ pub fn read(source: Source<'_>, options: &Options) -> Result<ReadInput, Error> {
         if is_header {
             records.repeated_headers.insert(records.records.len());
         }
-        let carried = carried.cells(&row);
-        records.records.push(InputRecord { line: row.line, cell, user: None, carried });
+        let record = InputRecord::new(row.line, &cell).with_carried(carried.cells(&row));
+        records.records.push(record);
     }
     records.records.shrink_to_fit();
     records.carried = carried.into_headers();
@@ -196,9 +195,9 @@ impl<'a> Census<'a> {
         }
     }
 
-    fn note(&mut self, row: &Row<'_>, cell: &Arc<str>, is_header: bool) {
+    fn note(&mut self, row: &Row<'_>, cell: &str, is_header: bool) {
         self.n_records += 1;
-        if !is_header && Identifier::parse(self.wanted.kind, cell).is_ok() {
+        if !is_header && Identifier::is_valid(self.wanted.kind, cell) {
             self.n_valid += 1;
         } else if self.n_valid == 0 {
             self.look_elsewhere(row, cell);
@@ -211,7 +210,7 @@ impl<'a> Census<'a> {
     }
 
     /// Looks for users in other columns, and for users of another kind.
-    fn look_elsewhere(&mut self, row: &Row<'_>, cell: &Arc<str>) {
+    fn look_elsewhere(&mut self, row: &Row<'_>, cell: &str) {
         use IdentifierKind::{Email, Phone, UserId};
 
         if self.better.is_none() {
@@ -220,7 +219,7 @@ impl<'a> Census<'a> {
         }
         if self.by.is_none() {
             let kinds = [UserId, Email, Phone].into_iter().filter(|&it| it != self.wanted.kind);
-            self.by = kinds.into_iter().find(|&kind| Identifier::parse(kind, cell).is_ok());
+            self.by = kinds.into_iter().find(|&kind| Identifier::is_valid(kind, cell));
         }
     }
 

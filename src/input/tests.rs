@@ -40,14 +40,14 @@ fn with(delimiter: Delimiter, options: Options) -> Options {
 /// Lines and cells, as `2:user_a 3:user_b`.
 fn told(input: &ReadInput) -> String {
     let records = input.records.records.iter();
-    records.map(|it| format!("{}:{}", it.line, it.cell)).collect::<Vec<_>>().join(" ")
+    records.map(|it| format!("{}:{}", it.line(), it.cell())).collect::<Vec<_>>().join(" ")
 }
 
 /// Lines of the records that cannot be users.
 fn invalid(input: &ReadInput) -> Vec<u64> {
     let places = 0..input.records.records.len();
     let places = places.filter(|&place| input.records.target(place).is_err());
-    places.map(|place| input.records.records[place].line).collect()
+    places.map(|place| input.records.records[place].line()).collect()
 }
 
 #[track_caller]

@@ -13,7 +13,8 @@ pub(crate) struct CommandLine {
     program: OsString,
     command: String,
     operands: Vec<OsString>,
-    /// Long flag names without the dashes, each with its value; `None` for a switch.
+    /// Long flag names without the dashes, each with its value; `None` for a switch. Those that this
+    /// command does not accept are kept for the commands that follow it.
     flags: Vec<(String, Option<OsString>)>,
     accepted: Arc<AcceptedFlags>,
 }
@@ -98,9 +99,11 @@ impl CommandLine {
     /// The command as a line for a POSIX shell. It is safe for a terminal: whatever a terminal
     /// would not show as it is, is written as an escape.
     pub(crate) fn to_shell(&self) -> String {
+        let accepted = self.accepted.get(&self.command);
         let mut words = vec![program_word(&self.program), self.command.clone()];
         words.extend(self.operands.iter().map(|operand| operand_word(operand)));
-        for (name, value) in &self.flags {
+        let is_accepted = |name: &str| accepted.is_none_or(|names| names.contains(name));
+        for (name, value) in self.flags.iter().filter(|(name, _)| is_accepted(name)) {
             let mut word = OsString::from(format!("--{name}"));
             if let Some(value) = value {
                 word.push("=");
@@ -212,6 +215,14 @@ mod tests {
         let run = line("run").operand("users.csv").switch("only-locked").value("rate", "5/s");
         let verify = run.for_command("verify").operand("r.csv");
         assert_eq!(verify.to_shell(), "bulk-unlock verify r.csv --rate=5/s");
+    }
+
+    #[test]
+    fn flags_of_a_later_command_are_kept_but_not_printed() {
+        let verify = line("verify").value("rate", "5/s").value("exclude", "a.csv");
+        assert_eq!(verify.to_shell(), "bulk-unlock verify --rate=5/s");
+        let run = verify.for_command("run");
+        assert_eq!(run.to_shell(), "bulk-unlock run --rate=5/s --exclude=a.csv");
     }
 
     #[test]

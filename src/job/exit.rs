@@ -48,6 +48,39 @@ impl ExitStatus {
         }
     }
 
+    /// The stable word for it in JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::NotAllWell => "not_all_well",
+            Self::Usage => "usage",
+            Self::Guard => "guard",
+            Self::Key => "key",
+            Self::NotConfirmed => "not_confirmed",
+            Self::Output => "output",
+            Self::Internal => "internal",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
+        }
+    }
+
+    /// What to do after an error of this kind.
+    pub(crate) fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Success | Self::NotAllWell | Self::Usage => None,
+            Self::Guard => Some("find out what went wrong before you continue with --resume"),
+            Self::Key => Some("check CLERK_SECRET_KEY or --secret-key-file, and the address"),
+            Self::NotConfirmed => Some(
+                "use --yes to skip the question, with --expect-count or --max-users as a guard",
+            ),
+            Self::Output => {
+                Some("check the path, its permissions, and free space; see --resume and --force")
+            }
+            Self::Internal => Some("report this error"),
+            Self::Interrupted | Self::Terminated => Some("continue with --resume"),
+        }
+    }
+
     /// The exit status of a job that ended like this.
     pub(crate) fn of(summary: &Summary) -> Self {
         match summary.ending {

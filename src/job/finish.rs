@@ -7,7 +7,7 @@ use super::connection::Instance;
 use super::exit::{ExitStatus, Failure};
 use super::input::Input;
 use super::next;
-use super::page::{self, gather};
+use super::page::{self, Detail, gather};
 use super::run::RunningJob;
 use super::{Job, JobSettings};
 use crate::engine::{Recorded, wall_clock};
@@ -54,11 +54,11 @@ impl RunningJob<'_, '_> {
                     job.stop.ask(StopReason::OutputFailed);
                 }
                 let mut summary = job.summary(input, totals);
-                summary.exit_code = ExitStatus::of(&summary).code();
+                summary.exit_code = status_of(input, &summary).code();
                 summary.next = job.next_step(&summary);
                 summary
             });
-        let mut status = ExitStatus::of(&finalized.summary);
+        let mut status = status_of(input, &finalized.summary);
         if let (Some(path), None) = (job.paths.report(), &finalized.failure)
             && let Err(failure) = write_page(&mut finalized, path, job.settings)
         {
@@ -84,9 +84,17 @@ fn write_page(
 ) -> Result<(), Failure> {
     let Some(results) = finalized.summary.files.results.clone() else { return Ok(()) };
     let begun = AtomicWriter::create(path)?;
-    let gathered = gather(&[results])?;
-    let sha256 = page::write(begun, path, &gathered.facts, settings.output.report_pii)?;
+    let facts = gather(&[results], Detail::of_page(settings.output.report_pii))?;
+    let sha256 = page::write(begun, path, &facts, settings.output.report_pii)?;
     Ok(finalized.add_report(path, sha256)?)
+}
+
+/// A walk that met users of whom it is not known whether they are locked did not list all.
+fn status_of(input: &Input, summary: &Summary) -> ExitStatus {
+    match ExitStatus::of(summary) {
+        ExitStatus::Success if input.n_undecided > 0 => ExitStatus::NotAllWell,
+        status => status,
+    }
 }
 
 impl Job<'_> {
@@ -106,6 +114,10 @@ impl Job<'_> {
         summary.host.clone_from(&self.connection.host);
         summary.excluded = input.excluded.counts();
         summary.forecast = self.forecast(&summary);
+        summary.lines_of_walk.clone_from(&input.lines_of_walk);
+        summary.canary = self.settings.guards.canary.map(|n| n as u64);
+        summary.plan_sha256 =
+            totals.sha256.filter(|_| summary.command == CommandKind::Plan).map(str::to_owned);
         summary.files = self.paths.to_files();
         summary
     }
@@ -130,7 +142,8 @@ impl Job<'_> {
             results: summary.files.results.as_deref()?,
             failed: summary.files.failed.as_deref()?,
             is_piped: self.settings.input.path().is_none(),
-            is_of_plan: self.settings.input.is_rows(),
+            is_looked_up: self.settings.input.is_rows() || self.settings.input.is_instance(),
+            sha256: summary.plan_sha256.as_deref(),
             is_sandbox: self.connection.instance == Instance::Sandbox,
             is_verified: self.settings.verify,
         })

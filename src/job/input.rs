@@ -1,16 +1,19 @@
 //! Reads and checks the users of a job and the exclude files, and reports what was read.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::all_locked::Walked;
 use super::exit::Failure;
 use super::settings::{IfEmpty, JobSettings};
 use crate::input::{self, Filter, Options, ReadInput, Source};
 use crate::model::{IdentifierKind, Outcome, Records, excerpt, mask_keys};
 use crate::policy::decide::AdminLocked;
 use crate::policy::exclude::ExcludeList;
+use crate::policy::selection::Selection;
 use crate::report::{Console, text};
 use crate::results::Sidecars;
 use crate::results::manifest::{FileEntry, Manifest};
@@ -26,6 +29,9 @@ pub(crate) enum InputSource {
     /// The rows of an earlier job's file with this outcome, and the kind of identifier that the
     /// input of that job held.
     Rows(PathBuf, Outcome, IdentifierKind),
+    /// All locked users of the instance whom this selects: a walk lists them in this file, beside
+    /// the results, and at most so many of them are processed.
+    Instance { list: PathBuf, selection: Selection, limit: Option<u64> },
 }
 
 impl InputSource {
@@ -49,7 +55,7 @@ impl InputSource {
     fn kind(&self) -> IdentifierKind {
         match self {
             Self::File(_, options, _) | Self::Stdin(options, _) => options.kind,
-            Self::Rows(..) => IdentifierKind::UserId,
+            Self::Rows(..) | Self::Instance { .. } => IdentifierKind::UserId,
         }
     }
 
@@ -57,14 +63,14 @@ impl InputSource {
     pub(crate) fn kind_of_cells(&self) -> IdentifierKind {
         match self {
             Self::Rows(_, _, kind) => *kind,
-            Self::File(..) | Self::Stdin(..) => self.kind(),
+            Self::File(..) | Self::Stdin(..) | Self::Instance { .. } => self.kind(),
         }
     }
 
-    /// Whether its users must be looked up: they are not named by ID, or an earlier job found them
-    /// locked some time ago.
+    /// Whether its users must be looked up: they are not named by ID, or an earlier job or a walk
+    /// found them locked some time ago.
     pub(super) fn needs_look_up(&self) -> bool {
-        self.is_rows() || self.kind() != IdentifierKind::UserId
+        self.is_rows() || self.is_instance() || self.kind() != IdentifierKind::UserId
     }
 
     /// Whether the users are rows of an earlier job's file.
@@ -72,18 +78,25 @@ impl InputSource {
         matches!(self, Self::Rows(..))
     }
 
+    /// Whether a walk lists the users.
+    pub(crate) fn is_instance(&self) -> bool {
+        matches!(self, Self::Instance { .. })
+    }
+
     /// Whether failed users of an earlier run are processed again.
     fn is_retry(&self) -> bool {
         match self {
             Self::File(_, options, _) | Self::Stdin(options, _) => options.retry_failed,
-            Self::Rows(..) => false,
+            Self::Rows(..) | Self::Instance { .. } => false,
         }
     }
 
     /// The file; `None` for stdin.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
-            Self::File(path, ..) | Self::Rows(path, ..) => Some(path),
+            Self::File(path, ..) | Self::Rows(path, ..) | Self::Instance { list: path, .. } => {
+                Some(path)
+            }
             Self::Stdin(..) => None,
         }
     }
@@ -105,7 +118,12 @@ impl InputSource {
         self.path().map_or_else(|| "stdin".to_owned(), |path| path.display().to_string())
     }
 
-    fn read(&self, takes_admin_locked: bool) -> Result<ReadInput, input::Error> {
+    /// `found` is the list of a walk, which is not at its path yet.
+    fn read(
+        &self,
+        takes_admin_locked: bool,
+        found: Option<File>,
+    ) -> Result<ReadInput, input::Error> {
         let read = |source, options: &Options| {
             input::read(source, &Options { takes_admin_locked, ..options.clone() })
         };
@@ -114,6 +132,14 @@ impl InputSource {
             Self::Stdin(options, _) => read(Source::stdin(), options),
             Self::Rows(path, outcome, kind) => {
                 input::recorded(Source::path(path), &Filter::of(&[*outcome], *kind))
+            }
+            Self::Instance { list, limit, .. } => {
+                let options = Options { limit: *limit, ..Options::default() };
+                let source = match found {
+                    Some(found) => Source::reader(&self.name(), found),
+                    None => Source::path(list),
+                };
+                read(source, &options)
             }
         }
     }
@@ -127,12 +153,45 @@ pub(super) struct Input {
     pub(super) looks_up: bool,
     /// The files for the manifest; the first is the input.
     pub(super) files: Vec<FileEntry>,
+    /// How many users a walk listed, and how many each condition left out.
+    pub(super) lines_of_walk: Vec<String>,
+    /// Users whom a walk did not list because the API does not say whether they are locked.
+    pub(super) n_undecided: u64,
+}
+
+/// The users to exclude, and the files that name them.
+#[derive(Default)]
+pub(super) struct Exclusions {
+    list: ExcludeList,
+    files: Vec<FileEntry>,
+}
+
+impl Exclusions {
+    /// Reads the exclude files to their ends.
+    pub(super) fn read(settings: &JobSettings, console: &Console) -> Result<Self, Failure> {
+        let mut exclusions = Self::default();
+        for path in &settings.exclude {
+            let n_before = exclusions.list.counts().entries;
+            let sha256 = input::read_exclude_file(path, &mut exclusions.list)?;
+            exclusions.files.push(file_entry("exclude", path.display().to_string(), sha256));
+            let n_entries = exclusions.list.counts().entries - n_before;
+            let entries = text::counted(n_entries, "entry", "entries");
+            console.note(&format!("Excluding {entries} in {}", path.display()));
+        }
+        Ok(exclusions)
+    }
+}
+
+fn file_entry(role: &str, name: String, sha256: String) -> FileEntry {
+    FileEntry { role: role.to_owned(), name, sha256 }
 }
 
 impl Input {
-    /// Reads the input and the exclude files to their ends.
+    /// Reads the input and the exclude files to their ends; before a walk, the exclude files were
+    /// read already.
     pub(super) fn read(
         settings: &JobSettings,
+        mut walked: Option<&mut Walked>,
         now: SystemTime,
         console: &Console,
     ) -> Result<Self, Failure> {
@@ -143,26 +202,34 @@ impl Input {
         // A look-up leaves admin-locked users alone; --include-admin-locked asks for them.
         let takes_admin_locked =
             settings.looks_up() || settings.admin_locked == AdminLocked::Include;
-        let mut input = source.read(takes_admin_locked)?;
+        let found = walked.as_deref_mut().map(Walked::open_list).transpose()?.flatten();
+        let mut input = source.read(takes_admin_locked, found)?;
         mask(&mut input.records);
         check_age(source, &input, now, console)?;
         refuse_plan(settings, &input)?;
+        if let Some(expected) = settings.plan_sha256.as_ref().filter(|it| **it != input.sha256) {
+            return Err(Failure::usage(format!(
+                "{} was changed while it was read: its SHA-256 was {expected} and is now {}",
+                source.name(),
+                input.sha256
+            )));
+        }
         note_what_was_read(source, &input, console);
         if input.is_empty() {
             accept_emptiness(settings, console)?;
         }
         keep_shard(settings, &mut input, console);
-        let entry = |role: &str, name, sha256| FileEntry { role: role.into(), name, sha256 };
-        let mut files = vec![entry("input", source.name(), input.sha256)];
-        let mut excluded = ExcludeList::default();
-        for path in &settings.exclude {
-            let n_before = excluded.counts().entries;
-            let sha256 = input::read_exclude_file(path, &mut excluded)?;
-            files.push(entry("exclude", path.display().to_string(), sha256));
-            let n_entries = excluded.counts().entries - n_before;
-            let entries = text::counted(n_entries, "entry", "entries");
-            console.note(&format!("Excluding {entries} in {}", path.display()));
-        }
+        let (exclusions, lines_of_walk, n_undecided) = match walked {
+            None => (Exclusions::read(settings, console)?, Vec::new(), 0),
+            Some(walked) => (
+                std::mem::take(&mut walked.exclusions),
+                std::mem::take(&mut walked.lines),
+                walked.n_undecided,
+            ),
+        };
+        let Exclusions { list: excluded, files: exclude_files } = exclusions;
+        let mut files = vec![file_entry("input", source.name(), input.sha256)];
+        files.extend(exclude_files);
         let mut looks_up = settings.looks_up();
         if !looks_up && excluded.needs_look_up(input.records.kind) {
             looks_up = true;
@@ -171,7 +238,8 @@ impl Input {
                 excluded.files().join(" and ")
             ));
         }
-        Ok(Self { records: input.records, excluded, looks_up, files })
+        let records = input.records;
+        Ok(Self { records, excluded, looks_up, files, lines_of_walk, n_undecided })
     }
 
     /// How many entries of the exclude files matched a listed user, and which did not; `None`
@@ -209,14 +277,10 @@ fn mask(records: &mut Records) {
         }
     }
     for record in &mut records.records {
-        if let Cow::Owned(masked) = mask_keys(&record.cell) {
-            record.cell = masked.into();
-        }
-        for cell in &mut record.carried {
-            if let Cow::Owned(masked) = mask_keys(cell) {
-                *cell = masked.into();
-            }
-        }
+        record.replace_texts(|text| match mask_keys(text) {
+            Cow::Owned(masked) => Some(masked),
+            Cow::Borrowed(_) => None,
+        });
     }
 }
 
@@ -302,6 +366,7 @@ fn accept_emptiness(settings: &JobSettings, console: &Console) -> Result<(), Fai
             format!("{name} has no rows to retry (failed, still_locked)")
         }
         InputSource::Rows(_, outcome, _) => format!("{name} has no {outcome} rows"),
+        InputSource::Instance { .. } => "no locked user is listed: no user to unlock".to_owned(),
         _ => format!("{name} has no records: no user to unlock"),
     };
     match settings.if_empty {

@@ -1,6 +1,7 @@
 //! One job, from its input to its last line: prepare, run, finish. `run`, `plan` and `verify` are
 //! jobs; `locked` lists users instead.
 
+mod all_locked;
 pub(crate) mod check;
 mod connection;
 mod exit;
@@ -29,6 +30,7 @@ pub(crate) use settings::{
 };
 
 use std::io;
+use std::time::Instant;
 
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -73,6 +75,8 @@ struct Job<'a> {
     context: Context<'a>,
     paths: &'a Paths,
     stop: &'a Stop,
+    /// When `--max-duration` is over, where a walk was the first step.
+    deadline: Option<Instant>,
 }
 
 /// Runs a job to its end, whatever end that is.
@@ -83,9 +87,12 @@ pub(crate) fn run(
     mut consent: Option<Ask>,
 ) -> Result<Finished, Failure> {
     let paths = Paths::new(settings)?;
-    let stop = Stop::default();
-    let job = Job { settings, connection, context, paths: &paths, stop: &stop };
-    let prepared = prepare::prepare(&job, &mut consent)?;
+    let stop = context.signals.stop().child();
+    let max_duration = settings.execution.max_duration.filter(|_| settings.input.is_instance());
+    let deadline = max_duration.and_then(|length| Instant::now().checked_add(length));
+    let job = Job { settings, connection, context, paths: &paths, stop: &stop, deadline };
+    let walked = all_locked::walk_instance(&job)?;
+    let prepared = prepare::prepare(&job, walked, &mut consent)?;
     run::run(&job, prepared, consent)
 }
 
@@ -105,6 +112,7 @@ fn confirm(
     let left_out: Vec<String> =
         left_out.iter().map(|(outcome, n)| format!("{} {outcome}", text::number(n))).collect();
     for (name, fact) in [
+        ("list", input.lines_of_walk.join(" ")),
         ("left out", left_out.join(", ")),
         ("exclude", input.describe_exclusions().unwrap_or_default()),
         ("guards", settings.guards.describe()),
@@ -131,6 +139,7 @@ fn unless_stopped<T: Send + 'static>(
     runtime: &Runtime,
     blocking: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
+    job.context.signals.begin_orderly();
     let (sender, receiver) = oneshot::channel();
     // When the wait is given up, this thread ends with the process.
     std::thread::spawn(move || sender.send(blocking()));
@@ -138,7 +147,6 @@ fn unless_stopped<T: Send + 'static>(
         tokio::select! {
             answer = receiver => answer.ok(),
             () = job.stop.asked() => None,
-            never = job.context.signals.forward(job.stop, || {}) => match never {},
         }
     })
 }

@@ -22,16 +22,31 @@ pub(crate) struct Finished<'a> {
     pub(crate) failed: &'a Path,
     /// The users came from a pipe.
     pub(crate) is_piped: bool,
-    /// The run was one of a plan, whose users are looked up.
-    pub(crate) is_of_plan: bool,
+    /// The users of the run were looked up because a plan or a walk named them.
+    pub(crate) is_looked_up: bool,
+    /// The hash of the plan that was made.
+    pub(crate) sha256: Option<&'a str>,
     /// The server ended with the job: nothing can be read back.
     pub(crate) is_sandbox: bool,
     /// The unlocked users were read back already.
     pub(crate) is_verified: bool,
 }
 
+/// Flags that select users of the instance, which no list of users allows.
+pub(super) const FILTERS: [&str; 9] = [
+    "organization",
+    "email-domain",
+    "last-sign-in-after",
+    "last-sign-in-before",
+    "created-after",
+    "created-before",
+    "password-changed-after",
+    "lock-ends-after",
+    "skip-banned",
+];
+
 /// Flags that belong to one input: the next command reads another one.
-const OF_INPUT: [&str; 12] = [
+const OF_INPUT: [&str; 14] = [
     "column",
     "by",
     "delimiter",
@@ -44,6 +59,8 @@ const OF_INPUT: [&str; 12] = [
     "retry-failed",
     "plan",
     "plan-max-age",
+    "plan-sha256",
+    "all-locked",
 ];
 
 /// Flags that belong to one job: where it writes, and how many users it expects.
@@ -97,7 +114,11 @@ fn resume(finished: &Finished<'_>) -> NextStep {
 
 fn run_plan(finished: &Finished<'_>) -> NextStep {
     let line = of_another_input(finished.line).without(&["only-locked"]).without_operands();
-    let command = line.for_command("run").value("plan", finished.results).to_shell();
+    let mut line = line.for_command("run").value("plan", finished.results);
+    if let Some(sha256) = finished.sha256 {
+        line = line.value("plan-sha256", sha256);
+    }
+    let command = line.to_shell();
     NextStep { look_first: None, why: "To unlock them".to_owned(), command }
 }
 
@@ -106,7 +127,7 @@ fn retry(finished: &Finished<'_>) -> NextStep {
     if let Some(by) = finished.line.value_of("by") {
         line = line.value("by", by);
     }
-    if finished.is_of_plan {
+    if finished.is_looked_up {
         line = line.switch("only-locked");
     }
     let command = line.switch("retry-failed").to_shell();
@@ -121,8 +142,9 @@ fn verify(finished: &Finished<'_>) -> NextStep {
     NextStep { look_first: None, why, command }
 }
 
-fn of_another_input(line: &CommandLine) -> CommandLine {
-    line.clone().without(&OF_INPUT).without(&OF_JOB)
+/// Without the flags that belong to one input or one job.
+pub(super) fn of_another_input(line: &CommandLine) -> CommandLine {
+    line.clone().without(&OF_INPUT).without(&FILTERS).without(&OF_JOB)
 }
 
 /// `verify` has no shards: the results of all of them may be read back at once.

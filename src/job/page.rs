@@ -1,11 +1,11 @@
-//! Finished files become the facts of a page and a summary: the one road of `report` and `--report`.
+//! Reads finished files for a page and a summary: used by `report` and `--report`.
 
+mod final_states;
 mod gather;
-mod merge;
-mod overlap;
 mod source;
+mod stages;
 
-pub(crate) use gather::gather;
+pub(crate) use gather::{Detail, gather};
 
 use std::io::Write as _;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::report::page::{Facts, render};
 use crate::results::WriteError;
 use crate::results::atomic::AtomicWriter;
 
-/// Fills a page that was begun when its place was checked, at the end of a job. Gives its SHA-256.
+/// Writes the page of a job to a file that was opened before. Returns its SHA-256.
 pub(crate) fn write(
     begun: AtomicWriter,
     path: &Path,
@@ -26,13 +26,13 @@ pub(crate) fn write(
     Ok(fill(begun, path, &html(facts, pii)?)?)
 }
 
-/// The page as text, and no key in it.
+/// The page as text, without any secret key.
 pub(crate) fn html(facts: &Facts, pii: bool) -> Result<String, Failure> {
     let html = render(facts, pii).map_err(Failure::internal)?;
     Ok(mask_keys(&html).into_owned())
 }
 
-/// Fills a page that was begun with that text.
+/// Writes this text to a file that was opened before.
 pub(crate) fn fill(mut begun: AtomicWriter, path: &Path, html: &str) -> Result<String, WriteError> {
     begun.write_all(html.as_bytes()).map_err(|error| WriteError::new(path, &error))?;
     begun.finish()

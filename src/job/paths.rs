@@ -25,7 +25,8 @@ impl Paths {
         let files = || (output.path.clone(), Sidecars::beside(&output.path));
         let files = (!output.is_stdout()).then(files);
         let paths = Self { files, report: output.report.clone() };
-        let input = settings.input.path();
+        let list = settings.input.path().filter(|_| settings.input.is_instance());
+        let input = settings.input.path().filter(|_| list.is_none());
         let inputs = || {
             let others = settings.exclude.iter().chain(&settings.protected);
             input.into_iter().chain(others.map(PathBuf::as_path))
@@ -36,7 +37,8 @@ impl Paths {
             let text = "stdout is redirected to a file that is an input; send it to another file";
             return Err(Failure::usage(text));
         }
-        let outputs = paths.all(settings.verify);
+        let mut outputs = paths.all(settings.verify);
+        outputs.extend(list.map(Path::to_owned));
         for (at, output) in outputs.iter().enumerate() {
             check_place(output)?;
             let name = output.display();

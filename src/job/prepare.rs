@@ -7,6 +7,7 @@ use std::io;
 use serde_json::{Map, Value};
 use tokio::runtime::{Builder, Runtime};
 
+use super::all_locked::Walked;
 use super::exit::Failure;
 use super::input::Input;
 use super::previous::{self, PreviousRun};
@@ -18,8 +19,8 @@ use crate::policy::decide::AdminLocked;
 use crate::policy::plan::Plan;
 use crate::results::atomic::AtomicWriter;
 use crate::results::manifest::Manifest;
-use crate::results::{Outputs, Writer, format};
-use crate::stats::{Counts, RowStats};
+use crate::results::{Existing, Outputs, Writer, format};
+use crate::stats::{Counts, RowStats, Stats};
 
 /// A job whose files are created and of which nothing was sent.
 pub(super) struct Prepared {
@@ -32,14 +33,21 @@ pub(super) struct Prepared {
     pub(super) writer: Writer,
     /// The rows of the run that is resumed.
     pub(super) earlier: RowStats,
+    /// The requests of a walk that found the input.
+    pub(super) walk: Option<Stats>,
     pub(super) runtime: Runtime,
 }
 
 /// Prepares a job. Asks for confirmation where the number of users is known without a look-up.
-pub(super) fn prepare(job: &Job<'_>, consent: &mut Option<Ask>) -> Result<Prepared, Failure> {
+/// `walked` is what a walk found, where that is the input.
+pub(super) fn prepare(
+    job: &Job<'_>,
+    mut walked: Option<Walked>,
+    consent: &mut Option<Ask>,
+) -> Result<Prepared, Failure> {
     let Job { settings, connection, context, paths, .. } = *job;
     let now = wall_clock();
-    let input = Input::read(settings, now, context.console)?;
+    let input = Input::read(settings, walked.as_mut(), now, context.console)?;
     let mut previous =
         PreviousRun::find(settings, paths, &input, connection, now, context.console)?;
     let effective = effective_settings(job, &input);
@@ -64,8 +72,11 @@ pub(super) fn prepare(job: &Job<'_>, consent: &mut Option<Ask>) -> Result<Prepar
         let left_out: Counts = plan.left_out.iter().map(|(_, row)| row.outcome).collect();
         confirm(job, &input, n_jobs, &left_out, consent, &runtime)?;
     }
-    let (outputs, writer) = open_outputs(job, &input, &plan, previous, &earlier, effective)?;
-    Ok(Prepared { input, plan, known, count_check, outputs, writer, earlier, runtime })
+    // From here on a first Ctrl-C ends the job in order: its files are there.
+    context.signals.begin_orderly();
+    let (list, walk) = walked.map_or((None, None), |walked| (walked.list, walked.stats));
+    let (outputs, writer) = open_outputs(job, &input, list, &plan, previous, &earlier, effective)?;
+    Ok(Prepared { input, plan, known, count_check, outputs, writer, earlier, walk, runtime })
 }
 
 /// The settings in effect, as far as the input decides them.
@@ -90,6 +101,7 @@ fn effective_settings(job: &Job<'_>, input: &Input) -> Map<String, Value> {
 fn open_outputs(
     job: &Job<'_>,
     input: &Input,
+    list: Option<AtomicWriter>,
     plan: &Plan,
     previous: PreviousRun,
     earlier: &RowStats,
@@ -136,8 +148,12 @@ fn open_outputs(
         (None, _) => (Outputs::none(manifest), Writer::stream(io::stdout(), row_format)?),
         (Some(path), Some(resumed)) => Outputs::resume(path, resumed, row_format, manifest)?,
         (Some(path), None) => {
-            let may_be_refused = settings.may_be_refused_later(input.looks_up);
-            Outputs::create(path, existing, may_be_refused, row_format, &input.records, manifest)?
+            // Results of an earlier run stay until the first request was answered: a wrong key
+            // must not cost them.
+            let may_be_refused =
+                settings.may_be_refused_later(input.looks_up) || existing == Existing::Replace;
+            let records = &input.records;
+            Outputs::create(path, existing, may_be_refused, row_format, records, list, manifest)?
         }
     })
 }

@@ -12,7 +12,7 @@ use super::paths::Paths;
 use super::settings::{ExistingFile, JobSettings};
 use crate::policy::plan::Done;
 use crate::report::{Console, text};
-use crate::results::manifest::Manifest;
+use crate::results::manifest::{FileEntry, Manifest};
 use crate::results::sidecars::check_places;
 use crate::results::{
     Existing, Resumed, Sidecars, Unfinished, refuse_existing, resume, sha256_file,
@@ -38,27 +38,14 @@ impl PreviousRun {
         console: &Console,
     ) -> Result<Self, Failure> {
         let none = |existing| Self { resumed: None, manifest: None, existing };
+        match check_in_the_way(settings, paths, connection)? {
+            ExistingFile::Resume => {}
+            ExistingFile::Replace => return Ok(none(Existing::Replace)),
+            ExistingFile::Refuse => return Ok(none(Existing::Refuse)),
+        }
         let (Some(results), Some(sidecars)) = (paths.results(), paths.sidecars()) else {
             return Ok(none(Existing::Refuse));
         };
-        let is_of_the_sandbox = connection.instance == Instance::Sandbox
-            && settings.output.existing == ExistingFile::Refuse
-            && is_result_of_the_sandbox(results, &sidecars.manifest);
-        let existing = match settings.output.existing {
-            ExistingFile::Refuse if is_of_the_sandbox => ExistingFile::Replace,
-            existing => existing,
-        };
-        check_places(sidecars, existing == ExistingFile::Replace)?;
-        match existing {
-            ExistingFile::Resume => {}
-            ExistingFile::Replace => return Ok(none(Existing::Replace)),
-            ExistingFile::Refuse => {
-                refuse_existing(results)?;
-                let page = paths.report().map_or(Ok(()), refuse_existing);
-                page.map_err(|error| error.of_a_whole("--report"))?;
-                return Ok(none(Existing::Refuse));
-            }
-        }
         let Some(resumed) = resume(results, &input.records)? else {
             console.note(&format!(
                 "{} does not exist yet; starting a new results file",
@@ -68,6 +55,9 @@ impl PreviousRun {
         };
         let manifest = Manifest::read(&sidecars.manifest)?;
         check_kind(settings, results, &resumed, manifest.as_ref())?;
+        if settings.input.is_instance() {
+            check_list(results, manifest.as_ref(), input)?;
+        }
         if let Some(manifest) = &manifest {
             check_instance(results, manifest, connection)?;
         } else if resumed.done.n_rows() > 0 {
@@ -118,6 +108,53 @@ impl PreviousRun {
     }
 }
 
+/// What happens to results that exist; refuses files in the way.
+pub(super) fn check_in_the_way(
+    settings: &JobSettings,
+    paths: &Paths,
+    connection: &Connection,
+) -> Result<ExistingFile, Failure> {
+    let (Some(results), Some(sidecars)) = (paths.results(), paths.sidecars()) else {
+        return Ok(ExistingFile::Refuse);
+    };
+    let is_of_the_sandbox = connection.instance == Instance::Sandbox
+        && settings.output.existing == ExistingFile::Refuse
+        && is_result_of_the_sandbox(results, &sidecars.manifest);
+    let existing = match settings.output.existing {
+        ExistingFile::Refuse if is_of_the_sandbox => ExistingFile::Replace,
+        existing => existing,
+    };
+    check_places(sidecars, existing == ExistingFile::Replace)?;
+    if existing == ExistingFile::Refuse {
+        refuse_existing(results)?;
+        let page = paths.report().map_or(Ok(()), refuse_existing);
+        page.map_err(|error| error.of_a_whole("--report"))?;
+    }
+    Ok(existing)
+}
+
+/// Refuses to resume a run of `--all-locked` with another list than that of its walk: users whom
+/// the filters left out could be unlocked.
+fn check_list(results: &Path, manifest: Option<&Manifest>, input: &Input) -> Result<(), Failure> {
+    let is_input = |file: &&FileEntry| file.role == "input";
+    let Some(found) = input.files.iter().find(is_input) else { return Ok(()) };
+    let recorded = manifest.and_then(|manifest| manifest.files.iter().find(is_input));
+    match recorded {
+        Some(recorded) if recorded.sha256 == found.sha256 => Ok(()),
+        Some(recorded) => Err(Failure::usage(format!(
+            "{} was changed after the walk: its SHA-256 was {} and is now {}; restore the file, or \
+             start a new run with another path for -o",
+            found.name, recorded.sha256, found.sha256
+        ))),
+        None => Err(Failure::usage(format!(
+            "{} is missing: cannot check whether {} is the list of the first run; start a new run \
+             with another path for -o",
+            Sidecars::beside(results).manifest.display(),
+            found.name
+        ))),
+    }
+}
+
 /// `--sandbox` replaces results of the sandbox: they are of no value, and the same command should
 /// work twice.
 fn is_result_of_the_sandbox(results: &Path, manifest: &Path) -> bool {
@@ -156,7 +193,24 @@ const ROW_SETTINGS: [&str; 3] = ["by", "snapshot", "redact"];
 
 /// Settings that decide which users a list names. With others, a resumed run could unlock users
 /// whom the first run would not have unlocked.
-const INPUT_SETTINGS: [&str; 5] = ["column", "delimiter", "plan", "retry_failed", "shard"];
+const INPUT_SETTINGS: [&str; 16] = [
+    "column",
+    "delimiter",
+    "plan",
+    "plan_sha256",
+    "retry_failed",
+    "shard",
+    "all_locked",
+    "organization",
+    "email_domain",
+    "last_sign_in_after",
+    "last_sign_in_before",
+    "created_after",
+    "created_before",
+    "password_changed_after",
+    "lock_ends_after",
+    "skip_banned",
+];
 
 /// Refuses to resume a run with other settings.
 pub(super) fn check_settings(
@@ -282,17 +336,24 @@ pub(crate) fn check_instance(
     )))
 }
 
-/// Refuses a plan that was changed, that was made for another instance, or that is too old. Returns
-/// its manifest.
+/// Refuses a plan that was changed, that has another hash than expected, that was made for another
+/// instance, or that is too old. Returns its manifest and its hash.
 pub(crate) fn check_plan(
     plan: &Path,
+    expected: Option<&str>,
     max_age: Duration,
     connection: &Connection,
     now: SystemTime,
     console: &Console,
-) -> Result<Manifest, Failure> {
+) -> Result<(Manifest, String), Failure> {
     let name = plan.display();
     let sha256 = sha256_file(plan).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    if let Some(expected) = expected.filter(|expected| *expected != sha256) {
+        return Err(Failure::usage(format!(
+            "{name} is not the plan that was approved: its SHA-256 is {sha256}, but --plan-sha256 \
+             is {expected}"
+        )));
+    }
     let path = Sidecars::beside(plan).manifest;
     let manifest = Manifest::read(&path).map_err(|error| Failure::usage(error.to_string()))?;
     let manifest = manifest.ok_or_else(|| {
@@ -333,5 +394,5 @@ pub(crate) fn check_plan(
         let records = text::counted(manifest.unprocessed, "record", "records");
         console.warning(&format!("{name} is incomplete: {records} were not looked up"));
     }
-    Ok(manifest)
+    Ok((manifest, sha256))
 }

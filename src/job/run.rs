@@ -12,10 +12,10 @@ use super::input::Input;
 use super::prepare::Prepared;
 use super::{Ask, Job, confirm};
 use crate::engine::{
-    EventSender, LookUp, Recorder, Recording, Session, Unlock, UnlockJob, WorkerPool, batches,
-    canaries_first, wall_clock,
+    EventSender, LookUp, PoolSettings, Recorder, Recording, Session, Unlock, UnlockJobs, Work,
+    WorkerPool, batches, wall_clock,
 };
-use crate::model::{self, Event, Identifier, Outcome, Row, StopReason, UserId};
+use crate::model::{Event, Outcome, Row, StopReason, UserId};
 use crate::policy::stop_rule::StopRule;
 use crate::report::{Console, Listener, Metrics, ReportContext, listeners, text};
 use crate::results::{Outputs, WriteError, Writer};
@@ -48,16 +48,20 @@ pub(super) fn run(
     prepared: Prepared,
     mut consent: Option<Ask>,
 ) -> Result<Finished, Failure> {
-    let Prepared { input, plan, known, count_check, outputs, writer, earlier, runtime } = prepared;
+    let Prepared { input, plan, known, count_check, outputs, writer, earlier, walk, runtime } =
+        prepared;
     let n_jobs = plan.jobs.len() as u64;
     let size = Size { n_records: outputs.manifest.records, n_jobs };
-    let stats = Stats::new(size, Instant::now(), wall_clock()).resuming(earlier);
+    let mut stats = walk.unwrap_or_else(|| Stats::new(size, Instant::now(), wall_clock()));
+    stats.resize(size);
+    let stats = stats.resuming(earlier);
     let mut has_row = vec![false; input.records.records.len()];
     plan.recorded.iter().for_each(|&record| has_row[record] = true);
     let stop_rule = StopRule { max_fail: job.settings.guards.max_fail, n_jobs };
     let recording = Recording::new(Some(writer), stats, has_row, stop_rule, job.stop);
     let max_duration = job.settings.execution.max_duration;
-    let deadline = max_duration.and_then(|length| Instant::now().checked_add(length));
+    let from_now = || max_duration.and_then(|length| Instant::now().checked_add(length));
+    let deadline = job.deadline.or_else(from_now);
     std::thread::scope(|scope| {
         let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
         let mut running = RunningJob { job, input: &input, outputs, recorder, runtime, deadline };
@@ -73,12 +77,14 @@ pub(super) fn run(
                 confirm(job, &input, n_users, &counts, &mut consent, &running.runtime)
                     .map_err(Early::Refused)?;
             }
-            running.commit()?;
             if job.settings.command == CommandKind::Run {
+                if running.needs_consent() {
+                    running.commit()?;
+                }
                 running.unlock(jobs)?;
                 running.refuse_if_stopped_early()?;
             }
-            Ok(())
+            running.commit()
         };
         match stages() {
             Ok(()) => running.finish(),
@@ -145,49 +151,75 @@ impl<'env> RunningJob<'_, 'env> {
 
     /// The users to unlock: those that a look-up found locked, where one is made, otherwise all.
     fn look_up(
-        &self,
-        jobs: Vec<model::Job>,
+        &mut self,
+        jobs: Vec<u32>,
         known: HashMap<UserId, u64>,
-    ) -> Result<Vec<UnlockJob>, Early> {
+    ) -> Result<UnlockJobs, Early> {
         if !self.input.looks_up {
-            return Ok(jobs.into_iter().filter_map(without_look_up).collect());
+            return Ok(UnlockJobs::Planned(jobs));
         }
-        let Job { settings, connection, context, stop, .. } = *self.job;
+        let Job { settings, connection, context, .. } = *self.job;
         let Input { records, excluded, .. } = self.input;
         let purpose = settings.purpose();
         let work = LookUp::new(&connection.client, purpose, &records.records, excluded, known);
+        let pool = settings.execution.look_up_pool(connection.pace);
         let mut listeners = self.listeners();
         if settings.input.is_rows() && settings.command == CommandKind::Run {
             let drift = PlanDrift { console: context.console.clone(), n_changed: 0 };
             listeners.push(Box::new(drift));
         }
         self.begin_stage(jobs.len())?;
-        self.stage(listeners, async |events| {
-            let pool = settings.execution.look_up_pool(connection.pace);
-            WorkerPool::new(&work, batches(jobs), pool, &connection.pacer, stop, events)
-                .run()
-                .await;
-        })?;
+        let mut batches = batches(records, jobs);
+        if self.outputs.is_staged() && !settings.may_be_refused_later(true) {
+            let first: Vec<_> = batches.by_ref().take(1).collect();
+            self.work(&work, first, pool, self.listeners())?;
+            self.refuse_if_stopped_early()?;
+            self.commit()?;
+        }
+        self.work(&work, batches, pool, listeners)?;
         if let Some(exclusions) = self.input.describe_exclusions().filter(|_| !self.is_stopped()) {
             context.console.note(&format!("Excluded: {exclusions}"));
         }
-        Ok(work.into_jobs())
+        Ok(UnlockJobs::LookedUp(work.into_jobs()))
     }
 
-    fn unlock(&self, jobs: Vec<UnlockJob>) -> Result<(), Early> {
-        let Job { settings, connection, stop, .. } = *self.job;
-        let canary = settings.guards.canary;
-        let jobs = canaries_first(jobs, canary);
+    fn unlock(&mut self, jobs: UnlockJobs) -> Result<(), Early> {
+        let Job { settings, connection, .. } = *self.job;
+        let records = &self.input.records;
+        let pool = |canary| settings.execution.pool(connection.pace, canary);
+        let mut canary = settings.guards.canary;
         self.begin_stage(jobs.len())?;
-        let work = Unlock::new(&connection.client, &self.input.records.records);
-        self.stage(self.listeners(), async |events| {
-            let pool = settings.execution.pool(connection.pace, canary);
-            WorkerPool::new(&work, jobs, pool, &connection.pacer, stop, events).run().await;
+        let mut jobs = jobs.canaries_first(canary).into_jobs(records);
+        let work = Unlock::new(&connection.client, &records.records);
+        if self.outputs.is_staged() {
+            let first: Vec<_> = jobs.by_ref().take(1).collect();
+            let n_before = self.call(|it| it.stats.n_asked())?;
+            self.work(&work, first, pool(canary.map(|_| 1)), self.listeners())?;
+            if self.call(|it| it.stats.n_asked())? == n_before {
+                self.refuse_if_stopped_early()?;
+            }
+            self.commit()?;
+            canary = canary.map(|n| n.saturating_sub(1)).filter(|n| *n > 0);
+        }
+        self.work(&work, jobs, pool(canary), self.listeners())
+    }
+
+    /// Sends requests for these items as one stage.
+    fn work<W: Work>(
+        &self,
+        work: &W,
+        items: impl IntoIterator<Item = W::Item> + 'env,
+        pool: PoolSettings,
+        listeners: Vec<Box<dyn Listener + 'env>>,
+    ) -> Result<(), Early> {
+        let Job { connection, stop, .. } = *self.job;
+        self.stage(listeners, async |events| {
+            WorkerPool::new(work, items, pool, &connection.pacer, stop, events).run().await;
         })
     }
 
     /// The number of users to unlock; for a plan, the number that its run would unlock.
-    fn n_to_unlock(&self, jobs: &[UnlockJob]) -> Result<u64, Early> {
+    fn n_to_unlock(&self, jobs: &UnlockJobs) -> Result<u64, Early> {
         match self.job.settings.command {
             CommandKind::Plan => self.call(|it| it.stats.count_now(Outcome::WouldUnlock)),
             CommandKind::Run | CommandKind::Verify | CommandKind::Locked => Ok(jobs.len() as u64),
@@ -281,16 +313,6 @@ impl<'env> RunningJob<'_, 'env> {
         let mut listeners = listeners(context.console, context.progress, report);
         listeners.extend(context.metrics.map(Metrics::listener));
         listeners
-    }
-}
-
-/// Only jobs that name their user by ID need no look-up.
-fn without_look_up(job: model::Job) -> Option<UnlockJob> {
-    match job.target {
-        Identifier::UserId(user) => {
-            Some(UnlockJob { record: job.record, user, seen: None, was_locked: None })
-        }
-        _ => None,
     }
 }
 

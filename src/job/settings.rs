@@ -40,17 +40,20 @@ pub(crate) enum Source {
     Flag,
     /// An environment variable.
     Environment,
+    /// This line of a configuration file, as `FILE:LINE`.
+    File(String),
     /// Nobody set it.
     Default,
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flag => "flag",
-            Self::Environment => "environment",
-            Self::Default => "default",
-        })
+        match self {
+            Self::Flag => f.write_str("flag"),
+            Self::Environment => f.write_str("environment"),
+            Self::File(place) => write!(f, "file {place}"),
+            Self::Default => f.write_str("default"),
+        }
     }
 }
 
@@ -87,6 +90,8 @@ pub(crate) struct JobSettings {
     /// Other files that are read and must not be written to: the key, certificates.
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) only_locked: bool,
+    /// The hash of the plan that is run, as it was checked.
+    pub(crate) plan_sha256: Option<String>,
     pub(crate) admin_locked: AdminLocked,
     pub(crate) guards: Guards,
     pub(crate) reason: Option<String>,
@@ -181,6 +186,7 @@ impl JobSettings {
         }
         let output = &self.output;
         let flags = [
+            (self.input.is_instance(), "--all-locked"),
             (output.json, "--json"),
             (output.existing == ExistingFile::Resume, "--resume"),
             (output.existing == ExistingFile::Replace, "--force"),
@@ -238,7 +244,8 @@ impl Guards {
             MaxFail::Percent(percent) => format!("stop when {percent} % of users fail"),
         });
         let parts = [
-            self.canary.map(|n| format!("canary of {n}")),
+            self.canary
+                .map(|n| format!("canary of {n} (the run continues by itself if all succeed)")),
             max_fail,
             self.max_users.map(|n| format!("at most {n} users")),
             self.expect_count.map(|n| format!("expect {n} users")),
@@ -338,8 +345,8 @@ mod tests {
             canary: Some(2),
             max_fail: Some(MaxFail::Percent(2.5)),
         };
-        let expected =
-            "canary of 2, stop when 2.5 % of users fail, at most 9 users, expect 7 users";
+        let expected = "canary of 2 (the run continues by itself if all succeed), stop when 2.5 % \
+                        of users fail, at most 9 users, expect 7 users";
         assert_eq!(guards.describe(), expected);
         assert_eq!(Guards::default().describe(), "");
     }

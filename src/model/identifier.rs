@@ -105,7 +105,7 @@ impl Identifier {
     ///
     /// # Errors
     ///
-    /// When the cell can't be an identifier of that kind; nothing would be sent for it.
+    /// When the cell cannot be an identifier of that kind; nothing would be sent for it.
     pub fn parse(kind: IdentifierKind, cell: &Arc<str>) -> Result<Self, InvalidIdentifier> {
         if kind == IdentifierKind::UserId {
             return Ok(Self::UserId(UserId::from_shared(cell)?));
@@ -124,6 +124,11 @@ impl Identifier {
             IdentifierKind::Phone => phone(cell),
             IdentifierKind::Username => username(cell),
         }
+    }
+
+    /// Whether a canonical cell can be an identifier of that kind.
+    pub fn is_valid(kind: IdentifierKind, cell: &str) -> bool {
+        Self::parse(kind, &Arc::from(cell)).is_ok()
     }
 
     /// What kind it is.

@@ -5,6 +5,7 @@ mod failure;
 mod identifier;
 mod mask;
 mod outcome;
+mod packed_id;
 mod record;
 mod row;
 mod stop_reason;
@@ -17,7 +18,7 @@ pub use failure::{ErrorCode, Failure};
 pub use identifier::{Identifier, IdentifierKind, InvalidIdentifier, unwrapped_email};
 pub use mask::{mask_also, mask_keys};
 pub use outcome::Outcome;
-pub use record::{InputRecord, Job, Records};
+pub use record::{InputRecord, Records, TargetKey};
 pub use row::Row;
 pub use stop_reason::StopReason;
 pub use text::{

@@ -43,8 +43,8 @@ impl Row {
     /// A row of this record for which no request was made.
     pub fn new(record: &InputRecord, outcome: Outcome, finished_at: SystemTime) -> Self {
         Self {
-            line: record.line,
-            input: Arc::clone(&record.cell),
+            line: record.line(),
+            input: record.cell().into(),
             user_id: None,
             outcome,
             http_status: None,
@@ -56,7 +56,7 @@ impl Row {
             trace_id: None,
             user: None,
             was_locked: None,
-            carried: record.carried.clone(),
+            carried: record.carried().into(),
         }
     }
 }

@@ -25,7 +25,7 @@ pub enum StopReason {
     Forbidden,
     /// 401: the key is wrong or was revoked.
     Unauthorized,
-    /// The results can't be written any more.
+    /// The results cannot be written any more.
     OutputFailed,
 }
 

@@ -6,7 +6,7 @@
 //! - [`Throttle`]: a 429 sets a pause and a smaller share, which recovers slowly.
 //! - [`Breaker`]: while the API does not answer, one probe at a time with growing pauses.
 //! - [`Gate`]: the three together. It answers "ready" or how long to wait; the caller waits.
-//! - [`PaceRecord`]: what the runs with one key tell each other, as it is stored in a file.
+//! - [`PaceRecord`]: what the runs with one key share, as it is stored in a file.
 
 mod breaker;
 mod gate;

@@ -63,9 +63,10 @@ impl Shard {
         let all = std::mem::take(&mut records.records);
         let headers = std::mem::take(&mut records.repeated_headers);
         for (place, record) in all.into_iter().enumerate() {
-            let is_kept = match Identifier::parse(kind, &record.cell) {
+            let cell = record.cell();
+            let is_kept = match Identifier::parse(kind, &cell.as_ref().into()) {
                 Ok(identifier) => self.has(identifier.as_str()),
-                Err(_) => self.has(&record.cell),
+                Err(_) => self.has(&cell),
             };
             if !is_kept {
                 continue;
@@ -102,17 +103,12 @@ mod tests {
     use crate::model::InputRecord;
 
     fn records(cells: &[&str]) -> Records {
-        let record = |(line, cell): (u64, &&str)| InputRecord {
-            line,
-            cell: (*cell).into(),
-            user: None,
-            carried: Box::default(),
-        };
+        let record = |(line, cell): (u64, &&str)| InputRecord::new(line, cell);
         Records { records: (1..).zip(cells).map(record).collect(), ..Records::default() }
     }
 
-    fn cells(records: &Records) -> Vec<&str> {
-        records.records.iter().map(|record| &*record.cell).collect()
+    fn cells(records: &Records) -> Vec<String> {
+        records.records.iter().map(|record| record.cell().into_owned()).collect()
     }
 
     /// Computed with another implementation: `printf user_0 | sha256sum`.
@@ -159,9 +155,9 @@ mod tests {
             Shard::new(index, 3).unwrap().retain(&mut part, IdentifierKind::UserId);
             n_found += part.records.len();
             for record in &part.records {
-                assert_eq!(all[usize::try_from(record.line).unwrap() - 1], &*record.cell);
+                assert_eq!(all[usize::try_from(record.line()).unwrap() - 1], record.cell());
             }
-            let header = cells(&part).iter().position(|&cell| cell == "user_id");
+            let header = cells(&part).iter().position(|cell| cell == "user_id");
             assert_eq!(part.repeated_headers.iter().next().copied(), header);
         }
         assert_eq!(n_found, all.len());

@@ -7,6 +7,8 @@ use std::time::SystemTime;
 
 use indicatif::ProgressBar;
 use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::style::{Paint, Style};
 use super::text::clean;
@@ -57,13 +59,62 @@ impl Level {
     }
 }
 
+/// What a line of a JSON log is about: its `type`. The names are stable; types are only ever added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogType {
+    /// The first line: which program writes the log.
+    Version,
+    /// The program cannot do what it was asked to.
+    Error,
+    /// Something to know about.
+    Warning,
+    /// What the program does.
+    Note,
+    /// A failed attempt, or a row that did not end well (`-v`).
+    Detail,
+    /// A request or a row (`-vv`).
+    Trace,
+    /// The state of the job.
+    Progress,
+    /// How the job ended.
+    Summary,
+    /// A setting and its source (`-v`).
+    Setting,
+}
+
+impl LogType {
+    fn of(level: Level) -> Self {
+        match level {
+            Level::Error => Self::Error,
+            Level::Warning => Self::Warning,
+            Level::Answer | Level::Note => Self::Note,
+            Level::Detail => Self::Detail,
+            Level::Trace => Self::Trace,
+        }
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Version => "version",
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+            Self::Detail => "detail",
+            Self::Trace => "trace",
+            Self::Progress => "progress",
+            Self::Summary => "summary",
+            Self::Setting => "setting",
+        }
+    }
+}
+
 /// How messages are written (`--log-format`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// One JSON object a line: `time`, `level`, `message`.
+    /// One JSON object per line, the first of which is [`LogType::Version`].
     Json,
 }
 
@@ -75,6 +126,8 @@ pub struct Console {
     style: Style,
     format: LogFormat,
     clock: fn() -> SystemTime,
+    /// The same in all lines of a JSON log.
+    run_id: Arc<str>,
     out: Arc<Mutex<Out>>,
 }
 
@@ -86,7 +139,8 @@ struct Out {
 impl Console {
     /// The real one.
     pub fn stderr(voice: Verbosity, style: Style, format: LogFormat) -> Self {
-        Self::to(Box::new(io::stderr()), voice, style, format, SystemTime::now)
+        let run_id = format!("{:032x}", fastrand::u128(..));
+        Self::to(Box::new(io::stderr()), voice, style, format, SystemTime::now, &run_id)
     }
 
     /// One that writes elsewhere. The clock gives JSON lines their time.
@@ -96,9 +150,25 @@ impl Console {
         style: Style,
         format: LogFormat,
         clock: fn() -> SystemTime,
+        run_id: &str,
     ) -> Self {
         let out = Arc::new(Mutex::new(Out { sink, bar: None }));
-        Self { voice, style, format, clock, out }
+        Self { voice, style, format, clock, run_id: run_id.into(), out }
+    }
+
+    /// Writes the first line of a JSON log, whatever the verbosity. `traceparent` is that of the
+    /// process that started this one, as W3C Trace Context defines it.
+    pub fn begin(&self, traceparent: Option<&str>) {
+        if self.format == LogFormat::Json {
+            let version = env!("CARGO_PKG_VERSION");
+            let fields = json!({
+                "version": version,
+                "schema_version": LOG_SCHEMA_VERSION,
+                "traceparent": traceparent,
+            });
+            let text = format!("bulk-unlock {version}");
+            self.write(&self.json_line(LogType::Version, Level::Note, &text, fields));
+        }
     }
 
     /// Whether to colour.
@@ -130,12 +200,18 @@ impl Console {
     /// "error: …". The text may have several lines; whatever else could move the cursor is taken
     /// out of it, as with the other messages.
     pub fn error(&self, text: &str) {
-        self.message(Level::Error, "error: ", Paint::Bad, text);
+        self.error_with(text, Value::Null);
+    }
+
+    /// The same, with these fields in a JSON log.
+    pub fn error_with(&self, text: &str, fields: Value) {
+        self.message((LogType::Error, Level::Error), ("error: ", Paint::Bad), text, fields);
     }
 
     /// "warning: …".
     pub fn warning(&self, text: &str) {
-        self.message(Level::Warning, "warning: ", Paint::Warn, text);
+        let kind = (LogType::Warning, Level::Warning);
+        self.message(kind, ("warning: ", Paint::Warn), text, Value::Null);
     }
 
     /// What goes on.
@@ -145,10 +221,21 @@ impl Console {
 
     /// A message without a word in front of it.
     pub fn say(&self, level: Level, text: &str) {
-        self.message(level, "", Paint::Plain, text);
+        self.say_as(LogType::of(level), level, text, Value::Null);
     }
 
-    fn message(&self, level: Level, prefix: &str, paint: Paint, text: &str) {
+    /// The same, of this type and with these fields in a JSON log.
+    pub fn say_as(&self, kind: LogType, level: Level, text: &str, fields: Value) {
+        self.message((kind, level), ("", Paint::Plain), text, fields);
+    }
+
+    fn message(
+        &self,
+        (kind, level): (LogType, Level),
+        (prefix, paint): (&str, Paint),
+        text: &str,
+        fields: Value,
+    ) {
         if !self.is_enabled(level) {
             return;
         }
@@ -156,21 +243,34 @@ impl Console {
         let text = lines.join("\n");
         match self.format {
             LogFormat::Text => self.write(&format!("{}{text}\n", self.style.paint(paint, prefix))),
-            LogFormat::Json => self.write(&self.json_line(level, &text)),
+            LogFormat::Json => self.write(&self.json_line(kind, level, &text, fields)),
         }
     }
 
-    fn json_line(&self, level: Level, text: &str) -> String {
+    fn json_line(&self, kind: LogType, level: Level, text: &str, fields: Value) -> String {
         let time = Timestamp::try_from((self.clock)()).unwrap_or(Timestamp::UNIX_EPOCH);
-        let message = serde_json::Value::from(text);
-        format!("{{\"time\":\"{time:.3}\",\"level\":\"{}\",\"message\":{message}}}\n", level.code())
+        let line = JsonLine {
+            kind: kind.code(),
+            time: format!("{time:.3}"),
+            run_id: &self.run_id,
+            level: level.code(),
+            message: text.trim(),
+            fields: match fields {
+                Value::Object(fields) => fields,
+                _ => Map::new(),
+            },
+        };
+        // Nothing in it fails to serialize.
+        serde_json::to_string(&line).unwrap_or_default() + "\n"
     }
 
     /// A finished text, coloured and laid out by whoever made it of clean parts. Written as it
-    /// is: no newline is added, so that a question can be asked.
+    /// is: no newline is added, so that a question can be asked. A JSON log has it as a message.
     pub fn print(&self, level: Level, text: &str) {
-        if self.is_enabled(level) {
-            self.write(text);
+        match self.format {
+            LogFormat::Text if self.is_enabled(level) => self.write(text),
+            LogFormat::Json if !text.trim().is_empty() => self.say(level, text),
+            LogFormat::Text | LogFormat::Json => {}
         }
     }
 
@@ -200,6 +300,22 @@ impl Console {
         // Whoever panicked while speaking left at worst half a line.
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The version of the lines of a JSON log.
+const LOG_SCHEMA_VERSION: u32 = 1;
+
+/// A line of a JSON log.
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    time: String,
+    run_id: &'a str,
+    level: &'static str,
+    message: &'a str,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
 }
 
 /// Bytes on their way to a [`Console`], line by line; the rest when it is flushed or dropped.
@@ -254,7 +370,7 @@ pub(super) mod tests {
 
         pub(in crate::report) fn screen_in(&self, voice: Verbosity, format: LogFormat) -> Console {
             let clock = || SystemTime::UNIX_EPOCH + Duration::from_millis(11_565_250);
-            Console::to(Box::new(self.clone()), voice, Style::default(), format, clock)
+            Console::to(Box::new(self.clone()), voice, Style::default(), format, clock, "1d")
         }
 
         pub(in crate::report) fn text(&self) -> String {
@@ -305,10 +421,19 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_json_line_has_time_and_level() {
+    fn every_line_of_a_json_log_is_an_object_with_type_time_and_run_id() {
         let page = Page::default();
-        page.screen_in(Verbosity::Normal, LogFormat::Json).warning("the key \"x\"\nis old");
-        insta::assert_snapshot!(page.text(), @r#"{"time":"1970-01-01T03:12:45.250Z","level":"warning","message":"the key \"x\"\nis old"}"#);
+        let console = page.screen_in(Verbosity::Quiet, LogFormat::Json);
+        console.begin(Some("00-1-2-00"));
+        console.error_with("the key \"x\"\nis old", json!({ "exit_code": 4 }));
+        console.warning("not shown under -q");
+        console.print(Level::Answer, "\nEnded at once.\n");
+        console.print(Level::Answer, "\n");
+        insta::assert_snapshot!(page.text(), @r#"
+        {"type":"version","time":"1970-01-01T03:12:45.250Z","run_id":"1d","level":"info","message":"bulk-unlock 0.1.0","schema_version":1,"traceparent":"00-1-2-00","version":"0.1.0"}
+        {"type":"error","time":"1970-01-01T03:12:45.250Z","run_id":"1d","level":"error","message":"the key \"x\"\nis old","exit_code":4}
+        {"type":"note","time":"1970-01-01T03:12:45.250Z","run_id":"1d","level":"info","message":"Ended at once."}
+        "#);
     }
 
     #[test]

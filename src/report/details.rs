@@ -53,7 +53,7 @@ impl<'a> Details<'a> {
 
     fn name(&self, record: usize) -> String {
         match self.records.get(record) {
-            Some(record) => name(record.line, &record.cell),
+            Some(record) => name(record.line(), &record.cell()),
             None => format!("record {}", record + 1),
         }
     }

@@ -17,11 +17,11 @@ pub mod text;
 mod words;
 
 pub use bar::{Bar, BarModel};
-pub use console::{Console, ConsoleWriter, Level, LogFormat, Verbosity};
+pub use console::{Console, ConsoleWriter, Level, LogFormat, LogType, Verbosity};
 pub use details::Details;
 pub use metrics::Metrics;
 pub use notices::Notices;
-pub use status::{Lines, status_line};
+pub use status::{Lines, print_status, status_line};
 pub use style::{Paint, Style};
 pub use words::stopped_by;
 

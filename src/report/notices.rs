@@ -1,7 +1,7 @@
 //! Messages about single events: pauses, outages, the stop; and the reply to SIGUSR1.
 
 use super::text::{clean, clipped, duration};
-use super::{Console, Level, Listener, Progress, ReportContext, status_line, words};
+use super::{Console, Level, Listener, Progress, ReportContext, print_status, words};
 use crate::model::{Event, Failure, PauseReason, StopReason};
 use crate::stats::Stats;
 
@@ -98,8 +98,7 @@ impl Listener for Notices<'_> {
             Event::Stopping(reason) => self.stop_begins(*reason),
             Event::StatusAsked => {
                 // Asked for, so -q does not hold it back.
-                let line = status_line(stats, self.context.command, self.context.ceiling);
-                self.console.say(Level::Answer, &line);
+                print_status(&self.console, Level::Answer, self.context, stats);
             }
             _ => {}
         }

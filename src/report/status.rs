@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::text::{counted, number};
-use super::{Console, Listener, ReportContext, words};
+use serde_json::json;
+
+use super::{Console, Level, Listener, LogType, ReportContext, words};
 use crate::model::{Event, Outcome};
 use crate::stats::summary::CommandKind;
 use crate::stats::{Ceiling, Pace, Stats};
@@ -87,6 +89,22 @@ pub fn status_line(stats: &Stats, command: CommandKind, ceiling: Option<Ceiling>
     [Some(counts), pace, left].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
+/// Prints the state of a run in one line.
+pub fn print_status(console: &Console, level: Level, context: ReportContext<'_>, stats: &Stats) {
+    let ReportContext { command, ceiling, .. } = context;
+    let standing = Standing::of(stats, command, ceiling);
+    let fields = json!({
+        "command": command.code(),
+        "done": standing.n_done,
+        "total": standing.n_records,
+        "succeeded": standing.n_aimed,
+        "failed": standing.n_failed,
+        "retries": stats.n_retries(),
+    });
+    let line = status_line(stats, command, ceiling);
+    console.say_as(LogType::Progress, level, &line, fields);
+}
+
 /// Progress for a log: a line every ten seconds.
 pub struct Lines<'a> {
     console: Console,
@@ -109,7 +127,7 @@ impl Listener for Lines<'_> {
             return;
         }
         self.next = stats.elapsed() + EVERY;
-        self.console.note(&status_line(stats, self.context.command, self.context.ceiling));
+        print_status(&self.console, Level::Note, self.context, stats);
     }
 }
 

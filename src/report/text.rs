@@ -50,6 +50,14 @@ pub fn time_of_day(wall: SystemTime) -> String {
     }
 }
 
+/// Date and time to the minute, `2026-01-31 03:12 UTC`.
+pub fn minute(wall: SystemTime) -> String {
+    match Timestamp::try_from(wall) {
+        Ok(timestamp) => timestamp.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        Err(_) => "an unknown time".to_owned(),
+    }
+}
+
 /// A text from outside on one line, without anything that could move the cursor, colour the
 /// console, or turn the order of letters around.
 pub fn clean(text: &str) -> Cow<'_, str> {

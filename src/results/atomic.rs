@@ -69,6 +69,16 @@ impl AtomicWriter {
         self.finish()
     }
 
+    /// Opens what was written so far, to read it from its beginning.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn reopen(&mut self) -> io::Result<File> {
+        self.file.flush()?;
+        self.file.get_ref().reopen()
+    }
+
     /// A copy of what was written so far, as a file of its own at the path.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ pub(super) trait Storage: Send {
     /// As [`Write::write`].
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Drops all but the first so many bytes. A stream cannot do that.
+    /// Drops all but the first this many bytes. A stream cannot do that.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
 
     /// Returns when everything written would survive a power cut.
@@ -68,7 +68,7 @@ pub(super) struct JournalFile {
     staged: Option<Staged>,
 }
 
-/// A file that has a temporary name until its run may go on. Dropped before that, it is deleted.
+/// A file that has a temporary name until its run may continue. Dropped before that, it is deleted.
 #[derive(Debug)]
 struct Staged {
     temporary: TempPath,

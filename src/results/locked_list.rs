@@ -2,8 +2,9 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, BufRead as _, BufReader, Seek as _, Write};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::SpooledTempFile;
@@ -17,6 +18,7 @@ use super::sidecars::sibling;
 use super::snapshot::{Redaction, SnapshotMode, compact};
 use super::time::Moment;
 use crate::model::UserView;
+use crate::policy::selection::Selection;
 
 /// The columns of the list, in order. The last one is there only with [`SnapshotMode::Full`].
 pub const LOCKED_COLUMNS: [&str; 14] = [
@@ -81,6 +83,7 @@ impl LockedFormat {
 /// at the end: a list that turns out to be incomplete does not reach the next command.
 pub struct LockedList {
     format: LockedFormat,
+    selection: Selection,
     out: Out,
     lines: LineWriter,
     /// The rows so far.
@@ -108,25 +111,56 @@ enum Answer {
         is_admin_locked: bool,
         never_expires: bool,
     },
+    /// Locked, but left out by the condition with this index.
+    LeftOut(usize),
     NotLocked,
     /// `locked` is neither true nor false.
     Unknown,
 }
 
 /// How many users a list was made from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListCounts {
     /// All users on the pages, each counted once.
     pub n_users: u64,
-    /// Those who are locked: the rows.
-    pub n_locked: u64,
-    /// Those who look locked on purpose.
+    /// Those who are locked and selected: the rows.
+    pub n_listed: u64,
+    /// Those who are locked but not selected, by the first condition that they do not meet.
+    pub left_out: Vec<u64>,
+    /// The listed ones who look locked on purpose.
     pub n_admin_locked: u64,
-    /// Those whose lock never expires.
+    /// The listed ones whose lock never expires.
     pub n_never_expiring: u64,
     /// Those of whom it is not known whether they are locked.
     pub n_unknown: u64,
 }
+
+impl ListCounts {
+    /// All locked users.
+    pub fn n_locked(&self) -> u64 {
+        self.n_listed + self.left_out.iter().sum::<u64>()
+    }
+}
+
+/// Refuses a file in the place of a list unless it is one, by its header.
+///
+/// # Errors
+///
+/// [`OpenError::NotOurs`].
+pub fn check_own_list(path: &Path) -> Result<(), OpenError> {
+    let mut header = String::new();
+    let read = File::open(path)
+        .and_then(|file| BufReader::new(file.take(LONGEST_HEADER)).read_line(&mut header));
+    let columns = LOCKED_COLUMNS[..LOCKED_COLUMNS.len() - 1].join(",");
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(_) if header.starts_with(&columns) => Ok(()),
+        _ => Err(OpenError::NotOurs { path: path.to_owned() }),
+    }
+}
+
+/// Longer than any header of a list, in bytes.
+const LONGEST_HEADER: u64 = 1_000;
 
 impl LockedList {
     /// Above this size the rows move from memory to a temporary file.
@@ -137,23 +171,29 @@ impl LockedList {
     /// # Errors
     ///
     /// When the file exists and `may_replace` is not set, or it cannot be created.
-    pub fn create(path: &Path, may_replace: bool, format: LockedFormat) -> Result<Self, OpenError> {
+    pub fn create(
+        path: &Path,
+        may_replace: bool,
+        format: LockedFormat,
+        selection: Selection,
+    ) -> Result<Self, OpenError> {
         if !may_replace {
             refuse_existing(path).map_err(|error| error.of_a_whole("--output"))?;
         }
         remove_stale(path);
         let file = AtomicWriter::create(path).map_err(WriteError::of_a_whole)?;
-        Ok(Self::new(Out::File(Box::new(file), path.to_owned()), format))
+        Ok(Self::new(Out::File(Box::new(file), path.to_owned()), format, selection))
     }
 
     /// Starts a list that will be written to stdout.
-    pub fn to_stdout(format: LockedFormat) -> Self {
-        Self::new(Out::Stdout, format)
+    pub fn to_stdout(format: LockedFormat, selection: Selection) -> Self {
+        Self::new(Out::Stdout, format, selection)
     }
 
-    fn new(out: Out, format: LockedFormat) -> Self {
+    fn new(out: Out, format: LockedFormat, selection: Selection) -> Self {
         Self {
             format,
+            selection,
             out,
             lines: LineWriter::new(),
             spool: SpooledTempFile::new(Self::MAX_IN_MEMORY),
@@ -166,14 +206,14 @@ impl LockedList {
         }
     }
 
-    /// Adds the locked ones among these users, unless they are in the list already.
+    /// Adds the selected ones among these users, unless they are in the list already.
     ///
     /// # Errors
     ///
     /// When the rows cannot be kept. [`finish`](Self::finish) fails, too, then.
     pub fn add(&mut self, users: &[UserView]) -> Result<(), WriteError> {
         for user in users {
-            let answer = Answer::of(user);
+            let answer = Answer::of(user, &self.selection);
             match self.answers.entry(self.hasher.hash_one(&user.id)) {
                 Entry::Occupied(known) => {
                     if *known.get() != answer {
@@ -182,7 +222,7 @@ impl LockedList {
                 }
                 Entry::Vacant(place) => {
                     place.insert(answer);
-                    if user.is_locked() {
+                    if matches!(answer, Answer::Locked { .. }) {
                         self.format.write_user(user, &mut self.lines);
                     }
                 }
@@ -208,13 +248,18 @@ impl LockedList {
 
     /// How many users were listed so far.
     pub fn counts(&self) -> ListCounts {
-        let mut counts = ListCounts { n_users: self.answers.len() as u64, ..ListCounts::default() };
+        let mut counts = ListCounts {
+            n_users: self.answers.len() as u64,
+            left_out: vec![0; self.selection.conditions.len()],
+            ..ListCounts::default()
+        };
         for answer in self.answers.values() {
             match *answer {
                 Answer::NotLocked => {}
+                Answer::LeftOut(condition) => counts.left_out[condition] += 1,
                 Answer::Unknown => counts.n_unknown += 1,
                 Answer::Locked { is_admin_locked, never_expires } => {
-                    counts.n_locked += 1;
+                    counts.n_listed += 1;
                     counts.n_admin_locked += u64::from(is_admin_locked);
                     counts.n_never_expiring += u64::from(never_expires);
                 }
@@ -228,7 +273,23 @@ impl LockedList {
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn finish(mut self) -> Result<Option<PathBuf>, WriteError> {
+    pub fn finish(self) -> Result<Option<PathBuf>, WriteError> {
+        let path = match &self.out {
+            Out::Stdout => None,
+            Out::File(_, path) => Some(path.clone()),
+        };
+        if let Some(file) = self.write()? {
+            file.finish().map_err(WriteError::of_a_whole)?;
+        }
+        Ok(path)
+    }
+
+    /// Writes the complete list; gives the file, which is not at its path until it is finished.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn write(mut self) -> Result<Option<AtomicWriter>, WriteError> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
@@ -243,8 +304,7 @@ impl LockedList {
             Out::File(mut file, path) => {
                 let written = rows.copy_to(&mut file);
                 written.map_err(|error| WriteError::new(&path, &error).of_a_whole())?;
-                file.finish().map_err(WriteError::of_a_whole)?;
-                Ok(Some(path))
+                Ok(Some(*file))
             }
         }
     }
@@ -310,11 +370,16 @@ impl Rows {
 }
 
 impl Answer {
-    fn of(user: &UserView) -> Self {
-        match user.locked {
-            None => Self::Unknown,
-            Some(false) => Self::NotLocked,
-            Some(true) => Self::Locked {
+    fn of(user: &UserView, selection: &Selection) -> Self {
+        if user.locked == Some(false) {
+            return Self::NotLocked;
+        }
+        match (user.locked, selection.left_out_by(user)) {
+            (Some(_), Some(condition)) => Self::LeftOut(condition),
+            // Nobody asked for this user, locked or not.
+            (None, Some(_)) => Self::NotLocked,
+            (None, None) => Self::Unknown,
+            (Some(_), None) => Self::Locked {
                 is_admin_locked: user.is_admin_locked(),
                 never_expires: user.lockout_expires_in_seconds.is_none(),
             },
@@ -331,6 +396,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::policy::selection::Condition;
 
     fn user() -> UserView {
         UserView::parse(
@@ -341,10 +407,14 @@ mod tests {
         .unwrap()
     }
 
+    fn new_list(path: &Path, may_replace: bool) -> Result<LockedList, OpenError> {
+        LockedList::create(path, may_replace, LockedFormat::default(), Selection::default())
+    }
+
     fn list(format: LockedFormat) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("locked.csv");
-        let mut list = LockedList::create(&path, false, format).unwrap();
+        let mut list = LockedList::create(&path, false, format, Selection::default()).unwrap();
         list.add(&[user()]).unwrap();
         assert_eq!(list.finish().unwrap().as_ref(), Some(&path));
         fs::read_to_string(path).unwrap()
@@ -382,8 +452,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("locked.csv");
         fs::write(&path, "old").unwrap();
-        assert!(LockedList::create(&path, false, LockedFormat::default()).is_err());
-        let mut list = LockedList::create(&path, true, LockedFormat::default()).unwrap();
+        assert!(new_list(&path, false).is_err());
+        let mut list = new_list(&path, true).unwrap();
         list.add(&[user()]).unwrap();
         let part = list.finish_incomplete().unwrap().unwrap();
         assert_eq!(part, dir.path().join("locked.part.csv"));
@@ -407,7 +477,7 @@ mod tests {
         ] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("locked.csv");
-            let mut list = LockedList::create(&path, false, LockedFormat::default()).unwrap();
+            let mut list = new_list(&path, false).unwrap();
             list.add(&[with_lock("user_a", then), with_lock("user_b", "true")]).unwrap();
             list.add(&[with_lock("user_b", "true"), with_lock("user_a", now)]).unwrap();
             assert_eq!(list.take_disputed(), ["user_a"]);
@@ -416,12 +486,47 @@ mod tests {
             }
             let counts = list.counts();
             assert_eq!(counts.n_users, 1 + u64::from(look_up.is_some()));
-            assert_eq!(counts.n_locked, 1 + u64::from(is_listed));
+            assert_eq!(counts.n_listed, 1 + u64::from(is_listed));
             assert_eq!(counts.n_unknown, u64::from(look_up == Some("null")));
             list.finish().unwrap();
             let text = fs::read_to_string(path).unwrap();
             assert_eq!(text.matches("\nuser_a,").count(), usize::from(is_listed), "{then} {now}");
             assert_eq!(text.matches("\nuser_b,").count(), 1);
         }
+    }
+
+    #[test]
+    fn only_selected_users_are_listed_and_the_others_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("locked.csv");
+        let conditions = vec![Condition::NotBanned, Condition::CreatedAfter(1)];
+        let selection = Selection { conditions };
+        let mut list =
+            LockedList::create(&path, false, LockedFormat::default(), selection).unwrap();
+        let user = |id: &str, locked: &str, banned: bool, created_at: u8| {
+            let json = format!(
+                r#"{{"id":"user_{id}","locked":{locked},"banned":{banned},
+                "created_at":{created_at}}}"#
+            );
+            UserView::parse(&json).unwrap()
+        };
+        list.add(&[
+            user("a", "true", false, 2),
+            user("b", "true", true, 0),
+            user("c", "true", false, 0),
+            user("d", "false", true, 2),
+            user("e", "null", false, 2),
+            user("f", "null", true, 2),
+        ])
+        .unwrap();
+        // Another page disagrees about the ban, and so does the look-up.
+        list.add(&[user("a", "true", true, 2)]).unwrap();
+        assert_eq!(list.take_disputed(), ["user_a"]);
+        list.add(&[user("a", "true", true, 2)]).unwrap();
+        let counts = list.counts();
+        assert_eq!((counts.n_users, counts.n_listed, counts.n_unknown), (6, 0, 1));
+        assert_eq!((counts.left_out.as_slice(), counts.n_locked()), ([2, 1].as_slice(), 3));
+        list.finish().unwrap();
+        assert_eq!(fs::read_to_string(path).unwrap().lines().count(), 1, "the header");
     }
 }

@@ -42,6 +42,10 @@ struct Files {
     results: PathBuf,
     sidecars: Sidecars,
     state: State,
+    /// The list of a walk, until it is at its path.
+    list: Option<AtomicWriter>,
+    /// This job wrote the list of a walk.
+    has_list: bool,
     /// Descriptors for the end of the job: connections may take all others.
     reserve: Vec<File>,
 }
@@ -66,6 +70,8 @@ pub struct Totals<'a> {
     pub n_unprocessed: u64,
     /// Number of rows in the results file.
     pub n_rows_found: u64,
+    /// The SHA-256 of the results file; `None` where there is no file, or where it cannot be read.
+    pub sha256: Option<&'a str>,
     /// The first thing that went wrong with the files.
     pub failure: Option<&'a OutputError>,
 }
@@ -95,7 +101,8 @@ impl Outputs {
     /// Files of a new job on this input.
     ///
     /// With `may_be_refused`, files of an earlier run are unchanged until
-    /// [`commit`](Self::commit).
+    /// [`commit`](Self::commit). `list` is the list of a walk, where that is the input: it is at its
+    /// path before the first row is.
     ///
     /// # Errors
     ///
@@ -107,6 +114,7 @@ impl Outputs {
         may_be_refused: bool,
         format: RowFormat,
         records: &Records,
+        list: Option<AtomicWriter>,
         manifest: Manifest,
     ) -> Result<(Self, Writer), OpenError> {
         let sidecars = Sidecars::beside(results);
@@ -114,20 +122,21 @@ impl Outputs {
         let replaces = existing == Existing::Replace && is_there(results);
         let beside = [&sidecars.failed, &sidecars.unprocessed, &sidecars.manifest];
         let is_refused = existing == Existing::Refuse && is_there(results);
-        let touches = replaces || beside.into_iter().any(|path| is_there(path));
+        let replaces_list = list.is_some() && is_there(&sidecars.input);
+        let touches = replaces || replaces_list || beside.into_iter().any(|path| is_there(path));
         let is_staged = !is_refused && (replaces || may_be_refused && touches);
         let mode = if is_staged { Existing::Replace } else { Existing::Refuse };
         let mut writer = Writer::create(results, mode, format, records.header.as_deref())?;
         let state = if is_staged { State::Staged } else { State::New };
-        let mut outputs = Self::over(results, sidecars, state, manifest);
+        let mut outputs = Self::over(results, sidecars, state, list, manifest);
         if is_staged && !may_be_refused {
             let recorded = vec![false; records.records.len()];
             outputs.commit(records, &recorded, || writer.commit_staged())?;
             writer.publish_failed()?;
         } else if !is_staged {
-            outputs.write_manifest().inspect_err(|_| {
-                // It was just created and has no row.
-                let _ = fs::remove_file(results);
+            outputs.publish_list().and_then(|()| outputs.write_manifest()).inspect_err(|_| {
+                // They were just created, and the results have no row.
+                let _ = outputs.rollback();
             })?;
         }
         Ok((outputs, writer))
@@ -146,7 +155,7 @@ impl Outputs {
     ) -> Result<(Self, Writer), WriteError> {
         resumed.keep_cut()?;
         let writer = Writer::resume(resumed, format)?;
-        let outputs = Self::over(results, Sidecars::beside(results), State::Kept, manifest);
+        let outputs = Self::over(results, Sidecars::beside(results), State::Kept, None, manifest);
         outputs.write_manifest()?;
         Ok((outputs, writer))
     }
@@ -157,11 +166,23 @@ impl Outputs {
     }
 
     /// The lock is held by now, so that leftovers are those of killed runs.
-    fn over(results: &Path, sidecars: Sidecars, state: State, manifest: Manifest) -> Self {
-        let Sidecars { failed, unprocessed, manifest: of_manifest, .. } = &sidecars;
-        [results, failed, unprocessed, of_manifest].into_iter().for_each(remove_stale);
+    fn over(
+        results: &Path,
+        sidecars: Sidecars,
+        state: State,
+        list: Option<AtomicWriter>,
+        manifest: Manifest,
+    ) -> Self {
+        let Sidecars { failed, unprocessed, manifest: of_manifest, input, .. } = &sidecars;
+        [results, failed, unprocessed, of_manifest, input].into_iter().for_each(remove_stale);
         let (results, reserve) = (results.to_owned(), reserve(results));
-        Self { manifest, files: Some(Files { results, sidecars, state, reserve }) }
+        let has_list = list.is_some();
+        Self { manifest, files: Some(Files { results, sidecars, state, list, has_list, reserve }) }
+    }
+
+    fn publish_list(&mut self) -> Result<(), WriteError> {
+        let list = self.files.as_mut().and_then(|files| files.list.take());
+        list.map_or(Ok(()), |list| list.finish().map(drop))
     }
 
     fn write_manifest(&self) -> Result<(), WriteError> {
@@ -195,7 +216,7 @@ impl Outputs {
         self.files.as_ref().is_some_and(|files| files.state == State::Staged)
     }
 
-    /// The job may go on: its files replace those of an earlier run. `commit_writer` calls
+    /// The job may continue: its files replace those of an earlier run. `commit_writer` calls
     /// [`Writer::commit_staged`] wherever the writer is; [`Writer::publish_failed`] is to follow.
     ///
     /// # Errors
@@ -216,6 +237,10 @@ impl Outputs {
             let written = manifest.write_all(json.as_bytes()).and_then(|()| manifest.flush());
             written.map_err(|error| WriteError::new(path, &error))?;
             let unprocessed = write_unprocessed(records, recorded, &files.sidecars.unprocessed)?;
+            // No results without their list: resuming compares its hash with the manifest.
+            if let Some(list) = files.list.take() {
+                list.finish()?;
+            }
             commit_writer()?;
             files.state = State::Kept;
             unprocessed.finish()?;
@@ -231,10 +256,13 @@ impl Outputs {
     /// `false` is returned, is to be finalized instead.
     #[must_use]
     pub fn rollback(&self) -> bool {
-        let Some(Files { results, sidecars, state, .. }) = &self.files else { return true };
+        let Some(Files { results, sidecars, state, has_list, .. }) = &self.files else {
+            return true;
+        };
         if *state == State::New {
-            let Sidecars { failed, unprocessed, manifest, .. } = sidecars;
-            for path in [results, failed, unprocessed, manifest] {
+            let Sidecars { failed, unprocessed, manifest, input, .. } = sidecars;
+            let list = has_list.then_some(input);
+            for path in [results, failed, unprocessed, manifest].into_iter().chain(list) {
                 // A link remains. A file that cannot be removed is harmless: it says that it is not
                 // finished.
                 let _ = path.canonicalize().and_then(fs::remove_file);
@@ -271,7 +299,7 @@ impl Outputs {
         // A job that was not committed leaves the files of the earlier run unchanged.
         let files = self.files.take().filter(|files| files.state != State::Staged);
         let Some(Files { results, sidecars, reserve, .. }) = files else {
-            let summary = conclude(&end.totals());
+            let summary = conclude(&end.totals(None));
             let Written { journal, .. } = written;
             return Finalized { summary, failure: end.failure, manifest: None, _lock: journal };
         };
@@ -282,8 +310,8 @@ impl Outputs {
         let failed = end.note(finish_failed(&mut written, records, &sidecars.failed));
         let unprocessed = write_unprocessed(records, &end.recorded, &sidecars.unprocessed);
         let unprocessed = end.note(unprocessed.and_then(AtomicWriter::finish));
-        let summary = conclude(&end.totals());
         let digest = written.journal.take_digest().or_else(|| digest_of(&mut written.journal));
+        let summary = conclude(&end.totals(digest.as_deref()));
         let outputs = [
             ("results", &results, digest),
             ("failed", &sidecars.failed, failed),
@@ -345,12 +373,13 @@ struct End {
 }
 
 impl End {
-    fn totals(&self) -> Totals<'_> {
+    fn totals<'a>(&'a self, sha256: Option<&'a str>) -> Totals<'a> {
         Totals {
             stats: &self.stats,
             n_records: self.n_records,
             n_unprocessed: self.recorded.iter().filter(|it| !**it).count() as u64,
             n_rows_found: self.n_rows_found,
+            sha256,
             failure: self.failure.as_ref(),
         }
     }
@@ -372,7 +401,7 @@ impl End {
         let mut done = Done::default();
         let read = each_row(&mut written.journal, |row| {
             rows.add(&row);
-            done.note(records.kind, row.line, &row.input, row.user_id.as_ref(), row.outcome);
+            done.note(records, row.line, &row.input, row.user_id.as_ref(), row.outcome);
         });
         self.note(read);
         self.n_rows_found = rows.counts().total();
@@ -387,7 +416,7 @@ impl End {
     }
 }
 
-/// Completes the list of rows that did not end well; makes it anew where the file changed.
+/// Completes the list of rows that did not end well; writes it again where the file changed.
 fn finish_failed(
     written: &mut Written,
     records: &Records,
@@ -508,7 +537,15 @@ mod tests {
             may_be_refused: bool,
         ) -> Result<(Outputs, Writer), OpenError> {
             let (path, format) = (self.path("r.csv"), RowFormat::default());
-            Outputs::create(&path, existing, may_be_refused, format, &self.records, manifest())
+            Outputs::create(
+                &path,
+                existing,
+                may_be_refused,
+                format,
+                &self.records,
+                None,
+                manifest(),
+            )
         }
 
         fn rows() -> [Row; 2] {

@@ -122,7 +122,7 @@ impl Resumed {
                 }
                 latest_calls.push_back(call);
             }
-            done.note(records.kind, row.line, &row.input, row.user_id.as_ref(), row.outcome);
+            done.note(records, row.line, &row.input, row.user_id.as_ref(), row.outcome);
             let message = row.error_message.as_deref();
             if let Some(message) = message.filter(|_| row.outcome == Outcome::Excluded) {
                 done.note_exclusion(message);
@@ -196,7 +196,7 @@ pub enum Unfinished {
     Torn,
     /// Its run was killed, or is still running.
     Running,
-    /// Its run left so many records without a row.
+    /// Its run left this many records without a row.
     Unprocessed(u64),
 }
 
@@ -286,11 +286,11 @@ mod tests {
     #[test]
     fn recorded_records_are_known_by_their_user_or_else_by_their_cell() {
         let dir = tempfile::tempdir().unwrap();
-        let resumed = resume(&file(&dir, &rows())).unwrap().unwrap();
         let records = Records {
             records: ["user_a", "user_a", "user_b", "bad"].map(|cell| record(2, cell, &[])).into(),
             ..Records::default()
         };
+        let resumed = super::resume(&file(&dir, &rows()), &records).unwrap().unwrap();
         let done = resumed.done.clone();
         let plan =
             crate::policy::plan::Plan::build(&records, &ExcludeList::default(), done, moment(0));

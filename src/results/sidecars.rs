@@ -11,7 +11,7 @@ use crate::model::{InputRecord, Records, Row};
 use super::atomic::AtomicWriter;
 use super::error::{OpenError, ReadError, WriteError};
 use super::format::{FAILED_COLUMNS, UNPROCESSED_COLUMNS};
-use super::lines::LineWriter;
+use super::lines::{LineWriter, unguarded};
 use super::manifest::Manifest;
 use super::reader::Reader;
 
@@ -29,6 +29,8 @@ pub struct Sidecars {
     pub manifest: PathBuf,
     /// What `verify` found.
     pub verify: PathBuf,
+    /// The users whom a walk found, where that is the input.
+    pub input: PathBuf,
 }
 
 impl Sidecars {
@@ -39,6 +41,7 @@ impl Sidecars {
             unprocessed: sibling(results, ".unprocessed.csv"),
             manifest: sibling(results, ".manifest.json"),
             verify: sibling(results, ".verify.csv"),
+            input: sibling(results, ".input.csv"),
         }
     }
 }
@@ -143,7 +146,7 @@ impl FailedList {
         }
     }
 
-    /// The first so many rows of the batch were recorded, the others were not.
+    /// The first this many rows of the batch were recorded, the others were not.
     pub(super) fn commit(&mut self, n_recorded: usize) {
         if self.pending.is_empty() {
             return;
@@ -170,6 +173,13 @@ impl FailedList {
     pub(super) fn finish(self) -> Result<String, WriteError> {
         self.failure.map_or_else(|| self.file.finish(), Err)
     }
+}
+
+/// The users' cells of a `NAME.unprocessed.csv`; `None` where the file cannot be read.
+pub fn read_unprocessed(path: &Path) -> Option<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).ok()?;
+    let cell = |row: csv::StringRecord| unguarded(row.get(0).unwrap_or_default()).to_owned();
+    reader.records().map(|row| row.ok().map(cell)).collect()
 }
 
 /// Writes the records that have no row, as input for another run. `recorded` says of each record
@@ -203,9 +213,9 @@ pub(super) fn write_unprocessed(
 }
 
 fn write_record(record: &InputRecord, lines: &mut LineWriter) -> usize {
-    lines.text(&record.cell);
-    lines.texts(&record.carried);
-    lines.plain(record.line);
+    lines.text(&record.cell());
+    lines.texts(record.carried());
+    lines.plain(record.line());
     lines.end_line()
 }
 
@@ -262,7 +272,7 @@ mod tests {
         ]
     }
 
-    /// The list of these rows, of which so many are recorded.
+    /// The list of these rows, of which this many are recorded.
     fn failed(header: Option<&str>, rows: &[Row], n_recorded: usize) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.failed.csv");

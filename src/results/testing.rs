@@ -38,15 +38,11 @@ fn object(fields: BTreeMap<String, Value>) -> Value {
 }
 
 pub(super) fn record(line: u64, cell: &str, carried: &[&str]) -> InputRecord {
-    InputRecord {
-        line,
-        cell: cell.into(),
-        user: None,
-        carried: carried.iter().map(|&it| it.into()).collect(),
-    }
+    let carried = carried.iter().map(|&it| it.into()).collect();
+    InputRecord::new(line, cell).with_carried(carried)
 }
 
-/// The end of 2023-11-14, and so many milliseconds.
+/// The end of 2023-11-14, and this many milliseconds.
 pub(super) fn moment(ms: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(1_700_000_000_000 + ms)
 }

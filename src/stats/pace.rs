@@ -102,7 +102,7 @@ impl Stats {
 
     fn per_second(&self, ceiling: Option<Ceiling>) -> Option<f64> {
         let elapsed = self.elapsed();
-        // Over less than a window a burst is faster than its ceiling, or stands still.
+        // Over less than a window a burst is faster than its ceiling, or is idle.
         let span = ceiling.filter(|it| !it.is_spaced).map_or(RATE_SPAN, |it| it.per);
         let span = span.clamp(RATE_SPAN, Recent::SPAN);
         let n = self.recent.within(span, elapsed).n;
@@ -192,7 +192,7 @@ impl Stats {
         if self.stage.n_jobs == 0 { self.size.n_jobs } else { self.stage.n_jobs }
     }
 
-    /// How long until the last of so many requests may leave. In a burst each takes the place of
+    /// How long until the last of this many requests may leave. In a burst each takes the place of
     /// one that has left the window by then, and passes it on one window later.
     fn until_sent(&self, n_requests: u64, ceiling: Ceiling, pause: Duration) -> Duration {
         let n_places = u64::from(ceiling.n_requests.max(1));

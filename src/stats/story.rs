@@ -47,20 +47,20 @@ impl Story {
         self
     }
 
-    /// It is so many milliseconds after the start.
+    /// It is this many milliseconds after the start.
     pub(crate) fn at(mut self, millis: u64) -> Self {
         self.now = Duration::from_millis(millis);
         let event = Event::Ticked { at: self.start.0 + self.now, wall: self.wall() };
         self.on_event(event)
     }
 
-    /// The moment so many milliseconds after the start, on both clocks.
+    /// The moment this many milliseconds after the start, on both clocks.
     pub(crate) fn moment(&self, millis: u64) -> (Instant, SystemTime) {
         let after = Duration::from_millis(millis);
         (self.start.0 + after, self.start.1 + after)
     }
 
-    /// From here on attempts wait and take so many milliseconds.
+    /// From here on attempts wait and take this many milliseconds.
     pub(crate) fn attempts_take(mut self, waited: u64, took: u64) -> Self {
         (self.waited, self.took) = (Duration::from_millis(waited), Duration::from_millis(took));
         self
@@ -100,7 +100,7 @@ impl Story {
         self.finished(row, None)
     }
 
-    /// A cell that can't be a user.
+    /// A cell that cannot be a user.
     pub(crate) fn invalid_row(self) -> Self {
         let mut row = self.next_row(Outcome::Invalid);
         row.error_code = Some("invalid_user_id".into());
@@ -154,7 +154,7 @@ impl Story {
         self
     }
 
-    /// Everybody pauses for so many milliseconds.
+    /// Everybody pauses for this many milliseconds.
     pub(crate) fn paused(self, reason: PauseReason, millis: u64) -> Self {
         let until = self.start.0 + self.now + Duration::from_millis(millis);
         self.on_event(Event::Paused(Pause { until, reason }))
@@ -179,10 +179,5 @@ pub(crate) fn records(n: usize) -> Vec<InputRecord> {
 }
 
 fn record(at: usize) -> InputRecord {
-    InputRecord {
-        line: at as u64 + 2,
-        cell: format!("user_{}", at + 1).into(),
-        user: None,
-        carried: Box::new([]),
-    }
+    InputRecord::new(at as u64 + 2, &format!("user_{}", at + 1))
 }

@@ -1,6 +1,9 @@
 //! The summary of a finished run. Closing text, JSON, manifest, metrics and page all use it.
 
+mod incident;
 mod json;
+
+pub use json::ErrorReport;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,12 +13,14 @@ use serde::{Deserialize, Serialize};
 use super::{Ceiling, Counts, ErrorCounts, ErrorGroup, Latency, Stats};
 use crate::model::{Outcome, StopReason};
 
+pub use incident::{Incident, Stage};
+
 /// The summary of a finished run.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// The command.
     pub command: CommandKind,
-    /// Whether it covers files of several commands: no single headline fits.
+    /// Whether it covers files of several commands: their requests are not summed up.
     pub is_mixed: bool,
     /// `production`, `development`, `sandbox` or `unknown`.
     pub instance: String,
@@ -31,6 +36,12 @@ pub struct Summary {
     pub verified: Option<Counts>,
     /// The entries of the exclude files.
     pub excluded: ExcludeCounts,
+    /// How many users a walk listed, and how many each filter left out.
+    pub lines_of_walk: Vec<String>,
+    /// Number of users who are unlocked first (`--canary`).
+    pub canary: Option<u64>,
+    /// The SHA-256 of the plan that was made.
+    pub plan_sha256: Option<String>,
     /// Number of records that must be accounted for.
     pub n_records: u64,
     /// Number of records without a row.

@@ -1,5 +1,4 @@
-//! What the operating system asks of the program: heard on the main thread from the first moment
-//! to the last, forwarded to whatever work is under way.
+//! The signals of the operating system, received on the main thread from start to end.
 
 use std::convert::Infallible;
 use std::io;
@@ -15,79 +14,44 @@ use tokio::time::sleep;
 use super::Stop;
 use crate::model::StopReason;
 
-/// What was heard so far. It only ever grows, so nobody can come too late to hear of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Heard {
-    n_stops: u32,
-    reason: Option<StopReason>,
-    n_status: u32,
-}
-
-/// The signals of this process. Shared by reference; any work may heed them.
+/// The signals of this process. The first SIGINT or SIGTERM asks for a stop, the second cuts off
+/// requests in flight; SIGUSR1 asks for a status line.
 #[derive(Debug, Default)]
 pub struct Signals {
-    heard: watch::Sender<Heard>,
-    is_heeded: AtomicBool,
+    stop: Stop,
+    n_status: watch::Sender<u32>,
+    is_orderly: AtomicBool,
 }
 
 impl Signals {
-    /// Forwards what was heard, and what will be, to the stop bit of some work. Never comes back.
-    ///
-    /// The first SIGINT or SIGTERM drains, the second aborts; SIGUSR1 calls `on_status`.
-    pub async fn forward(&self, stop: &Stop, on_status: impl Fn()) -> Infallible {
-        let mut heard = self.heard.subscribe();
-        let mut n_status = heard.borrow().n_status;
-        loop {
-            self.apply(stop);
-            if heard.changed().await.is_err() {
-                // The sender lives in `self`.
-                std::future::pending::<()>().await;
-            }
-            let now = *heard.borrow_and_update();
-            if now.n_status > n_status {
-                n_status = now.n_status;
-                on_status();
-            }
+    /// The stop that signals ask for, as the parent of each job's own.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// From now on a first signal is a request to end in order, which takes its time. Before that,
+    /// while input is read, say, it ends the process at once.
+    pub fn begin_orderly(&self) {
+        self.is_orderly.store(true, Ordering::Relaxed);
+    }
+
+    /// Calls `on_status` for each status line that is asked for. Never returns.
+    pub async fn watch_status(&self, on_status: impl Fn()) -> Infallible {
+        let mut n_status = self.n_status.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        while n_status.changed().await.is_ok() {
+            on_status();
         }
+        std::future::pending().await
     }
 
-    /// Why to stop, if that was heard.
-    pub fn reason(&self) -> Option<StopReason> {
-        self.heard.borrow().reason
-    }
-
-    /// Asks for the stop that was already heard, if any. From now on there is work that drains: a
-    /// first signal no longer ends the process at once.
-    pub fn apply(&self, stop: &Stop) {
-        self.is_heeded.store(true, Ordering::Relaxed);
-        let heard = *self.heard.borrow();
-        if let Some(reason) = heard.reason {
-            stop.ask(reason);
-        }
-        if heard.n_stops > 1 {
-            stop.abort();
-        }
-    }
-
-    fn hear_stop(&self, reason: StopReason) -> u32 {
-        self.heard.send_modify(|heard| {
-            heard.n_stops = heard.n_stops.saturating_add(1);
-            heard.reason = heard.reason.max(Some(reason));
-        });
-        self.heard.borrow().n_stops
-    }
-
-    fn hear_status(&self) {
-        self.heard.send_modify(|heard| heard.n_status = heard.n_status.wrapping_add(1));
-    }
-
-    /// How long the work may go on after so many stops; `None` is as long as it likes.
-    fn patience(&self, n_stops: u32) -> Option<Duration> {
-        /// What was recorded is still to be brought to its files.
+    /// How long the work may continue after this many signals; `None` is without a limit.
+    fn patience(&self, n_signals: u32) -> Option<Duration> {
+        /// For writing what was recorded.
         const AFTER_ABORT: Duration = Duration::from_secs(2);
-        match n_stops {
-            1 if self.is_heeded.load(Ordering::Relaxed) => None,
-            2 if self.is_heeded.load(Ordering::Relaxed) => Some(AFTER_ABORT),
+        match n_signals {
+            1 if self.is_orderly.load(Ordering::Relaxed) => None,
+            2 if self.is_orderly.load(Ordering::Relaxed) => Some(AFTER_ABORT),
             _ => Some(Duration::ZERO),
         }
     }
@@ -96,44 +60,44 @@ impl Signals {
 /// How supervised work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended<T> {
-    /// By itself.
+    /// It returned.
     Done(T),
-    /// It panicked; the panic has told why.
+    /// It panicked; the panic message is printed.
     Panicked,
-    /// Somebody asked twice, or before there was anything to drain, and it did not come to an
-    /// end: a write that blocks, say. Its thread ends with the process.
+    /// It did not end after a second signal, or after a first one that came early: a write that
+    /// blocks, say. Its thread ends with the process.
     CutOff(StopReason),
 }
 
-/// Does the work on a thread of its own and hears signals on this one.
-///
-/// So a second signal ends the program whatever blocks, without an `exit` in the middle of it.
+/// Runs the work on its own thread and receives signals on this one, so that a second signal ends
+/// the program whatever blocks, without an `exit` in the middle.
 ///
 /// # Errors
 ///
-/// When the operating system gives no thread, or does not let a handler be set.
+/// When the thread cannot be started or the signal handlers cannot be installed.
 pub fn supervise<T: Send + 'static>(
     work: impl FnOnce(Arc<Signals>) -> T + Send + 'static,
 ) -> io::Result<Ended<T>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let signals = Arc::new(Signals::default());
-    let _in_it = runtime.enter();
-    let mut ears = SignalStreams::new()?;
-    let (tell, told) = oneshot::channel();
-    let at_work = Arc::clone(&signals);
-    // Whoever waits for it may be gone: then nobody wants to know.
-    thread::Builder::new().name("work".into()).spawn(move || drop(tell.send(work(at_work))))?;
+    let _guard = runtime.enter();
+    let mut streams = SignalStreams::new()?;
+    let (sender, result) = oneshot::channel();
+    let of_work = Arc::clone(&signals);
+    // After a cut-off, no receiver is left.
+    thread::Builder::new().name("work".into()).spawn(move || drop(sender.send(work(of_work))))?;
     Ok(runtime.block_on(async {
         tokio::select! {
             biased;
-            done = told => done.map_or(Ended::Panicked, Ended::Done),
-            reason = cut_off(&mut ears, &signals) => Ended::CutOff(reason),
+            done = result => done.map_or(Ended::Panicked, Ended::Done),
+            reason = cut_off(&mut streams, &signals) => Ended::CutOff(reason),
         }
     }))
 }
 
-/// Comes back when the work has had its time.
-async fn cut_off(ears: &mut SignalStreams, signals: &Signals) -> StopReason {
+/// Returns when the work has had its time to end.
+async fn cut_off(streams: &mut SignalStreams, signals: &Signals) -> StopReason {
+    let mut n_signals = 0;
     let mut patience: Option<(Duration, StopReason)> = None;
     loop {
         let over = async {
@@ -147,21 +111,24 @@ async fn cut_off(ears: &mut SignalStreams, signals: &Signals) -> StopReason {
         };
         tokio::select! {
             reason = over => return reason,
-            heard = ears.next() => match heard {
-                Asked::Stop(reason) => {
-                    let n_stops = signals.hear_stop(reason);
-                    patience = signals.patience(n_stops).map(|length| (length, reason));
+            signal = streams.next() => match signal {
+                Signal::Stop(reason) => {
+                    n_signals += 1;
+                    signals.stop.ask(reason);
+                    if n_signals > 1 {
+                        signals.stop.abort();
+                    }
+                    patience = signals.patience(n_signals).map(|length| (length, reason));
                 }
-                Asked::Status => signals.hear_status(),
+                Signal::Status => signals.n_status.send_modify(|n| *n = n.wrapping_add(1)),
             },
         }
     }
 }
 
-enum Asked {
+enum Signal {
     Stop(StopReason),
-    // Only Unix has a signal for it.
-    #[cfg_attr(not(unix), expect(dead_code, reason = "SIGUSR1 is Unix's"))]
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has SIGUSR1"))]
     Status,
 }
 
@@ -169,8 +136,8 @@ enum Asked {
 struct SignalStreams {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    /// A terminal that was closed, an ssh session that was lost: as good as SIGTERM. `None` where
-    /// it is ignored, as under `nohup`, or where nobody can say whether it is.
+    /// A closed terminal or a lost ssh session, which counts as SIGTERM. `None` where it is ignored,
+    /// as under `nohup`, or where that is not known.
     hangup: Option<tokio::signal::unix::Signal>,
     status: tokio::signal::unix::Signal,
 }
@@ -183,33 +150,33 @@ impl SignalStreams {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: heeds_hangup().then(|| signal(SignalKind::hangup())).transpose()?,
+            hangup: handles_hangup().then(|| signal(SignalKind::hangup())).transpose()?,
             status: signal(SignalKind::user_defined1())?,
         })
     }
 
-    async fn next(&mut self) -> Asked {
+    async fn next(&mut self) -> Signal {
         tokio::select! {
-            _ = self.interrupt.recv() => Asked::Stop(StopReason::Interrupted),
-            _ = self.terminate.recv() => Asked::Stop(StopReason::Terminated),
-            () = heard(self.hangup.as_mut()) => Asked::Stop(StopReason::Terminated),
-            _ = self.status.recv() => Asked::Status,
+            _ = self.interrupt.recv() => Signal::Stop(StopReason::Interrupted),
+            _ = self.terminate.recv() => Signal::Stop(StopReason::Terminated),
+            () = received(self.hangup.as_mut()) => Signal::Stop(StopReason::Terminated),
+            _ = self.status.recv() => Signal::Status,
         }
     }
 }
 
-/// Comes back when the signal came, and never where there is none.
+/// Waits for the signal; without one, forever.
 #[cfg(unix)]
-async fn heard(signal: Option<&mut tokio::signal::unix::Signal>) {
+async fn received(signal: Option<&mut tokio::signal::unix::Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,
     }
 }
 
-/// Whether SIGHUP is not ignored: a handler of ours would take that away. Linux tells.
+/// Whether SIGHUP is not ignored: installing a handler would end that. Known on Linux only.
 #[cfg(unix)]
-fn heeds_hangup() -> bool {
+fn handles_hangup() -> bool {
     const SIGHUP: u32 = 1;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -226,9 +193,9 @@ impl SignalStreams {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    async fn next(&mut self) -> Asked {
+    async fn next(&mut self) -> Signal {
         self.0.recv().await;
-        Asked::Stop(StopReason::Interrupted)
+        Signal::Stop(StopReason::Interrupted)
     }
 }
 
@@ -237,49 +204,36 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_that_begins_after_a_signal_hears_of_it() {
-        let (signals, stop) = (Signals::default(), Stop::default());
-        assert_eq!(signals.hear_stop(StopReason::Interrupted), 1);
-        signals.apply(&stop);
-        assert_eq!(stop.reason(), Some(StopReason::Interrupted));
-        tokio::select! {
-            biased;
-            () = stop.aborted() => panic!("one signal drains"),
-            () = std::future::ready(()) => {}
-        }
-    }
-
-    #[tokio::test]
-    async fn the_second_signal_aborts_and_status_is_asked_as_often_as_it_was() {
-        let (signals, stop) = (Signals::default(), Stop::default());
-        let n_status = std::cell::Cell::new(0);
-        let told = async {
+    async fn each_status_signal_asks_for_a_status_line() {
+        let signals = Signals::default();
+        let n_lines = std::cell::Cell::new(0);
+        let two = async {
+            for _ in 0..2 {
+                tokio::task::yield_now().await;
+                signals.n_status.send_modify(|n| *n += 1);
+            }
             tokio::task::yield_now().await;
-            signals.hear_status();
-            tokio::task::yield_now().await;
-            signals.hear_stop(StopReason::Interrupted);
-            signals.hear_stop(StopReason::Terminated);
-            stop.aborted().await;
         };
         tokio::select! {
-            never = signals.forward(&stop, || n_status.set(n_status.get() + 1)) => match never {},
-            () = told => {}
+            biased;
+            never = signals.watch_status(|| n_lines.set(n_lines.get() + 1)) => match never {},
+            () = two => {}
         }
-        assert_eq!((n_status.get(), stop.reason()), (1, Some(StopReason::Terminated)));
+        assert_eq!(n_lines.get(), 2);
     }
 
     #[test]
-    fn before_there_is_anything_to_drain_the_first_signal_ends_the_program_and_later_the_second() {
+    fn an_early_signal_ends_the_program_and_later_the_second_does() {
         let signals = Signals::default();
         assert_eq!(signals.patience(1), Some(Duration::ZERO));
-        signals.apply(&Stop::default());
+        signals.begin_orderly();
         assert_eq!(signals.patience(1), None);
         assert!(signals.patience(2) > Some(Duration::ZERO));
-        assert_eq!(signals.patience(3), Some(Duration::ZERO), "whoever asks again is in a hurry");
+        assert_eq!(signals.patience(3), Some(Duration::ZERO));
     }
 
     #[test]
-    fn work_that_ends_is_done_and_work_that_panics_is_told() {
+    fn work_that_panics_is_reported() {
         assert_eq!(supervise(|_| 7).unwrap(), Ended::Done(7));
         assert_eq!(supervise(|_| assert_eq!(1, 2, "a test of panics")).unwrap(), Ended::Panicked);
     }

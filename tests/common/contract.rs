@@ -83,7 +83,17 @@ pub fn sample(name: &str) -> String {
     samples.join(name).display().to_string()
 }
 
-/// The text with each duration replaced by `T`, and the server's port by `PORT`.
+/// The text with each SHA-256 replaced by `HASH`.
+fn without_hashes(text: &str) -> String {
+    let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    let words = text.split_inclusive(|c| !is_hex(c)).map(|word| {
+        let digits = word.trim_end_matches(|c| !is_hex(c));
+        if digits.len() == 64 { word.replace(digits, "HASH") } else { word.to_owned() }
+    });
+    words.collect()
+}
+
+/// The text with each duration replaced by `T`, the server's port by `PORT`, and hashes by `HASH`.
 pub fn without_times(text: &str) -> String {
     let text = without_ports(text);
     let words: Vec<&str> = text.split(' ').collect();
@@ -101,7 +111,7 @@ pub fn without_times(text: &str) -> String {
             steady.push(word.to_owned());
         }
     }
-    steady.join(" ")
+    without_hashes(&steady.join(" "))
 }
 
 fn without_ports(text: &str) -> String {

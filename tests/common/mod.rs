@@ -7,6 +7,7 @@ pub mod contract;
 pub mod door;
 pub mod lookups;
 pub mod pages;
+pub mod server;
 pub mod terminal;
 pub mod tools;
 pub mod watch;
@@ -143,6 +144,14 @@ impl Stage {
         Ended::of(line, &output)
     }
 
+    /// Runs a command that the program printed, in a shell.
+    pub fn run_printed(&self, command: &str) -> Ended {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(self.dir.path()).env_clear().envs(&self.env);
+        shell.env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+        Ended::of(command, &shell.output().expect("a shell"))
+    }
+
     /// Runs the program to its end with this on its stdin.
     pub fn pipe(&self, input: impl AsRef<[u8]>, line: &str) -> Ended {
         let mut child =
@@ -211,12 +220,31 @@ pub struct Ended {
 
 impl Ended {
     fn of(line: &str, output: &Output) -> Self {
-        Self {
+        let ended = Self {
             line: line.to_owned(),
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        ended.printed_commands().iter().for_each(|command| check_printed(command));
+        ended
+    }
+
+    /// The commands of this program that it printed, each on a line of its own unless a file name
+    /// contains a line break.
+    pub fn printed_commands(&self) -> Vec<String> {
+        let begin = format!("  {}", env!("CARGO_BIN_EXE_bulk-unlock"));
+        let text = if self.line.starts_with("report ") { &self.stdout } else { &self.stderr };
+        let mut commands: Vec<String> = Vec::new();
+        let is_open = |command: &String| shell_words::split(command).is_err();
+        for line in text.lines() {
+            match commands.last_mut().filter(|command| is_open(command)) {
+                Some(command) => *command = format!("{command}\n{line}"),
+                None if line.starts_with(&begin) => commands.push(line.trim_start().to_owned()),
+                None => {}
+            }
         }
+        commands
     }
 
     /// Fails with all that it said unless it ended with this code.
@@ -232,6 +260,24 @@ impl Ended {
         assert!(self.stderr.contains(text), "{}: {text:?} is not in\n{}", self.line, self.stderr);
         self
     }
+}
+
+/// A shell and the program accept a printed command. Without a key, it ends before it reads or sends
+/// anything.
+#[track_caller]
+fn check_printed(command: &str) {
+    if ["--sandbox", "--secret-key"].iter().any(|flag| command.contains(flag)) {
+        return;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(dir.path()).env_clear().env("PATH", path);
+    shell.stdin(Stdio::null());
+    let output = shell.output().expect("a shell");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "printed: {command}\n{stderr}");
+    assert!(stderr.contains("no secret key"), "printed: {command}\n{stderr}");
 }
 
 /// So many users of the sandbox who exist, locked or not.

@@ -154,7 +154,7 @@ fn the_question_after_a_look_up_tells_who_is_left_out_and_what_guards_the_run() 
     insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @"
     results   ids.results.csv
     left out  2 admin_locked, 1 invalid
-    guards    canary of 2, stop when 1 % of users fail
+    guards    canary of 2 (the run continues by itself if all succeed), stop when 1 % of users fail
     reason    INC 7
     ");
 }
@@ -253,4 +253,19 @@ fn ctrl_c_at_the_question_ends_the_program_before_and_after_a_look_up() {
         assert_eq!(stage.files(), ["ids.txt"], "{flag}");
         assert_eq!(stage.n_posts(), 0, "{flag}");
     }
+}
+
+/// Nobody sees a list before the question is asked, so the question describes it.
+#[test]
+fn the_question_about_all_locked_users_says_who_is_listed_and_who_is_left_out() {
+    if !is_installed("script") {
+        return;
+    }
+    let stage = stage();
+    let flags = "--all-locked --skip-banned --email-domain example.com";
+    let shown = at_a_terminal(&stage, &format!("NO_COLOR=1 \"$BU\" run {flags} {FAST}"), "n\n");
+    is_refused(&stage, &shown);
+    let text = shown.text.replace('\r', "");
+    let told = text.lines().skip_while(|line| !line.starts_with("  list")).take(1);
+    insta::assert_snapshot!(told.collect::<String>(), @"  list      799 of 829 locked users are listed (978 users read): 41 with a lock that never expires. Left out by the API of 1,000 users, locked or not: --skip-banned: 22. Left out of 829 locked users: --email-domain: 0, locked on purpose: 30.");
 }

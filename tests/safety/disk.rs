@@ -194,9 +194,8 @@ fn results_that_are_taken_away_stop_the_run_within_moments() {
 fn results_that_are_replaced_just_before_the_end_are_missed_at_the_end() {
     let stage = Stage::with_sandbox(slow_config("200ms"));
     stage.write("ids.txt", list(&users(3)));
-    stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
-    fs::rename(stage.path("ids.results.csv"), stage.path("others.csv")).unwrap();
-    let running = stage.spawn(&format!("run ids.txt --yes --force {FAST}"));
+    stage.run(&format!("run ids.txt --yes -o others.csv {FAST}")).exits_with(0);
+    let running = stage.spawn(&format!("run ids.txt --yes {FAST}"));
     wait_until("a call arrives", || stage.n_posts() > 3);
     fs::rename(stage.path("others.csv"), stage.path("ids.results.csv")).unwrap();
     running.wait().exits_with(6).says("cannot write ids.results.csv: it was removed or replaced");

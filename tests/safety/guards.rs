@@ -79,7 +79,10 @@ fn a_failed_canary_stops_the_run_before_any_other_user() {
 fn after_good_canaries_all_others_follow() {
     let ids = users(60);
     let stage = stage(&ids, |_| false);
-    stage.run(&line("--canary 5")).exits_with(0);
+    stage
+        .run(&line("--canary 5"))
+        .exits_with(0)
+        .says("5 users were unlocked first (--canary); then the run continued by itself.");
     stage.has_each_once("ids.results.csv", &ids);
     let requests = stage.sandbox().requests();
     let order: Vec<&str> = requests.iter().map(|request| request.user_ids[0].as_str()).collect();

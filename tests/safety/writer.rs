@@ -239,3 +239,28 @@ fn few_descriptors_cost_neither_the_files_nor_the_truth() {
     assert_eq!(manifest["ending"], "completed");
     assert_eq!(manifest["files"][4]["role"], "report");
 }
+
+#[test]
+fn a_forced_run_with_a_wrong_key_keeps_the_earlier_results() {
+    for (command, flags) in [("run", "--yes"), ("run", "--yes --canary 2"), ("plan", "")] {
+        let mut stage = Stage::with_quick_sandbox();
+        stage.write("ids.txt", list(&locked_users(5)));
+        let line = format!("{command} ids.txt {flags} -o out.csv {FAST}");
+        stage.run(&line).exits_with(0);
+        let (before, n_before) = (contents(&stage), stage.n_requests());
+        let key = stage.sandbox().key().to_owned();
+        stage.set("CLERK_SECRET_KEY", "sk_test_a_key_that_is_not_the_right_one");
+        let ended = stage.run(&format!("{line} --force")).exits_with(4);
+        ended.says("the earlier run in out.csv is unchanged");
+        assert_eq!(contents(&stage), before);
+        assert_eq!(stage.n_requests(), n_before + 1);
+
+        stage.set("CLERK_SECRET_KEY", &key);
+        stage.run(&format!("{line} --force")).exits_with(0);
+        assert_eq!(stage.rows("out.csv").len(), 5);
+        assert_eq!(
+            stage.files(),
+            ["ids.txt", "out.csv", "out.failed.csv", "out.manifest.json", "out.unprocessed.csv"]
+        );
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::cli::args::LockedArgs;
 use crate::cli::connection;
+use crate::engine::wall_clock;
 use crate::job::{Context, ExitStatus, Failure, ListSettings, list_locked};
 use crate::results::{LockedFormat, Redaction};
 
@@ -15,6 +16,7 @@ pub(in crate::cli) fn locked(
         execution: execution.execution(),
         output: Some(args.output).filter(|path| path.as_os_str() != "-"),
         may_replace: args.force,
+        selection: args.filters.selection(wall_clock()),
         format: LockedFormat {
             snapshot: args.snapshot.into(),
             redaction: Redaction::new(args.redact),

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(super) mod check;
+pub(super) mod generate;
 pub(super) mod locked;
 pub(super) mod report;
 pub(super) mod run;

@@ -1,6 +1,6 @@
 //! `run`: unlock every listed user. `plan`, and `run --dry-run`: the same, without the unlocks.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::inherit::inherit;
 use super::verify::read_back;
@@ -9,11 +9,12 @@ use crate::cli::{connection, consent, shard};
 use crate::engine::wall_clock;
 use crate::input::{Carry, Options};
 use crate::job::{
-    self, Connection, Context, ExistingFile, ExitStatus, Failure, Finished, Guards, InputSource,
-    JobSettings, OutputSettings, check_plan, check_retried,
+    self, Connection, Context, ExistingFile, ExitStatus, Failure, Finished, Guards, IfEmpty,
+    InputSource, JobSettings, OutputSettings, check_plan, check_retried,
 };
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
+use crate::policy::selection::Condition;
 use crate::policy::shard::Shard;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
@@ -24,6 +25,7 @@ pub(in crate::cli) fn run(
     context: Context<'_>,
 ) -> Result<ExitStatus, Failure> {
     let console = context.console;
+    check_requirements(&args)?;
     let mut effective = context.effective.clone();
     let shard = shard::apply(args.input.shard, &mut args.execution, &mut effective)?;
     let connection = connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
@@ -33,15 +35,16 @@ pub(in crate::cli) fn run(
         _ => None,
     };
     let max_age = args.selection.plan_max_age;
-    let plan = args.selection.plan.as_deref();
-    let plan = plan.map(|plan| check_plan(plan, max_age, &connection, wall_clock(), console));
-    let plan = plan.transpose()?;
+    let plan = args.selection.plan.as_deref().map(|plan| {
+        let expected = args.selection.plan_sha256.as_deref();
+        check_plan(plan, expected, max_age, &connection, wall_clock(), console)
+    });
+    let (plan, plan_sha256) = plan.transpose()?.unzip();
     let retried = retried(&args, &connection, context)?;
     for manifest in plan.iter().chain(&retried) {
         shard::check_same(shard, manifest)?;
     }
-    let input = input(&mut args, plan.as_ref(), retried.as_ref())?;
-    let output = output_path(args.output.output.as_deref(), &input, command, shard);
+    let (input, output) = input(&mut args, command, shard, plan.as_ref(), retried.as_ref())?;
     if let Some(manifest) = &retried {
         inherit(manifest, &mut args, &mut effective, console)?;
     }
@@ -52,7 +55,8 @@ pub(in crate::cli) fn run(
         inherit(&manifest, &mut args, &mut effective, console)?;
     }
     let context = Context { effective: &effective, ..context };
-    let settings = JobSettings { shard, ..settings(args, command, input, output, plan.as_ref()) };
+    let settings = settings(args, command, input, output, plan.as_ref());
+    let settings = JobSettings { shard, plan_sha256, ..settings };
     let mut finished = job::run(&settings, &connection, context, consent)?;
     if settings.verify && matches!(finished.status, ExitStatus::Success | ExitStatus::NotAllWell) {
         let verified = verify(&settings, &connection, context)?;
@@ -81,7 +85,46 @@ fn retried(
     }
 }
 
+/// Refuses flags that have no meaning without another one.
+fn check_requirements(args: &RunArgs) -> Result<(), Failure> {
+    if args.selection.plan_sha256.is_some() && args.selection.plan.is_none() {
+        return Err(Failure::usage("--plan-sha256 requires --plan, the plan that has this hash"));
+    }
+    let conditions = args.filters.selection(wall_clock()).conditions;
+    if let Some(condition) = conditions.first().filter(|_| !args.input.all_locked) {
+        return Err(Failure::usage(format!(
+            "{condition} selects users of the instance and requires --all-locked; it does not \
+             filter a list of users"
+        )));
+    }
+    Ok(())
+}
+
+/// The users and the results file.
 fn input(
+    args: &mut RunArgs,
+    command: CommandKind,
+    shard: Option<Shard>,
+    plan: Option<&Manifest>,
+    retried: Option<&Manifest>,
+) -> Result<(InputSource, PathBuf), Failure> {
+    let named = args.output.output.clone();
+    if args.input.all_locked {
+        args.selection.only_locked = true;
+        let output = named.unwrap_or_else(|| output_path("locked", command, shard));
+        let mut selection = args.filters.selection(wall_clock());
+        if !args.selection.include_admin_locked {
+            selection.conditions.push(Condition::NotAdminLocked);
+        }
+        let list = Sidecars::beside(&output).input;
+        return Ok((InputSource::Instance { list, selection, limit: args.input.limit }, output));
+    }
+    let input = list_of_users(args, plan, retried)?;
+    let output = named.unwrap_or_else(|| output_path(&input.stem(), command, shard));
+    Ok((input, output))
+}
+
+fn list_of_users(
     args: &mut RunArgs,
     plan: Option<&Manifest>,
     retried: Option<&Manifest>,
@@ -118,19 +161,10 @@ fn input(
     InputSource::new(input.clone(), options, args.input.max_input_age)
 }
 
-/// The output that was named, or one named after the input, and after the shard, so that shards can
-/// share a directory. An input that is this shard's own file has its name already.
-fn output_path(
-    named: Option<&Path>,
-    input: &InputSource,
-    command: CommandKind,
-    shard: Option<Shard>,
-) -> PathBuf {
-    if let Some(named) = named {
-        return named.to_owned();
-    }
+/// A results file that is named after the input, and after the shard, so that shards can share a
+/// directory. An input that is this shard's own file has its name already.
+fn output_path(stem: &str, command: CommandKind, shard: Option<Shard>) -> PathBuf {
     let ending = if command == CommandKind::Plan { "plan" } else { "results" };
-    let stem = input.stem();
     let part = shard.map(Shard::file_part).filter(|part| stem.split('.').all(|it| it != part));
     let part = part.map(|part| format!(".{part}")).unwrap_or_default();
     format!("{stem}{part}.{ending}.csv").into()
@@ -149,11 +183,15 @@ fn settings(
     let admin_locked = args.selection.include_admin_locked || is_in_plan;
     JobSettings {
         command,
-        if_empty: args.input.if_empty,
+        if_empty: args.input.if_empty.unwrap_or(match input {
+            InputSource::Instance { .. } => IfEmpty::Ok,
+            _ => IfEmpty::Fail,
+        }),
         shard: None,
         exclude: args.input.exclude,
         protected: args.connection.files(),
         only_locked: args.selection.only_locked,
+        plan_sha256: None,
         admin_locked: if admin_locked { AdminLocked::Include } else { AdminLocked::LeaveAlone },
         guards: Guards {
             expect_count: args.guards.expect_count,

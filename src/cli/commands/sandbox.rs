@@ -10,7 +10,6 @@ use crate::cli::sandbox_args::SandboxArgs;
 use crate::job::{Context, ExitStatus, Failure};
 use crate::report::{Level, text};
 use crate::sandbox::{Rate, Sandbox, SandboxConfig, Stats};
-use crate::stop::Stop;
 
 pub(in crate::cli) fn sandbox(
     args: SandboxArgs,
@@ -53,7 +52,6 @@ pub(in crate::cli) fn sandbox(
 
 /// Prints a line for every second in which something happened.
 async fn serve(sandbox: &Sandbox, context: Context<'_>) -> ExitStatus {
-    let stop = Stop::default();
     let watch = async {
         let mut before = Stats::default();
         loop {
@@ -65,8 +63,9 @@ async fn serve(sandbox: &Sandbox, context: Context<'_>) -> ExitStatus {
             before = now;
         }
     };
+    context.signals.begin_orderly();
+    let stop = context.signals.stop();
     tokio::select! {
-        never = context.signals.forward(&stop, || ()) => match never {},
         () = watch => ExitStatus::Success,
         () = stop.asked() => stop.reason().map_or(ExitStatus::Success, ExitStatus::of_stop),
     }

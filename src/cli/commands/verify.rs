@@ -66,6 +66,7 @@ pub(super) fn read_back(
         exclude: Vec::new(),
         protected,
         only_locked: true,
+        plan_sha256: None,
         admin_locked: AdminLocked::LeaveAlone,
         guards: Guards::default(),
         reason: None,

@@ -1,7 +1,7 @@
 //! Up to a hundred users a call.
 
-use crate::clerk::request::n_that_fit;
-use crate::model::{Identifier, IdentifierKind, Job, UserSnapshot};
+use crate::clerk::request::{MAX_LOOK_UP, n_that_fit};
+use crate::model::{Identifier, IdentifierKind, Records, UserSnapshot};
 use crate::policy::classify::matches;
 
 /// The users of one look-up.
@@ -19,18 +19,19 @@ pub struct Batch {
     pub(super) found: Vec<UserSnapshot>,
 }
 
-/// Cuts the jobs into batches, in order.
-pub fn batches(jobs: Vec<Job>) -> impl Iterator<Item = Batch> + 'static {
-    let (records, targets): (Vec<usize>, Vec<Identifier>) =
-        jobs.into_iter().map(|job| (job.record, job.target)).unzip();
+/// Cuts the jobs, which are the records at these places, into batches, in order.
+pub fn batches(records: &Records, jobs: Vec<u32>) -> impl Iterator<Item = Batch> {
     let mut first = 0;
     std::iter::from_fn(move || {
-        let rest = &targets[first..];
-        let n_jobs = rest.first().map_or(0, |target| n_in_one_request(target.kind(), rest));
-        let (start, end) = (first, first + n_jobs);
-        first = end;
-        (n_jobs > 0)
-            .then(|| Batch::new(start, records[start..end].to_vec(), targets[start..end].to_vec()))
+        let rest = jobs[first..].iter().take(MAX_LOOK_UP).map(|&place| place as usize);
+        // Only records that name somebody become jobs.
+        let named = rest.filter_map(|place| Some((place, records.target(place).ok()?)));
+        let (mut places, mut targets): (Vec<usize>, Vec<Identifier>) = named.unzip();
+        let n_jobs = n_in_one_request(targets.first()?.kind(), &targets);
+        places.truncate(n_jobs);
+        targets.truncate(n_jobs);
+        first += n_jobs;
+        Some(Batch::new(first - n_jobs, places, targets))
     })
 }
 
@@ -78,42 +79,48 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::InputRecord;
 
-    fn jobs(n: usize, length: usize) -> Vec<Job> {
-        let target = |record| Identifier::ExternalId(format!("{record:0>length$}").into());
-        (0..n).map(|record| Job { record, target: target(record) }).collect()
+    /// Records that name their users by external IDs of this length.
+    fn records(n: u32, length: usize) -> Records {
+        let record = |n| InputRecord::new(1, &format!("{n:0>length$}"));
+        let records = (0..n).map(record).collect();
+        Records { records, kind: IdentifierKind::ExternalId, ..Records::default() }
     }
 
-    fn sizes(n: usize, length: usize) -> Vec<(usize, usize)> {
-        batches(jobs(n, length)).map(|batch| (batch.first, batch.n_jobs())).collect()
+    fn batches_of(records: &Records) -> Vec<Batch> {
+        batches(records, (0..).take(records.records.len()).collect()).collect()
+    }
+
+    fn sizes(records: &Records) -> Vec<(usize, usize)> {
+        batches_of(records).iter().map(|batch| (batch.first, batch.n_jobs())).collect()
     }
 
     #[test]
     fn a_hundred_go_into_one_call() {
-        assert_eq!(sizes(250, 20), [(0, 100), (100, 100), (200, 50)]);
-        assert_eq!(sizes(0, 20), []);
+        assert_eq!(sizes(&records(250, 20)), [(0, 100), (100, 100), (200, 50)]);
+        assert_eq!(sizes(&records(0, 20)), []);
     }
 
     #[test]
     fn identifiers_of_different_kinds_are_not_mixed_in_one_request() {
-        let mut jobs = jobs(6, 9);
-        for job in &mut jobs[2..4] {
-            job.target = Identifier::UserId("user_a".parse().unwrap());
+        let mut records = records(6, 9);
+        for record in &mut records.records[2..4] {
+            *record = record.clone().with_user("user_a".parse().ok());
         }
-        let sizes: Vec<_> = batches(jobs).map(|batch| (batch.first, batch.n_jobs())).collect();
-        assert_eq!(sizes, [(0, 2), (2, 2), (4, 2)]);
+        assert_eq!(sizes(&records), [(0, 2), (2, 2), (4, 2)]);
     }
 
     #[test]
     fn long_values_make_smaller_batches_and_none_is_lost() {
-        let sizes = sizes(100, 250);
+        let sizes = sizes(&records(100, 250));
         assert!(sizes.len() > 1);
         assert_eq!(sizes.iter().map(|(_, n)| n).sum::<usize>(), 100);
     }
 
     #[test]
     fn halves_hold_the_same_jobs_in_order() {
-        let batch = batches(jobs(5, 9)).next().unwrap();
+        let batch = batches_of(&records(5, 9)).remove(0);
         let mut halves = batch.clone().halves();
         halves.reverse();
         assert_eq!(halves.iter().map(|half| half.first).collect::<Vec<_>>(), [0, 2]);

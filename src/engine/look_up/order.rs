@@ -17,7 +17,7 @@ impl<T> Default for InOrder<T> {
 }
 
 impl<T> InOrder<T> {
-    /// Takes in so many places, from that one on, and the values that stand there; some of the
+    /// Takes in this many places, from that one on, and the values that stand there; some of the
     /// places may have none.
     pub(super) fn put(&mut self, first: usize, n_places: usize, values: Vec<T>) {
         self.early.insert(first, (n_places, values));

@@ -4,7 +4,7 @@ use crate::engine::testing::{
     Asked, Bench, Call, Played, Ran, Scripted, answer, ms, on_a_paused_clock, secs, status,
     timed_out,
 };
-use crate::model::{IdentifierKind, Job, StopReason};
+use crate::model::{IdentifierKind, Records, StopReason};
 use crate::policy::decide::AdminLocked::{Include, LeaveAlone};
 
 /// A user of the instance, as JSON.
@@ -49,12 +49,7 @@ struct Input {
 
 impl Input {
     fn of<T: AsRef<str>>(kind: IdentifierKind, cells: impl IntoIterator<Item = T>) -> Self {
-        let record = |(line, cell): (u64, T)| InputRecord {
-            line,
-            cell: cell.as_ref().into(),
-            user: None,
-            carried: Box::default(),
-        };
+        let record = |(line, cell): (u64, T)| InputRecord::new(line, cell.as_ref());
         Self {
             records: (2..).zip(cells).map(record).collect(),
             kind,
@@ -83,10 +78,10 @@ impl Input {
     async fn look_up_on(&self, bench: &Bench, api: &Scripted<'_>) -> (Ran, Vec<UnlockJob>) {
         let known = self.known.clone();
         let work = LookUp::new(api, self.purpose, &self.records, &self.excluded, known);
-        let target = |cell| Identifier::parse(self.kind, cell).unwrap();
-        let jobs = self.records.iter().enumerate();
-        let jobs = jobs.map(|(record, it)| Job { record, target: target(&it.cell) }).collect();
-        let ran = bench.run(&work, batches(jobs)).await;
+        let records =
+            Records { records: self.records.clone(), kind: self.kind, ..Records::default() };
+        let jobs = (0..).take(self.records.len()).collect();
+        let ran = bench.run(&work, batches(&records, jobs)).await;
         (ran, work.into_jobs())
     }
 }

@@ -56,7 +56,7 @@ fn run<'env>(
     })
 }
 
-/// Records events on this thread, on a paused clock; after so many of them the program is killed.
+/// Records events on this thread, on a paused clock; after this many of them the program is killed.
 async fn record(
     recording: &mut Recording<'_>,
     mut messages: mpsc::Receiver<Message>,
@@ -113,7 +113,7 @@ fn a_row_is_in_the_file_and_counted_before_it_is_reported() {
     assert!(!stop.is_asked());
 }
 
-/// A disk that is full after so many bytes.
+/// A disk that is full after this many bytes.
 struct Full(usize);
 
 impl Write for Full {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::clerk::PageRequest;
+use crate::clerk::{PageRequest, UserFilter};
 use crate::engine::testing::{Asked, Bench, Call, Scripted, answer, status, timed_out};
 
 fn body(ids: impl IntoIterator<Item = String>) -> String {
@@ -18,7 +18,7 @@ fn first_of(page: &PageRequest) -> usize {
     page.starting_after.as_ref().map_or(0, number)
 }
 
-/// A page of so many numbered users, of an instance that has so many.
+/// A page of this many numbered users, of an instance that has this many.
 fn page_of(call: &Call, n_on_page: usize, n_users: usize) -> Reply {
     let first = first_of(asked(call));
     let end = (first + n_on_page).min(n_users);
@@ -42,7 +42,7 @@ async fn walk(
 
 /// Gives the number of users on the pages.
 async fn walk_whole(api: &Scripted<'_>, counted: Option<u64>) -> Result<usize, Shortfall> {
-    let (walked, users) = walk(api, vec![Stretch::whole()], counted).await;
+    let (walked, users) = walk(api, vec![Stretch::whole(UserFilter::default())], counted).await;
     walked.map(|_| users.len())
 }
 
@@ -142,7 +142,10 @@ async fn a_page_that_is_not_had_is_an_outage_and_a_refusal_is_none() {
 #[tokio::test(start_paused = true)]
 async fn a_user_on_a_seam_is_listed_twice_and_counted_once() {
     let spans = Span { from: 0, to: 99 }.cut(2);
-    let stretches = vec![Stretch::of(spans[0], true, false), Stretch::of(spans[1], false, true)];
+    let stretches = vec![
+        Stretch::of(&UserFilter::default(), spans[0], true, false),
+        Stretch::of(&UserFilter::default(), spans[1], false, true),
+    ];
     let api = Scripted::new(|call| {
         let user = |at: i64| format!(r#"{{"id":"user_{at}","created_at":{at}}}"#);
         let is_second = asked(call).filter.created_at.before.is_none();
@@ -159,4 +162,23 @@ async fn a_user_on_a_seam_is_listed_twice_and_counted_once() {
         Ok(Walked { created: Some(Span { from: 0, to: 120 }), has_short_pages: false })
     );
     assert_eq!(users.len(), 7);
+}
+
+#[test]
+fn every_stretch_keeps_the_filter_and_its_narrower_bounds() {
+    let filter = UserFilter {
+        organization_ids: vec!["org_a".to_owned()],
+        created_at: TimeRange { after: Some(5), before: Some(95) },
+        ..UserFilter::default()
+    };
+    let of = |from, to, is_first, is_last| {
+        let stretch = Stretch::of(&filter, Span { from, to }, is_first, is_last);
+        assert_eq!(stretch.page.filter.organization_ids, ["org_a"]);
+        let TimeRange { after, before } = stretch.page.filter.created_at;
+        (after, before)
+    };
+    assert_eq!(of(10, 19, true, false), (Some(5), Some(20)));
+    assert_eq!(of(20, 29, false, false), (Some(19), Some(30)));
+    assert_eq!(of(90, 99, false, true), (Some(89), Some(95)));
+    assert_eq!(of(0, 99, false, false), (Some(5), Some(95)));
 }

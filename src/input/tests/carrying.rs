@@ -5,7 +5,7 @@ use super::*;
 fn carried(carry: Carry, text: &str) -> Result<String, String> {
     let options = Options { carry, ..Options::default() };
     let records = read_text(text, &options).map_err(|e| e.to_string())?.records;
-    let cells = records.records.iter().map(|it| it.carried.join("/"));
+    let cells = records.records.iter().map(|it| it.carried().join("/"));
     Ok(format!("{}: {}", records.carried.join("/"), cells.collect::<Vec<_>>().join(" ")))
 }
 
@@ -49,5 +49,5 @@ fn a_column_that_is_not_there_is_an_error_that_names_those_that_are() {
 #[test]
 fn nothing_carried_costs_no_memory() {
     let input = read_text("user_a\n", &Options::default()).unwrap();
-    assert!(input.records.records[0].carried.is_empty());
+    assert!(input.records.records[0].carried().is_empty());
 }

@@ -114,7 +114,7 @@ fn keep() -> impl Strategy<Value = Keep> {
 fn called(list: &crate::policy::exclude::ExcludeList, records: &Records) -> BTreeSet<usize> {
     let plan = Plan::build(records, list, Done::default(), SystemTime::UNIX_EPOCH);
     let looks_up = list.needs_look_up(records.kind);
-    let jobs = plan.jobs.into_iter().map(|job| job.target);
+    let jobs = plan.jobs.into_iter().map(|place| records.target(place as usize).unwrap());
     let found = jobs.map(|target| {
         let is_it = |n: &usize| {
             let names = identifiers(&user(*n)).into_iter();
@@ -138,12 +138,7 @@ proptest! {
         let source = Source::bytes("keep.csv", keep.text.as_bytes());
         let list = read_exclusions(source).unwrap().0;
         let (kind, _) = identifiers(&user(0))[which];
-        let record = |&n: &usize| InputRecord {
-            line: n as u64 + 2,
-            cell: identifiers(&user(n))[which].1.as_str().into(),
-            user: None,
-            carried: Box::default(),
-        };
+        let record = |&n: &usize| InputRecord::new(n as u64 + 2, &identifiers(&user(n))[which].1);
         let records =
             Records { records: listed.iter().map(record).collect(), kind, ..Records::default() };
         let expected: BTreeSet<usize> =

@@ -34,7 +34,7 @@ fn recorded_text(text: &str, filter: &Filter) -> Result<ReadInput, Error> {
 }
 
 fn carried(input: &ReadInput) -> String {
-    let cells = input.records.records.iter().map(|it| it.carried.join("/"));
+    let cells = input.records.records.iter().map(|it| it.carried().join("/"));
     format!("{}: {}", input.records.carried.join("/"), cells.collect::<Vec<_>>().join(" "))
 }
 

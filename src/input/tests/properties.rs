@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::model::{Outcome, canonical_cell};
+use crate::model::{InputRecord, Outcome, canonical_cell};
 
 /// Gives one byte at a time.
 struct Drip<'a>(&'a [u8]);
@@ -204,9 +204,9 @@ proptest! {
         prop_assert_eq!(input.delimiter, Some(char::from(table.delimiter)));
         prop_assert_eq!(input.n_comments, 0);
         let records = &input.records.records;
-        prop_assert_eq!(records.iter().map(|it| it.line).collect::<Vec<_>>(), lines, "{:?}", text);
-        let cells = |it: &crate::model::InputRecord| {
-            [&*it.carried[0], &*it.cell, &*it.carried[1]].map(str::to_owned).to_vec()
+        prop_assert_eq!(records.iter().map(InputRecord::line).collect::<Vec<_>>(), lines, "{:?}", text);
+        let cells = |it: &InputRecord| {
+            [&*it.carried()[0], &*it.cell(), &*it.carried()[1]].map(str::to_owned).to_vec()
         };
         let read: Vec<Vec<String>> = records.iter().map(cells).collect();
         prop_assert_eq!(read, table.cells_by_csv(&text), "{:?}", text);

@@ -20,7 +20,7 @@ fn outline(input: &ReadInput) -> String {
     let records = &input.records.records;
     let n_valid = records.len() - invalid(input).len();
     let first: Vec<String> =
-        records.iter().take(3).map(|it| format!("{}: {:?}", it.line, it.cell)).collect();
+        records.iter().take(3).map(|it| format!("{}: {:?}", it.line(), it.cell())).collect();
     format!(
         "{}; {} records, {n_valid} valid, {} lines\n{}",
         input.column,
@@ -67,7 +67,7 @@ fn the_clerk_exports_awkward_names_are_carried_whole() {
         .records
         .records
         .iter()
-        .map(|it| it.carried.join(" | "))
+        .map(|it| it.carried().join(" | "))
         .filter(|name| !name.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '|')));
     insta::assert_snapshot!(awkward.collect::<Vec<_>>().join("\n"), @r#"
 Ciara | O'Brien
@@ -96,7 +96,7 @@ fn the_list_of_locked_users_is_a_plain_list_of_users_of_the_export() {
     6: "user_2N5GDVz0Qp7ezpQKzYxYTECVZT5"
     "#);
     let export = read_sample("clerk-export.csv", &Options::default()).records.records;
-    let is_in_export = |it: &InputRecord| export.iter().any(|user| user.cell == it.cell);
+    let is_in_export = |it: &InputRecord| export.iter().any(|user| user.cell() == it.cell());
     assert!(input.records.records.iter().all(is_in_export));
 }
 
@@ -111,7 +111,7 @@ fn every_mistake_is_one_record() {
     "#);
     let invalid = input.records.records.iter().enumerate().filter_map(|(place, record)| {
         let why = input.records.target(place).err()?;
-        Some(format!("{}: {}", record.line, why))
+        Some(format!("{}: {}", record.line(), why))
     });
     insta::assert_snapshot!(invalid.collect::<Vec<_>>().join("\n"), @r#"
     9: the cell is empty

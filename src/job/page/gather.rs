@@ -1,127 +1,235 @@
 //! Reads finished files, row by row.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use super::merge::Merged;
-use super::overlap::LastWords;
+use super::final_states::FinalStates;
 use super::source::source;
+use super::stages::{incident, stage};
 use crate::engine::wall_clock;
 use crate::job::Failure;
-use crate::model::Row;
-use crate::report::page::{Collector, Facts, Source, SourceFile, TableRow};
-use crate::report::text;
+use crate::model::{Outcome, Row};
+use crate::report::closing;
+use crate::report::page::{Facts, FinalRow};
 use crate::results::manifest::Manifest;
-use crate::results::{ReadError, Reader, Sidecars, kind_of_outcome, same_file, sha256_file};
-use crate::stats::summary::{CommandKind, NextStep, Summary};
+use crate::results::{
+    ReadError, Reader, Sidecars, kind_of_outcome, read_unprocessed, same_file, sha256_file,
+};
+use crate::stats::RowStats;
+use crate::stats::summary::{CommandKind, Stage};
 
-/// What finished files say.
-pub(crate) struct Gathered {
-    pub(crate) facts: Facts,
-    pub(crate) summary: Summary,
+/// What to keep of the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// The counts: no page is written.
+    Counts,
+    /// User IDs, and what the page shows without personal data.
+    Ids,
+    /// Names and addresses, too.
+    Personal,
 }
 
-/// Reads one or more finished results or plan files as one.
-pub(crate) fn gather(paths: &[PathBuf]) -> Result<Gathered, Failure> {
+impl Detail {
+    /// For a page, with or without personal data.
+    pub(crate) fn of_page(pii: bool) -> Self {
+        if pii { Self::Personal } else { Self::Ids }
+    }
+}
+
+/// Reads one or more finished results, plan or verify files of one incident, in any order.
+pub(crate) fn gather(paths: &[PathBuf], detail: Detail) -> Result<Facts, Failure> {
     let (paths, mut warnings) = once_each(paths);
-    let files = paths.iter().map(|path| File::open(path)).collect::<Result<Vec<_>, _>>()?;
-    let last_words = last_words(&files)?;
-    let mut collector = Collector::default();
-    let mut merged = Merged::default();
-    let (mut sources, mut counted) = (Vec::new(), Vec::new());
-    for (index, file) in files.iter().enumerate() {
-        let mut rows = Rows::default();
+    let mut files = paths.iter().map(|path| Input::open(path)).collect::<Result<Vec<_>, _>>()?;
+    files.sort_by_key(|file| file.started_at);
+    let instances = instances(&files);
+    let mut finals = FinalStates::new(files.len(), detail);
+    let (mut sources, mut stages) = (Vec::new(), Vec::new());
+    for (index, file) in files.iter_mut().enumerate() {
+        let mut counted = RowStats::default();
         let mut reader = Reader::open(&file.path).map_err(unreadable)?;
         for row in &mut reader {
             let row = row.map_err(unreadable)?;
-            rows.n += 1;
-            if last_words.is_superseded(file.group(&files), index, &row) {
-                rows.n_superseded += 1;
-            } else {
-                merged.add_row(&row);
-                collector.add(table_row(index, row));
+            counted.add(&row);
+            file.reach(&row);
+            let row = FinalRow { source: index, row: slim(row, detail) };
+            finals.add(instances[index], &file.origin, row);
+        }
+        file.is_torn = reader.n_torn_bytes() > 0;
+        sources.push(source(&file.path, file.manifest.as_ref(), file.kind));
+        stages.push(stage(file, &counted));
+    }
+    let unprocessed = find_unprocessed(&files, &instances, &finals, &mut stages);
+    for (file, stage) in files.iter().zip(&stages) {
+        warnings.extend(file.warnings(stage.n_left));
+    }
+    warnings.extend(warn_of_mixture(&instances));
+    let n_banned = finals.n_banned();
+    let rows = finals.finish();
+    let incident = incident(stages, &rows, unprocessed, n_banned);
+    let result = closing::incident_headline(&incident);
+    let made_by = env!("CARGO_PKG_VERSION").to_owned();
+    Ok(Facts { made_at: Some(wall_clock()), made_by, result, incident, sources, rows, warnings })
+}
+
+/// A file to read.
+pub(super) struct Input {
+    pub(super) path: PathBuf,
+    pub(super) manifest: Option<Manifest>,
+    /// As the manifest says, or else its rows.
+    pub(super) kind: Option<CommandKind>,
+    /// As the manifest says, or else the first row.
+    pub(super) started_at: Option<SystemTime>,
+    /// The time of the last row.
+    pub(super) last_row_at: Option<SystemTime>,
+    /// What its users came from: the digest of the input, else its own name.
+    origin: String,
+    is_torn: bool,
+}
+
+impl Input {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let manifest = Manifest::read(&Sidecars::beside(path).manifest).map_err(Failure::usage)?;
+        let of_input = manifest.iter().flat_map(|it| &it.files).find(|it| it.role == "input");
+        let origin = of_input.map(|it| it.sha256.clone()).filter(|it| !it.is_empty());
+        let mut file = Self {
+            path: path.to_owned(),
+            kind: manifest.as_ref().map(|it| it.kind),
+            started_at: manifest.as_ref().map(|it| it.started_at),
+            last_row_at: None,
+            origin: origin.unwrap_or_else(|| path.display().to_string()),
+            is_torn: false,
+            manifest,
+        };
+        if file.manifest.is_none() {
+            file.ask_rows()?;
+        }
+        Ok(file)
+    }
+
+    /// What the rows say of the command that wrote them, and when.
+    fn ask_rows(&mut self) -> Result<(), Failure> {
+        let reader = Reader::open(&self.path).map_err(unreadable)?;
+        for row in reader.without_users() {
+            let row = row.map_err(unreadable)?;
+            self.kind = self.kind.or_else(|| kind_of_outcome(row.outcome));
+            let known = self.started_at.is_some_and(|first| row.finished_at >= Some(first));
+            self.started_at =
+                if known { self.started_at } else { row.finished_at.or(self.started_at) };
+        }
+        Ok(())
+    }
+
+    fn reach(&mut self, row: &Row) {
+        self.last_row_at = self.last_row_at.max(row.finished_at);
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.manifest.as_ref().is_some_and(|it| it.ending == Manifest::RUNNING)
+    }
+
+    /// What the reader must know before anything else. `n_left`: records that neither this command
+    /// nor a later one processed.
+    fn warnings(&self, n_left: u64) -> Vec<String> {
+        let name = self.path.display();
+        let mut warnings = Vec::new();
+        let why = match &self.manifest {
+            _ if self.is_torn => Some("its last row was cut off".to_owned()),
+            Some(_) if self.is_running() && n_left > 0 => {
+                Some("its run was killed or is still running".to_owned())
+            }
+            Some(_) if n_left == 1 => Some("1 record is unprocessed".to_owned()),
+            Some(_) if n_left > 0 => Some(format!("{n_left} records are unprocessed")),
+            _ => None,
+        };
+        warnings.extend(
+            why.map(|why| {
+                format!("{name} is incomplete: {why}; finish the run with --resume first")
+            }),
+        );
+        let Some(manifest) = &self.manifest else {
+            warnings.push(format!(
+                "{} is missing: cannot check which instance {name} is of, whether it is complete, \
+                 and whether it was changed",
+                Sidecars::beside(&self.path).manifest.display()
+            ));
+            return warnings;
+        };
+        let made = manifest.files.iter().find(|file| file.role == "results");
+        if made.is_some_and(|made| sha256_file(&self.path).is_ok_and(|it| it != made.sha256)) {
+            warnings.push(format!("{name} was changed since its manifest was written"));
+        }
+        warnings
+    }
+}
+
+/// Finds what each file left to do, and counts the users of whom no file has a row.
+fn find_unprocessed(
+    files: &[Input],
+    instances: &[usize],
+    finals: &FinalStates,
+    stages: &mut [Stage],
+) -> u64 {
+    let mut without_row = HashSet::new();
+    let mut n_unknown = 0;
+    for (index, (file, stage)) in files.iter().zip(&mut *stages).enumerate() {
+        stage.n_left = stage.summary.n_unprocessed;
+        if files.len() == 1 {
+            // A run that was killed after its last row has to be finished, too.
+            stage.n_left = stage.n_left.max(u64::from(file.is_running()));
+            return stage.summary.n_unprocessed;
+        }
+        if stage.n_left == 0 {
+            continue;
+        }
+        let Some(cells) = read_unprocessed(&Sidecars::beside(&file.path).unprocessed) else {
+            n_unknown += stage.n_left;
+            continue;
+        };
+        stage.n_left = 0;
+        for cell in cells {
+            let state = finals.get(instances[index], &cell);
+            let is_left = state.is_none_or(|state| {
+                state.source < index || state.row.outcome == Outcome::WouldUnlock
+            });
+            stage.n_left += u64::from(is_left);
+            if state.is_none() {
+                without_row.insert((instances[index], cell));
             }
         }
-        warnings.extend(warn(file, reader.n_torn_bytes(), rows));
-        let mut source = source(&file.path, file.manifest.as_ref(), file.kind);
-        reckon_killed(&mut source, rows, file);
-        sources.push(source);
-        counted.push(rows);
     }
-    hand_over(&mut sources, &counted);
-    for source in &sources {
-        merged.add_source(source);
+    without_row.len() as u64 + n_unknown
+}
+
+/// A number for each file: files of the same instance share it. A file without a manifest is taken
+/// for one of the instance of the others.
+fn instances(files: &[Input]) -> Vec<usize> {
+    let mut numbers = HashMap::new();
+    let of = |file: &Input| file.manifest.as_ref().map(|it| (it.instance.clone(), it.host.clone()));
+    for instance in files.iter().filter_map(of) {
+        let next = numbers.len();
+        numbers.entry(instance).or_insert(next);
     }
-    warnings.extend(warn_of_mixture(&sources));
-    let made_by = env!("CARGO_PKG_VERSION").to_owned();
-    let mut summary = merged.summary(&paths);
-    summary.is_mixed = sources.windows(2).any(|pair| pair[0].kind != pair[1].kind);
-    let next = newest_next(&files);
-    let made_at = Some(wall_clock());
-    let facts = Facts { made_at, made_by, sources, rows: collector.finish(), warnings, next };
-    Ok(Gathered { facts, summary })
+    let number = |file: &Input| match of(file) {
+        Some(instance) => numbers[&instance],
+        None if numbers.len() > 1 => numbers.len(),
+        None => 0,
+    };
+    files.iter().map(number).collect()
 }
 
-/// The command that the newest of these jobs printed at its end.
-fn newest_next(files: &[File]) -> Vec<NextStep> {
-    let manifests = files.iter().filter_map(|file| file.manifest.as_ref());
-    let newest = manifests.max_by_key(|manifest| manifest.started_at);
-    let next = newest.and_then(|manifest| manifest.next.clone());
-    let step = |command| NextStep { look_first: None, why: "Next step".to_owned(), command };
-    next.map(step).into_iter().collect()
+fn warn_of_mixture(instances: &[usize]) -> Option<String> {
+    let is_mixed = instances.windows(2).any(|pair| pair[0] != pair[1]);
+    is_mixed
+        .then(|| "the files are of different instances; users are counted per instance".to_owned())
 }
 
-/// One of the files, before its rows are counted.
-struct File {
-    path: PathBuf,
-    manifest: Option<Manifest>,
-    /// As the manifest says, or else its rows.
-    kind: Option<CommandKind>,
-}
-
-/// How many rows a file has.
-#[derive(Clone, Copy, Default)]
-struct Rows {
-    n: u64,
-    /// Those of them on whose user another file has a later word.
-    n_superseded: u64,
-}
-
-impl File {
-    fn open(path: &Path) -> Result<Self, Failure> {
-        let manifest = Manifest::read(&Sidecars::beside(path).manifest).map_err(unreadable)?;
-        let kind = match &manifest {
-            Some(manifest) => Some(manifest.kind),
-            None => kind_of_rows(path)?,
-        };
-        Ok(Self { path: path.to_owned(), manifest, kind })
-    }
-
-    /// The place of the first file of the same kind of job and the same instance.
-    fn group(&self, files: &[Self]) -> usize {
-        let of = |file: &Self| {
-            let manifest = file.manifest.as_ref();
-            (file.kind, manifest.map(|it| (it.instance.clone(), it.host.clone())))
-        };
-        let here = of(self);
-        files.iter().position(|file| of(file) == here).unwrap_or_default()
-    }
-}
-
-fn kind_of_rows(path: &Path) -> Result<Option<CommandKind>, Failure> {
-    for row in Reader::open(path).map_err(unreadable)? {
-        if let Some(kind) = kind_of_outcome(row.map_err(unreadable)?.outcome) {
-            return Ok(Some(kind));
-        }
-    }
-    Ok(None)
-}
-
-/// A file that is named twice is told once.
+/// A file that is named twice is read once.
 fn once_each(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
     let (mut once, mut warnings) = (Vec::<PathBuf>::new(), Vec::new());
     for path in paths {
         if once.iter().any(|other| same_file(other, path)) {
-            warnings.push(format!("{} is named twice; it is counted once.", path.display()));
+            warnings.push(format!("{} is named twice; it is counted once", path.display()));
         } else {
             once.push(path.clone());
         }
@@ -129,130 +237,28 @@ fn once_each(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
     (once, warnings)
 }
 
-/// Nothing is superseded where there is one file.
-fn last_words(files: &[File]) -> Result<LastWords, Failure> {
-    let mut last_words = LastWords::default();
-    if files.len() > 1 {
-        for (index, file) in files.iter().enumerate() {
-            let group = file.group(files);
-            for row in Reader::open(&file.path).map_err(unreadable)? {
-                last_words.note(group, index, &row.map_err(unreadable)?);
-            }
-        }
+/// What the page and the summary need of a row.
+fn slim(mut row: Row, detail: Detail) -> Row {
+    (row.trace_id, row.carried) = (None, Box::default());
+    row.user = row.user.filter(|user| {
+        detail == Detail::Personal || user.locked == Some(true) || user.banned == Some(true)
+    });
+    if let Some(user) = &mut row.user {
+        user.json = String::new();
     }
-    Ok(last_words)
-}
-
-/// What a manifest could not know: how far a run came that was killed. Its list of the unprocessed
-/// is that of its first moment.
-fn reckon_killed(source: &mut Source, rows: Rows, file: &File) {
-    if source.ending.as_deref() == Some(Manifest::RUNNING) {
-        source.n_unprocessed = source.n_records.map(|n| n.saturating_sub(rows.n));
-        let unprocessed = Sidecars::beside(&file.path).unprocessed;
-        if let Ok(sha256) = sha256_file(&unprocessed) {
-            let (role, name) = ("unprocessed".to_owned(), unprocessed.display().to_string());
-            source.files.push(SourceFile { role, name, sha256 });
-        }
-    }
-}
-
-/// Takes out of each file's account what another has in its own: rows on whose user there is a
-/// later word, and what was left unprocessed and taken over.
-fn hand_over(sources: &mut [Source], counted: &[Rows]) {
-    let as_told = sources.to_vec();
-    for (index, giver) in sources.iter_mut().enumerate() {
-        let others = as_told.iter().enumerate().filter(|(other, _)| *other != index);
-        let n_taken = others.map(|(_, taker)| n_taken_over(giver, taker, counted[index])).max();
-        let n_taken = n_taken.unwrap_or(0).min(giver.n_unprocessed.unwrap_or(0));
-        giver.n_unprocessed = giver.n_unprocessed.map(|n| n - n_taken);
-        let n_gone = n_taken + counted[index].n_superseded;
-        giver.n_records = giver.n_records.map(|n| n.saturating_sub(n_gone));
-    }
-}
-
-/// How many of the unprocessed records of one run another took as its input: their list, or the
-/// whole input once more.
-fn n_taken_over(giver: &Source, taker: &Source, rows: Rows) -> u64 {
-    let input = file_of(taker, "input");
-    let is_again = rows.n > 0
-        && rows.n == rows.n_superseded
-        && taker.started_at > giver.started_at
-        && file_of(giver, "input") == input;
-    if input.is_none() {
-        0
-    } else if is_again || file_of(giver, "unprocessed") == input {
-        taker.n_records.unwrap_or(0)
-    } else {
-        0
-    }
-}
-
-fn file_of(source: &Source, role: &str) -> Option<String> {
-    let file = source.files.iter().find(|file| file.role == role)?;
-    Some(file.sha256.clone()).filter(|sha256| !sha256.is_empty())
+    row
 }
 
 fn unreadable(error: ReadError) -> Failure {
-    Failure::usage(error)
-}
-
-/// What the reader must know before anything else.
-fn warn(file: &File, n_torn_bytes: u64, rows: Rows) -> Vec<String> {
-    let (path, name) = (&file.path, file.path.display());
-    let mut warnings = Vec::new();
-    if rows.n_superseded > 0 {
-        let rows = text::counted(rows.n_superseded, "row", "rows");
-        warnings.push(format!(
-            "{rows} of {name} tell of users on whom another of these files has a later word; that \
-             one counts."
-        ));
-    }
-    let Some(manifest) = &file.manifest else {
-        let text = format!("{name} has no manifest beside it: nothing tells where it is from.");
-        warnings.push(text);
-        return warnings;
-    };
-    let made = manifest.files.iter().find(|file| file.role == "results");
-    match (made, sha256_file(path)) {
-        (Some(made), Ok(sha256)) if made.sha256 != sha256 => {
-            warnings.push(format!("{name} was changed since its manifest was written."));
+    match error {
+        // The quoted cell is the user's JSON, so that closing the quote would not help.
+        ReadError::BadRow { path, line, why } if why == "a quote is not closed" => {
+            Failure::usage(format!(
+                "{}:{line}: the row was cut off, so the file is incomplete; remove this line, then \
+                 finish the run with --resume first",
+                path.display()
+            ))
         }
-        _ if manifest.ending == Manifest::RUNNING => {
-            warnings.push(format!("{name} is not finished: its run was killed, or goes on."));
-        }
-        _ => {}
-    }
-    if n_torn_bytes > 0 {
-        warnings.push(format!("{name} ends in a torn row, which is left out."));
-    }
-    warnings
-}
-
-fn warn_of_mixture(sources: &[Source]) -> Option<String> {
-    let of = |source: &Source| (source.kind, source.instance.clone(), source.host.clone());
-    let is_mixed = sources.windows(2).any(|pair| of(&pair[0]) != of(&pair[1]));
-    let text = "The files are of different commands or instances: their sums tell little.";
-    is_mixed.then(|| text.to_owned())
-}
-
-fn table_row(source: usize, row: Row) -> TableRow {
-    let user = row.user.unwrap_or_default();
-    TableRow {
-        input: row.input.to_string(),
-        user_id: row.user_id,
-        error_code: row.error_code.map(Into::into),
-        error_message: row.error_message,
-        attempts: row.attempts,
-        duration: row.duration,
-        finished_at: row.finished_at,
-        locked: user.locked,
-        banned: user.banned,
-        lockout_expires_in_seconds: user.lockout_expires_in_seconds,
-        verification_attempts_remaining: user.verification_attempts_remaining,
-        username: user.username,
-        email: user.email,
-        first_name: user.first_name,
-        last_name: user.last_name,
-        ..TableRow::new(source, row.line, row.outcome)
+        error => Failure::usage(error),
     }
 }

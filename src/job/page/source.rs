@@ -1,4 +1,4 @@
-//! What a manifest says, in the words of the page.
+//! What a manifest says, for the page.
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,8 +30,6 @@ pub(super) fn source(
         finished_at: manifest.finished_at,
         ending: Some(manifest.ending.clone()),
         exit_code: manifest.exit_code,
-        n_records: Some(manifest.records),
-        n_unprocessed: Some(manifest.unprocessed),
         files: manifest.files.iter().map(file).collect(),
         passes: manifest.passes.iter().map(pass).collect(),
     }
@@ -77,7 +75,7 @@ fn latency(latency: &manifest::Latency) -> LatencySummary {
 }
 
 /// A manifest is a file like any other: a number in it may be anything.
-fn seconds(seconds: f64) -> Duration {
+pub(super) fn seconds(seconds: f64) -> Duration {
     /// More than any run.
     const LONGEST: f64 = 1e9;
     Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST)).unwrap_or_default()

@@ -242,7 +242,7 @@ impl Gate {
         self.throttle.limit(now) / self.pace.window().as_secs_f64()
     }
 
-    /// Whether the API is taken to be unreachable: failures meanwhile use up no retry.
+    /// Whether the API is taken to be unreachable: failures in the meantime use up no retry.
     pub fn is_outage(&self) -> bool {
         self.breaker.is_outage()
     }

@@ -82,7 +82,7 @@ impl Ledger {
     ///
     /// Some of the places are kept for probes: if the server stalls, every request in flight may
     /// have to be given up, and without a free place no later request could find out that the
-    /// server is back. Where nothing is in flight, the next request is as good as a probe.
+    /// server is back. Where nothing is in flight, the next request is used as a probe.
     pub fn room(&mut self, now: Instant, limits: impl Into<Limits>, is_probe: bool) -> Room {
         self.own.expire(now, self.window);
         let Limits { all, own } = limits.into();

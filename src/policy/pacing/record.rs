@@ -1,4 +1,4 @@
-//! What the runs with one key on one machine tell each other: the content of the pace file.
+//! What the runs with one key on one machine share: the content of the pace file.
 
 use std::time::{Duration, Instant};
 

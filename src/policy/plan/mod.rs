@@ -3,21 +3,22 @@
 //! Resume is the same with a longer [`Done`].
 
 mod done;
+mod places;
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use done::Done;
+use places::{PlacesByLine, stored};
 
 use super::exclude::ExcludeList;
-use crate::model::{Identifier, InputRecord, InvalidIdentifier, Job, Outcome, Records, Row};
+use crate::model::{Identifier, InputRecord, InvalidIdentifier, Outcome, Records, Row};
 
 /// Every record of the input: a job, a row, or already recorded.
 #[derive(Debug, Default, PartialEq)]
 pub struct Plan {
-    /// The users to call the API for, in the order of the input; each user at most once.
-    pub jobs: Vec<Job>,
+    /// The records of the users to call the API for, by their place in the input and in its order;
+    /// each user at most once.
+    pub jobs: Vec<u32>,
     /// The rows of the records that need no request, each with the index of its record, in the order
     /// of the input.
     pub left_out: Vec<(usize, Row)>,
@@ -30,7 +31,8 @@ pub struct Plan {
 impl Plan {
     /// Sorts the records.
     ///
-    /// `done` is what an earlier run recorded; each of its rows stands for one record at most.
+    /// `done` is what an earlier run recorded, noted for these records; each of its rows stands for
+    /// one record at most.
     /// `now` is the time in the rows of the records that need no request.
     pub fn build(
         records: &Records,
@@ -40,15 +42,17 @@ impl Plan {
     ) -> Self {
         done.exclusions().iter().for_each(|message| excluded.mark_recorded(message));
         let mut plan = Self::default();
+        done.choose_own_records(records);
         let index = Index::of(records, &done);
         for (place, record) in records.records.iter().enumerate() {
             match records.target(place) {
                 Err(why) => plan.invalid(place, record, why, &index, &mut done, now),
-                Ok(target) => match index.of_the_user(&target) {
-                    Some((its_place, line)) if its_place != place => {
+                Ok(target) => match done.own_place(records, &target) {
+                    Some(own_place) if own_place != place => {
+                        let line = records.records[own_place].line();
                         plan.repeated((place, record), &target, line, &index, &mut done, now);
                     }
-                    _ => plan.first((place, record), target, excluded, &mut done, now),
+                    _ => plan.first((place, record), &target, excluded, &mut done, now),
                 },
             }
         }
@@ -61,12 +65,13 @@ impl Plan {
         place: usize,
         record: &InputRecord,
         why: InvalidIdentifier,
-        index: &Index,
+        index: &Index<'_>,
         done: &mut Done,
         now: SystemTime,
     ) {
-        let is_held = |line| index.holds(line, &record.cell);
-        if done.take_invalid(&record.cell, record.line, is_held) {
+        let cell = record.cell();
+        let is_held = |line| index.holds(line, &cell);
+        if done.take_invalid(&cell, record.line(), is_held) {
             self.recorded.push(place);
             return;
         }
@@ -83,12 +88,12 @@ impl Plan {
         (place, record): (usize, &InputRecord),
         target: &Identifier,
         line: u64,
-        index: &Index,
+        index: &Index<'_>,
         done: &mut Done,
         now: SystemTime,
     ) {
         let is_held = |other| other != line && index.names(other, target);
-        if done.take_duplicate(target, record.line, is_held) {
+        if done.take_duplicate(target, record.line(), is_held) {
             self.recorded.push(place);
             return;
         }
@@ -99,15 +104,15 @@ impl Plan {
     fn first(
         &mut self,
         (place, record): (usize, &InputRecord),
-        target: Identifier,
+        target: &Identifier,
         excluded: &ExcludeList,
         done: &mut Done,
         now: SystemTime,
     ) {
         // The cell names the user too where an earlier job looked it up.
-        let by_cell = record.user.as_ref().and_then(|_| excluded.find_text(&record.cell));
-        let exclusion = excluded.find_identifier(&target).or(by_cell);
-        if done.take_settled(&target) {
+        let by_cell = record.user().and_then(|_| excluded.find_text(&record.cell()));
+        let exclusion = excluded.find_identifier(target).or(by_cell);
+        if done.take_settled(place) {
             self.recorded.push(place);
         } else if let Some(exclusion) = exclusion {
             let row = Row {
@@ -117,49 +122,32 @@ impl Plan {
             };
             self.left_out.push((place, row));
         } else {
-            self.jobs.push(Job { record: place, target });
+            self.jobs.push(stored(place));
         }
     }
 }
 
-/// Which record is a user's own, and what stands on which line.
-struct Index {
-    /// The place and the line of the record that becomes the user's job: the one whose row an
-    /// earlier run recorded, else the first.
-    own: HashMap<Identifier, (usize, u64)>,
-    /// What stands on the lines, where an earlier run recorded anything at all.
-    cells: HashMap<u64, (Arc<str>, Option<Identifier>)>,
+/// Which record is on which line, where an earlier run recorded anything at all.
+struct Index<'a> {
+    records: &'a Records,
+    by_line: PlacesByLine,
 }
 
-impl Index {
-    fn of(records: &Records, done: &Done) -> Self {
-        let mut own = HashMap::with_capacity(records.records.len());
-        let mut cells = HashMap::new();
-        for (place, record) in records.records.iter().enumerate() {
-            let target = records.target(place).ok();
-            if done.n_rows() > 0 {
-                cells.insert(record.line, (Arc::clone(&record.cell), target.clone()));
-            }
-            let Some(target) = target else { continue };
-            if done.line_of(&target) == Some(record.line) {
-                own.insert(target, (place, record.line));
-            } else {
-                own.entry(target).or_insert((place, record.line));
-            }
-        }
-        Self { own, cells }
+impl<'a> Index<'a> {
+    fn of(records: &'a Records, done: &Done) -> Self {
+        let has_rows = done.n_rows() > 0;
+        let by_line = if has_rows { PlacesByLine::of(records) } else { PlacesByLine::default() };
+        Self { records, by_line }
     }
 
-    fn of_the_user(&self, target: &Identifier) -> Option<(usize, u64)> {
-        self.own.get(target).copied()
-    }
-
-    fn holds(&self, line: u64, cell: &Arc<str>) -> bool {
-        self.cells.get(&line).is_some_and(|(text, _)| text == cell)
+    fn holds(&self, line: u64, cell: &str) -> bool {
+        let place = self.by_line.find(self.records, line);
+        place.is_some_and(|place| self.records.records[place].cell() == cell)
     }
 
     fn names(&self, line: u64, target: &Identifier) -> bool {
-        self.cells.get(&line).is_some_and(|(_, it)| it.as_ref() == Some(target))
+        let place = self.by_line.find(self.records, line);
+        place.is_some_and(|place| self.records.target(place).as_ref() == Ok(target))
     }
 }
 

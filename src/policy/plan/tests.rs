@@ -9,12 +9,7 @@ use crate::model::{IdentifierKind, UserId};
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
 fn records(cells: &[&str]) -> Records {
-    let record = |(index, cell): (usize, &&str)| InputRecord {
-        line: index as u64 + 2,
-        cell: Arc::from(*cell),
-        user: None,
-        carried: Box::default(),
-    };
+    let record = |(index, cell): (usize, &&str)| InputRecord::new(index as u64 + 2, cell);
     Records { records: cells.iter().enumerate().map(record).collect(), ..Records::default() }
 }
 
@@ -22,17 +17,18 @@ fn excluded(ids: &[&str]) -> ExcludeList {
     ExcludeList::of_lines("keep.txt", ids)
 }
 
-fn done(rows: &[(&str, Outcome)]) -> Done {
+fn done(records: &Records, rows: &[(&str, Outcome)]) -> Done {
     let mut done = Done::default();
     for (input, outcome) in rows {
         let user: Option<UserId> = input.parse().ok();
-        done.note(IdentifierKind::UserId, 2, &Arc::from(*input), user.as_ref(), *outcome);
+        done.note(records, 2, &Arc::from(*input), user.as_ref(), *outcome);
     }
     done
 }
 
-fn jobs(plan: &Plan) -> Vec<&str> {
-    plan.jobs.iter().map(|job| job.target.as_str()).collect()
+fn jobs(plan: &Plan, records: &Records) -> Vec<String> {
+    let targets = plan.jobs.iter().map(|&place| records.target(place as usize).unwrap());
+    targets.map(|target| target.as_str().to_owned()).collect()
 }
 
 fn left_out(plan: &Plan) -> Vec<(usize, Outcome)> {
@@ -41,13 +37,9 @@ fn left_out(plan: &Plan) -> Vec<(usize, Outcome)> {
 
 #[test]
 fn each_user_becomes_one_job_and_the_rest_become_rows_at_once() {
-    let plan = Plan::build(
-        &records(&["user_a", "oops", "user_b", "user_a", "user_c"]),
-        &excluded(&["user_c"]),
-        Done::default(),
-        NOW,
-    );
-    assert_eq!(jobs(&plan), ["user_a", "user_b"]);
+    let records = records(&["user_a", "oops", "user_b", "user_a", "user_c"]);
+    let plan = Plan::build(&records, &excluded(&["user_c"]), Done::default(), NOW);
+    assert_eq!(jobs(&plan, &records), ["user_a", "user_b"]);
     assert_eq!(
         left_out(&plan),
         [(1, Outcome::Invalid), (3, Outcome::Duplicate), (4, Outcome::Excluded)]
@@ -59,11 +51,11 @@ fn each_user_becomes_one_job_and_the_rest_become_rows_at_once() {
 fn a_user_whom_an_earlier_job_looked_up_is_excluded_by_the_cell_too() {
     let mut records = records(&["a@x.org", "b@x.org", "c@x.org"]);
     for (record, id) in records.records.iter_mut().zip(["user_a", "user_b", "user_c"]) {
-        record.user = Some(id.parse().unwrap());
+        *record = record.clone().with_user(id.parse().ok());
     }
     let list = excluded(&["A@x.org", "user_b"]);
     let plan = Plan::build(&records, &list, Done::default(), NOW);
-    assert_eq!(jobs(&plan), ["user_c"]);
+    assert_eq!(jobs(&plan, &records), ["user_c"]);
     assert_eq!(left_out(&plan), [(0, Outcome::Excluded), (1, Outcome::Excluded)]);
     let message = plan.left_out[0].1.error_message.as_deref();
     assert_eq!(message, Some("excluded by \"A@x.org\" on line 1 of keep.txt"));
@@ -74,7 +66,10 @@ fn a_record_that_repeats_the_header_is_invalid() {
     let mut records = records(&["user_a", "user_id"]);
     records.repeated_headers.insert(1);
     let plan = Plan::build(&records, &excluded(&[]), Done::default(), NOW);
-    assert_eq!((jobs(&plan), left_out(&plan)), (vec!["user_a"], vec![(1, Outcome::Invalid)]));
+    assert_eq!(
+        (jobs(&plan, &records), left_out(&plan)),
+        (vec!["user_a".to_owned()], vec![(1, Outcome::Invalid)])
+    );
 }
 
 #[test]
@@ -86,27 +81,29 @@ fn a_duplicate_names_the_line_of_the_first() {
 
 #[test]
 fn recorded_users_are_not_done_again_wherever_they_stand() {
-    let rows = done(&[("user_b", Outcome::Failed), ("user_z", Outcome::Unlocked)]);
-    let plan = Plan::build(&records(&["user_a", "user_b"]), &excluded(&[]), rows, NOW);
-    assert_eq!(jobs(&plan), ["user_a"]);
+    let records = records(&["user_a", "user_b"]);
+    let rows = done(&records, &[("user_b", Outcome::Failed), ("user_z", Outcome::Unlocked)]);
+    let plan = Plan::build(&records, &excluded(&[]), rows, NOW);
+    assert_eq!(jobs(&plan, &records), ["user_a"]);
     assert_eq!(plan.recorded, [1]);
     assert_eq!(plan.n_rows_without_record, 1);
 }
 
 #[test]
 fn each_recorded_mistake_stands_for_one_record() {
-    let rows = done(&[("oops", Outcome::Invalid)]);
-    let plan = Plan::build(&records(&["oops", "oops"]), &excluded(&[]), rows, NOW);
+    let records = records(&["oops", "oops"]);
+    let rows = done(&records, &[("oops", Outcome::Invalid)]);
+    let plan = Plan::build(&records, &excluded(&[]), rows, NOW);
     assert_eq!(plan.recorded, [0]);
     assert_eq!(left_out(&plan), [(1, Outcome::Invalid)]);
 }
 
 #[test]
 fn a_recorded_duplicate_never_stands_for_the_first_line_of_its_user() {
-    let cells = ["user_a", "user_a", "user_a"];
-    let rows = done(&[("user_a", Outcome::Duplicate)]);
-    let plan = Plan::build(&records(&cells), &excluded(&[]), rows, NOW);
-    assert_eq!(jobs(&plan), ["user_a"]);
+    let records = records(&["user_a", "user_a", "user_a"]);
+    let rows = done(&records, &[("user_a", Outcome::Duplicate)]);
+    let plan = Plan::build(&records, &excluded(&[]), rows, NOW);
+    assert_eq!(jobs(&plan, &records), ["user_a"]);
     assert_eq!(plan.recorded, [1]);
     assert_eq!(left_out(&plan), [(2, Outcome::Duplicate)]);
 }
@@ -114,6 +111,7 @@ fn a_recorded_duplicate_never_stands_for_the_first_line_of_its_user() {
 /// A part of the input was run first, and then all of it: each record keeps the row of its line.
 #[test]
 fn rows_stand_for_the_records_on_their_own_lines() {
+    let records = records(&["user_a", "user_b", "user_a", "oops", "user_a", "oops"]);
     let mut rows = Done::default();
     for (line, cell, outcome) in [
         (3, "user_b", Outcome::Unlocked),
@@ -122,10 +120,9 @@ fn rows_stand_for_the_records_on_their_own_lines() {
         (7, "oops", Outcome::Invalid),
     ] {
         let user: Option<UserId> = cell.parse().ok();
-        rows.note(IdentifierKind::UserId, line, &Arc::from(cell), user.as_ref(), outcome);
+        rows.note(&records, line, &Arc::from(cell), user.as_ref(), outcome);
     }
-    let cells = ["user_a", "user_b", "user_a", "oops", "user_a", "oops"];
-    let plan = Plan::build(&records(&cells), &excluded(&[]), rows, NOW);
+    let plan = Plan::build(&records, &excluded(&[]), rows, NOW);
     assert_eq!(plan.recorded, [1, 2, 4, 5]);
     assert_eq!(left_out(&plan), [(0, Outcome::Duplicate), (3, Outcome::Invalid)]);
     let message = plan.left_out[0].1.error_message.as_deref();
@@ -141,11 +138,11 @@ fn a_user_found_by_a_second_name_is_still_to_be_done_under_the_first() {
     let mut done = Done::default();
     for (line, user) in [(3, Some(&user)), (4, None)] {
         let cell = Arc::from("second@x.org");
-        done.note(IdentifierKind::Email, line, &cell, user, Outcome::Duplicate);
+        done.note(&records, line, &cell, user, Outcome::Duplicate);
     }
     assert!(done.users().is_empty(), "nobody is done yet");
     let plan = Plan::build(&records, &excluded(&[]), done, NOW);
-    assert_eq!(jobs(&plan), ["first@x.org"]);
+    assert_eq!(jobs(&plan, &records), ["first@x.org"]);
     assert_eq!(plan.recorded, [1, 2]);
     assert_eq!(left_out(&plan), []);
 }
@@ -155,7 +152,7 @@ fn two_ways_to_write_one_address_are_one_user() {
     let mut records = records(&["A@x.org", "a@X.org"]);
     records.kind = IdentifierKind::Email;
     let plan = Plan::build(&records, &ExcludeList::default(), Done::default(), NOW);
-    assert_eq!(jobs(&plan), ["a@x.org"]);
+    assert_eq!(jobs(&plan, &records), ["a@x.org"]);
     assert_eq!(left_out(&plan), [(1, Outcome::Duplicate)]);
 }
 
@@ -174,24 +171,26 @@ proptest! {
         // What a run over the earlier input would have written before it was killed.
         let before = Plan::build(&records(&earlier), &excluded(&[]), Done::default(), NOW);
         let mut rows: Vec<_> = before.left_out.iter().map(|(at, row)| (earlier[*at], row.outcome))
-            .chain(before.jobs.iter().map(|j| (earlier[j.record], Outcome::Unlocked)))
+            .chain(before.jobs.iter().map(|&place| (earlier[place as usize], Outcome::Unlocked)))
             .collect();
         rows.truncate(rows.len().saturating_sub(n_lost));
         let n_earlier = rows.len() as u64;
 
-        let plan = Plan::build(&records(&cells), &excluded(&out), done(&rows), NOW);
-        let mut all: Vec<usize> = plan.jobs.iter().map(|job| job.record)
+        let records = records(&cells);
+        let done = done(&records, &rows);
+        let plan = Plan::build(&records, &excluded(&out), done, NOW);
+        let mut all: Vec<usize> = plan.jobs.iter().map(|&place| place as usize)
             .chain(plan.left_out.iter().map(|(record, _)| *record))
             .chain(plan.recorded.iter().copied())
             .collect();
         all.sort_unstable();
         prop_assert_eq!(all, (0..cells.len()).collect::<Vec<_>>());
         prop_assert_eq!(plan.recorded.len() as u64 + plan.n_rows_without_record, n_earlier);
-        let users: HashSet<&str> = jobs(&plan).into_iter().collect();
+        let users: HashSet<String> = jobs(&plan, &records).into_iter().collect();
         prop_assert_eq!(users.len(), plan.jobs.len());
         for cell in cells.iter().filter(|cell| cell.starts_with("user_") && !out.contains(cell)) {
             let is_done = rows.contains(&(cell, Outcome::Unlocked));
-            prop_assert_eq!(is_done, !users.contains(cell), "{}", cell);
+            prop_assert_eq!(is_done, !users.contains(*cell), "{}", cell);
         }
     }
 }

@@ -7,10 +7,6 @@ use crate::stats::summary::{CommandKind, Ending, Summary};
 
 /// What happened, in one line.
 pub fn headline(summary: &Summary) -> String {
-    if summary.is_mixed {
-        let rows = counted(summary.n_rows(), "row", "rows");
-        return format!("{rows} of several commands; report each command's files separately.");
-    }
     match summary.ending {
         Ending::Completed if summary.n_records == 0 => "Done: the input has no records.".to_owned(),
         Ending::Completed => completed(summary),

@@ -1,14 +1,18 @@
 //! The closing lines: what happened, where the files are, and the next step.
 
 mod headline;
+mod incident;
 mod sections;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use headline::headline;
+pub use incident::{incident, incident_headline};
 
-use super::{Console, Level, LogFormat, Style, Verbosity};
+use serde_json::json;
+
+use super::{Console, Level, LogFormat, LogType, Style, Verbosity};
 use crate::stats::summary::{CommandKind, Summary};
 
 /// The closing lines, with a newline at the end of each.
@@ -30,7 +34,8 @@ pub fn text(summary: &Summary, style: Style) -> String {
 /// Prints the closing lines: all of them, or only the headline on a quiet console or in a JSON log.
 pub fn print(summary: &Summary, console: &Console) {
     if console.format() == LogFormat::Json || console.voice() <= Verbosity::Quiet {
-        console.say(Level::Answer, &headline(summary));
+        let fields = json!({ "summary": summary });
+        console.say_as(LogType::Summary, Level::Answer, &headline(summary), fields);
     } else {
         console.print(Level::Note, &text(summary, console.style()));
     }

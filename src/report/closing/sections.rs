@@ -51,7 +51,10 @@ pub(super) fn counts(summary: &Summary, style: Style) -> String {
 }
 
 pub(super) fn warnings(summary: &Summary, style: Style) -> String {
-    let mut text = String::new();
+    let mut text = canary(summary);
+    for line in &summary.lines_of_walk {
+        text += &format!("{line}\n");
+    }
     let excluded = summary.excluded;
     if excluded.entries > 0 {
         text += &format!(
@@ -68,6 +71,25 @@ pub(super) fn warnings(summary: &Summary, style: Style) -> String {
         text += &format!("{warning}{who}; unlocking does not lift a ban.\n");
     }
     text
+}
+
+/// Whether a run goes on after its canary.
+fn canary(summary: &Summary) -> String {
+    let Some(canary) = summary.canary else { return String::new() };
+    match summary.command {
+        CommandKind::Plan if summary.counts.get(Outcome::WouldUnlock) > canary => format!(
+            "The run unlocks {} first (--canary), and continues by itself if all succeed.\n",
+            counted(canary, "user", "users")
+        ),
+        CommandKind::Run
+            if summary.ending == Ending::Completed
+                && summary.counts.get(Outcome::Unlocked) > canary =>
+        {
+            let users = counted(canary, "user was", "users were");
+            format!("{users} unlocked first (--canary); then the run continued by itself.\n")
+        }
+        _ => String::new(),
+    }
 }
 
 pub(super) fn errors(summary: &Summary, style: Style) -> String {
@@ -158,6 +180,7 @@ pub(super) fn files(summary: &Summary, style: Style) -> String {
     let results = if summary.command == CommandKind::Plan { "plan" } else { "results" };
     let lines = [
         line(results, files.results.as_deref(), None),
+        line("sha256", summary.plan_sha256.as_deref().map(Path::new), None),
         line("failed", files.failed.as_deref(), Some(n_failed)),
         line("unprocessed", files.unprocessed.as_deref(), Some(n_unprocessed)),
         line("manifest", files.manifest.as_deref(), None),

@@ -1,12 +1,10 @@
-//! The page: one HTML file that says what a job did, made to be attached to a ticket and signed.
+//! The page: one HTML file for the lead of an incident, to be attached to a ticket.
 //!
-//! Three steps, each pure: a [`Collector`] takes rows and keeps little; [`Facts`] become finished
-//! strings (all rounding, sorting, wording and coordinates); those become markup. Every value is
-//! escaped in one place, by askama. The page asks for nothing from anywhere: its one style sheet
-//! and its one script are inside it, and its policy allows these two by their hashes alone.
+//! [`Facts`] become finished strings (all rounding, sorting, wording and coordinates), and those
+//! become markup. Every value is escaped in one place, by askama. The page loads nothing: its style
+//! sheet and its script are inside it, and its policy allows these two by their hashes alone.
 
 mod advice;
-mod collect;
 mod facts;
 mod policy;
 #[cfg(test)]
@@ -15,13 +13,12 @@ mod view;
 
 use askama::Template;
 
-pub use collect::{Collector, Rows};
-pub use facts::{Facts, Pass, Source, SourceFile, TableRow, TimedBucket};
+pub use facts::{Facts, FinalRow, Pass, Source, SourceFile, TimedBucket};
 
 /// The page as HTML.
 ///
-/// Without `pii` it names users by their ids alone: no email address, name or user name, no input
-/// cell that is not a user id, and none of the API's messages, as they may quote such.
+/// Without `pii` it names users by their IDs alone: no email address, name or username, no input
+/// cell that is not a user ID, and none of the API's messages, which may quote them.
 ///
 /// # Errors
 ///

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// Nothing is loaded from anywhere; the page's own style sheet and script are known by their
-/// hashes, so no other can run.
+/// The page loads nothing. Its style sheet and its script are allowed by their hashes, so no other
+/// can run.
 pub(super) fn policy() -> String {
     format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; img-src 'none'; base-uri 'none'; \
@@ -18,7 +18,7 @@ pub(super) fn policy() -> String {
     )
 }
 
-/// As browsers want it. The template leaves out the last line break of what it includes.
+/// In the form of the policy. The template omits the last line break of a file that it includes.
 fn hash(text: &str) -> String {
     let text = text.strip_suffix('\n').unwrap_or(text);
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))

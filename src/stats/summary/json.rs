@@ -1,11 +1,12 @@
 //! The summary as JSON (`--json`). The names are stable; fields are only ever added.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::{ExcludeCounts, Files, Forecast, LatencySummary, Summary};
+use super::{Ending, ExcludeCounts, Files, Forecast, Incident, LatencySummary, Stage, Summary};
 use crate::model::mask_keys;
 use crate::stats::{Counts, ErrorGroup};
 
@@ -24,20 +25,110 @@ impl Summary {
     }
 }
 
+/// What `--json` prints where a command failed without a summary.
+#[derive(Debug, Serialize)]
+pub struct ErrorReport<'a> {
+    schema_version: u32,
+    error: ErrorBody<'a>,
+    exit_code: u8,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorBody<'a> {
+    code: &'a str,
+    message: &'a str,
+    hint: Option<&'a str>,
+}
+
+impl<'a> ErrorReport<'a> {
+    /// An error with a stable code, and what to do about it.
+    pub fn new(code: &'a str, message: &'a str, hint: Option<&'a str>, exit_code: u8) -> Self {
+        let error = ErrorBody { code, message, hint };
+        Self { schema_version: SCHEMA_VERSION, error, exit_code }
+    }
+
+    /// The error as indented JSON, without a newline at its end.
+    ///
+    /// # Errors
+    ///
+    /// None that `serde_json` is known to have for such values.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        Ok(mask_keys(&serde_json::to_string_pretty(self)?).into_owned())
+    }
+}
+
 impl Serialize for Summary {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Wire::from(self).serialize(serializer)
     }
 }
 
+impl Incident {
+    /// The report as indented JSON, without a newline at its end: `counts` is one final state per
+    /// user, `stages` one entry per file.
+    ///
+    /// # Errors
+    ///
+    /// None that `serde_json` is known to have for such values.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        let summary = Wire::ended(&self.summary, self.ending, self.exit_code);
+        let stages = self.stages.iter().map(Into::into).collect();
+        let json = serde_json::to_string_pretty(&WireIncident { summary, stages })?;
+        Ok(mask_keys(&json).into_owned())
+    }
+}
+
+#[derive(Serialize)]
+struct WireIncident<'a> {
+    #[serde(flatten)]
+    summary: Wire<'a>,
+    stages: Vec<WireStage<'a>>,
+}
+
+#[derive(Serialize)]
+struct WireStage<'a> {
+    file: &'a str,
+    reason: Option<&'a str>,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    #[serde(flatten)]
+    summary: Wire<'a>,
+}
+
+impl<'a> From<&'a Stage> for WireStage<'a> {
+    fn from(stage: &'a Stage) -> Self {
+        Self {
+            file: &stage.file,
+            reason: stage.reason.as_deref(),
+            started_at: stage.started_at.and_then(moment),
+            finished_at: stage.finished_at.and_then(moment),
+            summary: Wire {
+                schema_version: None,
+                ..Wire::ended(&stage.summary, stage.ending, stage.exit_code)
+            },
+        }
+    }
+}
+
+/// In RFC 3339, UTC.
+fn moment(time: SystemTime) -> Option<String> {
+    let timestamp = Timestamp::try_from(time).ok()?;
+    Some(timestamp.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
 #[derive(Serialize)]
 struct Wire<'a> {
-    schema_version: u32,
-    command: &'static str,
+    /// Absent in stages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema_version: Option<u32>,
+    /// `null` for several commands.
+    command: Option<&'static str>,
     instance: &'a str,
     host: &'a str,
-    ending: &'static str,
-    exit_code: u8,
+    /// `null` where no manifest says.
+    ending: Option<&'static str>,
+    /// `null` where it is not known.
+    exit_code: Option<u8>,
     counts: ByCode<'a>,
     excluded: ExcludeCounts,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +137,26 @@ struct Wire<'a> {
     rows: u64,
     unprocessed: u64,
     banned: u64,
+    /// Absent for several commands: each stage has its own.
+    #[serde(flatten)]
+    requests: Option<WireRequests>,
+    errors: Vec<WireError<'a>>,
+    files: WireFiles,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan_sha256: Option<&'a str>,
+    forecast: Option<WireForecast>,
+    next_command: Option<&'a str>,
+}
+
+impl Wire<'_> {
+    /// With what is known about its end.
+    fn ended(summary: &Summary, ending: Option<Ending>, exit_code: Option<u8>) -> Wire<'_> {
+        Wire { ending: ending.map(Ending::code), exit_code, ..Wire::from(summary) }
+    }
+}
+
+#[derive(Serialize)]
+struct WireRequests {
     requests: u64,
     retries: u64,
     throttled: u64,
@@ -53,28 +164,11 @@ struct Wire<'a> {
     paused_seconds: f64,
     elapsed_seconds: f64,
     latency_ms: Option<WireLatency>,
-    errors: Vec<WireError<'a>>,
-    files: WireFiles,
-    forecast: Option<WireForecast>,
-    next_command: Option<&'a str>,
 }
 
-impl<'a> From<&'a Summary> for Wire<'a> {
-    fn from(summary: &'a Summary) -> Self {
+impl From<&Summary> for WireRequests {
+    fn from(summary: &Summary) -> Self {
         Self {
-            schema_version: SCHEMA_VERSION,
-            command: summary.command.code(),
-            instance: &summary.instance,
-            host: &summary.host,
-            ending: summary.ending.code(),
-            exit_code: summary.exit_code,
-            counts: ByCode(&summary.counts),
-            excluded: summary.excluded,
-            verified: summary.verified.as_ref().map(ByCode),
-            records: summary.n_records,
-            rows: summary.n_rows(),
-            unprocessed: summary.n_unprocessed,
-            banned: summary.n_banned,
             requests: summary.n_requests,
             retries: summary.n_retries,
             throttled: summary.n_throttled,
@@ -82,8 +176,30 @@ impl<'a> From<&'a Summary> for Wire<'a> {
             paused_seconds: seconds(summary.paused),
             elapsed_seconds: seconds(summary.elapsed),
             latency_ms: summary.latency.map(Into::into),
+        }
+    }
+}
+
+impl<'a> From<&'a Summary> for Wire<'a> {
+    fn from(summary: &'a Summary) -> Self {
+        Self {
+            schema_version: Some(SCHEMA_VERSION),
+            command: (!summary.is_mixed).then(|| summary.command.code()),
+            instance: &summary.instance,
+            host: &summary.host,
+            ending: Some(summary.ending.code()),
+            exit_code: Some(summary.exit_code),
+            counts: ByCode(&summary.counts),
+            excluded: summary.excluded,
+            verified: summary.verified.as_ref().map(ByCode),
+            records: summary.n_records,
+            rows: summary.n_rows(),
+            unprocessed: summary.n_unprocessed,
+            banned: summary.n_banned,
+            requests: (!summary.is_mixed).then(|| summary.into()),
             errors: summary.errors.iter().map(Into::into).collect(),
             files: (&summary.files).into(),
+            plan_sha256: summary.plan_sha256.as_deref(),
             forecast: summary.forecast.map(Into::into),
             next_command: summary.next.as_ref().map(|it| it.command.as_str()),
         }
@@ -262,6 +378,23 @@ mod tests {
           },
           "forecast": null,
           "next_command": "bulk-unlock run ids.csv --resume"
+        }
+        "#);
+    }
+
+    #[test]
+    fn an_error_as_json_shows_no_key() {
+        let message = "cannot open sk_live_0123456789abcdefghijXYZ1";
+        let report = ErrorReport::new("key", message, None, 4);
+        insta::assert_snapshot!(report.to_json().unwrap(), @r#"
+        {
+          "schema_version": 1,
+          "error": {
+            "code": "key",
+            "message": "cannot open sk_live_…XYZ1",
+            "hint": null
+          },
+          "exit_code": 4
         }
         "#);
     }

@@ -182,7 +182,7 @@ fn a_429_pauses_all_runs() {
     });
 }
 
-/// Nobody else would show why the run stands still.
+/// Nobody else would show why the run is idle.
 #[test]
 fn a_worker_pool_reports_the_pause_of_another_run() {
     on_a_paused_clock(async {

@@ -15,8 +15,8 @@ use crate::engine::testing::{
     Asked, Bench, Call, Played, Scripted, answer, come_back, ms, on_a_paused_clock, secs, status,
     timed_out,
 };
-use crate::engine::{Batch, LookUp, Pacer, Purpose, Unlock, UnlockJob, WorkerPool, wall_clock};
-use crate::model::{Identifier, IdentifierKind, InputRecord, Job, Records};
+use crate::engine::{Batch, LookUp, Pacer, Purpose, Unlock, UnlockJobs, WorkerPool, wall_clock};
+use crate::model::{Identifier, IdentifierKind, InputRecord, Records};
 use crate::policy::decide::AdminLocked;
 use crate::policy::exclude::ExcludeList;
 use crate::policy::plan::{Done, Plan};
@@ -25,11 +25,11 @@ use crate::results::{OpenError, resume};
 /// How one pass ends before its time.
 #[derive(Clone, Copy, Debug)]
 enum Cut {
-    /// Ctrl-C after so many milliseconds.
+    /// Ctrl-C after this many milliseconds.
     Drain(u64),
     /// Ctrl-C, and again a little later.
     Abort(u64),
-    /// kill -9 after so many events were folded, and a torn row behind it.
+    /// kill -9 after this many events were folded, and a torn row behind it.
     Kill(usize),
 }
 
@@ -62,7 +62,7 @@ fn number(cell: &str) -> usize {
     cell.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
 }
 
-/// An API that fails at random, has no user 5, and can't unlock user 3.
+/// An API that fails at random, has no user 5, and cannot unlock user 3.
 fn api<'r>(dice: &'r RefCell<Rng>, good: &'r RefCell<HashSet<usize>>) -> Scripted<'r> {
     Scripted::new(move |call| {
         let mut dice = dice.borrow_mut();
@@ -161,24 +161,25 @@ impl Story {
     async fn run_pools(
         &self,
         api: &Scripted<'_>,
-        jobs: Vec<Job>,
+        jobs: Vec<u32>,
         known: HashMap<UserId, u64>,
         stop: &Stop,
         events: EventSender,
     ) {
         let (pacer, settings) = (Pacer::proven(self.bench.gate), self.bench.settings);
         let jobs = if self.records.kind == IdentifierKind::UserId {
-            jobs.iter().map(unlock_job).collect()
+            UnlockJobs::Planned(jobs)
         } else {
             let purpose = Purpose::Run(AdminLocked::LeaveAlone);
             let records = &self.records.records;
             let work = LookUp::new(api, purpose, records, &self.excluded, known);
-            let batches = batches_of_three(&jobs);
+            let batches = batches_of_three(&self.records, &jobs);
             let events = events.clone();
             WorkerPool::new(&work, batches, settings, &pacer, stop, events).run().await;
-            work.into_jobs()
+            UnlockJobs::LookedUp(work.into_jobs())
         };
         let work = Unlock::new(api, &self.records.records);
+        let jobs = jobs.into_jobs(&self.records);
         WorkerPool::new(&work, jobs, settings, &pacer, stop, events).run().await;
     }
 
@@ -209,7 +210,7 @@ impl Story {
         let rows = self.rows();
         let by_line: BTreeMap<u64, &Row> = rows.iter().map(|row| (row.line, row)).collect();
         assert_eq!(rows.len(), by_line.len(), "each record has one row");
-        let lines: Vec<u64> = self.records.records.iter().map(|record| record.line).collect();
+        let lines: Vec<u64> = self.records.records.iter().map(InputRecord::line).collect();
         assert_eq!(by_line.keys().copied().collect::<Vec<_>>(), lines, "and all have one");
 
         let user = |row: &Row| user_of(self.records.kind, number(&row.input));
@@ -265,16 +266,12 @@ async fn signals(cut: Option<Cut>, stop: &Stop) -> std::convert::Infallible {
     std::future::pending().await
 }
 
-fn unlock_job(job: &Job) -> UnlockJob {
-    let user = job.target.user_id().unwrap().clone();
-    UnlockJob { record: job.record, user, seen: None, was_locked: None }
-}
-
 /// Small batches, so that a small input has many.
-fn batches_of_three(jobs: &[Job]) -> Vec<Batch> {
-    let batch = |(place, jobs): (usize, &[Job])| {
-        let records = jobs.iter().map(|job| job.record).collect();
-        Batch::new(3 * place, records, jobs.iter().map(|job| job.target.clone()).collect())
+fn batches_of_three(records: &Records, jobs: &[u32]) -> Vec<Batch> {
+    let batch = |(place, jobs): (usize, &[u32])| {
+        let places: Vec<usize> = jobs.iter().map(|&place| place as usize).collect();
+        let targets = places.iter().map(|&place| records.target(place).unwrap()).collect();
+        Batch::new(3 * place, places, targets)
     };
     jobs.chunks(3).enumerate().map(batch).collect()
 }
@@ -305,12 +302,7 @@ proptest! {
         seed: u64,
     ) {
         let dir = tempfile::tempdir().unwrap();
-        let record = |(place, &n): (usize, &usize)| InputRecord {
-            line: place as u64 + 2,
-            cell: cell(kind, n).into(),
-            user: None,
-            carried: Box::default(),
-        };
+        let record = |(place, &n): (usize, &usize)| InputRecord::new(place as u64 + 2, &cell(kind, n));
         let records = numbers.iter().enumerate().map(record).collect();
         let excluded = excluded.into_iter().map(|n| cell(kind, n));
         let mut bench = Bench::with_concurrency(concurrency);

@@ -1,6 +1,6 @@
 //! The marks of an axis.
 
-/// Rates in thousandths of one a second, from nothing up to a round number.
+/// Rates in thousandths of a request per second, from 0 to a round number.
 pub(super) struct Axis {
     step: u64,
     n_steps: u64,
@@ -11,7 +11,7 @@ impl Axis {
     pub(super) fn for_rates_up_to(max: u64) -> Self {
         let at_least = max.div_ceil(4).max(1);
         let magnitude = 10u64.saturating_pow(at_least.ilog10());
-        // A step of two and a half needs digits to spare.
+        // A step of 2.5 needs another digit.
         let steps = [10, 20, 25, 50, 100].map(|it: u64| it.saturating_mul(magnitude) / 10);
         let step = steps.into_iter().find(|it| *it >= at_least).unwrap_or(at_least);
         Self { step, n_steps: max.div_ceil(step).max(1) }
@@ -22,13 +22,13 @@ impl Axis {
         self.step.saturating_mul(self.n_steps)
     }
 
-    /// All marks, nothing included.
+    /// All marks, 0 included.
     pub(super) fn marks(&self) -> impl Iterator<Item = u64> {
         (0..=self.n_steps).map(|it| self.step.saturating_mul(it))
     }
 }
 
-/// A rate as people read it: `80`, `0.25`.
+/// A rate per second: `80`, `0.25`.
 pub(super) fn rate(thousandths: u64) -> String {
     let whole = crate::report::text::number(thousandths / 1000);
     match thousandths % 1000 {

@@ -14,7 +14,7 @@ pub(super) struct Chart {
     /// Its number on the page.
     pub(super) n: usize,
     pub(super) title: String,
-    pub(super) told: String,
+    pub(super) summary: String,
     pub(super) marks: Vec<Mark>,
     pub(super) times: Vec<Time>,
     /// The width of the drawing, in its own units.
@@ -45,14 +45,14 @@ pub(super) struct ColumnLine {
 }
 
 /// How high the columns may grow. Below are two lanes that flag each column with a 429 or a
-/// failure in it: one in eighty could not be seen above.
+/// failure in it, because one in eighty is too small to see above.
 const HEIGHT: u64 = 160;
 const THROTTLED_LANE: u64 = 166;
 const FAILED_LANE: u64 = 175;
 const LANE_HEIGHT: u64 = 6;
-/// A column with the gap beside it.
+/// The width of a column and the gap after it.
 const STEP: usize = 10;
-/// The classes of the marks of time up to the last. There is no room for all on a telephone.
+/// The classes of the marks of time up to the last. A phone has no room for all.
 const QUARTERS: [&str; 4] = ["start", "middle minor", "middle", "middle minor"];
 
 impl Chart {
@@ -63,8 +63,8 @@ impl Chart {
         let [answered, failed, throttled] = [0, 1, 2].map(|layer| drawing.layer(layer));
         Self {
             n,
-            title: format!("Requests a second, from {} UTC", moment(stretch.start)),
-            told: told(stretch, highest),
+            title: format!("Requests per second, from {} UTC", moment(stretch.start)),
+            summary: summary(stretch, highest),
             marks: drawing.axis.marks().map(mark).collect(),
             times: times(stretch),
             width: stretch.columns.len() * STEP,
@@ -123,14 +123,14 @@ fn layers(column: Bucket) -> [u64; 3] {
 
 fn append_box(path: &mut String, at: usize, y: u64, height: u64) {
     let (x, width) = (at * STEP, STEP - 1);
-    // Writing to a string can't fail.
+    // Writing to a string cannot fail.
     let _ = write!(path, "M{x} {y}h{width}v{height}h-{width}z");
 }
 
-fn told(stretch: &Stretch, highest: u64) -> String {
+fn summary(stretch: &Stretch, highest: u64) -> String {
     let sum = |of: fn(&Bucket) -> u64| stretch.columns.iter().map(of).fold(0, u64::saturating_add);
     format!(
-        "From {} to {} UTC, in columns of {}: at most {} requests a second on average; {} answered 429, {} \
+        "From {} to {} UTC, in columns of {}: at most {} requests per second on average; {} answered 429, {} \
          failed otherwise.",
         hour(stretch.start),
         hour(stretch.begin_of(stretch.columns.len())),
@@ -184,20 +184,20 @@ mod tests {
     fn layers_stand_on_one_another_and_rare_events_are_flagged() {
         let chart = chart(&[(160, 0, 0), (80, 20, 20), (0, 0, 0), (160, 1, 0)]);
         insta::assert_snapshot!(
-            [chart.answered, chart.failed, chart.throttled, chart.told].join("\n"), @"
+            [chart.answered, chart.failed, chart.throttled, chart.summary].join("\n"), @"
             M0 0h9v160h-9zM10 120h9v40h-9zM30 1h9v159h-9z
             M10 100h9v20h-9zM10 175h9v6h-9z
             M10 80h9v20h-9zM30 0h9v1h-9zM10 166h9v6h-9zM30 166h9v6h-9z
-            From 03:12:45 to 03:12:53 UTC, in columns of 2 s: at most 80 requests a second on average; 21 answered 429, 20 failed otherwise.
+            From 03:12:45 to 03:12:53 UTC, in columns of 2 s: at most 80 requests per second on average; 21 answered 429, 20 failed otherwise.
             ");
     }
 
     #[test]
     fn times_stand_under_the_columns_that_begin_then() {
         let times = chart(&[(1, 0, 0); 6]).times;
-        let told: Vec<_> =
+        let found: Vec<_> =
             times.iter().map(|it| format!("{} {} {}", it.x, it.class, it.label)).collect();
-        insta::assert_snapshot!(told.join("\n"), @"
+        insta::assert_snapshot!(found.join("\n"), @"
             0.00 start 03:12:45
             16.66 middle minor 03:12:47
             50.00 middle 03:12:51

@@ -1,19 +1,24 @@
-//! What, where, when, by which version, and why.
+//! Why, what, where and when; and, at the end of the page, the commands and the files.
 
-use std::time::SystemTime;
-
-use super::verdict::kind;
-use super::words::{self, moment, told};
+use super::totals::Totals;
+use super::words::{self, cleaned, moment};
+use crate::report::closing;
 use crate::report::page::{Facts, Source, SourceFile};
 use crate::report::text::{clipped, counted, duration};
-use crate::stats::summary::CommandKind;
+use crate::stats::summary::{CommandKind, Stage};
 
-/// The head of the page.
+/// The head and the foot of the page.
 pub(super) struct Header {
     pub(super) title: String,
+    /// What kind of report this is.
+    pub(super) kind: String,
     pub(super) heading: String,
-    pub(super) made: String,
     pub(super) facts: Vec<Fact>,
+    /// What each file says, in order of time; empty where the page is about one file.
+    pub(super) stages: Vec<StageLine>,
+    pub(super) made: String,
+    /// How it was run.
+    pub(super) commands: Vec<Fact>,
     pub(super) files: Vec<FileLine>,
 }
 
@@ -25,6 +30,15 @@ pub(super) struct Fact {
     pub(super) values: Vec<String>,
 }
 
+/// What one file says.
+pub(super) struct StageLine {
+    pub(super) began: String,
+    pub(super) command: &'static str,
+    pub(super) file: String,
+    pub(super) result: String,
+    pub(super) exit_code: String,
+}
+
 pub(super) struct FileLine {
     pub(super) role: String,
     pub(super) name: String,
@@ -34,21 +48,35 @@ pub(super) struct FileLine {
 /// A digest has 64 digits; another text under that name is cut.
 const MAX_DIGEST: usize = 80;
 
-pub(super) fn header(facts: &Facts) -> Header {
-    let heading = heading(facts);
-    let hosts = values(facts, |it| it.host.as_deref().map(told));
-    let title = match hosts.first() {
-        Some(host) => format!("{heading} – {host}"),
-        None => heading.clone(),
+pub(super) fn header(facts: &Facts, totals: &Totals) -> Header {
+    let kind = kind(facts, totals);
+    let reasons = values(facts, |it| it.reason.as_deref().map(cleaned));
+    let hosts = values(facts, |it| it.host.as_deref().map(cleaned));
+    let heading = if reasons.is_empty() { kind.clone() } else { reasons.join("; ") };
+    let title = match (reasons.first(), hosts.first()) {
+        (Some(reason), _) => format!("{reason} – {kind}"),
+        (None, Some(host)) => format!("{kind} – {host}"),
+        (None, None) => kind.clone(),
     };
-    Header { title, heading, made: made(facts), facts: lines(facts), files: files(facts) }
+    let stages = &facts.incident.stages;
+    let stages = if stages.len() > 1 { stages.as_slice() } else { &[] };
+    Header {
+        title,
+        kind,
+        heading,
+        facts: lines(facts),
+        stages: stages.iter().zip(&facts.sources).map(stage_line).collect(),
+        made: made(facts),
+        commands: commands(facts),
+        files: files(facts),
+    }
 }
 
-fn heading(facts: &Facts) -> String {
-    let what = match kind(facts) {
+fn kind(facts: &Facts, totals: &Totals) -> String {
+    let what = match totals.kind {
         Some(CommandKind::Run) => "Unlock run",
         Some(CommandKind::Plan) => "Unlock plan",
-        Some(CommandKind::Verify) => "Unlocked users, read back",
+        Some(CommandKind::Verify) => "Verification of unlocked users",
         Some(CommandKind::Locked) | None => "Unlock report",
     };
     match facts.sources.len() {
@@ -59,61 +87,73 @@ fn heading(facts: &Facts) -> String {
 
 fn made(facts: &Facts) -> String {
     let when = facts.made_at.map(|at| format!(" on {} UTC", moment(at))).unwrap_or_default();
-    format!("Made by bulk-unlock {}{when}.", told(&facts.made_by))
+    format!("Made by bulk-unlock {}{when}.", cleaned(&facts.made_by))
 }
 
 fn lines(facts: &Facts) -> Vec<Fact> {
-    let fact = |name, class, values| Fact { name, class, values };
-    let of = |text: fn(&Source) -> Option<&str>| values(facts, |it| text(it).map(told));
+    let instance = |it: &Source| {
+        let parts = [it.instance.as_deref(), it.host.as_deref()];
+        let parts: Vec<_> = parts.into_iter().flatten().map(cleaned).collect();
+        Some(parts.join(", "))
+    };
     let lines = [
-        fact("Why", "", of(|it| it.reason.as_deref())),
-        fact("What", "", values(facts, |it| it.kind.map(|kind| what(kind).to_owned()))),
-        fact("Instance", "", of(|it| it.instance.as_deref())),
-        fact("Host", "code", of(|it| it.host.as_deref())),
-        fact("Key", "code", of(|it| it.key.as_deref())),
-        fact("Began", "", first(facts)),
-        fact("Ended", "", last(facts)),
-        fact("How it ended", "", values(facts, how)),
-        fact("Program", "", values(facts, program)),
-        fact("Command", "code", of(|it| it.command.as_deref())),
+        Fact { name: "Instance", class: "", values: values(facts, instance) },
+        Fact {
+            name: "Key",
+            class: "code",
+            values: values(facts, |it| it.key.as_deref().map(cleaned)),
+        },
+        Fact { name: "When", class: "", values: when(facts) },
     ];
     lines.into_iter().filter(|it| !it.values.is_empty()).collect()
 }
 
-fn program(source: &Source) -> Option<String> {
-    source.program_version.as_deref().map(|it| format!("bulk-unlock {}", told(it)))
-}
-
-fn what(kind: CommandKind) -> &'static str {
-    match kind {
-        CommandKind::Run => "Users were unlocked",
-        CommandKind::Plan => "Users were looked up; nothing was changed",
-        CommandKind::Verify => "Users unlocked earlier were read back",
-        CommandKind::Locked => "Locked users were listed",
+/// From the first start to the last end.
+fn when(facts: &Facts) -> Vec<String> {
+    let stages = &facts.incident.stages;
+    let first = stages.iter().filter_map(|it| it.started_at).min();
+    let last = stages.iter().filter_map(|it| it.finished_at).max();
+    let Some(first) = first else { return Vec::new() };
+    match last.and_then(|last| Some((last, last.duration_since(first).ok()?))) {
+        Some((last, took)) => {
+            vec![format!("{} to {} UTC ({})", moment(first), moment(last), duration(took))]
+        }
+        None => vec![format!("{} UTC, end not recorded", moment(first))],
     }
 }
 
-fn how(source: &Source) -> Option<String> {
-    let ending = told(&words::ending(source.ending.as_deref()?));
+fn stage_line((stage, source): (&Stage, &Source)) -> StageLine {
+    StageLine {
+        began: stage.started_at.map(moment).unwrap_or_default(),
+        command: source.kind.map_or("unknown", CommandKind::code),
+        file: cleaned(&stage.file),
+        result: closing::headline(&stage.summary),
+        exit_code: stage.exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string()),
+    }
+}
+
+fn commands(facts: &Facts) -> Vec<Fact> {
+    let lines = [
+        ("Command", "code", values(facts, |it| it.command.as_deref().map(cleaned))),
+        ("Ended", "", values(facts, ended)),
+        (
+            "Program",
+            "",
+            values(facts, |it| {
+                it.program_version.as_deref().map(|it| format!("bulk-unlock {}", cleaned(it)))
+            }),
+        ),
+    ];
+    let lines = lines.into_iter().map(|(name, class, values)| Fact { name, class, values });
+    lines.filter(|it| !it.values.is_empty()).collect()
+}
+
+fn ended(source: &Source) -> Option<String> {
+    let ending = cleaned(&words::ending(source.ending.as_deref()?));
     Some(match source.exit_code {
         Some(code) => format!("{ending} (exit code {code})"),
         None => ending,
     })
-}
-
-fn first(facts: &Facts) -> Vec<String> {
-    let first = facts.sources.iter().filter_map(|it| it.started_at).min();
-    first.map(|at| moment(at) + " UTC").into_iter().collect()
-}
-
-fn last(facts: &Facts) -> Vec<String> {
-    let Some(last) = facts.sources.iter().filter_map(|it| it.finished_at).max() else {
-        return Vec::new();
-    };
-    let first = facts.sources.iter().filter_map(|it| it.started_at).min();
-    let took = first.and_then(|first: SystemTime| last.duration_since(first).ok());
-    let took = took.map(|it| format!(", after {}", duration(it))).unwrap_or_default();
-    vec![format!("{} UTC{took}", moment(last))]
 }
 
 /// What the sources say, each value once.
@@ -135,8 +175,8 @@ fn files(facts: &Facts) -> Vec<FileLine> {
         }
     }
     let line = |file: &SourceFile| FileLine {
-        role: told(&file.role),
-        name: told(&file.name),
+        role: cleaned(&file.role),
+        name: cleaned(&file.name),
         sha256: clipped(&file.sha256, MAX_DIGEST),
     };
     files.into_iter().map(line).collect()

@@ -1,11 +1,9 @@
-//! The page as finished strings: the markup decides nothing.
+//! The page as finished strings; the template only places them.
 
-mod attempts;
 mod axis;
 mod chart;
 mod errors;
 mod header;
-mod latency;
 mod next;
 mod outcomes;
 mod timeline;
@@ -31,8 +29,6 @@ pub(super) struct Page {
     outcomes: outcomes::Outcomes,
     next: next::Next,
     traffic: traffic::Traffic,
-    latency: latency::Latency,
-    attempts: attempts::Attempts,
     errors: errors::Errors,
     users: users::Users,
     privacy: &'static str,
@@ -43,14 +39,12 @@ impl Page {
         let totals = Totals::of(facts);
         Self {
             policy: policy::policy(),
-            header: header::header(facts),
+            header: header::header(facts, &totals),
             verdict: verdict::verdict(facts, &totals),
             notices: verdict::notices(facts),
             outcomes: outcomes::outcomes(facts, &totals),
             next: next::next(facts, &totals),
             traffic: traffic::traffic(facts),
-            latency: latency::latency(facts),
-            attempts: attempts::attempts(facts),
             errors: errors::errors(facts, pii),
             users: users::users(facts, pii),
             privacy: privacy(pii),
@@ -60,17 +54,17 @@ impl Page {
 
 fn privacy(pii: bool) -> &'static str {
     if pii {
-        "This page holds personal data: names, addresses and messages that may quote them. Handle \
+        "This page contains personal data: names, addresses and messages that may quote them. Share \
          it accordingly."
     } else {
-        "This page names users by their ids alone. Names, addresses and messages that may quote \
-         them are left out."
+        "This page shows user IDs only. It contains no names, addresses or messages that may quote \
+         them."
     }
 }
 
-/// A bar of a table: a count, and how it compares.
+/// A bar of a table.
 struct Bar {
-    /// What the bar stands for.
+    /// Its name.
     label: String,
     /// The count in digits alone, for machines.
     count: u64,
@@ -78,7 +72,7 @@ struct Bar {
     n: String,
     /// Its share of all.
     share: String,
-    /// How long the bar is, of 100.
+    /// The length of the bar, of 100.
     length: String,
 }
 

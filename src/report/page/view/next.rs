@@ -1,22 +1,16 @@
-//! What goes on next: the commands, and what a person does.
+//! What remains to do: the next command, and what a person does.
 
 use super::totals::Totals;
-use super::words::told;
+use super::words::cleaned;
 use crate::report::page::{Facts, advice};
 use crate::report::text::{counted, number};
 
-/// What goes on next.
+/// What remains to do.
 pub(super) struct Next {
-    /// What to say where nothing is to do; empty else.
-    pub(super) nothing: &'static str,
-    pub(super) steps: Vec<Step>,
-    pub(super) advice: Vec<Advice>,
-}
-
-/// A command, and what it is good for.
-pub(super) struct Step {
-    pub(super) why: String,
+    pub(super) is_nothing: bool,
+    /// The command that the newest job printed; empty where it printed none.
     pub(super) command: String,
+    pub(super) advice: Vec<Advice>,
 }
 
 /// What a person does about some records.
@@ -26,24 +20,21 @@ pub(super) struct Advice {
 }
 
 pub(super) fn next(facts: &Facts, totals: &Totals) -> Next {
-    let step = |it: &crate::stats::summary::NextStep| Step {
-        why: format!("{}:", told(&it.why)),
-        command: told(&it.command),
-    };
-    let steps: Vec<_> = facts.next.iter().map(step).collect();
-    let advice = advised(facts, totals);
-    let is_over = steps.is_empty() && advice.is_empty();
-    Next { nothing: if is_over { "Nothing is left to do." } else { "" }, steps, advice }
-}
-
-fn advised(facts: &Facts, totals: &Totals) -> Vec<Advice> {
-    let rows = facts.rows.counts.iter().map(|(outcome, n)| Advice {
-        what: format!("{} {outcome}", number(n)),
-        text: advice::what_to_do(outcome),
-    });
+    let summary = &facts.incident.summary;
+    let command = summary.next.as_ref().map(|it| cleaned(&it.command)).unwrap_or_default();
     let unprocessed = (totals.n_unprocessed > 0).then(|| Advice {
         what: counted(totals.n_unprocessed, "record", "records") + " without a row",
-        text: "Go on with --resume: these users were never tried, or cut off before an answer.",
+        text: "Not attempted or interrupted. Resume the run.",
     });
-    unprocessed.into_iter().chain(rows.filter(|it| !it.text.is_empty())).collect()
+    let planned = (totals.n_planned_only > 0).then(|| Advice {
+        what: format!("{} planned only", number(totals.n_planned_only)),
+        text: "No run processed these users. Resume or run the plan.",
+    });
+    let outcomes = summary.counts.iter().map(|(outcome, n)| Advice {
+        what: format!("{} {outcome}", number(n)),
+        text: advice::of_outcome(outcome),
+    });
+    let outcomes = outcomes.filter(|it| !it.text.is_empty());
+    let advice: Vec<_> = unprocessed.into_iter().chain(planned).chain(outcomes).collect();
+    Next { is_nothing: command.is_empty() && advice.is_empty(), command, advice }
 }

@@ -1,15 +1,17 @@
-//! How many records ended how: a bar of all, and a table.
+//! Number of records by outcome: a bar, and a table.
 
 use super::Bar;
 use super::totals::Totals;
 use super::words::{self, hundredths, tone};
+use crate::model::Outcome;
 use crate::report::page::Facts;
 use crate::report::text::{counted, number};
+use crate::stats::summary::CommandKind;
 
-/// How many records ended how.
+/// Number of records by outcome.
 pub(super) struct Outcomes {
     /// What the bar shows, in words.
-    pub(super) told: String,
+    pub(super) summary: String,
     pub(super) segments: Vec<Segment>,
     pub(super) lines: Vec<OutcomeLine>,
     pub(super) tiles: Vec<Tile>,
@@ -21,7 +23,7 @@ pub(super) struct Segment {
     pub(super) tone: &'static str,
     pub(super) x: String,
     pub(super) width: String,
-    pub(super) told: String,
+    pub(super) summary: String,
 }
 
 /// A line of the table.
@@ -29,11 +31,11 @@ pub(super) struct OutcomeLine {
     pub(super) tone: &'static str,
     pub(super) bar: Bar,
     pub(super) meaning: &'static str,
-    /// Where the users are told: a place on the page; empty where there is none.
+    /// The address that shows these users; empty where none have a row.
     pub(super) place: String,
 }
 
-/// A figure to be seen from afar.
+/// A number in large digits.
 pub(super) struct Tile {
     pub(super) tone: &'static str,
     pub(super) name: &'static str,
@@ -42,7 +44,7 @@ pub(super) struct Tile {
     pub(super) share: String,
 }
 
-/// One kind of end, and how many records it met.
+/// One outcome, or the records without one.
 struct End {
     tone: &'static str,
     name: &'static str,
@@ -53,12 +55,12 @@ struct End {
 
 pub(super) fn outcomes(facts: &Facts, totals: &Totals) -> Outcomes {
     let ends = ends(facts, totals);
-    let told: Vec<_> = ends.iter().map(|it| format!("{} {}", number(it.n), it.name)).collect();
+    let parts: Vec<_> = ends.iter().map(|it| format!("{} {}", number(it.n), it.name)).collect();
     Outcomes {
-        told: told.join(", "),
+        summary: parts.join(", "),
         segments: segments(&ends),
         lines: lines(&ends),
-        tiles: tiles(totals),
+        tiles: tiles(facts, totals),
         sum: format!(
             "{} = {} + {} without a row.",
             counted(totals.n_records, "record", "records"),
@@ -69,7 +71,7 @@ pub(super) fn outcomes(facts: &Facts, totals: &Totals) -> Outcomes {
 }
 
 fn ends(facts: &Facts, totals: &Totals) -> Vec<End> {
-    let rows = facts.rows.counts.iter().map(|(outcome, n)| End {
+    let rows = facts.incident.summary.counts.iter().map(|(outcome, n)| End {
         tone: tone(outcome),
         name: outcome.code(),
         meaning: outcome.meaning(),
@@ -79,14 +81,14 @@ fn ends(facts: &Facts, totals: &Totals) -> Vec<End> {
     let unprocessed = End {
         tone: "open",
         name: "unprocessed",
-        meaning: "no row: never tried, or cut off",
+        meaning: "no row: not attempted or interrupted",
         n: totals.n_unprocessed,
         has_rows: false,
     };
     rows.chain(Some(unprocessed).filter(|it| it.n > 0)).collect()
 }
 
-/// One after the other. What is there can be seen, so the lengths are shares of a sum of their own.
+/// Side by side. Short ones are lengthened so that they can be seen.
 fn segments(ends: &[End]) -> Vec<Segment> {
     const WHOLE: u128 = 10_000;
     let n_all: u128 = ends.iter().map(|it| u128::from(it.n)).sum();
@@ -97,8 +99,8 @@ fn segments(ends: &[End]) -> Vec<Segment> {
         let from = so_far * WHOLE / sum;
         so_far += seen(end);
         let width = so_far * WHOLE / sum - from;
-        let told = format!("{}: {}", end.name, number(end.n));
-        Segment { tone: end.tone, x: hundredths(from), width: hundredths(width), told }
+        let summary = format!("{}: {}", end.name, number(end.n));
+        Segment { tone: end.tone, x: hundredths(from), width: hundredths(width), summary }
     };
     ends.iter().map(place).collect()
 }
@@ -110,12 +112,13 @@ fn lines(ends: &[End]) -> Vec<OutcomeLine> {
         tone: end.tone,
         bar: Bar::new(end.name.to_owned(), end.n, n_all, longest),
         meaning: end.meaning,
-        place: if end.has_rows { format!("#users-{}", end.name) } else { String::new() },
+        place: if end.has_rows { format!("#outcome={}", end.name) } else { String::new() },
     };
     ends.iter().map(line).collect()
 }
 
-fn tiles(totals: &Totals) -> Vec<Tile> {
+fn tiles(facts: &Facts, totals: &Totals) -> Vec<Tile> {
+    let n = |outcome| facts.incident.summary.counts.get(outcome);
     let tile = |name, count: u64, tone| Tile {
         tone: if count == 0 { "none" } else { tone },
         name,
@@ -123,10 +126,15 @@ fn tiles(totals: &Totals) -> Vec<Tile> {
         n: number(count),
         share: words::share(count, totals.n_records),
     };
+    let aim = match totals.kind {
+        Some(CommandKind::Plan) => tile("Would unlock", n(Outcome::WouldUnlock), "good"),
+        Some(CommandKind::Verify) => tile("Still unlocked", n(Outcome::StillUnlocked), "good"),
+        _ => tile("Unlocked", n(Outcome::Unlocked) + n(Outcome::StillUnlocked), "good"),
+    };
     vec![
-        tile("Records", totals.n_records, "plain"),
-        tile("Ended well", totals.n_rows - totals.n_not_well, "good"),
-        tile("Did not end well", totals.n_not_well, "bad"),
-        tile("Not processed", totals.n_unprocessed, "bad"),
+        tile(if facts.sources.len() > 1 { "Users" } else { "Records" }, totals.n_records, "plain"),
+        aim,
+        tile("Need attention", totals.n_not_well, "warn"),
+        tile("Not processed", totals.n_open(), "bad"),
     ]
 }

@@ -1,12 +1,12 @@
-//! What happened when, in columns few enough to draw. Passes that ran side by side, or soon after
-//! one another, share a stretch: they shared the quota too.
+//! Requests over time, in columns few enough to draw. Passes that ran at the same time, or soon after
+//! one another, share a chart: they shared the quota, too.
 
 use std::time::{Duration, SystemTime};
 
 use crate::report::page::{Pass, TimedBucket};
 use crate::stats::Bucket;
 
-/// A stretch of time in which something happened.
+/// A stretch of time with requests.
 pub(super) struct Stretch {
     pub(super) start: SystemTime,
     /// How long each column is.
@@ -14,7 +14,7 @@ pub(super) struct Stretch {
     pub(super) columns: Vec<Bucket>,
 }
 
-/// More can't be told apart on a telephone.
+/// More cannot be distinguished on a phone.
 const MAX_COLUMNS: u128 = 120;
 /// Passes this close to each other share a stretch.
 const GAP: Duration = Duration::from_secs(60);
@@ -47,8 +47,8 @@ fn is_near(earlier: SystemTime, later: SystemTime) -> bool {
     later.duration_since(earlier).is_ok_and(|gap| gap <= GAP) || later <= earlier
 }
 
-/// Columns are as long as the longest bucket, or a power of two as long: a column that held now
-/// two buckets and now three would show waves that never were.
+/// Columns are as long as the longest bucket times a power of two: columns of now two and now three
+/// buckets would show waves that did not exist.
 fn stretch(buckets: &[TimedBucket], end: SystemTime) -> Option<Stretch> {
     let start = buckets.first()?.start;
     let span = end.duration_since(start).ok()?;
@@ -79,7 +79,7 @@ impl Stretch {
         since.and_then(|it| self.start.checked_add(it)).unwrap_or(self.start)
     }
 
-    /// So many in one column, in thousandths of one a second.
+    /// The rate of this number of requests in one column, in thousandths of a request per second.
     pub(super) fn rate(&self, n: u64) -> u64 {
         let millis = self.width.as_millis().max(1);
         u64::try_from(u128::from(n) * 1_000_000 / millis).unwrap_or(u64::MAX)
@@ -96,7 +96,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + second)
     }
 
-    /// A pass that begins at that second, with buckets of so many seconds.
+    /// A pass that begins at this second, with buckets of this width.
     fn pass(start: u64, width: u64, requests: &[u64]) -> Pass {
         let bucket = |(number, n): (u64, &u64)| TimedBucket {
             start: at(start + number * width),
@@ -117,7 +117,7 @@ mod tests {
         }
     }
 
-    fn told(passes: &[Pass]) -> Vec<Vec<u64>> {
+    fn columns(passes: &[Pass]) -> Vec<Vec<u64>> {
         let stretches = stretches(&passes.iter().collect::<Vec<_>>());
         let of = |it: Stretch| it.columns.iter().map(|column| column.n_requests).collect();
         stretches.into_iter().map(of).collect()
@@ -126,18 +126,18 @@ mod tests {
     #[test]
     fn shards_that_ran_side_by_side_are_one_stretch() {
         let passes = [pass(0, 1, &[10, 10, 10, 10]), pass(1, 1, &[7, 7]), pass(2, 2, &[6, 6])];
-        assert_eq!(told(&passes), [[27, 33, 6]]);
+        assert_eq!(columns(&passes), [[27, 33, 6]]);
     }
 
     #[test]
     fn a_resume_on_the_next_day_is_a_stretch_of_its_own() {
-        assert_eq!(told(&[pass(90_000, 1, &[5]), pass(0, 1, &[1, 2])]), [vec![1, 2], vec![5]]);
+        assert_eq!(columns(&[pass(90_000, 1, &[5]), pass(0, 1, &[1, 2])]), [vec![1, 2], vec![5]]);
     }
 
     #[test]
     fn an_even_pace_is_drawn_even() {
-        let columns = told(&[pass(0, 2, &[160; 600])]).remove(0);
-        assert_eq!(columns, [1280; 75]);
+        let found = columns(&[pass(0, 2, &[160; 600])]).remove(0);
+        assert_eq!(found, [1280; 75]);
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
         let mut never = pass(0, 1, &[1, 1]);
         never.timeline[0].width = Duration::ZERO;
         never.timeline[1].width = Duration::MAX;
-        assert_eq!(told(&[never]), Vec::<Vec<u64>>::new());
+        assert_eq!(columns(&[never]), Vec::<Vec<u64>>::new());
     }
 
     proptest! {
@@ -156,10 +156,10 @@ mod tests {
         ) {
             let passes: Vec<_> =
                 passes.iter().map(|(start, k, n)| pass(*start, 1 << k, n)).collect();
-            let columns = told(&passes);
-            let n: u64 = columns.iter().flatten().sum();
+            let found = columns(&passes);
+            let n: u64 = found.iter().flatten().sum();
             prop_assert_eq!(n, passes.iter().map(|it| it.n_requests).sum::<u64>());
-            prop_assert!(columns.iter().all(|it| it.len() <= 120));
+            prop_assert!(found.iter().all(|it| it.len() <= 120));
         }
     }
 }

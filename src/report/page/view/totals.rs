@@ -1,7 +1,7 @@
-//! How the records, the rows and the unprocessed add up, over all files.
+//! How the records, the rows and the unprocessed add up.
 
-use super::words::RUNNING;
-use crate::report::page::{Facts, Source};
+use crate::report::page::Facts;
+use crate::stats::summary::{CommandKind, Stage};
 
 /// How the records add up.
 pub(super) struct Totals {
@@ -9,37 +9,38 @@ pub(super) struct Totals {
     pub(super) n_rows: u64,
     pub(super) n_unprocessed: u64,
     pub(super) n_not_well: u64,
-    /// Whether what the manifests say fits the rows. Unknown numbers are not held against them,
-    /// nor are those of a job that did not come to its end.
+    /// Number of users who were to be unlocked, and whom no run processed.
+    pub(super) n_planned_only: u64,
+    /// Number of records that a command left, and that no later one processed.
+    pub(super) n_left: u64,
+    /// Whether the numbers in the manifests fit the rows.
     pub(super) adds_up: bool,
+    /// What was done; `None` where the files are of several commands, or it is not known.
+    pub(super) kind: Option<CommandKind>,
 }
 
 impl Totals {
     pub(super) fn of(facts: &Facts) -> Self {
-        let n_rows = facts.rows.counts.total();
-        let sum = |of: fn(&Source) -> Option<u64>| {
-            let mut each = facts.sources.iter().map(of);
-            each.try_fold(0u64, |sum, n| Some(sum.saturating_add(n?)))
+        let (incident, summary) = (&facts.incident, &facts.incident.summary);
+        let adds_up = |stage: &Stage| {
+            let stage = &stage.summary;
+            stage.n_records == stage.n_rows().saturating_add(stage.n_unprocessed)
         };
-        let n_records = sum(|it| it.n_records).filter(|_| !facts.sources.is_empty());
-        let n_unprocessed = sum(|it| it.n_unprocessed);
-        let is_running = |it: &Source| it.ending.as_deref() == Some(RUNNING);
-        let is_final = !facts.sources.iter().any(is_running);
+        let first = facts.sources.first().and_then(|it| it.kind);
         Self {
-            n_records: n_records.unwrap_or(n_rows),
-            n_rows,
-            n_unprocessed: n_records.unwrap_or(n_rows).saturating_sub(n_rows),
-            n_not_well: facts.rows.counts.n_not_well(),
-            adds_up: match (n_records, n_unprocessed) {
-                (Some(n_records), Some(n_unprocessed)) if is_final => {
-                    n_records == n_rows.saturating_add(n_unprocessed)
-                }
-                (n_records, _) => n_records.is_none_or(|it| it >= n_rows),
-            },
+            n_records: summary.n_records,
+            n_rows: summary.n_rows(),
+            n_unprocessed: summary.n_unprocessed,
+            n_not_well: summary.counts.n_not_well(),
+            n_planned_only: incident.n_planned_only(),
+            n_left: incident.stages.iter().map(|stage| stage.n_left).sum(),
+            adds_up: incident.stages.iter().all(adds_up),
+            kind: first.filter(|_| facts.sources.iter().all(|it| it.kind == first)),
         }
     }
 
-    pub(super) fn all_ended_well(&self) -> bool {
-        self.n_not_well == 0 && self.n_unprocessed == 0 && self.adds_up
+    /// Number of users who are not unlocked although a run was to unlock them.
+    pub(super) fn n_open(&self) -> u64 {
+        self.n_unprocessed + self.n_planned_only
     }
 }

@@ -1,17 +1,18 @@
-//! The calls: a line for each pass, and charts of what happened when.
+//! The requests: a line for each pass, and charts over time.
 
 use std::time::Duration;
 
 use super::chart::Chart;
 use super::timeline::stretches;
 use super::words::{self, moment};
-use crate::report::page::{Facts, Pass};
+use crate::report::page::{Facts, Pass, Source};
 use crate::report::text::{counted, duration, number};
+use crate::stats::summary::LatencySummary;
 
-/// The calls.
+/// The requests.
 pub(super) struct Traffic {
-    /// All of them in a sentence.
-    pub(super) told: String,
+    /// Those of each file, in a sentence.
+    pub(super) sentences: Vec<String>,
     pub(super) charts: Vec<Chart>,
     /// How many charts were left out, in a sentence; empty where none was.
     pub(super) more: String,
@@ -21,13 +22,13 @@ pub(super) struct Traffic {
 /// One start of the program.
 pub(super) struct PassLine {
     pub(super) began: String,
-    pub(super) cells: [String; 6],
+    pub(super) cells: [String; 9],
     pub(super) ended: String,
 }
 
-/// More charts make nobody wiser.
+/// The maximum number of charts.
 const MAX_CHARTS: usize = 6;
-/// A chart of less shows nothing.
+/// The minimum number of columns of a chart.
 const MIN_COLUMNS: usize = 3;
 
 pub(super) fn traffic(facts: &Facts) -> Traffic {
@@ -37,25 +38,30 @@ pub(super) fn traffic(facts: &Facts) -> Traffic {
         stretches(&passes).into_iter().filter(|it| it.columns.len() >= MIN_COLUMNS).collect();
     let more = match stretches.len().saturating_sub(MAX_CHARTS) as u64 {
         0 => String::new(),
-        n => format!("{} not drawn.", counted(n, "later stretch is", "later stretches are")),
+        n => format!("{} not drawn.", counted(n, "later interval is", "later intervals are")),
     };
     Traffic {
-        told: told(&passes),
+        sentences: facts.sources.iter().map(|source| sentence(facts, source)).collect(),
         charts: (1..).zip(&stretches).take(MAX_CHARTS).map(|(n, it)| Chart::new(n, it)).collect(),
         more,
         passes: passes.into_iter().map(pass_line).collect(),
     }
 }
 
-fn told(passes: &[&Pass]) -> String {
-    let sum = |of: fn(&Pass) -> u64| passes.iter().map(|it| of(it)).fold(0, u64::saturating_add);
+fn sentence(facts: &Facts, source: &Source) -> String {
+    let of = match facts.sources.len() {
+        1 => String::new(),
+        _ => format!("{}: ", words::cleaned(&source.name)),
+    };
+    let passes = &source.passes;
+    let sum = |of: fn(&Pass) -> u64| passes.iter().map(of).fold(0, u64::saturating_add);
     let n_requests = sum(|it| it.n_requests);
     if n_requests == 0 {
-        return "No request is recorded.".to_owned();
+        return of + "No requests recorded.";
     }
     let paused = passes.iter().map(|it| it.paused).fold(Duration::ZERO, Duration::saturating_add);
     format!(
-        "{} ({}), {}, {} answered 429, paused for {}.",
+        "{of}{} ({}), {}, {} answered 429, paused for {}.",
         counted(n_requests, "request", "requests"),
         counted(sum(|it| it.n_lookups), "look-up", "look-ups"),
         counted(sum(|it| it.n_retries), "retry", "retries"),
@@ -66,6 +72,9 @@ fn told(passes: &[&Pass]) -> String {
 
 fn pass_line(pass: &Pass) -> PassLine {
     let took = pass.finished_at.and_then(|it| it.duration_since(pass.started_at).ok());
+    let latency = |of: fn(&LatencySummary) -> Duration| {
+        pass.latency.as_ref().map(|it| duration(of(it))).unwrap_or_default()
+    };
     PassLine {
         began: moment(pass.started_at),
         cells: [
@@ -75,7 +84,10 @@ fn pass_line(pass: &Pass) -> PassLine {
             number(pass.n_retries),
             number(pass.n_throttled),
             duration(pass.paused),
+            latency(|it| it.p50),
+            latency(|it| it.p99),
+            latency(|it| it.max),
         ],
-        ended: words::told(&words::ending(&pass.ending)),
+        ended: words::cleaned(&words::ending(&pass.ending)),
     }
 }

@@ -1,49 +1,46 @@
-//! The users, by outcome.
+//! The users: all of them as compact text, from which the page's script makes rows, and the first
+//! few as a table for readers without it.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
 
-use super::words::{self, code, moment, tone};
-use crate::model::{Outcome, UserId};
-use crate::report::page::{Facts, TableRow};
-use crate::report::text::{clean, counted, duration, number};
+use super::words::{self, cleaned, code, moment, tone};
+use crate::model::{Outcome, Row, UserId, UserView};
+use crate::report::page::{Facts, FinalRow};
+use crate::report::text::{clipped, counted, duration, number};
 
-/// The users, by outcome.
+/// The users.
 pub(super) struct Users {
+    /// How many, and in which order.
     pub(super) caption: String,
-    pub(super) heads: Vec<Cell<&'static str>>,
-    /// The number of columns.
-    pub(super) n_columns: usize,
-    pub(super) groups: Vec<Group>,
+    /// What readers without the script must know; empty where all users are in the table.
+    pub(super) without_script: String,
+    pub(super) columns: Vec<&'static Column>,
+    /// The outcomes that occur, in the order of the rows.
+    pub(super) outcomes: Vec<&'static str>,
+    pub(super) shown: Vec<Vec<Cell>>,
+    /// All rows. The first line lists the texts that cells of the kind `text-of` refer to by index.
+    /// Cells are separated by tabs.
+    pub(super) data: String,
 }
 
-/// The users of one outcome.
-pub(super) struct Group {
-    pub(super) outcome: &'static str,
-    pub(super) tone: &'static str,
-    pub(super) meaning: &'static str,
-    /// How many of how many are shown.
-    pub(super) shown: String,
-    pub(super) rows: Vec<Line>,
-}
-
-/// One user: the cell that names it, and the others.
-pub(super) struct Line {
-    pub(super) user: String,
-    pub(super) cells: Vec<Cell<String>>,
-}
-
-/// A cell, and the class that says how it is set.
-pub(super) struct Cell<T> {
+/// A cell of the table.
+pub(super) struct Cell {
     pub(super) class: &'static str,
-    pub(super) text: T,
+    /// The colour of its dot; empty without one.
+    pub(super) tone: &'static str,
+    pub(super) text: String,
 }
 
-/// A column, and what stands in it for a row.
-struct Column {
-    head: &'static str,
-    class: &'static str,
+/// A column, and what is in it.
+pub(super) struct Column {
+    pub(super) head: &'static str,
+    pub(super) class: &'static str,
+    /// How the script reads a cell: `text`, `plain` (not searched), `text-of` or `time`.
+    pub(super) kind: &'static str,
     is_personal: bool,
-    cell: fn(&TableRow, &Context<'_>) -> String,
+    cell: fn(&FinalRow, &Context<'_>) -> String,
 }
 
 struct Context<'a> {
@@ -51,156 +48,192 @@ struct Context<'a> {
     pii: bool,
 }
 
-const COLUMNS: [Column; 10] = [
-    Column::new("Line", "number", |row, _| number(row.line)),
-    Column::new("File", "short", file),
-    Column::new("Code", "short", error_code),
-    Column::new("Lock", "long", |row, _| lock(row)),
-    Column::new("Attempts", "number", |row, _| attempts(row)),
-    Column::new("Ended (UTC)", "short", |row, _| ended(row)),
-    Column::personal("Input", "short", |row, _| input(row)),
-    Column::personal("Email", "short", |row, _| text(row.email.as_deref())),
-    Column::personal("Name", "long", |row, _| name(row)),
-    Column::personal("Message", "long", |row, _| text(row.error_message.as_deref())),
+/// The number of users in the table without the script. The script shows as many at first.
+const N_SHOWN: usize = 200;
+/// The maximum length of a text, in characters.
+const MAX_TEXT: usize = 200;
+
+const COLUMNS: [Column; 12] = [
+    Column::new("User", "user", "text", user),
+    Column::new("Outcome", "outcome", "text-of", |it, _| it.row.outcome.code().to_owned()),
+    Column::new("Line", "number", "text", |it, _| it.row.line.to_string()),
+    Column::new("File", "medium", "text-of", file),
+    Column::new("Code", "medium", "text-of", error_code),
+    Column::new("Lock", "long", "text-of", |it, _| lock(it.row.user.as_deref())),
+    Column::new("Attempts", "number", "plain", attempts),
+    Column::new("Ended (UTC)", "short", "time", ended),
+    Column::personal("Input", "short", input),
+    Column::personal("Email", "short", |it, _| of_user(&it.row, |user| user.email.as_deref())),
+    Column::personal("Name", "long", name),
+    Column::personal("Message", "long", |it, _| text(it.row.error_message.as_deref())),
 ];
 
 impl Column {
     const fn new(
         head: &'static str,
         class: &'static str,
-        cell: fn(&TableRow, &Context<'_>) -> String,
+        kind: &'static str,
+        cell: fn(&FinalRow, &Context<'_>) -> String,
     ) -> Self {
-        Self { head, class, is_personal: false, cell }
+        Self { head, class, kind, is_personal: false, cell }
     }
 
     const fn personal(
         head: &'static str,
         class: &'static str,
-        cell: fn(&TableRow, &Context<'_>) -> String,
+        cell: fn(&FinalRow, &Context<'_>) -> String,
     ) -> Self {
-        Self { is_personal: true, ..Self::new(head, class, cell) }
+        Self { is_personal: true, ..Self::new(head, class, "text", cell) }
     }
 
-    fn cell(&self, row: &TableRow, context: &Context<'_>) -> Cell<String> {
-        Cell { class: self.class, text: (self.cell)(row, context) }
+    fn shown(&self, row: &FinalRow, context: &Context<'_>) -> Cell {
+        let text = match (self.kind, row.row.finished_at) {
+            ("time", Some(at)) => moment(at),
+            _ => (self.cell)(row, context),
+        };
+        let tone = if self.class == "outcome" { tone(row.row.outcome) } else { "" };
+        Cell { class: self.class, tone, text }
     }
 }
 
 pub(super) fn users(facts: &Facts, pii: bool) -> Users {
     let context = Context { facts, pii };
-    let rows = &facts.rows.shown;
-    // An empty column tells nothing and takes the room of one that does.
+    let mut rows: Vec<&FinalRow> = facts.rows.iter().collect();
+    rows.sort_by_key(|it| {
+        let outcome = it.row.outcome;
+        (
+            outcome.ended_well(),
+            Outcome::ALL.iter().position(|other| *other == outcome),
+            it.source,
+            it.row.line,
+        )
+    });
     let is_wanted = |column: &&Column| {
         (pii || !column.is_personal)
-            && rows.iter().any(|row| !(column.cell)(row, &context).is_empty())
+            && rows.iter().any(|it| !(column.cell)(it, &context).is_empty())
     };
-    let columns: Vec<_> = COLUMNS.iter().filter(is_wanted).collect();
-    let by_outcome = rows.chunk_by(|one, other| one.outcome == other.outcome);
+    let columns: Vec<&'static Column> = COLUMNS.iter().filter(is_wanted).collect();
+    let line = |row: &&FinalRow| columns.iter().map(|it| it.shown(row, &context)).collect();
+    let mut outcomes: Vec<_> = rows.iter().map(|it| it.row.outcome.code()).collect();
+    outcomes.dedup();
     Users {
-        caption: caption(facts),
-        heads: columns.iter().map(|it| Cell { class: it.class, text: it.head }).collect(),
-        n_columns: columns.len() + 1,
-        groups: by_outcome.map(|rows| group(rows, &columns, &context)).collect(),
+        caption: format!(
+            "{}, those that need attention first",
+            counted(rows.len() as u64, "row", "rows")
+        ),
+        without_script: without_script(facts),
+        shown: rows.iter().take(N_SHOWN).map(line).collect(),
+        data: data(&rows, &columns, &context),
+        columns,
+        outcomes,
     }
 }
 
-fn group(rows: &[TableRow], columns: &[&Column], context: &Context<'_>) -> Group {
-    let outcome = rows.first().map_or(Outcome::Unlocked, |row| row.outcome);
-    let line = |row: &TableRow| Line {
-        user: user(row, context),
-        cells: columns.iter().map(|column| column.cell(row, context)).collect(),
-    };
-    let (n_shown, n) = (rows.len() as u64, context.facts.rows.counts.get(outcome));
-    let shown = match n_shown {
-        all if all == n => counted(n, "row", "rows"),
-        some => format!("{} of {}", number(some), counted(n, "row", "rows")),
-    };
-    Group {
-        outcome: outcome.code(),
-        tone: tone(outcome),
-        meaning: outcome.meaning(),
-        shown,
-        rows: rows.iter().map(line).collect(),
+fn without_script(facts: &Facts) -> String {
+    if facts.rows.len() <= N_SHOWN {
+        return String::new();
     }
-}
-
-fn caption(facts: &Facts) -> String {
-    let (n_shown, n) = (facts.rows.shown.len() as u64, facts.rows.counts.total());
-    if n_shown == n {
-        return format!("{}, those that did not end well first.", counted(n, "row", "rows"));
-    }
-    let files: Vec<_> = facts.sources.iter().map(|it| words::told(&it.name)).collect();
+    let files: Vec<_> = facts.sources.iter().map(|it| cleaned(&it.name)).collect();
     format!(
-        "{} of {} rows, those that did not end well first. {} are not shown; they are in {}.",
-        number(n_shown),
-        number(n),
-        number(n - n_shown),
+        "These are the first {N_SHOWN} of {} rows. To search all of them here, allow JavaScript; \
+         they are also in {}.",
+        number(facts.rows.len() as u64),
         files.join(", "),
     )
 }
 
-/// Who it is: by id, where anything else would be personal data.
-fn user(row: &TableRow, context: &Context<'_>) -> String {
-    match &row.user_id {
+fn data(rows: &[&FinalRow], columns: &[&Column], context: &Context<'_>) -> String {
+    let mut indexes: HashMap<String, usize> = HashMap::new();
+    let (mut texts, mut lines) = (Vec::new(), String::new());
+    for row in rows {
+        for (at, column) in columns.iter().enumerate() {
+            if at > 0 {
+                lines.push('\t');
+            }
+            let cell = (column.cell)(row, context);
+            if column.kind != "text-of" || cell.is_empty() {
+                lines.push_str(&cell);
+                continue;
+            }
+            let index = *indexes.entry(cell).or_insert_with_key(|cell| {
+                texts.push(cell.clone());
+                texts.len() - 1
+            });
+            // Writing to a string cannot fail.
+            let _ = write!(lines, "{index}");
+        }
+        lines.push('\n');
+    }
+    format!("{}\n{lines}", texts.join("\t"))
+}
+
+/// The user's ID; anything else is personal data.
+fn user(it: &FinalRow, context: &Context<'_>) -> String {
+    match &it.row.user_id {
         Some(id) => id.to_string(),
-        None if context.pii || row.input.parse::<UserId>().is_ok() => text(Some(&row.input)),
+        None if context.pii || it.row.input.parse::<UserId>().is_ok() => text(Some(&it.row.input)),
         None => "(not shown)".to_owned(),
     }
 }
 
-fn file(row: &TableRow, context: &Context<'_>) -> String {
-    match context.facts.sources.get(row.source) {
-        Some(source) if context.facts.sources.len() > 1 => words::told(&source.name),
+fn file(it: &FinalRow, context: &Context<'_>) -> String {
+    match context.facts.sources.get(it.source) {
+        Some(source) if context.facts.sources.len() > 1 => words::cleaned(&source.name),
         _ => String::new(),
     }
 }
 
-fn error_code(row: &TableRow, context: &Context<'_>) -> String {
-    row.error_code.as_deref().map(|it| code(it, context.pii)).unwrap_or_default()
+fn error_code(it: &FinalRow, context: &Context<'_>) -> String {
+    it.row.error_code.as_deref().map(|it| code(it, context.pii)).unwrap_or_default()
 }
 
 /// `banned; locked, ends in 55 min 0 s`
-fn lock(row: &TableRow) -> String {
-    let ends = || match row.lockout_expires_in_seconds.map(u64::try_from) {
+fn lock(user: Option<&UserView>) -> String {
+    let Some(user) = user else { return String::new() };
+    let ends = || match user.lockout_expires_in_seconds.map(u64::try_from) {
         Some(Ok(seconds)) => format!("ends in {}", duration(Duration::from_secs(seconds))),
         Some(Err(_)) | None => "does not end by itself".to_owned(),
     };
-    let lock = match row.locked {
-        Some(true) => format!("locked, {}", ends()),
-        Some(false) | None => String::new(),
-    };
-    let left = match row.verification_attempts_remaining {
-        Some(n) if n > 0 && row.locked == Some(true) => format!("{n} sign-in attempts left"),
-        _ => String::new(),
-    };
-    let ban = if row.banned == Some(true) { "banned" } else { "" }.to_owned();
-    let parts = [ban, lock, left];
-    parts.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("; ")
+    let is_locked = user.locked == Some(true);
+    let left = user.verification_attempts_remaining.filter(|n| *n > 0 && is_locked);
+    let parts = [
+        (user.banned == Some(true)).then(|| "banned".to_owned()),
+        is_locked.then(|| format!("locked, {}", ends())),
+        left.map(|n| format!("{n} sign-in attempts left")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-fn attempts(row: &TableRow) -> String {
-    if row.attempts == 0 { String::new() } else { number(row.attempts.into()) }
+fn attempts(it: &FinalRow, _: &Context<'_>) -> String {
+    if it.row.attempts == 0 { String::new() } else { it.row.attempts.to_string() }
 }
 
-fn ended(row: &TableRow) -> String {
-    row.finished_at.map(moment).unwrap_or_default()
+/// In seconds since 1970.
+fn ended(it: &FinalRow, _: &Context<'_>) -> String {
+    let at = it.row.finished_at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+    at.map(|it| it.as_secs().to_string()).unwrap_or_default()
 }
 
-/// Told where it is not the id that is told already.
-fn input(row: &TableRow) -> String {
-    match &row.user_id {
-        Some(id) if id.as_str() != row.input => text(Some(&row.input)),
+/// Shown where it is not the ID.
+fn input(it: &FinalRow, _: &Context<'_>) -> String {
+    match &it.row.user_id {
+        Some(id) if id.as_str() != &*it.row.input => text(Some(&it.row.input)),
         _ => String::new(),
     }
 }
 
-fn name(row: &TableRow) -> String {
-    let username = row.username.as_ref().map(|it| format!("@{it}"));
-    let names = [row.first_name.clone(), row.last_name.clone(), username];
+fn of_user(row: &Row, of: impl Fn(&UserView) -> Option<&str>) -> String {
+    text(row.user.as_deref().and_then(of))
+}
+
+fn name(it: &FinalRow, _: &Context<'_>) -> String {
+    let Some(user) = it.row.user.as_deref() else { return String::new() };
+    let username = user.username.as_ref().map(|it| format!("@{it}"));
+    let names = [user.first_name.clone(), user.last_name.clone(), username];
     let names: Vec<_> = names.into_iter().flatten().filter(|it| !it.is_empty()).collect();
-    clean(&names.join(" ")).into_owned()
+    text(Some(&names.join(" ")))
 }
 
 fn text(text: Option<&str>) -> String {
-    text.map(|it| clean(it).into_owned()).unwrap_or_default()
+    text.map(|it| clipped(it, MAX_TEXT)).unwrap_or_default()
 }

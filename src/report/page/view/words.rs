@@ -1,4 +1,4 @@
-//! Phrases and figures that several parts of the page share.
+//! Texts and numbers that several parts of the page use.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -10,11 +10,11 @@ use crate::report::text::{clean, clipped};
 use crate::report::words::stopped_by;
 use crate::stats::summary::Ending;
 
-/// No text of a manifest is longer on the page, in characters.
+/// The maximum length of a text from a manifest, in characters.
 const MAX_TEXT: usize = 2_000;
 
-/// A text from outside, as the page shows it.
-pub(super) fn told(text: &str) -> String {
+/// A text from outside, safe to show.
+pub(super) fn cleaned(text: &str) -> String {
     clipped(text, MAX_TEXT)
 }
 
@@ -35,7 +35,7 @@ fn formatted(wall: SystemTime, format: &str) -> String {
     }
 }
 
-/// `12.3 %`; what is there is never told as nothing, what is missing never as all.
+/// `12.3 %`. A share that is not 0 is never shown as 0, and one that is not all never as 100.
 pub(super) fn share(n: u64, of: u64) -> String {
     let (n, of) = (u128::from(n), u128::from(of));
     let tenths = (n * 1000 + of / 2).checked_div(of).unwrap_or_default();
@@ -47,7 +47,7 @@ pub(super) fn share(n: u64, of: u64) -> String {
     }
 }
 
-/// A length in hundredths of the longest, with two digits; what is there can be seen.
+/// A length in hundredths of the longest, with two digits, at least long enough to be seen.
 pub(super) fn length(n: u64, longest: u64) -> String {
     const SHORTEST: u128 = 50;
     if n == 0 || longest == 0 {
@@ -76,28 +76,28 @@ pub(super) fn tone(outcome: Outcome) -> &'static str {
     }
 }
 
-/// How a job ended, from the manifest's stable word.
+/// How a job ended, by its code in the manifest.
 pub(super) fn ending(word: &str) -> Cow<'_, str> {
     if let Some(reason) = StopReason::ALL.into_iter().find(|it| it.code() == word) {
         return format!("stopped {}", stopped_by(reason)).into();
     }
     match word {
-        RUNNING => "still running, or killed".into(),
-        it if it == Ending::Completed.code() => "ran to its end".into(),
+        RUNNING => "killed, or still running".into(),
+        it if it == Ending::Completed.code() => "completed".into(),
         it if it == Ending::NotConfirmed.code() => "not confirmed; nothing was sent".into(),
         it if it == Ending::Unaccounted.code() => "the accounting does not add up".into(),
         other => clean(other),
     }
 }
 
-/// The manifest's word for a job that has not ended, or that was killed.
+/// The code of a job that is running or was killed.
 pub(super) const RUNNING: &str = "running";
 
 /// A code as the page shows it. Where no personal data may be shown, neither may a code that
 /// looks like a message: it comes from outside.
 pub(super) fn code(code: &str, pii: bool) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if pii || code.chars().all(is_word) { told(code) } else { "(unusual code)".to_owned() }
+    if pii || code.chars().all(is_word) { cleaned(code) } else { "(unusual code)".to_owned() }
 }
 
 #[cfg(test)]
@@ -114,23 +114,23 @@ mod tests {
 
     #[test]
     fn a_share_is_neither_rounded_to_nothing_nor_to_all() {
-        let told = [(0, 9), (1, 100_000), (1, 8), (99_999, 100_000), (7, 7), (0, 0)];
-        let told = told.map(|(n, of)| share(n, of));
-        assert_eq!(told, ["0 %", "<0.1 %", "12.5 %", "99.9 %", "100 %", "0 %"]);
+        let found = [(0, 9), (1, 100_000), (1, 8), (99_999, 100_000), (7, 7), (0, 0)];
+        let found = found.map(|(n, of)| share(n, of));
+        assert_eq!(found, ["0 %", "<0.1 %", "12.5 %", "99.9 %", "100 %", "0 %"]);
     }
 
     #[test]
     fn a_bar_is_as_long_as_its_share_and_never_too_short_to_see() {
-        let told = [(0, 9), (1, 100_000), (1, 3), (9, 9)].map(|(n, of)| length(n, of));
-        assert_eq!(told, ["0", "0.50", "33.33", "100.00"]);
+        let found = [(0, 9), (1, 100_000), (1, 3), (9, 9)].map(|(n, of)| length(n, of));
+        assert_eq!(found, ["0", "0.50", "33.33", "100.00"]);
     }
 
     #[test]
     fn every_ending_has_words() {
         let words = ["completed", "running", "not_confirmed", "unaccounted", "max_fail", "eaten\n"];
         insta::assert_snapshot!(words.map(ending).join("\n"), @"
-            ran to its end
-            still running, or killed
+            completed
+            killed, or still running
             not confirmed; nothing was sent
             the accounting does not add up
             stopped by --max-fail

@@ -1,0 +1,133 @@
+//! The commands of the samples, read by the real parser.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::command;
+
+/// FOR THE LEAD TO REMOVE, flag by flag: flags of the contract that the samples use and that the
+/// parser does not have yet. The test fails as soon as the parser has one of them.
+const PENDING: [(&str, Takes); 1] = [("--markdown", Takes::Value)];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Takes {
+    Nothing,
+    Value,
+}
+
+fn samples() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+    let engines = ["kubernetes", "systemd", "github", "cron"].map(|name| directory.join(name));
+    let entries = engines.iter().flat_map(|path| fs::read_dir(path).unwrap());
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// The command lines of a sample, as words.
+fn commands(path: &Path) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(path).unwrap();
+    if path.parent().unwrap().ends_with("kubernetes") {
+        return vec![container_command(&text)];
+    }
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let text = lines.collect::<Vec<_>>().join("\n").replace("\\\n", " ");
+    let text = text.replace("%%", "%");
+    text.lines().filter_map(shell_command).collect()
+}
+
+/// The arguments of the container in a Kubernetes manifest.
+fn container_command(text: &str) -> Vec<String> {
+    let document: serde_json::Value = serde_norway::from_str(text).unwrap();
+    let pods = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"];
+    let pod = pods.iter().find_map(|pointer| document.pointer(pointer)).unwrap();
+    let args = serde_json::from_value(pod["containers"][0]["args"].clone()).unwrap();
+    [vec!["bulk-unlock".to_owned()], args].concat()
+}
+
+/// The words from the program's name to the end of the simple command.
+fn shell_command(line: &str) -> Option<Vec<String>> {
+    let names: Vec<String> =
+        command().get_subcommands().map(|it| format!("bulk-unlock {} ", it.get_name())).collect();
+    let start = names.iter().find_map(|name| line.find(name.as_str()))?;
+    let line = expanded(&line[start..]);
+    let end = line.find(['|', ';', '>', '&', '\'']).unwrap_or(line.len());
+    Some(shell_words::split(&line[..end]).unwrap())
+}
+
+/// With a value in place of each `$(command)` and each variable.
+fn expanded(line: &str) -> String {
+    let mut text = line.to_owned();
+    while let Some(start) = text.find('$') {
+        let rest = &text[start + 1..];
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let len = match rest.strip_prefix('(') {
+            Some(_) => rest.find(')').unwrap() + 1,
+            None => rest.find(|c| !is_name(c)).unwrap_or(rest.len()),
+        };
+        let value = if rest.starts_with("PLAN_SHA256") { "0".repeat(64) } else { "1".to_owned() };
+        text.replace_range(start..=start + len, &value);
+    }
+    text
+}
+
+fn unknown_flag(words: &[String]) -> Option<String> {
+    let error = command().try_get_matches_from(words).err()?;
+    assert_eq!(error.kind(), ErrorKind::UnknownArgument, "{words:?}\n{error}");
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(flag)) => Some(flag.clone()),
+        other => panic!("{other:?}: {error}"),
+    }
+}
+
+#[test]
+fn the_parser_accepts_every_command_of_the_samples() {
+    let mut n_commands = BTreeMap::new();
+    for path in samples() {
+        for mut words in commands(&path) {
+            *n_commands
+                .entry(path.file_name().unwrap().to_string_lossy().into_owned())
+                .or_insert(0) += 1;
+            while let Some(flag) = unknown_flag(&words) {
+                let pending = PENDING.iter().find(|(name, _)| *name == flag);
+                let &(_, takes) = pending.unwrap_or_else(|| panic!("{flag}: {words:?}"));
+                let prefix = format!("{flag}=");
+                let at =
+                    words.iter().position(|it| *it == flag || it.starts_with(&prefix)).unwrap();
+                let has_next = takes == Takes::Value && words[at] == flag;
+                words.drain(at..=at + usize::from(has_next));
+                if flag == "--all-locked" {
+                    // It stands in place of INPUT.
+                    words.push("users.csv".to_owned());
+                }
+            }
+        }
+    }
+    let expected = [
+        ("bulk-unlock.service", 1),
+        ("cronjob.yaml", 1),
+        ("job.yaml", 1),
+        ("unlock-nightly", 1),
+        ("unlock.yml", 4),
+    ];
+    assert_eq!(n_commands, expected.map(|(name, n)| (name.to_owned(), n)).into());
+}
+
+#[test]
+fn a_pending_flag_is_unknown_to_the_parser() {
+    let all = command();
+    let known: Vec<String> = all
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(|arg| Some(format!("--{}", arg.get_long()?)))
+        .collect();
+    let ready: Vec<&str> = PENDING
+        .iter()
+        .map(|(flag, _)| *flag)
+        .filter(|it| known.iter().any(|known| known == it))
+        .collect();
+    assert_eq!(ready, Vec::<&str>::new(), "remove these from PENDING");
+}
