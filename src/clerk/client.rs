@@ -18,8 +18,11 @@ use super::reply::{Answer, Head, Reply};
 use super::request::{Urls, n_that_fit};
 use super::{
     ApiAddress, BuildError, ClientBuilder, Error, Fault, PageRequest, SecretKey, User, UserFilter,
-    UserId, retry_after, tls,
+    UserId, retry_after,
 };
+
+#[cfg(feature = "cli")]
+pub(crate) mod probe;
 
 /// A client of one API with one key. Clones share their connections.
 ///
@@ -41,24 +44,6 @@ struct Inner {
     connect_timeout: Duration,
     max_answer: usize,
     max_list: usize,
-}
-
-/// A reply, and the server's time where it says so.
-#[derive(Clone, Debug)]
-pub(crate) struct Probe {
-    pub(crate) reply: Reply,
-    pub(crate) date: Option<SystemTime>,
-}
-
-/// The version of TLS over which the API is reached.
-#[derive(Clone, Debug)]
-pub(crate) enum TlsVersion {
-    /// Such as `TLS 1.3`.
-    Known(String),
-    /// A proxy is in between, or there is no TLS.
-    Unknown,
-    /// No connection can be made.
-    Failed(Fault),
 }
 
 /// The longest `CF-Ray` that is kept, in characters; they have 20.
@@ -325,39 +310,6 @@ impl Client {
     /// One attempt to count users.
     pub(crate) async fn try_count(&self, filter: &UserFilter) -> Reply {
         self.attempt(Method::GET, self.inner.urls.count(filter), self.inner.max_answer).await
-    }
-
-    /// One attempt to count users, with the server's time.
-    pub(crate) async fn probe_count(&self, filter: &UserFilter) -> Probe {
-        self.probe(self.inner.urls.count(filter), self.inner.max_answer).await
-    }
-
-    /// One attempt to get a page, with the server's time.
-    pub(crate) async fn probe_page(&self, page: &PageRequest) -> Probe {
-        self.probe(self.inner.urls.page(page), self.inner.max_list).await
-    }
-
-    /// Connects over TLS and disconnects, to find out the version. Sends no request. Blocks.
-    pub(crate) fn tls_version(&self) -> TlsVersion {
-        let Inner { connections, address, connect_timeout, .. } = &*self.inner;
-        let Some(tls) = connections.direct_tls().filter(|_| address.is_https()) else {
-            return TlsVersion::Unknown;
-        };
-        match tls::version(tls.clone(), address.as_str(), *connect_timeout) {
-            Ok(version) => TlsVersion::Known(version),
-            Err(error) => {
-                let fault = Fault::of_connecting(&error, *connect_timeout);
-                TlsVersion::Failed(fault.without_key(&self.inner.key))
-            }
-        }
-    }
-
-    async fn probe(&self, url: String, max_body: usize) -> Probe {
-        let mut date = None;
-        let on_head = |response: &Response| date = date_of(response);
-        let generation = self.inner.connections.current();
-        let reply = self.inner.send(&generation, Method::GET, url, max_body, on_head).await;
-        Probe { reply, date }
     }
 
     async fn look_up<V: AsRef<str>>(
