@@ -10,6 +10,7 @@ use crate::stats::summary::{
 use crate::stats::{Bucket, RowStats};
 
 mod colours;
+mod markdown;
 
 /// Four in the morning of a day in January 2026, and this number of seconds.
 fn at(second: u64) -> SystemTime {
@@ -131,6 +132,7 @@ fn page_of(kind: CommandKind, n_records: u64, rows: Vec<FinalRow>) -> Facts {
         finished_at: Some(at(61)),
         ending: Some("completed".to_owned()),
         exit_code: Some(1),
+        plan_sha256: None,
         files: vec![file],
         passes: vec![pass()],
     };
