@@ -350,3 +350,15 @@ fn a_signal_ends_the_walk_and_leaves_no_file() {
     run.wait().exits_with(130).says("no user was unlocked");
     assert_eq!((stage.files(), stage.n_posts()), (Vec::new(), 0));
 }
+
+#[test]
+fn the_same_command_can_rehearse_in_the_sandbox_again_and_again() {
+    let stage = Stage::new();
+    let sandbox = "--sandbox --sandbox-users 150 --sandbox-latency 0 --sandbox-quota none";
+    for _ in 0..2 {
+        stage.run(&format!("run --all-locked --verify {sandbox} {FAST}")).exits_with(0);
+        assert_eq!(stage.ids_of("locked.results.input.csv").len(), {
+            stage.rows("locked.results.verify.csv").len()
+        });
+    }
+}

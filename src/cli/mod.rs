@@ -109,7 +109,9 @@ fn supervised(command: Command, effective: Effective, notes: &[String]) -> ExitS
         let console = console.clone();
         std::panic::set_hook(Box::new(move |panic| console.error(&panic.to_string())));
     }
-    let json = effective.map.get("json").is_some_and(|it| it == true);
+    // Under `-o -`, stdout is for rows alone.
+    let setting = |name: &str| effective.map.get(name).cloned().unwrap_or_default();
+    let json = setting("json") == true && setting("output") != "-";
     let metrics = match metrics::create(&command) {
         Ok(metrics) => metrics.map(Arc::new),
         Err(failure) => {

@@ -396,6 +396,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::policy::selection::Condition;
 
     fn user() -> UserView {
         UserView::parse(
@@ -492,5 +493,40 @@ mod tests {
             assert_eq!(text.matches("\nuser_a,").count(), usize::from(is_listed), "{then} {now}");
             assert_eq!(text.matches("\nuser_b,").count(), 1);
         }
+    }
+
+    #[test]
+    fn only_selected_users_are_listed_and_the_others_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("locked.csv");
+        let conditions = vec![Condition::NotBanned, Condition::CreatedAfter(1)];
+        let selection = Selection { conditions };
+        let mut list =
+            LockedList::create(&path, false, LockedFormat::default(), selection).unwrap();
+        let user = |id: &str, locked: &str, banned: bool, created_at: u8| {
+            let json = format!(
+                r#"{{"id":"user_{id}","locked":{locked},"banned":{banned},
+                "created_at":{created_at}}}"#
+            );
+            UserView::parse(&json).unwrap()
+        };
+        list.add(&[
+            user("a", "true", false, 2),
+            user("b", "true", true, 0),
+            user("c", "true", false, 0),
+            user("d", "false", true, 2),
+            user("e", "null", false, 2),
+            user("f", "null", true, 2),
+        ])
+        .unwrap();
+        // Another page disagrees about the ban, and so does the look-up.
+        list.add(&[user("a", "true", true, 2)]).unwrap();
+        assert_eq!(list.take_disputed(), ["user_a"]);
+        list.add(&[user("a", "true", true, 2)]).unwrap();
+        let counts = list.counts();
+        assert_eq!((counts.n_users, counts.n_listed, counts.n_unknown), (6, 0, 1));
+        assert_eq!((counts.left_out.as_slice(), counts.n_locked()), ([2, 1].as_slice(), 3));
+        list.finish().unwrap();
+        assert_eq!(fs::read_to_string(path).unwrap().lines().count(), 1, "the header");
     }
 }

@@ -270,8 +270,10 @@ fn check_printed(command: &str) {
         return;
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
+    let dir = tempfile::tempdir().expect("a directory");
     let mut shell = Command::new("sh");
-    shell.args(["-c", command]).env_clear().env("PATH", path).stdin(Stdio::null());
+    shell.args(["-c", command]).current_dir(dir.path()).env_clear().env("PATH", path);
+    shell.stdin(Stdio::null());
     let output = shell.output().expect("a shell");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "printed: {command}\n{stderr}");

@@ -163,3 +163,22 @@ async fn a_user_on_a_seam_is_listed_twice_and_counted_once() {
     );
     assert_eq!(users.len(), 7);
 }
+
+#[test]
+fn every_stretch_keeps_the_filter_and_its_narrower_bounds() {
+    let filter = UserFilter {
+        organization_ids: vec!["org_a".to_owned()],
+        created_at: TimeRange { after: Some(5), before: Some(95) },
+        ..UserFilter::default()
+    };
+    let of = |from, to, is_first, is_last| {
+        let stretch = Stretch::of(&filter, Span { from, to }, is_first, is_last);
+        assert_eq!(stretch.page.filter.organization_ids, ["org_a"]);
+        let TimeRange { after, before } = stretch.page.filter.created_at;
+        (after, before)
+    };
+    assert_eq!(of(10, 19, true, false), (Some(5), Some(20)));
+    assert_eq!(of(20, 29, false, false), (Some(19), Some(30)));
+    assert_eq!(of(90, 99, false, true), (Some(89), Some(95)));
+    assert_eq!(of(0, 99, false, false), (Some(5), Some(95)));
+}
