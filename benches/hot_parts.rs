@@ -6,15 +6,15 @@ use std::io;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant, SystemTime};
 
-use bulk_unlock::input::{self, Options, Source};
-use bulk_unlock::model::{
+use bulk_unlock::internals::input::{self, Options, Source};
+use bulk_unlock::internals::model::{
     Answer, Identifier, InputRecord, Outcome, Records, Reply, Row, UserId, UserSnapshot,
 };
-use bulk_unlock::policy::classify;
-use bulk_unlock::policy::exclude::ExcludeList;
-use bulk_unlock::policy::pacing::{Gate, GateSettings, Pace, Quota, Report};
-use bulk_unlock::policy::plan::{Done, Plan};
-use bulk_unlock::results::{RowFormat, Writer};
+use bulk_unlock::internals::policy::classify;
+use bulk_unlock::internals::policy::exclude::ExcludeList;
+use bulk_unlock::internals::policy::pacing::{Gate, GateSettings, Pace, Quota, Report};
+use bulk_unlock::internals::policy::plan::{Done, Plan};
+use bulk_unlock::internals::results::{RowFormat, Writer};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 const N_RECORDS: u32 = 10_000;

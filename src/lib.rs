@@ -1,52 +1,63 @@
 //! Unlocks many Clerk users: a list of users goes in, one recorded outcome per record comes out.
 //!
+//! The public API is [`clerk`], a typed client of Clerk's Backend API; [`sandbox`], a server that
+//! behaves like it, for tests; and [`main`], the command line. Everything else is private.
+//!
 //! # The map
 //!
-//! Data runs in one line, left to right; one bit, "stop", runs back.
+//! Data flows from left to right:
 //!
 //! ```text
-//! input ─records─▶ plan ─jobs─▶ engine: crew ─events─▶ engine: fold ─┬─▶ results (the journal)
-//!                    ▲            │   ▲   ▲                          ├─▶ stats ─▶ summary
-//!   results (done) ──┘            ▼   │   └── pacer                  ├─▶ report (bar, lines, page)
-//!                               clerk │                              └─▶ stop rule ─▶ stop
-//!                                     └─────────────────────────────────────────────────┘
+//!               args, environment, file ─▶ cli ──settings──▶ job: prepare, run, finish
+//!                                                             │
+//! CSV, list, stdin ─▶ input ─records─▶ plan ─jobs─▶ engine: worker pool ─events─▶ engine: recorder
+//! all locked users ─▶ engine: walk ──┘  ▲             │       ▲                     │  (own thread)
+//! results, plan ────▶ results: reader ──┘             ▼       │                     ├─▶ results (CSV)
+//!                                               clerk: client pacer                 ├─▶ stats ─▶ summary
+//!                                                                                   ├─▶ report
+//!                                                                                   └─▶ stop rules
+//! at the end: summary ─▶ closing text, JSON, manifest, metrics, HTML page, exit code
 //! ```
 //!
-//! The blank-line groups of modules below are layers. A module imports from groups above its own,
-//! never from beside or below; `tests/layers.rs` checks it. Nothing in `model`, `stats` and `policy`
-//! reads a clock, rolls dice, or touches a file, a socket or a console.
+//! Three things flow back: the stop request, which signals, guards, and the recorder
+//! make and workers obey; the recorder's acknowledgements, as a worker takes its next job only when
+//! its row is written; and the pacer, which all workers and all runs with one key share.
+//!
+//! The blank-line groups of modules below are layers. A module imports only from groups above its
+//! own; `tests/layers.rs` checks it. Nothing in `model`, `stats`, and `policy` reads a clock, rolls
+//! dice, or touches a file, a socket, or a console.
 
 // 1. The client of the API, which imports nothing of ours, and the terms of a job.
 pub mod clerk;
 
 #[cfg(feature = "sandbox")]
-pub mod model;
+mod model;
 
 // 2. What was counted.
 #[cfg(feature = "cli")]
-pub mod stats;
+mod stats;
 
 // 3. Decisions.
 #[cfg(feature = "cli")]
-pub mod policy;
+mod policy;
 
-// 4. Edges: one door to each outside thing.
+// 4. Edges: one module for each outside thing.
 #[cfg(feature = "cli")]
-pub mod report;
+mod report;
 #[cfg(feature = "cli")]
-pub mod results;
+mod results;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 #[cfg(feature = "cli")]
-pub mod stop;
+mod stop;
 
 // 5. The input recognizes our own files through their owner.
 #[cfg(feature = "cli")]
-pub mod input;
+mod input;
 
 // 6. The engine joins decisions to edges.
 #[cfg(feature = "cli")]
-pub mod engine;
+mod engine;
 
 // 7. One job, from its input to its last line.
 #[cfg(feature = "cli")]
@@ -54,7 +65,31 @@ mod job;
 
 // 8. The command line joins everything.
 #[cfg(feature = "cli")]
-pub mod cli;
+mod cli;
+
+#[cfg(feature = "cli")]
+pub use cli::main;
+
+/// What benchmarks measure and fuzz targets feed. Not a part of the API.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub mod engine {
+        pub use crate::engine::*;
+    }
+    pub mod input {
+        pub use crate::input::*;
+    }
+    pub mod model {
+        pub use crate::model::*;
+    }
+    pub mod policy {
+        pub use crate::policy::*;
+    }
+    pub mod results {
+        pub use crate::results::*;
+    }
+}
 
 /// Compiles the README's examples.
 #[cfg(all(doctest, feature = "cli"))]

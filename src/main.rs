@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    bulk_unlock::cli::main(std::env::args_os())
+    bulk_unlock::main(std::env::args_os())
 }

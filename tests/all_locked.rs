@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FakeUser, Mode, Population, SandboxConfig, Script, Scripted};
 use common::lookups::{all_were_unlocked, listed};
 use common::server::serve;

@@ -8,7 +8,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FaultKind, Mode, SandboxConfig, Script, Scripted};
 use common::watch::{FAST, slow_config, wait_until, with_each};
 use common::{SEED, Stage, is_there, list, locked_users, users};

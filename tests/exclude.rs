@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::Mode;
 use common::lookups::listed;
 use common::watch::{FAST, wait_until};

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FaultKind, Faults, LoggedRequest, SandboxConfig, Script, Scripted};
 use common::watch::{FAST, with_each};
 use common::{SEED, Stage, locked_users, throttled};

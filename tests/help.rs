@@ -5,8 +5,18 @@ mod common;
 use common::tools::is_installed;
 use common::{Stage, list, locked_users};
 
-const COMMANDS: [&str; 9] =
-    ["run", "plan", "locked", "verify", "report", "check", "sandbox", "completions", "man"];
+const COMMANDS: [&str; 10] = [
+    "run",
+    "plan",
+    "locked",
+    "verify",
+    "relock",
+    "report",
+    "check",
+    "sandbox",
+    "completions",
+    "man",
+];
 
 /// What this asks for, on a terminal of a hundred columns: help goes to stdout and is no mistake.
 #[track_caller]
@@ -103,12 +113,22 @@ fn shell(stage: &Stage, line: &str, code: i32) {
 #[test]
 fn the_examples_of_the_help_work() {
     let stage = stage_for_examples();
-    for command in ["plan", "run", "locked", "verify", "report", "check", "completions", "man"] {
+    for command in
+        ["plan", "run", "locked", "verify", "relock", "report", "check", "completions", "man"]
+    {
         let examples = examples(command);
         assert_eq!(examples.len(), 3, "{examples:?}");
         let runs = |example: &String| !example.contains("| man ") || is_installed("man");
         for example in examples.iter().filter(|it| runs(it)) {
-            shell(&stage, example, 0);
+            shell(&stage, &example.replace("--watch 24h", "--watch 1s"), 0);
+        }
+        if command == "verify" {
+            // Only a run that looked its users up can be undone.
+            for id in locked_users(4) {
+                stage.lock(&id);
+            }
+            let run = "bulk-unlock run users.csv --only-locked --include-admin-locked --force";
+            shell(&stage, run, 0);
         }
     }
     assert!(stage.read(".local/share/man/man1/bulk-unlock-run.1").contains("\n.SH EXAMPLES\n"));

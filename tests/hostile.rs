@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FaultKind, Faults, Script, Scripted};
 use common::watch::{FAST, slow_config, with_each};
 use common::{Ended, Running, SEED, Stage, list, throttled, users};

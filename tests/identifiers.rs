@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FaultKind, Faults, SandboxConfig};
 use common::lookups::{admin_locked_users, all_were_unlocked, listed, plan_of};
 use common::watch::{FAST, slow_config, wait_until};

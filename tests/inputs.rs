@@ -5,7 +5,7 @@ mod common;
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use common::lookups::admin_locked_users;
 use common::{Stage, list, locked_users, missing_user, users};
 

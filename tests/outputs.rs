@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::VecDeque;
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{Script, Scripted};
 use common::lookups::open_users;
 use common::{Stage, list, locked_users, missing_user, users};

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FaultKind, Faults, Lock, Mode, SandboxConfig, Script, Scripted};
 use common::lookups::{
     admin_locked_users, all_were_unlocked, listed, listed_where, missing_users, open_users,

@@ -115,7 +115,7 @@ fn first_words(line: &str, key: Option<&str>) -> String {
 #[cfg(unix)]
 #[test]
 fn what_is_wrong_with_a_key_or_an_address_is_told_in_these_words() {
-    insta::assert_snapshot!(first_words("", None), @"error: no secret key: set CLERK_SECRET_KEY, or give --secret-key-file PATH. The key stands in Clerk's dashboard under API keys and starts with sk_live_ or sk_test_. To try this program without a key or an account, add --sandbox");
+    insta::assert_snapshot!(first_words("", None), @"error: no secret key: set CLERK_SECRET_KEY, or give --secret-key-file PATH or --secret-key-command CMD. The key stands in Clerk's dashboard under API keys and starts with sk_live_ or sk_test_. To try this program without a key or an account, add --sandbox");
     insta::assert_snapshot!(first_words("", Some("pk_live_x")), @"error: CLERK_SECRET_KEY: this is a publishable key (pk_…), which cannot unlock users; use the secret key, which is next to it in Clerk's dashboard and starts with sk_live_ or sk_test_");
     insta::assert_snapshot!(first_words("", Some(&format!("ak_{SECRET}"))), @"warning: the key starts with neither sk_live_ nor sk_test_; it is handled with the care of a production key and the quota of a development key");
     insta::assert_snapshot!(first_words("--secret-key-file key", None), @"warning: others can read the secret key file key; chmod 600 key keeps it to its owner");

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{Faults, Mode, SandboxConfig, Script, Scripted, max_in_any};
 use common::lookups::{admin_locked_users, listed, open_users};
 use common::watch::FAST;

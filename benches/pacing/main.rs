@@ -8,8 +8,8 @@
 
 mod simulation;
 
-use bulk_unlock::engine::Pacer;
-use bulk_unlock::policy::pacing::{GateSettings, Pace, Quota, Report};
+use bulk_unlock::internals::engine::Pacer;
+use bulk_unlock::internals::policy::pacing::{GateSettings, Pace, Quota, Report};
 use simulation::{Arrivals, Scenario, Server, play, share};
 
 type Kind = fn(Quota) -> Pace;

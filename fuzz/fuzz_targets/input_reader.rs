@@ -5,8 +5,8 @@
 
 #![no_main]
 
-use bulk_unlock::input::{self, Carry, ColumnChoice, Delimiter, Options, ReadInput, Source};
-use bulk_unlock::model::{IdentifierKind, canonical_cell};
+use bulk_unlock::internals::input::{self, Carry, ColumnChoice, Delimiter, Options, ReadInput, Source};
+use bulk_unlock::internals::model::{IdentifierKind, canonical_cell};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

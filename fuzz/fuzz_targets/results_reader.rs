@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use bulk_unlock::results::{ReadError, Reader};
+use bulk_unlock::internals::results::{ReadError, Reader};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,5 +1,5 @@
-//! Lists the users who are locked now, out of those created in the last week:
-//! `cargo run --example locked`
+//! Lists the users who are locked now, out of those created in the last days (by default 7):
+//! `cargo run --example locked -- 30`
 //!
 //! Reads `CLERK_SECRET_KEY` and, if set, `CLERK_API_URL`.
 
@@ -11,16 +11,17 @@ use std::time::{Duration, SystemTime};
 use bulk_unlock::clerk::{Client, UserFilter};
 use futures_util::TryStreamExt as _;
 
-const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let n_days: u32 = std::env::args().nth(1).map_or(Ok(7), |text| text.parse())?;
     let client = Client::builder_from_env()?.build()?;
 
-    let week_ago = (SystemTime::now() - WEEK).duration_since(SystemTime::UNIX_EPOCH)?;
+    let first_moment = (SystemTime::now() - DAY * n_days).duration_since(SystemTime::UNIX_EPOCH)?;
     let mut filter = UserFilter::default();
-    filter.created_at.after = Some(week_ago.as_millis().try_into()?);
-    println!("{} users were created in the last week", client.count(&filter).await?);
+    filter.created_at.after = Some(first_moment.as_millis().try_into()?);
+    println!("{} users were created in the last {n_days} days", client.count(&filter).await?);
 
     // A request for each page of 500 users, made when the stream is polled.
     let mut users = pin!(client.walk(filter));

@@ -18,8 +18,11 @@ use super::reply::{Answer, Head, Reply};
 use super::request::{Urls, n_that_fit};
 use super::{
     ApiAddress, BuildError, ClientBuilder, Error, Fault, PageRequest, SecretKey, User, UserFilter,
-    UserId, retry_after, tls,
+    UserId, retry_after,
 };
+
+#[cfg(feature = "cli")]
+pub(crate) mod probe;
 
 /// A client of one API with one key. Clones share their connections.
 ///
@@ -41,24 +44,6 @@ struct Inner {
     connect_timeout: Duration,
     max_answer: usize,
     max_list: usize,
-}
-
-/// A reply, and the server's time where it says so.
-#[derive(Clone, Debug)]
-pub(crate) struct Probe {
-    pub(crate) reply: Reply,
-    pub(crate) date: Option<SystemTime>,
-}
-
-/// The version of TLS over which the API is reached.
-#[derive(Clone, Debug)]
-pub(crate) enum TlsVersion {
-    /// Such as `TLS 1.3`.
-    Known(String),
-    /// A proxy is in between, or there is no TLS.
-    Unknown,
-    /// No connection can be made.
-    Failed(Fault),
 }
 
 /// The longest `CF-Ray` that is kept, in characters; they have 20.
@@ -158,8 +143,7 @@ impl Client {
     ///
     /// As [`unlock`](Client::unlock).
     pub async fn lock(&self, user: &UserId) -> Result<User, Error> {
-        let url = self.inner.urls.lock(user);
-        one_user(self.attempt(Method::POST, url, self.inner.max_answer).await, user)
+        one_user(self.try_lock(user).await, user)
     }
 
     /// The users who have these ids, at most 100 of them. Ids of nobody are left out.
@@ -302,6 +286,11 @@ impl Client {
         self.attempt(Method::POST, self.inner.urls.unlock(user), self.inner.max_answer).await
     }
 
+    /// One attempt to lock a user; the body of an answer is not checked.
+    pub(crate) async fn try_lock(&self, user: &UserId) -> Reply {
+        self.attempt(Method::POST, self.inner.urls.lock(user), self.inner.max_answer).await
+    }
+
     /// One attempt to look users up by this query parameter, with as many values as
     /// [`n_that_fit`] allows and at least one: without any, the API would list everybody.
     pub(crate) async fn try_look_up<'v>(
@@ -321,39 +310,6 @@ impl Client {
     /// One attempt to count users.
     pub(crate) async fn try_count(&self, filter: &UserFilter) -> Reply {
         self.attempt(Method::GET, self.inner.urls.count(filter), self.inner.max_answer).await
-    }
-
-    /// One attempt to count users, with the server's time.
-    pub(crate) async fn probe_count(&self, filter: &UserFilter) -> Probe {
-        self.probe(self.inner.urls.count(filter), self.inner.max_answer).await
-    }
-
-    /// One attempt to get a page, with the server's time.
-    pub(crate) async fn probe_page(&self, page: &PageRequest) -> Probe {
-        self.probe(self.inner.urls.page(page), self.inner.max_list).await
-    }
-
-    /// Connects over TLS and disconnects, to find out the version. Sends no request. Blocks.
-    pub(crate) fn tls_version(&self) -> TlsVersion {
-        let Inner { connections, address, connect_timeout, .. } = &*self.inner;
-        let Some(tls) = connections.direct_tls().filter(|_| address.is_https()) else {
-            return TlsVersion::Unknown;
-        };
-        match tls::version(tls.clone(), address.as_str(), *connect_timeout) {
-            Ok(version) => TlsVersion::Known(version),
-            Err(error) => {
-                let fault = Fault::of_connecting(&error, *connect_timeout);
-                TlsVersion::Failed(fault.without_key(&self.inner.key))
-            }
-        }
-    }
-
-    async fn probe(&self, url: String, max_body: usize) -> Probe {
-        let mut date = None;
-        let on_head = |response: &Response| date = date_of(response);
-        let generation = self.inner.connections.current();
-        let reply = self.inner.send(&generation, Method::GET, url, max_body, on_head).await;
-        Probe { reply, date }
     }
 
     async fn look_up<V: AsRef<str>>(

@@ -40,6 +40,7 @@ impl Connections {
     }
 
     /// How connections are encrypted; `None` where they are made through a proxy.
+    #[cfg(feature = "cli")]
     pub(super) fn direct_tls(&self) -> Option<&rustls::ClientConfig> {
         Some(&self.settings.tls).filter(|_| self.settings.proxy.is_none())
     }

@@ -52,7 +52,7 @@ pub use body::ApiError;
 pub use builder::{BuildError, ClientBuilder};
 pub use client::Client;
 #[cfg(feature = "cli")]
-pub(crate) use client::{Probe, TlsVersion};
+pub(crate) use client::probe::{Probe, TlsVersion};
 pub use error::Error;
 pub use key::{KeyError, KeyFile, KeyFileError, KeyKind, SecretKey};
 pub use proxy::ProxyError;

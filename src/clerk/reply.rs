@@ -85,6 +85,7 @@ impl Fault {
     }
 
     /// A fault while a connection was made by other means than a request.
+    #[cfg(feature = "cli")]
     pub(super) fn of_connecting(error: &io::Error, connect_timeout: Duration) -> Self {
         // A read that times out is `WouldBlock` on Unix.
         if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) {

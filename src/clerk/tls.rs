@@ -1,17 +1,13 @@
 //! TLS: which certificate authorities are trusted.
 
-use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore};
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
-use url::Url;
 
 use super::BuildError;
 use super::reply::reason;
@@ -47,41 +43,6 @@ pub(super) fn config(ca_file: Option<&Path>, uses_tls: bool) -> Result<ClientCon
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
-}
-
-/// Connects to the host of an `https:` URL, and gives the version that both sides chose.
-pub(super) fn version(config: ClientConfig, url: &str, timeout: Duration) -> io::Result<String> {
-    let url = Url::parse(url).map_err(io::Error::other)?;
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    let mut connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-    let mut stream = connect(&url.socket_addrs(|| None)?, timeout)?;
-    while connection.is_handshaking() {
-        connection.complete_io(&mut stream)?;
-    }
-    connection.send_close_notify();
-    // What is known does not depend on a polite end.
-    let _ = connection.complete_io(&mut stream);
-    Ok(match connection.protocol_version() {
-        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2".to_owned(),
-        Some(ProtocolVersion::TLSv1_3) => "TLS 1.3".to_owned(),
-        other => format!("{other:?}"),
-    })
-}
-
-fn connect(addresses: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
-        match TcpStream::connect_timeout(address, timeout) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(timeout))?;
-                stream.set_write_timeout(Some(timeout))?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, BuildError> {

@@ -10,13 +10,14 @@ use clap_complete::Shell;
 use super::check_args::CheckArgs;
 use super::filter_args::{self, FilterArgs};
 use super::help;
+use super::key_command::KeyCommand;
 use super::metrics::MetricsArgs;
 use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
 use super::shard::{ShardArg, shard};
 use super::values::{duration, max_fail, percent, quota, rate, sha256, verbosity};
 use super::{config, variables};
 use crate::input::Delimiter;
-use crate::job::{Execution, ExistingFile, IfEmpty, OutputSettings};
+use crate::job::{Execution, ExistingFile, Guards, IfEmpty, OutputSettings};
 use crate::model::IdentifierKind;
 use crate::policy::pacing::Quota;
 use crate::policy::stop_rule::MaxFail;
@@ -52,6 +53,8 @@ pub(super) enum Command {
     Locked(Box<LockedArgs>),
     /// Check whether the users that a run unlocked are still unlocked
     Verify(Box<VerifyArgs>),
+    /// Undo a run: lock the users that it unlocked
+    Relock(Box<RelockArgs>),
     /// Summarize finished results, plan, and verify files
     Report(ReportArgs),
     /// Check key, address, clock, and access to the users, without changing anything
@@ -71,6 +74,7 @@ impl Command {
             Self::Run(args) | Self::Plan(args) => Some(&args.terminal),
             Self::Locked(args) => Some(&args.terminal),
             Self::Verify(args) => Some(&args.terminal),
+            Self::Relock(args) => Some(&args.terminal),
             Self::Report(args) => Some(&args.terminal),
             Self::Check(args) => Some(&args.terminal),
             Self::Sandbox(args) => Some(&args.terminal),
@@ -146,6 +150,57 @@ pub(super) struct VerifyArgs {
     /// Results file of a run
     #[arg(value_name = "RESULTS")]
     pub(super) results: PathBuf,
+    /// Read back again and again for this long
+    ///
+    /// Each pass replaces the file. A user found locked again once stays `locked_again`, with the time at which this was first seen
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "resume")]
+    #[arg(help_heading = "Execution")]
+    pub(super) watch: Option<Duration>,
+    /// Time from one pass to the next
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m")]
+    #[arg(requires = "watch", help_heading = "Execution")]
+    pub(super) every: Duration,
+    #[command(flatten)]
+    pub(super) execution: ExecutionArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(super) sandbox: EmbeddedSandboxArgs,
+    #[command(flatten)]
+    pub(super) terminal: TerminalArgs,
+}
+
+/// `relock`.
+#[derive(Debug, Args)]
+pub(super) struct RelockArgs {
+    /// Results file of a run
+    #[arg(value_name = "RESULTS")]
+    pub(super) results: PathBuf,
+    /// File of users who must not be changed
+    ///
+    /// Every line, and every part of a line between delimiters, is taken as an ID, email address, phone number, username, and external ID
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub(super) exclude: Vec<PathBuf>,
+    /// Also lock users whose state before the run is not known
+    ///
+    /// The run did not look them up. Without this flag, results with such users are refused
+    #[arg(long, help_heading = "Selection and consent")]
+    pub(super) include_unknown: bool,
+    /// Show what would be done, without changing anything
+    #[arg(short = 'n', long, help_heading = "Selection and consent")]
+    pub(super) dry_run: bool,
+    /// Skip the confirmation prompt
+    #[arg(short, long, help_heading = "Selection and consent")]
+    pub(super) yes: bool,
+    /// Reason to record, such as a ticket ID
+    #[arg(long, value_name = "TEXT", help_heading = "Selection and consent")]
+    pub(super) reason: Option<String>,
+    #[command(flatten)]
+    pub(super) guards: GuardArgs,
     #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
@@ -453,7 +508,7 @@ pub(super) struct ExecutionArgs {
 pub(super) struct OutputArgs {
     /// Results CSV; `-` is stdout
     ///
-    /// [default: <INPUT stem>.results.csv, .plan.csv, or .verify.csv]
+    /// [default: <INPUT stem>.results.csv, .plan.csv, .verify.csv, or .relock.csv]
     #[arg(short, long, value_name = "PATH")]
     pub(super) output: Option<PathBuf>,
     /// Skip users already in the results file
@@ -490,6 +545,17 @@ impl ExecutionArgs {
             concurrency: usize::from(self.concurrency),
             max_retries: self.max_retries,
             max_duration: self.max_duration,
+        }
+    }
+}
+
+impl GuardArgs {
+    pub(super) fn guards(&self) -> Guards {
+        Guards {
+            expect_count: self.expect_count,
+            max_users: self.max_users,
+            canary: self.canary.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+            max_fail: self.max_fail,
         }
     }
 }
@@ -541,6 +607,12 @@ pub(super) struct ConnectionArgs {
     /// File with the key, instead of `CLERK_SECRET_KEY`
     #[arg(long, value_name = "PATH")]
     pub(super) secret_key_file: Option<PathBuf>,
+    /// Program that prints the key, such as a password manager, instead of `CLERK_SECRET_KEY`
+    ///
+    /// CMD is split into words as a shell does, and run without a shell. The first line of its output is the key. It is killed after 30 seconds
+    #[arg(long, value_name = "CMD", value_parser = KeyCommand::parse)]
+    #[arg(conflicts_with = "secret_key_file", hide_short_help = true)]
+    pub(super) secret_key_command: Option<KeyCommand>,
     /// Address of the API, instead of `CLERK_API_URL`
     ///
     /// [default: Clerk's own]
@@ -627,6 +699,20 @@ pub(super) fn command() -> clap::Command {
     let command = help::with_examples(command).mut_subcommand("plan", |plan| {
         let hidden = ["dry_run", "plan", "plan_max_age", "plan_sha256", "only_locked"];
         hidden.into_iter().fold(plan, |plan, id| plan.mut_arg(id, |arg| arg.hide(true)))
+    });
+    let command = command.mut_subcommand("relock", |relock| {
+        let guards = [
+            ("expect_count", "Refuse to start unless exactly N users would be locked again"),
+            ("max_users", "Refuse to lock more than N users again"),
+            ("canary", "Lock N users again first; stop unless all succeed"),
+        ];
+        guards.into_iter().fold(relock, |relock, (id, help)| {
+            relock.mut_arg(id, |arg| {
+                let after = arg.get_long_help().map(ToString::to_string).unwrap_or_default();
+                let after = after.split_once("\n\n").map(|(_, after)| format!("\n\n{after}"));
+                arg.help(help).long_help(help.to_owned() + &after.unwrap_or_default())
+            })
+        })
     });
     // `run -h` has no room for filters.
     command.mut_subcommand("locked", |locked| {

@@ -51,7 +51,8 @@ fn no_flag_takes_a_key() {
     for (command, arg) in flags() {
         let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
         let long = arg.get_long().unwrap_or_default();
-        let is_key = long.contains("key") && long != "secret-key-file";
+        let is_place = matches!(long, "secret-key-file" | "secret-key-command");
+        let is_key = long.contains("key") && !is_place;
         assert!(!(takes_value && is_key), "{command} --{long}");
     }
 }

@@ -20,9 +20,9 @@ use crate::sandbox::{Sandbox, SandboxConfig};
 pub(super) const KEY_VARIABLE: &str = "CLERK_SECRET_KEY";
 
 const NO_KEY: &str = "\
-no secret key: set CLERK_SECRET_KEY, or give --secret-key-file PATH. The key stands in Clerk's \
-dashboard under API keys and starts with sk_live_ or sk_test_. To try this program without a key \
-or an account, add --sandbox";
+no secret key: set CLERK_SECRET_KEY, or give --secret-key-file PATH or --secret-key-command CMD. \
+The key stands in Clerk's dashboard under API keys and starts with sk_live_ or sk_test_. To try \
+this program without a key or an account, add --sandbox";
 
 /// Checks key and address, and starts the sandbox where one is asked for.
 pub(super) fn open(
@@ -201,6 +201,11 @@ fn secret_key(args: &ConnectionArgs, console: &Console) -> Result<SecretKey, Fai
         }
         mask_also(file.key.clone());
         return Ok(file.key);
+    }
+    if let Some(command) = &args.secret_key_command {
+        let key = command.run().context("--secret-key-command").map_err(refused)?;
+        mask_also(key.clone());
+        return Ok(key);
     }
     let text = std::env::var_os(KEY_VARIABLE)
         .ok_or_else(|| refused(anyhow::anyhow!(NO_KEY)))?

@@ -1,4 +1,4 @@
-//! The question before users are unlocked, and whether there is anyone to answer it.
+//! The question before users are changed, and whether there is anyone to answer it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, IsTerminal};
@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::job::{Ask, ExitStatus, Failure, Instance, Question};
 use crate::policy::pacing::Pace;
 use crate::report::{Console, Level, LogFormat, Paint, text};
+use crate::stats::summary::CommandKind;
 
 /// How to ask; `None` where nobody is asked (`--yes`, the sandbox). Called before anything is read
 /// or sent.
@@ -63,7 +64,7 @@ fn is_yes(answer: &str, n_users: u64, is_careful: bool) -> bool {
 }
 
 fn text_of(question: &Question<'_>, is_careful: bool, console: &Console) -> String {
-    let Question { n_users, connection, facts } = question;
+    let Question { command, n_users, connection, facts } = question;
     let kind = match connection.instance {
         Instance::Production => "production",
         Instance::Development => "development",
@@ -73,16 +74,23 @@ fn text_of(question: &Question<'_>, is_careful: bool, console: &Console) -> Stri
     let key = connection.fingerprint.as_deref().unwrap_or_default();
     let pace = pace_in_words(connection.pace, connection.share_of.map(|(percent, _)| percent));
     let takes = text::duration(connection.pace.duration_of(*n_users).max(Duration::from_secs(1)));
-    let what = format!("About to unlock {}.", text::counted(*n_users, "user", "users"));
+    let users = text::counted(*n_users, "user", "users");
+    let what = match command {
+        CommandKind::Relock => format!("About to lock {users} again."),
+        _ => format!("About to unlock {users}."),
+    };
+    let effect = (*command == CommandKind::Relock)
+        .then(|| ("effect", "they look locked on purpose (admin_locked) afterwards".to_owned()));
     let own = [
         ("instance", format!("{kind} (key {key})")),
         ("host", connection.host.clone()),
         ("pace", pace),
         ("duration", format!("about {takes}")),
     ];
-    let lines = own.iter().chain(facts).fold(String::new(), |lines, (name, fact)| {
-        lines + &format!("  {name:<8}  {}\n", text::clean(fact))
-    });
+    let lines =
+        own.iter().chain(&effect).chain(facts).fold(String::new(), |lines, (name, fact)| {
+            lines + &format!("  {name:<8}  {}\n", text::clean(fact))
+        });
     let prompt = if is_careful {
         format!("Type the number of users ({n_users}) to continue: ")
     } else {

@@ -30,7 +30,7 @@ pub(super) struct CommandHelp {
 }
 
 /// One for each command.
-pub(super) const COMMANDS: [CommandHelp; 9] = [
+pub(super) const COMMANDS: [CommandHelp; 10] = [
     CommandHelp {
         command: "run",
         examples: [
@@ -112,8 +112,8 @@ pub(super) const COMMANDS: [CommandHelp; 9] = [
         examples: [
             ("Check the users whom a run unlocked", "bulk-unlock verify users.results.csv"),
             (
-                "Check them again, and write another file",
-                "bulk-unlock verify users.results.csv -o second.verify.csv",
+                "Check again every ten minutes for a day, while an attack may continue",
+                "bulk-unlock verify users.results.csv --watch 24h --every 10m",
             ),
             ("Print the summary as JSON", "bulk-unlock verify users.results.csv --force --json"),
         ],
@@ -123,6 +123,31 @@ pub(super) const COMMANDS: [CommandHelp; 9] = [
             ("2", "usage, configuration, or input error"),
             GUARD,
             KEY,
+            OUTPUT,
+            INTERNAL,
+            SIGNAL,
+        ],
+    },
+    CommandHelp {
+        command: "relock",
+        examples: [
+            ("Show who would be locked again", "bulk-unlock relock users.results.csv -n"),
+            (
+                "Undo a run, and record the reason",
+                "bulk-unlock relock users.results.csv --force --reason INC-4712",
+            ),
+            (
+                "Lock at most ten users again",
+                "bulk-unlock relock users.results.csv --max-users 10 -o second.relock.csv",
+            ),
+        ],
+        exit_codes: &[
+            ("0", "every row ended well"),
+            ("1", "ran to the end; some rows did not end well"),
+            USAGE,
+            GUARD,
+            KEY,
+            NOT_CONFIRMED,
             OUTPUT,
             INTERNAL,
             SIGNAL,

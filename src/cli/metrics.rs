@@ -35,6 +35,7 @@ pub(super) fn create(command: &Command) -> Result<Option<Metrics>, Failure> {
         Command::Plan(args) => (&args.metrics, "plan"),
         Command::Locked(args) => (&args.metrics, "locked"),
         Command::Verify(args) => (&args.metrics, "verify"),
+        Command::Relock(args) => (&args.metrics, "relock"),
         Command::Report(_)
         | Command::Check(_)
         | Command::Sandbox(_)

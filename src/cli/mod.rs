@@ -11,6 +11,7 @@ mod console;
 mod failure;
 mod filter_args;
 mod help;
+mod key_command;
 mod metrics;
 mod sandbox_args;
 mod settings;
@@ -168,6 +169,7 @@ fn dispatch(command: Command, context: Context<'_>) -> Result<ExitStatus, Failur
         Command::Plan(args) => commands::run::run(*args, CommandKind::Plan, context),
         Command::Locked(args) => commands::locked::locked(*args, context),
         Command::Verify(args) => commands::verify::verify(*args, context),
+        Command::Relock(args) => commands::relock::relock(*args, context),
         Command::Check(args) => commands::check::command(&args, context),
         Command::Report(args) => commands::report::report(&args, context.console),
         Command::Sandbox(args) => commands::sandbox::sandbox(args, context),

@@ -16,7 +16,8 @@ const SANDBOX: &str = "sandbox";
 
 /// Variables that restrict nothing: a flag that excludes them replaces them. All others are kept, so
 /// that a conflict with a flag is an error: a guard must never be dropped in silence.
-const REPLACEABLE: [&str; 5] = ["quiet", "verbose", "force", "api_url", "secret_key_file"];
+const REPLACEABLE: [&str; 6] =
+    ["quiet", "verbose", "force", "api_url", "secret_key_file", "secret_key_command"];
 
 /// The variable of a flag.
 pub(super) fn variable(long: &str) -> String {

@@ -9,6 +9,9 @@ pub trait Api {
     /// Unlocks one user. The body of the answer should be this user's object.
     fn unlock(&self, user: &UserId) -> impl Future<Output = Reply>;
 
+    /// Locks one user. The body of the answer should be this user's object.
+    fn lock(&self, user: &UserId) -> impl Future<Output = Reply>;
+
     /// Looks up identifiers, all of one kind (the API would combine kinds by *and*), and no more
     /// than fit into one request. The body of the answer should be a list of at most 500 users, in
     /// any order; identifiers of nobody are left out.
@@ -28,6 +31,10 @@ pub trait Api {
 impl Api for Client {
     async fn unlock(&self, user: &UserId) -> Reply {
         self.try_unlock(user).await
+    }
+
+    async fn lock(&self, user: &UserId) -> Reply {
+        self.try_lock(user).await
     }
 
     async fn look_up(&self, identifiers: &[Identifier]) -> Reply {

@@ -7,7 +7,7 @@ mod order;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub use batch::{Batch, batches};
 use order::InOrder;
@@ -20,7 +20,7 @@ use crate::model::{
     Attempt, Event, Failure, Identifier, InputRecord, Outcome, Reply, Row, UserId, UserView,
 };
 use crate::policy::classify::{self, Verdict};
-use crate::policy::decide::{AdminLocked, decide, read_back};
+use crate::policy::decide::{AdminLocked, decide, decide_relock, read_back};
 use crate::policy::exclude::ExcludeList;
 use crate::policy::plan::duplicate_of;
 
@@ -33,6 +33,21 @@ pub enum Purpose {
     Run(AdminLocked),
     /// To read back what was unlocked.
     ReadBack,
+    /// To show who would be locked again: every record gets its row.
+    PlanRelock,
+    /// To find those who are to be locked again: the others get their rows, these become jobs.
+    Relock,
+}
+
+impl Purpose {
+    /// Whether users with this outcome become jobs.
+    fn makes_jobs_of(self, outcome: Outcome) -> bool {
+        match self {
+            Self::Run(_) => outcome == Outcome::WouldUnlock,
+            Self::Relock => outcome == Outcome::WouldRelock,
+            Self::Plan(_) | Self::ReadBack | Self::PlanRelock => false,
+        }
+    }
 }
 
 /// Looks users up and decides about each.
@@ -41,6 +56,8 @@ pub struct LookUp<'a, A> {
     purpose: Purpose,
     records: &'a [InputRecord],
     excluded: &'a ExcludeList,
+    /// Users whom earlier read-backs found locked again, and when.
+    locked_again: Option<&'a HashMap<UserId, SystemTime>>,
     decided: RefCell<Decided>,
 }
 
@@ -96,7 +113,15 @@ impl<'a, A: Api> LookUp<'a, A> {
             to_unlock: Vec::new(),
             n_kept: 0,
         };
-        Self { api, purpose, records, excluded, decided: RefCell::new(decided) }
+        let decided = RefCell::new(decided);
+        Self { api, purpose, records, excluded, locked_again: None, decided }
+    }
+
+    /// Keeps the outcome of users whom earlier read-backs found locked again, with the time at which
+    /// they were first seen so: unlocked since, they may be under attack all the same.
+    #[must_use]
+    pub fn keeping(self, locked_again: &'a HashMap<UserId, SystemTime>) -> Self {
+        Self { locked_again: Some(locked_again), ..self }
     }
 
     /// Those who are to be unlocked, in the order of the input.
@@ -132,7 +157,23 @@ impl<'a, A: Api> LookUp<'a, A> {
                 Err(users) => self.none_or_many(record, &target, &facts, &users),
             },
         };
-        Some(Event::JobFinished { record, row: Box::new(row), attempt: None })
+        let row = Box::new(self.as_first_seen(row));
+        Some(Event::JobFinished { record, row, attempt: None })
+    }
+
+    fn as_first_seen(&self, row: Row) -> Row {
+        let user = row.user_id.as_ref();
+        let first_seen = self.locked_again.zip(user).and_then(|(users, user)| users.get(user));
+        let Some(&first_seen) = first_seen else { return row };
+        let is_locked = row.outcome == Outcome::LockedAgain;
+        let message = format!("locked again when first seen; now: {}", row.outcome.meaning());
+        Row {
+            outcome: Outcome::LockedAgain,
+            error_code: None,
+            error_message: (!is_locked).then_some(message),
+            finished_at: Some(first_seen),
+            ..row
+        }
     }
 
     fn one(
@@ -165,7 +206,7 @@ impl<'a, A: Api> LookUp<'a, A> {
             return Some(Row { user_id: Some(id), user: Some(Box::new(user)), ..row });
         };
         let was_locked = user.locked.filter(|_| self.purpose != Purpose::ReadBack);
-        if outcome == Outcome::WouldUnlock && matches!(self.purpose, Purpose::Run(_)) {
+        if self.purpose.makes_jobs_of(outcome) {
             let seen = decided.room_for(&user).then(|| Box::new(user));
             decided.to_unlock.push(UnlockJob { record, user: id, seen, was_locked });
             return None;
@@ -178,7 +219,7 @@ impl<'a, A: Api> LookUp<'a, A> {
     fn exclusion_of(&self, user: &UserView) -> Option<String> {
         match self.purpose {
             Purpose::ReadBack => None,
-            Purpose::Plan(_) | Purpose::Run(_) => {
+            Purpose::Plan(_) | Purpose::Run(_) | Purpose::PlanRelock | Purpose::Relock => {
                 self.excluded.find(user).map(|exclusion| exclusion.to_string())
             }
         }
@@ -188,8 +229,9 @@ impl<'a, A: Api> LookUp<'a, A> {
     fn outcome(&self, user: &UserView, is_excluded: bool) -> Option<Outcome> {
         match self.purpose {
             Purpose::ReadBack => Some(read_back(Some(user))),
-            Purpose::Plan(_) | Purpose::Run(_) if is_excluded => Some(Outcome::Excluded),
+            _ if is_excluded => Some(Outcome::Excluded),
             Purpose::Plan(admin_locked) | Purpose::Run(admin_locked) => decide(user, admin_locked),
+            Purpose::PlanRelock | Purpose::Relock => decide_relock(user),
         }
     }
 

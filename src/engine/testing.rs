@@ -9,8 +9,10 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep};
 
+use super::api::Api;
 use super::recorder::Message;
-use super::{Api, EventSender, Pacer, PoolSettings, Unlock, UnlockJob, Work, WorkerPool};
+use super::unlock::UnlockJob;
+use super::{EventSender, Pacer, PoolSettings, Unlock, Work, WorkerPool};
 use crate::clerk::{PageRequest, UserFilter};
 use crate::model::{
     Answer, Event, Fault, Identifier, InputRecord, Outcome, PauseReason, Reply, Row, StopReason,
@@ -32,6 +34,7 @@ pub(super) fn ms(n: u64) -> Duration {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Asked {
     Unlock(UserId),
+    Lock(UserId),
     LookUp(Vec<Identifier>),
     Page(PageRequest),
     Count,
@@ -214,6 +217,10 @@ impl Drop for InFlight<'_> {
 impl Api for Scripted<'_> {
     async fn unlock(&self, user: &UserId) -> Reply {
         self.play(Asked::Unlock(user.clone())).await
+    }
+
+    async fn lock(&self, user: &UserId) -> Reply {
+        self.play(Asked::Lock(user.clone())).await
     }
 
     async fn look_up(&self, identifiers: &[Identifier]) -> Reply {

@@ -1,4 +1,4 @@
-//! The main work: one call a user.
+//! The main work: one request per user, which unlocks the user or locks the user again.
 
 use super::api::Api;
 use super::queue::{Task, canaries_first};
@@ -8,13 +8,21 @@ use crate::model::{
 };
 use crate::policy::classify::{self, Verdict};
 
-/// Unlocks users, one call each.
+/// Unlocks users or locks them again, one request each.
 pub struct Unlock<'a, A> {
     api: &'a A,
     records: &'a [InputRecord],
+    action: Action,
 }
 
-/// One user to unlock.
+/// What is done to each user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Unlock,
+    Relock,
+}
+
+/// One user to unlock, or to lock again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnlockJob {
     /// The place of the record in the input.
@@ -43,11 +51,6 @@ impl UnlockJobs {
             Self::Planned(places) => places.len(),
             Self::LookedUp(jobs) => jobs.len(),
         }
-    }
-
-    /// Whether nobody is to be unlocked.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// As [`canaries_first`].
@@ -79,7 +82,12 @@ impl UnlockJobs {
 impl<'a, A: Api> Unlock<'a, A> {
     /// Unlocks users of these records through this API.
     pub fn new(api: &'a A, records: &'a [InputRecord]) -> Self {
-        Self { api, records }
+        Self { api, records, action: Action::Unlock }
+    }
+
+    /// Locks users of these records again through this API.
+    pub fn undo(api: &'a A, records: &'a [InputRecord]) -> Self {
+        Self { api, records, action: Action::Relock }
     }
 }
 
@@ -88,11 +96,17 @@ impl<A: Api> Work for Unlock<'_, A> {
     type Good = Box<UserView>;
 
     async fn call(&self, job: &UnlockJob) -> Reply {
-        self.api.unlock(&job.user).await
+        match self.action {
+            Action::Unlock => self.api.unlock(&job.user).await,
+            Action::Relock => self.api.lock(&job.user).await,
+        }
     }
 
     fn classify(&self, job: &mut UnlockJob, reply: Reply) -> Verdict<Box<UserView>> {
-        classify::unlock(&job.user, reply)
+        match self.action {
+            Action::Unlock => classify::unlock(&job.user, reply),
+            Action::Relock => classify::lock(&job.user, reply),
+        }
     }
 
     fn record(&self, job: &UnlockJob) -> usize {
@@ -105,17 +119,22 @@ impl<A: Api> Work for Unlock<'_, A> {
 
     fn conclude(&self, last: Last<UnlockJob, Box<UserView>>) -> Conclusion<UnlockJob> {
         let (attempt, record) = (last.attempt, last.task.item.record);
-        let row = Box::new(row(&self.records[record], last));
+        let done = match self.action {
+            Action::Unlock => Outcome::Unlocked,
+            Action::Relock => Outcome::Relocked,
+        };
+        let row = Box::new(row(&self.records[record], done, last));
         let ended_well = row.outcome.ended_well();
         let event = Event::JobFinished { record, row, attempt: Some(attempt) };
         Conclusion { events: vec![event], more: Vec::new(), ended_well }
     }
 }
 
-fn row(record: &InputRecord, last: Last<UnlockJob, Box<UserView>>) -> Row {
+/// The row of a record; `done` is its outcome where the answer was good.
+fn row(record: &InputRecord, done: Outcome, last: Last<UnlockJob, Box<UserView>>) -> Row {
     let Last { task, end, attempt, ray, answered_at } = last;
     let (outcome, answered, failure) = match end {
-        End::Good(user) => (Outcome::Unlocked, Some(user), None),
+        End::Good(user) => (done, Some(user), None),
         End::StillLocked(failure) => (Outcome::StillLocked, None, Some(failure)),
         End::Final(outcome, failure) => (outcome, None, Some(failure)),
         End::Exhausted(failure) => (Outcome::Failed, None, Some(failure)),

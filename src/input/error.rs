@@ -220,7 +220,7 @@ pub enum Error {
         name: String,
     },
     /// A plan or verify file where the results of a run were expected.
-    #[error("{name}:{line}: this row was written by `{}`, and --retry-failed takes the results of `run`{}", command_of(*kind), if *kind == CommandKind::Plan { "; to run a plan, give it with --plan" } else { "" })]
+    #[error("{name}:{line}: this row was written by `{}`, and --retry-failed takes the results of `run`{}", kind.name(), if *kind == CommandKind::Plan { "; to run a plan, give it with --plan" } else { "" })]
     NotARun {
         /// The source's name.
         name: String,
@@ -228,6 +228,16 @@ pub enum Error {
         line: u64,
         /// The command that wrote it.
         kind: CommandKind,
+    },
+    /// Unlocked rows that do not say whether their users were locked before.
+    #[error("{name}:{line}: `was_locked` says neither true nor false{}: the run did not look {} up, so it is not known whether {} locked before; to lock {} all the same, add --include-unknown", more_rows(*n_rows), if *n_rows == 1 { "this user" } else { "these users" }, if *n_rows == 1 { "this user was" } else { "they were" }, if *n_rows == 1 { "this user" } else { "them" })]
+    WasLockedUnknown {
+        /// The source's name.
+        name: String,
+        /// The line of the first such row.
+        line: u64,
+        /// Number of such rows.
+        n_rows: u64,
     },
     /// A results row whose outcome is unknown, or that was cut off before it.
     #[error("{name}:{line}: \"{value}\" is not an outcome; the file was edited, or its run was cut off: finish that with --resume", value = excerpt(value))]
@@ -397,7 +407,8 @@ pub struct LeftAlone {
 impl fmt::Display for LeftAlone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { outcome, n_rows, .. } = self;
-        write!(f, "the user of this row was left alone on purpose ({outcome})")?;
+        let what = if *outcome == Outcome::Relocked { "locked again" } else { "left alone" };
+        write!(f, "the user of this row was {what} on purpose ({outcome})")?;
         match n_rows - 1 {
             0 => {}
             1 => f.write_str(", and the user of 1 more row")?,
@@ -450,12 +461,12 @@ fn by_hint(kind: IdentifierKind, columns: &Columns) -> String {
     }
 }
 
-fn command_of(kind: CommandKind) -> &'static str {
-    match kind {
-        CommandKind::Run => "run",
-        CommandKind::Plan => "plan",
-        CommandKind::Verify => "verify",
-        CommandKind::Locked => "locked",
+/// ", nor in 3 more rows"
+fn more_rows(n_rows: u64) -> String {
+    match n_rows.saturating_sub(1) {
+        0 => String::new(),
+        1 => ", nor in 1 more row".to_owned(),
+        n_more => format!(", nor in {n_more} more rows"),
     }
 }
 

@@ -7,7 +7,9 @@ use super::table::Table;
 use super::{Delimiter, Error, LeftAlone, Options, ReadInput, Source, UserColumn};
 use crate::model::{IdentifierKind, InputRecord, Outcome, Records};
 use crate::results::kind_of_outcome;
-use crate::results::own_file::{DecisionColumns, OwnFile, is_left_alone, is_true, outcome_of};
+use crate::results::own_file::{
+    self, DecisionColumns, OwnFile, bool_of, is_left_alone, is_true, outcome_of,
+};
 use crate::stats::summary::CommandKind;
 
 /// The decisions of an earlier job in the rows of a plain input. A user who was left alone on
@@ -79,10 +81,22 @@ pub struct Filter {
     cell: CellFrom,
     /// Every row must be of a run.
     is_of_run: bool,
+    /// What `was_locked` must be.
+    was_locked: WasLocked,
     carry: Carry,
     delimiter: Delimiter,
     skip: u64,
     limit: u64,
+}
+
+/// What `was_locked` of a row must be for the row to be a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WasLocked {
+    Anything,
+    /// `true`; a row that says neither true nor false is refused.
+    True,
+    /// Anything but `false`.
+    NotFalse,
 }
 
 /// Which cell names the user.
@@ -105,11 +119,38 @@ impl Filter {
             outcomes: outcomes.to_vec(),
             cell: CellFrom::Found(kind),
             is_of_run: false,
+            was_locked: WasLocked::Anything,
             carry: Carry::None,
             delimiter: Delimiter::Auto,
             skip: 0,
             limit: u64::MAX,
         }
+    }
+
+    /// The rows of users whom a run unlocked and who were locked before; with `includes_unknown`,
+    /// also those of whom that is not known. Otherwise such a row is an error.
+    pub fn unlocked(kind: IdentifierKind, includes_unknown: bool) -> Self {
+        let was_locked = if includes_unknown { WasLocked::NotFalse } else { WasLocked::True };
+        Self { was_locked, ..Self::of(&[Outcome::Unlocked], kind) }
+    }
+
+    /// The kind of identifier in the input of the job that wrote the rows.
+    pub fn kind_of_cells(&self) -> IdentifierKind {
+        match self.cell {
+            CellFrom::UserId => IdentifierKind::UserId,
+            CellFrom::Found(kind) | CellFrom::Input(kind) => kind,
+        }
+    }
+
+    /// The rows in words: "`would_unlock` rows".
+    pub fn describe(&self) -> String {
+        let outcomes: Vec<&str> = self.outcomes.iter().map(|outcome| outcome.code()).collect();
+        let condition = match self.was_locked {
+            WasLocked::Anything => "",
+            WasLocked::True => " of users who were locked before",
+            WasLocked::NotFalse => " of users who may have been locked before",
+        };
+        format!("{} rows{condition}", outcomes.join(" or "))
     }
 
     /// The rows of a run that may yet succeed, as an input of their own.
@@ -122,6 +163,7 @@ impl Filter {
                 kind => CellFrom::Input(kind),
             },
             is_of_run: true,
+            was_locked: WasLocked::Anything,
             carry: options.carry.clone(),
             delimiter: options.delimiter,
             skip: options.skip,
@@ -144,7 +186,8 @@ struct Places {
 ///
 /// # Errors
 ///
-/// As [`read`](super::read), and when the file is not such a file.
+/// As [`read`](super::read), when the file is not such a file, and when it is not known whether users
+/// were locked and the filter asks for it.
 pub fn recorded(source: Source<'_>, filter: &Filter) -> Result<ReadInput, Error> {
     let name = source.name().to_owned();
     let wanted = Wanted { kind: IdentifierKind::UserId, column: None };
@@ -158,15 +201,30 @@ pub fn recorded(source: Source<'_>, filter: &Filter) -> Result<ReadInput, Error>
     let Some(OwnFile::Rows { line, input, user_id, outcome }) = table.own else {
         return Err(Error::NotResults { name });
     };
+    // Early versions did not write it.
+    let was_locked = own_file::column_of(&table.first, "was_locked");
     let places = Places { line, input, user_id, outcome };
     let carried = Carried::of_results(&filter.carry, &name, &table.first)?;
     let (mut records, mut n_records) = (Vec::new(), 0);
+    let mut unknown = None;
     while let Some(row) = table.read()? {
         let Some(record) = filter.record(&name, &row, &places)? else { continue };
+        match (filter.was_locked, was_locked.and_then(|at| bool_of(&row.cell(at)))) {
+            (WasLocked::Anything, _) | (_, Some(true)) | (WasLocked::NotFalse, None) => {}
+            (WasLocked::True | WasLocked::NotFalse, Some(false)) => continue,
+            (WasLocked::True, None) => {
+                let (_, n_rows) = unknown.get_or_insert((row.line, 0));
+                *n_rows += 1;
+                continue;
+            }
+        }
         n_records += 1;
         if n_records > filter.skip && n_records - filter.skip <= filter.limit {
             records.push(record.with_carried(carried.cells(&row)));
         }
+    }
+    if let Some((line, n_rows)) = unknown {
+        return Err(Error::WasLockedUnknown { name, line, n_rows });
     }
     records.shrink_to_fit();
     let (kind, kind_of_cells, column) = match filter.cell {
@@ -194,9 +252,8 @@ impl Filter {
         places: &Places,
     ) -> Result<Option<InputRecord>, Error> {
         let outcome = outcome(name, row, places)?;
-        if let Some(kind @ (CommandKind::Plan | CommandKind::Verify)) = kind_of_outcome(outcome)
-            && self.is_of_run
-        {
+        let kind = kind_of_outcome(outcome).filter(|&kind| kind != CommandKind::Run);
+        if let Some(kind) = kind.filter(|_| self.is_of_run) {
             return Err(Error::NotARun { name: name.to_owned(), line: row.line, kind });
         }
         if !self.outcomes.contains(&outcome) {

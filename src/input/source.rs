@@ -42,6 +42,7 @@ impl<'a> Source<'a> {
     }
 
     /// Bytes in memory.
+    #[cfg(any(test, feature = "internals"))]
     pub fn bytes(name: &str, bytes: &'a [u8]) -> Self {
         Self::reader(name, bytes)
     }

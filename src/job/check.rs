@@ -80,7 +80,7 @@ fn skew(here: SystemTime, date: SystemTime) -> i64 {
         Err(behind) => -behind.duration().as_secs_f64(),
     };
     #[expect(clippy::cast_possible_truncation, reason = "dates are less than 2^63 s apart")]
-    let skew = (seconds - 0.5).round() as i64;
+    let skew = (seconds - 0.5).round_ties_even() as i64;
     skew
 }
 

@@ -88,7 +88,9 @@ impl ExitStatus {
             Ending::NotConfirmed => Self::NotConfirmed,
             // The first request showed that a setting cannot work.
             Ending::Stopped(StopReason::ProxyRefused | StopReason::UntrustedCertificate)
-                if summary.counts.get(Outcome::Unlocked) == 0 =>
+                if [Outcome::Unlocked, Outcome::Relocked]
+                    .iter()
+                    .all(|&outcome| summary.counts.get(outcome) == 0) =>
             {
                 Self::Usage
             }
@@ -101,9 +103,15 @@ impl ExitStatus {
             Ending::Stopped(reason) => Self::of_stop(reason),
             Ending::Completed => match summary.command {
                 CommandKind::Locked => Self::Success,
-                CommandKind::Plan if is_complete(summary) => Self::Success,
-                CommandKind::Run | CommandKind::Verify if summary.all_ended_well() => Self::Success,
-                CommandKind::Plan | CommandKind::Run | CommandKind::Verify => Self::NotAllWell,
+                CommandKind::Plan | CommandKind::RelockPlan if is_complete(summary) => {
+                    Self::Success
+                }
+                _ if summary.all_ended_well() => Self::Success,
+                CommandKind::Plan
+                | CommandKind::RelockPlan
+                | CommandKind::Run
+                | CommandKind::Relock
+                | CommandKind::Verify => Self::NotAllWell,
             },
         }
     }
@@ -218,13 +226,17 @@ mod tests {
 
     #[test]
     fn a_completed_run_is_judged_by_its_rows() {
-        use CommandKind::{Plan, Run, Verify};
+        use CommandKind::{Plan, Relock, RelockPlan, Run, Verify};
         check(Run, Ending::Completed, &[Outcome::Unlocked, Outcome::Duplicate], 0);
         check(Run, Ending::Completed, &[Outcome::Unlocked, Outcome::NotFound], 1);
         check(Plan, Ending::Completed, &[Outcome::WouldUnlock, Outcome::NotFound], 0);
         check(Plan, Ending::Completed, &[Outcome::WouldUnlock, Outcome::Failed], 1);
         check(Verify, Ending::Completed, &[Outcome::StillUnlocked], 0);
         check(Verify, Ending::Completed, &[Outcome::LockedAgain], 1);
+        check(Relock, Ending::Completed, &[Outcome::Relocked, Outcome::AlreadyLocked], 0);
+        check(Relock, Ending::Completed, &[Outcome::Relocked, Outcome::NotFound], 1);
+        check(RelockPlan, Ending::Completed, &[Outcome::WouldRelock, Outcome::NotFound], 0);
+        check(RelockPlan, Ending::Completed, &[Outcome::WouldRelock, Outcome::Failed], 1);
     }
 
     #[test]
@@ -232,6 +244,8 @@ mod tests {
         for reason in [StopReason::ProxyRefused, StopReason::UntrustedCertificate] {
             check(CommandKind::Run, Ending::Stopped(reason), &[Outcome::Invalid], 2);
             check(CommandKind::Plan, Ending::Stopped(reason), &[Outcome::WouldUnlock], 2);
+            check(CommandKind::Relock, Ending::Stopped(reason), &[Outcome::AlreadyLocked], 2);
+            check(CommandKind::Relock, Ending::Stopped(reason), &[Outcome::Relocked], 3);
         }
     }
 

@@ -11,8 +11,8 @@ use super::page::{self, Detail, gather};
 use super::run::RunningJob;
 use super::{Job, JobSettings};
 use crate::engine::{Recorded, wall_clock};
-use crate::model::{Outcome, StopReason};
-use crate::report::closing;
+use crate::model::StopReason;
+use crate::report::{Level, closing};
 use crate::results::atomic::AtomicWriter;
 use crate::results::{Finalized, Manifest, Totals};
 use crate::stats::summary::{CommandKind, Ending, Forecast, NextStep, Summary};
@@ -150,10 +150,10 @@ impl Job<'_> {
     }
 
     fn forecast(&self, summary: &Summary) -> Option<Forecast> {
-        if summary.command != CommandKind::Plan {
+        if !summary.command.is_plan() {
             return None;
         }
-        let n_users = summary.counts.get(Outcome::WouldUnlock);
+        let n_users = summary.counts.get(summary.command.aim());
         let n_requests = n_users + n_users.div_ceil(100);
         let takes = self.connection.pace.duration_of(n_requests);
         Some(Forecast { n_requests, takes, ceiling: self.connection.ceiling() })
@@ -170,7 +170,11 @@ impl Job<'_> {
         if let Some(failure) = &finalized.failure {
             console.error(&failure.to_string());
         }
-        closing::print(&finalized.summary, console);
+        if self.settings.pass.as_ref().is_some_and(|pass| !pass.is_last) {
+            console.say(Level::Note, &closing::headline(&finalized.summary));
+        } else {
+            closing::print(&finalized.summary, console);
+        }
     }
 }
 
@@ -196,8 +200,8 @@ impl Finished {
 
     /// Prints the summary to stdout where `--json` asks for it. The last step of a command, as it
     /// includes the exit code.
-    pub(crate) fn print_json(self, settings: &JobSettings) -> Result<ExitStatus, Failure> {
-        if settings.output.json {
+    pub(crate) fn print_json(self, is_wanted: bool) -> Result<ExitStatus, Failure> {
+        if is_wanted {
             let json = self.summary.to_json().map_err(Failure::internal)?;
             writeln!(std::io::stdout(), "{json}").map_err(|error| {
                 Failure::output(format!("cannot write the summary to stdout: {error}"))

@@ -10,7 +10,7 @@ use super::all_locked::Walked;
 use super::exit::Failure;
 use super::settings::{IfEmpty, JobSettings};
 use crate::input::{self, Filter, Options, ReadInput, Source};
-use crate::model::{IdentifierKind, Outcome, Records, excerpt, mask_keys};
+use crate::model::{IdentifierKind, Records, excerpt, mask_keys};
 use crate::policy::decide::AdminLocked;
 use crate::policy::exclude::ExcludeList;
 use crate::policy::selection::Selection;
@@ -26,11 +26,10 @@ pub(crate) enum InputSource {
     File(PathBuf, Options, Option<Duration>),
     /// Standard input, and the maximum age of a file that is redirected to it.
     Stdin(Options, Option<Duration>),
-    /// The rows of an earlier job's file with this outcome, and the kind of identifier that the
-    /// input of that job held.
-    Rows(PathBuf, Outcome, IdentifierKind),
+    /// Rows of an earlier job's file.
+    Rows(PathBuf, Filter),
     /// All locked users of the instance whom this selects: a walk lists them in this file, beside
-    /// the results, and at most so many of them are processed.
+    /// the results, and at most this many of them are processed.
     Instance { list: PathBuf, selection: Selection, limit: Option<u64> },
 }
 
@@ -62,7 +61,7 @@ impl InputSource {
     /// The kind of identifier in the input column.
     pub(crate) fn kind_of_cells(&self) -> IdentifierKind {
         match self {
-            Self::Rows(_, _, kind) => *kind,
+            Self::Rows(_, filter) => filter.kind_of_cells(),
             Self::File(..) | Self::Stdin(..) | Self::Instance { .. } => self.kind(),
         }
     }
@@ -130,9 +129,7 @@ impl InputSource {
         match self {
             Self::File(path, options, _) => read(Source::path(path), options),
             Self::Stdin(options, _) => read(Source::stdin(), options),
-            Self::Rows(path, outcome, kind) => {
-                input::recorded(Source::path(path), &Filter::of(&[*outcome], *kind))
-            }
+            Self::Rows(path, filter) => input::recorded(Source::path(path), filter),
             Self::Instance { list, limit, .. } => {
                 let options = Options { limit: *limit, ..Options::default() };
                 let source = match found {
@@ -365,7 +362,7 @@ fn accept_emptiness(settings: &JobSettings, console: &Console) -> Result<(), Fai
         source if source.is_retry() => {
             format!("{name} has no rows to retry (failed, still_locked)")
         }
-        InputSource::Rows(_, outcome, _) => format!("{name} has no {outcome} rows"),
+        InputSource::Rows(_, filter) => format!("{name} has no {}", filter.describe()),
         InputSource::Instance { .. } => "no locked user is listed: no user to unlock".to_owned(),
         _ => format!("{name} has no records: no user to unlock"),
     };

@@ -1,5 +1,5 @@
-//! One job, from its input to its last line: prepare, run, finish. `run`, `plan` and `verify` are
-//! jobs; `locked` lists users instead.
+//! One job, from its input to its last line: prepare, run, finish. `run`, `plan`, `verify` and
+//! `relock` are jobs; `locked` lists users instead.
 
 mod all_locked;
 pub(crate) mod check;
@@ -15,6 +15,7 @@ mod prepare;
 mod previous;
 mod run;
 mod settings;
+mod watch;
 
 pub(crate) mod command_line;
 
@@ -23,11 +24,14 @@ pub(crate) use exit::{ExitStatus, Failure};
 pub(crate) use finish::Finished;
 pub(crate) use input::InputSource;
 pub(crate) use locked::{ListSettings, list_locked};
-pub(crate) use previous::warn_without_manifest;
-pub(crate) use previous::{check_finished, check_instance, check_plan, check_retried};
+pub(crate) use previous::{
+    check_finished, check_instance, check_plan, check_retried, check_undone, warn_of_new_sandbox,
+    warn_without_manifest,
+};
 pub(crate) use settings::{
     Effective, Execution, ExistingFile, Guards, IfEmpty, JobSettings, OutputSettings, Source,
 };
+pub(crate) use watch::{Watch, watch};
 
 use std::io;
 use std::time::Instant;
@@ -37,6 +41,7 @@ use tokio::sync::oneshot;
 
 use crate::report::{Console, Metrics, Progress, text};
 use crate::stats::Counts;
+use crate::stats::summary::CommandKind;
 use crate::stop::{Signals, Stop};
 use input::Input;
 use paths::Paths;
@@ -61,6 +66,7 @@ pub(crate) type ReadAnswer = Box<dyn FnOnce() -> io::Result<bool> + Send>;
 
 /// What a person must know to confirm a run.
 pub(crate) struct Question<'a> {
+    pub(crate) command: CommandKind,
     pub(crate) n_users: u64,
     pub(crate) connection: &'a Connection,
     /// Further facts by name.
@@ -122,14 +128,15 @@ fn confirm(
             facts.push((name, fact));
         }
     }
-    let read = ask(&Question { n_users, connection, facts });
+    let command = settings.command;
+    let read = ask(&Question { command, n_users, connection, facts });
     let answer = unless_stopped(job, runtime, read).transpose().map_err(Failure::internal)?;
     // Whatever was typed together with Ctrl-C is not consent.
     let status = job.stop.reason().map(ExitStatus::of_stop);
     if answer == Some(true) && status.is_none() {
         return Ok(());
     }
-    let error = anyhow::anyhow!("not confirmed; no user was unlocked");
+    let error = anyhow::anyhow!("not confirmed; no user was {}", command.participle());
     Err(Failure::new(status.unwrap_or(ExitStatus::NotConfirmed), error))
 }
 

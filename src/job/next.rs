@@ -84,6 +84,10 @@ pub(crate) fn next_step(finished: &Finished<'_>) -> Option<NextStep> {
     let has = |outcome| finished.counts.get(outcome) > 0;
     match finished.command {
         CommandKind::Plan if has(Outcome::WouldUnlock) => Some(run_plan(finished)),
+        CommandKind::RelockPlan if has(Outcome::WouldRelock) => Some(relock(finished)),
+        CommandKind::Relock if finished.counts.n_where(Outcome::may_yet_succeed) > 0 => {
+            Some(relock_again(finished))
+        }
         CommandKind::Run if finished.counts.n_where(Outcome::may_yet_succeed) > 0 => {
             Some(retry(finished))
         }
@@ -160,4 +164,18 @@ fn with_divided_share(line: CommandLine) -> CommandLine {
         }
         _ => line,
     }
+}
+
+/// The same command without `--dry-run`, in place of its file.
+fn relock(finished: &Finished<'_>) -> NextStep {
+    let line = finished.line.clone().without(&["dry-run", "resume"]).switch("force");
+    NextStep { look_first: None, why: "To lock them again".to_owned(), command: line.to_shell() }
+}
+
+/// The same command into another file: this one is the record of what was done.
+fn relock_again(finished: &Finished<'_>) -> NextStep {
+    let output = finished.results.with_extension("again.csv");
+    let line = finished.line.clone().without(&OF_JOB).value("output", output);
+    let why = "To try the users that failed again".to_owned();
+    NextStep { look_first: None, why, command: line.to_shell() }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::exit::Failure;
 use super::settings::JobSettings;
 use crate::results::{
-    OpenError, Reader, Sidecars, is_stdin, is_stdin_stdout, is_stdout, kind_of_outcome, same_file,
+    Manifest, OpenError, Reader, Sidecars, is_stdin, is_stdin_stdout, is_stdout, kind_of_outcome,
+    same_file,
 };
 use crate::stats::summary::{CommandKind, Files};
 
@@ -130,12 +131,26 @@ pub(super) fn check_own_verify(path: &Path) -> Result<(), Failure> {
     if path.symlink_metadata().is_err() {
         return Ok(());
     }
-    let is_own = Reader::open(path).is_ok_and(|mut reader| match reader.next() {
-        None => true,
-        Some(Err(_)) => false,
-        Some(Ok(row)) => {
-            kind_of_outcome(row.outcome).is_none_or(|kind| kind == CommandKind::Verify)
+    if is_verify_file(path) {
+        return Ok(());
+    }
+    Err(OpenError::NotOurs { path: path.to_owned() }.into())
+}
+
+/// Whether the rows are those of a read-back. Where they do not show it, the manifest must.
+fn is_verify_file(path: &Path) -> bool {
+    let Ok(reader) = Reader::open(path) else { return false };
+    let mut n_rows = 0;
+    for row in reader.without_users() {
+        let Ok(row) = row else { return false };
+        if let Some(kind) = kind_of_outcome(row.outcome) {
+            return kind == CommandKind::Verify;
         }
-    });
-    if is_own { Ok(()) } else { Err(OpenError::NotOurs { path: path.to_owned() }.into()) }
+        n_rows += 1;
+    }
+    match Manifest::read(&Sidecars::beside(path).manifest) {
+        Ok(Some(manifest)) => manifest.kind == CommandKind::Verify,
+        Ok(None) => n_rows == 0,
+        Err(_) => false,
+    }
 }

@@ -59,7 +59,8 @@ pub(super) fn prepare(
     let done = previous.take_done();
     let known = done.users().clone();
     let plan = Plan::build(&input.records, &input.excluded, done, now);
-    let count_check = CountCheck::new(settings.guards, earlier.n_tried(input.looks_up));
+    let count_check =
+        CountCheck::new(settings.command, settings.guards, earlier.n_tried(input.looks_up));
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
     let n_jobs = plan.jobs.len() as u64;
     if input.looks_up {

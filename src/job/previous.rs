@@ -165,7 +165,7 @@ fn is_result_of_the_sandbox(results: &Path, manifest: &Path) -> bool {
 
 /// Whether nothing is left of a job that only looks users up: its findings may be out of date.
 fn is_complete_look_up(manifest: &Manifest) -> bool {
-    let only_looks = matches!(manifest.kind, CommandKind::Plan | CommandKind::Verify);
+    let only_looks = manifest.kind.is_plan() || manifest.kind == CommandKind::Verify;
     only_looks && manifest.finished_at.is_some() && manifest.unprocessed == 0
 }
 
@@ -181,8 +181,8 @@ fn check_kind(
         Some(kind) => Err(Failure::output(format!(
             "{} was written by `{}`, not by `{}`; give another path with -o",
             results.display(),
-            kind.code(),
-            settings.command.code()
+            kind.name(),
+            settings.command.name()
         ))),
     }
 }
@@ -289,6 +289,42 @@ pub(crate) fn check_retried(
     Ok(manifest)
 }
 
+/// Reads the manifest of the results of a run that is to be undone, and refuses whatever might name
+/// users whom this tool did not unlock in this instance, or not all of them.
+pub(crate) fn check_undone(
+    results: &Path,
+    connection: &Connection,
+    console: &Console,
+) -> Result<Manifest, Failure> {
+    let name = results.display();
+    let sha256 =
+        sha256_file(results).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let path = Sidecars::beside(results).manifest;
+    let manifest = Manifest::read(&path).map_err(|error| Failure::usage(error.to_string()))?;
+    let manifest = manifest.ok_or_else(|| {
+        Failure::usage(format!(
+            "{} is missing: without it, nothing shows that {name} is of this instance and complete",
+            path.display()
+        ))
+    })?;
+    if manifest.kind != CommandKind::Run {
+        return Err(Failure::usage(format!(
+            "{name} is not a results file of `run`: it contains no unlocked users"
+        )));
+    }
+    check_instance(results, &manifest, connection)?;
+    if let Some(why) = Unfinished::check(results, Some(&manifest)).map_err(Failure::usage)? {
+        return Err(Failure::usage(format!(
+            "{name} is incomplete: {why}; finish the run with --resume first"
+        )));
+    }
+    let made = manifest.files.iter().find(|file| file.role == "results");
+    if made.is_none_or(|made| made.sha256 != sha256) {
+        console.warning(&format!("{name} was changed after its run; using it as it is now"));
+    }
+    Ok(manifest)
+}
+
 /// Warns that a results file is of an unfinished run, and refuses one that must be repaired first.
 pub(crate) fn check_finished(
     results: &Path,
@@ -314,6 +350,16 @@ pub(crate) fn warn_without_manifest(results: &Path, console: &Console) {
         Sidecars::beside(results).manifest.display(),
         results.display()
     ));
+}
+
+/// Warns that a new sandbox cannot show what an earlier run did.
+pub(crate) fn warn_of_new_sandbox(connection: &Connection, console: &Console) {
+    if connection.instance == Instance::Sandbox {
+        console.warning(
+            "a new sandbox does not know earlier runs and has most of these users locked; \
+             `bulk-unlock sandbox` starts one that several commands can share",
+        );
+    }
 }
 
 /// Refuses a file that was made for another host or kind of instance.

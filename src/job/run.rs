@@ -1,4 +1,4 @@
-//! The stages of a job: users that are left out, the look-up, the confirmation, the unlocks. All
+//! The stages of a job: users that are left out, the look-up, the confirmation, the changes. All
 //! stages share one recorder.
 
 use std::collections::HashMap;
@@ -34,7 +34,7 @@ pub(super) struct RunningJob<'scope, 'env> {
 
 /// Why the stages of a job ended early.
 enum Early {
-    /// Refused before any user was unlocked: its files are rolled back.
+    /// Refused before any user was changed: its files are rolled back.
     Refused(Failure),
     /// Its files cannot be written.
     Unwritable(Failure),
@@ -71,17 +71,17 @@ pub(super) fn run(
             let jobs = running.look_up(plan.jobs, known)?;
             running.refuse_if_stopped_early()?;
             if running.needs_consent() {
-                let n_users = running.n_to_unlock(&jobs)?;
+                let n_users = running.n_to_change(&jobs)?;
                 count_check.check(n_users).map_err(Early::Refused)?;
                 let counts = running.call(|it| *it.stats.counts())?;
                 confirm(job, &input, n_users, &counts, &mut consent, &running.runtime)
                     .map_err(Early::Refused)?;
             }
-            if job.settings.command == CommandKind::Run {
+            if job.settings.command.changes_users() {
                 if running.needs_consent() {
                     running.commit()?;
                 }
-                running.unlock(jobs)?;
+                running.change(jobs)?;
                 running.refuse_if_stopped_early()?;
             }
             running.commit()
@@ -149,7 +149,7 @@ impl<'env> RunningJob<'_, 'env> {
         written.map_err(|error| Early::Unwritable(error.into()))
     }
 
-    /// The users to unlock: those that a look-up found locked, where one is made, otherwise all.
+    /// The users to change: those that a look-up selected, where one is made, otherwise all.
     fn look_up(
         &mut self,
         jobs: Vec<u32>,
@@ -162,6 +162,10 @@ impl<'env> RunningJob<'_, 'env> {
         let Input { records, excluded, .. } = self.input;
         let purpose = settings.purpose();
         let work = LookUp::new(&connection.client, purpose, &records.records, excluded, known);
+        let work = match &settings.pass {
+            Some(pass) => work.keeping(&pass.locked_again),
+            None => work,
+        };
         let pool = settings.execution.look_up_pool(connection.pace);
         let mut listeners = self.listeners();
         if settings.input.is_rows() && settings.command == CommandKind::Run {
@@ -183,14 +187,18 @@ impl<'env> RunningJob<'_, 'env> {
         Ok(UnlockJobs::LookedUp(work.into_jobs()))
     }
 
-    fn unlock(&mut self, jobs: UnlockJobs) -> Result<(), Early> {
+    /// Unlocks the users, or locks them again.
+    fn change(&mut self, jobs: UnlockJobs) -> Result<(), Early> {
         let Job { settings, connection, .. } = *self.job;
         let records = &self.input.records;
         let pool = |canary| settings.execution.pool(connection.pace, canary);
         let mut canary = settings.guards.canary;
         self.begin_stage(jobs.len())?;
         let mut jobs = jobs.canaries_first(canary).into_jobs(records);
-        let work = Unlock::new(&connection.client, &records.records);
+        let work = match settings.command {
+            CommandKind::Relock => Unlock::undo(&connection.client, &records.records),
+            _ => Unlock::new(&connection.client, &records.records),
+        };
         if self.outputs.is_staged() {
             let first: Vec<_> = jobs.by_ref().take(1).collect();
             let n_before = self.call(|it| it.stats.n_asked())?;
@@ -218,12 +226,13 @@ impl<'env> RunningJob<'_, 'env> {
         })
     }
 
-    /// The number of users to unlock; for a plan, the number that its run would unlock.
-    fn n_to_unlock(&self, jobs: &UnlockJobs) -> Result<u64, Early> {
-        match self.job.settings.command {
-            CommandKind::Plan => self.call(|it| it.stats.count_now(Outcome::WouldUnlock)),
-            CommandKind::Run | CommandKind::Verify | CommandKind::Locked => Ok(jobs.len() as u64),
+    /// The number of users to change; for a plan, the number that its run would change.
+    fn n_to_change(&self, jobs: &UnlockJobs) -> Result<u64, Early> {
+        let command = self.job.settings.command;
+        if command.is_plan() {
+            return self.call(move |it| it.stats.count_now(command.aim()));
         }
+        Ok(jobs.len() as u64)
     }
 
     /// A job that was stopped before it changed anything leaves no file in the way of the next
@@ -245,7 +254,8 @@ impl<'env> RunningJob<'_, 'env> {
             self.job.context.console.error(&failure.to_string());
         }
         let mut status = ExitStatus::of_stop(reason);
-        let connection = self.job.connection;
+        let Job { settings, connection, .. } = *self.job;
+        let participle = settings.command.participle();
         let mut text = match reason {
             StopReason::Unauthorized => {
                 format!("the API refused the {} (401)", connection.key_and_host())
@@ -254,16 +264,18 @@ impl<'env> RunningJob<'_, 'env> {
             StopReason::UntrustedCertificate => {
                 format!("the certificate of {} is not trusted", connection.host)
             }
-            reason => format!("stopped ({reason}) before any user was unlocked"),
+            reason if settings.pass.is_some() => format!("stopped ({reason}) during a pass"),
+            reason => format!("stopped ({reason}) before any user was {participle}"),
         };
         if is_misconfigured {
             if reason != StopReason::Unauthorized {
                 status = ExitStatus::Usage;
             }
-            text += "; no user was unlocked";
+            text += &format!("; no user was {participle}");
         }
         if self.outputs.is_staged() {
-            text += &format!("; the earlier run in {} is unchanged", self.job.paths.name());
+            let earlier = if settings.pass.is_some() { "pass" } else { "run" };
+            text += &format!("; the earlier {earlier} in {} is unchanged", self.job.paths.name());
         }
         Err(Early::Refused(Failure::new(status, anyhow::anyhow!(text))))
     }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::command_line::CommandLine;
 use super::exit::Failure;
 use super::input::InputSource;
+use super::watch::Pass;
 use crate::engine::{PoolSettings, Purpose};
 use crate::policy::decide::AdminLocked;
 use crate::policy::pacing::Pace;
@@ -97,6 +98,8 @@ pub(crate) struct JobSettings {
     pub(crate) reason: Option<String>,
     /// Read back at the end what was unlocked.
     pub(crate) verify: bool,
+    /// The pass of a watch that this job is.
+    pub(crate) pass: Option<Pass>,
     pub(crate) execution: Execution,
     pub(crate) output: OutputSettings,
 }
@@ -164,10 +167,11 @@ impl JobSettings {
     }
 
     /// Whether the job may still be refused after its files were created: a look-up finds the number
-    /// of users, and only then guards are checked and consent is asked for.
+    /// of users, and only then guards are checked and consent is asked for. A pass of a watch that is
+    /// stopped leaves the file of the pass before.
     pub(crate) fn may_be_refused_later(&self, looks_up: bool) -> bool {
         let is_guarded = self.guards.expect_count.is_some() || self.guards.max_users.is_some();
-        looks_up && (self.command == CommandKind::Run || is_guarded)
+        looks_up && (self.command.changes_users() || is_guarded || self.pass.is_some())
     }
 
     /// The purpose of its look-up.
@@ -176,6 +180,8 @@ impl JobSettings {
             CommandKind::Run => Purpose::Run(self.admin_locked),
             CommandKind::Plan | CommandKind::Locked => Purpose::Plan(self.admin_locked),
             CommandKind::Verify => Purpose::ReadBack,
+            CommandKind::RelockPlan => Purpose::PlanRelock,
+            CommandKind::Relock => Purpose::Relock,
         }
     }
 
@@ -187,6 +193,7 @@ impl JobSettings {
         let output = &self.output;
         let flags = [
             (self.input.is_instance(), "--all-locked"),
+            (self.pass.is_some(), "--watch"),
             (output.json, "--json"),
             (output.existing == ExistingFile::Resume, "--resume"),
             (output.existing == ExistingFile::Replace, "--force"),
@@ -257,35 +264,37 @@ impl Guards {
 /// `--expect-count` and `--max-users`, checked before any user is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CountCheck {
+    command: CommandKind,
     expect_count: Option<u64>,
     max_users: Option<u64>,
     n_tried: u64,
 }
 
 impl CountCheck {
-    /// `n_tried` is the number of users that the resumed run has tried to unlock: `--expect-count`
+    /// `n_tried` is the number of users that the resumed run has tried to change: `--expect-count`
     /// is the number of the whole job.
-    pub(super) fn new(guards: Guards, n_tried: u64) -> Self {
+    pub(super) fn new(command: CommandKind, guards: Guards, n_tried: u64) -> Self {
         let Guards { expect_count, max_users, .. } = guards;
-        Self { expect_count, max_users, n_tried }
+        Self { command, expect_count, max_users, n_tried }
     }
 
-    /// Checks the number of users that are left to unlock.
+    /// Checks the number of users that are left to change.
     pub(super) fn check(self, n_users: u64) -> Result<(), Failure> {
         let total = n_users.saturating_add(self.n_tried);
+        let (verb, participle) = (self.command.verb(), self.command.participle());
         if let Some(expected) = self.expect_count.filter(|&expected| expected != total) {
             let earlier = match self.n_tried {
                 0 => String::new(),
                 n => format!(", {n} of them in the earlier run"),
             };
             return Err(Failure::usage(format!(
-                "found {total} users to unlock{earlier}, but --expect-count is {expected}; no user \
-                 was unlocked"
+                "found {total} users to {verb}{earlier}, but --expect-count is {expected}; no user \
+                 was {participle}"
             )));
         }
         if let Some(max) = self.max_users.filter(|&max| n_users > max) {
             return Err(Failure::usage(format!(
-                "found {n_users} users to unlock, but --max-users is {max}; no user was unlocked"
+                "found {n_users} users to {verb}, but --max-users is {max}; no user was {participle}"
             )));
         }
         Ok(())
@@ -306,7 +315,7 @@ mod tests {
     use super::*;
 
     fn check(expect_count: Option<u64>, max_users: Option<u64>, n_tried: u64) -> CountCheck {
-        CountCheck { expect_count, max_users, n_tried }
+        CountCheck { command: CommandKind::Run, expect_count, max_users, n_tried }
     }
 
     #[test]

@@ -23,5 +23,5 @@ pub use row::Row;
 pub use stop_reason::StopReason;
 pub use text::{
     canonical_cell, excerpt, is_formula_start, is_guarded, is_header, is_invisible, is_separator,
-    name_of_char, normalized_header, one_line,
+    normalized_header, one_line,
 };

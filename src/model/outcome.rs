@@ -38,15 +38,24 @@ pub enum Outcome {
     Gone,
     /// `verify`: the response does not say whether the user is locked.
     Unknown,
+    /// `relock`: the request was answered 200 with this user's object, which says `locked: true`.
+    Relocked,
+    /// `relock --dry-run`: the command would lock this user again.
+    WouldRelock,
+    /// `relock`: looked up and locked; no lock request was sent.
+    AlreadyLocked,
 }
 
 impl Outcome {
     /// Every outcome, in the order in which summaries list them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Unlocked,
         Self::WouldUnlock,
         Self::AlreadyUnlocked,
         Self::StillUnlocked,
+        Self::Relocked,
+        Self::WouldRelock,
+        Self::AlreadyLocked,
         Self::Duplicate,
         Self::Excluded,
         Self::AdminLocked,
@@ -80,6 +89,9 @@ impl Outcome {
             Self::LockedAgain => "locked_again",
             Self::Gone => "gone",
             Self::Unknown => "unknown",
+            Self::Relocked => "relocked",
+            Self::WouldRelock => "would_relock",
+            Self::AlreadyLocked => "already_locked",
         }
     }
 
@@ -91,7 +103,10 @@ impl Outcome {
             | Self::AlreadyUnlocked
             | Self::Duplicate
             | Self::Excluded
-            | Self::StillUnlocked => true,
+            | Self::StillUnlocked
+            | Self::Relocked
+            | Self::WouldRelock
+            | Self::AlreadyLocked => true,
             Self::AdminLocked
             | Self::NotFound
             | Self::Ambiguous
@@ -134,6 +149,9 @@ impl Outcome {
             Self::LockedAgain => "read back: locked again",
             Self::Unknown => "read back: the response does not say",
             Self::Gone => "read back: user no longer exists",
+            Self::Relocked => "locked again by this command",
+            Self::WouldRelock => "not locked; `relock` would lock this user again",
+            Self::AlreadyLocked => "locked; no lock request was sent",
         }
     }
 }

@@ -56,6 +56,17 @@ pub fn unlock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
     })
 }
 
+/// What the reply to a lock means for that user.
+///
+/// Only an answer that says `locked: true` counts as locked.
+pub fn lock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
+    classify(reply, |answer| match user_of::<UserSnapshot>(&answer.body, user) {
+        Err(why) => untrusted(answer, &why),
+        Ok(user) if user.is_locked() => Verdict::Good(Box::new(user)),
+        Ok(_) => untrusted(answer, "the answer does not say that the user is locked"),
+    })
+}
+
 /// What the reply to a look-up of these identifiers means.
 ///
 /// An answer with a user who was not asked for is not trusted: a server that ignores the filter

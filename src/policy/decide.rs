@@ -25,6 +25,13 @@ pub fn decide(user: &UserSnapshot, admin_locked: AdminLocked) -> Option<Outcome>
     })
 }
 
+/// The same for a user who is to be locked again. [`Outcome::WouldRelock`] stands for "make the
+/// call".
+pub fn decide_relock(user: &UserSnapshot) -> Option<Outcome> {
+    let outcome = |is_locked| if is_locked { Outcome::AlreadyLocked } else { Outcome::WouldRelock };
+    user.locked.map(outcome)
+}
+
 /// What a look-up after an unlock shows; `None`: no such user.
 pub fn read_back(user: Option<&UserSnapshot>) -> Outcome {
     match user.map(|user| user.locked) {
@@ -71,8 +78,16 @@ mod tests {
         for json in UNDECIDED {
             check(json, AdminLocked::LeaveAlone, None);
             check(json, AdminLocked::Include, None);
+            assert_eq!(decide_relock(&UserSnapshot::parse(json).unwrap()), None, "{json}");
             assert_eq!(read_back(Some(&UserSnapshot::parse(json).unwrap())), Outcome::Unknown);
         }
+    }
+
+    #[test]
+    fn only_those_who_are_not_locked_are_locked_again() {
+        let of = |json| decide_relock(&UserSnapshot::parse(json).unwrap());
+        assert_eq!(of(r#"{"locked":false}"#), Some(Outcome::WouldRelock));
+        assert_eq!(of(r#"{"locked":true}"#), Some(Outcome::AlreadyLocked));
     }
 
     #[test]

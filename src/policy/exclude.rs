@@ -62,6 +62,7 @@ impl ExcludeList {
     }
 
     /// A list of these lines, the first of which is line 1.
+    #[cfg(any(test, feature = "internals"))]
     pub fn of_lines<T: AsRef<str>>(name: &str, lines: impl IntoIterator<Item = T>) -> Self {
         let mut list = Self::default();
         list.begin_file(name);

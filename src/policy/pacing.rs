@@ -16,8 +16,8 @@ mod record;
 mod throttle;
 
 pub use breaker::{Breaker, Miss};
-pub use gate::{Change, Delivery, Entry, Exchanged, Gate, GateSettings, Report, Sent};
-pub use ledger::{Ledger, Limits, Places, Room};
+pub use gate::{Change, Delivery, Entry, Gate, GateSettings, Report, Sent};
+pub use ledger::{Ledger, Limits, Room};
 pub use quota::{Pace, Quota};
 pub use record::{Moment, PaceRecord};
-pub use throttle::{Learned, Refusal, Throttle};
+pub use throttle::{Refusal, Throttle};

@@ -17,8 +17,6 @@ use crate::model::mask_keys;
 /// How much is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
-    /// Nothing at all.
-    Silent,
     /// `-q`: errors and one closing line.
     Quiet,
     /// What a person wants to know.
@@ -274,11 +272,6 @@ impl Console {
         }
     }
 
-    /// A way in for those who know nothing of screens: each line goes above the bar.
-    pub fn writer(&self) -> ConsoleWriter {
-        ConsoleWriter { console: self.clone(), line: Vec::new() }
-    }
-
     /// Whatever is said passes here, and no key in it: people put them where paths belong.
     fn write(&self, text: &str) {
         let text = mask_keys(text);
@@ -316,38 +309,6 @@ struct JsonLine<'a> {
     message: &'a str,
     #[serde(flatten)]
     fields: Map<String, Value>,
-}
-
-/// Bytes on their way to a [`Console`], line by line; the rest when it is flushed or dropped.
-pub struct ConsoleWriter {
-    console: Console,
-    line: Vec<u8>,
-}
-
-impl Write for ConsoleWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.line.extend_from_slice(bytes);
-        if let Some(end) = self.line.iter().rposition(|&byte| byte == b'\n') {
-            let rest = self.line.split_off(end + 1);
-            let lines = std::mem::replace(&mut self.line, rest);
-            self.console.print(Level::Answer, &String::from_utf8_lossy(&lines));
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.line.is_empty() {
-            let line = std::mem::take(&mut self.line);
-            self.console.print(Level::Answer, &String::from_utf8_lossy(&line));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for ConsoleWriter {
-    fn drop(&mut self) {
-        drop(self.flush());
-    }
 }
 
 #[cfg(test)]
@@ -406,7 +367,6 @@ pub(super) mod tests {
 
     #[test]
     fn each_voice_says_what_it_may() {
-        assert_eq!(said(Verbosity::Silent), "");
         assert_eq!(said(Verbosity::Quiet), "error: e|a|");
         assert_eq!(said(Verbosity::Normal), "error: e|a|warning: w|n|");
         assert_eq!(said(Verbosity::Verbose), "error: e|a|warning: w|n|d|");
@@ -440,18 +400,6 @@ pub(super) mod tests {
     fn nobody_listening_is_no_fault() {
         let page = Page { is_closed: true, ..Page::default() };
         page.console(Verbosity::Normal).error("nobody hears this");
-    }
-
-    #[test]
-    fn a_writer_passes_whole_lines_on() {
-        let page = Page::default();
-        let mut writer = page.console(Verbosity::Normal).writer();
-        writer.write_all(b"one\ntw").unwrap();
-        assert_eq!(page.text(), "one\n");
-        writer.write_all(b"o\n").unwrap();
-        writer.write_all(b"rest").unwrap();
-        drop(writer);
-        assert_eq!(page.text(), "one\ntwo\nrest");
     }
 
     #[test]

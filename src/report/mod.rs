@@ -16,12 +16,12 @@ mod style;
 pub mod text;
 mod words;
 
-pub use bar::{Bar, BarModel};
-pub use console::{Console, ConsoleWriter, Level, LogFormat, LogType, Verbosity};
+pub use bar::Bar;
+pub use console::{Console, Level, LogFormat, LogType, Verbosity};
 pub use details::Details;
 pub use metrics::Metrics;
 pub use notices::Notices;
-pub use status::{Lines, print_status, status_line};
+pub use status::{Lines, print_status};
 pub use style::{Paint, Style};
 pub use words::stopped_by;
 

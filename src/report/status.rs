@@ -45,8 +45,8 @@ impl Standing {
 /// A user who was left alone did not fail; `verify` leaves none alone.
 fn is_failure(outcome: Outcome, command: CommandKind) -> bool {
     match command {
-        CommandKind::Run | CommandKind::Plan | CommandKind::Locked => outcome.counts_as_failure(),
         CommandKind::Verify => !outcome.ended_well(),
+        _ => outcome.counts_as_failure(),
     }
 }
 
@@ -56,13 +56,15 @@ fn aim(command: CommandKind) -> &'static str {
         CommandKind::Plan => "to unlock",
         CommandKind::Verify => "still unlocked",
         CommandKind::Locked => "locked",
+        CommandKind::Relock => "locked again",
+        CommandKind::RelockPlan => "to lock again",
     }
 }
 
 fn failure(command: CommandKind) -> &'static str {
     match command {
-        CommandKind::Run | CommandKind::Plan | CommandKind::Locked => "failed",
         CommandKind::Verify => "locked or gone",
+        _ => "failed",
     }
 }
 

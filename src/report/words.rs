@@ -3,8 +3,23 @@
 use std::time::Duration;
 
 use super::text::{duration, number, time_of_day};
-use crate::model::{PauseReason, StopReason};
+use crate::model::{Outcome, PauseReason, StopReason};
 use crate::stats::{Ceiling, Limit, Pace};
+
+/// What users who were locked again, or would be, look like afterwards. `count` gives the number of
+/// rows by outcome.
+pub(super) fn relocked_remark(count: impl Fn(Outcome) -> u64) -> Option<&'static str> {
+    if count(Outcome::Relocked) > 0 {
+        Some(
+            "The users that were locked again look locked on purpose (admin_locked) from now on: \
+             after a look-up, `run` leaves them alone unless --include-admin-locked is given.",
+        )
+    } else if count(Outcome::WouldRelock) > 0 {
+        Some("Users that `relock` locks again look locked on purpose (admin_locked) afterwards.")
+    } else {
+        None
+    }
+}
 
 /// `48/s of 50/s`: the present rate and its ceiling in one unit. `up to 50/s` before the first
 /// reply, `48/s` without a ceiling.

@@ -142,7 +142,10 @@ pub fn kind_of_outcome(outcome: Outcome) -> Option<CommandKind> {
         Outcome::StillUnlocked | Outcome::LockedAgain | Outcome::Gone | Outcome::Unknown => {
             Some(CommandKind::Verify)
         }
+        Outcome::Relocked => Some(CommandKind::Relock),
+        Outcome::WouldRelock => Some(CommandKind::RelockPlan),
         Outcome::AlreadyUnlocked
+        | Outcome::AlreadyLocked
         | Outcome::Duplicate
         | Outcome::Excluded
         | Outcome::AdminLocked

@@ -4,7 +4,6 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use tempfile::TempPath;
 
@@ -155,11 +154,6 @@ impl JournalFile {
     /// Where the file is now.
     fn place(&self) -> &Path {
         self.staged.as_ref().map_or(&self.path, |staged| &staged.temporary)
-    }
-
-    /// When it was last written to, as far as the system knows.
-    pub(super) fn modified(&self) -> Option<SystemTime> {
-        self.file.metadata().and_then(|it| it.modified()).ok()
     }
 
     /// Reads the file from its beginning, without a further descriptor.

@@ -32,14 +32,14 @@ pub(crate) mod testing;
 mod time;
 mod writer;
 
-pub use digest::{sha256, sha256_file};
+pub use digest::sha256_file;
 pub use error::{OpenError, Problem, ReadError, WriteError};
 pub use format::{RowFormat, kind_of_outcome};
 pub use identity::{is_stdin, is_stdin_stdout, is_stdout, same_file};
 pub use journal::refuse_existing;
-pub use locked_list::{LOCKED_COLUMNS, ListCounts, LockedFormat, LockedList, check_own_list};
+pub use locked_list::{ListCounts, LockedFormat, LockedList, check_own_list};
 pub use manifest::Manifest;
-pub use outputs::{Finalized, OutputError, Outputs, Totals};
+pub use outputs::{Finalized, Outputs, Totals};
 pub use reader::Reader;
 pub use resume::{Resumed, Unfinished, resume};
 pub use sidecars::{Sidecars, read_unprocessed};

@@ -96,24 +96,35 @@ pub fn outcome_of(cell: &str) -> Option<Outcome> {
     cell.trim().to_ascii_lowercase().parse().ok()
 }
 
-/// Whether an outcome means that the user was left alone on purpose: such a user must not be
-/// unlocked by accident.
+/// Whether an outcome means that the user was left alone, or locked again, on purpose: such a user
+/// must not be unlocked by accident.
 pub fn is_left_alone(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Excluded | Outcome::AdminLocked | Outcome::Ambiguous)
+    matches!(
+        outcome,
+        Outcome::Excluded | Outcome::AdminLocked | Outcome::Ambiguous | Outcome::Relocked
+    )
 }
 
 /// Whether a cell is `true`, as this program or a spreadsheet writes it.
 pub fn is_true(cell: &str) -> bool {
-    cell.trim().eq_ignore_ascii_case("true")
+    bool_of(cell) == Some(true)
+}
+
+/// `true` or `false`, as this program or a spreadsheet writes it; `None` for anything else.
+pub fn bool_of(cell: &str) -> Option<bool> {
+    cell.trim().to_ascii_lowercase().parse().ok()
+}
+
+/// The first column with this name.
+pub fn column_of<T: AsRef<str>>(headers: &[T], name: &str) -> Option<usize> {
+    let name = normalized_header(name);
+    headers.iter().position(|header| is_header(header.as_ref(), &name))
 }
 
 /// The first place of each of these columns; `None` where one is missing.
 fn places<T: AsRef<str>, const N: usize>(headers: &[T], names: [&str; N]) -> Option<[usize; N]> {
-    let place = |name: &str| {
-        let name = normalized_header(name);
-        headers.iter().position(|header| is_header(header.as_ref(), &name))
-    };
-    let places: Option<Vec<usize>> = names.into_iter().map(place).collect();
+    let places: Option<Vec<usize>> =
+        names.into_iter().map(|name| column_of(headers, name)).collect();
     places?.try_into().ok()
 }
 
@@ -171,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_list_of_locked_users_is_recognized_by_its_columns() {
-        let list = super::super::LOCKED_COLUMNS.join(",");
+        let list = super::super::locked_list::LOCKED_COLUMNS.join(",");
         check("x.csv", &list, Some(OwnFile::Locked { user_id: 0 }));
         check("x.csv", "user_id,locked", None);
     }

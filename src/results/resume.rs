@@ -35,8 +35,6 @@ pub struct Resumed {
     /// Where that end will be kept, if it is more than one torn row: whole rows may follow a hole
     /// that a power cut left.
     pub cut_path: Option<PathBuf>,
-    /// When the file was last written to, as far as the system knows.
-    pub modified: Option<SystemTime>,
     pub(super) file: JournalFile,
     pub(super) n_whole_bytes: u64,
     pub(super) digest: RunningDigest,
@@ -82,7 +80,6 @@ pub fn resume(path: &Path, records: &Records) -> Result<Option<Resumed>, OpenErr
         latest_calls: VecDeque::new(),
         n_torn_bytes: 0,
         cut_path: None,
-        modified: file.modified(),
         file,
         n_whole_bytes: 0,
         digest: RunningDigest::new(),

@@ -31,6 +31,8 @@ pub struct Sidecars {
     pub verify: PathBuf,
     /// The users whom a walk found, where that is the input.
     pub input: PathBuf,
+    /// What `relock` did.
+    pub relock: PathBuf,
 }
 
 impl Sidecars {
@@ -42,6 +44,7 @@ impl Sidecars {
             manifest: sibling(results, ".manifest.json"),
             verify: sibling(results, ".verify.csv"),
             input: sibling(results, ".input.csv"),
+            relock: sibling(results, ".relock.csv"),
         }
     }
 }
@@ -250,6 +253,7 @@ mod tests {
         assert_eq!(all.unprocessed, Path::new("a.unprocessed.csv"));
         assert_eq!(all.manifest, Path::new("a.manifest.json"));
         assert_eq!(all.verify, Path::new("a.verify.csv"));
+        assert_eq!(all.relock, Path::new("a.relock.csv"));
     }
 
     fn carrying(row: Row, carried: &[&str]) -> Row {

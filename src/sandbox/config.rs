@@ -106,7 +106,7 @@ impl SandboxConfig {
         self
     }
 
-    /// Responses to the first unlock requests of some users.
+    /// Responses to the first unlock and lock requests of some users.
     pub fn script(mut self, script: Script) -> Self {
         self.script = script;
         self

@@ -132,7 +132,7 @@ impl Handler {
     /// `request` is the same number for the same request.
     fn answer(&self, call: &Call, request: u64) -> Response {
         let state = &mut *self.state();
-        if let Call::Unlock(id) = call
+        if let Call::Unlock(id) | Call::Lock(id) = call
             && let Some(scripted) = state.script.get_mut(id).and_then(VecDeque::pop_front)
         {
             return self.play(scripted, call, state);

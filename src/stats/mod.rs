@@ -17,7 +17,7 @@ mod timeline;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::model::{Attempt, Event, Failure, Outcome, Pause, Row, StopReason};
+use crate::model::{Attempt, Event, Failure, Outcome, Row, StopReason};
 
 use clock::{Clock, Pauses};
 pub use latency::Latency;
@@ -263,12 +263,6 @@ impl Stats {
         &self.requests
     }
 
-    /// Number of requests whose status begins with this digit.
-    pub fn n_requests_of_class(&self, class: u16) -> u64 {
-        let is_of_class = |status: &Option<u16>| status.is_some_and(|it| it / 100 == class);
-        self.requests.iter().filter(|(status, _)| is_of_class(status)).map(|(_, n)| n).sum()
-    }
-
     /// Number of requests that looked users up.
     pub fn n_lookups(&self) -> u64 {
         self.n_lookups
@@ -307,11 +301,6 @@ impl Stats {
     /// How long all requests were paused.
     pub fn paused(&self) -> Duration {
         self.pauses.total(self.clock.now())
-    }
-
-    /// The current pause.
-    pub fn pause(&self) -> Option<Pause> {
-        self.pauses.current(self.clock.now())
     }
 
     /// Why the run is stopping, if it is.

@@ -154,16 +154,56 @@ pub enum CommandKind {
     Verify,
     /// The locked users of the instance were listed.
     Locked,
+    /// Users whom an earlier run unlocked were locked again.
+    Relock,
+    /// Users whom an earlier run unlocked were looked up, nothing was changed.
+    RelockPlan,
 }
 
 impl CommandKind {
-    /// The command's name.
+    /// The stable word that manifests and summaries use.
     pub fn code(self) -> &'static str {
         match self {
             Self::Run => "run",
             Self::Plan => "plan",
             Self::Verify => "verify",
             Self::Locked => "locked",
+            Self::Relock => "relock",
+            Self::RelockPlan => "relock_plan",
+        }
+    }
+
+    /// The command as it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RelockPlan => "relock -n",
+            other => other.code(),
+        }
+    }
+
+    /// Whether it changes users.
+    pub fn changes_users(self) -> bool {
+        matches!(self, Self::Run | Self::Relock)
+    }
+
+    /// Whether it shows what another command would do.
+    pub fn is_plan(self) -> bool {
+        matches!(self, Self::Plan | Self::RelockPlan)
+    }
+
+    /// What it does to users, or would do: "users to unlock".
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Run | Self::Plan | Self::Verify | Self::Locked => "unlock",
+            Self::Relock | Self::RelockPlan => "lock again",
+        }
+    }
+
+    /// The same, done: "no user was unlocked".
+    pub fn participle(self) -> &'static str {
+        match self {
+            Self::Run | Self::Plan | Self::Verify | Self::Locked => "unlocked",
+            Self::Relock | Self::RelockPlan => "locked again",
         }
     }
 
@@ -173,6 +213,8 @@ impl CommandKind {
             Self::Run => Outcome::Unlocked,
             Self::Plan | Self::Locked => Outcome::WouldUnlock,
             Self::Verify => Outcome::StillUnlocked,
+            Self::Relock => Outcome::Relocked,
+            Self::RelockPlan => Outcome::WouldRelock,
         }
     }
 }

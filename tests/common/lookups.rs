@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::ops::Range;
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FakeUser, LoggedRequest, Population, SandboxConfig};
 use serde_json::Value;
 

@@ -17,7 +17,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{Population, Sandbox, SandboxConfig, Scripted};
 use tempfile::TempDir;
 
@@ -96,6 +96,11 @@ impl Stage {
     pub fn read(&self, name: &str) -> String {
         let path = self.path(name);
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Reads a file there; empty where there is none.
+    pub fn read_if_there(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
     /// The rows of a CSV file there, by column.
@@ -219,7 +224,8 @@ pub struct Ended {
 }
 
 impl Ended {
-    fn of(line: &str, output: &Output) -> Self {
+    /// What a program that was started with this line left.
+    pub fn of(line: &str, output: &Output) -> Self {
         let ended = Self {
             line: line.to_owned(),
             code: output.status.code(),

@@ -8,7 +8,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{Sandbox, SandboxConfig};
 
 use super::{Ended, Running, SEED, Stage};

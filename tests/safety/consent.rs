@@ -234,7 +234,7 @@ fn after_a_look_up_those_are_asked_about_who_are_locked_and_no_takes_the_files_a
 }
 
 fn locked(sandbox: &Sandbox) -> usize {
-    let is_to_unlock = |id: &&bulk_unlock::model::UserId| {
+    let is_to_unlock = |id: &&bulk_unlock::clerk::UserId| {
         let user = sandbox.population().user(id);
         user.is_some_and(|user| user.is_locked() && !user.is_admin_locked())
     };

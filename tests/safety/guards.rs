@@ -1,6 +1,6 @@
 //! A job that goes wrong stops itself.
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{Script, Scripted};
 
 use crate::common::watch::{FAST, slow_config};

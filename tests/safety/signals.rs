@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use bulk_unlock::model::UserId;
+use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FaultKind, Mode, SandboxConfig, Script, Scripted};
 
 use crate::common::terminal::at_a_terminal;

@@ -164,7 +164,7 @@ fn tls_text(checked: &Checked) -> String {
 fn skew_text(skew: Option<i64>) -> String {
     match skew {
         None => "not known: the response has no date".to_owned(),
-        Some(0) => "in step with the server".to_owned(),
+        Some(-1..=1) => "in step with the server".to_owned(),
         Some(skew) => {
             let direction = if skew > 0 { "ahead of" } else { "behind" };
             format!("{} s {direction} the server", skew.unsigned_abs())

@@ -30,17 +30,16 @@ pub(super) fn inherit(
     if args.input.retry_failed {
         inherit_guards(manifest, args, effective, &mut flags)?;
     }
-    let n_given = args.input.exclude.len();
-    add_exclude_files(manifest, &mut args.input.exclude, console)?;
-    let files = &args.input.exclude;
-    if files.len() > n_given {
-        flags.extend(files[n_given..].iter().map(|file| format!("--exclude {}", file.display())));
-        effective.set_values("exclude", files.iter().map(|file| file.clone().into()).collect());
-    }
+    flags.extend(inherit_exclude_files(manifest, &mut args.input.exclude, effective, console)?);
+    note(&flags, console);
+    Ok(())
+}
+
+/// Names the flags that an earlier run had and this command line does not.
+pub(super) fn note(flags: &[String], console: &Console) {
     if !flags.is_empty() {
         console.note(&format!("Using settings of the earlier run: {}", flags.join(", ")));
     }
-    Ok(())
 }
 
 fn inherit_guards(
@@ -73,6 +72,23 @@ fn inherit_guards(
         flags.push(format!("--{flag} {value}"));
     }
     Ok(())
+}
+
+/// Adds the exclude files of a run that is resumed, also to the command that is printed.
+pub(super) fn inherit_exclude_files(
+    manifest: &Manifest,
+    given: &mut Vec<PathBuf>,
+    effective: &mut Effective,
+    console: &Console,
+) -> Result<Vec<String>, Failure> {
+    let n_given = given.len();
+    add_exclude_files(manifest, given, console)?;
+    let added = given[n_given..].iter().map(|file| format!("--exclude {}", file.display()));
+    let added: Vec<String> = added.collect();
+    if !added.is_empty() {
+        effective.set_values("exclude", given.iter().map(|file| file.clone().into()).collect());
+    }
+    Ok(added)
 }
 
 /// Adds the exclude files of the earlier run. One that is gone is an error, unless a given file has

@@ -3,6 +3,7 @@
 pub(super) mod check;
 pub(super) mod generate;
 pub(super) mod locked;
+pub(super) mod relock;
 pub(super) mod report;
 pub(super) mod run;
 pub(super) mod sandbox;

@@ -7,10 +7,10 @@ use super::verify::read_back;
 use crate::cli::args::{InputArgs, RunArgs};
 use crate::cli::{connection, consent, shard};
 use crate::engine::wall_clock;
-use crate::input::{Carry, Options};
+use crate::input::{Carry, Filter, Options};
 use crate::job::{
-    self, Connection, Context, ExistingFile, ExitStatus, Failure, Finished, Guards, IfEmpty,
-    InputSource, JobSettings, OutputSettings, check_plan, check_retried,
+    self, Connection, Context, ExistingFile, ExitStatus, Failure, Finished, IfEmpty, InputSource,
+    JobSettings, OutputSettings, check_plan, check_retried,
 };
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
@@ -62,7 +62,7 @@ pub(in crate::cli) fn run(
         let verified = verify(&settings, &connection, context)?;
         finished.add_verified(&verified)?;
     }
-    finished.print_json(&settings)
+    finished.print_json(settings.output.json)
 }
 
 /// The manifest of the run whose failed users are processed again.
@@ -131,7 +131,7 @@ fn list_of_users(
 ) -> Result<InputSource, Failure> {
     if let Some(path) = args.selection.plan.take() {
         let kind = plan.map(Manifest::named_by).unwrap_or_default();
-        return Ok(InputSource::Rows(path, Outcome::WouldUnlock, kind));
+        return Ok(InputSource::Rows(path, Filter::of(&[Outcome::WouldUnlock], kind)));
     }
     if let Some(manifest) = retried.filter(|_| args.input.by == IdentifierKind::UserId) {
         args.input.by = manifest.named_by();
@@ -193,14 +193,10 @@ fn settings(
         only_locked: args.selection.only_locked,
         plan_sha256: None,
         admin_locked: if admin_locked { AdminLocked::Include } else { AdminLocked::LeaveAlone },
-        guards: Guards {
-            expect_count: args.guards.expect_count,
-            max_users: args.guards.max_users,
-            canary: args.guards.canary.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
-            max_fail: args.guards.max_fail,
-        },
+        guards: args.guards.guards(),
         reason: args.selection.reason,
         verify: args.verify && command == CommandKind::Run,
+        pass: None,
         execution: args.execution.execution(),
         output: args.output.settings(output),
         input,

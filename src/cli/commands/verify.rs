@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use crate::cli::args::VerifyArgs;
 use crate::cli::connection;
+use crate::input::Filter;
 use crate::job::{
-    self, Context, Execution, ExitStatus, Failure, Guards, IfEmpty, InputSource, Instance,
-    JobSettings, OutputSettings, check_finished, check_instance, warn_without_manifest,
+    self, Context, Execution, ExitStatus, Failure, Guards, IfEmpty, InputSource, JobSettings,
+    OutputSettings, Watch, check_finished, check_instance, warn_of_new_sandbox,
+    warn_without_manifest,
 };
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
@@ -33,12 +35,7 @@ pub(in crate::cli) fn verify(
         None => warn_without_manifest(&args.results, console),
     }
     check_finished(&args.results, manifest.as_ref(), console)?;
-    if connection.instance == Instance::Sandbox {
-        console.warning(
-            "a new sandbox does not know earlier runs and has most of these users locked; \
-             `bulk-unlock sandbox` starts one that several commands can share",
-        );
-    }
+    warn_of_new_sandbox(&connection, console);
     let kind = manifest.as_ref().map(Manifest::named_by).unwrap_or_default();
     let output = args.output.output.clone().unwrap_or(sidecars.verify);
     let settings = read_back(
@@ -47,7 +44,14 @@ pub(in crate::cli) fn verify(
         args.output.settings(output),
         args.execution.execution(),
     );
-    job::run(&settings, &connection, context, None)?.print_json(&settings)
+    let json = settings.output.json;
+    let finished = match args.watch {
+        Some(length) => {
+            job::watch(settings, Watch { length, every: args.every }, &connection, context)?
+        }
+        None => job::run(&settings, &connection, context, None)?,
+    };
+    finished.print_json(json)
 }
 
 /// Reads back the users that a results file says were unlocked, and who are named by this kind of
@@ -60,7 +64,7 @@ pub(super) fn read_back(
 ) -> JobSettings {
     JobSettings {
         command: CommandKind::Verify,
-        input: InputSource::Rows(results, Outcome::Unlocked, kind),
+        input: InputSource::Rows(results, Filter::of(&[Outcome::Unlocked], kind)),
         if_empty: IfEmpty::Warn,
         shard: None,
         exclude: Vec::new(),
@@ -71,6 +75,7 @@ pub(super) fn read_back(
         guards: Guards::default(),
         reason: None,
         verify: false,
+        pass: None,
         execution,
         output,
     }

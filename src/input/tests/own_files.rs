@@ -112,6 +112,35 @@ fn the_rows_of_a_plan_keep_the_lines_of_the_plan() {
     }
 }
 
+const UNLOCKED: &str = "\
+line,input,user_id,outcome,in_was_locked,was_locked
+2,user_a,user_a,unlocked,false,true
+3,user_b,user_b,unlocked,true,false
+4,user_c,user_c,already_unlocked,true,true
+5,user_d,user_d,unlocked,true,
+";
+
+#[test]
+fn users_to_lock_again_were_locked_before_they_were_unlocked() {
+    let known = UNLOCKED.replace("5,user_d,user_d,unlocked,true,\n", "");
+    let [strict, lenient] = [false, true].map(|it| Filter::unlocked(IdentifierKind::UserId, it));
+    for text in resaved(&known) {
+        assert_eq!(told(&recorded_text(&text, &strict).unwrap()), "2:user_a");
+        assert_eq!(told(&recorded_text(&text, &lenient).unwrap()), "2:user_a");
+    }
+    assert_eq!(told(&recorded_text(UNLOCKED, &lenient).unwrap()), "2:user_a 5:user_d");
+    insta::assert_snapshot!(
+        recorded_text(UNLOCKED, &strict).unwrap_err(),
+        @"users.results.csv:5: `was_locked` says neither true nor false: the run did not look this user up, so it is not known whether this user was locked before; to lock this user all the same, add --include-unknown"
+    );
+    let early = "line,input,user_id,outcome\n2,user_a,user_a,unlocked\n3,user_b,user_b,unlocked\n";
+    assert_eq!(told(&recorded_text(early, &lenient).unwrap()), "2:user_a 3:user_b");
+    insta::assert_snapshot!(
+        recorded_text(early, &strict).unwrap_err(),
+        @"users.results.csv:2: `was_locked` says neither true nor false, nor in 1 more row: the run did not look these users up, so it is not known whether they were locked before; to lock them all the same, add --include-unknown"
+    );
+}
+
 #[test]
 fn another_file_is_not_a_results_file() {
     for text in ["", "user_a\n", "user_id,outcome\n", "name,team\nAnn,red\n"] {

@@ -32,8 +32,6 @@ pub(super) fn source(
         host: Some(manifest.host.clone()),
         key: manifest.key.clone(),
         reason: manifest.reason.clone(),
-        started_at: Some(manifest.started_at),
-        finished_at: manifest.finished_at,
         ending: Some(manifest.ending.clone()),
         exit_code: manifest.exit_code,
         files: manifest.files.iter().map(file).collect(),

@@ -50,6 +50,21 @@ fn table() -> String {
 }
 
 #[test]
+fn only_an_answer_that_says_so_counts_as_locked() {
+    let of = |body| word(&lock(&user(), answer(200, body)));
+    assert_eq!(of(r#"{"id":"user_a","locked":true}"#), "good");
+    for body in [
+        r#"{"id":"user_a","locked":false}"#,
+        r#"{"id":"user_a","locked":"true"}"#,
+        r#"{"id":"user_a"}"#,
+        r#"{"id":"user_b","locked":true}"#,
+        "",
+    ] {
+        assert_eq!(of(body), "transient", "{body}");
+    }
+}
+
+#[test]
 fn every_status_has_one_meaning() {
     insta::assert_snapshot!(table(), @r"
     100-199 rejected

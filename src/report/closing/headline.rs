@@ -34,6 +34,10 @@ fn completed(summary: &Summary) -> String {
             let are = if summary.counts.get(summary.command.aim()) == 1 { "is" } else { "are" };
             format!("Verified: {n} of {of} {are} still unlocked.")
         }
+        CommandKind::Relock => format!("Done: locked {n} of {of} again in {takes}."),
+        CommandKind::RelockPlan => {
+            format!("Planned: `relock` would lock {n} of {of} again. Nothing was changed.")
+        }
         CommandKind::Locked => format!("Listed: {n} of {of} are locked."),
     }
 }

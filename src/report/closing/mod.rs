@@ -48,5 +48,7 @@ fn done(command: CommandKind) -> &'static str {
         CommandKind::Plan => "to unlock",
         CommandKind::Verify => "still unlocked",
         CommandKind::Locked => "locked",
+        CommandKind::Relock => "locked again",
+        CommandKind::RelockPlan => "to lock again",
     }
 }

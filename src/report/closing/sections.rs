@@ -70,6 +70,9 @@ pub(super) fn warnings(summary: &Summary, style: Style) -> String {
         let warning = style.paint(Paint::Warn, "warning: ");
         text += &format!("{warning}{who}; unlocking does not lift a ban.\n");
     }
+    if let Some(remark) = words::relocked_remark(|outcome| summary.counts.get(outcome)) {
+        text += &format!("{remark}\n");
+    }
     text
 }
 
@@ -177,7 +180,7 @@ pub(super) fn files(summary: &Summary, style: Style) -> String {
         let path = path?.display().to_string();
         Some(format!("  {name:<11}  {}{count}\n", clean(&path)))
     };
-    let results = if summary.command == CommandKind::Plan { "plan" } else { "results" };
+    let results = if summary.command.is_plan() { "plan" } else { "results" };
     let lines = [
         line(results, files.results.as_deref(), None),
         line("sha256", summary.plan_sha256.as_deref().map(Path::new), None),

@@ -323,7 +323,6 @@ fn a_quiet_screen_gets_one_line_and_a_log_for_machines_too() {
         print(&mixed(), &page.screen_in(voice, format));
         page.text()
     };
-    assert_eq!(said(Verbosity::Silent, LogFormat::Text), "");
     assert_eq!(said(Verbosity::Quiet, LogFormat::Text), headline(&mixed()) + "\n");
     assert_eq!(said(Verbosity::Normal, LogFormat::Text), text(&mixed(), PLAIN));
     assert_eq!(said(Verbosity::Normal, LogFormat::Json).lines().count(), 1);

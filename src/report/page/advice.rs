@@ -79,7 +79,10 @@ pub(super) fn of_outcome(outcome: Outcome) -> &'static str {
         | Outcome::AlreadyUnlocked
         | Outcome::Duplicate
         | Outcome::Excluded
-        | Outcome::StillUnlocked => "",
+        | Outcome::StillUnlocked
+        | Outcome::Relocked
+        | Outcome::WouldRelock
+        | Outcome::AlreadyLocked => "",
         Outcome::AdminLocked => {
             "Probably locked on purpose. Find out who locked them and why before you unlock them."
         }

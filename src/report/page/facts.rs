@@ -55,10 +55,6 @@ pub struct Source {
     pub key: Option<String>,
     /// The reason (`--reason`).
     pub reason: Option<String>,
-    /// When it began.
-    pub started_at: Option<SystemTime>,
-    /// When it ended.
-    pub finished_at: Option<SystemTime>,
     /// How it ended, by the code in the manifest: `completed`, `running`, `max_fail`, ….
     pub ending: Option<String>,
     /// The exit code.

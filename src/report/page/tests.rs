@@ -106,8 +106,6 @@ fn page_of(kind: CommandKind, n_records: u64, rows: Vec<FinalRow>) -> Facts {
     };
     let stage = Stage {
         file: "ids.results.csv".to_owned(),
-        started_at: Some(at(0)),
-        finished_at: Some(at(61)),
         ending: Some(Ending::Completed),
         exit_code: Some(1),
         n_left: n_unprocessed,
@@ -128,8 +126,6 @@ fn page_of(kind: CommandKind, n_records: u64, rows: Vec<FinalRow>) -> Facts {
         host: Some("api.clerk.com".to_owned()),
         key: Some("sk_live_…a1b2".to_owned()),
         reason: Some("INC-4312".to_owned()),
-        started_at: Some(at(0)),
-        finished_at: Some(at(61)),
         ending: Some("completed".to_owned()),
         exit_code: Some(1),
         plan_sha256: None,

@@ -11,11 +11,12 @@ use proptest::prelude::*;
 use tokio::time::sleep;
 
 use super::*;
+use crate::engine::look_up::Batch;
 use crate::engine::testing::{
     Asked, Bench, Call, Played, Scripted, answer, come_back, ms, on_a_paused_clock, secs, status,
     timed_out,
 };
-use crate::engine::{Batch, LookUp, Pacer, Purpose, Unlock, UnlockJobs, WorkerPool, wall_clock};
+use crate::engine::{LookUp, Pacer, Purpose, Unlock, UnlockJobs, WorkerPool, wall_clock};
 use crate::model::{Identifier, IdentifierKind, InputRecord, Records};
 use crate::policy::decide::AdminLocked;
 use crate::policy::exclude::ExcludeList;

@@ -1,4 +1,5 @@
-use super::super::{Entry, Exchanged, Gate, GateSettings, Pace, Quota, Report, Sent};
+use super::super::gate::Exchanged;
+use super::super::{Entry, Gate, GateSettings, Pace, Quota, Report, Sent};
 use super::*;
 use std::num::NonZeroU32;
 

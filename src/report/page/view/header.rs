@@ -77,6 +77,8 @@ fn kind(facts: &Facts, totals: &Totals) -> String {
         Some(CommandKind::Run) => "Unlock run",
         Some(CommandKind::Plan) => "Unlock plan",
         Some(CommandKind::Verify) => "Verification of unlocked users",
+        Some(CommandKind::Relock) => "Users locked again",
+        Some(CommandKind::RelockPlan) => "Relock plan",
         Some(CommandKind::Locked) | None => "Unlock report",
     };
     match facts.sources.len() {

@@ -4,6 +4,7 @@ use super::totals::Totals;
 use super::words::cleaned;
 use crate::report::page::{Facts, Source};
 use crate::report::text::{counted, number};
+use crate::report::words::relocked_remark;
 
 /// What happened.
 pub(super) struct Verdict {
@@ -48,6 +49,8 @@ pub(super) fn notices(facts: &Facts) -> Vec<String> {
         let are = if n_banned == 1 { "user is" } else { "users are" };
         format!("{} {are} banned. Unlocking does not lift a ban.", number(n_banned))
     });
+    let counts = &facts.incident.summary.counts;
+    let relocked = relocked_remark(|outcome| counts.get(outcome)).map(str::to_owned);
     let warnings = facts.warnings.iter().map(|it| cleaned(&format!("Warning: {it}.")));
-    warnings.chain(sandbox).chain(banned).collect()
+    warnings.chain(sandbox).chain(banned).chain(relocked).collect()
 }

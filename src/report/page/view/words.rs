@@ -64,8 +64,15 @@ pub(super) fn hundredths(n: u128) -> String {
 /// The class that colours an outcome.
 pub(super) fn tone(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Unlocked | Outcome::WouldUnlock | Outcome::StillUnlocked => "good",
-        Outcome::AlreadyUnlocked | Outcome::Duplicate | Outcome::Excluded => "done",
+        Outcome::Unlocked
+        | Outcome::WouldUnlock
+        | Outcome::StillUnlocked
+        | Outcome::Relocked
+        | Outcome::WouldRelock => "good",
+        Outcome::AlreadyUnlocked
+        | Outcome::AlreadyLocked
+        | Outcome::Duplicate
+        | Outcome::Excluded => "done",
         Outcome::AdminLocked
         | Outcome::NotFound
         | Outcome::Ambiguous

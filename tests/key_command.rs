@@ -1,0 +1,102 @@
+//! `--secret-key-command`: the key from the output of a program.
+
+#![cfg(unix)]
+
+mod common;
+
+use bulk_unlock::sandbox::SandboxConfig;
+use common::watch::FAST;
+use common::{Stage, list, locked_users};
+
+const KEY: &str = "sk_test_0123456789abcdefghijklmnopqrstuvwxyzKEY1";
+
+/// A stage whose server takes one key, which is not in the environment.
+fn stage() -> Stage {
+    let config = SandboxConfig::default().key(KEY).log_requests(true);
+    let mut stage = Stage::with_sandbox(config);
+    stage.unset("CLERK_SECRET_KEY");
+    stage.write("ids.txt", list(&locked_users(2)));
+    stage.write("key", format!("  {KEY}\t\nsecond line\n"));
+    stage
+}
+
+#[test]
+fn every_command_that_calls_the_api_takes_the_key_from_a_program() {
+    let stage = stage();
+    let key = "--secret-key-command 'cat key'";
+    for line in [
+        "plan ids.txt",
+        "run ids.txt --only-locked --yes",
+        "verify ids.results.csv",
+        "relock ids.results.csv --yes",
+        "locked -o locked.csv",
+    ] {
+        stage.run(&format!("{line} {key} {FAST}")).exits_with(0);
+    }
+    let manifest = stage.json("ids.results.manifest.json");
+    assert_eq!(manifest["key"], "sk_test_…KEY1");
+    assert_eq!(manifest["settings"]["secret_key_command"], "cat key");
+}
+
+#[test]
+fn it_replaces_the_variable_and_excludes_the_file() {
+    let mut stage = stage();
+    stage.set("CLERK_SECRET_KEY", "sk_test_a_key_that_is_not_the_right_one");
+    let line = format!("plan ids.txt {FAST}");
+    stage.run(&format!("{line} --secret-key-command 'cat key'")).exits_with(0);
+    let both = format!("{line} --secret-key-file key --secret-key-command 'cat key'");
+    stage.refuses(&both, 2).says("cannot be used with");
+    stage.set("BULK_UNLOCK_SECRET_KEY_COMMAND", "cat key");
+    stage.run(&format!("{line} --force")).exits_with(0);
+    stage.set("BULK_UNLOCK_SECRET_KEY_FILE", "key");
+    stage.refuses(&format!("{line} --force"), 2).says("cannot be used with");
+}
+
+#[test]
+fn it_is_run_without_a_shell_and_in_the_programs_own_environment() {
+    let mut stage = stage();
+    stage.set("VAULT", KEY);
+    let line = format!("plan ids.txt {FAST}");
+    let ended = stage.run(&format!("{line} --secret-key-command 'echo $VAULT'")).exits_with(4);
+    ended.says("the API refused").never_says(KEY);
+    stage.run(&format!("{line} --secret-key-command 'printenv VAULT'")).exits_with(0);
+}
+
+#[test]
+fn a_program_that_gives_no_key_is_named_with_its_status_and_never_its_output() {
+    let stage = stage();
+    for (command, expected) in [
+        ("sh -c \"cat key; exit 7\"", "--secret-key-command: sh failed: exit status: 7"),
+        ("true", "true printed is not a secret key: the secret key is empty"),
+        ("no-such-program", "cannot run no-such-program"),
+        ("echo pk_test_0123456789", "publishable key"),
+        ("echo not-a-key and-more", "contains white space"),
+    ] {
+        let line = format!("plan ids.txt {FAST} --secret-key-command '{command}'");
+        let ended = stage.refuses(&line, 4).says(expected);
+        ended.never_says(KEY).never_says("0123456789").never_says("and-more");
+    }
+    let line = format!("plan ids.txt {FAST} --secret-key-command \"cat 'key\"");
+    stage.refuses(&line, 2).says("missing closing quote");
+}
+
+#[test]
+fn its_stderr_is_shown_and_it_cannot_read_the_users_from_stdin() {
+    let stage = stage();
+    let command = "--secret-key-command 'sh -c \"cat; echo touch the device >&2; cat key\"'";
+    let line = format!("plan {command} {FAST}");
+    let ended = stage.pipe(list(&locked_users(3)), &line).exits_with(0);
+    ended.says("touch the device").never_says(KEY);
+    assert_eq!(stage.rows("stdin.plan.csv").len(), 3);
+}
+
+#[test]
+fn the_key_is_masked_wherever_it_shows_up() {
+    let stage = stage();
+    let line = format!("run ids.txt --yes --secret-key-command 'echo {KEY}' --reason {KEY} {FAST}");
+    let ended = stage.run(&line).exits_with(0);
+    ended.never_says(KEY);
+    for name in stage.files().iter().filter(|name| *name != "key") {
+        assert!(!stage.read(name).contains(KEY), "{name}");
+    }
+}

@@ -1,0 +1,432 @@
+//! Undoing a run: locking the users again whom it unlocked.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::time::Duration;
+
+use bulk_unlock::clerk::UserId;
+use bulk_unlock::sandbox::{Faults, Mode, SandboxConfig, Script, Scripted, max_in_any};
+use common::lookups::{admin_locked_users, missing_users, open_users};
+use common::terminal::at_a_terminal;
+use common::tools::is_installed;
+use common::watch::{FAST, slow_config, wait_until};
+use common::{Ended, Stage, list, locked_users, missing_user};
+
+const RELOCK: &str = "relock ids.results.csv";
+
+/// A stage on which these users were run, after a look-up.
+fn after_run(ids: &[UserId]) -> Stage {
+    let stage = Stage::with_quick_sandbox();
+    run(&stage, ids, "--only-locked");
+    stage
+}
+
+fn run(stage: &Stage, ids: &[UserId], flags: &str) {
+    stage.write("ids.txt", list(ids));
+    let ended = stage.run(&format!("run ids.txt --yes {FAST} {flags}"));
+    assert!(matches!(ended.code, Some(0 | 1)), "{}", ended.stderr);
+}
+
+fn relock(stage: &Stage, flags: &str) -> Ended {
+    stage.run(&format!("{RELOCK} --yes {FAST} {flags}"))
+}
+
+fn n_locked(stage: &Stage, ids: &[UserId]) -> usize {
+    ids.iter().filter(|id| stage.sandbox().is_locked(id)).count()
+}
+
+#[test]
+fn users_that_a_run_unlocked_are_locked_again() {
+    let ids = locked_users(250);
+    let stage = after_run(&ids);
+    assert_eq!(n_locked(&stage, &ids), 0);
+    let n_before = stage.sandbox().requests().len();
+    let ended = relock(&stage, "").exits_with(0);
+    ended.says("Done: locked 250 of 250 users again").says("look locked on purpose (admin_locked)");
+    assert_eq!(n_locked(&stage, &ids), ids.len());
+    stage.has_each_once("ids.results.relock.csv", &ids);
+    stage.all_are("ids.results.relock.csv", "relocked");
+    let requests = stage.requests_since(n_before);
+    let n_of = |method| requests.iter().filter(|it| it.method == method).count();
+    assert_eq!((n_of("GET"), n_of("POST")), (3, 250), "looked up a hundred a request, then locked");
+    let row = stage.row("ids.results.relock.csv", 1);
+    assert_eq!((row["was_locked"].as_str(), row["locked"].as_str()), ("false", "true"));
+    let manifest = stage.json("ids.results.relock.manifest.json");
+    assert_eq!((&manifest["kind"], &manifest["exit_code"]), (&"relock".into(), &0.into()));
+    for id in &ids[..3] {
+        let attempts = stage.user(id)["verification_attempts_remaining"].as_u64();
+        assert!(attempts > Some(0), "looks locked on purpose");
+    }
+}
+
+#[test]
+fn only_those_who_were_locked_before_and_are_not_now_are_locked() {
+    let (locked, open) = (locked_users(4), open_users(2));
+    let stage = after_run(&[locked.clone(), open.clone(), vec![missing_user()]].concat());
+    stage.lock(&locked[0]);
+    // Nobody can be deleted in the sandbox: the second row names somebody who does not exist.
+    let results = stage.read("ids.results.csv");
+    let gone = missing_users(2).remove(1);
+    stage.write("ids.results.csv", results.replace(locked[1].as_str(), gone.as_str()));
+    let ended = relock(&stage, "").exits_with(1).says("was changed after its run");
+    ended.says("Done: locked 2 of 4 users again");
+    let expected = ["1 already_locked", "2 not_found", "3 relocked", "4 relocked"];
+    assert_eq!(stage.outcomes("ids.results.relock.csv"), expected);
+    assert_eq!(n_locked(&stage, &open), 0);
+}
+
+#[test]
+fn a_dry_run_locks_nobody_and_the_command_it_prints_does() {
+    let ids = locked_users(3);
+    let stage = after_run(&ids);
+    stage.lock(&ids[2]);
+    let n_posts = stage.n_posts();
+    let planned = stage.run(&format!("{RELOCK} -n {FAST} --max-users 5")).exits_with(0);
+    assert_eq!(stage.n_posts(), n_posts);
+    let expected = ["1 would_relock", "2 would_relock", "3 already_locked"];
+    assert_eq!(stage.outcomes("ids.results.relock.csv"), expected);
+    insta::assert_snapshot!(planned.steady(), @r#"
+    Read 3 records; user IDs from column 3 ("user_id")
+    Planned: `relock` would lock 2 of 3 users again. Nothing was changed.
+
+      would_relock    2  not locked; `relock` would lock this user again
+      already_locked  1  locked; no lock request was sent
+
+    Users that `relock` locks again look locked on purpose (admin_locked) afterwards.
+
+    1 request (1 look-up), 0 retries, no 429.
+    Latency: p50 T, p99 T, max T.
+
+      plan         ids.results.relock.csv
+      failed       ids.results.relock.failed.csv  (0 rows)
+      unprocessed  ids.results.relock.unprocessed.csv  (0 records)
+      manifest     ids.results.relock.manifest.json
+
+    Forecast: 2 users to lock again, 3 requests, about T at 1,000,000/s.
+
+    To lock them again:
+      bulk-unlock relock ids.results.csv --quota=1000000/1s --quota-share=100% --max-users=5 --api-url=http://127.0.0.1:PORT --force
+    "#);
+    let next = planned.next();
+    assert!(next.contains("--max-users=5") && next.contains("--force"), "{next}");
+    stage.run(&format!("{next} --yes")).exits_with(0);
+    let expected = ["1 relocked", "2 relocked", "3 already_locked"];
+    assert_eq!(stage.outcomes("ids.results.relock.csv"), expected);
+    assert_eq!(n_locked(&stage, &ids), 3);
+}
+
+#[test]
+fn a_dry_run_is_not_resumed_as_a_relock() {
+    let ids = locked_users(2);
+    let stage = after_run(&ids);
+    stage.run(&format!("{RELOCK} -n {FAST}")).exits_with(0);
+    let line = format!("{RELOCK} --yes {FAST}");
+    stage.refuses(&line, 6).says("ids.results.relock.csv already exists");
+    stage.refuses(&format!("{line} --resume"), 6).says("was written by `relock -n`");
+    fs::remove_file(stage.path("ids.results.relock.manifest.json")).expect("a file");
+    stage.refuses(&format!("{line} --resume"), 6).says("was written by `relock -n`");
+    assert_eq!(n_locked(&stage, &ids), 0);
+}
+
+#[test]
+fn rows_that_do_not_say_whether_the_user_was_locked_are_refused() {
+    let ids = locked_users(3);
+    let stage = Stage::with_quick_sandbox();
+    run(&stage, &ids, "");
+    let refused = stage.refuses(&format!("{RELOCK} --yes {FAST}"), 2);
+    refused
+        .says("ids.results.csv:2: `was_locked` says neither true nor false, nor in 2 more rows")
+        .says("--include-unknown");
+    relock(&stage, "--include-unknown").exits_with(0);
+    assert_eq!(n_locked(&stage, &ids), 3);
+}
+
+#[test]
+fn a_user_who_was_not_locked_before_is_never_locked() {
+    let ids = locked_users(2);
+    let stage = after_run(&ids);
+    let results = stage.read("ids.results.csv");
+    let first = results.lines().nth(1).expect("a row");
+    let edited = format!("{}false", first.strip_suffix("true").expect("was_locked"));
+    stage.write("ids.results.csv", results.replace(first, &edited));
+    relock(&stage, "--include-unknown").exits_with(0);
+    assert_eq!((stage.rows("ids.results.relock.csv").len(), n_locked(&stage, &ids)), (1, 1));
+}
+
+#[test]
+fn what_is_no_complete_run_of_this_instance_is_refused() {
+    let ids = locked_users(4);
+    let mut stage = after_run(&ids);
+    let line = format!("{RELOCK} --yes {FAST}");
+    let manifest = stage.json("ids.results.manifest.json");
+    let edited = |field: &str, value: serde_json::Value| {
+        let mut manifest = manifest.clone();
+        manifest[field] = value;
+        stage.write("ids.results.manifest.json", manifest.to_string());
+    };
+    edited("unprocessed", 3.into());
+    stage.refuses(&line, 2).says("its run left 3 records unprocessed").says("--resume first");
+    edited("ending", "running".into());
+    stage.refuses(&line, 2).says("its run was killed or is still running");
+    edited("host", "api.example.org".into());
+    stage.refuses(&line, 2).says("was made for the development instance at api.example.org");
+    fs::remove_file(stage.path("ids.results.manifest.json")).expect("a file");
+    stage.refuses(&line, 2).says("ids.results.manifest.json is missing");
+    stage.write("ids.results.manifest.json", manifest.to_string());
+    stage.refuses("relock ids.results.csv --sandbox", 2).says("would call the sandbox instance");
+    stage.set("CLERK_SECRET_KEY", "sk_live_sandboxOnly");
+    stage.refuses(&line, 2).says("the production instance");
+    let key = stage.sandbox().key().to_owned();
+    stage.set("CLERK_SECRET_KEY", &key);
+    stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
+    let verify = format!("relock ids.results.verify.csv --yes {FAST}");
+    stage.refuses(&verify, 2).says("is not a results file of `run`");
+    stage
+        .refuses(&format!("relock ids.txt --yes {FAST}"), 2)
+        .says("ids.txt.manifest.json is missing");
+    assert_eq!(n_locked(&stage, &ids), 0);
+}
+
+#[test]
+fn excluded_users_are_not_locked() {
+    let ids = locked_users(3);
+    let stage = after_run(&ids);
+    let email = stage.emails(&ids[1]).remove(0);
+    stage.write("keep.txt", format!("{email}\n{}\n", ids[2]));
+    relock(&stage, "--exclude keep.txt").exits_with(0);
+    let expected = ["1 relocked", "2 excluded", "3 excluded"];
+    assert_eq!(stage.outcomes("ids.results.relock.csv"), expected);
+    assert_eq!(n_locked(&stage, &ids), 1);
+}
+
+#[test]
+fn guards_count_the_users_who_would_be_locked() {
+    let ids = locked_users(5);
+    let stage = after_run(&ids);
+    stage.lock(&ids[0]);
+    let n_posts = stage.n_posts();
+    relock(&stage, "--max-users 3")
+        .exits_with(2)
+        .says("found 4 users to lock again, but --max-users is 3; no user was locked again");
+    relock(&stage, "--expect-count 5").exits_with(2).says("found 4 users to lock again");
+    assert_eq!(
+        (stage.n_posts(), stage.files().iter().any(|it| it.contains("relock"))),
+        (n_posts, false)
+    );
+    relock(&stage, "--expect-count 4 --max-users 4").exits_with(0);
+    assert_eq!(n_locked(&stage, &ids), 5);
+}
+
+/// A stage on which these users were run, and on which the server answers the first lock request of
+/// the first of them like this.
+fn with_answer(ids: &[UserId], answer: Scripted) -> Stage {
+    let answers = [Scripted::status(200), answer];
+    let stage = Stage::with_script(Script::from([(ids[0].clone(), answers.into())]));
+    // One after the other: rows stand in the order of completion.
+    run(&stage, ids, "--only-locked -c 1");
+    stage
+}
+
+#[test]
+fn a_canary_and_max_fail_stop_it() {
+    let ids = locked_users(6);
+    for (flags, reason, n_rows) in
+        [("--canary 1", "--canary", 1), ("--max-fail 1 -c 1", "--max-fail", 1)]
+    {
+        let stage = with_answer(&ids, Scripted::status(422));
+        let ended = relock(&stage, flags).exits_with(3).says(&format!("Stopped by {reason}"));
+        assert_eq!(stage.rows("ids.results.relock.csv").len(), n_rows);
+        assert_eq!(n_locked(&stage, &ids), 0);
+        ended.says("Look at the failures first: ids.results.relock.failed.csv");
+    }
+}
+
+#[test]
+fn an_answer_that_does_not_say_locked_is_not_taken_for_a_lock() {
+    let ids = locked_users(2);
+    let body = |locked: &str| format!("{{\"id\":\"{}\",\"object\":\"user\"{locked}}}", ids[0]);
+    for locked in [",\"locked\":false", ",\"locked\":\"true\"", ""] {
+        let answer = Scripted::status(200).with_body(body(locked));
+        let stage = with_answer(&ids, answer.clone());
+        relock(&stage, "--max-retries 0").exits_with(1);
+        let row = stage.row("ids.results.relock.csv", 1);
+        let found = (row["outcome"].as_str(), row["error_code"].as_str());
+        assert_eq!(found, ("failed", "untrusted_answer"), "{locked}");
+        let stage = with_answer(&ids, answer);
+        relock(&stage, "").exits_with(0);
+        assert_eq!(stage.row("ids.results.relock.csv", 1)["attempts"], "2", "{locked}");
+        assert_eq!(n_locked(&stage, &ids), 2);
+    }
+}
+
+#[test]
+fn without_a_terminal_and_without_yes_nobody_is_locked() {
+    let ids = locked_users(2);
+    let stage = after_run(&ids);
+    stage.refuses(&format!("{RELOCK} {FAST}"), 5).says("use --yes");
+    assert_eq!(n_locked(&stage, &ids), 0);
+}
+
+#[test]
+fn the_question_names_what_happens_and_in_production_the_number_is_typed() {
+    if !is_installed("script") {
+        return;
+    }
+    let key = "sk_live_0123456789abcdefghijklmnopqrstuvwxyza1b2".to_owned();
+    let stage = Stage::with_sandbox(slow_config("0").key(key));
+    let ids = locked_users(3);
+    run(&stage, &ids, "--only-locked");
+    let line = format!("NO_COLOR=1 \"$BU\" {RELOCK} {FAST}");
+    let shown = at_a_terminal(&stage, &line, "y\n");
+    assert_eq!(shown.code, Some(5), "{}", shown.text);
+    assert!(shown.text.contains("not confirmed; no user was locked again"), "{}", shown.text);
+    for part in [
+        "About to lock 3 users again.",
+        "production (key sk_live_…a1b2)",
+        "they look locked on purpose (admin_locked) afterwards",
+        "ids.results.relock.csv",
+        "Type the number of users (3) to continue:",
+    ] {
+        assert!(shown.text.contains(part), "{part:?} is not in\n{}", shown.text);
+    }
+    assert_eq!(n_locked(&stage, &ids), 0);
+    assert_eq!(at_a_terminal(&stage, &line, "3\n").code, Some(0));
+    assert_eq!(n_locked(&stage, &ids), 3);
+}
+
+#[test]
+fn killed_and_resumed_every_user_has_one_row_and_few_are_called_again() {
+    const N_KILLS: usize = 6;
+    let stage = Stage::with_sandbox(slow_config("5ms..15ms"));
+    let ids = locked_users(300);
+    run(&stage, &ids, "--only-locked");
+    let n_before = stage.n_posts();
+    let line = format!("{RELOCK} --yes --resume -c 8 --rate 400/s");
+    for _ in 0..N_KILLS {
+        let n_rows = stage.n_rows("ids.results.relock.csv");
+        let mut running = stage.spawn(&line);
+        wait_until("it works", || {
+            stage.n_rows("ids.results.relock.csv") >= n_rows + 10 || !running.is_alive()
+        });
+        assert!(running.is_alive(), "it should be killed in the middle");
+        running.signal("KILL");
+        assert_eq!(running.wait().code, None);
+    }
+    assert!(n_locked(&stage, &ids) < ids.len(), "something is left to do");
+    stage.run(&line).exits_with(0).says("Resuming ids.results.relock.csv");
+    stage.has_each_once("ids.results.relock.csv", &ids);
+    assert_eq!(n_locked(&stage, &ids), ids.len());
+    let n_calls = stage.n_posts() - n_before;
+    assert!(n_calls <= ids.len() + N_KILLS * 8, "{n_calls} calls for {} users", ids.len());
+}
+
+#[test]
+fn through_faults_every_user_is_locked_again() {
+    let stage = Stage::with_sandbox(SandboxConfig::default().faults(Faults::mix(0.2)));
+    let ids = locked_users(200);
+    run(&stage, &ids, "--only-locked --snapshot none");
+    relock(&stage, "--snapshot none").exits_with(0);
+    stage.has_each_once("ids.results.relock.csv", &ids);
+    // A response may be lost after the user was locked, but the look-up came before.
+    stage.all_are("ids.results.relock.csv", "relocked");
+    assert_eq!(n_locked(&stage, &ids), ids.len());
+}
+
+#[test]
+fn it_keeps_the_pace_that_all_runs_of_the_key_share() {
+    let stage = Stage::with_quick_sandbox();
+    let ids = locked_users(6);
+    run(&stage, &ids, "--only-locked");
+    let n_before = stage.sandbox().requests().len();
+    let line = format!("{RELOCK} --yes --quota 4/1s --quota-share 100%");
+    stage.run(&line).exits_with(0);
+    let requests = stage.requests_since(n_before);
+    assert_eq!(requests.len(), 7);
+    assert!(max_in_any(&requests, Duration::from_secs(1)) <= 4);
+}
+
+#[test]
+fn a_stopped_relock_prints_the_command_that_continues() {
+    let stage = Stage::with_sandbox(slow_config("10ms..20ms"));
+    let ids = locked_users(120);
+    run(&stage, &ids, "--only-locked");
+    stage.write("keep.txt", format!("{}\n", ids[0]));
+    let line = format!("{RELOCK} --yes -c 4 --rate 100/s --exclude keep.txt --expect-count 119");
+    let running = stage.spawn(&line);
+    wait_until("some are locked", || stage.n_rows("ids.results.relock.csv") > 10);
+    running.signal("INT");
+    let next = running.wait().exits_with(130).next();
+    for part in ["relock ids.results.csv", "--resume", "--exclude=keep.txt", "--expect-count=119"] {
+        assert!(next.contains(part), "{part} is not in {next}");
+    }
+    stage.run(&next.replace("--exclude=keep.txt", "")).exits_with(0).says("--exclude keep.txt");
+    stage.has_each_once("ids.results.relock.csv", &ids);
+    assert_eq!(n_locked(&stage, &ids), ids.len() - 1, "whoever was excluded still is");
+}
+
+#[test]
+fn failed_users_are_tried_again_by_the_command_it_prints() {
+    let ids = locked_users(4);
+    let stage = after_run(&ids);
+    stage.sandbox().set_mode(Mode::AllStatus(503));
+    let ended = relock(&stage, "--max-retries 0").exits_with(1);
+    stage.sandbox().set_mode(Mode::Normal);
+    let next = ended.next();
+    assert!(next.contains("-o") || next.contains("--output"), "{next}");
+    stage.run(&next).exits_with(0);
+    stage.all_are("ids.results.relock.again.csv", "relocked");
+    stage.all_are("ids.results.relock.csv", "failed");
+    assert_eq!(n_locked(&stage, &ids), 4);
+}
+
+#[test]
+fn relocked_users_are_not_unlocked_by_a_list_that_says_so() {
+    let ids = locked_users(2);
+    let stage = after_run(&ids);
+    relock(&stage, "").exits_with(0);
+    let refused = stage.refuses(&format!("run ids.results.relock.csv --yes {FAST}"), 2);
+    refused.says("locked again on purpose (relocked)");
+    let line = format!("run ids.results.relock.csv --retry-failed --yes {FAST}");
+    stage.refuses(&line, 2).says("is not a results file of `run`");
+    stage.run(&format!("run ids.txt --only-locked --yes --force {FAST}")).exits_with(1);
+    stage.all_are("ids.results.csv", "admin_locked");
+    assert_eq!(n_locked(&stage, &ids), 2);
+}
+
+#[test]
+fn users_named_by_email_are_locked_again() {
+    let ids = locked_users(3);
+    let stage = Stage::with_quick_sandbox();
+    let emails: Vec<String> = ids.iter().map(|id| stage.emails(id).remove(0)).collect();
+    stage.write("ids.txt", emails.join("\n"));
+    stage.run(&format!("run ids.txt --by email --yes {FAST}")).exits_with(0);
+    relock(&stage, "").exits_with(0);
+    assert_eq!(stage.column("ids.results.relock.csv", "input"), emails);
+    assert_eq!(n_locked(&stage, &ids), 3);
+}
+
+#[test]
+fn admin_locked_users_whom_a_run_unlocked_are_locked_again() {
+    let ids = admin_locked_users(2);
+    let stage = Stage::with_quick_sandbox();
+    run(&stage, &ids, "--only-locked --include-admin-locked");
+    relock(&stage, "").exits_with(0);
+    assert_eq!(n_locked(&stage, &ids), 2);
+}
+
+#[test]
+fn the_json_the_report_and_the_page_say_what_was_done() {
+    let ids = locked_users(3);
+    let stage = after_run(&ids);
+    let ended = relock(&stage, "--json --report undo.html --reason INC-9").exits_with(0);
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!((&json["command"], &json["counts"]["relocked"]), (&"relock".into(), &3.into()));
+    let page = stage.read("undo.html");
+    assert!(page.contains("Unlocked users, locked again") && page.contains("INC-9"));
+    assert!(page.contains("look locked on purpose"));
+    let report = stage.run("report ids.results.relock.csv").exits_with(0);
+    assert!(report.stdout.contains("Done: locked 3 of 3 users again"), "{}", report.stdout);
+}
