@@ -75,6 +75,8 @@ fn the_page_of_a_run() {
     let mut facts = facts();
     facts.sources[0].reason = Some("INC-1 | <b>`x`</b>\n# all *good*".to_owned());
     facts.warnings = vec!["a|b.csv was changed".to_owned()];
+    let stage = &mut facts.incident.stages[0];
+    (stage.started_at, stage.finished_at) = (Some(at(0)), Some(at(61)));
     insta::assert_snapshot!(markdown(&facts));
 }
 
