@@ -227,7 +227,12 @@ pub(super) struct ReportArgs {
     /// Write a self-contained HTML page
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     pub(super) html: Option<PathBuf>,
-    /// Include names, addresses, and messages in the page, not only IDs
+    /// Write a page in Markdown, without personal data; `-` is stdout
+    ///
+    /// With `-`, the text summary is not printed
+    #[arg(long, value_name = "PATH|-", help_heading = "Output")]
+    pub(super) markdown: Option<PathBuf>,
+    /// Include names, addresses, and messages in the HTML page, not only IDs
     #[arg(long, help_heading = "Output")]
     pub(super) report_pii: bool,
     /// Overwrite an existing page

@@ -161,7 +161,10 @@ pub(super) const COMMANDS: [CommandHelp; 10] = [
                 "Write a page about a whole incident",
                 "bulk-unlock report users.plan.csv users.results.csv --html incident.html",
             ),
-            ("Print the summary as JSON", "bulk-unlock report users.results.csv --json"),
+            (
+                "Print a page for a pull request or a job summary",
+                "bulk-unlock report users.results.csv --markdown -",
+            ),
         ],
         exit_codes: &[
             ("0", "the summary was written"),

@@ -197,6 +197,9 @@ impl PaceFile {
     /// Whether a run lives: it holds the lock of its own file.
     fn is_alive(&self, id: &str) -> bool {
         let path = self.alive_path(id);
+        if !is_regular(&path) {
+            return false;
+        }
         let Ok(file) = File::open(&path) else { return false };
         match file.try_lock() {
             Ok(()) => {
@@ -274,6 +277,9 @@ fn remove_stale(dir: &Path, now: SystemTime) {
     };
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
+        if !is_named_like_ours(&path) || !is_regular(&path) {
+            continue;
+        }
         let Ok(file) = File::open(&path) else { continue };
         if is_ours(&path, &file) && is_stale(&file) && file.try_lock().is_ok() && is_stale(&file) {
             let _ = fs::remove_file(&path);
@@ -281,13 +287,21 @@ fn remove_stale(dir: &Path, now: SystemTime) {
     }
 }
 
+fn is_named_like_ours(path: &Path) -> bool {
+    path.extension().is_some_and(|it| it == "pace" || it == "run")
+}
+
+/// Whether this is a regular file and no link: opening or reading a named pipe could block for ever.
+fn is_regular(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|it| it.is_file())
+}
+
 fn is_ours(path: &Path, mut file: &File) -> bool {
-    let mut begin = [0; MAGIC.len()];
-    match path.extension().and_then(|it| it.to_str()) {
-        Some("pace") => file.read_exact(&mut begin).is_ok() && begin == MAGIC.as_bytes(),
-        Some("run") => file.metadata().is_ok_and(|it| it.is_file() && it.len() == 0),
-        _ => false,
+    if path.extension().is_some_and(|it| it == "run") {
+        return file.metadata().is_ok_and(|it| it.is_file() && it.len() == 0);
     }
+    let mut begin = [0; MAGIC.len()];
+    file.read_exact(&mut begin).is_ok() && begin == MAGIC.as_bytes()
 }
 
 fn create_private_dir(dir: &Path) -> io::Result<()> {
@@ -299,6 +313,9 @@ fn create_private_dir(dir: &Path) -> io::Result<()> {
 }
 
 fn open_private(path: &Path) -> io::Result<File> {
+    if fs::metadata(path).is_ok_and(|it| !it.is_file()) {
+        return Err(io::Error::other("it is not a regular file"));
+    }
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]

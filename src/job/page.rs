@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::Failure;
 use crate::model::mask_keys;
-use crate::report::page::{Facts, render};
+use crate::report::page::{Facts, render, render_markdown};
 use crate::results::WriteError;
 use crate::results::atomic::AtomicWriter;
 
@@ -32,8 +32,14 @@ pub(crate) fn html(facts: &Facts, pii: bool) -> Result<String, Failure> {
     Ok(mask_keys(&html).into_owned())
 }
 
+/// The page as Markdown, without any secret key.
+pub(crate) fn markdown(facts: &Facts) -> Result<String, Failure> {
+    let markdown = render_markdown(facts).map_err(Failure::internal)?;
+    Ok(mask_keys(&markdown).into_owned())
+}
+
 /// Writes this text to a file that was opened before.
-pub(crate) fn fill(mut begun: AtomicWriter, path: &Path, html: &str) -> Result<String, WriteError> {
-    begun.write_all(html.as_bytes()).map_err(|error| WriteError::new(path, &error))?;
+pub(crate) fn fill(mut begun: AtomicWriter, path: &Path, text: &str) -> Result<String, WriteError> {
+    begun.write_all(text.as_bytes()).map_err(|error| WriteError::new(path, &error))?;
     begun.finish()
 }

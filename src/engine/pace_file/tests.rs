@@ -173,3 +173,30 @@ fn stale_files_are_removed_and_no_others() {
     let expected = ["foreign.pace", "fresh.pace", "held.pace", "key.pace", "notes.txt"];
     assert_eq!(names(dir.path()), expected);
 }
+
+/// Opening a named pipe for reading blocks until another process opens it for writing.
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_in_the_directory_is_not_opened() {
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+    let dir = tempfile::tempdir().unwrap();
+    let pipes = ["other.pace", "other.0f0f.run", "notes.txt", "used.pace", "key.0f0f.run"];
+    for name in pipes {
+        let made = std::process::Command::new("mkfifo").arg(dir.path().join(name)).status();
+        assert!(made.unwrap().success(), "{name}");
+    }
+    std::os::unix::fs::symlink("other.pace", dir.path().join("link.pace")).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let path = dir.path().to_owned();
+    std::thread::spawn(move || {
+        let refused = PaceFile::open(&path, "used").unwrap_err().to_string();
+        let mut file = PaceFile::open(&path, "key").unwrap();
+        let is_alive = file.is_alive("0f0f");
+        sender.send((refused, visit(&mut file), is_alive)).unwrap();
+    });
+    let (refused, n_others, is_alive) = receiver.recv_timeout(PATIENCE).expect("it does not block");
+    assert!(refused.ends_with("it is not a regular file"), "{refused}");
+    assert_eq!((n_others, is_alive), (0, false));
+    assert!(pipes.iter().all(|name| names(dir.path()).iter().any(|it| it == name)));
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::report::page::{Pass, Source, SourceFile, TimedBucket};
 use crate::results::manifest::{self, Manifest};
+use crate::results::sha256_file;
 use crate::stats::Bucket;
 use crate::stats::summary::{CommandKind, LatencySummary};
 
@@ -16,10 +17,15 @@ pub(super) fn source(
 ) -> Source {
     let name = results.display().to_string();
     let kind = manifest.map(|it| it.kind).or(kind);
-    let Some(manifest) = manifest else { return Source { name, kind, ..Source::default() } };
+    let is_plan = kind == Some(CommandKind::Plan);
+    let plan_sha256 = is_plan.then(|| sha256_file(results).ok()).flatten();
+    let Some(manifest) = manifest else {
+        return Source { name, kind, plan_sha256, ..Source::default() };
+    };
     Source {
         name,
         kind,
+        plan_sha256,
         program_version: Some(manifest.program_version.clone()),
         command: Some(manifest.command.clone()),
         instance: Some(manifest.instance.clone()),

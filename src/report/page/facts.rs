@@ -59,6 +59,8 @@ pub struct Source {
     pub ending: Option<String>,
     /// The exit code.
     pub exit_code: Option<u8>,
+    /// SHA-256 of a plan as it is now, in lower-case hexadecimal; `None` for other files.
+    pub plan_sha256: Option<String>,
     /// The input and the outputs.
     pub files: Vec<SourceFile>,
     /// One for each start of the program.

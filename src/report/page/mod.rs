@@ -3,6 +3,8 @@
 //! [`Facts`] become finished strings (all rounding, sorting, wording and coordinates), and those
 //! become markup. Every value is escaped in one place, by askama. The page loads nothing: its style
 //! sheet and its script are inside it, and its policy allows these two by their hashes alone.
+//!
+//! The same strings make a short page in Markdown.
 
 mod advice;
 mod facts;
@@ -14,6 +16,16 @@ mod view;
 use askama::Template;
 
 pub use facts::{Facts, FinalRow, Pass, Source, SourceFile, TimedBucket};
+
+/// The page as GitHub Flavored Markdown, for a pull request or a job summary. It names users by their
+/// IDs alone, and only those who are examples of an error.
+///
+/// # Errors
+///
+/// None that askama is known to have for such values.
+pub fn render_markdown(facts: &Facts) -> Result<String, askama::Error> {
+    view::markdown::Page::new(facts).render()
+}
 
 /// The page as HTML.
 ///

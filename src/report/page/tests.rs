@@ -10,6 +10,7 @@ use crate::stats::summary::{
 use crate::stats::{Bucket, RowStats};
 
 mod colours;
+mod markdown;
 
 /// Four in the morning of a day in January 2026, and this number of seconds.
 fn at(second: u64) -> SystemTime {
@@ -127,6 +128,7 @@ fn page_of(kind: CommandKind, n_records: u64, rows: Vec<FinalRow>) -> Facts {
         reason: Some("INC-4312".to_owned()),
         ending: Some("completed".to_owned()),
         exit_code: Some(1),
+        plan_sha256: None,
         files: vec![file],
         passes: vec![pass()],
     };

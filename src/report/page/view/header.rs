@@ -106,6 +106,11 @@ fn lines(facts: &Facts) -> Vec<Fact> {
             values: values(facts, |it| it.key.as_deref().map(cleaned)),
         },
         Fact { name: "When", class: "", values: when(facts) },
+        Fact {
+            name: "Plan SHA-256",
+            class: "code",
+            values: values(facts, |it| it.plan_sha256.clone()),
+        },
     ];
     lines.into_iter().filter(|it| !it.values.is_empty()).collect()
 }

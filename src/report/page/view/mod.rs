@@ -4,6 +4,7 @@ mod axis;
 mod chart;
 mod errors;
 mod header;
+pub(super) mod markdown;
 mod next;
 mod outcomes;
 mod timeline;
