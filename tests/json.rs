@@ -209,6 +209,7 @@ fn the_summary_of_every_command_is_an_object_of_the_schema() {
         ("run --plan ids.plan.csv --yes --json -o planned.csv", 0),
         ("verify ids.results.csv --json --force", 0),
         ("report ids.results.csv ids.plan.csv --json", 0),
+        ("relock planned.csv -n --json --force", 0),
     ] {
         let object = object(&stage.run(line).exits_with(code));
         assert!(object.get("error").is_none(), "{line}");

@@ -46,7 +46,7 @@ pub enum UnlockJobs {
 
 impl UnlockJobs {
     /// The number of users.
-    pub fn len(&self) -> usize {
+    pub fn n_jobs(&self) -> usize {
         match self {
             Self::Planned(places) => places.len(),
             Self::LookedUp(jobs) => jobs.len(),

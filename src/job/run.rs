@@ -193,7 +193,7 @@ impl<'env> RunningJob<'_, 'env> {
         let records = &self.input.records;
         let pool = |canary| settings.execution.pool(connection.pace, canary);
         let mut canary = settings.guards.canary;
-        self.begin_stage(jobs.len())?;
+        self.begin_stage(jobs.n_jobs())?;
         let mut jobs = jobs.canaries_first(canary).into_jobs(records);
         let work = match settings.command {
             CommandKind::Relock => Unlock::undo(&connection.client, &records.records),
@@ -232,7 +232,7 @@ impl<'env> RunningJob<'_, 'env> {
         if command.is_plan() {
             return self.call(move |it| it.stats.count_now(command.aim()));
         }
-        Ok(jobs.len() as u64)
+        Ok(jobs.n_jobs() as u64)
     }
 
     /// A job that was stopped before it changed anything leaves no file in the way of the next
