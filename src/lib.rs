@@ -90,8 +90,3 @@ pub mod internals {
         pub use crate::results::*;
     }
 }
-
-/// Compiles the README's examples.
-#[cfg(all(doctest, feature = "cli"))]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -234,19 +234,19 @@ fn very_verbose_tells_each_row_and_each_request() {
 }
 
 #[test]
-fn nothing_is_coloured_where_no_terminal_is_unless_color_says_always() {
+fn nothing_is_colored_where_no_terminal_is_unless_color_says_always() {
     let mut stage = stage();
-    let has_colour = |stage: &Stage, flags: &str| {
+    let has_color = |stage: &Stage, flags: &str| {
         stage.run(&format!("{RUN} --force {flags}")).exits_with(1).stderr.contains('\u{1b}')
     };
-    assert!(!has_colour(&stage, ""));
-    assert!(!has_colour(&stage, "--color auto"));
-    assert!(!has_colour(&stage, "--color never"));
-    assert!(has_colour(&stage, "--color always"));
+    assert!(!has_color(&stage, ""));
+    assert!(!has_color(&stage, "--color auto"));
+    assert!(!has_color(&stage, "--color never"));
+    assert!(has_color(&stage, "--color always"));
     stage.set("NO_COLOR", "1");
-    assert!(!has_colour(&stage, ""));
+    assert!(!has_color(&stage, ""));
     // The flag goes before the variable.
-    assert!(has_colour(&stage, "--color always"));
+    assert!(has_color(&stage, "--color always"));
 }
 
 #[test]

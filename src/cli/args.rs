@@ -410,7 +410,7 @@ pub(super) struct SelectionArgs {
     pub(super) plan_max_age: Duration,
     /// Refuse a plan with another SHA-256 hash
     ///
-    /// `plan` prints the hash; whoever reviews the plan passes it on
+    /// `plan` prints the hash; the reviewer of the plan passes it on
     #[arg(long, value_name = "HASH", value_parser = sha256, hide_short_help = true)]
     pub(super) plan_sha256: Option<String>,
     /// Skip the confirmation prompt

@@ -148,7 +148,7 @@ fn shared_pacer(
     let pacer = pacer(execution, quota);
     let console = console.clone();
     let note = move |why: &dyn std::fmt::Display| {
-        console.say(Level::Detail, &format!("not sharing the pace with other runs: {why}"));
+        console.log(Level::Detail, &format!("not sharing the pace with other runs: {why}"));
     };
     let Some(dir) = execution.state_dir.clone().or_else(default_state_dir) else {
         note(&"neither XDG_STATE_HOME nor HOME is set");

@@ -8,7 +8,7 @@ use crate::report::{Console, LogFormat, Progress, Style, Verbosity};
 /// The console, and how progress is shown on it.
 pub(super) fn console(args: &TerminalArgs) -> (Console, Progress) {
     let is_terminal = std::io::stderr().is_terminal();
-    let voice = match (args.quiet, args.verbose) {
+    let verbosity = match (args.quiet, args.verbose) {
         (true, _) => Verbosity::Quiet,
         (false, 0) => Verbosity::Normal,
         (false, 1) => Verbosity::Verbose,
@@ -16,19 +16,19 @@ pub(super) fn console(args: &TerminalArgs) -> (Console, Progress) {
     };
     let format = LogFormat::from(args.log_format);
     let is_text = format == LogFormat::Text;
-    let style = Style { colour: is_text && wants_colour(args.color, is_terminal) };
+    let style = Style { color: is_text && wants_color(args.color, is_terminal) };
     let progress = progress(args.progress, is_text && is_terminal, is_dumb());
-    (begin(voice, style, format), progress)
+    (begin(verbosity, style, format), progress)
 }
 
 /// A console for errors before the flags about it are parsed.
 pub(super) fn early(format: LogFormat) -> Console {
-    begin(Verbosity::Normal, Style { colour: false }, format)
+    begin(Verbosity::Normal, Style { color: false }, format)
 }
 
 /// A console; the first line of a JSON log is written.
-fn begin(voice: Verbosity, style: Style, format: LogFormat) -> Console {
-    let console = Console::stderr(voice, style, format);
+fn begin(verbosity: Verbosity, style: Style, format: LogFormat) -> Console {
+    let console = Console::stderr(verbosity, style, format);
     let traceparent = std::env::var("TRACEPARENT").ok().filter(|it| !it.is_empty());
     console.begin(traceparent.as_deref());
     console
@@ -49,8 +49,8 @@ fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// `NO_COLOR`: see <https://no-color.org>; present and not empty, it turns colour off.
-fn wants_colour(color: ColorArg, is_terminal: bool) -> bool {
+/// `NO_COLOR`: see <https://no-color.org>; present and not empty, it turns color off.
+fn wants_color(color: ColorArg, is_terminal: bool) -> bool {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     match color {
         ColorArg::Always => true,

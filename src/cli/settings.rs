@@ -95,7 +95,7 @@ pub(super) fn print(effective: &Effective, console: &Console) {
 fn print_setting(name: &str, value: &str, source: &Source, console: &Console) {
     let text = format!("setting {name}: {value} ({source})");
     let fields = json!({ "name": name, "value": value, "source": source.to_string() });
-    console.say_as(LogType::Setting, Level::Detail, &text, fields);
+    console.log_as(LogType::Setting, Level::Detail, &text, fields);
 }
 
 fn shown(value: &Value) -> String {

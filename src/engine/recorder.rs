@@ -86,7 +86,7 @@ impl EventSender {
 
     /// Sends an event that has no row, unless too many are on their way.
     pub fn try_send(&self, event: Event) {
-        // The next one tells as much.
+        // The next one carries the same information.
         let _ = self.messages.try_send(Message::Event(event));
     }
 

@@ -24,7 +24,7 @@ pub trait Work {
     /// A record that the item is about, for the log.
     fn record(&self, item: &Self::Item) -> usize;
 
-    /// A number that tells what the item is about apart: when few of them fail, however often, the
+    /// A number that identifies the subject of the item: when few of them fail, however often, the
     /// API is not silent.
     fn subject(&self, item: &Self::Item) -> usize {
         self.record(item)
@@ -80,7 +80,7 @@ pub enum End<G> {
 
 /// What follows from the last word.
 pub struct Conclusion<T> {
-    /// What to tell.
+    /// The events to send.
     pub events: Vec<Event>,
     /// What more to ask.
     pub more: Vec<T>,

@@ -171,7 +171,7 @@ impl Job<'_> {
             console.error(&failure.to_string());
         }
         if self.settings.pass.as_ref().is_some_and(|pass| !pass.is_last) {
-            console.say(Level::Note, &closing::headline(&finalized.summary));
+            console.log(Level::Note, &closing::headline(&finalized.summary));
         } else {
             closing::print(&finalized.summary, console);
         }

@@ -1,4 +1,4 @@
-//! The list of locked users: count, walk, look up again whoever pages disagree about.
+//! The list of locked users: count, walk, look up again users about whom pages disagree.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -55,7 +55,7 @@ pub(crate) fn list_locked(
     let path = list.finish()?;
     let fields = json!({ "users": counts.n_users, "locked": counts.n_listed });
     let headline = headline(&counts, &selection);
-    context.console.say_as(LogType::Summary, Level::Answer, &headline, fields);
+    context.console.log_as(LogType::Summary, Level::Answer, &headline, fields);
     for line in left_out(&counts, &filtered, &selection) {
         context.console.note(&line);
     }
@@ -302,7 +302,7 @@ impl<'env> Walker<'_, 'env> {
         Ok(spans.iter().enumerate().map(stretch).collect())
     }
 
-    /// Looks up again whoever pages disagree about.
+    /// Looks up again users about whom pages disagree.
     fn recheck(&self) -> Result<(), Failure> {
         let disputed = self.call(|recording| {
             recording.list.as_mut().map(LockedList::take_disputed).unwrap_or_default()

@@ -280,7 +280,7 @@ impl<'env> RunningJob<'_, 'env> {
         Err(Early::Refused(Failure::new(status, anyhow::anyhow!(text))))
     }
 
-    /// The job may go on: its files replace those of an earlier run.
+    /// The job may continue: its files replace those of an earlier run.
     fn commit(&mut self) -> Result<(), Early> {
         if !self.outputs.is_staged() {
             return Ok(());

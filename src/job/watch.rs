@@ -67,7 +67,7 @@ pub(crate) fn watch(
             let how = stopped_by(reason);
             let text =
                 format!("Stopped {how} between two passes; {} has the last pass.", path.display());
-            console.say(Level::Answer, &text);
+            console.log(Level::Answer, &text);
             finished.status = ExitStatus::of_stop(reason);
             finished.summary.exit_code = finished.status.code();
             return Ok(finished);

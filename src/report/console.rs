@@ -1,5 +1,5 @@
-//! The one door to stderr. Whatever the program says to people goes through it, so that nothing
-//! tears the bar, and nothing speaks that was told not to.
+//! The console: all output to stderr goes through it, so that lines do not mix with the bar, and the
+//! verbosity holds everywhere.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,12 +14,12 @@ use super::style::{Paint, Style};
 use super::text::clean;
 use crate::model::mask_keys;
 
-/// How much is said.
+/// How much is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// `-q`: errors and one closing line.
     Quiet,
-    /// What a person wants to know.
+    /// What most people want to know.
     #[default]
     Normal,
     /// `-v`: failed attempts, and rows that did not end well.
@@ -31,17 +31,17 @@ pub enum Verbosity {
 /// How much a message matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// The program can't do what it was asked to.
+    /// The command fails.
     Error,
-    /// What was asked for, and the last word: said under `-q` too.
+    /// What was asked for and the headline at the end; also under `-q`.
     Answer,
-    /// It can, and somebody should know this.
+    /// Something to know about.
     Warning,
-    /// What goes on.
+    /// What the program does.
     Note,
-    /// Said under `-v`.
+    /// Only under `-v`.
     Detail,
-    /// Said under `-vv`.
+    /// Only under `-vv`.
     Trace,
 }
 
@@ -62,7 +62,7 @@ impl Level {
 pub enum LogType {
     /// The first line: which program writes the log.
     Version,
-    /// The program cannot do what it was asked to.
+    /// The command fails.
     Error,
     /// Something to know about.
     Warning,
@@ -116,11 +116,11 @@ pub enum LogFormat {
     Json,
 }
 
-/// The door to stderr. Clones share it. What can't be written, to a closed pipe say, is lost: no
-/// run ends because nobody listens.
+/// The console. Clones share it. What cannot be written, to a closed pipe for example, is lost: no
+/// run ends because nobody reads its messages.
 #[derive(Clone)]
 pub struct Console {
-    voice: Verbosity,
+    verbosity: Verbosity,
     style: Style,
     format: LogFormat,
     clock: fn() -> SystemTime,
@@ -135,23 +135,23 @@ struct Out {
 }
 
 impl Console {
-    /// The real one.
-    pub fn stderr(voice: Verbosity, style: Style, format: LogFormat) -> Self {
+    /// A console on stderr.
+    pub fn stderr(verbosity: Verbosity, style: Style, format: LogFormat) -> Self {
         let run_id = format!("{:032x}", fastrand::u128(..));
-        Self::to(Box::new(io::stderr()), voice, style, format, SystemTime::now, &run_id)
+        Self::to(Box::new(io::stderr()), verbosity, style, format, SystemTime::now, &run_id)
     }
 
     /// One that writes elsewhere. The clock gives JSON lines their time.
     pub fn to(
         sink: Box<dyn Write + Send>,
-        voice: Verbosity,
+        verbosity: Verbosity,
         style: Style,
         format: LogFormat,
         clock: fn() -> SystemTime,
         run_id: &str,
     ) -> Self {
         let out = Arc::new(Mutex::new(Out { sink, bar: None }));
-        Self { voice, style, format, clock, run_id: run_id.into(), out }
+        Self { verbosity, style, format, clock, run_id: run_id.into(), out }
     }
 
     /// Writes the first line of a JSON log, whatever the verbosity. `traceparent` is that of the
@@ -169,7 +169,7 @@ impl Console {
         }
     }
 
-    /// Whether to colour.
+    /// Whether to color.
     pub fn style(&self) -> Style {
         self.style
     }
@@ -179,12 +179,12 @@ impl Console {
         self.format
     }
 
-    /// How much is said.
-    pub fn voice(&self) -> Verbosity {
-        self.voice
+    /// How much is printed.
+    pub fn verbosity(&self) -> Verbosity {
+        self.verbosity
     }
 
-    /// Whether a message of this level is said.
+    /// Whether a message of this level is printed.
     pub fn is_enabled(&self, level: Level) -> bool {
         let least = match level {
             Level::Error | Level::Answer => Verbosity::Quiet,
@@ -192,11 +192,11 @@ impl Console {
             Level::Detail => Verbosity::Verbose,
             Level::Trace => Verbosity::VeryVerbose,
         };
-        least <= self.voice
+        least <= self.verbosity
     }
 
-    /// "error: …". The text may have several lines; whatever else could move the cursor is taken
-    /// out of it, as with the other messages.
+    /// Prints "error: …". The text may have several lines; other characters that could move the cursor
+    /// are removed, as in all messages.
     pub fn error(&self, text: &str) {
         self.error_with(text, Value::Null);
     }
@@ -206,24 +206,24 @@ impl Console {
         self.message((LogType::Error, Level::Error), ("error: ", Paint::Bad), text, fields);
     }
 
-    /// "warning: …".
+    /// Prints "warning: …".
     pub fn warning(&self, text: &str) {
         let kind = (LogType::Warning, Level::Warning);
         self.message(kind, ("warning: ", Paint::Warn), text, Value::Null);
     }
 
-    /// What goes on.
+    /// What the program does.
     pub fn note(&self, text: &str) {
-        self.say(Level::Note, text);
+        self.log(Level::Note, text);
     }
 
-    /// A message without a word in front of it.
-    pub fn say(&self, level: Level, text: &str) {
-        self.say_as(LogType::of(level), level, text, Value::Null);
+    /// Prints a message of this level.
+    pub fn log(&self, level: Level, text: &str) {
+        self.log_as(LogType::of(level), level, text, Value::Null);
     }
 
     /// The same, of this type and with these fields in a JSON log.
-    pub fn say_as(&self, kind: LogType, level: Level, text: &str, fields: Value) {
+    pub fn log_as(&self, kind: LogType, level: Level, text: &str, fields: Value) {
         self.message((kind, level), ("", Paint::Plain), text, fields);
     }
 
@@ -258,21 +258,21 @@ impl Console {
                 _ => Map::new(),
             },
         };
-        // Nothing in it fails to serialize.
+        // A map of JSON values always serializes.
         serde_json::to_string(&line).unwrap_or_default() + "\n"
     }
 
-    /// A finished text, coloured and laid out by whoever made it of clean parts. Written as it
-    /// is: no newline is added, so that a question can be asked. A JSON log has it as a message.
+    /// Prints a finished text, colored and laid out by the caller, without adding a line break, so
+    /// that a question can be asked. A JSON log has it as a message.
     pub fn print(&self, level: Level, text: &str) {
         match self.format {
             LogFormat::Text if self.is_enabled(level) => self.write(text),
-            LogFormat::Json if !text.trim().is_empty() => self.say(level, text),
+            LogFormat::Json if !text.trim().is_empty() => self.log(level, text),
             LogFormat::Text | LogFormat::Json => {}
         }
     }
 
-    /// Whatever is said passes here, and no key in it: people put them where paths belong.
+    /// Removes secret keys from all output: people put them where paths belong.
     fn write(&self, text: &str) {
         let text = mask_keys(text);
         let mut out = self.out();
@@ -284,13 +284,13 @@ impl Console {
         }
     }
 
-    /// From here on everything is written above this bar, until it is replaced.
+    /// Prints everything above this bar until it is replaced.
     pub(super) fn set_bar(&self, bar: Option<ProgressBar>) {
         self.out().bar = bar;
     }
 
     fn out(&self) -> MutexGuard<'_, Out> {
-        // Whoever panicked while speaking left at worst half a line.
+        // A panic while printing left at most half a line.
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -325,13 +325,17 @@ pub(super) mod tests {
     }
 
     impl Page {
-        pub(in crate::report) fn console(&self, voice: Verbosity) -> Console {
-            self.screen_in(voice, LogFormat::Text)
+        pub(in crate::report) fn console(&self, verbosity: Verbosity) -> Console {
+            self.screen_in(verbosity, LogFormat::Text)
         }
 
-        pub(in crate::report) fn screen_in(&self, voice: Verbosity, format: LogFormat) -> Console {
+        pub(in crate::report) fn screen_in(
+            &self,
+            verbosity: Verbosity,
+            format: LogFormat,
+        ) -> Console {
             let clock = || SystemTime::UNIX_EPOCH + Duration::from_millis(11_565_250);
-            Console::to(Box::new(self.clone()), voice, Style::default(), format, clock, "1d")
+            Console::to(Box::new(self.clone()), verbosity, Style::default(), format, clock, "1d")
         }
 
         pub(in crate::report) fn text(&self) -> String {
@@ -353,15 +357,15 @@ pub(super) mod tests {
         }
     }
 
-    fn said(voice: Verbosity) -> String {
+    fn said(verbosity: Verbosity) -> String {
         let page = Page::default();
-        let console = page.console(voice);
+        let console = page.console(verbosity);
         console.error("e");
-        console.say(Level::Answer, "a");
+        console.log(Level::Answer, "a");
         console.warning("w");
         console.note("n");
-        console.say(Level::Detail, "d");
-        console.say(Level::Trace, "t");
+        console.log(Level::Detail, "d");
+        console.log(Level::Trace, "t");
         page.text().replace('\n', "|")
     }
 
@@ -397,13 +401,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn nobody_listening_is_no_fault() {
+    fn a_closed_stderr_is_not_an_error() {
         let page = Page { is_closed: true, ..Page::default() };
-        page.console(Verbosity::Normal).error("nobody hears this");
+        page.console(Verbosity::Normal).error("to a closed pipe");
     }
 
     #[test]
-    fn what_is_said_while_a_bar_is_up_is_said_all_the_same() {
+    fn messages_are_printed_above_a_bar() {
         let page = Page::default();
         let console = page.console(Verbosity::Normal);
         console.set_bar(Some(ProgressBar::hidden()));

@@ -23,7 +23,7 @@ impl<'a> Details<'a> {
     }
 
     fn attempt_failed(&self, record: usize, attempt: &Attempt, failure: &Failure, wait: Duration) {
-        self.console.say(
+        self.console.log(
             Level::Detail,
             &format!(
                 "{}: {} after {}: {}{}",
@@ -48,7 +48,7 @@ impl<'a> Details<'a> {
         let tail =
             if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) };
         let name = name(row.line, &row.input);
-        self.console.say(level, &format!("{name}: {}{tail}", row.outcome));
+        self.console.log(level, &format!("{name}: {}{tail}", row.outcome));
     }
 
     fn name(&self, record: usize) -> String {
@@ -87,7 +87,7 @@ impl Listener for Details<'_> {
             }
             Event::BatchAnswered { attempt, n_records } => {
                 let text = format!("look-up of {n_records}: {}", call(attempt));
-                self.console.say(Level::Trace, &text);
+                self.console.log(Level::Trace, &text);
             }
             Event::JobFinished { row, attempt, .. } => self.job_finished(row, attempt.as_ref()),
             _ => {}
@@ -103,10 +103,10 @@ mod tests {
     use crate::report::Verbosity;
     use crate::stats::story::{Story, records};
 
-    fn said(voice: Verbosity) -> String {
+    fn said(verbosity: Verbosity) -> String {
         let page = Page::default();
         let records = records(3);
-        let mut details = Details::new(page.console(voice), &records);
+        let mut details = Details::new(page.console(verbosity), &records);
         let story = Story::of(4)
             .attempts_take(12, 80)
             .lookups(1)

@@ -1,8 +1,8 @@
-//! What people are told: the bar, the lines, the log, the closing text. All of it goes to stderr,
-//! through one door, the [`Console`]. What is kept is the [`page`].
+//! What people read: the progress bar, log lines, the closing text, the HTML and Markdown pages, and
+//! metrics.
 //!
-//! Whatever is said while a run goes on is said by a [`Listener`]: it hears each event and the
-//! counts up to it, so it keeps almost no state and never asks the time.
+//! During a run, a [`Listener`] receives each event together with the statistics so far, after the
+//! event was recorded and counted. Text from outside is cleaned before it is printed.
 
 mod bar;
 pub mod closing;
@@ -29,7 +29,7 @@ use crate::model::{Event, InputRecord};
 use crate::stats::summary::CommandKind;
 use crate::stats::{Ceiling, Stats};
 
-/// Somebody who tells what happens. Hears every event after it was recorded and counted.
+/// Receives every event after it was recorded and counted.
 pub trait Listener: Send {
     /// One event, and the counts up to and with it.
     fn on_event(&mut self, event: &Event, stats: &Stats);
@@ -60,7 +60,7 @@ pub struct ReportContext<'a> {
     pub records: &'a [InputRecord],
 }
 
-/// Everybody who tells about the run on this console. A quiet console has no progress.
+/// All listeners that print to this console. A quiet console has no progress.
 pub fn listeners<'a>(
     console: &Console,
     progress: Progress,

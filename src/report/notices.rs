@@ -114,10 +114,10 @@ mod tests {
     use crate::stats::story::Story;
     use crate::stats::summary::CommandKind;
 
-    fn said(voice: Verbosity, progress: Progress) -> String {
+    fn said(verbosity: Verbosity, progress: Progress) -> String {
         let page = Page::default();
         let context = ReportContext { command: CommandKind::Run, ceiling: None, records: &[] };
-        let mut notices = Notices::new(page.console(voice), context, progress);
+        let mut notices = Notices::new(page.console(verbosity), context, progress);
         let mut heard = 0;
         let mut tell = |story: Story| {
             story.events[heard..].iter().for_each(|event| notices.on_event(event, &story.stats));

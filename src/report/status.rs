@@ -104,7 +104,7 @@ pub fn print_status(console: &Console, level: Level, context: ReportContext<'_>,
         "retries": stats.n_retries(),
     });
     let line = status_line(stats, command, ceiling);
-    console.say_as(LogType::Progress, level, &line, fields);
+    console.log_as(LogType::Progress, level, &line, fields);
 }
 
 /// Progress for a log: a line every ten seconds.

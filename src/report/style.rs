@@ -1,6 +1,6 @@
-//! Colour, where it is wanted.
+//! Color, where it is wanted.
 
-/// What a text is, as far as its colour goes.
+/// What a text is, as far as its color goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
     /// Nothing special.
@@ -17,18 +17,18 @@ pub enum Paint {
     Bold,
 }
 
-/// Whether to colour; decided once, by the command line.
+/// Whether to color; decided once, by the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
-    /// Whether the terminal takes colours and the user wants them.
-    pub colour: bool,
+    /// Whether the terminal takes colors and the user wants them.
+    pub color: bool,
 }
 
 impl Style {
-    /// The text in its colour.
+    /// The text in its color.
     pub fn paint(self, paint: Paint, text: &str) -> String {
         let code = match paint {
-            _ if !self.colour || text.is_empty() => return text.to_owned(),
+            _ if !self.color || text.is_empty() => return text.to_owned(),
             Paint::Plain => return text.to_owned(),
             Paint::Good => "32",
             Paint::Bad => "31",
@@ -45,10 +45,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_colour_nothing_is_added() {
-        assert_eq!(Style { colour: false }.paint(Paint::Bad, "2 failed"), "2 failed");
+    fn without_color_nothing_is_added() {
+        assert_eq!(Style { color: false }.paint(Paint::Bad, "2 failed"), "2 failed");
         assert_eq!(
-            Style { colour: true }.paint(Paint::Bad, "2 failed"),
+            Style { color: true }.paint(Paint::Bad, "2 failed"),
             "\u{1b}[31m2 failed\u{1b}[0m"
         );
     }

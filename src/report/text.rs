@@ -58,7 +58,7 @@ pub fn minute(wall: SystemTime) -> String {
     }
 }
 
-/// A text from outside on one line, without anything that could move the cursor, colour the
+/// A text from outside on one line, without anything that could move the cursor, color the
 /// console, or turn the order of letters around.
 pub fn clean(text: &str) -> Cow<'_, str> {
     match one_line(text) {

@@ -1,4 +1,4 @@
-//! Events told by hand, for tests: a run as a story with its own time.
+//! Events made by hand, for tests: a run as a story with its own time.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,7 +8,7 @@ use crate::model::{
 
 use super::{Size, Stats};
 
-/// A run that is told event by event. It starts at 03:12:33 UTC.
+/// A run, event by event. It starts at 03:12:33 UTC.
 pub(crate) struct Story {
     pub(crate) stats: Stats,
     pub(crate) events: Vec<Event>,

@@ -12,8 +12,8 @@ use crate::report::Console;
 use crate::results::{Manifest, sha256_file};
 
 /// Adds the settings of an earlier run that left users out, and for a retry its guards too, unless
-/// the command line has them. A resumed run takes its guards from its own command line: whoever
-/// looked at the failures may go on without `--max-fail`.
+/// the command line has them. A resumed run takes its guards from its own command line: after a
+/// look at the failures, a person may continue without `--max-fail`.
 pub(super) fn inherit(
     manifest: &Manifest,
     args: &mut RunArgs,

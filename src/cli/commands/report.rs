@@ -35,7 +35,7 @@ pub(in crate::cli) fn report(args: &ReportArgs, console: &Console) -> Result<Exi
     } else if args.json {
         facts.incident.to_json().map_err(Failure::internal)? + "\n"
     } else {
-        closing::incident(&facts.incident, Style { colour: false })
+        closing::incident(&facts.incident, Style { color: false })
     };
     let text = mask_keys(&text);
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| {

@@ -45,7 +45,7 @@ pub(in crate::cli) fn sandbox(
     if args.live_app.is_some() {
         let totals = sandbox.stats();
         let refused = refused_of(totals.n_live_refused, totals.n_live_calls);
-        console.say(Level::Answer, &format!("Live application: {refused}"));
+        console.log(Level::Answer, &format!("Live application: {refused}"));
     }
     Ok(status)
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::engine::testing::{Bench, Played, Ran, Scripted, come_back, ms, secs};
 
-// `Session::run` itself is told by the stories of the binary: it has a thread and a clock of its own.
+// `Session::run` itself is tested through the binary: it has a thread and a clock of its own.
 
 /// Runs a worker pool of eight with ten seconds' time.
 async fn with_ten_seconds(api: &Scripted<'_>) -> Ran {

@@ -19,7 +19,7 @@ pub struct Done {
     /// The record that becomes each user's job; `None` until it is needed.
     own: Option<PlacesByUser>,
     /// By the places of these records: the line of the row that settled the user. [`NO_LINE`] where
-    /// no row did, empty where no row settled anybody.
+    /// no row did, empty where no row settled a user.
     settled: Vec<u64>,
     duplicates: Lines<Identifier>,
     invalid: Lines<Arc<str>>,
@@ -126,7 +126,7 @@ impl Done {
         settled.is_some_and(|line| std::mem::replace(line, NO_LINE) != NO_LINE)
     }
 
-    /// `is_held` tells whether a record on that line will claim the same row.
+    /// `is_held` returns whether a record on that line will claim the same row.
     pub(super) fn take_duplicate(
         &mut self,
         target: &Identifier,
@@ -136,7 +136,7 @@ impl Done {
         self.duplicates.take(target, line, is_held)
     }
 
-    /// `is_held` tells whether a record on that line will claim the same row.
+    /// `is_held` returns whether a record on that line will claim the same row.
     pub(super) fn take_invalid(
         &mut self,
         cell: &str,

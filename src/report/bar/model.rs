@@ -148,10 +148,10 @@ fn line_width(parts: &[Part], separator: &str) -> usize {
     widths.iter().sum::<usize>() + n_separators * separator.chars().count()
 }
 
-/// The line in colour; the end of a line that still does not fit is cut off.
+/// The line in color; the end of a line that still does not fit is cut off.
 fn join(parts: &[Part], separator: &str, width: usize, style: Style) -> String {
     let fits = line_width(parts, separator) <= width;
-    let style = if fits { style } else { Style { colour: false } };
+    let style = if fits { style } else { Style { color: false } };
     let texts = parts.iter().filter(|it| !it.text().is_empty());
     let texts: Vec<_> = texts.map(|it| style.paint(it.paint, it.text())).collect();
     let line = texts.join(separator);
@@ -169,7 +169,7 @@ mod tests {
     use crate::stats::Size;
     use crate::stats::story::Story;
 
-    const PLAIN: Style = Style { colour: false };
+    const PLAIN: Style = Style { color: false };
     const SHARE: Option<Ceiling> =
         Some(Ceiling { n_requests: 10_000, per: Duration::from_secs(10), is_spaced: true });
 
@@ -296,10 +296,10 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_put_around_the_same_texts() {
+    fn colors_are_put_around_the_same_texts() {
         let model = BarModel::new(&running().stats, CommandKind::Run, SHARE);
-        let coloured = model.render(80, Style { colour: true }).join("\n");
-        insta::assert_snapshot!(coloured.replace('\u{1b}', "ESC"), @"
+        let colored = model.render(80, Style { color: true }).join("\n");
+        insta::assert_snapshot!(colored.replace('\u{1b}', "ESC"), @"
             ESC[32m━━━━━━━━━━━━━━━━━━━━━━ESC[0mESC[2m─────────ESC[0m ESC[1m 71 %ESC[0m  3,591/5,000  645/s of 1,000/s  ESC[2m15 s leftESC[0m
             ESC[32m3,590 unlockedESC[0m · ESC[31m1 failedESC[0m · 12 retries · ESC[2mlimited by the paceESC[0m
             ");

@@ -33,9 +33,9 @@ pub fn text(summary: &Summary, style: Style) -> String {
 
 /// Prints the closing lines: all of them, or only the headline on a quiet console or in a JSON log.
 pub fn print(summary: &Summary, console: &Console) {
-    if console.format() == LogFormat::Json || console.voice() <= Verbosity::Quiet {
+    if console.format() == LogFormat::Json || console.verbosity() <= Verbosity::Quiet {
         let fields = json!({ "summary": summary });
-        console.say_as(LogType::Summary, Level::Answer, &headline(summary), fields);
+        console.log_as(LogType::Summary, Level::Answer, &headline(summary), fields);
     } else {
         console.print(Level::Note, &text(summary, console.style()));
     }

@@ -76,7 +76,7 @@ pub(super) fn warnings(summary: &Summary, style: Style) -> String {
     text
 }
 
-/// Whether a run goes on after its canary.
+/// Whether a run continues after its canary.
 fn canary(summary: &Summary) -> String {
     let Some(canary) = summary.canary else { return String::new() };
     match summary.command {

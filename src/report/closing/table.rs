@@ -7,7 +7,7 @@ use crate::report::{Paint, Style};
 pub(super) struct Line {
     pub(super) name: String,
     pub(super) n: u64,
-    /// The colour of the count.
+    /// The color of the count.
     pub(super) paint: Paint,
     pub(super) remark: String,
 }

@@ -7,7 +7,7 @@ use crate::stats::story::Story;
 use crate::stats::summary::{Ending, Files, Forecast, NextStep};
 use crate::stats::{Ceiling, Size};
 
-const PLAIN: Style = Style { colour: false };
+const PLAIN: Style = Style { color: false };
 
 fn summed_up(story: &Story, command: CommandKind, ending: Ending) -> Summary {
     Summary::new(&story.stats, command, ending)
@@ -119,8 +119,8 @@ fn a_run_in_which_some_did_not_end_well() {
 }
 
 #[test]
-fn colours_are_put_around_the_same_texts() {
-    insta::assert_snapshot!(text(&mixed(), Style { colour: true }).replace('\u{1b}', "ESC"), @r#"
+fn colors_are_put_around_the_same_texts() {
+    insta::assert_snapshot!(text(&mixed(), Style { color: true }).replace('\u{1b}', "ESC"), @r#"
     ESC[1mDone: unlocked 196 of 204 users in 14 s.ESC[0m
 
       unlocked   ESC[32m196ESC[0m  ESC[2munlocked by this runESC[0m
@@ -318,9 +318,9 @@ fn many_codes_are_summed_up() {
 
 #[test]
 fn a_quiet_screen_gets_one_line_and_a_log_for_machines_too() {
-    let said = |voice, format| {
+    let said = |verbosity, format| {
         let page = Page::default();
-        print(&mixed(), &page.screen_in(voice, format));
+        print(&mixed(), &page.screen_in(verbosity, format));
         page.text()
     };
     assert_eq!(said(Verbosity::Quiet, LogFormat::Text), headline(&mixed()) + "\n");

@@ -9,7 +9,7 @@ use crate::stats::summary::{
 };
 use crate::stats::{Bucket, RowStats};
 
-mod colours;
+mod colors;
 mod markdown;
 
 /// Four in the morning of a day in January 2026, and this number of seconds.

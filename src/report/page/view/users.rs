@@ -28,7 +28,7 @@ pub(super) struct Users {
 /// A cell of the table.
 pub(super) struct Cell {
     pub(super) class: &'static str,
-    /// The colour of its dot; empty without one.
+    /// The color of its dot; empty without one.
     pub(super) tone: &'static str,
     pub(super) text: String,
 }

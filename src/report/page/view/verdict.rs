@@ -8,7 +8,7 @@ use crate::report::words::relocked_remark;
 
 /// What happened.
 pub(super) struct Verdict {
-    /// The class that colours it.
+    /// The class that colors it.
     pub(super) tone: &'static str,
     pub(super) headline: String,
     pub(super) detail: String,

@@ -61,7 +61,7 @@ pub(super) fn hundredths(n: u128) -> String {
     format!("{}.{:02}", n / 100, n % 100)
 }
 
-/// The class that colours an outcome.
+/// The class that colors an outcome.
 pub(super) fn tone(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Unlocked

@@ -2,24 +2,24 @@
 
 const STYLE: &str = include_str!("../page.css");
 
-/// The colours of the light, the dark and the printed page, by name.
+/// The colors of the light, the dark and the printed page, by name.
 fn palettes() -> Vec<Vec<(&'static str, [u8; 3])>> {
     let blocks = STYLE.split(":root {").skip(1).map(|it| it.split_once('}').unwrap().0);
-    let colour = |line: &'static str| {
+    let color = |line: &'static str| {
         let (name, value) = line.trim().strip_prefix("--")?.split_once(": #")?;
         let channel = |at: usize| u8::from_str_radix(&value[at..at + 2], 16).unwrap();
         Some((name, [channel(0), channel(2), channel(4)]))
     };
-    blocks.map(|block| block.split(';').filter_map(colour).collect()).collect()
+    blocks.map(|block| block.split(';').filter_map(color).collect()).collect()
 }
 
 /// Relative luminance, as WCAG 2 defines it.
-fn luminance(colour: [u8; 3]) -> f64 {
+fn luminance(color: [u8; 3]) -> f64 {
     let linear = |channel: u8| match f64::from(channel) / 255.0 {
         low if low <= 0.04045 => low / 12.92,
         high => ((high + 0.055) / 1.055).powf(2.4),
     };
-    let [red, green, blue] = colour.map(linear);
+    let [red, green, blue] = color.map(linear);
     0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
 
@@ -44,10 +44,10 @@ fn texts_are_readable_in_light_in_dark_and_on_paper() {
     let palettes = palettes();
     assert_eq!(palettes.len(), 3);
     for palette in palettes {
-        let colour = |name| palette.iter().find(|(it, _)| *it == name).unwrap().1;
+        let color = |name| palette.iter().find(|(it, _)| *it == name).unwrap().1;
         for (text, grounds, wanted) in TEXTS {
             for ground in grounds {
-                let is = contrast(colour(text), colour(ground));
+                let is = contrast(color(text), color(ground));
                 assert!(is >= wanted, "{text} on {ground}: {is:.2}");
             }
         }
