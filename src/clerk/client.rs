@@ -442,6 +442,7 @@ fn header(response: &Response, name: HeaderName) -> Option<&str> {
     response.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
+#[allow(clippy::disallowed_methods, reason = "only where the response has no date")]
 fn retry_after_of(response: &Response) -> Option<Duration> {
     let value = header(response, RETRY_AFTER)?;
     // A date is by the server's clock.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use secrecy::zeroize::Zeroizing;
 
 use crate::clerk::{KeyError, SecretKey};
+use crate::engine::now;
 
 /// How long the program may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -58,7 +59,7 @@ impl KeyCommand {
     fn run_within(&self, limit: Duration) -> Result<SecretKey, KeyCommandError> {
         let program = || self.program.clone();
         let unreadable = |reason| KeyCommandError::Read { program: program(), reason };
-        let deadline = Instant::now() + limit;
+        let deadline = now() + limit;
         let mut child = Command::new(OsStr::new(&self.program))
             .args(&self.arguments)
             .stdin(Stdio::null())
@@ -77,7 +78,7 @@ impl KeyCommand {
         if !status.success() {
             return Err(KeyCommandError::Failed { program: program(), status });
         }
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(now());
         let line = match first_line.recv_timeout(left) {
             Ok(line) => line.map_err(unreadable)?,
             Err(RecvTimeoutError::Timeout) => {
@@ -109,7 +110,7 @@ fn wait_until(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitSta
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if Instant::now() >= deadline {
+        if now() >= deadline {
             child.kill()?;
             child.wait()?;
             return Ok(None);

@@ -1,13 +1,14 @@
-//! Time, from one place: the runtime's for waiting, the wall's for writing down.
+//! The clocks, in one place: the runtime's for waiting, the wall clock for files and messages.
+#![allow(clippy::disallowed_methods, reason = "everything else reads the time here")]
 
 use std::time::{Instant, SystemTime};
 
-/// The wall clock, for what is written down.
+/// The wall clock.
 pub fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
 /// The runtime's clock, which tests can pause.
-pub(super) fn now() -> Instant {
+pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

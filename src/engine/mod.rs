@@ -26,7 +26,7 @@ mod walk;
 mod work;
 mod worker_pool;
 
-pub use clock::wall_clock;
+pub use clock::{now, wall_clock};
 pub use look_up::{LookUp, Purpose, batches};
 pub use pace_file::PaceFile;
 pub use pacer::Pacer;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
+use super::clock::wall_clock;
 use crate::policy::pacing::{Moment, PaceRecord};
 
 /// An open pace file.
@@ -62,7 +63,7 @@ impl PaceFile {
     /// If the directory or the file cannot be created, written to or locked. A foreign file is
     /// found by the first exchange.
     pub fn open(dir: &Path, name: &str) -> Result<Self, PaceFileError> {
-        Self::open_at(dir, name, SystemTime::now)
+        Self::open_at(dir, name, wall_clock)
     }
 
     /// The same with another wall clock.

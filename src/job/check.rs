@@ -1,13 +1,13 @@
 //! The requests of `check`: the number of users, and one page with one user.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Builder;
 
 use super::connection::Connection;
 use super::exit::{ExitStatus, Failure};
 use crate::clerk::{PageRequest, Probe, TlsVersion};
-use crate::engine::wall_clock;
+use crate::engine::{now, wall_clock};
 use crate::model::{self, Fault, StopReason};
 use crate::policy::classify::{self, Verdict};
 use crate::policy::pacing::Report;
@@ -61,7 +61,7 @@ async fn ask(
     request: impl Future<Output = Probe>,
 ) -> (model::Reply, Option<i64>, Duration) {
     let permit = connection.pacer.permit().await;
-    let (sent_at, wall) = (Instant::now(), wall_clock());
+    let (sent_at, wall) = (now(), wall_clock());
     let Probe { reply, date } = request.await;
     let took = sent_at.elapsed();
     permit.report(match &reply {

@@ -14,7 +14,7 @@ use super::settings::Execution;
 use crate::clerk::{MAX_LOOK_UP, UserFilter};
 use crate::engine::{
     Count, Recheck, Recorder, Recording, Session, Shortfall, Span, Stretch, Walk, Work, WorkerPool,
-    wall_clock,
+    now, wall_clock,
 };
 use crate::model::{Identifier, StopReason};
 use crate::policy::selection::{Condition, Selection};
@@ -48,7 +48,7 @@ pub(crate) fn list_locked(
         Some(path) => LockedList::create(path, may_replace, format, selection.clone())?,
     };
     let stop = context.signals.stop().child();
-    let deadline = execution.max_duration.and_then(|it| Instant::now().checked_add(it));
+    let deadline = execution.max_duration.and_then(|it| now().checked_add(it));
     let place = WalkContext { connection, context, execution, deadline, stop: &stop };
     let (list, filtered, _) = walk(list, &selection, place)?;
     let counts = list.counts();
@@ -176,7 +176,7 @@ pub(super) fn walk(
     place: WalkContext<'_>,
 ) -> Result<(LockedList, Filtered, Stats), Failure> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
-    let stats = Stats::new(Size::default(), Instant::now(), wall_clock());
+    let stats = Stats::new(Size::default(), now(), wall_clock());
     let recording = Recording::of_walk(list, stats, place.stop);
     let (result, recorded) = std::thread::scope(|scope| {
         let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;

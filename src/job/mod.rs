@@ -39,6 +39,7 @@ use std::time::Instant;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
+use crate::engine::now;
 use crate::report::{Console, Metrics, Progress, text};
 use crate::stats::Counts;
 use crate::stats::summary::CommandKind;
@@ -95,7 +96,7 @@ pub(crate) fn run(
     let paths = Paths::new(settings)?;
     let stop = context.signals.stop().child();
     let max_duration = settings.execution.max_duration.filter(|_| settings.input.is_instance());
-    let deadline = max_duration.and_then(|length| Instant::now().checked_add(length));
+    let deadline = max_duration.and_then(|length| now().checked_add(length));
     let job = Job { settings, connection, context, paths: &paths, stop: &stop, deadline };
     let walked = all_locked::walk_instance(&job)?;
     let prepared = prepare::prepare(&job, walked, &mut consent)?;

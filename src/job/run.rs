@@ -13,7 +13,7 @@ use super::prepare::Prepared;
 use super::{Ask, Job, confirm};
 use crate::engine::{
     EventSender, LookUp, PoolSettings, Recorder, Recording, Session, Unlock, UnlockJobs, Work,
-    WorkerPool, batches, wall_clock,
+    WorkerPool, batches, now, wall_clock,
 };
 use crate::model::{Event, Outcome, Row, StopReason, UserId};
 use crate::policy::stop_rule::StopRule;
@@ -52,7 +52,7 @@ pub(super) fn run(
         prepared;
     let n_jobs = plan.jobs.len() as u64;
     let size = Size { n_records: outputs.manifest.records, n_jobs };
-    let mut stats = walk.unwrap_or_else(|| Stats::new(size, Instant::now(), wall_clock()));
+    let mut stats = walk.unwrap_or_else(|| Stats::new(size, now(), wall_clock()));
     stats.resize(size);
     let stats = stats.resuming(earlier);
     let mut has_row = vec![false; input.records.records.len()];
@@ -60,7 +60,7 @@ pub(super) fn run(
     let stop_rule = StopRule { max_fail: job.settings.guards.max_fail, n_jobs };
     let recording = Recording::new(Some(writer), stats, has_row, stop_rule, job.stop);
     let max_duration = job.settings.execution.max_duration;
-    let from_now = || max_duration.and_then(|length| Instant::now().checked_add(length));
+    let from_now = || max_duration.and_then(|length| now().checked_add(length));
     let deadline = job.deadline.or_else(from_now);
     std::thread::scope(|scope| {
         let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
@@ -300,7 +300,7 @@ impl<'env> RunningJob<'_, 'env> {
 
     /// Starts a stage with this many jobs: the time left is that of the present stage.
     fn begin_stage(&self, n_jobs: usize) -> Result<(), Early> {
-        let (at, wall) = (Instant::now(), wall_clock());
+        let (at, wall) = (now(), wall_clock());
         self.call(move |it| it.stats.begin_stage(n_jobs as u64, at, wall))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Builder;
 
@@ -11,6 +11,7 @@ use super::finish::Finished;
 use super::paths::check_own_verify;
 use super::settings::{ExistingFile, JobSettings};
 use super::{Connection, Context};
+use crate::engine::now;
 use crate::model::{Outcome, StopReason, UserId};
 use crate::report::{Level, stopped_by, text};
 use crate::results::sidecars::check_places;
@@ -51,17 +52,17 @@ pub(crate) fn watch(
         page.map_err(|error| error.of_a_whole("--report"))?;
         settings.output.existing = ExistingFile::Replace;
     }
-    let end = Instant::now().checked_add(watch.length);
+    let end = now().checked_add(watch.length);
     let end = end.ok_or_else(|| Failure::usage("--watch is too long"))?;
     loop {
-        let begun = Instant::now();
+        let begun = now();
         let mut finished = super::run(&settings, connection, context, None)?;
         let is_complete = matches!(finished.status, ExitStatus::Success | ExitStatus::NotAllWell);
         if !is_complete || settings.pass.as_ref().is_some_and(|pass| pass.is_last) {
             return Ok(finished);
         }
         let next = begun.checked_add(watch.every).unwrap_or(end).min(end);
-        let wait = next.saturating_duration_since(Instant::now());
+        let wait = next.saturating_duration_since(now());
         console.note(&format!("Next pass in {}", text::duration(wait)));
         if let Some(reason) = sleep(wait, context)? {
             let how = stopped_by(reason);

@@ -136,6 +136,7 @@ struct Out {
 
 impl Console {
     /// A console on stderr.
+    #[allow(clippy::disallowed_methods, reason = "only the time of log lines")]
     pub fn stderr(verbosity: Verbosity, style: Style, format: LogFormat) -> Self {
         let run_id = format!("{:032x}", fastrand::u128(..));
         Self::to(Box::new(io::stderr()), verbosity, style, format, SystemTime::now, &run_id)
