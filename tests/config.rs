@@ -68,8 +68,9 @@ fn a_flag_takes_precedence_over_a_variable_and_both_over_the_file() {
     let note = "BULK_UNLOCK_MAX_USERS replaces max-users of ops.toml:1";
     stage.run(&format!("{RUN} --force")).exits_with(0).says(note);
     stage.set("BULK_UNLOCK_MAX_USERS", "2");
-    stage.run(&format!("{RUN} --force --max-users 5")).exits_with(0);
-    stage.write("ops.toml", "max-users = 5\n");
+    let note = "--max-users replaces BULK_UNLOCK_MAX_USERS";
+    stage.run(&format!("{RUN} --force --max-users 5")).exits_with(0).says(note);
+    stage.set("BULK_UNLOCK_MAX_USERS", "5");
     stage.write("ops.toml", "max-users = 5\nonly-locked = true\n");
     let same = stage.run(&format!("{RUN} --force --max-users 5 --only-locked")).exits_with(0);
     assert!(!same.stderr.contains("replaces"), "{}", same.stderr);

@@ -276,3 +276,45 @@ fn the_files_of_this_program_may_be_exclude_files() {
     assert_eq!(stage.outcomes("ids.results.csv"), ["1 unlocked", "2 excluded", "3 unlocked"]);
     assert!(!stage.posts().contains_key(ids[1].as_str()));
 }
+
+#[test]
+fn files_of_the_flag_and_of_the_variable_add_up() {
+    let ids = locked_users(3);
+    let mut stage = stage_of(&ids);
+    stage.write("flag.txt", format!("{}\n", ids[0]));
+    stage.write("variable.txt", format!("{}\n", ids[1]));
+    stage.set("BULK_UNLOCK_EXCLUDE", "variable.txt");
+    stage.run(&format!("run ids.txt --yes --exclude flag.txt {FAST}")).exits_with(0);
+    assert_eq!(stage.outcomes("ids.results.csv"), ["1 excluded", "2 excluded", "3 unlocked"]);
+    stage.set("BULK_UNLOCK_MAX_USERS", "1");
+    let line = format!("run ids.txt --yes --exclude flag.txt --max-users 3 -o other.csv {FAST}");
+    stage.run(&line).exits_with(0).says("--max-users replaces BULK_UNLOCK_MAX_USERS");
+}
+
+#[test]
+fn a_plan_is_run_with_its_exclude_files_and_not_resumed_with_others() {
+    let ids = locked_users(3);
+    let stage = stage_of(&ids);
+    stage.write("keep.txt", format!("{}\n", ids[0]));
+    stage.run(&format!("plan ids.txt --limit 2 {FAST}")).exits_with(0);
+    let ended = stage.run(&format!("plan ids.txt --resume --exclude keep.txt {FAST}"));
+    ended.exits_with(2).says("make a new plan with --force");
+
+    stage.run(&format!("plan ids.txt --exclude keep.txt --force {FAST}")).exits_with(0);
+    stage.write("keep.txt", format!("{}\n{}\n", ids[0], ids[1]));
+    let ended = stage.run(&format!("run --plan ids.plan.csv --yes {FAST}")).exits_with(0);
+    ended.says("keep.txt has changed since the earlier run");
+    assert_eq!(stage.posted(), [ids[2].to_string()].into());
+}
+
+/// A username may look like a user ID.
+#[test]
+fn an_entry_that_looks_like_a_user_id_is_looked_up_unless_it_has_the_form_of_clerks() {
+    let ids = locked_users(2);
+    for (entry, n_requests) in [("user_bob", 3), ("user_2NNEqL2nrIRdJ194ndJqAHwEfxC", 2)] {
+        let stage = stage_of(&ids);
+        stage.write("keep.txt", format!("user_id\n{entry}\n"));
+        stage.run(&format!("run ids.txt --yes --exclude keep.txt {FAST}")).exits_with(0);
+        assert_eq!(stage.n_requests(), n_requests, "{entry}");
+    }
+}

@@ -512,3 +512,20 @@ fn a_file_of_unprocessed_records_goes_on_where_the_run_was_stopped() {
     assert_eq!(n_rows + stage.rows("rest.csv").len(), ids.len());
     assert!(stage.column("rest.csv", "in_ticket").contains(&"T-30".to_owned()));
 }
+
+/// A spreadsheet may write booleans in another language, and `sort` may move the header.
+#[test]
+fn own_files_are_refused_as_plain_input_however_they_were_changed() {
+    let header = "user_id,line,outcome,error_code,error_message";
+    let rows = "user_b,4,failed,timeout,x\nuser_z,3,admin_locked,,";
+    for text in [
+        "user_id,admin_locked\nuser_a,1\n".to_owned(),
+        "user_id;admin_locked\nuser_a;WAHR\n".to_owned(),
+        format!("{rows}\n{header}\n"),
+        format!("{rows}\n"),
+        "user_id,line,outcome\nuser_a,2,already_locked\n".to_owned(),
+        "user_id,line,outcome\nuser_a,2,would_relock\n".to_owned(),
+    ] {
+        check_refused(&text, "", &["ids.csv"]);
+    }
+}

@@ -221,3 +221,25 @@ fn a_user_whose_lock_is_unknown_is_not_listed_and_counted() {
         assert!(list.contains("\nuser_b,"), "{locked}: {list}");
     }
 }
+
+/// A user object does not show its organizations, so only counts show that the filter was applied.
+#[test]
+fn a_server_that_ignores_the_organization_filter_is_found_out() {
+    for honors in [true, false] {
+        let stage = stage(move |target| {
+            let is_member = honors && target.contains("organization_id=org_a");
+            let is_other = honors && target.contains("organization_id=-org_a");
+            let n_users = match () {
+                () if is_other => 4,
+                () if is_member => 1,
+                () => 5,
+            };
+            if target.contains("/count") { total(n_users) } else { (200, page(n_users)) }
+        });
+        let line = "run --all-locked --organization org_a --yes -n";
+        let ended = stage.run(line).exits_with(if honors { 1 } else { 3 });
+        if !honors {
+            ended.says("cannot check that the API applies --organization");
+        }
+    }
+}

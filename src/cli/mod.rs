@@ -78,10 +78,11 @@ fn with_file(
         return Ok((all, None, Merged::without_file(arguments)));
     };
     let config = Config::find(&all, &given)?;
-    let merged = match &config {
+    let mut merged = match &config {
         Some(config) => config.merge(&given, &arguments),
         None => Merged::without_file(arguments),
     };
+    merged.add_variables(&given);
     Ok((variables::without_idle(all, &given, config.as_ref()), config, merged))
 }
 

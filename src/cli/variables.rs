@@ -101,6 +101,15 @@ impl Given {
         given.cloned().or_else(set)
     }
 
+    /// Whether a flag was given as an argument with the value of its variable.
+    pub(super) fn is_value_of_variable(&self, arg: &Arg) -> bool {
+        if matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::Count) {
+            return !is_false(arg);
+        }
+        let given = self.matches.get_raw(arg.get_id().as_str()).into_iter().flatten();
+        value_of(arg).is_some_and(|value| given.eq([value.as_os_str()]))
+    }
+
     /// Whether a flag was given as an argument.
     pub(super) fn has(&self, arg: &Arg) -> bool {
         self.matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)

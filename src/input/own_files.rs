@@ -8,7 +8,7 @@ use super::{Delimiter, Error, LeftAlone, Options, ReadInput, Source, UserColumn}
 use crate::model::{IdentifierKind, InputRecord, Outcome, Records};
 use crate::results::kind_of_outcome;
 use crate::results::own_file::{
-    self, DecisionColumns, OwnFile, bool_of, is_left_alone, is_true, outcome_of,
+    self, DecisionColumns, OwnFile, bool_of, is_false, is_left_alone, outcome_of,
 };
 use crate::stats::summary::CommandKind;
 
@@ -16,6 +16,7 @@ use crate::stats::summary::CommandKind;
 /// purpose must not be unlocked because the file is given as a list.
 pub(super) struct Decisions {
     columns: DecisionColumns,
+    has_header: bool,
     takes_admin_locked: bool,
     is_rows: bool,
     is_plan: bool,
@@ -32,6 +33,7 @@ impl Decisions {
         };
         Self {
             columns,
+            has_header,
             takes_admin_locked: options.takes_admin_locked,
             is_rows: matches!(table.own, Some(OwnFile::Rows { .. })),
             is_plan: false,
@@ -47,8 +49,17 @@ impl Decisions {
                 count(&mut self.left_alone, row.line, outcome, false);
             }
         }
+        // Rows of one of our files whose header was cut off or sorted away: any cell may be the
+        // outcome.
+        if !self.has_header && row.len() > 1 {
+            let outcomes = (0..row.len()).filter_map(|column| outcome_of(&row.cell(column)));
+            if let Some(outcome) = outcomes.into_iter().find(|&outcome| is_left_alone(outcome)) {
+                count(&mut self.left_alone, row.line, outcome, false);
+            }
+        }
         for &column in &self.columns.admin_locked {
-            if !self.takes_admin_locked && is_true(&row.cell(column)) {
+            // A spreadsheet may write `true` in another language.
+            if !self.takes_admin_locked && !is_false(&row.cell(column)) {
                 count(&mut self.left_alone, row.line, Outcome::AdminLocked, true);
             }
         }

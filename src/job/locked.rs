@@ -269,14 +269,45 @@ impl<'env> Walker<'_, 'env> {
     ) -> Result<Filtered, Failure> {
         let filters: Vec<UserFilter> =
             selection.conditions.iter().filter_map(Condition::filter).collect();
+        let uncounted = Filtered { n_all_users: None, n_users: vec![None; filters.len()] };
         if filters.is_empty() || counted.is_none() {
-            return Ok(Filtered { n_all_users: None, n_users: vec![None; filters.len()] });
+            self.check_organizations(&filters, &uncounted)?;
+            return Ok(uncounted);
         }
         let n_users = match filters.as_slice() {
             [_] => vec![counted],
             filters => filters.iter().map(|filter| self.count(filter)).collect::<Result<_, _>>()?,
         };
-        Ok(Filtered { n_all_users: self.count(&UserFilter::default())?, n_users })
+        let filtered = Filtered { n_all_users: self.count(&UserFilter::default())?, n_users };
+        self.check_organizations(&filters, &filtered)?;
+        Ok(filtered)
+    }
+
+    /// A user object does not show memberships, so a server that ignores the parameter would widen
+    /// the list unnoticed. Where all users seem to be members, there must be none who are not.
+    fn check_organizations(
+        &self,
+        filters: &[UserFilter],
+        filtered: &Filtered,
+    ) -> Result<(), Failure> {
+        for (filter, n_members) in filters.iter().zip(&filtered.n_users) {
+            let [id] = filter.organization_ids.as_slice() else { continue };
+            let is_ignored = match (filtered.n_all_users, *n_members) {
+                (Some(all), Some(n_members)) if n_members < all || all == 0 => false,
+                (Some(_), Some(_)) => {
+                    let organization_ids = vec![format!("-{id}")];
+                    let others = UserFilter { organization_ids, ..UserFilter::default() };
+                    self.count(&others)? != Some(0)
+                }
+                _ => true,
+            };
+            if is_ignored {
+                let text = "cannot check that the API applies --organization: it counts as many \
+                            users with the filter as without it, or does not count them";
+                return Err(Failure::new(ExitStatus::Guard, anyhow::anyhow!(text)));
+            }
+        }
+        Ok(())
     }
 
     /// Cuts the time between the oldest and the newest user; one stretch, where that is not known.

@@ -119,6 +119,10 @@ fn resume(finished: &Finished<'_>) -> NextStep {
 fn run_plan(finished: &Finished<'_>) -> NextStep {
     let line = of_another_input(finished.line).without(&["only-locked"]).without_operands();
     let mut line = line.for_command("run").value("plan", finished.results);
+    // The plan and its run expect the same number; a retry does not.
+    if let Some(expected) = finished.line.value_of("expect-count") {
+        line = line.value("expect-count", expected);
+    }
     if let Some(sha256) = finished.sha256 {
         line = line.value("plan-sha256", sha256);
     }

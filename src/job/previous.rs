@@ -1,5 +1,6 @@
 //! Files of earlier runs: whether this job may continue, retry, or run them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -62,6 +63,9 @@ impl PreviousRun {
             check_instance(results, manifest, connection)?;
         } else if resumed.done.n_rows() > 0 {
             warn_without_manifest(results, console);
+        }
+        if let Some(manifest) = manifest.as_ref().filter(|it| it.kind.is_plan()) {
+            check_excludes(results, manifest, input)?;
         }
         let previous = Self { resumed: Some(resumed), manifest, existing: Existing::Refuse };
         previous.report(results, input, now, console);
@@ -211,6 +215,22 @@ const INPUT_SETTINGS: [&str; 16] = [
     "lock_ends_after",
     "skip_banned",
 ];
+
+/// Refuses to resume a plan with other exclude files: its recorded rows were made without them.
+fn check_excludes(results: &Path, manifest: &Manifest, input: &Input) -> Result<(), Failure> {
+    let hashes = |files: &[FileEntry]| -> BTreeSet<String> {
+        let excludes = files.iter().filter(|file| file.role == "exclude");
+        excludes.map(|file| file.sha256.clone()).collect()
+    };
+    if hashes(&manifest.files) == hashes(&input.files) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "the exclude files are not those with which {} was begun, so its rows may name users who are \
+         excluded now; make a new plan with --force",
+        results.display()
+    )))
+}
 
 /// Refuses to resume a run with other settings.
 pub(super) fn check_settings(

@@ -94,7 +94,7 @@ impl ExcludeList {
             return place;
         }
         let (place, shared) = (self.entries.len(), Arc::<str>::from(text));
-        let is_user_id = readings(text).iter().any(|it| it.parse::<UserId>().is_ok());
+        let is_user_id = readings(text).iter().any(|it| is_only_a_user_id(it));
         let entry = Entry {
             text: Arc::clone(&shared),
             file: self.files.len().saturating_sub(1),
@@ -128,8 +128,8 @@ impl ExcludeList {
         &self.files
     }
 
-    /// Whether users must be looked up for the list to hold: an input of user IDs shows only that
-    /// much of its users, and some entry may be another identifier of one of them.
+    /// Whether users must be looked up for the list to hold: an input of user IDs shows nothing else
+    /// of its users, and some entry may be another identifier of one of them.
     pub fn needs_look_up(&self, kind: IdentifierKind) -> bool {
         !self.is_empty()
             && (kind != IdentifierKind::UserId || self.entries.iter().any(|it| !it.is_user_id))
@@ -263,6 +263,15 @@ impl fmt::Display for Exclusion<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "excluded by \"{}\" on line {} of {}", excerpt(self.text), self.line, self.file)
     }
+}
+
+/// Whether a text has the form of Clerk's user IDs, or is the header above them. A shorter one, such
+/// as `user_bob`, may be somebody's username.
+fn is_only_a_user_id(text: &str) -> bool {
+    /// The length of a KSUID in base 62.
+    const KSUID: usize = 27;
+    let Some(rest) = text.strip_prefix(UserId::PREFIX) else { return false };
+    rest == "id" || rest.len() == KSUID && text.parse::<UserId>().is_ok()
 }
 
 /// Whatever breaks a line in some program ends an entry too.

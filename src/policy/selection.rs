@@ -98,7 +98,8 @@ impl Condition {
                 let left = user.lockout_expires_in_seconds;
                 left.is_none_or(|left| i128::from(left) * 1_000 > as_millis(*least))
             }
-            Self::NotBanned => user.banned != Some(true),
+            // An answer that does not say so may hide a ban.
+            Self::NotBanned => user.banned == Some(false),
             Self::NotAdminLocked => !user.is_admin_locked(),
         }
     }

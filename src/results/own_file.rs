@@ -101,13 +101,18 @@ pub fn outcome_of(cell: &str) -> Option<Outcome> {
 pub fn is_left_alone(outcome: Outcome) -> bool {
     matches!(
         outcome,
-        Outcome::Excluded | Outcome::AdminLocked | Outcome::Ambiguous | Outcome::Relocked
+        Outcome::Excluded
+            | Outcome::AdminLocked
+            | Outcome::Ambiguous
+            | Outcome::Relocked
+            | Outcome::AlreadyLocked
+            | Outcome::WouldRelock
     )
 }
 
-/// Whether a cell is `true`, as this program or a spreadsheet writes it.
-pub fn is_true(cell: &str) -> bool {
-    bool_of(cell) == Some(true)
+/// Whether a cell is `false`, as this program or a spreadsheet writes it, or empty.
+pub fn is_false(cell: &str) -> bool {
+    cell.trim().is_empty() || bool_of(cell) == Some(false)
 }
 
 /// `true` or `false`, as this program or a spreadsheet writes it; `None` for anything else.
@@ -193,6 +198,6 @@ mod tests {
         assert_eq!((columns.outcomes, columns.admin_locked), (vec![1], vec![3]));
         assert_eq!(outcome_of(" Excluded "), Some(Outcome::Excluded));
         assert_eq!(outcome_of("fine"), None);
-        assert!(is_true("TRUE") && is_true("true") && !is_true("yes"));
+        assert!(is_false("FALSE") && is_false(" ") && !is_false("true") && !is_false("1"));
     }
 }

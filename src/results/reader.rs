@@ -83,7 +83,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The headers of the carried columns, without their prefix.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "internals"))]
     pub fn carried(&self) -> &[String] {
         &self.header.carried
     }

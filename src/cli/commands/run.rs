@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::inherit::inherit;
+use super::inherit::{inherit, inherit_exclude_files, note};
 use super::verify::read_back;
 use crate::cli::args::{InputArgs, RunArgs};
 use crate::cli::{connection, consent, shard};
@@ -45,6 +45,10 @@ pub(in crate::cli) fn run(
         shard::check_same(shard, manifest)?;
     }
     let (input, output) = input(&mut args, command, shard, plan.as_ref(), retried.as_ref())?;
+    if let Some(manifest) = &plan {
+        let exclude = &mut args.input.exclude;
+        note(&inherit_exclude_files(manifest, exclude, &mut effective, console)?, console);
+    }
     if let Some(manifest) = &retried {
         inherit(manifest, &mut args, &mut effective, console)?;
     }

@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::{Config, Setting, find};
 use crate::cli::connection::KEY_VARIABLE;
 use crate::cli::settings::ADDRESS_VARIABLE;
+use crate::cli::settings::OF_THE_TERMINAL;
 use crate::cli::variables::{Given, is_replaceable, variable_that_is_set};
 
 /// Users whom any source excludes are excluded.
@@ -37,6 +38,22 @@ impl Merged {
     /// The arguments as they are.
     pub(in crate::cli) fn without_file(arguments: Vec<OsString>) -> Self {
         Self { arguments, ..Self::default() }
+    }
+
+    /// Adds the exclude file of the variable to those of the flag, and notes other variables that a
+    /// flag replaces: what restricts is never overruled in silence.
+    pub(in crate::cli) fn add_variables(&mut self, given: &Given) {
+        for arg in given.command().get_arguments().filter(|arg| given.has(arg)) {
+            let (Some(flag), Some(name)) = (arg.get_long(), variable_that_is_set(arg)) else {
+                continue;
+            };
+            if flag == ADDED_UP {
+                let at = self.arguments.len().min(2);
+                self.arguments.splice(at..at, argument_of_variable(arg));
+            } else if !OF_THE_TERMINAL.contains(&flag) && !given.is_value_of_variable(arg) {
+                self.notes.push(format!("--{flag} replaces {name}"));
+            }
+        }
     }
 
     /// What to add to clap's message about a conflict: it does not say that a file set a flag.
@@ -145,6 +162,10 @@ impl Config {
 /// An argument for a variable's value, which clap ignores where the flag is given: the file gives it.
 fn variable_to_add_to(arg: &Arg, given: &Given) -> Option<OsString> {
     variable_that_is_set(arg).filter(|_| !given.has(arg))?;
+    argument_of_variable(arg)
+}
+
+fn argument_of_variable(arg: &Arg) -> Option<OsString> {
     let mut argument = OsString::from(format!("--{}=", arg.get_long()?));
     argument.push(std::env::var_os(arg.get_env()?)?);
     Some(argument)

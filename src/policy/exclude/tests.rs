@@ -135,10 +135,13 @@ fn an_exclusion_that_an_earlier_run_recorded_counts_as_matched() {
 #[test]
 fn users_are_looked_up_unless_all_entries_are_of_the_kind_of_the_input() {
     let needs = |lines: &[&str], kind| list(lines).needs_look_up(kind);
-    assert!(!needs(&["user_a", "#user_b,'user_c'"], IdentifierKind::UserId));
-    assert!(!needs(&["user_id", "user_a"], IdentifierKind::UserId));
-    assert!(needs(&["id", "user_a"], IdentifierKind::UserId));
-    assert!(needs(&["user_a (CEO)"], IdentifierKind::UserId));
+    let id = "user_2NNEqL2nrIRdJ194ndJqAHwEfxC";
+    assert!(!needs(&[id, &format!("#{id},'{id}'")], IdentifierKind::UserId));
+    assert!(!needs(&["user_id", id], IdentifierKind::UserId));
+    // Somebody's username may look like that.
+    assert!(needs(&["user_bob"], IdentifierKind::UserId));
+    assert!(needs(&["id", id], IdentifierKind::UserId));
+    assert!(needs(&[&format!("{id} (CEO)")], IdentifierKind::UserId));
     assert!(needs(&["a@x.org"], IdentifierKind::UserId));
     assert!(needs(&["user_a"], IdentifierKind::Email));
     assert!(!needs(&[], IdentifierKind::Email));
