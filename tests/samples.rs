@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::Stage;
 use common::contract::{sample, without_times};
+use common::{Stage, list, locked_users};
 
 /// A server inside the program that answers at once.
 const SANDBOX: &str = "--sandbox --sandbox-latency 0ms";
@@ -140,4 +140,36 @@ fn what_the_first_command_of_the_readme_prints_is_what_the_readme_says() {
     let left: Vec<_> = left.filter(|it| it.starts_with("clerk-export.")).collect();
     assert_eq!(left.len(), 4, "and leaves four files where it was started: {left:?}");
     assert!(left.iter().all(|name| stage.path(name).is_file()));
+}
+
+/// The commands of the incident, with a plan's real hash and a shorter watch.
+#[test]
+fn the_incident_of_the_readme_works_step_by_step() {
+    let mut stage = Stage::with_users(300);
+    stage.set("BULK_UNLOCK_YES", "true");
+    stage.set("BULK_UNLOCK_RATE", "100000/s");
+    stage.write("compromised.csv", list(&locked_users(2)));
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let readme = readme.expect("the README");
+    let (_, incident) = readme.split_once("## An incident").expect("the incident");
+    let (incident, _) = incident.split_once("\n## ").expect("the next section");
+    let blocks: Vec<&str> = incident.split("```sh\n").skip(1).collect();
+    let lines = blocks.iter().filter_map(|block| block.split("```").next());
+    let lines = lines.map(|block| block.replace("\\\n", " ")).collect::<Vec<_>>().join("\n");
+    let mut n_commands = 0;
+    for line in lines.lines().filter_map(|line| line.trim().strip_prefix("bulk-unlock ")) {
+        let line = line.replace("--watch 1h", "--watch 1s");
+        let line = match line.contains("HASH") {
+            true => line.replace("HASH", &stage.sha256("locked.plan.csv")),
+            false => line,
+        };
+        stage.run(&line).exits_with(0);
+        n_commands += 1;
+    }
+    assert_eq!(n_commands, 4);
+    let outcomes = stage.column("locked.plan.csv", "outcome");
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "excluded").count(), 2);
+    stage.all_are("locked.plan.results.csv", "unlocked");
+    stage.all_are("locked.plan.results.verify.csv", "still_unlocked");
+    assert!(stage.read("incident.html").contains("INC-4711"));
 }
