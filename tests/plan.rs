@@ -163,7 +163,7 @@ fn a_banned_user_to_be_unlocked_is_a_warning_and_an_open_one_is_none() {
     let stage = planned(&[would(true), would(false), banned_but_open].concat(), "");
     assert_eq!(stage.column("ids.plan.csv", "banned"), ["true", "false", "true"]);
     let ended = stage.run(&format!("plan ids.txt {FAST} --force")).exits_with(0);
-    ended.says("warning: 1 user to unlock is banned; unlocking does not lift a ban.");
+    ended.says("warning: 1 user is banned; unlocking does not lift a ban.");
 }
 
 #[test]

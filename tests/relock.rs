@@ -62,6 +62,15 @@ fn users_that_a_run_unlocked_are_locked_again() {
     }
 }
 
+/// Writes other results as if the run had left them.
+fn rewrite(stage: &Stage, results: &str) {
+    let before = stage.sha256("ids.results.csv");
+    stage.write("ids.results.csv", results);
+    let manifest = stage.read("ids.results.manifest.json");
+    let manifest = manifest.replace(&before, &stage.sha256("ids.results.csv"));
+    stage.write("ids.results.manifest.json", manifest);
+}
+
 #[test]
 fn only_those_who_were_locked_before_and_are_not_now_are_locked() {
     let (locked, open) = (locked_users(4), open_users(2));
@@ -70,8 +79,8 @@ fn only_those_who_were_locked_before_and_are_not_now_are_locked() {
     // Nobody can be deleted in the sandbox: the second row names somebody who does not exist.
     let results = stage.read("ids.results.csv");
     let gone = missing_users(2).remove(1);
-    stage.write("ids.results.csv", results.replace(locked[1].as_str(), gone.as_str()));
-    let ended = relock(&stage, "").exits_with(1).says("was changed after its run");
+    rewrite(&stage, &results.replace(locked[1].as_str(), gone.as_str()));
+    let ended = relock(&stage, "").exits_with(1);
     ended.says("Done: locked 2 of 4 users again");
     let expected = ["1 already_locked", "2 not_found", "3 relocked", "4 relocked"];
     assert_eq!(stage.outcomes("ids.results.relock.csv"), expected);
@@ -151,7 +160,7 @@ fn a_user_who_was_not_locked_before_is_never_locked() {
     let results = stage.read("ids.results.csv");
     let first = results.lines().nth(1).expect("a row");
     let edited = format!("{}false", first.strip_suffix("true").expect("was_locked"));
-    stage.write("ids.results.csv", results.replace(first, &edited));
+    rewrite(&stage, &results.replace(first, &edited));
     relock(&stage, "--include-unknown").exits_with(0);
     assert_eq!((stage.rows("ids.results.relock.csv").len(), n_locked(&stage, &ids)), (1, 1));
 }
@@ -429,4 +438,25 @@ fn the_json_the_report_and_the_page_say_what_was_done() {
     assert!(page.contains("look locked on purpose"));
     let report = stage.run("report ids.results.relock.csv").exits_with(0);
     assert!(report.stdout.contains("Done: locked 3 of 3 users again"), "{}", report.stdout);
+}
+
+/// An added row could name a user whom the run did not unlock.
+#[test]
+fn results_that_were_changed_after_their_run_are_refused() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&locked_users(3)));
+    stage.run(&format!("run ids.txt --only-locked --yes {FAST}")).exits_with(0);
+    let results = stage.read("ids.results.csv");
+    let id = locked_users(4)[3].to_string();
+    let row = results.lines().nth(1).expect("a row");
+    let cells: Vec<&str> = row.splitn(4, ',').collect();
+    let added = format!("{results}9,{id},{id},{}\n", cells[3]);
+    let cut = results.lines().take(2).fold(String::new(), |text, line| text + line + "\n");
+    for changed in [added, cut] {
+        stage.write("ids.results.csv", changed);
+        let line = format!("relock ids.results.csv --yes {FAST}");
+        stage.refuses(&line, 2).says("ids.results.csv was changed after its run");
+        let verify = format!("verify ids.results.csv --force {FAST}");
+        assert!(stage.run(&verify).stderr.contains("was changed after its run"));
+    }
 }

@@ -558,3 +558,16 @@ fn steady(text: &str) -> String {
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
+
+#[test]
+fn a_shortened_file_does_not_add_up_in_text_and_json() {
+    let stage = finished();
+    let results = stage.read("ids.results.csv");
+    let cut = results.lines().take(3).fold(String::new(), |text, line| text + line + "\n");
+    stage.write("ids.results.csv", cut);
+    let text = stage.run("report ids.results.csv").exits_with(0).stdout;
+    assert!(text.contains("The accounting does not add up"), "{text}");
+    let json = stage.run("report ids.results.csv --json").exits_with(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["ending"], "unaccounted");
+}

@@ -104,6 +104,7 @@ fn who_is_locked_again_or_gone_is_told_and_makes_it_end_with_1() {
     assert_eq!(stage.row("ids.results.verify.csv", 2)["locked"], "true");
     assert_eq!(stage.json("ids.results.verify.manifest.json")["kind"], "verify");
     insta::assert_snapshot!(ended.steady(), @r#"
+    warning: ids.results.csv was changed after its run, which left 6 rows; using it as it is now
     Read 6 records; user IDs from column 3 ("user_id")
     Verified: 3 of 6 users are still unlocked.
 

@@ -10,6 +10,7 @@ use super::locked::{WalkContext, headline, left_out, walk, warn_of_unknown};
 use super::previous::check_in_the_way;
 use super::settings::{ExistingFile, JobSettings};
 use crate::policy::selection::Selection;
+use crate::report::text;
 use crate::results::atomic::AtomicWriter;
 use crate::results::{
     LockedFormat, LockedList, Redaction, SnapshotMode, check_own_list, refuse_existing,
@@ -91,6 +92,10 @@ fn find(
     }
     if counts.n_unknown > 0 {
         warn_of_unknown(counts.n_unknown, console);
+        lines.push(format!(
+            "Not listed, because `locked` is neither true nor false: {}.",
+            text::counted(counts.n_unknown, "user", "users")
+        ));
     }
     let (list, stats) = (list.write()?, Some(stats));
     Ok(Walked { list, stats, lines, n_undecided: counts.n_unknown, ..walked })

@@ -190,8 +190,14 @@ impl Finished {
         if verified.status != ExitStatus::Success {
             self.status = verified.status;
         }
-        self.summary.exit_code = self.status.code();
         self.summary.verified = Some(verified.summary.counts);
+        self.set_status(self.status)
+    }
+
+    /// Sets the exit status, in the manifest too.
+    pub(crate) fn set_status(&mut self, status: ExitStatus) -> Result<(), Failure> {
+        self.status = status;
+        self.summary.exit_code = status.code();
         let Some(path) = &self.summary.files.manifest else { return Ok(()) };
         let Some(mut manifest) = Manifest::read(path)? else { return Ok(()) };
         manifest.exit_code = Some(self.summary.exit_code);
@@ -200,12 +206,14 @@ impl Finished {
 
     /// Prints the summary to stdout where `--json` asks for it. The last step of a command, as it
     /// includes the exit code.
-    pub(crate) fn print_json(self, is_wanted: bool) -> Result<ExitStatus, Failure> {
+    pub(crate) fn print_json(mut self, is_wanted: bool) -> Result<ExitStatus, Failure> {
         if is_wanted {
             let json = self.summary.to_json().map_err(Failure::internal)?;
-            writeln!(std::io::stdout(), "{json}").map_err(|error| {
-                Failure::output(format!("cannot write the summary to stdout: {error}"))
-            })?;
+            if let Err(error) = writeln!(std::io::stdout(), "{json}") {
+                self.set_status(ExitStatus::Output)?;
+                let text = format!("cannot write the summary to stdout: {error}");
+                return Err(Failure::output(text));
+            }
         }
         Ok(self.status)
     }

@@ -79,6 +79,20 @@ impl PreviousRun {
 
     fn report(&self, results: &Path, input: &Input, now: SystemTime, console: &Console) {
         let Some(resumed) = &self.resumed else { return };
+        let is_cut_off = self.manifest.as_ref().is_some_and(|manifest| {
+            manifest.kind.changes_users()
+                && manifest
+                    .passes
+                    .last()
+                    .is_some_and(|it| it.finished_at.is_none() || it.given_up > 0)
+        });
+        if input.looks_up && is_cut_off {
+            console.warning(
+                "the earlier run was cut off with requests in flight: users whom these requests \
+                 changed are recorded as if they had not needed it, and `verify` and `relock` leave \
+                 them out",
+            );
+        }
         let rows = text::counted(resumed.done.n_rows(), "row", "rows");
         console.note(&format!("Resuming {}: {rows} recorded", results.display()));
         if let Some(manifest) = self.manifest.as_ref().filter(|it| is_complete_look_up(it)) {
@@ -311,11 +325,7 @@ pub(crate) fn check_retried(
 
 /// Reads the manifest of the results of a run that is to be undone, and refuses whatever might name
 /// users whom this tool did not unlock in this instance, or not all of them.
-pub(crate) fn check_undone(
-    results: &Path,
-    connection: &Connection,
-    console: &Console,
-) -> Result<Manifest, Failure> {
+pub(crate) fn check_undone(results: &Path, connection: &Connection) -> Result<Manifest, Failure> {
     let name = results.display();
     let sha256 =
         sha256_file(results).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
@@ -340,7 +350,10 @@ pub(crate) fn check_undone(
     }
     let made = manifest.files.iter().find(|file| file.role == "results");
     if made.is_none_or(|made| made.sha256 != sha256) {
-        console.warning(&format!("{name} was changed after its run; using it as it is now"));
+        return Err(Failure::usage(format!(
+            "{name} was changed after its run: it may name users whom the run did not unlock, or \
+             lack some; restore the file as the run left it"
+        )));
     }
     Ok(manifest)
 }
@@ -352,6 +365,16 @@ pub(crate) fn check_finished(
     console: &Console,
 ) -> Result<(), Failure> {
     let Some(why) = Unfinished::check(results, manifest).map_err(Failure::usage)? else {
+        let files = manifest.into_iter().flat_map(|manifest| &manifest.files);
+        let made = files.into_iter().find(|file| file.role == "results");
+        if made.is_some_and(|made| sha256_file(results).is_ok_and(|it| it != made.sha256)) {
+            let n_rows = manifest.map(|manifest| text::counted(manifest.rows, "row", "rows"));
+            console.warning(&format!(
+                "{} was changed after its run, which left {}; using it as it is now",
+                results.display(),
+                n_rows.unwrap_or_default()
+            ));
+        }
         return Ok(());
     };
     let text =

@@ -15,7 +15,7 @@ use crate::engine::now;
 use crate::model::{Outcome, StopReason, UserId};
 use crate::report::{Level, stopped_by, text};
 use crate::results::sidecars::check_places;
-use crate::results::{Reader, Sidecars, refuse_existing};
+use crate::results::{Manifest, Reader, Sidecars, refuse_existing, sha256_file};
 
 /// How long to read back, and how often.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,8 @@ pub(crate) fn watch(
         page.map_err(|error| error.of_a_whole("--report"))?;
         settings.output.existing = ExistingFile::Replace;
     }
+    settings.pass =
+        Some(Pass { locked_again: of_earlier_watch(&settings, &path)?, is_last: false });
     let end = now().checked_add(watch.length);
     let end = end.ok_or_else(|| Failure::usage("--watch is too long"))?;
     loop {
@@ -69,14 +71,27 @@ pub(crate) fn watch(
             let text =
                 format!("Stopped {how} between two passes; {} has the last pass.", path.display());
             console.log(Level::Answer, &text);
-            finished.status = ExitStatus::of_stop(reason);
-            finished.summary.exit_code = finished.status.code();
+            finished.set_status(ExitStatus::of_stop(reason))?;
             return Ok(finished);
         }
         check_own_verify(&path)?;
         let locked_again = locked_again(&path)?;
         settings.pass = Some(Pass { locked_again, is_last: next >= end });
     }
+}
+
+/// The users whom an earlier watch or read-back of the same results found locked again.
+fn of_earlier_watch(
+    settings: &JobSettings,
+    path: &Path,
+) -> Result<HashMap<UserId, SystemTime>, Failure> {
+    let manifest = Manifest::read(&Sidecars::beside(path).manifest)?;
+    let read_back = manifest.and_then(|it| it.files.into_iter().find(|file| file.role == "input"));
+    let results = settings.input.path().and_then(|results| sha256_file(results).ok());
+    if !path.exists() || read_back.is_none_or(|file| Some(file.sha256) != results) {
+        return Ok(HashMap::new());
+    }
+    locked_again(path)
 }
 
 /// The users whom the passes so far found locked again.

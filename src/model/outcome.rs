@@ -125,6 +125,11 @@ impl Outcome {
         matches!(self, Self::Failed | Self::StillLocked)
     }
 
+    /// Whether the user is unlocked because of this tool, or would be.
+    pub fn is_unlocked(self) -> bool {
+        matches!(self, Self::Unlocked | Self::WouldUnlock | Self::StillUnlocked)
+    }
+
     /// Whether `--max-fail` counts it.
     pub fn counts_as_failure(self) -> bool {
         matches!(self, Self::Failed | Self::Rejected | Self::StillLocked | Self::NotFound)

@@ -22,7 +22,7 @@ impl RowStats {
     pub fn add(&mut self, row: &Row) {
         self.counts.add(row.outcome);
         let is_banned = row.user.as_ref().is_some_and(|user| user.banned == Some(true));
-        self.n_banned += u64::from(is_banned && row.outcome == Outcome::WouldUnlock);
+        self.n_banned += u64::from(is_banned && row.outcome.is_unlocked());
         let was_looked_up = row.was_locked.is_some();
         self.n_failed_unlocks += u64::from(was_looked_up && row.outcome.counts_as_failure());
         if row.attempts > 0 {

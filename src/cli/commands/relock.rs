@@ -23,7 +23,7 @@ pub(in crate::cli) fn relock(
     } else {
         (CommandKind::Relock, consent::ask(args.yes, connection.instance, console)?)
     };
-    let run = check_undone(&args.results, &connection, console)?;
+    let run = check_undone(&args.results, &connection)?;
     warn_of_new_sandbox(&connection, console);
     let output = args.output.output.clone();
     let output = output.unwrap_or_else(|| Sidecars::beside(&args.results).relock);

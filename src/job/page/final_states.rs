@@ -110,13 +110,20 @@ fn names(row: &Row, origin: &str) -> Vec<String> {
 
 /// A user who is to be unlocked, or was, and still cannot sign in.
 fn is_banned(row: &FinalRow) -> bool {
-    use Outcome::{StillUnlocked, Unlocked, WouldUnlock};
     let is_banned = row.row.user.as_ref().is_some_and(|user| user.banned == Some(true));
-    is_banned && matches!(row.row.outcome, WouldUnlock | Unlocked | StillUnlocked)
+    is_banned && row.row.outcome.is_unlocked()
 }
 
-/// A user whom one command left out keeps the state that another gave them.
+/// A user whom one command left out keeps the state that another gave them. So does a user whom a
+/// later plan finds unlocked: that is what the run did.
 fn is_later(new: &FinalRow, old: &FinalRow) -> bool {
+    let outcomes = (old.row.outcome, new.row.outcome);
+    if let (Outcome::Unlocked | Outcome::StillUnlocked, Outcome::AlreadyUnlocked) = outcomes {
+        return false;
+    }
+    if let (Outcome::AlreadyUnlocked, Outcome::Unlocked | Outcome::StillUnlocked) = outcomes {
+        return true;
+    }
     let rank = |row: &FinalRow| (row.row.outcome != Outcome::Excluded, row.row.finished_at);
     rank(new) >= rank(old)
 }

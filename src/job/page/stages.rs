@@ -31,6 +31,9 @@ pub(super) fn stage(file: &Input, rows: &RowStats) -> Stage {
         let span = span.and_then(|(end, start)| end.duration_since(start).ok());
         summary.elapsed = span.unwrap_or_default();
     }
+    if !summary.adds_up() {
+        summary.ending = Ending::Unaccounted;
+    }
     Stage {
         file: file.path.display().to_string(),
         reason: manifest.and_then(|it| it.reason.clone()),

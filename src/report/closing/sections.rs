@@ -66,7 +66,7 @@ pub(super) fn warnings(summary: &Summary, style: Style) -> String {
     }
     if summary.n_banned > 0 {
         let n = summary.n_banned;
-        let who = counted(n, "user to unlock is banned", "users to unlock are banned");
+        let who = counted(n, "user is banned", "users are banned");
         let warning = style.paint(Paint::Warn, "warning: ");
         text += &format!("{warning}{who}; unlocking does not lift a ban.\n");
     }

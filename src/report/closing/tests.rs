@@ -243,7 +243,7 @@ fn a_plan() {
       admin_locked         12  looks locked on purpose; not changed
       not_found             8  user does not exist
 
-    warning: 3 users to unlock are banned; unlocking does not lift a ban.
+    warning: 3 users are banned; unlocking does not lift a ban.
 
     20 requests (20 look-ups), 0 retries, no 429.
     Latency: p50 80 ms, p99 80 ms, max 80 ms.
