@@ -571,3 +571,13 @@ fn a_shortened_file_does_not_add_up_in_text_and_json() {
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["ending"], "unaccounted");
 }
+
+#[test]
+fn the_page_names_who_ran_the_command() {
+    let mut stage = Stage::with_users(20);
+    stage.set("USER", "ada");
+    stage.write("ids.txt", list(&locked_users(3)));
+    stage.run("run ids.txt --yes --report page.html --quota 1000/1s").exits_with(0);
+    assert!(stage.read("page.html").contains("Run by") && stage.read("page.html").contains("ada"));
+    assert_eq!(stage.json("ids.results.manifest.json")["operator"], "ada");
+}

@@ -98,6 +98,13 @@ fn effective_settings(job: &Job<'_>, input: &Input) -> Map<String, Value> {
     map
 }
 
+/// The account that runs the program; under sudo, the one that called it.
+fn operator() -> Option<String> {
+    let names = ["SUDO_USER", "USER", "LOGNAME", "USERNAME"];
+    let mut set = names.into_iter().filter_map(|name| std::env::var(name).ok());
+    set.find(|name| !name.is_empty())
+}
+
 /// Creates the results file, or opens it to resume, and its manifest.
 fn open_outputs(
     job: &Job<'_>,
@@ -124,6 +131,7 @@ fn open_outputs(
         instance: connection.instance.code().to_owned(),
         host: connection.host.clone(),
         key: connection.fingerprint.clone(),
+        operator: operator(),
         reason: settings.reason.clone(),
         started_at: wall_clock(),
         finished_at: None,

@@ -42,6 +42,9 @@ pub struct Manifest {
     /// The fingerprint of the key.
     #[serde(default)]
     pub key: Option<String>,
+    /// The account of the operating system that ran it; `None` where the environment does not name it.
+    #[serde(default)]
+    pub operator: Option<String>,
     /// Why it was run (`--reason`).
     #[serde(default)]
     pub reason: Option<String>,
@@ -340,6 +343,7 @@ mod tests {
             instance: "production".into(),
             host: "api.clerk.com".into(),
             key: Some("sk_live_…a1b2".into()),
+            operator: Some("ada".into()),
             reason: Some("INC-7".into()),
             started_at: moment(0),
             finished_at: Some(moment(12_500)),
@@ -406,6 +410,7 @@ mod tests {
           "instance": "production",
           "host": "api.clerk.com",
           "key": "sk_live_…a1b2",
+          "operator": "ada",
           "reason": "INC-7",
           "started_at": "2023-11-14T22:13:20.000Z",
           "finished_at": "2023-11-14T22:13:32.500Z",

@@ -501,6 +501,7 @@ mod tests {
             instance: "production".into(),
             host: "api.clerk.com".into(),
             key: None,
+            operator: None,
             reason: None,
             started_at: moment(0),
             finished_at: None,

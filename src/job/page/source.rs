@@ -31,6 +31,7 @@ pub(super) fn source(
         instance: Some(manifest.instance.clone()),
         host: Some(manifest.host.clone()),
         key: manifest.key.clone(),
+        operator: manifest.operator.clone(),
         reason: manifest.reason.clone(),
         ending: Some(manifest.ending.clone()),
         exit_code: manifest.exit_code,

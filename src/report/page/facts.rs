@@ -53,6 +53,8 @@ pub struct Source {
     pub host: Option<String>,
     /// The fingerprint of the key.
     pub key: Option<String>,
+    /// The account of the operating system that ran it.
+    pub operator: Option<String>,
     /// The reason (`--reason`).
     pub reason: Option<String>,
     /// How it ended, by the code in the manifest: `completed`, `running`, `max_fail`, ….

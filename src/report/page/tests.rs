@@ -125,6 +125,7 @@ fn page_of(kind: CommandKind, n_records: u64, rows: Vec<FinalRow>) -> Facts {
         instance: Some("production".to_owned()),
         host: Some("api.clerk.com".to_owned()),
         key: Some("sk_live_…a1b2".to_owned()),
+        operator: Some("ada".to_owned()),
         reason: Some("INC-4312".to_owned()),
         ending: Some("completed".to_owned()),
         exit_code: Some(1),

@@ -99,6 +99,11 @@ fn lines(facts: &Facts) -> Vec<Fact> {
         Some(parts.join(", "))
     };
     let lines = [
+        Fact {
+            name: "Run by",
+            class: "",
+            values: values(facts, |it| it.operator.as_deref().map(cleaned)),
+        },
         Fact { name: "Instance", class: "", values: values(facts, instance) },
         Fact {
             name: "Key",
