@@ -26,14 +26,14 @@ fn check(input: &ReadInput, options: &Options) {
     assert!(options.limit.is_none_or(|limit| records.len() as u64 <= limit));
     // The rows of an earlier run keep the lines of its input.
     if !options.retry_failed {
-        assert!(records.iter().all(|it| (1..=input.n_lines).contains(&it.line)));
-        assert!(records.is_sorted_by(|a, b| a.line < b.line), "each record begins on its own line");
+        assert!(records.iter().all(|it| (1..=input.n_lines).contains(&it.line())));
+        assert!(records.is_sorted_by(|a, b| a.line() < b.line()), "each record begins on its own line");
     }
     assert!(input.records.repeated_headers.iter().all(|&place| place < records.len()));
     assert!(options.lenient || input.suspicions.is_empty());
     for record in records {
-        assert_eq!(record.carried.len(), input.records.carried.len());
-        assert_eq!(record.cell.as_ref(), canonical_cell(&record.cell));
+        assert_eq!(record.carried().len(), input.records.carried.len());
+        assert_eq!(record.cell(), canonical_cell(&record.cell()));
     }
 }
 
