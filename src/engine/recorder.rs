@@ -329,7 +329,7 @@ impl<'scope, 'env> Recorder<'scope, 'env> {
         action: impl FnOnce(&mut Recording<'env>) -> T + Send + 'env,
     ) -> Result<T, RecorderGone> {
         let (reply, replied) = calls::sync_channel(1);
-        // Whoever called waits for the reply.
+        // The caller waits for the reply.
         let call: Call<'env> = Box::new(move |recording| drop(reply.send(action(recording))));
         self.calls.send(call).map_err(|_| RecorderGone)?;
         self.sender.messages.blocking_send(Message::Call).map_err(|_| RecorderGone)?;

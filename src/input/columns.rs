@@ -298,7 +298,7 @@ impl Wanted<'_> {
         } else if others.iter().any(|other| is_alike(cell, other)) {
             true
         } else {
-            // Any word may be such a user, and a header looked up may find somebody.
+            // Any word may be such a user, and the look-up of a header may find one.
             return Err(Error::HeaderOrUser {
                 name: name.to_owned(),
                 line,

@@ -260,8 +260,8 @@ impl<'env> Walker<'_, 'env> {
         }
     }
 
-    /// Counts whom each filter of the API leaves out; `counted` is with all of them. Nobody is left
-    /// to count where the API cannot.
+    /// Counts the users whom each filter of the API leaves out; `counted` is with all filters. Without
+    /// a count of the API, no number is known.
     fn count_filtered(
         &self,
         selection: &Selection,

@@ -58,8 +58,8 @@ pub(crate) struct Context<'a> {
     pub(crate) metrics: Option<&'a Metrics>,
 }
 
-/// Asks the question and returns how to read the answer, which blocks. Whoever has the answer
-/// already (`--yes`, the sandbox) passes no such function.
+/// Asks the question and returns how to read the answer, which blocks. Where the answer
+/// is known already (`--yes`, the sandbox), no such function is passed.
 pub(crate) type Ask = Box<dyn FnOnce(&Question<'_>) -> ReadAnswer>;
 
 /// Reads the answer: whether it is yes.

@@ -24,7 +24,7 @@ pub fn batches(records: &Records, jobs: Vec<u32>) -> impl Iterator<Item = Batch>
     let mut first = 0;
     std::iter::from_fn(move || {
         let rest = jobs[first..].iter().take(MAX_LOOK_UP).map(|&place| place as usize);
-        // Only records that name somebody become jobs.
+        // Only records that name a user become jobs.
         let named = rest.filter_map(|place| Some((place, records.target(place).ok()?)));
         let (mut places, mut targets): (Vec<usize>, Vec<Identifier>) = named.unzip();
         let n_jobs = n_in_one_request(targets.first()?.kind(), &targets);
