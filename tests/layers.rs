@@ -77,3 +77,17 @@ fn modules_import_only_from_the_layers_above_their_own() {
     }
     assert!(wrong.is_empty(), "imports must go up the map in src/lib.rs:\n{}", wrong.join("\n"));
 }
+
+#[test]
+fn every_test_that_the_readme_of_the_tests_names_exists() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut files = Vec::new();
+    sources(&tests, &mut files);
+    let code: String =
+        files.iter().map(|path| fs::read_to_string(path).expect("a source")).collect();
+    let readme = fs::read_to_string(tests.join("README.md")).expect("tests/README.md");
+    let named = readme.split('`').filter_map(|part| Some(part.split_once("::")?.1));
+    let missing: Vec<&str> =
+        named.clone().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(named.count() > 30 && missing.is_empty(), "{missing:?}");
+}
