@@ -169,6 +169,47 @@ fn a_share_that_cannot_be_divided_is_refused() {
     assert_eq!(stage.sandbox().stats().n_requests, 0);
 }
 
+/// Runs two shards, one after the other, and returns their results files.
+fn two_shards(stage: &Stage) -> [String; 2] {
+    stage.write("users.txt", list(&locked_users(12)));
+    [1, 2].map(|k| {
+        stage.run(&format!("run users.txt -y --rate 500/s --shard {k}/2")).exits_with(0);
+        format!("users.shard-{k}-of-2.results.csv")
+    })
+}
+
+#[test]
+fn report_prints_the_next_step_of_each_shard_that_needs_one() {
+    let stage = Stage::with_quick_sandbox();
+    let [one, two] = two_shards(&stage);
+    let report = stage.run(&format!("report {one} {two}")).exits_with(0).stdout;
+    for file in [&one, &two] {
+        assert!(report.contains(&format!("verify {file}")), "{report}");
+    }
+    stage.run(&format!("verify {two}")).exits_with(0);
+    let verified = "users.shard-2-of-2.results.verify.csv";
+    let report = stage.run(&format!("report {one} {verified} {two}")).exits_with(0).stdout;
+    assert!(report.contains(&format!("verify {one}")), "{report}");
+    assert!(!report.contains(&format!("verify {two}")), "{report}");
+}
+
+#[test]
+fn the_duration_of_simultaneous_shards_is_from_the_earliest_start_to_the_latest_end() {
+    let stage = Stage::with_quick_sandbox();
+    let shards = two_shards(&stage);
+    let times = [("03:00:00", "03:00:40"), ("03:00:10", "03:01:00")];
+    for (results, (start, end)) in shards.iter().zip(times) {
+        let name = results.replace(".csv", ".manifest.json");
+        let mut manifest = stage.json(&name);
+        manifest["passes"][0]["started_at"] = format!("2026-01-31T{start}.000Z").into();
+        manifest["passes"][0]["finished_at"] = format!("2026-01-31T{end}.000Z").into();
+        stage.write(&name, manifest.to_string());
+    }
+    let report = stage.run(&format!("report {} --json", shards.join(" "))).exits_with(0).stdout;
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["elapsed_seconds"], 60.0);
+}
+
 /// Four shards on one machine, each with a quarter of the share: together they use all of it, and
 /// no more.
 #[test]
