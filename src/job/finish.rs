@@ -15,7 +15,7 @@ use crate::model::StopReason;
 use crate::report::{Level, closing};
 use crate::results::atomic::AtomicWriter;
 use crate::results::{Finalized, Manifest, Totals};
-use crate::stats::summary::{CommandKind, Ending, Forecast, NextStep, Summary};
+use crate::stats::summary::{CommandKind, Ending, Files, Forecast, NextStep, Summary};
 
 impl RunningJob<'_, '_> {
     /// Ends a job that was refused before it changed anything: removes the files that it created.
@@ -47,23 +47,29 @@ impl RunningJob<'_, '_> {
             Failure::internal(anyhow::anyhow!("internal error: results writer missing"))
         })?;
         outputs.manifest.excluded = input.excluded.counts();
+        // What is at the paths of a job that was not committed is an earlier run's.
+        let files = if outputs.is_staged() { Files::default() } else { job.paths.to_files() };
         let now = wall_clock();
         let mut finalized =
             outputs.finalize(writer, stats, recorded, &input.records, now, |totals| {
                 if totals.failure.is_some() {
                     job.stop.ask(StopReason::OutputFailed);
                 }
-                let mut summary = job.summary(input, totals);
+                let mut summary = Summary { files, ..job.summary(input, totals) };
                 summary.exit_code = status_of(input, &summary).code();
                 summary.next = job.next_step(&summary);
                 summary
             });
         let mut status = status_of(input, &finalized.summary);
-        if let (Some(path), None) = (job.paths.report(), &finalized.failure)
-            && let Err(failure) = write_page(&mut finalized, path, job.settings)
-        {
-            job.context.console.error(&failure.to_string());
-            status = failure.status;
+        let page = job.paths.report().filter(|_| finalized.failure.is_none());
+        match page.map(|path| write_page(&mut finalized, path, job.settings)) {
+            Some(Ok(())) => {}
+            None => finalized.summary.files.report = None,
+            Some(Err(failure)) => {
+                finalized.summary.files.report = None;
+                job.context.console.error(&failure.to_string());
+                status = failure.status;
+            }
         }
         if finalized.failure.is_some() && status != ExitStatus::Internal {
             status = ExitStatus::Output;
@@ -118,7 +124,6 @@ impl Job<'_> {
         summary.canary = self.settings.guards.canary.map(|n| n as u64);
         summary.plan_sha256 =
             totals.sha256.filter(|_| summary.command == CommandKind::Plan).map(str::to_owned);
-        summary.files = self.paths.to_files();
         summary
     }
 

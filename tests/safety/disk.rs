@@ -122,7 +122,7 @@ fn closing_lines_name_only_files_that_were_written() {
         assert!(stage.path(path).exists(), "{path}");
     }
     assert!(files["unprocessed"].is_null(), "{files:?}");
-    limited.never_says("  unprocessed");
+    limited.never_says("  ids.results.unprocessed.csv");
 }
 
 /// Rows of records that nobody is asked about are not requests that were cut off.

@@ -12,7 +12,7 @@ use crate::job::Failure;
 use crate::model::{Outcome, Row};
 use crate::report::closing;
 use crate::report::page::{Facts, FinalRow};
-use crate::results::manifest::Manifest;
+use crate::results::manifest::{FileEntry, Manifest};
 use crate::results::{
     ReadError, Reader, Sidecars, kind_of_outcome, read_unprocessed, same_file, sha256_file,
 };
@@ -66,7 +66,7 @@ pub(crate) fn gather(paths: &[PathBuf], detail: Detail) -> Result<Facts, Failure
     warnings.extend(warn_of_mixture(&instances));
     let n_banned = finals.n_banned();
     let rows = finals.finish();
-    let incident = incident(stages, &rows, unprocessed, n_banned);
+    let incident = incident(&files, stages, &rows, unprocessed, n_banned);
     let result = closing::incident_headline(&incident);
     let made_by = env!("CARGO_PKG_VERSION").to_owned();
     Ok(Facts { made_at: Some(wall_clock()), made_by, result, incident, sources, rows, warnings })
@@ -122,6 +122,33 @@ impl Input {
 
     fn reach(&mut self, row: &Row) {
         self.last_row_at = self.last_row_at.max(row.finished_at);
+    }
+
+    /// When each pass began and ended; none that was killed. Without a manifest, its rows tell.
+    pub(super) fn passes(&self) -> Vec<(SystemTime, SystemTime)> {
+        match &self.manifest {
+            Some(manifest) => {
+                let passes = manifest.passes.iter();
+                passes.filter_map(|it| Some((it.started_at, it.finished_at?))).collect()
+            }
+            None => self.started_at.zip(self.last_row_at).into_iter().collect(),
+        }
+    }
+
+    /// Which file of an earlier job was its input, by its role: a list that the earlier job wrote, or
+    /// the same input in the same shard.
+    pub(super) fn input_from<'a>(&self, earlier: &'a Self) -> Option<&'a str> {
+        let (manifest, earlier) = (self.manifest.as_ref()?, earlier.manifest.as_ref()?);
+        let input = manifest.files.iter().find(|file| file.role == "input")?;
+        let is_same_shard = manifest.setting("shard") == earlier.setting("shard");
+        let is_input = |file: &&FileEntry| match file.role.as_str() {
+            "input" => is_same_shard && file.sha256 == input.sha256,
+            "results" | "failed" | "unprocessed" => {
+                file.sha256 == input.sha256 || file.name == input.name
+            }
+            _ => false,
+        };
+        earlier.files.iter().find(is_input).map(|file| file.role.as_str())
     }
 
     pub(super) fn is_running(&self) -> bool {

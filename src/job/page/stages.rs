@@ -1,6 +1,6 @@
 //! Sums up each file, and all of them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::gather::Input;
 use crate::report::page::FinalRow;
@@ -26,11 +26,8 @@ pub(super) fn stage(file: &Input, rows: &RowStats) -> Stage {
     };
     if let Some(manifest) = manifest {
         add_manifest(&mut summary, manifest, file.is_running());
-    } else {
-        let span = finished_at.zip(file.started_at);
-        let span = span.and_then(|(end, start)| end.duration_since(start).ok());
-        summary.elapsed = span.unwrap_or_default();
     }
+    summary.elapsed = elapsed(&file.passes());
     if !summary.adds_up() {
         summary.ending = Ending::Unaccounted;
     }
@@ -72,13 +69,24 @@ fn add_manifest(summary: &mut Summary, manifest: &Manifest, is_running: bool) {
         summary.n_given_up += pass.given_up;
         // A manifest is a file like any other: a number in it may be anything.
         summary.paused = summary.paused.saturating_add(super::source::seconds(pass.paused_seconds));
-        let took = pass.finished_at.and_then(|it| it.duration_since(pass.started_at).ok());
-        summary.elapsed = summary.elapsed.saturating_add(took.unwrap_or_default());
     }
+}
+
+/// How long these passes took. The time during which several of them ran at once counts once.
+fn elapsed(passes: &[(SystemTime, SystemTime)]) -> Duration {
+    let mut passes = passes.to_vec();
+    passes.sort_unstable();
+    let (mut elapsed, mut counted_to) = (Duration::ZERO, SystemTime::UNIX_EPOCH);
+    for (start, end) in passes {
+        elapsed += end.duration_since(start.max(counted_to)).unwrap_or_default();
+        counted_to = counted_to.max(end);
+    }
+    elapsed
 }
 
 /// All files as one: the final state of each user.
 pub(super) fn incident(
+    files: &[Input],
     stages: Vec<Stage>,
     rows: &[FinalRow],
     n_unprocessed: u64,
@@ -94,6 +102,9 @@ pub(super) fn incident(
             counted.add(&it.row);
         }
         incident.summary = of_all(&incident.stages, &counted, n_unprocessed);
+        let passes: Vec<_> = files.iter().flat_map(Input::passes).collect();
+        incident.summary.elapsed = elapsed(&passes);
+        incident.next_commands = next_commands(files, &incident.stages, rows);
         incident.exit_code = incident.exit_code_of_all();
         incident.summary.exit_code = incident.exit_code.unwrap_or_default();
         incident.ending = Some(incident.summary.ending);
@@ -105,6 +116,27 @@ pub(super) fn incident(
     incident
 }
 
+/// The next command of each file that needs one: users are left whom it is for, and no later file
+/// continues this one.
+fn next_commands(files: &[Input], stages: &[Stage], rows: &[FinalRow]) -> Vec<String> {
+    let needs_one = |index: usize, stage: &Stage| {
+        let later = files[index + 1..].iter();
+        let mut continued = later.filter_map(|later| later.input_from(&files[index]));
+        if stage.summary.n_unprocessed > 0 {
+            return stage.n_left > 0
+                && !continued.any(|role| ["input", "unprocessed"].contains(&role));
+        }
+        let is_left = |it: &FinalRow| {
+            let outcome = it.row.outcome;
+            let is_next = outcome == stage.summary.command.aim() || outcome.may_yet_succeed();
+            it.source == index && is_next
+        };
+        continued.next().is_none() && rows.iter().any(is_left)
+    };
+    let needed = stages.iter().enumerate().filter(|(index, stage)| needs_one(*index, stage));
+    needed.filter_map(|(_, stage)| Some(stage.summary.next.as_ref()?.command.clone())).collect()
+}
+
 fn of_all(stages: &[Stage], rows: &RowStats, n_unprocessed: u64) -> Summary {
     let command = stages.last().map_or(CommandKind::Run, |stage| stage.summary.command);
     let known = |of: fn(&Summary) -> &String| {
@@ -114,7 +146,6 @@ fn of_all(stages: &[Stage], rows: &RowStats, n_unprocessed: u64) -> Summary {
     let mut excluded = stages.iter().rev().map(|stage| stage.summary.excluded);
     let not_completed = stages.iter().filter(|stage| stage.n_left > 0).map(|it| it.summary.ending);
     let sum = |of: fn(&Summary) -> u64| stages.iter().map(|stage| of(&stage.summary)).sum();
-    let time = |of: fn(&Summary) -> Duration| stages.iter().map(|stage| of(&stage.summary)).sum();
     Summary {
         command,
         is_mixed: stages.iter().any(|stage| stage.summary.command != command),
@@ -130,8 +161,7 @@ fn of_all(stages: &[Stage], rows: &RowStats, n_unprocessed: u64) -> Summary {
         n_retries: sum(|it| it.n_retries),
         n_throttled: sum(|it| it.n_throttled),
         n_given_up: sum(|it| it.n_given_up),
-        paused: time(|it| it.paused),
-        elapsed: time(|it| it.elapsed),
+        paused: stages.iter().map(|stage| stage.summary.paused).sum(),
         latency: LatencySummary::of(rows.durations()),
         errors: rows.errors().most_frequent_first(),
         ..Summary::default()
