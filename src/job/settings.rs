@@ -19,7 +19,7 @@ use crate::policy::pacing::Pace;
 use crate::policy::retry::RetryPolicy;
 use crate::policy::shard::Shard;
 use crate::policy::stop_rule::MaxFail;
-use crate::results::{Redaction, RowFormat, SnapshotMode};
+use crate::results::SnapshotMode;
 use crate::stats::summary::CommandKind;
 
 /// The settings in effect, whatever their source, in the two forms in which files and messages
@@ -43,7 +43,7 @@ pub(crate) enum Source {
     Environment,
     /// This line of a configuration file, as `FILE:LINE`.
     File(String),
-    /// Nobody set it.
+    /// It is not set.
     Default,
 }
 
@@ -184,41 +184,12 @@ impl JobSettings {
             CommandKind::Relock => Purpose::Relock,
         }
     }
-
-    /// Refuses flags that cannot be used with `-o -`.
-    pub(super) fn check_stdout(&self) -> Result<(), Failure> {
-        if !self.output.is_stdout() {
-            return Ok(());
-        }
-        let output = &self.output;
-        let flags = [
-            (self.input.is_instance(), "--all-locked"),
-            (self.pass.is_some(), "--watch"),
-            (output.json, "--json"),
-            (output.existing == ExistingFile::Resume, "--resume"),
-            (output.existing == ExistingFile::Replace, "--force"),
-            (output.report.is_some(), "--report"),
-            (self.verify, "--verify"),
-        ];
-        match flags.into_iter().find(|(is_given, _)| *is_given) {
-            None => Ok(()),
-            Some((_, flag)) => Err(Failure::usage(format!(
-                "{flag} cannot be used with -o -, which writes the results to stdout and no file"
-            ))),
-        }
-    }
 }
 
 impl OutputSettings {
     /// Whether the results go to stdout.
     pub(crate) fn is_stdout(&self) -> bool {
         self.path.as_os_str() == "-"
-    }
-
-    /// How rows are written.
-    pub(super) fn row_format(&self, carried: Vec<String>) -> RowFormat {
-        let redaction = Redaction::new(self.redact.iter().cloned());
-        RowFormat { snapshot: self.snapshot, redaction, carried }
     }
 }
 
@@ -262,27 +233,21 @@ impl Guards {
 }
 
 /// `--expect-count` and `--max-users`, checked before any user is changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) struct CountCheck {
-    command: CommandKind,
-    expect_count: Option<u64>,
-    max_users: Option<u64>,
-    n_tried: u64,
+    pub(super) command: CommandKind,
+    pub(super) guards: Guards,
+    /// The number of users that the resumed run has tried to change: `--expect-count` is the number
+    /// of the whole job.
+    pub(super) n_tried: u64,
 }
 
 impl CountCheck {
-    /// `n_tried` is the number of users that the resumed run has tried to change: `--expect-count`
-    /// is the number of the whole job.
-    pub(super) fn new(command: CommandKind, guards: Guards, n_tried: u64) -> Self {
-        let Guards { expect_count, max_users, .. } = guards;
-        Self { command, expect_count, max_users, n_tried }
-    }
-
     /// Checks the number of users that are left to change.
     pub(super) fn check(self, n_users: u64) -> Result<(), Failure> {
         let total = n_users.saturating_add(self.n_tried);
         let (verb, participle) = (self.command.verb(), self.command.participle());
-        if let Some(expected) = self.expect_count.filter(|&expected| expected != total) {
+        if let Some(expected) = self.guards.expect_count.filter(|&expected| expected != total) {
             let earlier = match self.n_tried {
                 0 => String::new(),
                 n => format!(", {n} of them in the earlier run"),
@@ -292,7 +257,7 @@ impl CountCheck {
                  was {participle}"
             )));
         }
-        if let Some(max) = self.max_users.filter(|&max| n_users > max) {
+        if let Some(max) = self.guards.max_users.filter(|&max| n_users > max) {
             return Err(Failure::usage(format!(
                 "found {n_users} users to {verb}, but --max-users is {max}; no user was {participle}"
             )));
@@ -303,7 +268,7 @@ impl CountCheck {
     /// Checks what is known before a look-up, which can only reduce the number.
     pub(super) fn check_upper_bound(self, n_users: u64) -> Result<(), Failure> {
         let total = n_users.saturating_add(self.n_tried);
-        if self.expect_count.is_some_and(|expected| total < expected) {
+        if self.guards.expect_count.is_some_and(|expected| total < expected) {
             return self.check(n_users);
         }
         Ok(())
@@ -315,7 +280,8 @@ mod tests {
     use super::*;
 
     fn check(expect_count: Option<u64>, max_users: Option<u64>, n_tried: u64) -> CountCheck {
-        CountCheck { command: CommandKind::Run, expect_count, max_users, n_tried }
+        let guards = Guards { expect_count, max_users, ..Guards::default() };
+        CountCheck { command: CommandKind::Run, guards, n_tried }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::gather::Detail;
+use super::page::Detail;
 use crate::model::{Outcome, Row};
 use crate::report::page::FinalRow;
 
