@@ -30,7 +30,7 @@ pub use clock::{now, wall_clock};
 pub use look_up::{LookUp, Purpose, batches};
 pub use pace_file::PaceFile;
 pub use pacer::Pacer;
-pub use recorder::{Recorded, Recorder, RecorderGone, Recording};
+pub use recorder::{EventSender, Recorded, Recorder, RecorderGone, Recording};
 pub use session::Session;
 pub use unlock::{Unlock, UnlockJobs};
 pub use walk::{Count, Recheck, Shortfall, Span, Stretch, Walk};

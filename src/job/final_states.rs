@@ -11,8 +11,6 @@ use crate::report::page::FinalRow;
 pub(super) struct FinalStates {
     is_single: bool,
     keeps_rows: bool,
-    /// Of a single file.
-    n_banned: u64,
     /// `None` where the row of another name of the same user replaced it.
     rows: Vec<Option<FinalRow>>,
     /// By instance, and by user ID or cell of the input.
@@ -25,7 +23,6 @@ impl FinalStates {
         Self {
             is_single: n_files == 1,
             keeps_rows: detail != Detail::Counts,
-            n_banned: 0,
             rows: Vec::new(),
             by_name: HashMap::new(),
         }
@@ -35,7 +32,6 @@ impl FinalStates {
     /// apart, `origin` the records of different inputs that name no user.
     pub(super) fn add(&mut self, instance: usize, origin: &str, row: FinalRow) {
         if self.is_single {
-            self.n_banned += u64::from(is_banned(&row));
             self.rows.extend(self.keeps_rows.then_some(Some(row)));
             return;
         }
@@ -81,14 +77,6 @@ impl FinalStates {
         self.rows[at].as_ref()
     }
 
-    /// Number of users who are to be unlocked or were, and who are banned.
-    pub(super) fn n_banned(&self) -> u64 {
-        if self.is_single {
-            return self.n_banned;
-        }
-        self.rows.iter().flatten().filter(|it| is_banned(it)).count() as u64
-    }
-
     /// All final rows.
     pub(super) fn finish(self) -> Vec<FinalRow> {
         self.rows.into_iter().flatten().collect()
@@ -106,12 +94,6 @@ fn names(row: &Row, origin: &str) -> Vec<String> {
         names.push(row.input.to_string());
     }
     names
-}
-
-/// A user who is to be unlocked, or was, and still cannot sign in.
-fn is_banned(row: &FinalRow) -> bool {
-    let is_banned = row.row.user.as_ref().is_some_and(|user| user.banned == Some(true));
-    is_banned && row.row.outcome.is_unlocked()
 }
 
 /// A user whom one command left out keeps the state that another gave them. So does a user whom a

@@ -145,25 +145,23 @@ pub(super) struct Input {
     pub(super) n_undecided: u64,
 }
 
-/// The users to exclude, and the files that name them.
-pub(super) struct Exclusions {
-    list: ExcludeList,
-    files: Vec<FileEntry>,
-}
+/// The users to exclude, and the files that name them for the manifest.
+pub(super) type Exclusions = (ExcludeList, Vec<FileEntry>);
 
-impl Exclusions {
-    /// Reads the exclude files to their ends.
-    pub(super) fn read(settings: &JobSettings, console: &Console) -> Result<Self, Failure> {
-        let (mut list, mut files) = (ExcludeList::default(), Vec::new());
-        for path in &settings.exclude {
-            let n_before = list.counts().entries;
-            let sha256 = input::read_exclude_file(path, &mut list)?;
-            files.push(file_entry("exclude", path.display().to_string(), sha256));
-            let entries = text::counted(list.counts().entries - n_before, "entry", "entries");
-            console.note(&format!("Excluding {entries} in {}", path.display()));
-        }
-        Ok(Self { list, files })
+/// Reads the exclude files to their ends.
+pub(super) fn read_exclusions(
+    settings: &JobSettings,
+    console: &Console,
+) -> Result<Exclusions, Failure> {
+    let (mut list, mut files) = (ExcludeList::default(), Vec::new());
+    for path in &settings.exclude {
+        let n_before = list.counts().entries;
+        let sha256 = input::read_exclude_file(path, &mut list)?;
+        files.push(file_entry("exclude", path.display().to_string(), sha256));
+        let entries = text::counted(list.counts().entries - n_before, "entry", "entries");
+        console.note(&format!("Excluding {entries} in {}", path.display()));
     }
+    Ok((list, files))
 }
 
 fn file_entry(role: &str, name: String, sha256: String) -> FileEntry {
@@ -202,11 +200,10 @@ impl Input {
             accept_emptiness(settings, console)?;
         }
         keep_shard(settings, &mut input.records, console);
-        let exclusions = match walked.exclusions.take() {
+        let (excluded, exclude_files) = match walked.exclusions.take() {
             Some(exclusions) => exclusions,
-            None => Exclusions::read(settings, console)?,
+            None => read_exclusions(settings, console)?,
         };
-        let Exclusions { list: excluded, files: exclude_files } = exclusions;
         let mut files = vec![file_entry("input", source.name(), input.sha256)];
         files.extend(exclude_files);
         let mut looks_up = settings.looks_up();

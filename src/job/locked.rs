@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 use super::command_line::of_another_input;
 use super::connection::Connection;
 use super::exit::{ExitStatus, Failure};
-use super::input::{Exclusions, InputSource};
+use super::input::{Exclusions, InputSource, read_exclusions};
 use super::outputs::check_in_the_way;
 use super::run::Stages;
 use super::settings::{Execution, ExistingFile};
@@ -98,7 +98,7 @@ pub(super) fn walk_instance(job: &Job<'_>) -> Result<Walked, Failure> {
         return Ok(Walked::default());
     };
     let console = context.console;
-    let exclusions = Some(Exclusions::read(settings, console)?);
+    let exclusions = Some(read_exclusions(settings, console)?);
     match check_in_the_way(settings, connection)? {
         ExistingFile::Resume if settings.output.path.exists() => {
             return Ok(Walked { exclusions, ..Walked::default() });

@@ -96,10 +96,8 @@ pub(crate) fn gather(paths: &[PathBuf], detail: Detail) -> Result<Facts, Failure
         let text = "the files are of different instances; users are counted per instance";
         warnings.push(text.to_owned());
     }
-    let n_banned = finals.n_banned();
     let rows = finals.finish();
-    let mut incident = incident(&files, stages, &rows, n_unprocessed);
-    incident.summary.n_banned = n_banned;
+    let incident = incident(&files, stages, &rows, n_unprocessed);
     let result = closing::incident_headline(&incident);
     let made_by = env!("CARGO_PKG_VERSION").to_owned();
     Ok(Facts { made_at: Some(wall_clock()), made_by, result, incident, sources, rows, warnings })
@@ -256,7 +254,6 @@ impl FinishedFile {
             n_records: rows.counts().total(),
             elapsed: elapsed(self.passes()),
             files: Files { results: Some(self.path.clone()), ..Files::default() },
-            n_banned: rows.n_banned(),
             ..summary_of_rows(rows)
         };
         if let Some(manifest) = manifest {
@@ -472,6 +469,7 @@ fn next_commands(files: &[FinishedFile], stages: &[Stage], rows: &[FinalRow]) ->
 fn summary_of_rows(rows: &RowStats) -> Summary {
     Summary {
         counts: *rows.counts(),
+        n_banned: rows.n_banned(),
         latency: LatencySummary::of(rows.durations()),
         errors: rows.errors().most_frequent_first(),
         ..Summary::default()

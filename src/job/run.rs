@@ -12,8 +12,8 @@ use super::input::Input;
 use super::prepare::Prepared;
 use super::{Ask, Context, Job, confirm};
 use crate::engine::{
-    LookUp, PoolSettings, Recorder, RecorderGone, Recording, Session, Unlock, UnlockJobs, Work,
-    WorkerPool, batches, now, wall_clock,
+    EventSender, LookUp, PoolSettings, Recorder, RecorderGone, Recording, Session, Unlock,
+    UnlockJobs, Work, WorkerPool, batches, now, wall_clock,
 };
 use crate::model::{Event, InputRecord, Outcome, Row, StopReason, UserId};
 use crate::policy::stop_rule::StopRule;
@@ -180,7 +180,7 @@ impl<'env> RunningJob<'_, 'env> {
     /// Records users of whom nothing is requested.
     fn record_left_out(&self, rows: Vec<(usize, Row)>) -> Result<(), RecorderGone> {
         let Stages { session, runtime, recorder, .. } = &self.stages;
-        session.run(runtime, recorder, Vec::new(), async |events| {
+        session.run(runtime, recorder, Vec::new(), async |events: EventSender| {
             for (record, row) in rows {
                 let event = Event::JobFinished { record, row: Box::new(row), attempt: None };
                 if events.send(event).await.is_err() {
