@@ -130,7 +130,17 @@ fn confirm(
     }
     let command = settings.command;
     let read = ask(&Question { command, n_users, connection, facts });
-    let answer = unless_stopped(job, runtime, read).transpose().map_err(Failure::internal)?;
+    job.context.signals.begin_orderly();
+    let (sender, receiver) = oneshot::channel();
+    // Reading blocks. When a signal ends the wait, this thread ends with the process.
+    std::thread::spawn(move || sender.send(read()));
+    let answer = runtime.block_on(async {
+        tokio::select! {
+            answer = receiver => answer.ok(),
+            () = job.session.stop.asked() => None,
+        }
+    });
+    let answer = answer.transpose().map_err(Failure::internal)?;
     // Whatever was typed together with Ctrl-C is not consent.
     let status = job.session.stop.reason().map(ExitStatus::of_stop);
     if answer == Some(true) && status.is_none() {
@@ -138,22 +148,4 @@ fn confirm(
     }
     let text = format!("not confirmed; no user was {}", command.participle());
     Err(Failure::text(status.unwrap_or(ExitStatus::NotConfirmed), text))
-}
-
-/// Waits for a blocking call; `None` when a signal comes first.
-fn unless_stopped<T: Send + 'static>(
-    job: &Job<'_>,
-    runtime: &Runtime,
-    blocking: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    job.context.signals.begin_orderly();
-    let (sender, receiver) = oneshot::channel();
-    // When the wait is given up, this thread ends with the process.
-    std::thread::spawn(move || sender.send(blocking()));
-    runtime.block_on(async {
-        tokio::select! {
-            answer = receiver => answer.ok(),
-            () = job.session.stop.asked() => None,
-        }
-    })
 }

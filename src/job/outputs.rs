@@ -40,17 +40,14 @@ pub(super) fn output_files(settings: &JobSettings) -> Result<Files, Failure> {
     }
     let files = if output.is_stdout() { Files::default() } else { files_of(&output.path) };
     let files = Files { report: output.report.clone(), ..files };
-    // Results of a read-back at the end.
     let verify = files.results.as_deref().filter(|_| settings.verify);
     let verify = verify.map(|results| Sidecars::beside(results).verify);
-    let of_verify = verify.as_deref().map(files_of).unwrap_or_default();
-    let mut outputs: Vec<&Path> = files.report.iter().map(PathBuf::as_path).collect();
-    for Files { results, failed, unprocessed, manifest, .. } in [&files, &of_verify] {
-        outputs.extend(
-            [results, failed, unprocessed, manifest].into_iter().flatten().map(|it| it.as_path()),
-        );
+    let mut outputs: Vec<PathBuf> = files.report.iter().cloned().collect();
+    for results in files.results.iter().chain(&verify) {
+        let Sidecars { failed, unprocessed, manifest, .. } = Sidecars::beside(results);
+        outputs.extend([results.clone(), failed, unprocessed, manifest]);
     }
-    outputs.extend(list);
+    outputs.extend(list.map(Path::to_owned));
     for (at, output) in outputs.iter().enumerate() {
         check_place(output)?;
         let name = output.display();

@@ -11,7 +11,6 @@ use super::input::Input;
 use super::locked::Walked;
 use super::outputs::open_outputs;
 use super::previous::{self, PreviousRun};
-use super::settings::CountCheck;
 use super::{Ask, Job, confirm};
 use crate::engine::{now, wall_clock};
 use crate::model::UserId;
@@ -26,7 +25,8 @@ pub(super) struct Prepared {
     pub(super) plan: Plan,
     /// Users whom an earlier run found by another identifier, with the lines of their rows.
     pub(super) known: HashMap<UserId, u64>,
-    pub(super) count_check: CountCheck,
+    /// Number of users whom the run that is resumed has tried to change.
+    pub(super) n_tried: u64,
     pub(super) outputs: Outputs,
     pub(super) writer: Writer,
     /// With the rows of the run that is resumed, and the requests of a walk that found the input.
@@ -56,16 +56,17 @@ pub(super) fn prepare(
     let known = done.users().clone();
     let plan = Plan::build(&input.records, &input.excluded, done, at);
     let n_tried = earlier.n_tried(input.looks_up);
-    let count_check = CountCheck { command: settings.command, guards: settings.guards, n_tried };
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
     let n_jobs = plan.jobs.len() as u64;
     if input.looks_up {
-        count_check.check_upper_bound(n_jobs)?;
+        if settings.guards.expect_more(n_jobs, n_tried) {
+            settings.guards.check(settings.command, n_jobs, n_tried)?;
+        }
     } else {
         if let Some(exclusions) = input.describe_exclusions() {
             context.console.note(&format!("Excluded: {exclusions}"));
         }
-        count_check.check(n_jobs)?;
+        settings.guards.check(settings.command, n_jobs, n_tried)?;
         let left_out: Counts = plan.left_out.iter().map(|(_, row)| row.outcome).collect();
         confirm(job, &input, n_jobs, &left_out, consent, &runtime)?;
     }
@@ -77,7 +78,7 @@ pub(super) fn prepare(
     let mut stats = walked.stats.unwrap_or_else(|| Stats::new(size, now(), wall_clock()));
     stats.resize(size);
     let stats = stats.resuming(earlier);
-    Ok(Prepared { input, plan, known, count_check, outputs, writer, stats, runtime })
+    Ok(Prepared { input, plan, known, n_tried, outputs, writer, stats, runtime })
 }
 
 /// The settings in effect, as far as the input decides them.

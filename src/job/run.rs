@@ -103,7 +103,7 @@ pub(super) fn run(
     prepared: Prepared,
     mut consent: Option<Ask>,
 ) -> Result<Finished, Failure> {
-    let Prepared { input, plan, known, count_check, outputs, writer, stats, runtime } = prepared;
+    let Prepared { input, plan, known, n_tried, outputs, writer, stats, runtime } = prepared;
     let Job { settings, connection, context, session, .. } = *job;
     let mut has_row = vec![false; input.records.records.len()];
     plan.recorded.iter().for_each(|&record| has_row[record] = true);
@@ -122,7 +122,7 @@ pub(super) fn run(
             running.refuse_if_stopped_early()?;
             if running.needs_consent() {
                 let n_users = running.n_to_change(&jobs)?;
-                count_check.check(n_users)?;
+                settings.guards.check(settings.command, n_users, n_tried)?;
                 let counts = running.stages.recorder.call(|it| *it.stats.counts())?;
                 let runtime = &running.stages.runtime;
                 confirm(job, &input, n_users, &counts, &mut consent, runtime)?;
