@@ -40,13 +40,10 @@ impl CommandLine {
         }
     }
 
-    /// The same settings for another command, as far as that one accepts them.
+    /// Another command with the same settings. It prints those that it accepts.
     #[must_use]
     pub(crate) fn for_command(mut self, command: &str) -> Self {
         command.clone_into(&mut self.command);
-        let accepted = Arc::clone(&self.accepted);
-        let of_command = accepted.get(command);
-        self.flags.retain(|(name, _)| of_command.is_some_and(|names| names.contains(name)));
         self
     }
 

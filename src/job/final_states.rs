@@ -28,14 +28,14 @@ impl FinalStates {
         }
     }
 
-    /// Adds a row. Files are added in order of time. `instance` tells users of different instances
-    /// apart, `origin` the records of different inputs that name no user.
+    /// Adds a row. Files are added in order of time. `instance` distinguishes users of different
+    /// instances, `origin` records without a user in different inputs.
     pub(super) fn add(&mut self, instance: usize, origin: &str, row: FinalRow) {
         if self.is_single {
             self.rows.extend(self.keeps_rows.then_some(Some(row)));
             return;
         }
-        // Its user has another row.
+        // The user has another row.
         if row.row.outcome == Outcome::Duplicate {
             return;
         }
@@ -83,7 +83,7 @@ impl FinalStates {
     }
 }
 
-/// What the user of a row is known by, the surest first. A cell that names no user is told apart by
+/// The names of the user of a row, the most reliable first. A cell without a user is identified by
 /// its place.
 fn names(row: &Row, origin: &str) -> Vec<String> {
     if row.outcome == Outcome::Invalid || row.input.is_empty() && row.user_id.is_none() {
@@ -96,8 +96,8 @@ fn names(row: &Row, origin: &str) -> Vec<String> {
     names
 }
 
-/// A user whom one command left out keeps the state that another gave them. So does a user whom a
-/// later plan finds unlocked: that is what the run did.
+/// Whether the new row replaces the old one. An exclusion does not replace another state. Neither
+/// does a later plan that finds a user unlocked: the run unlocked them.
 fn is_later(new: &FinalRow, old: &FinalRow) -> bool {
     let outcomes = (old.row.outcome, new.row.outcome);
     if let (Outcome::Unlocked | Outcome::StillUnlocked, Outcome::AlreadyUnlocked) = outcomes {

@@ -46,7 +46,7 @@ impl RunningJob<'_, '_> {
             Failure::text(ExitStatus::Internal, "internal error: results writer missing")
         })?;
         outputs.manifest.excluded = input.excluded.counts();
-        // What is at the paths of a job that was not committed is an earlier run's.
+        // The files at the paths of a job that was not committed are those of an earlier run.
         let files = if outputs.is_staged() { Files::default() } else { job.files.clone() };
         let now = wall_clock();
         let mut finalized =
@@ -74,7 +74,7 @@ impl RunningJob<'_, '_> {
             status = ExitStatus::Output;
         }
         if finalized.summary.exit_code != status.code() {
-            // Whatever fails now is a consequence of what was reported.
+            // A failure here follows from one that was reported.
             let _ = finalized.set_exit_code(status.code());
         }
         job.print_end(&finalized);
@@ -94,7 +94,7 @@ fn write_page(
     Ok(finalized.add_report(path, sha256)?)
 }
 
-/// A walk that met users of whom it is not known whether they are locked did not list all.
+/// A walk does not list users whose lock state is unclear.
 fn status_of(input: &Input, summary: &Summary) -> ExitStatus {
     match ExitStatus::of(summary) {
         ExitStatus::Success if input.n_undecided > 0 => ExitStatus::NotAllWell,

@@ -67,7 +67,7 @@ impl InputSource {
         !self.is_list() || self.kind_of_cells() != IdentifierKind::UserId
     }
 
-    /// Whether it is a list of users that no job of this program made.
+    /// Whether it is a list of users, and neither rows of an earlier job nor a walk.
     pub(super) fn is_list(&self) -> bool {
         matches!(self, Self::List { .. })
     }
@@ -141,7 +141,7 @@ pub(super) struct Input {
     pub(super) files: Vec<FileEntry>,
     /// How many users a walk listed, and how many each condition left out.
     pub(super) lines_of_walk: Vec<String>,
-    /// Users whom a walk did not list because the API does not say whether they are locked.
+    /// Users whom a walk did not list because their lock state is unclear in the response.
     pub(super) n_undecided: u64,
 }
 

@@ -1,6 +1,6 @@
 //! A walk over the instance finds the users who are locked now: `locked` lists them, and
-//! `--all-locked` makes them the input of a job. Count, walk, look up again users about whom pages
-//! disagree.
+//! `--all-locked` makes them the input of a job. The users are counted first, and looked up again
+//! where two pages disagree about them.
 
 use std::path::PathBuf;
 
@@ -75,7 +75,7 @@ pub(crate) fn list_locked(
     Ok(ExitStatus::Success)
 }
 
-/// What a walk found before the input of a job can be read. Empty for other inputs.
+/// The result of a walk, before the input of a job is read. Empty for other inputs.
 #[derive(Default)]
 pub(super) struct Walked {
     /// The list, which is not at its path yet; `None` where an earlier run walked.
@@ -86,12 +86,12 @@ pub(super) struct Walked {
     pub(super) stats: Option<Stats>,
     /// How many users are listed, and how many each condition left out.
     pub(super) lines: Vec<String>,
-    /// Users of whom the API does not say whether they are locked.
+    /// Users whose lock state is unclear in the response.
     pub(super) n_undecided: u64,
 }
 
-/// Walks the instance where that is the input of the job, unless a run is resumed: its list is
-/// there. Whatever can be refused without a request is refused first.
+/// Walks the instance where that is the input of the job, unless a run is resumed, whose list exists.
+/// Whatever can be refused without a request is refused first.
 pub(super) fn walk_instance(job: &Job<'_>) -> Result<Walked, Failure> {
     let Job { settings, connection, context, files, session } = *job;
     let InputSource::Instance { list: path, selection, .. } = &settings.input else {
@@ -336,7 +336,7 @@ impl Walker<'_, '_> {
     }
 
     /// A user object does not show memberships, so a server that ignores the parameter would widen
-    /// the list unnoticed. Where all users seem to be members, there must be none who are not.
+    /// the list unnoticed. If all users seem to be members, the number of non-members must be 0.
     fn check_organizations(
         &self,
         filters: &[UserFilter],
@@ -362,7 +362,7 @@ impl Walker<'_, '_> {
         Ok(())
     }
 
-    /// Cuts the time between the oldest and the newest user; one stretch, where that is not known.
+    /// Divides the time between the oldest and the newest user; one stretch where it is not known.
     fn stretches(&self, n_users: u64) -> Result<Vec<Stretch>, Failure> {
         /// For fewer users, one walk is as fast as several.
         const USERS_PER_STRETCH: u64 = 5_000;

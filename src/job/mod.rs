@@ -60,7 +60,7 @@ pub(crate) type Ask = Box<dyn FnOnce(&Question<'_>) -> ReadAnswer>;
 /// Reads the answer: whether it is yes.
 pub(crate) type ReadAnswer = Box<dyn FnOnce() -> io::Result<bool> + Send>;
 
-/// What a person must know to confirm a run.
+/// What the confirmation prompt shows.
 pub(crate) struct Question<'a> {
     pub(crate) command: CommandKind,
     pub(crate) n_users: u64,
@@ -141,7 +141,7 @@ fn confirm(
         }
     });
     let answer = answer.transpose().map_err(Failure::internal)?;
-    // Whatever was typed together with Ctrl-C is not consent.
+    // Input that was typed together with Ctrl-C is not consent.
     let status = job.session.stop.reason().map(ExitStatus::of_stop);
     if answer == Some(true) && status.is_none() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The files of a job: where they are, that they overwrite nothing by mistake, and how they begin.
+//! The files of a job: where they are, which files they may replace, and how they are created.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -187,7 +187,7 @@ pub(super) fn open_outputs(
     effective: Map<String, Value>,
 ) -> Result<(Outputs, Writer), Failure> {
     let Job { settings, connection, context, files, .. } = *job;
-    // A path that cannot be written is found out now.
+    // Fails now if the page cannot be written.
     drop(files.report.as_deref().map(AtomicWriter::create).transpose()?);
     let PreviousRun { resumed, manifest: earlier, existing } = previous;
     let records = input.records.records.len() as u64 + plan.n_rows_without_record;

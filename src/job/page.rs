@@ -42,7 +42,7 @@ pub(crate) fn fill(mut begun: AtomicWriter, path: &Path, text: &str) -> Result<S
     begun.finish()
 }
 
-/// What to keep of the rows.
+/// How much of the rows to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Detail {
     /// The counts: no page is written.
@@ -62,12 +62,12 @@ impl Detail {
 
 /// Reads one or more finished results, plan or verify files of one incident, in any order.
 pub(crate) fn gather(paths: &[PathBuf], detail: Detail) -> Result<Facts, Failure> {
-    let (mut files, mut warnings) = (Vec::<FinishedFile>::new(), Vec::new());
+    let (mut files, mut warnings) = (Vec::<ReportedFile>::new(), Vec::new());
     for path in paths {
         if files.iter().any(|file| same_file(&file.path, path)) {
             warnings.push(format!("{} is named twice; it is counted once", path.display()));
         } else {
-            files.push(FinishedFile::open(path)?);
+            files.push(ReportedFile::open(path)?);
         }
     }
     files.sort_by_key(|file| file.started_at);
@@ -105,8 +105,8 @@ pub(crate) fn gather(paths: &[PathBuf], detail: Detail) -> Result<Facts, Failure
 
 /// A number for each file: files of the same instance share it. A file without a manifest is taken
 /// for one of the instance of the others.
-fn instances(files: &[FinishedFile]) -> Vec<usize> {
-    let of = |file: &FinishedFile| {
+fn instances(files: &[ReportedFile]) -> Vec<usize> {
+    let of = |file: &ReportedFile| {
         file.manifest.as_ref().map(|manifest| (manifest.instance.clone(), manifest.host.clone()))
     };
     let known: Vec<_> = files.iter().filter_map(of).collect();
@@ -119,7 +119,7 @@ fn instances(files: &[FinishedFile]) -> Vec<usize> {
     files.iter().map(number).collect()
 }
 
-/// What the page and the summary need of a row.
+/// The parts of a row that the page and the summary need.
 fn slim(mut row: Row, detail: Detail) -> Row {
     (row.trace_id, row.carried) = (None, Box::default());
     row.user = row.user.filter(|user| {
@@ -146,7 +146,7 @@ fn unreadable(error: ReadError) -> Failure {
 }
 
 /// A file to report.
-struct FinishedFile {
+struct ReportedFile {
     path: PathBuf,
     manifest: Option<Manifest>,
     /// From the manifest, or else from the rows.
@@ -159,7 +159,7 @@ struct FinishedFile {
     is_torn: bool,
 }
 
-impl FinishedFile {
+impl ReportedFile {
     fn open(path: &Path) -> Result<Self, Failure> {
         let manifest = Manifest::read(&Sidecars::beside(path).manifest).map_err(Failure::usage)?;
         let input = manifest.as_ref().and_then(|manifest| manifest.file("input"));
@@ -188,7 +188,7 @@ impl FinishedFile {
         self.manifest.as_ref().is_some_and(|it| it.ending == Manifest::RUNNING)
     }
 
-    /// When each pass began and ended; none that was killed. Without a manifest, its rows tell.
+    /// The start and the end of each pass that ended; without a manifest, of its rows.
     fn passes(&self) -> Vec<(SystemTime, SystemTime)> {
         match &self.manifest {
             Some(manifest) => {
@@ -298,8 +298,8 @@ impl FinishedFile {
         }
     }
 
-    /// What the reader must know before anything else. `n_left`: records that neither this command
-    /// nor a later one processed.
+    /// What is incomplete, was changed, or cannot be checked. `n_left`: records that neither this
+    /// command nor a later one processed.
     fn warnings(&self, n_left: u64) -> Vec<String> {
         let name = self.path.display();
         let why = match &self.manifest {
@@ -376,9 +376,10 @@ fn elapsed(mut passes: Vec<(SystemTime, SystemTime)>) -> Duration {
     elapsed
 }
 
-/// Finds what each file left to do, and counts the users of whom no file has a row.
+/// Sets the number of records that each file left, and returns the number of users without a row in
+/// any file.
 fn find_unprocessed(
-    files: &[FinishedFile],
+    files: &[ReportedFile],
     instances: &[usize],
     finals: &FinalStates,
     stages: &mut [Stage],
@@ -415,7 +416,7 @@ fn find_unprocessed(
 
 /// All files as one: the final state of each user.
 fn incident(
-    files: &[FinishedFile],
+    files: &[ReportedFile],
     stages: Vec<Stage>,
     rows: &[FinalRow],
     n_unprocessed: u64,
@@ -431,7 +432,7 @@ fn incident(
         let mut counted = RowStats::default();
         rows.iter().for_each(|it| counted.add(&it.row));
         let mut summary = summary_of_all(&stages, &counted, n_unprocessed);
-        summary.elapsed = elapsed(files.iter().flat_map(FinishedFile::passes).collect());
+        summary.elapsed = elapsed(files.iter().flat_map(ReportedFile::passes).collect());
         let next_commands = next_commands(files, &stages, rows);
         Incident { ending: Some(summary.ending), summary, next_commands, ..Incident::default() }
     };
@@ -440,15 +441,15 @@ fn incident(
         incident.exit_code = incident.exit_code_of_all();
         incident.summary.exit_code = incident.exit_code.unwrap_or_default();
     }
-    // A file without a manifest does not say what comes next.
+    // Only a manifest has the next command.
     let newest = incident.stages.iter().rev().find(|stage| stage.ending.is_some());
     incident.summary.next = newest.and_then(|stage| stage.summary.next.clone());
     incident
 }
 
-/// The next command of each file that needs one: users are left whom it is for, and no later file
+/// The next command of each file that needs one: it applies to users who are left, and no later file
 /// continues this one.
-fn next_commands(files: &[FinishedFile], stages: &[Stage], rows: &[FinalRow]) -> Vec<String> {
+fn next_commands(files: &[ReportedFile], stages: &[Stage], rows: &[FinalRow]) -> Vec<String> {
     let needs_one = |index: usize, stage: &Stage| {
         let later = files[index + 1..].iter();
         let mut continued = later.filter_map(|later| later.input_from(&files[index]));

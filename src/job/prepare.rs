@@ -70,7 +70,7 @@ pub(super) fn prepare(
         let left_out: Counts = plan.left_out.iter().map(|(_, row)| row.outcome).collect();
         confirm(job, &input, n_jobs, &left_out, consent, &runtime)?;
     }
-    // From here on a first Ctrl-C ends the job in order: its files are there.
+    // From here on, the first Ctrl-C ends the job in order, because its files exist.
     context.signals.begin_orderly();
     let (list, counts) = (walked.list, *earlier.counts());
     let (outputs, writer) = open_outputs(job, &input, list, &plan, previous, counts, effective)?;

@@ -96,7 +96,7 @@ fn report_resumed(
     }
     let rows = text::counted(resumed.done.n_rows(), "row", "rows");
     console.note(&format!("Resuming {name}: {rows} recorded"));
-    // What a job that only looks users up has found may be out of date.
+    // The findings of a job that only looks users up may be out of date.
     let only_looks = |kind: CommandKind| kind.is_plan() || kind == CommandKind::Verify;
     let complete = manifest.filter(|it| only_looks(it.kind) && it.unprocessed == 0);
     if let Some(finished_at) = complete.and_then(|manifest| manifest.finished_at) {
@@ -161,8 +161,8 @@ fn check_excludes(results: &Path, manifest: &Manifest, input: &Input) -> Result<
     )))
 }
 
-/// Flags that each row depends on: both halves of one file must have the same columns, and what was
-/// redacted in the first must not show in the second.
+/// Flags that the rows depend on: all rows of a file have the same columns, and a field that is
+/// redacted in the first rows must not show in later ones.
 const OF_ROWS: [&str; 3] = ["by", "snapshot", "redact"];
 
 /// Flags that decide, with the filters, which users a list names. With others, a resumed run could
@@ -227,7 +227,7 @@ fn hash_of(file: &Path) -> Result<String, Failure> {
     sha256_file(file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
 }
 
-/// Reads the manifest of a results file whose failed users are processed again, and refuses what
+/// Reads the manifest of a results file whose failed users are processed again. Refuses a file that
 /// cannot be retried.
 pub(crate) fn check_retried(
     results: &Path,
@@ -254,8 +254,8 @@ pub(crate) fn check_retried(
     Ok(manifest)
 }
 
-/// Reads the manifest of the results of a run that is to be undone, and refuses whatever might name
-/// users whom this tool did not unlock in this instance, or not all of them.
+/// Reads the manifest of a run that is to be undone. Refuses results that may name users whom this
+/// tool did not unlock in this instance, or that are incomplete.
 pub(crate) fn check_undone(results: &Path, connection: &Connection) -> Result<Manifest, Failure> {
     let name = results.display();
     let sha256 = hash_of(results)?;
@@ -312,7 +312,7 @@ pub(crate) fn check_finished(
     Ok(())
 }
 
-/// Warns of what cannot be checked of a results file without a manifest.
+/// Warns that a results file without a manifest cannot be checked.
 pub(crate) fn warn_without_manifest(results: &Path, console: &Console) {
     console.warning(&format!(
         "{} is missing: cannot check whether {} is of this instance and complete",

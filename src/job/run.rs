@@ -121,7 +121,12 @@ pub(super) fn run(
             let jobs = running.look_up(plan.jobs, known)?;
             running.refuse_if_stopped_early()?;
             if running.needs_consent() {
-                let n_users = running.n_to_change(&jobs)?;
+                let aim = settings.command.aim();
+                let n_users = if settings.command.is_plan() {
+                    running.stages.recorder.call(move |it| it.stats.count_now(aim))?
+                } else {
+                    jobs.n_jobs() as u64
+                };
                 settings.guards.check(settings.command, n_users, n_tried)?;
                 let counts = running.stages.recorder.call(|it| *it.stats.counts())?;
                 let runtime = &running.stages.runtime;
@@ -177,7 +182,7 @@ impl<'env> RunningJob<'_, 'env> {
         self.stages.recorder.call(move |it| it.stats.begin_stage(n_jobs as u64, at, wall))
     }
 
-    /// Records users of whom nothing is requested.
+    /// Records users who need no request.
     fn record_left_out(&self, rows: Vec<(usize, Row)>) -> Result<(), RecorderGone> {
         let Stages { session, runtime, recorder, .. } = &self.stages;
         session.run(runtime, recorder, Vec::new(), async |events: EventSender| {
@@ -190,8 +195,8 @@ impl<'env> RunningJob<'_, 'env> {
         })
     }
 
-    /// Writes the files beside the results as they are now: should the program be killed, they name
-    /// every user who is outstanding.
+    /// Writes the files beside the results as they are now: if the program is killed, they list every
+    /// user without a row.
     fn publish_lists(&self) -> Result<(), Early> {
         if self.outputs.is_staged() || self.is_stopped() {
             return Ok(());
@@ -263,18 +268,9 @@ impl<'env> RunningJob<'_, 'env> {
         Ok(self.stages.work(&work, jobs, pool(canary), self.listeners())?)
     }
 
-    /// The number of users to change; for a plan, the number that its run would change.
-    fn n_to_change(&self, jobs: &UnlockJobs) -> Result<u64, RecorderGone> {
-        let command = self.job.settings.command;
-        if command.is_plan() {
-            return self.stages.recorder.call(move |it| it.stats.count_now(command.aim()));
-        }
-        Ok(jobs.n_jobs() as u64)
-    }
-
-    /// A job that was stopped before it changed anything leaves no file in the way of the next
-    /// attempt: its first request showed that the settings are wrong, or an earlier run's results
-    /// would be replaced by nothing.
+    /// Refuses a job that was stopped before it changed a user, so that its files are not in the way of
+    /// the next attempt: its first request showed that the settings are wrong, or its results would
+    /// replace those of an earlier run without having any.
     fn refuse_if_stopped_early(&self) -> Result<(), Early> {
         let Job { settings, connection, context, session, .. } = *self.job;
         let Some(reason) = session.stop.reason() else { return Ok(()) };
