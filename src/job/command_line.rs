@@ -143,7 +143,8 @@ fn quote(word: &OsStr) -> String {
 /// break stays as it is: command substitution would drop one at the end.
 fn quote_always(word: &OsStr) -> String {
     let escape = |bytes: &[u8]| -> String {
-        let octal: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
+        let octal = bytes.iter().map(|byte| format!("\\{byte:03o}"));
+        let octal = octal.collect::<Vec<_>>().concat();
         format!("'\"$(printf '{octal}')\"'")
     };
     let mut quoted = String::from("'");

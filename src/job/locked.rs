@@ -120,7 +120,9 @@ pub(super) fn walk_instance(job: &Job<'_>) -> Result<Walked, Failure> {
         let counts = list.counts();
         let mut lines = vec![headline(&counts, selection)];
         lines.extend(left_out(&counts, &filtered, selection));
-        lines.iter().for_each(|line| console.note(line));
+        for line in &lines {
+            console.note(line);
+        }
         if counts.n_unknown > 0 {
             warn_of_unknown(counts.n_unknown, console);
             lines.push(format!(

@@ -430,7 +430,9 @@ fn incident(
         }
     } else {
         let mut counted = RowStats::default();
-        rows.iter().for_each(|it| counted.add(&it.row));
+        for it in rows {
+            counted.add(&it.row);
+        }
         let mut summary = summary_of_all(&stages, &counted, n_unprocessed);
         summary.elapsed = elapsed(files.iter().flat_map(ReportedFile::passes).collect());
         let next_commands = next_commands(files, &stages, rows);

@@ -115,7 +115,7 @@ pub(super) fn run(
         let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
         let stages = Stages { connection, context, session, runtime, recorder };
         let mut running = RunningJob { job, input: &input, outputs, stages };
-        let stages = || {
+        let run_stages = || {
             running.record_left_out(plan.left_out)?;
             running.publish_lists()?;
             let jobs = running.look_up(plan.jobs, known)?;
@@ -141,7 +141,7 @@ pub(super) fn run(
             }
             running.commit()
         };
-        match stages() {
+        match run_stages() {
             Ok(()) => running.finish(),
             Err(Early::Unwritable(error)) => {
                 context.console.error(&Failure::from(error).to_string());
