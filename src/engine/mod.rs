@@ -33,6 +33,6 @@ pub use pacer::Pacer;
 pub use recorder::{EventSender, Recorded, Recorder, RecorderGone, Recording};
 pub use session::Session;
 pub use unlock::{Unlock, UnlockJobs};
-pub use walk::{Count, Recheck, Shortfall, Span, Stretch, Walk};
+pub use walk::{Count, Recheck, Shortfall, Stretch, Walk};
 pub use work::Work;
 pub use worker_pool::{PoolSettings, WorkerPool};

@@ -17,8 +17,7 @@ use super::settings::{Execution, ExistingFile};
 use super::{Context, Job};
 use crate::clerk::{MAX_LOOK_UP, UserFilter};
 use crate::engine::{
-    Count, Recheck, Recorder, Recording, Session, Shortfall, Span, Stretch, Walk, Work, now,
-    wall_clock,
+    Count, Recheck, Recorder, Recording, Session, Shortfall, Stretch, Walk, Work, now, wall_clock,
 };
 use crate::model::{Identifier, StopReason};
 use crate::policy::selection::{Condition, Selection};
@@ -276,8 +275,7 @@ impl Walker<'_, '_> {
         let stretches = self.stretches(n_users)?;
         let walk = Walk::new(&connection.client, counted);
         self.work(&walk, stretches, context.progress)?;
-        let walked = walk.finish();
-        self.check(walked.as_ref().err())?;
+        let walked = self.check(walk.finish())?;
         self.recheck()?;
         let counts = recorder.call(|it| it.list.as_ref().map(LockedList::counts))?;
         let n_listed = counts.unwrap_or_default().n_users;
@@ -287,7 +285,7 @@ impl Walker<'_, '_> {
                 text::counted(counted, "user", "users"),
                 text::number(n_listed)
             ),
-            None if walked.is_ok_and(|walked| walked.has_short_pages) => {
+            None if walked.has_short_pages => {
                 "the list may be incomplete: the API puts fewer users on a page than requested, \
                  and did not count them"
                     .to_owned()
@@ -302,7 +300,7 @@ impl Walker<'_, '_> {
     fn count(&self, filter: &UserFilter) -> Result<Option<u64>, Failure> {
         let count = Count::new(&self.stages.connection.client, filter.clone());
         self.work(&count, vec![()], Progress::None)?;
-        self.check(None)?;
+        self.check(Ok(()))?;
         match count.finish() {
             Some(Ok(n_users)) => Ok(Some(n_users)),
             Some(Err(failure)) => {
@@ -323,16 +321,14 @@ impl Walker<'_, '_> {
     ) -> Result<Filtered, Failure> {
         let filters: Vec<UserFilter> =
             selection.conditions.iter().filter_map(Condition::filter).collect();
-        let uncounted = Filtered { n_all_users: None, n_users: vec![None; filters.len()] };
-        if filters.is_empty() || counted.is_none() {
-            self.check_organizations(&filters, &uncounted)?;
-            return Ok(uncounted);
+        let mut filtered = Filtered { n_all_users: None, n_users: vec![None; filters.len()] };
+        if counted.is_some() && !filters.is_empty() {
+            filtered.n_users = match filters.as_slice() {
+                [_] => vec![counted],
+                filters => filters.iter().map(|it| self.count(it)).collect::<Result<_, _>>()?,
+            };
+            filtered.n_all_users = self.count(&UserFilter::default())?;
         }
-        let n_users = match filters.as_slice() {
-            [_] => vec![counted],
-            filters => filters.iter().map(|filter| self.count(filter)).collect::<Result<_, _>>()?,
-        };
-        let filtered = Filtered { n_all_users: self.count(&UserFilter::default())?, n_users };
         self.check_organizations(&filters, &filtered)?;
         Ok(filtered)
     }
@@ -369,19 +365,16 @@ impl Walker<'_, '_> {
         /// For fewer users, one walk is as fast as several.
         const USERS_PER_STRETCH: u64 = 5_000;
         const MAX_STRETCHES: u64 = 16;
-        let n_stretches = (n_users / USERS_PER_STRETCH).clamp(1, MAX_STRETCHES);
-        if n_stretches == 1 {
-            return Ok(vec![Stretch::whole(self.filter.clone())]);
+        let whole = || Ok(vec![Stretch::whole(self.filter.clone())]);
+        let n_stretches = (n_users / USERS_PER_STRETCH).min(MAX_STRETCHES);
+        if n_stretches <= 1 {
+            return whole();
         }
         let ends = Walk::new(&self.stages.connection.client, None);
         let ends_of_list = [Stretch::oldest, Stretch::newest].map(|of| of(self.filter.clone()));
         self.work(&ends, ends_of_list.into(), Progress::None)?;
-        let walked = ends.finish();
-        self.check(walked.as_ref().err())?;
-        let Some(Span { from, to }) = walked.ok().and_then(|walked| walked.created) else {
-            return Ok(vec![Stretch::whole(self.filter.clone())]);
-        };
-        let spans = Span { from, to }.cut(u32::try_from(n_stretches).unwrap_or(1));
+        let Some(created) = self.check(ends.finish())?.created else { return whole() };
+        let spans = created.cut(u32::try_from(n_stretches).unwrap_or(1));
         let last = spans.len().saturating_sub(1);
         let stretch = |(at, &span)| Stretch::of(&self.filter, span, at == 0, at == last);
         Ok(spans.iter().enumerate().map(stretch).collect())
@@ -400,7 +393,7 @@ impl Walker<'_, '_> {
         let batches = users.chunks(MAX_LOOK_UP).map(<[Identifier]>::to_vec).collect();
         let recheck = Recheck::new(&self.stages.connection.client);
         self.work(&recheck, batches, Progress::None)?;
-        self.check(recheck.finish().as_ref().err())
+        self.check(recheck.finish())
     }
 
     fn work<W: Work>(
@@ -415,16 +408,16 @@ impl Walker<'_, '_> {
     }
 
     /// An error when the walk was stopped or users are missing.
-    fn check(&self, shortfall: Option<&Shortfall>) -> Result<(), Failure> {
+    fn check<T>(&self, result: Result<T, Shortfall>) -> Result<T, Failure> {
         if let Some(reason) = self.stages.session.stop.reason() {
             return Err(self.stopped(reason));
         }
-        let (status, failure) = match shortfall {
-            None => return Ok(()),
-            Some(Shortfall::Refused(failure)) if matches!(failure.status, Some(401..=403)) => {
+        let (status, failure) = match result {
+            Ok(value) => return Ok(value),
+            Err(Shortfall::Refused(failure)) if matches!(failure.status, Some(401..=403)) => {
                 (ExitStatus::Key, failure)
             }
-            Some(Shortfall::Refused(failure) | Shortfall::NoAnswer(failure)) => {
+            Err(Shortfall::Refused(failure) | Shortfall::NoAnswer(failure)) => {
                 (ExitStatus::Guard, failure)
             }
         };
