@@ -116,12 +116,12 @@ impl InputSource {
             Self::Instance { list, limit, .. } => {
                 let source = match &mut walked.list {
                     // It is not at its path yet.
-                    Some(found) => Source::reader(
-                        &self.name(),
-                        found.reopen().map_err(|error| {
+                    Some(found) => {
+                        let found = found.reopen().map_err(|error| {
                             Failure::output(format!("cannot read the list of users: {error}"))
-                        })?,
-                    ),
+                        })?;
+                        Source::reader(&self.name(), found)
+                    }
                     None => Source::path(list),
                 };
                 (source, Options { limit: *limit, ..Options::default() })

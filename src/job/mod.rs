@@ -1,5 +1,5 @@
-//! One job, from its input to its last line: prepare, run, finish. `run`, `plan`, `verify` and
-//! `relock` are jobs; `locked` lists users instead.
+//! One job, from its input to its last line: `prepare`, `run`, `finish`. `run`, `plan`, `verify`, and
+//! `relock` are jobs; `locked` lists users instead, and `page` reports finished files.
 
 pub(crate) mod command_line;
 mod connection;
