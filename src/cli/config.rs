@@ -1,24 +1,17 @@
-//! The configuration file (`--config`): settings in TOML under the long names of their flags.
-//!
-//! Each value is checked by the parser of its flag. It then becomes an argument before clap parses
-//! the command line, so that conflicts are found as they are between flags.
-
-mod merge;
+//! The configuration file (`--config`): settings in TOML under the long names of their flags. The
+//! parser of its flag checks each value.
 
 use std::any::TypeId;
-use std::path::PathBuf;
+use std::path::Path;
 
-use clap::builder::PathBufValueParser;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub(super) use merge::Merged;
-
-use super::failure::message_of;
-use super::settings::{is_number, is_of_clap};
-use super::variables::Given;
+use super::console::message_of;
+use super::settings::{Setting, find, is_number, is_of_clap};
+use crate::job::Source;
 
 /// The long name of the flag that names the file.
 pub(super) const FLAG: &str = "config";
@@ -26,160 +19,87 @@ pub(super) const FLAG: &str = "config";
 /// Settings that belong to one run: a file that is used for many runs must not repeat them.
 const OF_ONE_RUN: [&str; 6] = ["yes", "force", "plan", "reason", "limit", "skip"];
 
-/// The settings of a file.
-#[derive(Debug)]
-pub(super) struct Config {
-    path: PathBuf,
-    settings: Vec<Setting>,
+/// Reads a file for this command. An error names the line.
+pub(super) fn read(path: &Path, top: &Command, command: &Command) -> Result<Vec<Setting>, String> {
+    let shown = path.display();
+    let bytes = std::fs::read(path)
+        .map_err(|error| format!("cannot read the configuration file {shown}: {error}"))?;
+    let text = str::from_utf8(&bytes).map_err(|error| {
+        let line = line_at(&bytes, error.valid_up_to());
+        format!("{shown}:{line}: not UTF-8; save the file as UTF-8")
+    })?;
+    parse(path, text, top, command)
 }
 
-/// One setting of a file.
-#[derive(Debug, PartialEq, Eq)]
-struct Setting {
-    /// The long name of the flag.
-    flag: String,
-    /// The line of its key, 1-based.
-    line: usize,
-    /// The arguments that say the same; none for a switch that is off.
-    arguments: Vec<String>,
-}
-
-/// Adds the flag to a command that has settings.
-pub(super) fn with_flag(command: Command) -> Command {
-    let has_settings = command.get_arguments().any(|arg| arg.get_id() == "verbose");
-    if !has_settings {
-        return command;
-    }
-    command.arg(
-        Arg::new(FLAG)
-            .long(FLAG)
-            .value_name("FILE.toml")
-            .value_parser(PathBufValueParser::new())
-            .help_heading("Configuration")
-            .hide_short_help(true)
-            .help("File of settings in TOML")
-            .long_help(
-                "File of settings in TOML, such as quota-share = \"30%\"\n\n\
-                 Keys are long flag names, with `-` or `_`. A flag takes precedence over its \
-                 environment variable, and both over the file; only --exclude files of the file \
-                 are added to the others. `yes`, `force`, `plan`, `reason`, `limit`, and `skip` \
-                 are errors in the file. Paths are relative to the current directory",
-            ),
-    )
-}
-
-impl Config {
-    /// Reads the file that the arguments or the variable name; `None` where they name none.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the file, and on which line.
-    pub(super) fn find(top: &Command, given: &Given) -> Result<Option<Self>, String> {
-        let Some(path) = given.path(FLAG) else { return Ok(None) };
-        let shown = path.display();
-        let bytes = std::fs::read(&path)
-            .map_err(|error| format!("cannot read the configuration file {shown}: {error}"))?;
-        let text = str::from_utf8(&bytes).map_err(|error| {
-            let line = line_at(&bytes, error.valid_up_to());
-            format!("{shown}:{line}: not UTF-8; save the file as UTF-8")
-        })?;
-        Self::parse(path.clone(), text, top, given.command()).map(Some)
-    }
-
-    fn parse(path: PathBuf, text: &str, top: &Command, present: &Command) -> Result<Self, String> {
-        let at = |offset| format!("{}:{}", path.display(), line_at(text.as_bytes(), offset));
-        let table = DeTable::parse(text).map_err(|error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            format!("{}: {}", at(offset), error.message())
-        })?;
-        let mut entries: Vec<_> = table.into_inner().into_iter().collect();
-        entries.sort_by_key(|(key, _)| key.span().start);
-        let mut settings: Vec<Setting> = Vec::new();
-        for (key, value) in entries {
-            let offset = key.span().start;
-            let refused = |why: String| format!("{}: {why}", at(offset));
-            let setting = setting(&key, value.get_ref(), top, present).map_err(refused)?;
-            if let Some(other) = settings.iter().find(|it| it.flag == setting.flag) {
-                let (flag, line) = (&other.flag, other.line);
-                return Err(refused(format!("`{flag}` is set on line {line} already")));
-            }
-            settings.push(Setting { line: line_at(text.as_bytes(), offset), ..setting });
+fn parse(
+    path: &Path,
+    text: &str,
+    top: &Command,
+    command: &Command,
+) -> Result<Vec<Setting>, String> {
+    let line_at = |offset| line_at(text.as_bytes(), offset);
+    let table = DeTable::parse(text).map_err(|error| {
+        let line = line_at(error.span().map_or(0, |span| span.start));
+        format!("{}:{line}: {}", path.display(), error.message())
+    })?;
+    let mut entries: Vec<_> = table.into_inner().into_iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let mut lines: Vec<(String, usize)> = Vec::new();
+    let mut settings = Vec::new();
+    for (key, value) in entries {
+        let line = line_at(key.span().start);
+        let place = format!("{}:{line}", path.display());
+        let refused = |why: String| format!("{place}: {why}");
+        let flag = key.get_ref().replace('_', "-");
+        let arguments = setting(&key, &flag, value.get_ref(), top, command).map_err(refused)?;
+        if let Some((_, line)) = lines.iter().find(|(it, _)| *it == flag) {
+            return Err(refused(format!("`{flag}` is set on line {line} already")));
         }
-        Ok(Self { path, settings })
+        lines.push((flag.clone(), line));
+        settings.push(Setting {
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            name: format!("{flag} of {place}"),
+            source: Source::File(place),
+            flag,
+        });
     }
-
-    /// The place of a flag's setting, as `FILE:LINE`.
-    fn place(&self, setting: &Setting) -> String {
-        format!("{}:{}", self.path.display(), setting.line)
-    }
-
-    /// Whether a switch is on.
-    pub(super) fn has_switch(&self, flag: &str) -> bool {
-        self.settings.iter().any(|it| it.flag == flag && !it.arguments.is_empty())
-    }
-
-    /// The flags that the present command does not have, with their values; `None` for a switch.
-    pub(super) fn of_other_commands<'a>(
-        &'a self,
-        present: &'a Command,
-    ) -> impl Iterator<Item = (&'a str, Vec<Option<&'a str>>)> {
-        let others = self.settings.iter().filter(move |it| find(present, &it.flag).is_none());
-        others.map(|it| (it.flag.as_str(), it.arguments.iter().map(|it| value(it)).collect()))
-    }
-}
-
-impl Setting {
-    fn values(&self) -> impl Iterator<Item = &str> {
-        self.arguments.iter().filter_map(|argument| value(argument))
-    }
-}
-
-/// The value in `--flag=value`.
-fn value(argument: &str) -> Option<&str> {
-    argument.split_once('=').map(|(_, value)| value)
+    Ok(settings)
 }
 
 fn line_at(text: &[u8], offset: usize) -> usize {
     text.iter().take(offset).filter(|&&byte| byte == b'\n').count() + 1
 }
 
-/// The argument with this long name.
-fn find<'a>(command: &'a Command, flag: &str) -> Option<&'a Arg> {
-    command.get_arguments().find(|arg| arg.get_long() == Some(flag))
-}
-
+/// The arguments for a setting.
 fn setting(
     key: &Spanned<impl AsRef<str>>,
+    flag: &str,
     value: &DeValue<'_>,
     top: &Command,
-    present: &Command,
-) -> Result<Setting, String> {
+    command: &Command,
+) -> Result<Vec<String>, String> {
     let key = key.get_ref().as_ref();
-    let flag = key.replace('_', "-");
-    if OF_ONE_RUN.contains(&flag.as_str()) || flag == FLAG {
+    if OF_ONE_RUN.contains(&flag) || flag == FLAG {
         return Err(format!(
             "`{key}` cannot be set in a configuration file; give it on the command line"
         ));
     }
     // A flag may differ from command to command: that of the present one decides.
-    let own = find(present, &flag);
-    let args: Vec<&Arg> = match own {
+    let args: Vec<&Arg> = match find(command, flag) {
         Some(arg) => vec![arg],
-        None => top.get_subcommands().filter_map(|it| find(it, &flag)).collect(),
+        None => top.get_subcommands().filter_map(|it| find(it, flag)).collect(),
     };
-    if args.first().is_none_or(|arg| is_of_clap(arg)) {
+    let mut tried = args.into_iter().filter(|arg| !is_of_clap(arg)).map(|arg| {
+        let arguments = arguments(flag, arg, value).map_err(|why| format!("`{key}`: {why}"))?;
+        check(flag, arg, &arguments).map(|()| arguments)
+    });
+    let first = tried.next().unwrap_or_else(|| {
         let hint = match value {
             DeValue::Table(_) => "; write flag names as keys, without tables".to_owned(),
-            _ => suggestion(&flag, top),
+            _ => suggestion(flag, top),
         };
-        return Err(format!("`{key}` is not a flag of any command{hint}"));
-    }
-    let mut tried = args.into_iter().map(|arg| {
-        let arguments = arguments(&flag, arg, value).map_err(|why| format!("`{key}`: {why}"))?;
-        check(&flag, arg, &arguments)?;
-        Ok(Setting { flag: flag.clone(), line: 0, arguments })
+        Err(format!("`{key}` is not a flag of any command{hint}"))
     });
-    let first = tried.next().unwrap_or_else(|| Err(format!("`{key}` is not a flag")));
     first.or_else(|why| tried.find_map(Result::ok).ok_or(why))
 }
 
@@ -286,27 +206,25 @@ fn check(flag: &str, arg: &Arg, arguments: &[String]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::cli::args;
 
-    fn parse(text: &str) -> Result<Config, String> {
+    fn parse_for_run(text: &str) -> Result<Vec<Setting>, String> {
         let top = args::command();
         let run = top.find_subcommand("run").unwrap();
-        Config::parse(Path::new("ops.toml").to_owned(), text, &top, run)
+        parse(Path::new("ops.toml"), text, &top, run)
     }
 
     #[track_caller]
     fn check_arguments(text: &str, expected: &[&str]) {
         let arguments: Vec<_> =
-            parse(text).unwrap().settings.into_iter().flat_map(|it| it.arguments).collect();
+            parse_for_run(text).unwrap().into_iter().flat_map(|it| it.arguments).collect();
         assert_eq!(arguments, expected, "{text}");
     }
 
     #[track_caller]
     fn check_error(text: &str, expected: &str) {
-        assert_eq!(parse(text).unwrap_err(), expected, "{text}");
+        assert_eq!(parse_for_run(text).unwrap_err(), expected, "{text}");
     }
 
     #[test]

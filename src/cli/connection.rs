@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::args::{ConnectionArgs, ExecutionArgs};
-use super::sandbox_args::EmbeddedSandboxArgs;
+use super::args::{ConnectionArgs, EmbeddedSandboxArgs, ExecutionArgs};
 use super::shard::check_share;
 use crate::clerk::{ApiAddress, Client, ClientBuilder, KeyKind, SecretKey};
 use crate::engine::{PaceFile, Pacer};
@@ -19,6 +18,9 @@ use crate::sandbox::{Sandbox, SandboxConfig};
 /// The variable that holds the secret key.
 pub(super) const KEY_VARIABLE: &str = "CLERK_SECRET_KEY";
 
+/// The variable that holds the address of the API for all of Clerk's tools.
+pub(super) const ADDRESS_VARIABLE: &str = "CLERK_API_URL";
+
 const NO_KEY: &str = "\
 no secret key: set CLERK_SECRET_KEY, or give --secret-key-file PATH or --secret-key-command CMD. \
 The key stands in Clerk's dashboard under API keys and starts with sk_live_ or sk_test_. To try \
@@ -27,12 +29,11 @@ this program without a key or an account, add --sandbox";
 /// Checks key and address, and starts the sandbox where one is asked for.
 pub(super) fn open(
     connection: &ConnectionArgs,
-    sandbox: &EmbeddedSandboxArgs,
     execution: &ExecutionArgs,
     console: &Console,
 ) -> Result<Connection, Failure> {
-    if sandbox.sandbox {
-        return to_sandbox(sandbox, execution);
+    if connection.sandbox.sandbox {
+        return to_sandbox(&connection.sandbox, execution);
     }
     let key = secret_key(connection, console)?;
     let address = address(connection, console)?;
@@ -109,31 +110,31 @@ fn pace(
     execution: &ExecutionArgs,
     default: Quota,
 ) -> Result<(Pace, Option<(f64, Quota)>), Failure> {
-    if execution.rate.is_some() {
+    if execution.pace.rate.is_some() {
         return Ok((pace_of_all(execution, default), None));
     }
-    let quota = execution.quota.unwrap_or(default);
-    let shards = execution.shards;
-    check_share(quota, execution.quota_share, shards)?;
-    let percent = execution.quota_share / f64::from(shards);
+    let quota = execution.pace.quota.unwrap_or(default);
+    let shards = execution.pace.shards;
+    check_share(quota, execution.pace.quota_share, shards)?;
+    let percent = execution.pace.quota_share / f64::from(shards);
     let share = quota.share(percent);
-    let pace = if execution.burst { Pace::Burst(share) } else { Pace::Share(share) };
+    let pace = if execution.pace.burst { Pace::Burst(share) } else { Pace::Share(share) };
     Ok((pace, Some((percent, quota))))
 }
 
 /// The pace of all shards together.
 fn pace_of_all(execution: &ExecutionArgs, default: Quota) -> Pace {
-    let share = || execution.quota.unwrap_or(default).share(execution.quota_share);
-    match execution.rate {
+    let share = || execution.pace.quota.unwrap_or(default).share(execution.pace.quota_share);
+    match execution.pace.rate {
         Some(rate) => Pace::Rate(rate),
-        None if execution.burst => Pace::Burst(share()),
+        None if execution.pace.burst => Pace::Burst(share()),
         None => Pace::Share(share()),
     }
 }
 
 fn pacer(execution: &ExecutionArgs, quota: Quota) -> Pacer {
     // A rate is each process's own.
-    let shards = if execution.rate.is_some() { 1 } else { execution.shards };
+    let shards = if execution.pace.rate.is_some() { 1 } else { execution.pace.shards };
     let pace = pace_of_all(execution, quota);
     Pacer::new(GateSettings { pace, shards, give_up_after: execution.max_outage })
 }
@@ -184,8 +185,8 @@ fn default_state_dir() -> Option<PathBuf> {
 fn client(address: ApiAddress, key: SecretKey, execution: &ExecutionArgs) -> ClientBuilder {
     Client::builder(key)
         .address(address)
-        .timeout(execution.timeout)
-        .connect_timeout(execution.connect_timeout)
+        .timeout(execution.timeouts.timeout)
+        .connect_timeout(execution.timeouts.connect_timeout)
         .max_idle_connections(usize::from(execution.concurrency))
 }
 
@@ -217,11 +218,8 @@ fn secret_key(args: &ConnectionArgs, console: &Console) -> Result<SecretKey, Fai
 }
 
 fn address(args: &ConnectionArgs, console: &Console) -> Result<ApiAddress, Failure> {
-    let from_env = || std::env::var("CLERK_API_URL").ok().filter(|url| !url.is_empty());
-    let Some(url) = args.api_url.clone().or_else(from_env) else {
-        return Ok(ApiAddress::default());
-    };
-    let address = ApiAddress::parse(&url, args.allow_http)
+    let Some(url) = &args.api_url else { return Ok(ApiAddress::default()) };
+    let address = ApiAddress::parse(url, args.allow_http)
         .context("the API's address (--api-url, CLERK_API_URL)")
         .map_err(|error| Failure::new(ExitStatus::Usage, error))?;
     if !address.is_https() && !address.is_loopback() {

@@ -1,9 +1,18 @@
-//! The console that the terminal flags ask for.
+//! The console that the terminal flags ask for, and how a command that failed is reported: a message
+//! on stderr, and on stdout the object that `--json` prints in place of a summary.
 
-use std::io::IsTerminal;
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
+
+use clap::Command;
+use clap::error::ErrorKind;
+use serde_json::json;
 
 use super::args::{ColorArg, ProgressArg, TerminalArgs};
+use super::settings::variable;
+use crate::job::{ExitStatus, Failure};
 use crate::report::{Console, LogFormat, Progress, Style, Verbosity};
+use crate::stats::summary::ErrorReport;
 
 /// The console, and how progress is shown on it.
 pub(super) fn console(args: &TerminalArgs) -> (Console, Progress) {
@@ -59,9 +68,84 @@ fn wants_color(color: ColorArg, is_terminal: bool) -> bool {
     }
 }
 
+/// How to report an error before the arguments are parsed, or when they cannot be parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reporting {
+    /// `--log-format`.
+    pub(super) format: LogFormat,
+    /// `--json`.
+    pub(super) json: bool,
+}
+
+impl Reporting {
+    /// What the arguments and variables ask for, as far as they can be read.
+    pub(super) fn of(top: &Command, arguments: &[OsString]) -> Self {
+        let words: Vec<&str> = arguments.iter().skip(1).map_while(|it| it.to_str()).collect();
+        let words = words.split(|word| *word == "--").next().unwrap_or_default();
+        let pairs = words.windows(2).filter(|pair| pair[0] == "--log-format").map(|pair| pair[1]);
+        let joined = words.iter().filter_map(|word| word.strip_prefix("--log-format="));
+        let set = |long| std::env::var(variable(long)).ok();
+        let format = pairs.chain(joined).last().map(str::to_owned).or_else(|| set("log-format"));
+        let command = words.first().and_then(|name| top.find_subcommand(name));
+        let has_json =
+            command.is_some_and(|it| it.get_arguments().any(|arg| arg.get_id() == "json"));
+        let wants_json = words.contains(&"--json") || set("json").as_deref() == Some("true");
+        Self {
+            format: if format.as_deref() == Some("json") {
+                LogFormat::Json
+            } else {
+                LogFormat::Text
+            },
+            json: has_json && wants_json,
+        }
+    }
+}
+
+/// Reports that a command failed.
+pub(super) fn report(failure: &Failure, console: &Console, json: bool) {
+    let (status, message) = (failure.status, failure.to_string());
+    print(status, &message, status.hint(), console, json);
+}
+
+/// Prints an error, and with `--json` its object.
+pub(super) fn print(
+    status: ExitStatus,
+    message: &str,
+    hint: Option<&str>,
+    console: &Console,
+    json: bool,
+) {
+    let fields = json!({ "code": status.word(), "hint": hint, "exit_code": status.code() });
+    console.error_with(message, fields);
+    if json {
+        print_object(status, message, hint);
+    }
+}
+
+/// Prints the object that stands for a summary. A closed stdout is not an error of its own.
+pub(super) fn print_object(status: ExitStatus, message: &str, hint: Option<&str>) {
+    let report = ErrorReport::new(status.word(), message, hint, status.code());
+    if let Ok(object) = report.to_json() {
+        let _ = writeln!(std::io::stdout(), "{object}");
+    }
+}
+
+/// What clap's error says, without the usage lines.
+pub(super) fn message_of(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "no command is given".to_owned();
+    }
+    let text = error.to_string();
+    let text = text.trim_start_matches("error: ");
+    let end = ["\n\nUsage:", "\n\nFor more"].iter().filter_map(|end| text.find(end)).min();
+    let text = &text[..end.unwrap_or(text.len())];
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace(" tip: ", "; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::args;
 
     #[test]
     fn a_bar_is_drawn_on_a_terminal_that_can_and_elsewhere_there_are_lines() {
@@ -80,5 +164,26 @@ mod tests {
             let told = progress(asked, is_terminal, is_dumb);
             assert_eq!(told, expected, "{asked:?} {is_terminal} {is_dumb}");
         }
+    }
+
+    #[track_caller]
+    fn check(line: &str, format: LogFormat, json: bool) {
+        let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let expected = Reporting { format, json };
+        assert_eq!(Reporting::of(&args::command(), &arguments), expected, "{line}");
+    }
+
+    #[test]
+    fn how_to_report_is_read_from_arguments_that_cannot_be_parsed() {
+        use LogFormat::{Json, Text};
+        check("bulk-unlock run --frobnicate", Text, false);
+        check("bulk-unlock run --frobnicate --json", Text, true);
+        check("bulk-unlock run --log-format json --frobnicate", Json, false);
+        check("bulk-unlock run --log-format=json --json", Json, true);
+        check("bulk-unlock run --log-format=xml", Text, false);
+        check("bulk-unlock run --log-format", Text, false);
+        check("bulk-unlock run -- --log-format=json --json", Text, false);
+        check("bulk-unlock locked --json", Text, false);
+        check("bulk-unlock --json", Text, false);
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use serde_json::Value;
 
-use super::args::ExecutionArgs;
+use super::args::PaceArgs;
 use crate::job::{Effective, Failure};
 use crate::policy::pacing::Quota;
 use crate::policy::shard::Shard;
@@ -90,7 +90,7 @@ type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// divides the share.
 pub(super) fn apply(
     arg: Option<ShardArg>,
-    execution: &mut ExecutionArgs,
+    pace: &mut PaceArgs,
     effective: &mut Effective,
 ) -> Result<Option<Shard>, Failure> {
     let Some(arg) = arg else { return Ok(None) };
@@ -98,10 +98,10 @@ pub(super) fn apply(
         |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let shard = resolve(arg, &variable)?;
     effective.set_value("shard", shard.to_string());
-    execution.shards = shard.count().get();
-    if execution.rate.is_none() {
+    pace.shards = shard.count().get();
+    if pace.rate.is_none() {
         // The commands that follow may have no shards, and need the share to divide it.
-        let percent = format!("{}%", execution.quota_share);
+        let percent = format!("{}%", pace.quota_share);
         effective.line = effective.line.clone().value("quota-share", percent);
     }
     Ok(Some(shard))

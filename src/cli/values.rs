@@ -113,15 +113,6 @@ pub(super) fn max_fail(text: &str) -> Result<MaxFail, String> {
     }
 }
 
-/// How verbose, as a variable says it: `true`, `false`, or how often the flag would be given.
-pub(super) fn verbosity(text: &str) -> Result<u8, String> {
-    match text {
-        "true" => Ok(1),
-        "false" => Ok(0),
-        number => number.parse().map_err(|_| "true, false, or a number".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,12 +179,6 @@ mod tests {
         for text in ["0%", "101%", "-1", "NaN", "all"] {
             assert!(percent(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn verbosity_is_a_switch_or_a_number() {
-        assert_eq!(["true", "false", "2"].map(verbosity), [Ok(1), Ok(0), Ok(2)]);
-        assert!(verbosity("very").is_err());
     }
 
     #[test]

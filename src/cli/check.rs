@@ -4,24 +4,21 @@ use std::io::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::check_args::CheckArgs;
-use crate::cli::connection::{self, KEY_VARIABLE};
-use crate::cli::consent::pace_in_words;
-use crate::cli::settings::OF_THE_TERMINAL;
-use crate::job::check::{Checked, check};
+use super::args::CheckArgs;
+use super::connection::{self, KEY_VARIABLE};
+use super::consent::pace_in_words;
+use super::settings::OF_THE_TERMINAL;
+use crate::job::check::{self, Checked};
 use crate::job::{Connection, Context, ExitStatus, Failure, Instance};
 use crate::model::mask_keys;
 use crate::report::text;
 
-pub(in crate::cli) fn command(
-    args: &CheckArgs,
-    context: Context<'_>,
-) -> Result<ExitStatus, Failure> {
+pub(super) fn check(args: &CheckArgs, context: Context<'_>) -> Result<ExitStatus, Failure> {
     let console = context.console;
     let execution = args.execution();
-    let connection = connection::open(&args.connection, &args.sandbox, &execution, console)?;
+    let connection = connection::open(&args.connection, &execution, console)?;
     let facts = Facts { connection: &connection, context, key_source: key_source(args) };
-    let checked = check(&connection);
+    let checked = check::check(&connection);
     if args.json {
         // A failure is reported as one: no half of an object goes to stdout.
         let json = facts.json(&checked?);
@@ -42,7 +39,7 @@ const MAX_SKEW: u64 = 60;
 
 fn key_source(args: &CheckArgs) -> String {
     match &args.connection.secret_key_file {
-        _ if args.sandbox.sandbox => "sandbox".to_owned(),
+        _ if args.connection.sandbox.sandbox => "sandbox".to_owned(),
         Some(path) => format!("--secret-key-file {}", path.display()),
         None => KEY_VARIABLE.to_owned(),
     }

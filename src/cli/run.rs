@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::args::{InputArgs, RunArgs};
 use super::inherit::{inherit, inherit_exclude_files, note};
 use super::verify::read_back;
-use crate::cli::args::{InputArgs, RunArgs};
-use crate::cli::{connection, consent, shard};
+use super::{connection, consent, shard};
 use crate::engine::wall_clock;
 use crate::input::{Carry, Filter, Options};
 use crate::job::{
@@ -19,7 +19,7 @@ use crate::policy::shard::Shard;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
 
-pub(in crate::cli) fn run(
+pub(super) fn run(
     mut args: RunArgs,
     command: CommandKind,
     context: Context<'_>,
@@ -27,11 +27,11 @@ pub(in crate::cli) fn run(
     let console = context.console;
     check_requirements(&args)?;
     let mut effective = context.effective.clone();
-    let shard = shard::apply(args.input.shard, &mut args.execution, &mut effective)?;
-    let connection = connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
+    let shard = shard::apply(args.input.shard, &mut args.execution.pace, &mut effective)?;
+    let connection = connection::open(&args.api.connection, &args.execution, console)?;
     let command = if args.selection.dry_run { CommandKind::Plan } else { command };
     let consent = match command {
-        CommandKind::Run => consent::ask(args.selection.yes, connection.instance, console)?,
+        CommandKind::Run => consent::ask(args.guards.yes, connection.instance, console)?,
         _ => None,
     };
     let max_age = args.selection.plan_max_age;
@@ -193,12 +193,12 @@ fn settings(
         }),
         shard: None,
         exclude: args.input.exclude,
-        protected: args.connection.files(),
+        protected: args.api.connection.files(),
         only_locked: args.selection.only_locked,
         plan_sha256: None,
         admin_locked: if admin_locked { AdminLocked::Include } else { AdminLocked::LeaveAlone },
         guards: args.guards.guards(),
-        reason: args.selection.reason,
+        reason: args.guards.reason,
         verify: args.verify && command == CommandKind::Run,
         pass: None,
         execution: args.execution.execution(),

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::cli::args::ReportArgs;
+use super::args::ReportArgs;
 use crate::job::page::{self, Detail, gather};
 use crate::job::{ExitStatus, Failure};
 use crate::model::mask_keys;
@@ -11,7 +11,7 @@ use crate::report::{Console, Style, closing};
 use crate::results::atomic::AtomicWriter;
 use crate::results::{WriteError, is_stdout, refuse_existing, same_file};
 
-pub(in crate::cli) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus, Failure> {
+pub(super) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus, Failure> {
     let markdown = args.markdown.as_deref();
     let is_printed = markdown.is_some_and(|path| path == Path::new("-"));
     let markdown = markdown.filter(|_| !is_printed);

@@ -1,8 +1,8 @@
 //! `relock`: undo a run. Locks the users that its results say it unlocked.
 
+use super::args::RelockArgs;
 use super::inherit::{inherit_exclude_files, note};
-use crate::cli::args::RelockArgs;
-use crate::cli::{connection, consent};
+use super::{connection, consent};
 use crate::input::Filter;
 use crate::job::{
     self, Context, ExitStatus, Failure, IfEmpty, InputSource, JobSettings, check_undone,
@@ -12,16 +12,13 @@ use crate::policy::decide::AdminLocked;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
 
-pub(in crate::cli) fn relock(
-    mut args: RelockArgs,
-    context: Context<'_>,
-) -> Result<ExitStatus, Failure> {
+pub(super) fn relock(mut args: RelockArgs, context: Context<'_>) -> Result<ExitStatus, Failure> {
     let console = context.console;
-    let connection = connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
+    let connection = connection::open(&args.api.connection, &args.execution, console)?;
     let (command, consent) = if args.dry_run {
         (CommandKind::RelockPlan, None)
     } else {
-        (CommandKind::Relock, consent::ask(args.yes, connection.instance, console)?)
+        (CommandKind::Relock, consent::ask(args.guards.yes, connection.instance, console)?)
     };
     let run = check_undone(&args.results, &connection)?;
     warn_of_new_sandbox(&connection, console);
@@ -43,11 +40,11 @@ pub(in crate::cli) fn relock(
         ),
         if_empty: IfEmpty::Warn,
         exclude: args.exclude,
-        protected: args.connection.files(),
+        protected: args.api.connection.files(),
         only_locked: false,
         admin_locked: AdminLocked::LeaveAlone,
         guards: args.guards.guards(),
-        reason: args.reason,
+        reason: args.guards.reason,
         verify: false,
         pass: None,
         shard: None,

@@ -6,15 +6,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::runtime::Builder;
 
-use crate::cli::sandbox_args::SandboxArgs;
+use super::args::SandboxArgs;
 use crate::job::{Context, ExitStatus, Failure};
 use crate::report::{Level, text};
 use crate::sandbox::{Rate, Sandbox, SandboxConfig, Stats};
 
-pub(in crate::cli) fn sandbox(
-    args: SandboxArgs,
-    context: Context<'_>,
-) -> Result<ExitStatus, Failure> {
+pub(super) fn sandbox(args: SandboxArgs, context: Context<'_>) -> Result<ExitStatus, Failure> {
     let console = context.console;
     let (key, quota) = if args.development {
         (SandboxConfig::DEVELOPMENT_KEY, Rate::DEVELOPMENT_QUOTA)

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::cli::args::VerifyArgs;
-use crate::cli::connection;
+use super::args::VerifyArgs;
+use super::connection;
 use crate::input::Filter;
 use crate::job::{
     self, Context, Execution, ExitStatus, Failure, Guards, IfEmpty, InputSource, JobSettings,
@@ -15,12 +15,9 @@ use crate::policy::decide::AdminLocked;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
 
-pub(in crate::cli) fn verify(
-    args: VerifyArgs,
-    context: Context<'_>,
-) -> Result<ExitStatus, Failure> {
+pub(super) fn verify(args: VerifyArgs, context: Context<'_>) -> Result<ExitStatus, Failure> {
     let console = context.console;
-    let connection = connection::open(&args.connection, &args.sandbox, &args.execution, console)?;
+    let connection = connection::open(&args.api.connection, &args.execution, console)?;
     let sidecars = Sidecars::beside(&args.results);
     let manifest = Manifest::read(&sidecars.manifest);
     let manifest = manifest.map_err(|error| Failure::usage(error.to_string()))?;
@@ -40,7 +37,7 @@ pub(in crate::cli) fn verify(
     let output = args.output.output.clone().unwrap_or(sidecars.verify);
     let settings = read_back(
         (args.results, kind),
-        args.connection.files(),
+        args.api.connection.files(),
         args.output.settings(output),
         args.execution.execution(),
     );

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::cli::args::RunArgs;
-use crate::cli::values;
+use super::args::RunArgs;
+use super::values;
 use crate::job::{Effective, Failure};
 use crate::report::Console;
 use crate::results::{Manifest, sha256_file};

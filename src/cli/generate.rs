@@ -6,13 +6,13 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::cli::args;
-use crate::cli::help::{COMMANDS, CommandHelp, ENVIRONMENT};
+use super::args;
+use super::help::{COMMANDS, CommandHelp, ENVIRONMENT};
 use crate::job::{ExitStatus, Failure};
 
 const PROGRAM: &str = "bulk-unlock";
 
-pub(in crate::cli) fn completions(shell: Shell) -> Result<ExitStatus, Failure> {
+pub(super) fn completions(shell: Shell) -> Result<ExitStatus, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut args::command(), PROGRAM, &mut script);
     if shell == Shell::Bash {
@@ -24,7 +24,7 @@ pub(in crate::cli) fn completions(shell: Shell) -> Result<ExitStatus, Failure> {
     print(&script)
 }
 
-pub(in crate::cli) fn man(command: Option<&str>) -> Result<ExitStatus, Failure> {
+pub(super) fn man(command: Option<&str>) -> Result<ExitStatus, Failure> {
     let page = page(command).map_err(Failure::internal)?;
     print(&page)
 }
