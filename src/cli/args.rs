@@ -1,5 +1,6 @@
 //! The command line as it is typed. What is in effect is resolved in `settings`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +8,11 @@ use clap::builder::{
     NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, RangedI64ValueParser,
     TypedValueParser,
 };
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{
+    ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
 use clap_complete::Shell;
 
 use super::help;
@@ -752,23 +757,20 @@ pub(super) struct EmbeddedSandboxArgs {
     pub(super) sandbox: bool,
     /// Number of users that the sandbox lists, at most 10 million
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = n_users())]
-    #[arg(requires = "sandbox", hide_short_help = true)]
+    #[arg(hide_short_help = true)]
     pub(super) sandbox_users: u32,
     /// Seed for the generated users
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    #[arg(requires = "sandbox", hide_short_help = true)]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_short_help = true)]
     pub(super) sandbox_seed: u64,
     /// Faults to inject, such as 20% or reset=2%,500=5%
-    #[arg(long, value_name = "FAULTS", default_value = "0%")]
-    #[arg(requires = "sandbox", hide_short_help = true)]
+    #[arg(long, value_name = "FAULTS", default_value = "0%", hide_short_help = true)]
     pub(super) sandbox_faults: Faults,
     /// Latency of each response, such as 20ms..200ms
-    #[arg(long, value_name = "RANGE", default_value = "50ms..250ms")]
-    #[arg(requires = "sandbox", hide_short_help = true)]
+    #[arg(long, value_name = "RANGE", default_value = "50ms..250ms", hide_short_help = true)]
     pub(super) sandbox_latency: Latency,
     /// Rate limit of the sandbox, or none
     #[arg(long, value_name = "N/TIME", default_value = "1000/10s", value_parser = sandbox_quota)]
-    #[arg(requires = "sandbox", hide_short_help = true)]
+    #[arg(hide_short_help = true)]
     pub(super) sandbox_quota: SandboxQuota,
 }
 
@@ -860,4 +862,24 @@ pub(super) fn command() -> clap::Command {
             _ => arg,
         })
     })
+}
+
+/// Parses the arguments of [`command`].
+pub(super) fn parse(
+    command: &clap::Command,
+    arguments: &[OsString],
+) -> Result<(Cli, ArgMatches), clap::Error> {
+    let matches = command.clone().try_get_matches_from(arguments)?;
+    if let Some((_, given)) = matches.subcommand()
+        && given.try_get_one("sandbox").is_ok_and(|sandbox| sandbox == Some(&false))
+    {
+        // With `requires`, clap would accept them beside a flag that excludes `--sandbox`.
+        let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
+        let mut ids = given.ids().map(clap::Id::as_str);
+        if let Some(id) = ids.find(|id| id.starts_with("sandbox_") && is_given(id)) {
+            let text = format!("--{} requires --sandbox", id.replace('_', "-"));
+            return Err(command.clone().error(ErrorKind::MissingRequiredArgument, text));
+        }
+    }
+    Ok((Cli::from_arg_matches(&matches)?, matches))
 }

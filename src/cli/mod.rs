@@ -21,17 +21,13 @@ mod shard;
 mod values;
 mod verify;
 
-#[cfg(test)]
-mod tests;
-
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use args::{Cli, Command};
-use clap::FromArgMatches as _;
+use args::Command;
 use console::Reporting;
 use settings::Resolved;
 
@@ -52,24 +48,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     let command = args::command();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let reporting = Reporting::of(&command, &arguments);
-    let resolved = match settings::resolve(&command, arguments) {
+    let resolved = match settings::resolve(&command, &arguments) {
         Ok(resolved) => resolved,
         Err(problem) => {
+            let reporting = Reporting::of(&command, &arguments);
             let failure = Failure::usage(problem);
             console::report(&failure, &console::early(reporting.format), reporting.json);
             return ExitCode::from(failure.status.code());
         }
     };
-    let parsed = command
-        .clone()
-        .try_get_matches_from(&resolved.arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, matches)));
-    let status = match parsed {
+    let status = match args::parse(&command, &resolved.arguments) {
         Ok((cli, matches)) => {
             supervised(cli.command, resolved.effective(&command, &matches), &resolved.notes)
         }
-        Err(error) => print_usage(&error, reporting, &resolved),
+        Err(error) => print_usage(&error, &command, &resolved),
     };
     ExitCode::from(status.code())
 }
@@ -170,12 +162,13 @@ fn create_metrics(command: &Command) -> Result<Option<Metrics>, Failure> {
 }
 
 /// Prints why the arguments were not accepted; or help or the version, which is no error.
-fn print_usage(error: &clap::Error, reporting: Reporting, resolved: &Resolved) -> ExitStatus {
+fn print_usage(error: &clap::Error, command: &clap::Command, resolved: &Resolved) -> ExitStatus {
     if !error.use_stderr() {
         // A closed stdout is no error of the program.
         drop(error.print());
         return ExitStatus::Success;
     }
+    let reporting = Reporting::of(command, &resolved.arguments);
     let note = resolved.conflict_note(error);
     let message = console::message_of(error);
     let hint = if note.is_empty() { "use --help for all flags" } else { note.trim() };
@@ -195,3 +188,6 @@ fn print_usage(error: &clap::Error, reporting: Reporting, resolved: &Resolved) -
     }
     status
 }
+
+#[cfg(test)]
+mod tests;

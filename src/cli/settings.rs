@@ -68,10 +68,10 @@ pub(super) struct Resolved {
 }
 
 /// Adds the settings of variables and the file to the arguments.
-pub(super) fn resolve(top: &Command, arguments: Vec<OsString>) -> Result<Resolved, String> {
+pub(super) fn resolve(top: &Command, arguments: &[OsString]) -> Result<Resolved, String> {
     check_variables(top)?;
-    let Some(given) = Given::new(top, &arguments) else {
-        return Ok(Resolved { arguments, ..Resolved::default() });
+    let Some(given) = Given::new(top, arguments) else {
+        return Ok(Resolved { arguments: arguments.to_vec(), ..Resolved::default() });
     };
     let command = given.command;
     let mut settings = variables(command)?;
@@ -207,7 +207,8 @@ impl<'a> Given<'a> {
         }
         let is_of_file = matches!(setting.source, Source::File(_));
         if self.has(arg) {
-            let is_noted = is_of_file || !OF_THE_TERMINAL.contains(&flag);
+            let is_noted =
+                is_of_file || !OF_THE_TERMINAL.contains(&flag) && setting.name != ADDRESS_VARIABLE;
             let is_changed = is_noted && !self.has_value_of(arg, setting);
             return if is_changed { Fate::ReplacedBy(format!("--{flag}")) } else { Fate::Dropped };
         }
