@@ -7,7 +7,6 @@ mod config;
 mod connection;
 mod consent;
 mod console;
-mod generate;
 mod help;
 mod inherit;
 mod key_command;
@@ -146,8 +145,8 @@ fn dispatch(command: Command, context: Context<'_>) -> Result<ExitStatus, Failur
         Command::Check(args) => check::check(&args, context),
         Command::Report(args) => report::report(&args, context.console),
         Command::Sandbox(args) => sandbox::sandbox(args, context),
-        Command::Completions { shell } => generate::completions(shell),
-        Command::Man { command } => generate::man(command.as_deref()),
+        Command::Completions { shell } => help::completions(shell),
+        Command::Man { command } => help::man(command.as_deref()),
     }
 }
 
