@@ -21,7 +21,7 @@ use super::shard::{ShardArg, shard};
 use super::values::{
     Moment, duration, email_domain, max_fail, moment, organization, percent, quota, rate, sha256,
 };
-use crate::input::Delimiter;
+use crate::input::{ColumnChoice, Delimiter};
 use crate::job::{Execution, ExistingFile, Guards, IfEmpty, OutputSettings};
 use crate::model::IdentifierKind;
 use crate::policy::pacing::Quota;
@@ -342,7 +342,7 @@ pub(super) struct InputArgs {
     ///
     /// A number is 1-based. By default the column is found by its header
     #[arg(long, value_name = "NAME|N")]
-    pub(super) column: Option<String>,
+    pub(super) column: Option<ColumnChoice>,
     /// What the column holds: user-id, email, phone, username, external-id
     #[arg(long, value_name = "KIND", default_value = "user-id", hide_possible_values = true)]
     #[arg(value_parser = one_of(IdentifierKind::ALL.map(|it| (it.flag_value(), it))))]

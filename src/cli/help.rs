@@ -90,7 +90,7 @@ pub(super) const COMMANDS: [CommandHelp; 10] = [
     bulk-unlock locked --snapshot full --redact private_metadata -o locked.full.csv",
         exit_codes: &[&[
             ("0", "the list is complete"),
-            ("1", "the API did not say of some users whether they are locked"),
+            ("1", "the API did not return the lock state of some users"),
             ("2", "usage or configuration error"),
             ("3", "the list is incomplete"),
             KEY,

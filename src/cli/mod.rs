@@ -8,10 +8,7 @@ mod connection;
 mod consent;
 mod console;
 mod help;
-mod inherit;
 mod key_command;
-mod locked;
-mod relock;
 mod report;
 mod run;
 mod sandbox;
@@ -26,15 +23,16 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use args::Command;
+use args::{Command, LockedArgs};
 use console::Reporting;
 use settings::Resolved;
 
 use crate::clerk::SecretKey;
 use crate::engine::wall_clock;
-use crate::job::{Context, Effective, ExitStatus, Failure};
+use crate::job::{Context, Effective, ExitStatus, Failure, ListSettings, list_locked};
 use crate::model::{mask_also, mask_keys};
 use crate::report::{Console, Level, LogFormat, Metrics, Progress, stopped_by};
+use crate::results::{LockedFormat, Redaction};
 use crate::stats::summary::CommandKind;
 use crate::stop::{self, Ended};
 
@@ -139,15 +137,29 @@ fn dispatch(command: Command, context: Context<'_>) -> Result<ExitStatus, Failur
     match command {
         Command::Run(args) => run::run(*args, CommandKind::Run, context),
         Command::Plan(args) => run::run(*args, CommandKind::Plan, context),
-        Command::Locked(args) => locked::locked(*args, context),
+        Command::Locked(args) => locked(*args, context),
         Command::Verify(args) => verify::verify(*args, context),
-        Command::Relock(args) => relock::relock(*args, context),
+        Command::Relock(args) => verify::relock(*args, context),
         Command::Check(args) => check::check(&args, context),
         Command::Report(args) => report::report(&args, context.console),
         Command::Sandbox(args) => sandbox::sandbox(args, context),
         Command::Completions { shell } => help::completions(shell),
         Command::Man { command } => help::man(command.as_deref()),
     }
+}
+
+/// Lists the users who are locked now.
+fn locked(args: LockedArgs, context: Context<'_>) -> Result<ExitStatus, Failure> {
+    let LockedArgs { api, execution, .. } = &args;
+    let connection = connection::open(&api.connection, execution, context.console)?;
+    let settings = ListSettings {
+        execution: execution.execution(),
+        output: Some(args.output).filter(|path| path.as_os_str() != "-"),
+        may_replace: args.force,
+        selection: args.filters.selection(wall_clock()),
+        format: LockedFormat { snapshot: args.snapshot, redaction: Redaction::new(args.redact) },
+    };
+    list_locked(settings, &connection, context)
 }
 
 /// Creates the metrics file (`--metrics-file`).

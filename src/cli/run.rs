@@ -1,22 +1,25 @@
 //! `run`: unlock every listed user. `plan`, and `run --dry-run`: the same, without the unlocks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use super::args::{InputArgs, RunArgs};
-use super::inherit::{inherit, inherit_exclude_files, note};
+use super::values::max_fail;
 use super::verify::read_back;
 use super::{connection, consent, shard};
 use crate::engine::wall_clock;
 use crate::input::{Carry, Filter, Options};
 use crate::job::{
-    self, Connection, Context, ExistingFile, ExitStatus, Failure, Finished, IfEmpty, InputSource,
-    JobSettings, OutputSettings, check_plan, check_retried,
+    self, Connection, Context, Effective, ExistingFile, ExitStatus, Failure, Finished, IfEmpty,
+    InputSource, JobSettings, OutputSettings, check_plan, check_retried,
 };
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
 use crate::policy::selection::Condition;
 use crate::policy::shard::Shard;
-use crate::results::{Manifest, Sidecars};
+use crate::report::Console;
+use crate::results::{Manifest, Sidecars, sha256_file};
 use crate::stats::summary::CommandKind;
 
 pub(super) fn run(
@@ -47,7 +50,10 @@ pub(super) fn run(
     let (input, output) = input(&mut args, command, shard, plan.as_ref(), retried.as_ref())?;
     if let Some(manifest) = &plan {
         let exclude = &mut args.input.exclude;
-        note(&inherit_exclude_files(manifest, exclude, &mut effective, console)?, console);
+        note_inherited(
+            &inherit_exclude_files(manifest, exclude, &mut effective, console)?,
+            console,
+        );
     }
     if let Some(manifest) = &retried {
         inherit(manifest, &mut args, &mut effective, console)?;
@@ -75,18 +81,17 @@ fn retried(
     connection: &Connection,
     context: Context<'_>,
 ) -> Result<Option<Manifest>, Failure> {
-    let results = args.input.input.as_deref().filter(|path| path.as_os_str() != "-");
-    match (args.input.retry_failed, results) {
-        (false, _) => Ok(None),
-        (true, Some(results)) => check_retried(results, connection, context.console),
-        (true, None) => {
-            context.console.warning(
-                "the results file comes from stdin, without its manifest: cannot check the host, \
-                 the kind of instance, --exclude, guards, and look-up of the run that wrote it",
-            );
-            Ok(None)
-        }
+    if !args.input.retry_failed {
+        return Ok(None);
     }
+    if let Some(results) = args.input.input.as_deref().filter(|path| path.as_os_str() != "-") {
+        return check_retried(results, connection, context.console);
+    }
+    context.console.warning(
+        "the results file comes from stdin, without its manifest: cannot check the host, the kind \
+         of instance, --exclude, guards, and look-up of the run that wrote it",
+    );
+    Ok(None)
 }
 
 /// Refuses flags that have no meaning without another one.
@@ -147,13 +152,9 @@ fn list_of_users(
         [all] if all == "all" => Carry::All,
         named => Carry::Named(named.to_vec()),
     };
-    let column = column.as_deref().map(|column| match column.parse() {
-        Ok(column) => column,
-        Err(never) => match never {},
-    });
     let options = Options {
         kind: *by,
-        column,
+        column: column.clone(),
         delimiter: *delimiter,
         lenient: *lenient,
         limit: *limit,
@@ -220,8 +221,96 @@ fn verify(
         report: None,
         ..settings.output.clone()
     };
+    let users = Filter::of(&[Outcome::Unlocked], settings.input.kind_of_cells());
+    let input = InputSource::Rows(settings.output.path.clone(), users);
     let execution = job::Execution { max_duration: None, ..settings.execution };
-    let results = (settings.output.path.clone(), settings.input.kind_of_cells());
-    let settings = read_back(results, settings.protected.clone(), output, execution);
+    let settings = read_back(input, settings.protected.clone(), execution, output);
     job::run(&settings, connection, context, None)
+}
+
+// What a retry or a resumed run takes over from the earlier run: a user whom that run left out, or a
+// guard that it had, must not be lost because a flag was not repeated.
+
+/// Adds the settings of an earlier run that left users out, and for a retry its guards too, unless
+/// the command line has them. A resumed run takes its guards from its own command line: after a
+/// look at the failures, a person may continue without `--max-fail`.
+fn inherit(
+    manifest: &Manifest,
+    args: &mut RunArgs,
+    effective: &mut Effective,
+    console: &Console,
+) -> Result<(), Failure> {
+    let mut flags = Vec::new();
+    if !args.selection.only_locked && manifest.setting("only_locked") == Some(&Value::Bool(true)) {
+        args.selection.only_locked = true;
+        effective.map.insert("only_locked".to_owned(), true.into());
+        effective.line = effective.line.clone().switch("only-locked");
+        flags.push("--only-locked".to_owned());
+    }
+    for flag in ["max-users", "canary", "max-fail"].into_iter().filter(|_| args.input.retry_failed)
+    {
+        let guards = &mut args.guards;
+        let name = flag.replace('-', "_");
+        let Some(value) = manifest.setting(&name) else { continue };
+        match (flag, value.as_u64(), value.as_str()) {
+            ("max-users", Some(n), _) if guards.max_users.is_none() => guards.max_users = Some(n),
+            ("canary", Some(n), _) if guards.canary.is_none() => {
+                guards.canary = Some(u32::try_from(n).unwrap_or(u32::MAX));
+            }
+            ("max-fail", _, Some(text)) if guards.max_fail.is_none() => {
+                guards.max_fail = Some(max_fail(text).map_err(Failure::usage)?);
+            }
+            _ => continue,
+        }
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        flags.push(format!("--{flag} {text}"));
+        effective.line = effective.line.clone().value(flag, text);
+        effective.map.insert(name, value.clone());
+    }
+    flags.extend(inherit_exclude_files(manifest, &mut args.input.exclude, effective, console)?);
+    note_inherited(&flags, console);
+    Ok(())
+}
+
+/// Adds the exclude files of an earlier run, also to the command that is printed, and returns them
+/// as flags. One that cannot be read is an error, unless a given file has the same content.
+pub(super) fn inherit_exclude_files(
+    manifest: &Manifest,
+    given: &mut Vec<PathBuf>,
+    effective: &mut Effective,
+    console: &Console,
+) -> Result<Vec<String>, Failure> {
+    let mut added = Vec::new();
+    for file in manifest.files.iter().filter(|file| file.role == "exclude") {
+        let path = Path::new(&file.name);
+        let name = path.display();
+        let has_content = |it: &PathBuf| sha256_file(it).is_ok_and(|it| it == file.sha256);
+        if given.iter().any(|it| it == path) || given.iter().any(has_content) {
+            continue;
+        }
+        let sha256 = sha256_file(path).map_err(|error| {
+            Failure::usage(format!(
+                "cannot read {name}, the exclude file of the earlier run: {error}; give the file \
+                 with --exclude"
+            ))
+        })?;
+        if sha256 != file.sha256 {
+            console.warning(&format!(
+                "{name} has changed since the earlier run; using it as it is now"
+            ));
+        }
+        added.push(format!("--exclude {name}"));
+        given.push(path.to_owned());
+    }
+    if !added.is_empty() {
+        effective.set_values("exclude", given.iter().map(|file| file.clone().into()).collect());
+    }
+    Ok(added)
+}
+
+/// Names the flags that an earlier run had and this command line does not.
+pub(super) fn note_inherited(flags: &[String], console: &Console) {
+    if !flags.is_empty() {
+        console.note(&format!("Using settings of the earlier run: {}", flags.join(", ")));
+    }
 }

@@ -1,16 +1,17 @@
-//! `verify`: read back the users that a results file says were unlocked.
+//! `verify` and `relock`: read back the users whom a run unlocked, or lock them again.
 
 use std::path::PathBuf;
 
-use super::args::VerifyArgs;
-use super::connection;
+use super::args::{RelockArgs, VerifyArgs};
+use super::run::{inherit_exclude_files, note_inherited};
+use super::{connection, consent};
 use crate::input::Filter;
 use crate::job::{
     self, Context, Execution, ExitStatus, Failure, Guards, IfEmpty, InputSource, JobSettings,
-    OutputSettings, Watch, check_finished, check_instance, warn_of_new_sandbox,
+    OutputSettings, Watch, check_finished, check_instance, check_undone, warn_of_new_sandbox,
     warn_without_manifest,
 };
-use crate::model::{IdentifierKind, Outcome};
+use crate::model::Outcome;
 use crate::policy::decide::AdminLocked;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
@@ -36,10 +37,10 @@ pub(super) fn verify(args: VerifyArgs, context: Context<'_>) -> Result<ExitStatu
     let kind = manifest.as_ref().map(Manifest::named_by).unwrap_or_default();
     let output = args.output.output.clone().unwrap_or(sidecars.verify);
     let settings = read_back(
-        (args.results, kind),
+        InputSource::Rows(args.results, Filter::of(&[Outcome::Unlocked], kind)),
         args.api.connection.files(),
-        args.output.settings(output),
         args.execution.execution(),
+        args.output.settings(output),
     );
     let json = settings.output.json;
     let finished = match args.watch {
@@ -51,17 +52,17 @@ pub(super) fn verify(args: VerifyArgs, context: Context<'_>) -> Result<ExitStatu
     finished.print_json(json)
 }
 
-/// Reads back the users that a results file says were unlocked, and who are named by this kind of
-/// identifier in its input.
+/// The settings of a job that looks up users of a results file. `protected` are files that must not
+/// be written to.
 pub(super) fn read_back(
-    (results, kind): (PathBuf, IdentifierKind),
+    input: InputSource,
     protected: Vec<PathBuf>,
-    output: OutputSettings,
     execution: Execution,
+    output: OutputSettings,
 ) -> JobSettings {
     JobSettings {
         command: CommandKind::Verify,
-        input: InputSource::Rows(results, Filter::of(&[Outcome::Unlocked], kind)),
+        input,
         if_empty: IfEmpty::Warn,
         shard: None,
         exclude: Vec::new(),
@@ -76,4 +77,45 @@ pub(super) fn read_back(
         execution,
         output,
     }
+}
+
+pub(super) fn relock(mut args: RelockArgs, context: Context<'_>) -> Result<ExitStatus, Failure> {
+    let console = context.console;
+    let connection = connection::open(&args.api.connection, &args.execution, console)?;
+    let (command, consent) = if args.dry_run {
+        (CommandKind::RelockPlan, None)
+    } else {
+        (CommandKind::Relock, consent::ask(args.guards.yes, connection.instance, console)?)
+    };
+    let run = check_undone(&args.results, &connection)?;
+    warn_of_new_sandbox(&connection, console);
+    let output = args.output.output.clone();
+    let output = output.unwrap_or_else(|| Sidecars::beside(&args.results).relock);
+    let mut effective = context.effective.clone();
+    if args.output.resume
+        && output.exists()
+        && let Some(earlier) = Manifest::read(&Sidecars::beside(&output).manifest)?
+    {
+        let exclude = &mut args.exclude;
+        note_inherited(
+            &inherit_exclude_files(&earlier, exclude, &mut effective, console)?,
+            console,
+        );
+    }
+    let users = Filter::unlocked(run.named_by(), args.include_unknown);
+    let settings = JobSettings {
+        command,
+        only_locked: false,
+        exclude: args.exclude,
+        guards: args.guards.guards(),
+        reason: args.guards.reason,
+        ..read_back(
+            InputSource::Rows(args.results, users),
+            args.api.connection.files(),
+            args.execution.execution(),
+            args.output.settings(output),
+        )
+    };
+    let context = Context { effective: &effective, ..context };
+    job::run(&settings, &connection, context, consent)?.print_json(settings.output.json)
 }
