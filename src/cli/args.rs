@@ -15,8 +15,8 @@ use clap::{
 };
 use clap_complete::Shell;
 
+use super::connection::KeyCommand;
 use super::help;
-use super::key_command::KeyCommand;
 use super::shard::{ShardArg, shard};
 use super::values::{
     Moment, duration, email_domain, max_fail, moment, organization, percent, quota, rate, sha256,

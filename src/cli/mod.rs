@@ -8,7 +8,6 @@ mod connection;
 mod consent;
 mod console;
 mod help;
-mod key_command;
 mod report;
 mod run;
 mod sandbox;

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::args::PaceArgs;
 use crate::job::{Effective, Failure};
-use crate::policy::pacing::Quota;
 use crate::policy::shard::Shard;
 use crate::results::Manifest;
 
@@ -195,19 +194,6 @@ fn number(name: &str, variables: Variables<'_>) -> Result<u32, String> {
     value.trim().parse().map_err(|_| {
         format!("--shard auto: {name} is \"{}\", expected a number", value.escape_debug())
     })
-}
-
-/// Refuses a share of which a shard would get less than one request per window: the shards
-/// together would use more than the share.
-pub(super) fn check_share(quota: Quota, percent: f64, shards: u32) -> Result<(), Failure> {
-    let share = quota.share(percent).n.get();
-    if shards <= share || shards == 1 {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "--shard: {shards} shards cannot divide {share} requests per window; use fewer shards or a \
-         larger --quota-share"
-    )))
 }
 
 #[cfg(test)]
