@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use serde_json::json;
 
 use super::args::{ColorArg, ProgressArg, TerminalArgs};
-use super::settings::variable;
+use super::settings::{find, variable};
 use crate::job::{ExitStatus, Failure};
 use crate::report::{Console, LogFormat, Progress, Style, Verbosity};
 use crate::stats::summary::ErrorReport;
@@ -23,7 +23,7 @@ pub(super) fn console(args: &TerminalArgs) -> (Console, Progress) {
         (false, 1) => Verbosity::Verbose,
         (false, _) => Verbosity::VeryVerbose,
     };
-    let format = LogFormat::from(args.log_format);
+    let format = args.log_format;
     let is_text = format == LogFormat::Text;
     let style = Style { color: is_text && wants_color(args.color, is_terminal) };
     let progress = progress(args.progress, is_text && is_terminal, is_dumb());
@@ -43,8 +43,7 @@ fn begin(verbosity: Verbosity, style: Style, format: LogFormat) -> Console {
     console
 }
 
-/// A bar needs a terminal that can go back to a line. Nobody who asked for one is left without a
-/// word of how things stand where there is none.
+/// A bar needs a terminal that can move the cursor. Where a bar cannot be drawn, lines replace it.
 fn progress(asked: ProgressArg, is_terminal: bool, is_dumb: bool) -> Progress {
     match asked {
         ProgressArg::Auto if is_terminal && !is_dumb => Progress::Bar,
@@ -86,16 +85,12 @@ impl Reporting {
         let joined = words.iter().filter_map(|word| word.strip_prefix("--log-format="));
         let set = |long| std::env::var(variable(long)).ok();
         let format = pairs.chain(joined).last().map(str::to_owned).or_else(|| set("log-format"));
+        let is_json = format.as_deref() == Some("json");
         let command = words.first().and_then(|name| top.find_subcommand(name));
-        let has_json =
-            command.is_some_and(|it| it.get_arguments().any(|arg| arg.get_id() == "json"));
+        let has_json = command.is_some_and(|command| find(command, "json").is_some());
         let wants_json = words.contains(&"--json") || set("json").as_deref() == Some("true");
         Self {
-            format: if format.as_deref() == Some("json") {
-                LogFormat::Json
-            } else {
-                LogFormat::Text
-            },
+            format: if is_json { LogFormat::Json } else { LogFormat::Text },
             json: has_json && wants_json,
         }
     }
@@ -148,21 +143,21 @@ mod tests {
     use crate::cli::args;
 
     #[test]
-    fn a_bar_is_drawn_on_a_terminal_that_can_and_elsewhere_there_are_lines() {
+    fn a_bar_needs_a_terminal() {
         use ProgressArg::{Auto, Bar, Lines, None};
         for (asked, is_terminal, is_dumb, expected) in [
             (Auto, true, false, Progress::Bar),
             (Auto, true, true, Progress::Lines),
             (Auto, false, false, Progress::Lines),
             (Bar, true, false, Progress::Bar),
-            // Whoever asks by name knows better than `TERM`.
+            // An explicit request takes precedence over `TERM`.
             (Bar, true, true, Progress::Bar),
             (Bar, false, false, Progress::Lines),
             (Lines, true, false, Progress::Lines),
             (None, true, false, Progress::None),
         ] {
-            let told = progress(asked, is_terminal, is_dumb);
-            assert_eq!(told, expected, "{asked:?} {is_terminal} {is_dumb}");
+            let shown = progress(asked, is_terminal, is_dumb);
+            assert_eq!(shown, expected, "{asked:?} {is_terminal} {is_dumb}");
         }
     }
 
@@ -174,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn how_to_report_is_read_from_arguments_that_cannot_be_parsed() {
+    fn reporting_is_read_from_arguments_that_cannot_be_parsed() {
         use LogFormat::{Json, Text};
         check("bulk-unlock run --frobnicate", Text, false);
         check("bulk-unlock run --frobnicate --json", Text, true);

@@ -1,7 +1,7 @@
 //! `report`: the summary of finished files, and the pages.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::ReportArgs;
 use crate::job::page::{self, Detail, gather};
@@ -15,19 +15,21 @@ pub(super) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus,
     let markdown = args.markdown.as_deref();
     let is_printed = markdown.is_some_and(|path| path == Path::new("-"));
     let markdown = markdown.filter(|_| !is_printed);
-    check_paths(args, markdown, is_printed)?;
-    let html = args.html.as_deref().map(|path| begin(args, path, "--html")).transpose()?;
-    let markdown = markdown.map(|path| begin(args, path, "--markdown")).transpose()?;
+    let pages: Vec<&Path> = args.html.as_deref().into_iter().chain(markdown).collect();
+    check_paths(args, &pages, is_printed)?;
+    // Pages are created before the results are read.
+    let html = args.html.as_deref().map(|path| begin(path, "--html", args.force)).transpose()?;
+    let markdown = markdown.map(|path| begin(path, "--markdown", args.force)).transpose()?;
     let detail = args.html.as_ref().map_or(Detail::Counts, |_| Detail::of_page(args.report_pii));
     let mut facts = gather(&args.results, detail)?;
     for warning in &facts.warnings {
         console.warning(warning);
     }
     if let Some(begun) = html {
-        begun.finish(&page::html(&facts, args.report_pii)?, console)?;
+        finish(begun, &page::html(&facts, args.report_pii)?, console)?;
     }
     if let Some(begun) = markdown {
-        begun.finish(&page::markdown(&facts)?, console)?;
+        finish(begun, &page::markdown(&facts)?, console)?;
     }
     facts.incident.summary.files.report.clone_from(&args.html);
     let text = if is_printed {
@@ -37,73 +39,51 @@ pub(super) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus,
     } else {
         closing::incident(&facts.incident, Style { color: false })
     };
-    let text = mask_keys(&text);
-    std::io::stdout().write_all(text.as_bytes()).map_err(|error| {
-        let text = format!("cannot write the summary to stdout: {error}");
-        Failure::new(ExitStatus::Output, anyhow::anyhow!(text))
-    })?;
+    let written = std::io::stdout().write_all(mask_keys(&text).as_bytes());
+    written
+        .map_err(|error| Failure::output(format!("cannot write the summary to stdout: {error}")))?;
     Ok(ExitStatus::Success)
 }
 
-/// Refuses two outputs in one place, and an output in the place of an input. `markdown` is the
-/// Markdown page that is a file, `is_printed` is whether stdout is one.
-fn check_paths(
-    args: &ReportArgs,
-    markdown: Option<&Path>,
-    is_printed: bool,
-) -> Result<(), Failure> {
+/// Refuses two outputs in one place, and an output in the place of an input. `pages` are those that
+/// are files; `is_printed` is whether one goes to stdout.
+fn check_paths(args: &ReportArgs, pages: &[&Path], is_printed: bool) -> Result<(), Failure> {
     if is_printed && args.json {
         return Err(Failure::usage(
             "--json and `--markdown -` both write to stdout; give --markdown a file name",
         ));
     }
-    if let (Some(html), Some(markdown)) = (&args.html, markdown)
+    if let [html, markdown] = pages
         && same_file(html, markdown)
     {
-        let name = html.display();
         return Err(Failure::usage(format!(
-            "{name} would be written as two different files; give --html and --markdown two names"
+            "{} would be written as two different files; give --html and --markdown two names",
+            html.display()
         )));
     }
-    for path in args.html.as_deref().into_iter().chain(markdown) {
-        if args.results.iter().any(|results| same_file(path, results)) {
-            return Err(Failure::usage(format!("{} would be read and written", path.display())));
-        }
+    let is_input = |page: &&&Path| args.results.iter().any(|results| same_file(page, results));
+    if let Some(path) = pages.iter().find(is_input) {
+        return Err(Failure::usage(format!("{} would be read and written", path.display())));
     }
-    let pages = args.html.as_deref().into_iter().chain(markdown);
-    let mut files = args.results.iter().map(std::path::PathBuf::as_path).chain(pages);
-    match files.find(|path| is_printed && is_stdout(path)) {
-        Some(path) => {
-            let text = format!("stdout is redirected to {}; name another file", path.display());
-            Err(Failure::usage(text))
-        }
-        None => Ok(()),
+    let mut files = args.results.iter().map(PathBuf::as_path).chain(pages.iter().copied());
+    if let Some(path) = files.find(|path| is_printed && is_stdout(path)) {
+        let text = format!("stdout is redirected to {}; name another file", path.display());
+        return Err(Failure::usage(text));
     }
+    Ok(())
 }
 
-/// A page that was begun before the results are read.
-struct BegunPage<'a> {
-    writer: AtomicWriter,
-    path: &'a Path,
-}
+type BegunPage<'a> = (AtomicWriter, &'a Path);
 
-/// Checks that the page can be written, before anything is read.
-fn begin<'a>(
-    args: &ReportArgs,
-    path: &'a Path,
-    flag: &'static str,
-) -> Result<BegunPage<'a>, Failure> {
-    if !args.force {
+fn begin<'a>(path: &'a Path, flag: &'static str, force: bool) -> Result<BegunPage<'a>, Failure> {
+    if !force {
         refuse_existing(path).map_err(|error| error.of_a_whole(flag))?;
     }
-    let writer = AtomicWriter::create(path).map_err(WriteError::of_a_whole)?;
-    Ok(BegunPage { writer, path })
+    Ok((AtomicWriter::create(path).map_err(WriteError::of_a_whole)?, path))
 }
 
-impl BegunPage<'_> {
-    fn finish(self, text: &str, console: &Console) -> Result<(), Failure> {
-        page::fill(self.writer, self.path, text).map_err(WriteError::of_a_whole)?;
-        console.note(&format!("wrote the page {}", self.path.display()));
-        Ok(())
-    }
+fn finish((writer, path): BegunPage<'_>, text: &str, console: &Console) -> Result<(), Failure> {
+    page::fill(writer, path, text).map_err(WriteError::of_a_whole)?;
+    console.note(&format!("wrote the page {}", path.display()));
+    Ok(())
 }
