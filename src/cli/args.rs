@@ -314,8 +314,7 @@ pub(super) struct ApiArgs {
     /// Write metrics for Prometheus, at the end and every 10 s, readable by all users
     ///
     /// For the textfile collector of the node exporter, which reads files named *.prom. Each job needs its own file
-    #[arg(long, value_name = "PATH.prom", hide_short_help = true)]
-    #[arg(help_heading = "Output")]
+    #[arg(long, value_name = "PATH.prom", hide_short_help = true, help_heading = "Output")]
     pub(super) metrics_file: Option<PathBuf>,
     /// Value of the label `job` in the metrics
     ///
@@ -382,8 +381,7 @@ pub(super) struct InputArgs {
     /// What to do when the input has no records
     ///
     /// [default: fail; with --all-locked: ok]
-    #[arg(long, value_name = "WHAT", hide_short_help = true)]
-    #[arg(value_parser = one_of(IF_EMPTY))]
+    #[arg(long, value_name = "WHAT", hide_short_help = true, value_parser = one_of(IF_EMPTY))]
     pub(super) if_empty: Option<IfEmpty>,
     /// Refuse an input file that was last changed longer ago
     #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
@@ -500,8 +498,7 @@ pub(super) struct SelectionArgs {
     /// Also unlock users who look locked on purpose
     ///
     /// They are locked although verification attempts are left
-    #[arg(long)]
-    #[arg(hide_short_help = true)]
+    #[arg(long, hide_short_help = true)]
     pub(super) include_admin_locked: bool,
     /// Unlock exactly the `would_unlock` rows of a plan
     #[arg(long, value_name = "PLAN", conflicts_with_all = OF_A_LIST)]
@@ -529,8 +526,7 @@ pub(super) struct GuardArgs {
     #[arg(long, value_name = "TEXT")]
     pub(super) reason: Option<String>,
     /// Refuse to start unless exactly N users would be unlocked
-    #[arg(long, value_name = "N")]
-    #[arg(hide_short_help = true)]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     pub(super) expect_count: Option<u64>,
     /// Refuse to unlock more than N users
     #[arg(long, value_name = "N")]
@@ -554,8 +550,7 @@ pub(super) struct PaceArgs {
     /// Documented rate limit of the instance
     ///
     /// [default: 1000/10s in production, 100/10s in development]
-    #[arg(long, value_name = "N/TIME", value_parser = quota)]
-    #[arg(hide_short_help = true)]
+    #[arg(long, value_name = "N/TIME", value_parser = quota, hide_short_help = true)]
     pub(super) quota: Option<Quota>,
     /// Part of the rate limit to use
     ///
@@ -597,8 +592,7 @@ pub(super) struct ExecutionArgs {
     pub(super) pace: PaceArgs,
     /// Maximum concurrent requests
     #[arg(short, long, value_name = "N", default_value_t = 64)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
-    #[arg(hide_short_help = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024), hide_short_help = true)]
     pub(super) concurrency: u16,
     /// Maximum retries per user; a 429 does not use one up
     #[arg(long, value_name = "N", default_value_t = 8, hide_short_help = true)]
@@ -606,8 +600,7 @@ pub(super) struct ExecutionArgs {
     #[command(flatten)]
     pub(super) timeouts: TimeoutArgs,
     /// Stop after this long; requests in flight end
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    #[arg(hide_short_help = true)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     pub(super) max_duration: Option<Duration>,
     /// Stop after the API was unreachable for this long
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
@@ -642,8 +635,7 @@ pub(super) struct OutputArgs {
     pub(super) snapshot: SnapshotMode,
     /// Top-level fields of the user to replace with "[redacted]"
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',', hide_possible_values = true)]
-    #[arg(hide_short_help = true)]
-    #[arg(value_parser = PossibleValuesParser::new(USER_FIELDS))]
+    #[arg(hide_short_help = true, value_parser = PossibleValuesParser::new(USER_FIELDS))]
     pub(super) redact: Vec<String>,
     /// Also write a self-contained HTML page
     #[arg(long, value_name = "PATH.html")]
@@ -652,8 +644,7 @@ pub(super) struct OutputArgs {
     #[arg(long, hide_short_help = true)]
     pub(super) report_pii: bool,
     /// Write the summary as JSON to stdout
-    #[arg(long)]
-    #[arg(hide_short_help = true)]
+    #[arg(long, hide_short_help = true)]
     pub(super) json: bool,
 }
 
@@ -728,8 +719,7 @@ pub(super) struct ConnectionArgs {
     /// Address of the API, instead of `CLERK_API_URL`
     ///
     /// [default: Clerk's own]
-    #[arg(long, value_name = "URL")]
-    #[arg(hide_short_help = true)]
+    #[arg(long, value_name = "URL", hide_short_help = true)]
     pub(super) api_url: Option<String>,
     /// Allow an http: address other than loopback, which sends the key unencrypted
     #[arg(long, hide_short_help = true)]

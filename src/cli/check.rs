@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::args::CheckArgs;
+use super::args::{CheckArgs, ConnectionArgs};
 use super::connection::{self, KEY_VARIABLE};
 use super::consent::pace_in_words;
 use super::settings::OF_THE_TERMINAL;
@@ -19,10 +19,12 @@ const MAX_SKEW: u64 = 60;
 pub(super) fn check(args: &CheckArgs, context: Context<'_>) -> Result<ExitStatus, Failure> {
     let console = context.console;
     let connection = connection::open(&args.connection, &args.execution(), console)?;
-    let key_source = match &args.connection.secret_key_file {
-        _ if args.connection.sandbox.sandbox => "sandbox".to_owned(),
-        Some(path) => format!("--secret-key-file {}", path.display()),
-        None => KEY_VARIABLE.to_owned(),
+    let ConnectionArgs { secret_key_file, secret_key_command, sandbox, .. } = &args.connection;
+    let key_source = match (secret_key_file, secret_key_command) {
+        _ if sandbox.sandbox => "sandbox".to_owned(),
+        (Some(path), _) => format!("--secret-key-file {}", path.display()),
+        (None, Some(command)) => format!("--secret-key-command {}", command.program),
+        (None, None) => KEY_VARIABLE.to_owned(),
     };
     let settings = settings(context.effective, connection.instance);
     let checked = check::check(&connection);

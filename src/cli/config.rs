@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn values_become_arguments_in_the_order_of_the_file() {
+    fn values_become_arguments_in_file_order() {
         check_arguments(
             "quota-share = \"30%\"\nmax_users = 5",
             &["--quota-share=30%", "--max-users=5"],
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_line_and_the_fix() {
+    fn error_names_the_line_and_the_fix() {
         check_error(
             "\n\nexlude = \"a\"",
             "ops.toml:3: `exlude` is not a flag of any command; did you mean `exclude`?",

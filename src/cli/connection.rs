@@ -161,8 +161,8 @@ fn shared(
     }
 }
 
-/// `$XDG_STATE_HOME/bulk-unlock`, else `~/.local/state/bulk-unlock`. As the XDG specification says,
-/// a relative path counts as none.
+/// `$XDG_STATE_HOME/bulk-unlock`, else `~/.local/state/bulk-unlock`. As in the XDG
+/// specification, a relative path counts as none.
 fn default_state_dir() -> Option<PathBuf> {
     let dir = |name| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
     let state = dir("XDG_STATE_HOME").or_else(|| Some(dir("HOME")?.join(".local/state")))?;
@@ -209,7 +209,7 @@ fn address(args: &ConnectionArgs, console: &Console) -> Result<ApiAddress, Failu
 /// The program and the arguments of `--secret-key-command`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyCommand {
-    program: String,
+    pub(super) program: String,
     arguments: Vec<String>,
 }
 
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_split_as_a_shell_splits_words() {
+    fn key_command_is_split_like_shell_words() {
         let command = KeyCommand::parse("op read 'op://Private/Clerk key' \"a b\" $HOME").unwrap();
         assert_eq!(command.program, "op");
         assert_eq!(command.arguments, ["read", "op://Private/Clerk key", "a b", "$HOME"]);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_the_first_line_without_white_space_around_it() {
+    fn key_is_the_first_line_trimmed() {
         let commands = [
             "printf 'sk_test_abcdefghijklmnop1234'",
             "printf '  sk_test_abcdefghijklmnop1234 \\t\\r\\nsecond line\\n'",
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_program_and_not_its_output() {
+    fn key_command_error_names_the_program_without_its_output() {
         for (command, expected) in [
             ("sh -c 'echo sk_test_abcdefghijklmnop1234; exit 3'", "sh failed: exit status: 3"),
             ("sh -c 'kill -9 $$'", "sh failed: signal: 9 (SIGKILL)"),
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_does_not_end_is_killed() {
+    fn key_command_is_killed_at_the_deadline() {
         let command = KeyCommand::parse("sleep 1000").unwrap();
         let error = command.run(Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.to_string(), "sleep did not end within 0.05 s and was killed");

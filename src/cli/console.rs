@@ -117,7 +117,7 @@ pub(super) fn print(
     }
 }
 
-/// Prints the object that stands for a summary. A closed stdout is not an error of its own.
+/// Prints the object in place of a summary. A closed stdout is not an error of its own.
 pub(super) fn print_object(status: ExitStatus, message: &str, hint: Option<&str>) {
     let report = ErrorReport::new(status.word(), message, hint, status.code());
     if let Ok(object) = report.to_json() {
@@ -125,7 +125,7 @@ pub(super) fn print_object(status: ExitStatus, message: &str, hint: Option<&str>
     }
 }
 
-/// What clap's error says, without the usage lines.
+/// The message of clap's error, without the usage lines.
 pub(super) fn message_of(error: &clap::Error) -> String {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return "no command is given".to_owned();

@@ -64,9 +64,31 @@ pub(super) fn run(
     {
         inherit(&manifest, &mut args, &mut effective, console)?;
     }
+    // A plan that includes users who look locked on purpose means them too.
+    let is_in_plan =
+        plan.is_some_and(|plan| plan.setting("include_admin_locked") == Some(&Value::Bool(true)));
+    let admin_locked = args.selection.include_admin_locked || is_in_plan;
+    let settings = JobSettings {
+        command,
+        if_empty: args.input.if_empty.unwrap_or(match input {
+            InputSource::Instance { .. } => IfEmpty::Ok,
+            _ => IfEmpty::Fail,
+        }),
+        input,
+        shard,
+        exclude: args.input.exclude,
+        protected: args.api.connection.files(),
+        only_locked: args.selection.only_locked,
+        plan_sha256,
+        admin_locked: if admin_locked { AdminLocked::Include } else { AdminLocked::LeaveAlone },
+        guards: args.guards.guards(),
+        reason: args.guards.reason,
+        verify: args.verify && command == CommandKind::Run,
+        pass: None,
+        execution: args.execution.execution(),
+        output: args.output.settings(output),
+    };
     let context = Context { effective: &effective, ..context };
-    let settings = settings(args, command, input, output, plan.as_ref());
-    let settings = JobSettings { shard, plan_sha256, ..settings };
     let mut finished = job::run(&settings, &connection, context, consent)?;
     if settings.verify && matches!(finished.status, ExitStatus::Success | ExitStatus::NotAllWell) {
         let verified = verify(&settings, &connection, context)?;
@@ -173,39 +195,6 @@ fn output_path(stem: &str, command: CommandKind, shard: Option<Shard>) -> PathBu
     let part = shard.map(Shard::file_part).filter(|part| stem.split('.').all(|it| it != part));
     let part = part.map(|part| format!(".{part}")).unwrap_or_default();
     format!("{stem}{part}.{ending}.csv").into()
-}
-
-fn settings(
-    args: RunArgs,
-    command: CommandKind,
-    input: InputSource,
-    output: PathBuf,
-    plan: Option<&Manifest>,
-) -> JobSettings {
-    // Exactly the users whom the plan would unlock: also where it was made to include them.
-    let is_in_plan =
-        plan.is_some_and(|plan| plan.setting("include_admin_locked") == Some(&true.into()));
-    let admin_locked = args.selection.include_admin_locked || is_in_plan;
-    JobSettings {
-        command,
-        if_empty: args.input.if_empty.unwrap_or(match input {
-            InputSource::Instance { .. } => IfEmpty::Ok,
-            _ => IfEmpty::Fail,
-        }),
-        shard: None,
-        exclude: args.input.exclude,
-        protected: args.api.connection.files(),
-        only_locked: args.selection.only_locked,
-        plan_sha256: None,
-        admin_locked: if admin_locked { AdminLocked::Include } else { AdminLocked::LeaveAlone },
-        guards: args.guards.guards(),
-        reason: args.guards.reason,
-        verify: args.verify && command == CommandKind::Run,
-        pass: None,
-        execution: args.execution.execution(),
-        output: args.output.settings(output),
-        input,
-    }
 }
 
 /// Reads back what the run unlocked, and replaces the file of an earlier read-back.

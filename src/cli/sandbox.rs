@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_what_happened_in_a_second() {
+    fn line_summarizes_one_second() {
         let mut before = Stats::default();
         (before.n_requests, before.by_status) = (1_000, [(200, 1_000)].into());
         let with = |by_status: &[(u16, u64)], n_requests: u64, n_unanswered| {

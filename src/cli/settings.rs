@@ -115,8 +115,8 @@ fn check_variables(top: &Command) -> Result<(), String> {
     let near = known.iter().min_by_key(distance).filter(|it| distance(it) <= 4);
     let hint = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
     Err(format!(
-        "the environment variable {name} stands for no flag{hint}; correct or unset it, because a \
-         misspelt guard would have no effect"
+        "the environment variable {name} does not belong to a flag{hint}; correct or unset it, \
+         because a misspelt guard would have no effect"
     ))
 }
 
@@ -443,7 +443,8 @@ pub(super) fn print(effective: &Effective, console: &Console) {
     }
     let is_null = |name: &str| effective.map.get(name).is_some_and(Value::is_null);
     let key = std::env::var(KEY_VARIABLE).ok().and_then(|key| SecretKey::parse(&key).ok());
-    if let Some(key) = key.filter(|_| is_null("secret_key_file")) {
+    let is_used = is_null("secret_key_file") && is_null("secret_key_command");
+    if let Some(key) = key.filter(|_| is_used) {
         print(KEY_VARIABLE, &key.fingerprint(), &Source::Environment);
     }
 }

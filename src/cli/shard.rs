@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn each_engine_counts_from_its_own_base() {
+    fn auto_reads_the_variables_of_each_engine() {
         check("2/4", &[], "2/4");
         check("auto/4", &[("JOB_COMPLETION_INDEX", "0")], "1/4");
         check("auto/4", &[("JOB_COMPLETION_INDEX", "3")], "4/4");
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_name_one_part_is_refused_with_the_variable() {
+    fn incomplete_or_ambiguous_variables_are_refused() {
         refused("auto", &[], &["JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID", "K/N"]);
         refused("auto/4", &[], &["CLOUD_RUN_TASK_INDEX"]);
         refused("auto", &[("JOB_COMPLETION_INDEX", "0")], &["JOB_COMPLETION_INDEX", "auto/N"]);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_form_is_refused() {
+    fn malformed_shard_is_refused() {
         for text in ["", "0/4", "5/4", "4", "auto/", "auto/0", "auto/x", "auto4", "AUTO", "1/0"] {
             assert!(shard(text).is_err(), "{text}");
         }

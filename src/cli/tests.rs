@@ -20,7 +20,7 @@ fn flags() -> Vec<(String, clap::Arg)> {
 }
 
 #[test]
-fn the_command_line_is_consistent() {
+fn command_line_is_consistent() {
     command().debug_assert();
 }
 
@@ -32,7 +32,7 @@ fn every_command_has_examples_and_exit_codes() {
 }
 
 #[test]
-fn every_flag_says_what_it_does_in_a_sentence_without_full_stop() {
+fn flag_help_is_a_sentence_without_full_stop() {
     for (command, arg) in flags() {
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
         let name = format!("{command} {}", arg.get_id());
@@ -109,7 +109,7 @@ fn expanded(line: &str) -> String {
 }
 
 #[test]
-fn the_parser_accepts_every_command_of_the_samples() {
+fn parser_accepts_every_command_of_the_samples() {
     let mut n_commands = BTreeMap::new();
     for path in samples() {
         for words in commands(&path) {

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_need_their_unit() {
+    fn duration_requires_a_unit() {
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_has_a_zone_or_is_an_age() {
+    fn moment_requires_a_zone_or_a_unit() {
         assert_eq!(moment("1970-01-01T00:00:01Z"), Ok(Moment::At(1_000)));
         assert_eq!(moment("1970-01-01T02:00:00.5+02:00"), Ok(Moment::At(500)));
         assert_eq!(moment("7d"), Ok(Moment::Ago(Duration::from_secs(7 * 86_400))));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_domains_and_hashes_have_their_shape() {
+    fn ids_domains_and_hashes_are_checked() {
         assert_eq!(organization("org_2abC"), Ok("org_2abC".to_owned()));
         for text in ["", "org_", "-org_a", "+org_a", "user_a", "org_a&b", "org_a,org_b", " org_a"] {
             assert!(organization(text).is_err(), "{text}");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn quotas_and_rates_name_a_time() {
+    fn quota_and_rate_require_a_time() {
         let of = |n, secs| Quota { n: NonZeroU32::new(n).unwrap(), per: Duration::from_secs(secs) };
         assert_eq!(quota("1000/10s"), Ok(of(1000, 10)));
         assert_eq!(rate("80/s"), Ok(of(80, 1)));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_more_than_nothing_and_at_most_all() {
+    fn share_is_above_0_and_at_most_100() {
         assert_eq!(percent("80%"), Ok(80.0));
         assert_eq!(percent("12.5"), Ok(12.5));
         for text in ["0%", "101%", "-1", "NaN", "all"] {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_counted_or_measured() {
+    fn max_fail_is_a_count_or_a_percentage() {
         assert_eq!(max_fail("25"), Ok(MaxFail::Count(25)));
         assert_eq!(max_fail("5%"), Ok(MaxFail::Percent(5.0)));
         assert!(max_fail("0").is_err());
