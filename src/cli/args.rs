@@ -123,6 +123,8 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) selection: SelectionArgs,
     #[command(flatten)]
+    pub(super) consent: ConsentArgs,
+    #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
     pub(super) guards: GuardArgs,
@@ -204,6 +206,8 @@ pub(super) struct RelockArgs {
     /// Show what would be done, without changing anything
     #[arg(short = 'n', long, help_heading = "Selection and consent")]
     pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) consent: ConsentArgs,
     #[command(flatten)]
     pub(super) guards: GuardArgs,
     #[command(flatten)]
@@ -515,16 +519,22 @@ pub(super) struct SelectionArgs {
     pub(super) plan_sha256: Option<String>,
 }
 
-/// Confirmation, and limits that stop a run or keep it from starting.
+/// Confirmation of a run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection and consent")]
-pub(super) struct GuardArgs {
+pub(super) struct ConsentArgs {
     /// Skip the confirmation prompt
     #[arg(short, long)]
     pub(super) yes: bool,
     /// Reason to record, such as a ticket ID
     #[arg(long, value_name = "TEXT")]
     pub(super) reason: Option<String>,
+}
+
+/// Limits that stop a run or keep it from starting.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection and consent")]
+pub(super) struct GuardArgs {
     /// Refuse to start unless exactly N users would be unlocked
     #[arg(long, value_name = "N", hide_short_help = true)]
     pub(super) expect_count: Option<u64>,

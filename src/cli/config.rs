@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::console::message_of;
-use super::settings::{Setting, find, is_number, is_of_clap};
+use super::settings::{Setting, find, is_number, long_names, nearest};
 use crate::job::Source;
 
 /// The long name of the flag that names the file.
@@ -89,26 +89,20 @@ fn setting(
         Some(arg) => vec![arg],
         None => top.get_subcommands().filter_map(|it| find(it, flag)).collect(),
     };
-    let mut tried = args.into_iter().filter(|arg| !is_of_clap(arg)).map(|arg| {
+    let mut tried = args.into_iter().map(|arg| {
         let arguments = arguments(flag, arg, value).map_err(|why| format!("`{key}`: {why}"))?;
         check(flag, arg, &arguments).map(|()| arguments)
     });
     let first = tried.next().unwrap_or_else(|| {
         let hint = match value {
             DeValue::Table(_) => "; write flag names as keys, without tables".to_owned(),
-            _ => suggestion(flag, top),
+            _ => nearest(flag, long_names(top), (flag.len() / 2).min(4))
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default(),
         };
         Err(format!("`{key}` is not a flag of any command{hint}"))
     });
     first.or_else(|why| tried.find_map(Result::ok).ok_or(why))
-}
-
-fn suggestion(flag: &str, top: &Command) -> String {
-    let flags = top.get_subcommands().flat_map(Command::get_arguments);
-    let known = flags.filter(|arg| !is_of_clap(arg)).filter_map(Arg::get_long);
-    let distance = |it: &&str| strsim::damerau_levenshtein(flag, it);
-    let near = known.min_by_key(distance).filter(|it| distance(it) <= (flag.len() / 2).min(4));
-    near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
 /// A value as it would be given on the command line.

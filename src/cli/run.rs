@@ -34,7 +34,7 @@ pub(super) fn run(
     let connection = connection::open(&args.api.connection, &args.execution, console)?;
     let command = if args.selection.dry_run { CommandKind::Plan } else { command };
     let consent = match command {
-        CommandKind::Run => consent::ask(args.guards.yes, connection.instance, console)?,
+        CommandKind::Run => consent::ask(args.consent.yes, connection.instance, console)?,
         _ => None,
     };
     let max_age = args.selection.plan_max_age;
@@ -82,7 +82,7 @@ pub(super) fn run(
         plan_sha256,
         admin_locked: if admin_locked { AdminLocked::Include } else { AdminLocked::LeaveAlone },
         guards: args.guards.guards(),
-        reason: args.guards.reason,
+        reason: args.consent.reason,
         verify: args.verify && command == CommandKind::Run,
         pass: None,
         execution: args.execution.execution(),

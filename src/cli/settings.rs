@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::config;
 use super::connection::{ADDRESS_VARIABLE, KEY_VARIABLE};
 use crate::clerk::SecretKey;
-use crate::job::command_line::{AcceptedFlags, CommandLine};
+use crate::job::command_line::CommandLine;
 use crate::job::{Effective, Source};
 use crate::report::{Console, Level, LogType};
 
@@ -103,16 +103,14 @@ pub(super) fn resolve(top: &Command, arguments: &[OsString]) -> Result<Resolved,
 
 /// Refuses a variable that belongs to no flag, which is most likely a misspelt one.
 fn check_variables(top: &Command) -> Result<(), String> {
-    let flags = top.get_subcommands().flat_map(Command::get_arguments).filter(|it| !is_of_clap(it));
-    let known: Vec<String> = flags.filter_map(Arg::get_long).map(variable).collect();
+    let known: Vec<String> = long_names(top).map(variable).collect();
     let mut set: Vec<String> =
         std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
     set.sort();
     let Some(name) = set.iter().find(|it| it.starts_with(PREFIX) && !known.contains(it)) else {
         return Ok(());
     };
-    let distance = |other: &&String| strsim::damerau_levenshtein(name, other);
-    let near = known.iter().min_by_key(distance).filter(|it| distance(it) <= 4);
+    let near = nearest(name, known.iter().map(String::as_str), 4);
     let hint = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
     Err(format!(
         "the environment variable {name} does not belong to a flag{hint}; correct or unset it, \
@@ -120,10 +118,25 @@ fn check_variables(top: &Command) -> Result<(), String> {
     ))
 }
 
+/// The long names of the flags of all commands.
+pub(super) fn long_names(top: &Command) -> impl Iterator<Item = &str> {
+    top.get_subcommands().flat_map(Command::get_arguments).filter_map(Arg::get_long)
+}
+
+/// The known word that is most like this one, within a distance.
+pub(super) fn nearest<'a>(
+    word: &str,
+    known: impl Iterator<Item = &'a str>,
+    max_distance: usize,
+) -> Option<&'a str> {
+    let distance = |other: &&str| strsim::damerau_levenshtein(word, other);
+    known.min_by_key(distance).filter(|other| distance(other) <= max_distance)
+}
+
 /// The variables that are set for a command.
 fn variables(command: &Command) -> Result<Vec<Setting>, String> {
     let mut settings = Vec::new();
-    for arg in command.get_arguments().filter(|arg| !is_of_clap(arg)) {
+    for arg in command.get_arguments() {
         let Some(flag) = arg.get_long() else { continue };
         let mut name = variable(flag);
         let mut value = std::env::var_os(&name);
@@ -145,7 +158,7 @@ fn variables(command: &Command) -> Result<Vec<Setting>, String> {
                     return Err(format!("{name} is {value:?}, expected true, false, or a number"));
                 }
             },
-            _ => vec![[switch.as_os_str(), OsStr::new("="), &value].into_iter().collect()],
+            _ => vec![argument(flag, &value)],
         };
         settings.push(Setting {
             flag: flag.to_owned(),
@@ -155,6 +168,13 @@ fn variables(command: &Command) -> Result<Vec<Setting>, String> {
         });
     }
     Ok(settings)
+}
+
+/// `--flag=value`.
+fn argument(flag: &str, value: &OsStr) -> OsString {
+    let mut argument = OsString::from(format!("--{flag}="));
+    argument.push(value);
+    argument
 }
 
 /// The value of a variable of Clerk's own tools, for which empty means not set.
@@ -244,11 +264,8 @@ impl<'a> Given<'a> {
         if matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::Count) {
             return !setting.arguments.is_empty();
         }
-        let prefix = format!("--{}=", setting.flag);
-        let given = self.matches.get_raw(arg.get_id().as_str()).into_iter().flatten();
-        let given =
-            given.map(|value| [OsStr::new(&prefix), value].into_iter().collect::<OsString>());
-        given.eq(setting.arguments.iter().cloned())
+        let given = values(arg, &self.matches).into_iter();
+        given.map(|value| argument(&setting.flag, &value)).eq(setting.arguments.iter().cloned())
     }
 
     fn is_in_sandbox(&self, all: &[Setting]) -> bool {
@@ -283,11 +300,6 @@ impl<'a> Given<'a> {
 /// The argument with this long name.
 pub(super) fn find<'a>(command: &'a Command, flag: &str) -> Option<&'a Arg> {
     command.get_arguments().find(|arg| arg.get_long() == Some(flag))
-}
-
-/// Whether clap itself handles an argument.
-pub(super) fn is_of_clap(arg: &Arg) -> bool {
-    matches!(arg.get_long(), Some("help" | "version"))
 }
 
 impl Resolved {
@@ -338,9 +350,13 @@ impl Resolved {
         let (name, matches) = matches.subcommand().unwrap_or(("", matches));
         let mut map = Map::new();
         let mut sources = BTreeMap::new();
-        let mut line = CommandLine::new(program, name, accepted(top));
+        let flags = |command: &Command| {
+            command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect()
+        };
+        let accepted = top.get_subcommands().map(|it| (it.get_name().to_owned(), flags(it)));
+        let mut line = CommandLine::new(program, name, accepted.collect());
         let arguments = top.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
-        for arg in arguments.filter(|arg| !is_of_clap(arg)) {
+        for arg in arguments {
             let Some(long) = arg.get_long() else {
                 if let Some(operand) = values(arg, matches).into_iter().next() {
                     line = line.operand(operand);
@@ -372,17 +388,9 @@ impl Resolved {
     }
 }
 
-/// The long flag names that each command accepts.
-fn accepted(top: &Command) -> AcceptedFlags {
-    let names = |command: &Command| {
-        command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect()
-    };
-    top.get_subcommands().map(|it| (it.get_name().to_owned(), names(it))).collect()
-}
-
 fn values(arg: &Arg, matches: &ArgMatches) -> Vec<OsString> {
-    let values = matches.get_raw(arg.get_id().as_str());
-    values.into_iter().flatten().map(OsStr::to_owned).collect()
+    let values = matches.get_raw(arg.get_id().as_str()).into_iter().flatten();
+    values.map(OsStr::to_owned).collect()
 }
 
 /// Whether a flag is given once for each value, as values may contain commas.

@@ -85,7 +85,7 @@ pub(super) fn relock(mut args: RelockArgs, context: Context<'_>) -> Result<ExitS
     let (command, consent) = if args.dry_run {
         (CommandKind::RelockPlan, None)
     } else {
-        (CommandKind::Relock, consent::ask(args.guards.yes, connection.instance, console)?)
+        (CommandKind::Relock, consent::ask(args.consent.yes, connection.instance, console)?)
     };
     let run = check_undone(&args.results, &connection)?;
     warn_of_new_sandbox(&connection, console);
@@ -108,7 +108,7 @@ pub(super) fn relock(mut args: RelockArgs, context: Context<'_>) -> Result<ExitS
         only_locked: false,
         exclude: args.exclude,
         guards: args.guards.guards(),
-        reason: args.guards.reason,
+        reason: args.consent.reason,
         ..read_back(
             InputSource::Rows(args.results, users),
             args.api.connection.files(),
