@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use super::args::{CheckArgs, ConnectionArgs};
 use super::connection::{self, KEY_VARIABLE};
 use super::consent::pace_in_words;
-use super::settings::OF_THE_TERMINAL;
+use super::settings::{OF_THE_TERMINAL, with_value};
 use crate::job::check::{self, Checked};
-use crate::job::{Connection, Context, Effective, ExitStatus, Failure, Instance};
+use crate::job::{Connection, Context, ExitStatus, Failure, Instance, Source};
 use crate::model::mask_keys;
 use crate::report::text;
 
@@ -26,7 +26,13 @@ pub(super) fn check(args: &CheckArgs, context: Context<'_>) -> Result<ExitStatus
         (None, Some(command)) => format!("--secret-key-command {}", command.program),
         (None, None) => KEY_VARIABLE.to_owned(),
     };
-    let settings = settings(context.effective, connection.instance);
+    let is_shown = |name: &str| {
+        name != "json"
+            && !OF_THE_TERMINAL.contains(&name)
+            && (!name.starts_with("sandbox") || connection.instance == Instance::Sandbox)
+    };
+    let settings = with_value(context.effective).filter(|(name, ..)| is_shown(name));
+    let settings: Vec<_> = settings.collect();
     let checked = check::check(&connection);
     if args.json {
         // Stdout gets the whole object or that of the failure, which the caller prints.
@@ -47,28 +53,12 @@ fn print(text: &str) -> Result<(), Failure> {
     written.map_err(|error| Failure::output(format!("cannot write to stdout: {error}")))
 }
 
-/// The settings that have a value: their names, values, and sources.
-fn settings(effective: &Effective, instance: Instance) -> Vec<(&str, &Value, String)> {
-    let is_shown = |name: &str, value: &Value| {
-        name != "json"
-            && !OF_THE_TERMINAL.contains(&name)
-            && (!name.starts_with("sandbox") || instance == Instance::Sandbox)
-            && !value.is_null()
-            && value.as_array().is_none_or(|values| !values.is_empty())
-    };
-    let settings = effective.map.iter().filter(|(name, value)| is_shown(name, value));
-    settings
-        .map(|(name, value)| {
-            let source = effective.sources.get(name);
-            (name.as_str(), value, source.map(ToString::to_string).unwrap_or_default())
-        })
-        .collect()
-}
+type Settings<'a> = [(&'a str, &'a Value, &'a Source)];
 
 fn text(
     connection: &Connection,
     key_source: &str,
-    settings: &[(&str, &Value, String)],
+    settings: &Settings<'_>,
     checked: Option<&Checked>,
 ) -> String {
     let instance = connection.instance.code();
@@ -118,11 +108,11 @@ fn text(
 fn json(
     connection: &Connection,
     key_source: &str,
-    settings: &[(&str, &Value, String)],
+    settings: &Settings<'_>,
     checked: &Checked,
 ) -> Value {
     let settings = settings.iter().map(|(name, value, source)| {
-        ((*name).to_owned(), json!({ "value": value, "source": source }))
+        ((*name).to_owned(), json!({ "value": value, "source": source.to_string() }))
     });
     let [count, page] = checked.latency.map(|it| it.as_secs_f64() * 1e3);
     json!({

@@ -50,10 +50,7 @@ pub(super) fn run(
     let (input, output) = input(&mut args, command, shard, plan.as_ref(), retried.as_ref())?;
     if let Some(manifest) = &plan {
         let exclude = &mut args.input.exclude;
-        note_inherited(
-            &inherit_exclude_files(manifest, exclude, &mut effective, console)?,
-            console,
-        );
+        inherit_exclude_files(manifest, exclude, &mut effective, Vec::new(), console)?;
     }
     if let Some(manifest) = &retried {
         inherit(manifest, &mut args, &mut effective, console)?;
@@ -150,42 +147,37 @@ fn input(
         let list = Sidecars::beside(&output).input;
         return Ok((InputSource::Instance { list, selection, limit: args.input.limit }, output));
     }
-    let input = list_of_users(args, plan, retried)?;
+    let input = if let Some(path) = args.selection.plan.take() {
+        let kind = plan.map(Manifest::named_by).unwrap_or_default();
+        InputSource::Rows(path, Filter::of(&[Outcome::WouldUnlock], kind))
+    } else {
+        if let Some(manifest) = retried.filter(|_| args.input.by == IdentifierKind::UserId) {
+            args.input.by = manifest.named_by();
+        }
+        list_of_users(&args.input)?
+    };
     let output = named.unwrap_or_else(|| output_path(&input.stem(), command, shard));
     Ok((input, output))
 }
 
-fn list_of_users(
-    args: &mut RunArgs,
-    plan: Option<&Manifest>,
-    retried: Option<&Manifest>,
-) -> Result<InputSource, Failure> {
-    if let Some(path) = args.selection.plan.take() {
-        let kind = plan.map(Manifest::named_by).unwrap_or_default();
-        return Ok(InputSource::Rows(path, Filter::of(&[Outcome::WouldUnlock], kind)));
-    }
-    if let Some(manifest) = retried.filter(|_| args.input.by == IdentifierKind::UserId) {
-        args.input.by = manifest.named_by();
-    }
-    let InputArgs { input, column, by, retry_failed, limit, skip, delimiter, lenient, .. } =
-        &args.input;
-    let carry = match args.input.carry.as_slice() {
+fn list_of_users(args: &InputArgs) -> Result<InputSource, Failure> {
+    let carry = match args.carry.as_slice() {
         [] => Carry::None,
         [all] if all == "all" => Carry::All,
         named => Carry::Named(named.to_vec()),
     };
     let options = Options {
-        kind: *by,
-        column: column.clone(),
-        delimiter: *delimiter,
-        lenient: *lenient,
-        limit: *limit,
-        skip: *skip,
+        kind: args.by,
+        column: args.column.clone(),
+        delimiter: args.delimiter,
+        lenient: args.lenient,
+        limit: args.limit,
+        skip: args.skip,
         carry,
-        retry_failed: *retry_failed,
+        retry_failed: args.retry_failed,
         takes_admin_locked: false,
     };
-    InputSource::new(input.clone(), options, args.input.max_input_age)
+    InputSource::new(args.input.clone(), options, args.max_input_age)
 }
 
 /// A results file that is named after the input, and after the shard, so that shards can share a
@@ -256,20 +248,20 @@ fn inherit(
         effective.line = effective.line.clone().value(flag, text);
         effective.map.insert(name, value.clone());
     }
-    flags.extend(inherit_exclude_files(manifest, &mut args.input.exclude, effective, console)?);
-    note_inherited(&flags, console);
-    Ok(())
+    inherit_exclude_files(manifest, &mut args.input.exclude, effective, flags, console)
 }
 
-/// Adds the exclude files of an earlier run, also to the command that is printed, and returns them
-/// as flags. One that cannot be read is an error, unless a given file has the same content.
+/// Adds the exclude files of an earlier run, also to the command that is printed, and prints them
+/// with the other flags that were inherited. An exclude file that cannot be read is an error, unless
+/// a given file has the same content.
 pub(super) fn inherit_exclude_files(
     manifest: &Manifest,
     given: &mut Vec<PathBuf>,
     effective: &mut Effective,
+    mut flags: Vec<String>,
     console: &Console,
-) -> Result<Vec<String>, Failure> {
-    let mut added = Vec::new();
+) -> Result<(), Failure> {
+    let n_given = given.len();
     for file in manifest.files.iter().filter(|file| file.role == "exclude") {
         let path = Path::new(&file.name);
         let name = path.display();
@@ -288,18 +280,14 @@ pub(super) fn inherit_exclude_files(
                 "{name} has changed since the earlier run; using it as it is now"
             ));
         }
-        added.push(format!("--exclude {name}"));
+        flags.push(format!("--exclude {name}"));
         given.push(path.to_owned());
     }
-    if !added.is_empty() {
+    if given.len() > n_given {
         effective.set_values("exclude", given.iter().map(|file| file.clone().into()).collect());
     }
-    Ok(added)
-}
-
-/// Names the flags that an earlier run had and this command line does not.
-pub(super) fn note_inherited(flags: &[String], console: &Console) {
     if !flags.is_empty() {
         console.note(&format!("Using settings of the earlier run: {}", flags.join(", ")));
     }
+    Ok(())
 }

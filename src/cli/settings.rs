@@ -428,6 +428,15 @@ pub(super) fn is_number(arg: &Arg) -> bool {
     [TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>()].iter().any(|it| kind == *it)
 }
 
+/// The settings that have a value, with their sources.
+pub(super) fn with_value(effective: &Effective) -> impl Iterator<Item = (&str, &Value, &Source)> {
+    let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+    let settings = effective.map.iter().filter(move |(_, it)| !it.is_null() && !is_empty(it));
+    settings.map(|(name, value)| {
+        (name.as_str(), value, effective.sources.get(name).unwrap_or(&Source::Default))
+    })
+}
+
 /// Prints each setting that has a value, and where it comes from (`-v`).
 pub(super) fn print(effective: &Effective, console: &Console) {
     if !console.is_enabled(Level::Detail) {
@@ -439,16 +448,14 @@ pub(super) fn print(effective: &Effective, console: &Console) {
         console.log_as(LogType::Setting, Level::Detail, &text, fields);
     };
     let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    for (name, value) in &effective.map {
+    for (name, value, source) in with_value(effective) {
         let value = match value {
-            Value::Null => continue,
-            Value::Array(values) if values.is_empty() => continue,
             Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(", "),
             value => shown(value),
         };
-        let source = effective.sources.get(name).unwrap_or(&Source::Default);
         print(&name.replace('_', "-"), &value, source);
     }
+    // Where neither flag has a value, the key comes from the variable.
     let is_null = |name: &str| effective.map.get(name).is_some_and(Value::is_null);
     let key = std::env::var(KEY_VARIABLE).ok().and_then(|key| SecretKey::parse(&key).ok());
     let is_used = is_null("secret_key_file") && is_null("secret_key_command");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::args::{RelockArgs, VerifyArgs};
-use super::run::{inherit_exclude_files, note_inherited};
+use super::run::inherit_exclude_files;
 use super::{connection, consent};
 use crate::input::Filter;
 use crate::job::{
@@ -97,10 +97,7 @@ pub(super) fn relock(mut args: RelockArgs, context: Context<'_>) -> Result<ExitS
         && let Some(earlier) = Manifest::read(&Sidecars::beside(&output).manifest)?
     {
         let exclude = &mut args.exclude;
-        note_inherited(
-            &inherit_exclude_files(&earlier, exclude, &mut effective, console)?,
-            console,
-        );
+        inherit_exclude_files(&earlier, exclude, &mut effective, Vec::new(), console)?;
     }
     let users = Filter::unlocked(run.named_by(), args.include_unknown);
     let settings = JobSettings {
