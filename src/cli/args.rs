@@ -385,7 +385,7 @@ pub(super) struct InputArgs {
     /// What to do when the input has no records
     ///
     /// [default: fail; with --all-locked: ok]
-    #[arg(long, value_name = "WHAT", hide_short_help = true, value_parser = one_of(IF_EMPTY))]
+    #[arg(long, value_name = "WHAT", hide_short_help = true, value_parser = if_empty())]
     pub(super) if_empty: Option<IfEmpty>,
     /// Refuse an input file that was last changed longer ago
     #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
@@ -397,8 +397,9 @@ pub(super) struct InputArgs {
     pub(super) all_locked: bool,
 }
 
-const IF_EMPTY: [(&str, IfEmpty); 3] =
-    [("ok", IfEmpty::Ok), ("warn", IfEmpty::Warn), ("fail", IfEmpty::Fail)];
+fn if_empty() -> impl TypedValueParser<Value = IfEmpty> {
+    one_of([("ok", IfEmpty::Ok), ("warn", IfEmpty::Warn), ("fail", IfEmpty::Fail)])
+}
 
 /// Parses one of these words.
 fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
@@ -410,8 +411,8 @@ fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
     })
 }
 
-/// Flags about a list of users. Neither a plan nor the users of the instance have one: a `--skip`
-/// that is ignored would unlock users who were to be skipped.
+/// Flags about a list of users, which neither `--plan` nor `--all-locked` reads. If they were
+/// ignored, a run would unlock users who were to be skipped.
 const OF_A_LIST: [&str; 9] = [
     "input",
     "column",

@@ -1,4 +1,4 @@
-//! `check`: whether a run could begin, found out by reading only.
+//! `check`: whether a run could start. It only reads.
 
 use std::io::Write as _;
 

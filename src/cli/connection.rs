@@ -81,14 +81,13 @@ pub(super) fn open(
         let share = quota.share(percent);
         if burst { Pace::Burst(share) } else { Pace::Share(share) }
     };
-    // A rate is each process's own.
-    let (pace, share_of, pace_of_all, shards) = match rate {
-        Some(rate) => (Pace::Rate(rate), None, Pace::Rate(rate), 1),
-        None => {
-            check_share(quota, quota_share, shards)?;
-            let percent = quota_share / f64::from(shards);
-            (pace_of(percent), Some((percent, quota)), pace_of(quota_share), shards)
-        }
+    let (pace, share_of, pace_of_all, shards) = if let Some(rate) = rate {
+        // A rate is each process's own.
+        (Pace::Rate(rate), None, Pace::Rate(rate), 1)
+    } else {
+        check_share(quota, quota_share, shards)?;
+        let percent = quota_share / f64::from(shards);
+        (pace_of(percent), Some((percent, quota)), pace_of(quota_share), shards)
     };
     // The digest does not reveal the key.
     let pace_file = hex::encode(&key.digest(host.as_bytes())[..16]);

@@ -35,13 +35,13 @@ const ACCOUNTING: ExitCode = ("7", "the accounting does not add up, or another i
 const INTERNAL: ExitCode = ("7", "internal error");
 const SIGNAL: ExitCode = ("130, 143", "stopped by SIGINT, SIGTERM");
 
-/// Of commands that change users, after the first ones.
+/// The exit codes of commands that change users, after those of the command itself.
 const OF_CHANGES: &[ExitCode] = &[GUARD, KEY, NOT_CONFIRMED, OUTPUT, ACCOUNTING, SIGNAL];
 
-/// Of commands that only read users.
+/// The same of commands that only read users.
 const OF_READS: &[ExitCode] = &[GUARD, KEY, OUTPUT, ACCOUNTING, SIGNAL];
 
-/// Of commands that only print.
+/// The same of commands that only print.
 const OF_PRINTING: &[ExitCode] = &[("2", "usage error"), ("6", "stdout cannot be written")];
 
 /// The end of a command's long help and of its manual page.

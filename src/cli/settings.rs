@@ -29,7 +29,7 @@ pub(super) const OF_THE_TERMINAL: [&str; 5] =
     ["progress", "quiet", "verbose", "color", "log-format"];
 
 /// Settings that restrict nothing: a flag that excludes them replaces them. All others are kept, so
-/// that a conflict with a flag is an error: a guard must never be dropped in silence.
+/// that a conflict with a flag is an error: a guard must not be dropped silently.
 const REPLACEABLE: [&str; 6] =
     ["quiet", "verbose", "force", "api-url", "secret-key-file", "secret-key-command"];
 
@@ -146,16 +146,17 @@ fn variables(command: &Command) -> Result<Vec<Setting>, String> {
         }
         let Some(value) = value else { continue };
         let switch = OsString::from(format!("--{flag}"));
-        let arguments = match (arg.get_action(), value.to_str()) {
-            (ArgAction::SetTrue | ArgAction::Count, Some("true")) => vec![switch],
-            (ArgAction::SetTrue | ArgAction::Count, Some("false")) => Vec::new(),
+        let text = value.to_string_lossy();
+        let arguments = match (arg.get_action(), &*text) {
+            (ArgAction::SetTrue | ArgAction::Count, "true") => vec![switch],
+            (ArgAction::SetTrue | ArgAction::Count, "false") => Vec::new(),
             (ArgAction::SetTrue, _) => {
-                return Err(format!("{name} is {value:?}, expected true or false"));
+                return Err(format!("{name} is {text:?}, expected true or false"));
             }
-            (ArgAction::Count, text) => match text.and_then(|text| text.parse::<u8>().ok()) {
-                Some(n) => vec![switch; n.into()],
-                None => {
-                    return Err(format!("{name} is {value:?}, expected true, false, or a number"));
+            (ArgAction::Count, number) => match number.parse::<u8>() {
+                Ok(n) => vec![switch; n.into()],
+                Err(_) => {
+                    return Err(format!("{name} is {text:?}, expected true, false, or a number"));
                 }
             },
             _ => vec![argument(flag, &value)],

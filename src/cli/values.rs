@@ -76,12 +76,12 @@ pub(super) fn sha256(text: &str) -> Result<String, String> {
     if is_hash { Ok(text.to_ascii_lowercase()) } else { Err(hint.to_owned()) }
 }
 
-/// `1000/10s`: so many requests in such a window.
+/// `1000/10s`: requests per window.
 pub(super) fn quota(text: &str) -> Result<Quota, String> {
     per_time(text, "a quota is written as requests per window, such as 1000/10s")
 }
 
-/// `80/s`, `6000/m`: so many requests, evenly.
+/// `80/s`, `6000/m`: evenly spaced requests.
 pub(super) fn rate(text: &str) -> Result<Quota, String> {
     per_time(text, "a rate is written as requests per time, such as 80/s or 6000/m")
 }
@@ -95,7 +95,7 @@ fn per_time(text: &str, hint: &str) -> Result<Quota, String> {
     Ok(Quota { n, per: per.map_err(|_| hint.to_owned())? })
 }
 
-/// `80%` or `80`: more than nothing, at most all.
+/// `80%` or `80`: above 0, at most 100.
 pub(super) fn percent(text: &str) -> Result<f64, String> {
     let hint = "a share is a percentage above 0 and at most 100, such as 80%";
     let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| hint.to_owned())?;
