@@ -341,6 +341,25 @@ fn invalid_flags_and_values_are_refused() {
 }
 
 #[test]
+fn sandbox_flags_without_sandbox_are_refused_also_with_an_address() {
+    let mut stage = stage();
+    let expected = "--sandbox-latency requires --sandbox";
+    let url = stage.sandbox().url();
+    stage.refuses(&format!("{RUN} --sandbox-latency 0ms --api-url {url}"), 2).says(expected);
+    stage.unset("CLERK_API_URL");
+    stage.refuses(&format!("{RUN} --sandbox-latency 0ms"), 2).says(expected);
+}
+
+#[test]
+fn conflict_names_only_the_variables_in_conflict() {
+    let mut stage = stage();
+    stage.set("BULK_UNLOCK_RATE", "1/h");
+    stage.set("BULK_UNLOCK_MAX_USERS", "5");
+    let ended = stage.refuses("run ids.csv --yes --quota-share 100%", 2);
+    ended.says("Set in the environment: BULK_UNLOCK_RATE. ").never_says("MAX_USERS");
+}
+
+#[test]
 fn max_users_and_expect_count_refuse_other_numbers() {
     let stage = stage();
     stage

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command};
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::console::message_of;
@@ -50,8 +49,9 @@ fn parse(
         let line = line_at(key.span().start);
         let place = format!("{}:{line}", path.display());
         let refused = |why: String| format!("{place}: {why}");
-        let flag = key.get_ref().replace('_', "-");
-        let arguments = setting(&key, &flag, value.get_ref(), top, command).map_err(refused)?;
+        let key = key.get_ref();
+        let flag = key.replace('_', "-");
+        let arguments = setting(key, &flag, value.get_ref(), top, command).map_err(refused)?;
         if let Some((_, line)) = lines.iter().find(|(it, _)| *it == flag) {
             return Err(refused(format!("`{flag}` is set on line {line} already")));
         }
@@ -72,13 +72,12 @@ fn line_at(text: &[u8], offset: usize) -> usize {
 
 /// The arguments for a setting.
 fn setting(
-    key: &Spanned<impl AsRef<str>>,
+    key: &str,
     flag: &str,
     value: &DeValue<'_>,
     top: &Command,
     command: &Command,
 ) -> Result<Vec<String>, String> {
-    let key = key.get_ref().as_ref();
     if OF_ONE_RUN.contains(&flag) || flag == FLAG {
         return Err(format!(
             "`{key}` cannot be set in a configuration file; give it on the command line"
@@ -110,11 +109,10 @@ fn arguments(flag: &str, arg: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, 
     let expected = |what: &str| Err(format!("expected {what}, found {}", found(value)));
     let switch = format!("--{flag}");
     match (arg.get_action(), value) {
-        (ArgAction::SetTrue, DeValue::Boolean(is_on)) => {
-            Ok(is_on.then_some(switch).into_iter().collect())
+        (ArgAction::SetTrue | ArgAction::Count, DeValue::Boolean(is_on)) => {
+            Ok(vec![switch; usize::from(*is_on)])
         }
         (ArgAction::SetTrue, _) => expected("true or false"),
-        (ArgAction::Count, DeValue::Boolean(is_on)) => Ok(vec![switch; usize::from(*is_on)]),
         (ArgAction::Count, value) => match integer(value).map(u8::try_from) {
             Some(Ok(n)) => Ok(vec![switch; n.into()]),
             _ => expected("true, false, or a small number"),
@@ -128,8 +126,8 @@ fn arguments(flag: &str, arg: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, 
             if let Some(item) = items.iter().find(|item| item.contains(',')) {
                 return Err(format!("the value {item:?} contains a comma"));
             }
-            let is_empty = items.is_empty();
-            Ok((!is_empty).then(|| format!("{switch}={}", items.join(","))).into_iter().collect())
+            let argument = format!("{switch}={}", items.join(","));
+            Ok(vec![argument; usize::from(!items.is_empty())])
         }
         (ArgAction::Append, DeValue::String(path))
             if arg.get_value_delimiter().is_none() && path.contains(',') =>
