@@ -35,7 +35,7 @@ pub(super) fn check(args: &CheckArgs, context: Context<'_>) -> Result<ExitStatus
     let settings: Vec<_> = settings.collect();
     let checked = check::check(&connection);
     if args.json {
-        // Stdout gets the whole object or that of the failure, which the caller prints.
+        // After a failure, the caller prints the object of the error in place of this one.
         let json = json(&connection, &key_source, &settings, &checked?);
         print(&(serde_json::to_string_pretty(&json).map_err(Failure::internal)? + "\n"))?;
         return Ok(ExitStatus::Success);

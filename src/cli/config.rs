@@ -138,7 +138,7 @@ fn arguments(flag: &str, arg: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, 
     }
 }
 
-/// A value that is not a list, as text. Numbers are taken where the flag takes numbers.
+/// A value that is not a list, as text. Only flags that take numbers accept numbers.
 fn text(arg: &Arg, value: &DeValue<'_>) -> Result<String, String> {
     let is_percentage = arg.get_value_parser().type_id() == TypeId::of::<f64>();
     let is_or_number = arg
@@ -171,7 +171,7 @@ fn found(value: &DeValue<'_>) -> String {
     }
 }
 
-/// Whether the flag's own parser takes these arguments.
+/// Checks the arguments with the flag's own parser.
 fn check(flag: &str, arg: &Arg, arguments: &[String]) -> Result<(), String> {
     let mut alone = Arg::new(flag.to_owned())
         .long(flag.to_owned())
@@ -186,7 +186,7 @@ fn check(flag: &str, arg: &Arg, arguments: &[String]) -> Result<(), String> {
     let command = Command::new("config").no_binary_name(true).arg(alone);
     let parsed = command.try_get_matches_from(arguments);
     parsed.map(drop).map_err(|mut error| {
-        // Of a long list of values, the similar ones will do.
+        // The similar values suffice in place of a long list.
         let is_long =
             |it: &ContextValue| matches!(it, ContextValue::Strings(values) if values.len() > 10);
         if error.get(ContextKind::ValidValue).is_some_and(is_long) {

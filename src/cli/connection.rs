@@ -41,7 +41,7 @@ const PRODUCTION_QUOTA: Quota =
 const DEVELOPMENT_QUOTA: Quota =
     Quota { n: NonZeroU32::new(100).expect("not zero"), ..PRODUCTION_QUOTA };
 
-/// Checks key and address, and starts the sandbox where one is asked for.
+/// Checks key and address, and starts the sandbox for `--sandbox`.
 pub(super) fn open(
     args: &ConnectionArgs,
     execution: &ExecutionArgs,

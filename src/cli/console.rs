@@ -1,5 +1,5 @@
-//! The console that the terminal flags ask for, and how a command that failed is reported: a message
-//! on stderr, and on stdout the object that `--json` prints in place of a summary.
+//! The console of the terminal flags, and the report of a failed command: a message on stderr, and
+//! with `--json` an object on stdout in place of a summary.
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
@@ -14,7 +14,6 @@ use crate::job::{ExitStatus, Failure};
 use crate::report::{Console, LogFormat, Progress, Style, Verbosity};
 use crate::stats::summary::ErrorReport;
 
-/// The console, and how progress is shown on it.
 pub(super) fn console(args: &TerminalArgs) -> (Console, Progress) {
     let is_terminal = std::io::stderr().is_terminal();
     let verbosity = match (args.quiet, args.verbose) {
@@ -30,12 +29,12 @@ pub(super) fn console(args: &TerminalArgs) -> (Console, Progress) {
     (begin(verbosity, style, format), progress)
 }
 
-/// A console for errors before the flags about it are parsed.
+/// A console before its flags are parsed.
 pub(super) fn early(format: LogFormat) -> Console {
     begin(Verbosity::Normal, Style { color: false }, format)
 }
 
-/// A console; the first line of a JSON log is written.
+/// Creates a console and writes the first line of a JSON log.
 fn begin(verbosity: Verbosity, style: Style, format: LogFormat) -> Console {
     let console = Console::stderr(verbosity, style, format);
     let traceparent = std::env::var("TRACEPARENT").ok().filter(|it| !it.is_empty());
@@ -67,7 +66,7 @@ fn wants_color(color: ColorArg, is_terminal: bool) -> bool {
     }
 }
 
-/// How to report an error before the arguments are parsed, or when they cannot be parsed.
+/// How to report an error before the arguments are parsed, or if they cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reporting {
     /// `--log-format`.
@@ -77,7 +76,7 @@ pub(super) struct Reporting {
 }
 
 impl Reporting {
-    /// What the arguments and variables ask for, as far as they can be read.
+    /// The values in arguments and variables, as far as they can be read.
     pub(super) fn of(top: &Command, arguments: &[OsString]) -> Self {
         let words: Vec<&str> = arguments.iter().skip(1).map_while(|it| it.to_str()).collect();
         let words = words.split(|word| *word == "--").next().unwrap_or_default();
@@ -117,7 +116,7 @@ pub(super) fn print(
     }
 }
 
-/// Prints the object in place of a summary. A closed stdout is not an error of its own.
+/// Prints the object in place of a summary. A closed stdout is not another error.
 pub(super) fn print_object(status: ExitStatus, message: &str, hint: Option<&str>) {
     let report = ErrorReport::new(status.word(), message, hint, status.code());
     if let Ok(object) = report.to_json() {

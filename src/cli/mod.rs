@@ -37,7 +37,7 @@ use crate::stop::{self, Ended};
 
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    // The key in the environment is never printed, even where it was typed as something else.
+    // Masks the key of the environment in all output, also where it was typed as something else.
     let key = std::env::var(connection::KEY_VARIABLE).ok();
     if let Some(key) = key.and_then(|key| SecretKey::parse(&key).ok()) {
         mask_also(key);
@@ -62,7 +62,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(status.code())
 }
 
-/// Runs the command, and ends it when it is asked to end and does not.
+/// Runs the command under `stop::supervise`, which ends it after a second signal.
 fn supervised(command: Command, effective: Effective, notes: &[String]) -> ExitStatus {
     let (console, progress) = match command.terminal() {
         Some(args) => console::console(args),
@@ -79,7 +79,7 @@ fn supervised(command: Command, effective: Effective, notes: &[String]) -> ExitS
         let console = console.clone();
         std::panic::set_hook(Box::new(move |panic| console.error(&panic.to_string())));
     }
-    // Under `-o -`, stdout is for rows alone.
+    // With `-o -`, stdout contains only rows.
     let setting = |name: &str| effective.map.get(name).cloned().unwrap_or_default();
     let json = setting("json") == true && setting("output") != "-";
     let metrics = match create_metrics(&command) {
@@ -109,14 +109,14 @@ fn supervised(command: Command, effective: Effective, notes: &[String]) -> ExitS
     }
 }
 
-/// The exit status of a command that ended like this, which is printed where the command did not.
+/// The exit status of a command. Prints why a command ended that could not print it itself.
 fn status_of(ended: io::Result<Ended<ExitStatus>>, console: &Console, json: bool) -> ExitStatus {
     let (status, message) = match ended {
         Ok(Ended::Done(status)) => return status,
         Ok(Ended::Panicked) => (ExitStatus::Internal, "internal error".to_owned()),
         Ok(Ended::CutOff(reason)) => {
             let message = format!("Ended at once {}.", stopped_by(reason));
-            // After a question, or after what is left of a bar.
+            // On a new line: the cursor may be behind a question or a bar.
             console.print(Level::Answer, &format!("\n{message}\n"));
             (ExitStatus::of_stop(reason), message)
         }

@@ -45,7 +45,7 @@ pub(super) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus,
     Ok(ExitStatus::Success)
 }
 
-/// Refuses two outputs in one place, and an output in the place of an input. `pages` are those that
+/// Refuses two outputs with one path, and an output with the path of an input. `pages` are those that
 /// are files; `is_printed` is whether one goes to stdout.
 fn check_paths(args: &ReportArgs, pages: &[&Path], is_printed: bool) -> Result<(), Failure> {
     if is_printed && args.json {

@@ -113,7 +113,8 @@ fn retried(
     Ok(None)
 }
 
-/// Refuses flags that have no meaning without another one.
+/// Refuses flags without the flag that they require. (`requires` of clap does not hold where the
+/// required flag conflicts with another one.)
 fn check_requirements(args: &RunArgs) -> Result<(), Failure> {
     if args.selection.plan_sha256.is_some() && args.selection.plan.is_none() {
         return Err(Failure::usage("--plan-sha256 requires --plan, the plan that has this hash"));
@@ -180,8 +181,8 @@ fn list_of_users(args: &InputArgs) -> Result<InputSource, Failure> {
     InputSource::new(args.input.clone(), options, args.max_input_age)
 }
 
-/// A results file that is named after the input, and after the shard, so that shards can share a
-/// directory. An input that is this shard's own file has its name already.
+/// A results file named after the input and the shard, so that shards can share a directory. The
+/// name of an input that is a file of this shard contains the shard already.
 fn output_path(stem: &str, command: CommandKind, shard: Option<Shard>) -> PathBuf {
     let ending = if command == CommandKind::Plan { "plan" } else { "results" };
     let part = shard.map(Shard::file_part).filter(|part| stem.split('.').all(|it| it != part));
@@ -209,12 +210,9 @@ fn verify(
     job::run(&settings, connection, context, None)
 }
 
-// What a retry or a resumed run takes over from the earlier run: a user whom that run left out, or a
-// guard that it had, must not be lost because a flag was not repeated.
-
-/// Adds the settings of an earlier run that left users out, and for a retry its guards too, unless
-/// the command line has them. A resumed run takes its guards from its own command line: after a
-/// look at the failures, a person may continue without `--max-fail`.
+/// Adds the settings by which an earlier run left users out, so that they hold even if a flag is
+/// not repeated; for a retry also its guards, unless the command line has them. A resumed run takes
+/// its guards from its own command line, because it may be continued without `--max-fail` on purpose.
 fn inherit(
     manifest: &Manifest,
     args: &mut RunArgs,
@@ -251,9 +249,9 @@ fn inherit(
     inherit_exclude_files(manifest, &mut args.input.exclude, effective, flags, console)
 }
 
-/// Adds the exclude files of an earlier run, also to the command that is printed, and prints them
-/// with the other flags that were inherited. An exclude file that cannot be read is an error, unless
-/// a given file has the same content.
+/// Adds the exclude files of an earlier run, also to the printed command, and prints them with
+/// `flags`, which were inherited before. An unreadable exclude file is an error, unless a given file
+/// has the same content.
 pub(super) fn inherit_exclude_files(
     manifest: &Manifest,
     given: &mut Vec<PathBuf>,

@@ -1,4 +1,4 @@
-//! `sandbox`: serves until it is interrupted.
+//! `sandbox`: serves until a signal.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) fn sandbox(args: SandboxArgs, context: Context<'_>) -> Result<ExitSta
         .with_context(|| format!("cannot start the sandbox on 127.0.0.1:{}", args.port))
         .map_err(|error| Failure::new(ExitStatus::Usage, error))?;
     let mut stdout = std::io::stdout();
-    // A person pastes the lines into a shell; a script reads names and values.
+    // On a terminal, the lines can be pasted into a shell; a script reads names and values.
     let word = if stdout.is_terminal() { "export " } else { "" };
     let (url, key) = (sandbox.url(), sandbox.key());
     let exports = format!("{word}CLERK_API_URL={url}\n{word}CLERK_SECRET_KEY={key}\n");
@@ -47,7 +47,7 @@ pub(super) fn sandbox(args: SandboxArgs, context: Context<'_>) -> Result<ExitSta
     Ok(status)
 }
 
-/// Prints a line for every second in which something happened.
+/// Prints a line for every second with requests.
 async fn serve(sandbox: &Sandbox, context: Context<'_>) -> ExitStatus {
     let watch = async {
         let mut before = Stats::default();
@@ -68,7 +68,7 @@ async fn serve(sandbox: &Sandbox, context: Context<'_>) -> ExitStatus {
     }
 }
 
-/// What happened between the two; `None` if nothing did but calls of the live application.
+/// The difference of the two; `None` if it has only calls of the live application.
 fn line(before: &Stats, now: &Stats) -> Option<String> {
     let n_requests = now.n_requests - before.n_requests;
     let since = |status: &u16, n: u64| n - before.by_status.get(status).copied().unwrap_or(0);

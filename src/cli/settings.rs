@@ -59,11 +59,11 @@ pub(super) struct Setting {
 pub(super) struct Resolved {
     /// The arguments to parse.
     pub(super) arguments: Vec<OsString>,
-    /// The source of each setting in effect that is no flag of the command line, by long name.
+    /// The source of each setting that was not given as a flag, by the long name of its flag.
     sources: BTreeMap<String, Source>,
     /// Settings of the file for other commands.
     of_other_commands: Vec<Setting>,
-    /// Which settings replace others with other values.
+    /// Settings that were replaced by others with another value.
     pub(super) notes: Vec<String>,
 }
 
@@ -101,7 +101,7 @@ pub(super) fn resolve(top: &Command, arguments: &[OsString]) -> Result<Resolved,
     Ok(resolved)
 }
 
-/// Refuses a variable that belongs to no flag, which is most likely a misspelt one.
+/// Refuses a variable that does not belong to a flag: it is most likely misspelt.
 fn check_variables(top: &Command) -> Result<(), String> {
     let known: Vec<String> = long_names(top).map(variable).collect();
     let mut set: Vec<String> =
@@ -123,7 +123,7 @@ pub(super) fn long_names(top: &Command) -> impl Iterator<Item = &str> {
     top.get_subcommands().flat_map(Command::get_arguments).filter_map(Arg::get_long)
 }
 
-/// The known word that is most like this one, within a distance.
+/// The most similar known word within a distance.
 pub(super) fn nearest<'a>(
     word: &str,
     known: impl Iterator<Item = &'a str>,
@@ -222,7 +222,7 @@ impl<'a> Given<'a> {
     fn fate(&self, setting: &Setting, all: &[Setting]) -> Fate {
         let flag = setting.flag.as_str();
         let Some(arg) = find(self.command, flag) else { return Fate::Dropped };
-        // Users whom any source excludes are excluded.
+        // Exclude files of all sources add up.
         if flag == "exclude" {
             return Fate::Holds;
         }

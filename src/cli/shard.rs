@@ -1,5 +1,5 @@
-//! `--shard`: which part of the input this process takes, as typed or as an engine that starts
-//! several processes names it in variables.
+//! `--shard`: the part of the input for this process, from the flag or from the variables of an
+//! engine that starts several processes.
 
 use std::num::NonZeroU32;
 
@@ -10,7 +10,7 @@ use crate::job::{Effective, Failure};
 use crate::policy::shard::Shard;
 use crate::results::Manifest;
 
-/// The value of `--shard` as it is typed.
+/// The value of `--shard`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ShardArg {
     /// `K/N`.
@@ -69,8 +69,7 @@ const ENGINES: [Engine; 5] = [
 /// The value of a variable; `None` where it is not set.
 type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The part of the input that this process takes. Puts it into the settings in place of `auto`, and
-/// divides the share.
+/// The part of the input for this process. Replaces `auto` in the settings, and divides the share.
 pub(super) fn apply(
     arg: Option<ShardArg>,
     pace: &mut PaceArgs,
@@ -83,7 +82,7 @@ pub(super) fn apply(
     effective.set_value("shard", shard.to_string());
     pace.shards = shard.count().get();
     if pace.rate.is_none() {
-        // The commands that follow may have no shards, and need the share to divide it.
+        // Printed commands may have no shards: they repeat the undivided share.
         let percent = format!("{}%", pace.quota_share);
         effective.line = effective.line.clone().value("quota-share", percent);
     }

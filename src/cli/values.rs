@@ -1,4 +1,4 @@
-//! How values of flags are written.
+//! Parsers for the values of flags.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A moment as it is typed.
+/// A time of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
     /// In Unix milliseconds.
