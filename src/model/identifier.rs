@@ -65,11 +65,6 @@ impl IdentifierKind {
         }
     }
 
-    /// The kind with this [`flag_value`](Self::flag_value).
-    pub fn from_flag_value(value: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.flag_value() == value)
-    }
-
     /// The query parameter of `GET /v1/users` that looks users up by it.
     pub fn query_parameter(self) -> &'static str {
         match self {
