@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::model::UserId;
+use crate::clerk::UserId;
 
 use super::{FaultKind, Faults, Rate};
 
@@ -176,7 +176,7 @@ pub enum Mode {
     Normal,
     /// Answers every request with this status, as in an outage.
     AllStatus(u16),
-    /// Closes connections when they are opened or used again.
+    /// Closes each connection at its next request.
     Refuse,
     /// Answers every request with 401, as if the key had been revoked.
     Revoked,

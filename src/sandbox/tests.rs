@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::*;
-use crate::model::{UserId, UserView};
+use crate::clerk::{UserId, UserSnapshot};
 
 /// A minimal HTTP/1.1 client with one connection.
 struct Client {
@@ -97,8 +97,8 @@ impl Reply {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    fn user(&self) -> UserView {
-        UserView::parse(self.text()).unwrap()
+    fn user(&self) -> UserSnapshot {
+        UserSnapshot::parse(self.text()).unwrap()
     }
 
     fn json(&self) -> serde_json::Value {
@@ -300,7 +300,7 @@ fn each_fault_does_what_its_documentation_says() {
     let truncated = check(FaultKind::Truncated, 200, false, true);
     let announced: usize = truncated.header("content-length").unwrap().parse().unwrap();
     assert_eq!(truncated.body.len(), announced / 2);
-    assert!(UserView::parse(check(FaultKind::Garbage, 200, true, false).text()).is_err());
+    assert!(UserSnapshot::parse(check(FaultKind::Garbage, 200, true, false).text()).is_err());
     assert_eq!(check(FaultKind::Empty, 200, true, true).body, b"");
     assert!(!check(FaultKind::OtherUser, 200, true, false).user().is_of(&locked()));
     assert!(check(FaultKind::StillLocked, 200, true, false).user().is_locked());
@@ -362,7 +362,7 @@ fn every_user_is_unlocked_within_four_attempts() {
             if !reply.is_whole {
                 client = Client::of(&sandbox);
             }
-            let user = UserView::parse(&String::from_utf8_lossy(&reply.body)).ok();
+            let user = UserSnapshot::parse(&String::from_utf8_lossy(&reply.body)).ok();
             reply.is_whole && user.is_some_and(|it| it.is_of(&id) && !it.is_locked())
         });
         assert!(is_done, "{id}");
