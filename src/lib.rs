@@ -34,7 +34,7 @@
 // 1. The client of the API, which imports nothing of ours, and the terms of a job.
 pub mod clerk;
 
-#[cfg(feature = "sandbox")]
+#[cfg(feature = "cli")]
 mod model;
 
 // 2. What was counted.

@@ -112,7 +112,7 @@ impl SandboxConfig {
         self
     }
 
-    /// Keeps the first million requests for [`Sandbox::requests`](super::Sandbox::requests).
+    /// Keeps all requests for [`Sandbox::requests`](super::Sandbox::requests).
     pub fn log_requests(mut self, log_requests: bool) -> Self {
         self.log_requests = log_requests;
         self

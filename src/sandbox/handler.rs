@@ -14,10 +14,10 @@ use crate::clerk::UserId;
 
 use super::faults::FaultInjector;
 use super::query::{Directory, ListQuery};
-use super::quota::{Quota, Window};
+use super::quota::Quota;
 use super::response::{Delivery, Response};
 use super::{
-    FakeUser, FaultKind, Latency, Lock, Mode, Population, Rate, SandboxConfig, Script, Scripted,
+    FakeUser, FaultKind, Latency, Lock, Mode, Population, SandboxConfig, Script, Scripted,
 };
 
 /// Counts of requests and responses so far.
@@ -38,9 +38,6 @@ pub struct Stats {
     pub n_throttled: u64,
     /// Unlocks carried out, whether or not the response arrived.
     pub n_unlocks: u64,
-    /// Requests in the fullest window of the quota's length (10 s without a quota), refused ones
-    /// included, calls of the live application not included.
-    pub max_in_any_window: usize,
     /// Calls of the live application.
     pub n_live_calls: u64,
     /// Calls of the live application refused because the quota was used up.
@@ -63,11 +60,6 @@ pub struct LoggedRequest {
     pub status: Option<u16>,
 }
 
-/// Further requests are counted but not logged.
-const MAX_LOGGED: usize = 1_000_000;
-/// Window in which requests are counted when there is no quota: the length of Clerk's own.
-const DEFAULT_WINDOW: Duration = Duration::from_secs(10);
-
 /// The state of a running sandbox.
 pub(super) struct Handler {
     pub(super) mode: Mode,
@@ -78,7 +70,6 @@ pub(super) struct Handler {
     started_at: Instant,
     quota: Quota,
     stats: Stats,
-    window: Window,
     injector: FaultInjector,
     script: Script,
     latency: Latency,
@@ -132,7 +123,6 @@ impl Handler {
             started_at,
             quota: Quota::new(config.quota, config.live_app, started_at),
             stats: Stats::default(),
-            window: Window::new(config.quota.map_or(DEFAULT_WINDOW, Rate::per)),
             injector: FaultInjector::new(config.faults, config.seed),
             script: config.script,
             latency: config.latency,
@@ -156,8 +146,7 @@ impl Handler {
         self.stats.n_requests += 1;
         self.stats.n_gets += u64::from(method == "GET");
         self.stats.n_posts += u64::from(method == "POST");
-        self.stats.max_in_any_window = self.stats.max_in_any_window.max(self.window.count(now));
-        if self.log_requests && self.requests.len() < MAX_LOGGED {
+        if self.log_requests {
             self.requests.push(LoggedRequest {
                 at: now,
                 method: method.to_owned(),
@@ -291,16 +280,14 @@ impl Handler {
 
     /// Another user's object, where the request names users.
     fn other_user(&mut self, call: &Call) -> Response {
-        let is_list = matches!(call, Call::List(_));
-        match call {
-            Call::List(query) if query.identifies_users() => {}
+        let is_list = match call {
+            Call::Unlock(_) | Call::Lock(_) | Call::Get(_) => false,
+            Call::List(query) if query.identifies_users() => true,
             Call::List(_) | Call::Count(_) => return self.respond(call),
-            Call::Unlock(_) | Call::Lock(_) | Call::Get(_) => {}
-        }
+        };
         let named = call.user_ids();
-        let population = self.directory.population;
-        let mut ids = (0..Population::MAX_LISTED).map(|index| population.listed_id(index));
-        let other = ids.find(|id| !named.iter().any(|it| it == id.as_str()));
+        let mut listed = (0..).map(|index| self.directory.population.listed_id(index));
+        let other = listed.find(|id| !named.iter().any(|it| it == id.as_str()));
         let user = other.and_then(|id| self.user(&id)).map(|user| user.to_json());
         let body = if is_list { json!([user]) } else { json!(user) };
         Response::json(200, body.to_string())

@@ -61,14 +61,10 @@ pub use quota::{Rate, max_in_any};
 
 use handler::{Handler, handle, lock};
 
-#[cfg(test)]
-mod tests;
-
 /// A running sandbox. Dropping it stops the server and closes all connections.
 pub struct Sandbox {
     addr: SocketAddr,
     key: String,
-    population: Population,
     handler: Arc<Mutex<Handler>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -100,7 +96,7 @@ impl Sandbox {
             socket.listen(4096)?
         };
         let addr = listener.local_addr()?;
-        let (key, population) = (config.key.clone(), Population::new(config.seed));
+        let key = config.key.clone();
         let handler = Arc::new(Mutex::new(Handler::new(config)));
         let shared = Arc::clone(&handler);
         let router = Router::new()
@@ -117,7 +113,7 @@ impl Sandbox {
             });
         })?;
         let (stop, thread) = (Some(stop), Some(thread));
-        Ok(Self { addr, key, population, handler, stop, thread })
+        Ok(Self { addr, key, handler, stop, thread })
     }
 
     /// Address that it listens on.
@@ -140,8 +136,7 @@ impl Sandbox {
         lock(&self.handler).stats()
     }
 
-    /// The first million requests in the order of arrival; empty unless
-    /// [`SandboxConfig::log_requests`] is set.
+    /// All requests in the order of arrival; empty unless [`SandboxConfig::log_requests`] is set.
     pub fn requests(&self) -> Vec<LoggedRequest> {
         lock(&self.handler).requests.clone()
     }
@@ -155,11 +150,6 @@ impl Sandbox {
     pub fn is_locked(&self, id: &UserId) -> bool {
         lock(&self.handler).is_locked(id)
     }
-
-    /// The users as they were at the start.
-    pub fn population(&self) -> &Population {
-        &self.population
-    }
 }
 
 impl Drop for Sandbox {
@@ -169,3 +159,6 @@ impl Drop for Sandbox {
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,7 @@ impl FromStr for Rate {
 /// Admits requests and the calls of the live application.
 pub(super) struct Quota {
     limit: Option<Rate>,
-    admitted: Window,
+    admitted: VecDeque<Instant>,
     live_app: Option<LiveApp>,
 }
 
@@ -79,7 +79,7 @@ impl Quota {
             let spacing = (rate.per / rate.n.get()).max(Duration::from_micros(1));
             LiveApp { spacing, next_call: now.checked_add(spacing), n_calls: 0, n_refused: 0 }
         });
-        Self { limit, admitted: Window::new(limit.map_or(Duration::ZERO, Rate::per)), live_app }
+        Self { limit, admitted: VecDeque::new(), live_app }
     }
 
     /// Counts a request at `now`, or returns the time until the quota has room for it. `now` must
@@ -108,40 +108,15 @@ impl Quota {
     /// Refused calls do not count.
     fn admit_call(&mut self, now: Instant) -> Result<(), Duration> {
         let Some(limit) = self.limit else { return Ok(()) };
-        self.admitted.forget_before(now);
-        match self.admitted.recent.front() {
-            Some(oldest) if self.admitted.recent.len() >= limit.n.get() as usize => {
+        forget_before(&mut self.admitted, now, limit.per);
+        match self.admitted.front() {
+            Some(oldest) if self.admitted.len() >= limit.n.get() as usize => {
                 Err(limit.per.saturating_sub(now.duration_since(*oldest)))
             }
             _ => {
-                self.admitted.recent.push_back(now);
+                self.admitted.push_back(now);
                 Ok(())
             }
-        }
-    }
-}
-
-/// The moments less than `length` ago.
-pub(super) struct Window {
-    length: Duration,
-    recent: VecDeque<Instant>,
-}
-
-impl Window {
-    pub(super) fn new(length: Duration) -> Self {
-        Self { length, recent: VecDeque::new() }
-    }
-
-    /// Adds this moment, and returns the number of moments in the window that ends with it.
-    pub(super) fn count(&mut self, now: Instant) -> usize {
-        self.forget_before(now);
-        self.recent.push_back(now);
-        self.recent.len()
-    }
-
-    fn forget_before(&mut self, now: Instant) {
-        while self.recent.front().is_some_and(|it| now.duration_since(*it) >= self.length) {
-            self.recent.pop_front();
         }
     }
 }
@@ -153,8 +128,23 @@ impl Window {
 ///
 /// [`Sandbox::requests`]: super::Sandbox::requests
 pub fn max_in_any(requests: &[LoggedRequest], window: Duration) -> usize {
-    let mut window = Window::new(window);
-    requests.iter().map(|request| window.count(request.at)).max().unwrap_or(0)
+    max_in_window(requests.iter().map(|request| request.at), window)
+}
+
+fn max_in_window(moments: impl Iterator<Item = Instant>, length: Duration) -> usize {
+    let mut recent = VecDeque::new();
+    let counts = moments.map(|now| {
+        forget_before(&mut recent, now, length);
+        recent.push_back(now);
+        recent.len()
+    });
+    counts.max().unwrap_or(0)
+}
+
+fn forget_before(moments: &mut VecDeque<Instant>, now: Instant, length: Duration) {
+    while moments.front().is_some_and(|&moment| now.duration_since(moment) >= length) {
+        moments.pop_front();
+    }
 }
 
 #[cfg(test)]
@@ -187,9 +177,8 @@ mod tests {
                 admitted.iter().filter(is_inside).count()
             }).max();
             prop_assert!(fullest <= Some(n as usize));
-            let mut window = Window::new(Duration::from_secs(1));
-            let counted = admitted.iter().map(|&now| window.count(now)).max();
-            prop_assert_eq!(fullest, counted);
+            let counted = max_in_window(admitted.iter().copied(), Duration::from_secs(1));
+            prop_assert_eq!(fullest, Some(counted));
         }
 
         #[test]

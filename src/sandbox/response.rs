@@ -170,10 +170,91 @@ impl FakeUser {
         let is_one_in = |n: u64, trait_: u64| mix(salt ^ (trait_ << 56)).is_multiple_of(n);
         let has_mfa = is_one_in(5, 4);
         let plan = ["free", "pro", "team", "enterprise"][(salt & 3) as usize];
-        let passkeys = is_one_in(12, 3).then(|| self.passkey());
-        let external_accounts = (!is_one_in(5, 6)).then(|| self.external_account());
-        let email_addresses = (0..).zip(&self.emails).map(|(n, email)| self.email(n, email));
-        let memberships = (40..).zip(&self.organizations).map(|(n, id)| self.membership(n, id));
+        let email_addresses = (0..).zip(&self.emails).map(|(n, email)| {
+            json!({
+                "id": self.part_id("idn", n),
+                "object": "email_address",
+                "email_address": email,
+                "reserved": false,
+                "verification": self.verification("otp", "email_code", Some(1)),
+                "linked_to": [],
+                "matches_sso_connection": false,
+                "created_at": self.created_at,
+                "updated_at": self.created_at,
+            })
+        });
+        let phone_numbers = self.phone.iter().map(|phone| {
+            json!({
+                "id": self.part_id("idn", 9),
+                "object": "phone_number",
+                "phone_number": phone,
+                "reserved_for_second_factor": false,
+                "default_second_factor": false,
+                "reserved": false,
+                "verification": self.verification("otp", "phone_code", Some(1)),
+                "linked_to": [],
+                "backup_codes": null,
+                "created_at": self.created_at,
+                "updated_at": self.created_at,
+            })
+        });
+        let passkey = is_one_in(12, 3).then(|| {
+            json!({
+                "id": self.part_id("idn", 20),
+                "object": "passkey",
+                "name": "Phone",
+                "last_used_at": self.created_at + 300_000,
+                "verification": self.verification("passkey", "passkey", Some(1)),
+            })
+        });
+        let external_account = (!is_one_in(5, 6)).then(|| {
+            json!({
+                "object": "google_account",
+                "id": self.part_id("eac", 30),
+                "provider": "oauth_google",
+                "identification_id": self.part_id("idn", 31),
+                "provider_user_id": format!("{:020}", mix(salt)),
+                "approved_scopes": "email openid profile",
+                "email_address": self.emails.first(),
+                "email_address_verified": true,
+                "first_name": self.first_name.unwrap_or_default(),
+                "last_name": self.last_name.unwrap_or_default(),
+                "avatar_url": image_url(!salt),
+                "image_url": image_url(!salt),
+                "username": null,
+                "phone_number": null,
+                "public_metadata": {},
+                "label": null,
+                "created_at": self.created_at,
+                "updated_at": self.created_at,
+                "verification": self.verification("oauth", "oauth_google", None),
+            })
+        });
+        let memberships = (40..).zip(&self.organizations).map(|(n, id)| {
+            let slug = id.trim_start_matches("org_");
+            json!({
+                "object": "organization_membership",
+                "id": self.part_id("orgmem", n),
+                "role": "org:member",
+                "role_name": "Member",
+                "permissions": [],
+                "public_metadata": {},
+                "organization": {
+                    "object": "organization",
+                    "id": id,
+                    "name": slug,
+                    "slug": slug,
+                    "has_image": false,
+                    "max_allowed_memberships": 0,
+                    "admin_delete_enabled": true,
+                    "public_metadata": {},
+                    "created_at": 1_719_792_000_000_u64,
+                    "updated_at": 1_719_792_000_000_u64,
+                },
+                "created_at": self.created_at,
+                "updated_at": self.created_at,
+            })
+        });
         json!({
             "id": self.id.as_str(),
             "object": "user",
@@ -198,10 +279,10 @@ impl FakeUser {
             },
             "unsafe_metadata": { "theme": "dark", "onboarded": true },
             "email_addresses": email_addresses.collect::<Value>(),
-            "phone_numbers": self.phone.iter().map(|it| self.phone_number(it)).collect::<Value>(),
+            "phone_numbers": phone_numbers.collect::<Value>(),
             "web3_wallets": [],
-            "passkeys": passkeys.as_slice(),
-            "external_accounts": external_accounts.as_slice(),
+            "passkeys": passkey.as_slice(),
+            "external_accounts": external_account.as_slice(),
             "saml_accounts": [],
             "enterprise_accounts": [],
             "organization_memberships": memberships.collect::<Value>(),
@@ -228,96 +309,6 @@ impl FakeUser {
             "create_organizations_limit": null,
             "bypass_client_trust": false,
             "scim": null,
-        })
-    }
-
-    fn email(&self, n: u64, address: &str) -> Value {
-        json!({
-            "id": self.part_id("idn", n),
-            "object": "email_address",
-            "email_address": address,
-            "reserved": false,
-            "verification": self.verification("otp", "email_code", Some(1)),
-            "linked_to": [],
-            "matches_sso_connection": false,
-            "created_at": self.created_at,
-            "updated_at": self.created_at,
-        })
-    }
-
-    fn phone_number(&self, number: &str) -> Value {
-        json!({
-            "id": self.part_id("idn", 9),
-            "object": "phone_number",
-            "phone_number": number,
-            "reserved_for_second_factor": false,
-            "default_second_factor": false,
-            "reserved": false,
-            "verification": self.verification("otp", "phone_code", Some(1)),
-            "linked_to": [],
-            "backup_codes": null,
-            "created_at": self.created_at,
-            "updated_at": self.created_at,
-        })
-    }
-
-    fn passkey(&self) -> Value {
-        json!({
-            "id": self.part_id("idn", 20),
-            "object": "passkey",
-            "name": "Phone",
-            "last_used_at": self.created_at + 300_000,
-            "verification": self.verification("passkey", "passkey", Some(1)),
-        })
-    }
-
-    fn external_account(&self) -> Value {
-        json!({
-            "object": "google_account",
-            "id": self.part_id("eac", 30),
-            "provider": "oauth_google",
-            "identification_id": self.part_id("idn", 31),
-            "provider_user_id": format!("{:020}", mix(self.salt)),
-            "approved_scopes": "email openid profile",
-            "email_address": self.emails.first(),
-            "email_address_verified": true,
-            "first_name": self.first_name.unwrap_or_default(),
-            "last_name": self.last_name.unwrap_or_default(),
-            "avatar_url": image_url(!self.salt),
-            "image_url": image_url(!self.salt),
-            "username": null,
-            "phone_number": null,
-            "public_metadata": {},
-            "label": null,
-            "created_at": self.created_at,
-            "updated_at": self.created_at,
-            "verification": self.verification("oauth", "oauth_google", None),
-        })
-    }
-
-    fn membership(&self, n: u64, organization: &str) -> Value {
-        let slug = organization.trim_start_matches("org_");
-        json!({
-            "object": "organization_membership",
-            "id": self.part_id("orgmem", n),
-            "role": "org:member",
-            "role_name": "Member",
-            "permissions": [],
-            "public_metadata": {},
-            "organization": {
-                "object": "organization",
-                "id": organization,
-                "name": slug,
-                "slug": slug,
-                "has_image": false,
-                "max_allowed_memberships": 0,
-                "admin_delete_enabled": true,
-                "public_metadata": {},
-                "created_at": 1_719_792_000_000_u64,
-                "updated_at": 1_719_792_000_000_u64,
-            },
-            "created_at": self.created_at,
-            "updated_at": self.created_at,
         })
     }
 
