@@ -27,42 +27,20 @@ impl IdentifierKind {
     pub const ALL: [Self; 5] =
         [Self::UserId, Self::Email, Self::Phone, Self::Username, Self::ExternalId];
 
-    /// The word for it in a sentence: "no user has this email address".
-    pub fn noun(self) -> &'static str {
+    /// Flag value, query parameter, article, noun, and plural.
+    fn words(self) -> [&'static str; 5] {
         match self {
-            Self::UserId => "user ID",
-            Self::Email => "email address",
-            Self::Phone => "phone number",
-            Self::Username => "username",
-            Self::ExternalId => "external ID",
+            Self::UserId => ["user-id", "user_id", "a", "user ID", "user IDs"],
+            Self::Email => ["email", "email_address", "an", "email address", "email addresses"],
+            Self::Phone => ["phone", "phone_number", "a", "phone number", "phone numbers"],
+            Self::Username => ["username", "username", "a", "username", "usernames"],
+            Self::ExternalId => ["external-id", "external_id", "an", "external ID", "external IDs"],
         }
-    }
-
-    /// The words for several of them: "user IDs".
-    pub fn plural(self) -> &'static str {
-        match self {
-            Self::UserId => "user IDs",
-            Self::Email => "email addresses",
-            Self::Phone => "phone numbers",
-            Self::Username => "usernames",
-            Self::ExternalId => "external IDs",
-        }
-    }
-
-    /// Whether they can be recognised by their form. Any word may be a username or an external ID.
-    pub fn has_shape(self) -> bool {
-        matches!(self, Self::UserId | Self::Email | Self::Phone)
     }
 
     /// The word for it on the command line and in a manifest.
     pub fn flag_value(self) -> &'static str {
-        match self {
-            Self::UserId => "user-id",
-            Self::Email => "email",
-            Self::Phone => "phone",
-            Self::Username => "username",
-            Self::ExternalId => "external-id",
-        }
+        self.words()[0]
     }
 
     /// The kind with this [`flag_value`](Self::flag_value).
@@ -72,13 +50,26 @@ impl IdentifierKind {
 
     /// The query parameter of `GET /v1/users` that looks users up by it.
     pub fn query_parameter(self) -> &'static str {
-        match self {
-            Self::UserId => "user_id",
-            Self::Email => "email_address",
-            Self::Phone => "phone_number",
-            Self::Username => "username",
-            Self::ExternalId => "external_id",
-        }
+        self.words()[1]
+    }
+
+    fn article(self) -> &'static str {
+        self.words()[2]
+    }
+
+    /// The word for it in a sentence: "no user has this email address".
+    pub fn noun(self) -> &'static str {
+        self.words()[3]
+    }
+
+    /// The words for several of them: "user IDs".
+    pub fn plural(self) -> &'static str {
+        self.words()[4]
+    }
+
+    /// Whether they can be recognised by their form. Any word may be a username or an external ID.
+    pub fn has_shape(self) -> bool {
+        matches!(self, Self::UserId | Self::Email | Self::Phone)
     }
 }
 
@@ -181,7 +172,7 @@ pub enum InvalidIdentifier {
     #[error("the cell repeats the column header")]
     Header,
     /// Longer than [`Identifier::MAX_LEN`].
-    #[error("{length} bytes are too long for {article} {noun}", article = article(*kind), noun = kind.noun())]
+    #[error("{length} bytes are too long for {article} {noun}", article = kind.article(), noun = kind.noun())]
     TooLong {
         /// What it should have been.
         kind: IdentifierKind,
@@ -189,7 +180,7 @@ pub enum InvalidIdentifier {
         length: usize,
     },
     /// A character that no identifier of this kind holds.
-    #[error("{article} {noun} cannot contain {name}", article = article(*kind), noun = kind.noun(), name = name_of_char(*found))]
+    #[error("{article} {noun} cannot contain {name}", article = kind.article(), noun = kind.noun(), name = name_of_char(*found))]
     Character {
         /// What it should have been.
         kind: IdentifierKind,
@@ -202,13 +193,6 @@ pub enum InvalidIdentifier {
     /// Not in international form.
     #[error("a phone number must be in international form, such as +15551234567")]
     Phone,
-}
-
-fn article(kind: IdentifierKind) -> &'static str {
-    match kind {
-        IdentifierKind::Email | IdentifierKind::ExternalId => "an",
-        IdentifierKind::UserId | IdentifierKind::Phone | IdentifierKind::Username => "a",
-    }
 }
 
 /// Address books write `<a@x.org>`, links `mailto:a@x.org`.
