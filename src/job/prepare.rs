@@ -15,7 +15,7 @@ use super::settings::CountCheck;
 use super::{Ask, Job, confirm};
 use crate::engine::wall_clock;
 use crate::model::UserId;
-use crate::policy::decide::AdminLocked;
+use crate::policy::classify::AdminLocked;
 use crate::policy::plan::Plan;
 use crate::results::atomic::AtomicWriter;
 use crate::results::manifest::Manifest;

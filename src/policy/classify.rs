@@ -110,6 +110,46 @@ pub fn is_silence(failure: &Failure) -> bool {
     failure.status.is_none_or(|status| matches!(status, 408 | 425 | 500..=599))
 }
 
+/// Whether `--include-admin-locked` was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AdminLocked {
+    /// Leave users alone who look locked on purpose.
+    #[default]
+    LeaveAlone,
+    /// Unlock them too.
+    Include,
+}
+
+/// What should be done with a user as a look-up just showed them; `None` if the answer does not say
+/// whether the user is locked: then nobody may be unlocked or passed over.
+///
+/// [`Outcome::WouldUnlock`] stands for "make the call".
+pub fn decide(user: &UserSnapshot, admin_locked: AdminLocked) -> Option<Outcome> {
+    let is_left_alone = admin_locked == AdminLocked::LeaveAlone && user.is_admin_locked();
+    user.locked.map(|is_locked| match is_locked {
+        false => Outcome::AlreadyUnlocked,
+        true if is_left_alone => Outcome::AdminLocked,
+        true => Outcome::WouldUnlock,
+    })
+}
+
+/// The same for a user who is to be locked again. [`Outcome::WouldRelock`] stands for "make the
+/// call".
+pub fn decide_relock(user: &UserSnapshot) -> Option<Outcome> {
+    let outcome = |is_locked| if is_locked { Outcome::AlreadyLocked } else { Outcome::WouldRelock };
+    user.locked.map(outcome)
+}
+
+/// What a look-up after an unlock shows; `None`: no such user.
+pub fn read_back(user: Option<&UserSnapshot>) -> Outcome {
+    match user.map(|user| user.locked) {
+        None => Outcome::Gone,
+        Some(Some(true)) => Outcome::LockedAgain,
+        Some(Some(false)) => Outcome::StillUnlocked,
+        Some(None) => Outcome::Unknown,
+    }
+}
+
 /// Whether an identifier is one of this user's.
 pub fn matches(identifier: &Identifier, user: &UserSnapshot) -> bool {
     let same = |text: &str, other: &str| other.to_lowercase() == text;

@@ -8,7 +8,7 @@ use crate::job::{
     self, Context, ExitStatus, Failure, IfEmpty, InputSource, JobSettings, check_undone,
     warn_of_new_sandbox,
 };
-use crate::policy::decide::AdminLocked;
+use crate::policy::classify::AdminLocked;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
 

@@ -13,7 +13,7 @@ use crate::job::{
     JobSettings, OutputSettings, check_plan, check_retried,
 };
 use crate::model::{IdentifierKind, Outcome};
-use crate::policy::decide::AdminLocked;
+use crate::policy::classify::AdminLocked;
 use crate::policy::selection::Condition;
 use crate::policy::shard::Shard;
 use crate::results::{Manifest, Sidecars};

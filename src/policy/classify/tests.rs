@@ -202,6 +202,61 @@ fn a_look_up_that_contradicts_itself_about_a_user_is_not_trusted() {
     assert_eq!(word(&of(both)), "transient");
 }
 
+#[track_caller]
+fn check_decision(json: &str, admin_locked: AdminLocked, expected: Option<Outcome>) {
+    let user = UserSnapshot::parse(json).unwrap();
+    assert_eq!(decide(&user, admin_locked), expected, "{json}");
+}
+
+#[test]
+fn only_the_locked_are_unlocked_and_those_locked_on_purpose_only_when_asked() {
+    use AdminLocked::{Include, LeaveAlone};
+    let by_attempts = r#"{"locked":true,"verification_attempts_remaining":0}"#;
+    let on_purpose = r#"{"locked":true,"verification_attempts_remaining":9}"#;
+    check_decision(r#"{"locked":false}"#, Include, Some(Outcome::AlreadyUnlocked));
+    check_decision(by_attempts, LeaveAlone, Some(Outcome::WouldUnlock));
+    check_decision(on_purpose, LeaveAlone, Some(Outcome::AdminLocked));
+    check_decision(on_purpose, Include, Some(Outcome::WouldUnlock));
+}
+
+/// Everything but `true` and `false`.
+const UNDECIDED: [&str; 6] = [
+    "{}",
+    r#"{"locked":null}"#,
+    r#"{"locked":"true"}"#,
+    r#"{"locked":"false"}"#,
+    r#"{"locked":1}"#,
+    r#"{"locked":{}}"#,
+];
+
+#[test]
+fn an_answer_that_does_not_say_whether_a_user_is_locked_decides_nothing() {
+    for json in UNDECIDED {
+        check_decision(json, AdminLocked::LeaveAlone, None);
+        check_decision(json, AdminLocked::Include, None);
+        assert_eq!(decide_relock(&UserSnapshot::parse(json).unwrap()), None, "{json}");
+        assert_eq!(read_back(Some(&UserSnapshot::parse(json).unwrap())), Outcome::Unknown);
+    }
+}
+
+#[test]
+fn only_those_who_are_not_locked_are_locked_again() {
+    let of = |json| decide_relock(&UserSnapshot::parse(json).unwrap());
+    assert_eq!(of(r#"{"locked":false}"#), Some(Outcome::WouldRelock));
+    assert_eq!(of(r#"{"locked":true}"#), Some(Outcome::AlreadyLocked));
+}
+
+#[test]
+fn a_read_back_says_only_what_the_response_says() {
+    let of = |json| read_back(Some(&UserSnapshot::parse(json).unwrap()));
+    assert_eq!(of(r#"{"locked":false}"#), Outcome::StillUnlocked);
+    assert_eq!(of(r#"{"locked":true}"#), Outcome::LockedAgain);
+    for garbled in ["{}", r#"{"locked":null}"#, r#"{"locked":"true"}"#, r#"{"locked":1}"#] {
+        assert_eq!(of(garbled), Outcome::Unknown, "{garbled}");
+    }
+    assert_eq!(read_back(None), Outcome::Gone);
+}
+
 proptest! {
     #[test]
     fn no_body_is_taken_for_a_user_by_accident(status in 100_u16..600, body in ".{0,80}") {

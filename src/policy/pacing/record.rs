@@ -69,14 +69,6 @@ const LONGEST_PAUSE_MS: u64 = 600_000;
 /// A run that wanted to send within this time is active.
 const ACTIVE_MS: u64 = 2_000;
 
-/// What a run writes down about itself.
-pub(super) struct Own<'a> {
-    pub(super) id: &'a str,
-    pub(super) shares: bool,
-    pub(super) window: Duration,
-    pub(super) places: Places,
-}
-
 impl PaceRecord {
     /// The record to assume if the real one is lost: other runs have used any share just now.
     pub fn unknown(moment: Moment) -> Self {
@@ -128,20 +120,22 @@ impl PaceRecord {
     }
 
     /// Replaces the entry of a run.
-    pub(super) fn set_own(&mut self, own: &Own<'_>, moment: Moment) {
-        let mut places = PlacesRecord::of(&own.places, moment);
+    pub(super) fn set_own(
+        &mut self,
+        id: &str,
+        shares: bool,
+        places: &Places,
+        moment: Moment,
+        window: Duration,
+    ) {
+        let mut places = PlacesRecord::of(places, moment);
         places.coarsen(self.window_ms);
-        let run = RunRecord {
-            id: own.id.to_owned(),
-            active_at: moment.wall_ms,
-            shares: own.shares,
-            places,
-        };
-        match self.runs.iter_mut().find(|it| it.id == own.id) {
+        let run = RunRecord { id: id.to_owned(), active_at: moment.wall_ms, shares, places };
+        match self.runs.iter_mut().find(|it| it.id == id) {
             Some(known) => *known = run,
             None => self.runs.push(run),
         }
-        self.refresh(moment, own.window);
+        self.refresh(moment, window);
     }
 
     /// The places that all runs but this one hold.
@@ -216,10 +210,10 @@ impl PlacesRecord {
 
     fn to_places(&self, moment: Moment, window_ms: u64) -> Places {
         let is_held = |at: u64| at.saturating_add(window_ms) > moment.wall_ms;
-        let answered = self.answered.iter().filter(|(at, _)| is_held(*at));
-        let mut places =
-            Places::default().with_answered(answered.map(|&(at, n)| (moment.instant(at), n)));
-        places.n_in_flight = self.in_flight;
+        let mut places = Places { n_in_flight: self.in_flight, ..Places::default() };
+        for &(at, n) in self.answered.iter().filter(|(at, _)| is_held(*at)) {
+            places.add_answered(moment.instant(at), n, Duration::ZERO);
+        }
         let gave_up_at = moment.instant(self.gave_up_at);
         for &(sent_at, n) in &self.given_up {
             places.add_given_up(moment.instant(sent_at), n, gave_up_at);
