@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// How a record ended: the `outcome` column. The codes are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
-    /// The request was answered 200 with this user's object, which does not say `locked: true`.
+    /// The request was answered 200 with this user's object, without `locked: true`.
     Unlocked,
     /// A plan: the run would unlock this user.
     WouldUnlock,
@@ -37,9 +37,9 @@ pub enum Outcome {
     LockedAgain,
     /// `verify`: the user no longer exists.
     Gone,
-    /// `verify`: the response does not say whether the user is locked.
+    /// `verify`: the response does not show whether the user is locked.
     Unknown,
-    /// `relock`: the request was answered 200 with this user's object, which says `locked: true`.
+    /// `relock`: the request was answered 200 with this user's object, with `locked: true`.
     Relocked,
     /// `relock --dry-run`: the command would lock this user again.
     WouldRelock,

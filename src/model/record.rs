@@ -131,7 +131,7 @@ pub struct Records {
     pub header: Option<String>,
     /// The headers of the carried columns, as written.
     pub carried: Vec<String>,
-    /// The places of the records that repeat the header of the users' column: they name nobody.
+    /// The places of the records that repeat the header of the users' column: they name no user.
     pub repeated_headers: BTreeSet<usize>,
 }
 

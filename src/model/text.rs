@@ -60,8 +60,8 @@ pub fn is_formula_start(c: char) -> bool {
     matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r')
 }
 
-/// Whether a `'` before this text is the guard of a formula. The space stands for a tab or a line
-/// break that was replaced.
+/// Whether a `'` before this text is the guard of a formula. A space may be a replaced tab or line
+/// break.
 pub fn is_guarded(text: &str) -> bool {
     text.starts_with(is_formula_start) || text.starts_with(' ')
 }

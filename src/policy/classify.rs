@@ -1,4 +1,4 @@
-//! The first question: what does this reply mean? Answered without regard to attempts and time.
+//! What a reply means, without regard to attempts and time, and what a look-up decides.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -40,8 +40,8 @@ pub enum Verdict<T> {
 
 /// What the reply to an unlock means for that user.
 ///
-/// An answer without `locked` counts as unlocked: it does not say `locked: true`. One whose
-/// `locked` is neither true nor false is not trusted.
+/// An answer without `locked` counts as unlocked. One whose `locked` is neither true nor false is
+/// not trusted.
 pub fn unlock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
     classify(reply, |answer| match user_of::<UserSnapshot>(&answer.body, user) {
         Err(why) => untrusted(answer, &why),
@@ -58,7 +58,7 @@ pub fn unlock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
 
 /// What the reply to a lock means for that user.
 ///
-/// Only an answer that says `locked: true` counts as locked.
+/// Only an answer with `locked: true` counts as locked.
 pub fn lock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
     classify(reply, |answer| match user_of::<UserSnapshot>(&answer.body, user) {
         Err(why) => untrusted(answer, &why),
@@ -120,10 +120,10 @@ pub enum AdminLocked {
     Include,
 }
 
-/// What should be done with a user as a look-up just showed them; `None` if the answer does not say
-/// whether the user is locked: then nobody may be unlocked or passed over.
+/// What to do with a user after a look-up; `None` if the answer does not show whether the user is
+/// locked: then the user may be neither unlocked nor skipped.
 ///
-/// [`Outcome::WouldUnlock`] stands for "make the call".
+/// [`Outcome::WouldUnlock`] means that the request must be sent.
 pub fn decide(user: &UserSnapshot, admin_locked: AdminLocked) -> Option<Outcome> {
     let is_left_alone = admin_locked == AdminLocked::LeaveAlone && user.is_admin_locked();
     user.locked.map(|is_locked| match is_locked {
@@ -133,8 +133,8 @@ pub fn decide(user: &UserSnapshot, admin_locked: AdminLocked) -> Option<Outcome>
     })
 }
 
-/// The same for a user who is to be locked again. [`Outcome::WouldRelock`] stands for "make the
-/// call".
+/// The same for a user who is to be locked again. [`Outcome::WouldRelock`] means that the request
+/// must be sent.
 pub fn decide_relock(user: &UserSnapshot) -> Option<Outcome> {
     let outcome = |is_locked| if is_locked { Outcome::AlreadyLocked } else { Outcome::WouldRelock };
     user.locked.map(outcome)
@@ -275,8 +275,8 @@ fn word(text: &str) -> String {
     fit(text, MAX_WORD)
 }
 
-/// The text without keys, and at most so many characters long. Masked first: a part of a key would
-/// not be recognised.
+/// The text without keys, cut to this many characters. Masked first: a part of a key would not be
+/// recognized.
 fn fit(text: &str, max_chars: usize) -> String {
     mask_keys(text).chars().take(max_chars).collect()
 }

@@ -33,9 +33,8 @@ pub struct Plan {
 impl Plan {
     /// Sorts the records.
     ///
-    /// `done` is what an earlier run recorded, noted for these records; each of its rows stands for
-    /// one record at most.
-    /// `now` is the time in the rows of the records that need no request.
+    /// `done` is what an earlier run recorded, noted for these records; each of its rows counts for
+    /// one record at most. `now` is the time in the rows of the records that need no request.
     pub fn build(
         records: &Records,
         excluded: &ExcludeList,
@@ -45,7 +44,7 @@ impl Plan {
         done.exclusions.iter().for_each(|message| excluded.mark_recorded(message));
         done.choose_own_records(records);
         let by_line = if done.n_rows > 0 { places_by_line(records) } else { Vec::new() };
-        let on_line = |line| find_by_line(records, &by_line, line);
+        let place_on = |line| find_by_line(records, &by_line, line);
         let mut plan = Self::default();
         for (place, record) in records.records.iter().enumerate() {
             let target = match records.target(place) {
@@ -53,7 +52,7 @@ impl Plan {
                 Err(why) => {
                     let cell = record.cell();
                     let is_claimed =
-                        |line| on_line(line).is_some_and(|it| records.records[it].cell() == cell);
+                        |line| place_on(line).is_some_and(|it| records.records[it].cell() == cell);
                     if take(done.invalid.get_mut(&*cell), record.line(), is_claimed) {
                         plan.recorded.push(place);
                     } else {
@@ -72,7 +71,7 @@ impl Plan {
                 let own_line = records.records[own_place].line();
                 let is_claimed = |line| {
                     let is_same = |it| records.target(it).as_ref() == Ok(&target);
-                    line != own_line && on_line(line).is_some_and(is_same)
+                    line != own_line && place_on(line).is_some_and(is_same)
                 };
                 if take(done.duplicates.get_mut(&target), record.line(), is_claimed) {
                     plan.recorded.push(place);
@@ -104,7 +103,7 @@ impl Plan {
     }
 }
 
-/// The row of a record whose user stands on an earlier line.
+/// The row of a record with the same user as on an earlier line.
 pub fn duplicate_of(record: &InputRecord, line: u64, now: SystemTime) -> Row {
     Row {
         error_message: Some(format!("the same user stands on line {line}")),
@@ -115,9 +114,9 @@ pub fn duplicate_of(record: &InputRecord, line: u64, now: SystemTime) -> Row {
 /// What an earlier run recorded.
 ///
 /// Users are matched by identity, on whatever line they stand now. An `invalid` row is matched by
-/// its cell, each row once. A `duplicate` row says nothing about its user: it stands for one more
-/// record of that user and never for the one whose own row may still be missing. Of several records
-/// that a row may stand for, the one on the row's own line is taken.
+/// its cell, each row once. A `duplicate` row counts for one more record of its user, and never for
+/// the record whose own row may still be missing. Of several records that a row may count for, the
+/// one on the row's own line is taken.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
     /// The record that becomes each user's job; `None` until it is needed.
@@ -125,7 +124,7 @@ pub struct Done {
     /// By the places of these records: the line of the row that settled the user. [`NO_LINE`] where
     /// no row did, empty where no row settled a user.
     settled: Vec<u64>,
-    /// The lines of `duplicate` rows, each of which stands for one record of the user.
+    /// The lines of `duplicate` rows, each of which counts for one record of the user.
     duplicates: HashMap<Identifier, Vec<u64>>,
     /// The lines of `invalid` rows, by their cells.
     invalid: HashMap<Arc<str>, Vec<u64>>,

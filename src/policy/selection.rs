@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clerk::UserFilter;
-use crate::model::UserView;
+use crate::model::UserSnapshot;
 
-/// The conditions that a user must meet; without any, everybody does.
+/// The conditions that a user must meet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// In the order in which they are checked.
@@ -44,7 +44,7 @@ impl Selection {
     ///
     /// Whatever the API filters is checked again where the user object shows it: a parameter that a
     /// server ignores must not widen the list.
-    pub fn left_out_by(&self, user: &UserView) -> Option<usize> {
+    pub fn left_out_by(&self, user: &UserSnapshot) -> Option<usize> {
         self.conditions.iter().position(|condition| !condition.is_met_by(user))
     }
 
@@ -79,7 +79,7 @@ impl Condition {
         }
     }
 
-    fn is_met_by(&self, user: &UserView) -> bool {
+    fn is_met_by(&self, user: &UserSnapshot) -> bool {
         let after = |date: Option<i64>, at: i64| date.is_some_and(|date| date > at);
         let before = |date: Option<i64>, at: i64| date.is_some_and(|date| date < at);
         match self {
@@ -98,7 +98,7 @@ impl Condition {
                 let left = user.lockout_expires_in_seconds;
                 left.is_none_or(|left| i128::from(left) * 1_000 > as_millis(*least))
             }
-            // An answer that does not say so may hide a ban.
+            // An answer without `banned` may hide a ban.
             Self::NotBanned => user.banned == Some(false),
             Self::NotAdminLocked => !user.is_admin_locked(),
         }
@@ -138,7 +138,7 @@ mod tests {
 
     #[track_caller]
     fn check(condition: Condition, user: &str, is_met: bool) {
-        let user = UserView::parse(user).unwrap();
+        let user = UserSnapshot::parse(user).unwrap();
         let selection = Selection { conditions: vec![condition] };
         assert_eq!(selection.left_out_by(&user).is_none(), is_met, "{selection:?}");
     }
@@ -200,7 +200,7 @@ mod tests {
     fn the_first_condition_that_is_not_met_leaves_a_user_out() {
         let conditions = vec![Condition::CreatedAfter(0), Condition::NotBanned];
         let selection = Selection { conditions };
-        let left_out_by = |json: &str| selection.left_out_by(&UserView::parse(json).unwrap());
+        let left_out_by = |json: &str| selection.left_out_by(&UserSnapshot::parse(json).unwrap());
         assert_eq!(left_out_by(r#"{"created_at":1,"banned":false}"#), None);
         assert_eq!(left_out_by(r#"{"created_at":1,"banned":true}"#), Some(1));
         assert_eq!(left_out_by(r#"{"created_at":0,"banned":true}"#), Some(0));

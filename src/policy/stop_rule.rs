@@ -6,26 +6,26 @@ use crate::stats::Stats;
 /// `--max-fail`: how many users may end badly before the run stops.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MaxFail {
-    /// So many users.
+    /// This number of users.
     Count(u64),
-    /// So many of a hundred, asked once [`MaxFail::ENOUGH`] users ended, or all of a smaller job.
+    /// This percentage of users, checked once [`MaxFail::ENOUGH`] users ended, or all of a smaller job.
     Percent(f64),
 }
 
 impl MaxFail {
-    /// How many users must have ended before a percentage says anything.
+    /// How many users must have ended before a percentage counts.
     pub const ENOUGH: u64 = 100;
 }
 
-/// How many users must have been refused, and nobody else met, to call the key forbidden.
+/// The key is forbidden if this number of users was refused, and no request succeeded.
 const FORBIDDEN: u64 = 5;
 
-/// The guards that look at the running stats.
+/// The guards that depend on the running stats.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StopRule {
     /// `--max-fail`.
     pub max_fail: Option<MaxFail>,
-    /// How many users this run has to ask about.
+    /// How many users this run sends requests for.
     pub n_jobs: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Faults: their names, their shares, and which request meets one.
+//! Faults: their names, their shares, and which request gets one.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use super::InvalidSetting;
 
 /// A way for a response to go wrong.
 ///
-/// A `GET` request meets the same faults, except that `other-user` leaves counts and unfiltered
+/// A `GET` request gets the same faults, except that `other-user` leaves counts and unfiltered
 /// lists alone and `still-locked` leaves all of them alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -95,13 +95,13 @@ impl fmt::Display for FaultKind {
     }
 }
 
-/// Faults and the share of the responses that each befalls.
+/// Faults and the share of the responses that each affects.
 ///
 /// Written `reset=2%,500=5%`, `5%` (an even mix) or `none`. The mix consists of the faults that pass
 /// when the request is repeated and do not keep a client waiting: `500`, `502`, `503`, `504`,
 /// `reset`, `reset-after`, `truncated`, `garbage`, `empty`, `other-user`, `still-locked`.
 ///
-/// The same request meets at most three faults in a row, so that eight retries unlock every user.
+/// The same request gets at most three faults in a row, so that eight retries unlock every user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults(Vec<(FaultKind, f64)>);
 
@@ -169,7 +169,7 @@ fn parse_share(text: &str) -> Result<f64, InvalidSetting> {
     }
 }
 
-/// Decides which request meets a fault, from a seed and in the order of arrival.
+/// Decides which request gets a fault, from a seed and in the order of arrival.
 pub(super) struct FaultInjector {
     faults: Faults,
     rng: fastrand::Rng,

@@ -16,9 +16,7 @@ use super::faults::FaultInjector;
 use super::query::{Directory, ListQuery};
 use super::quota::Quota;
 use super::response::{Delivery, Response};
-use super::{
-    FakeUser, FaultKind, Latency, Lock, Mode, Population, SandboxConfig, Script, Scripted,
-};
+use super::{FakeUser, FaultKind, Lock, Mode, Population, SandboxConfig, Scripted};
 
 /// Counts of requests and responses so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,15 +62,12 @@ pub struct LoggedRequest {
 pub(super) struct Handler {
     pub(super) mode: Mode,
     pub(super) requests: Vec<LoggedRequest>,
-    log_requests: bool,
-    bearer: String,
+    config: SandboxConfig,
     directory: Directory,
     started_at: Instant,
     quota: Quota,
     stats: Stats,
     injector: FaultInjector,
-    script: Script,
-    latency: Latency,
     rng: fastrand::Rng,
     /// Users whose lock a request changed, and the time of the change in Unix milliseconds.
     changes: HashMap<UserId, (Lock, u64)>,
@@ -117,17 +112,14 @@ impl Handler {
         Self {
             mode: Mode::Normal,
             requests: Vec::new(),
-            log_requests: config.log_requests,
-            bearer: format!("Bearer {}", config.key),
             directory: Directory::new(Population::new(config.seed), config.n_users),
             started_at,
             quota: Quota::new(config.quota, config.live_app, started_at),
             stats: Stats::default(),
-            injector: FaultInjector::new(config.faults, config.seed),
-            script: config.script,
-            latency: config.latency,
+            injector: FaultInjector::new(config.faults.clone(), config.seed),
             rng: fastrand::Rng::with_seed(!config.seed),
             changes: HashMap::new(),
+            config,
         }
     }
 
@@ -146,7 +138,7 @@ impl Handler {
         self.stats.n_requests += 1;
         self.stats.n_gets += u64::from(method == "GET");
         self.stats.n_posts += u64::from(method == "POST");
-        if self.log_requests {
+        if self.config.log_requests {
             self.requests.push(LoggedRequest {
                 at: now,
                 method: method.to_owned(),
@@ -156,7 +148,7 @@ impl Handler {
             });
         }
         let admitted = self.check_access(request, now).and(call);
-        (serial, admitted.map(|call| (call, self.latency.pick(self.rng.f64()))))
+        (serial, admitted.map(|call| (call, self.config.latency.pick(self.rng.f64()))))
     }
 
     fn check_access(&mut self, request: &Parts, now: Instant) -> Result<(), Response> {
@@ -166,8 +158,8 @@ impl Handler {
             Mode::Refuse => return Err(Response::closed()),
             Mode::Revoked => return Err(Response::of_status(401)),
         }
-        let key = request.headers.get(AUTHORIZATION).map(|value| value.as_bytes());
-        if key != Some(self.bearer.as_bytes()) {
+        let value = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        if value.and_then(|value| value.strip_prefix("Bearer ")) != Some(&self.config.key) {
             return Err(Response::of_status(401));
         }
         self.quota.admit(now).map_err(|wait| {
@@ -190,7 +182,7 @@ impl Handler {
     fn answer(&mut self, call: &Call, path_and_query: &str) -> Response {
         let mut scripted = None;
         if let Call::Unlock(id) | Call::Lock(id) = call {
-            scripted = self.script.get_mut(id).and_then(VecDeque::pop_front);
+            scripted = self.config.script.get_mut(id).and_then(VecDeque::pop_front);
         }
         let (status, body, headers) = match scripted {
             Some(Scripted::Answer { status, body, headers }) => (status, body, headers),
@@ -400,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_told_apart_by_method_and_path() {
+    fn method_and_path_select_the_call() {
         check("POST", "/v1/users/user_a/unlock", Ok("unlock"));
         check("POST", "/v1/users/user_a/lock", Ok("lock"));
         check("GET", "/v1/users/user_a", Ok("get"));

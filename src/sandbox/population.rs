@@ -169,7 +169,7 @@ impl Population {
     }
 
     /// Users that have this identifier; `parameter` names its kind as the API does.
-    pub(super) fn find(&self, parameter: &str, value: &str) -> Vec<FakeUser> {
+    pub(super) fn find(self, parameter: &str, value: &str) -> Vec<FakeUser> {
         let name = value.split('@').next().unwrap_or_default();
         let (index, id) = match parameter {
             "user_id" => (None, value.parse().ok()),
@@ -191,25 +191,25 @@ impl Population {
     ///
     /// The step is near the golden ratio of a year and shares no divisor with it: any number of
     /// users is spread evenly over the year, and no two share a moment.
-    pub(super) fn created_at(&self, index: u32) -> u64 {
+    pub(super) fn created_at(self, index: u32) -> u64 {
         const STEP: u64 = 19_490_295_581;
         moment(mix(self.seed) % YEAR + u64::from(index) * STEP)
     }
 
-    fn index_of(&self, id: &UserId) -> Option<u32> {
+    fn index_of(self, id: &UserId) -> Option<u32> {
         let number = number_in(tail_of(id))?;
         let index = u32::try_from(unscramble(self.seed, number)).ok()?;
         (index < Self::MAX_LISTED).then_some(index)
     }
 
     /// Rolls for the details of a user, and the first and last name in ASCII.
-    fn details(&self, id: &UserId) -> (Rolls, (&'static str, &'static str)) {
+    fn details(self, id: &UserId) -> (Rolls, (&'static str, &'static str)) {
         let mut rolls = Rolls(!hash(self.seed, id.as_str()));
         let plain = (rolls.pick(&FIRST), rolls.pick(&LAST));
         (rolls, plain)
     }
 
-    fn listed_email(&self, index: u32) -> String {
+    fn listed_email(self, index: u32) -> String {
         let (_, (first, last)) = self.details(&self.listed_id(index));
         format!("{first}.{last}+{index}@example.com").to_ascii_lowercase()
     }
@@ -267,7 +267,9 @@ impl Lock {
     pub(super) fn after(self, elapsed: Duration) -> Self {
         match self.expires_in {
             Some(expires_in) if expires_in <= elapsed => Self::OPEN,
-            expires_in => Self { expires_in: expires_in.map(|it| it - elapsed), ..self },
+            expires_in => {
+                Self { expires_in: expires_in.map(|it| it.saturating_sub(elapsed)), ..self }
+            }
         }
     }
 }

@@ -110,12 +110,11 @@ impl ListQuery {
             return Err(Response::invalid_parameter(parameter, "more than 100 values"));
         }
         let is_signed = parameter.ends_with("_id");
-        match value.strip_prefix('-').filter(|_| is_signed) {
-            Some(value) => filter.excluded.push(value.to_owned()),
-            None => {
-                let unsigned = value.strip_prefix('+').filter(|_| is_signed);
-                filter.included.push(unsigned.unwrap_or(value).to_owned());
-            }
+        if let Some(value) = value.strip_prefix('-').filter(|_| is_signed) {
+            filter.excluded.push(value.to_owned());
+        } else {
+            let unsigned = value.strip_prefix('+').filter(|_| is_signed);
+            filter.included.push(unsigned.unwrap_or(value).to_owned());
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The outage breaker: when the API stops answering, ask it rarely until it answers again.
+//! The outage breaker: while the API does not answer, requests leave rarely.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -71,7 +71,7 @@ impl Breaker {
 
     /// One attempt failed.
     ///
-    /// During an outage only probes count: a request that left before it says nothing new.
+    /// During an outage only probes count: a request that left before it proves nothing.
     pub(super) fn on_failed(&mut self, miss: Miss, is_probe: bool, now: Instant) -> Beat {
         match &mut self.outage {
             None => {

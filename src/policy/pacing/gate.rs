@@ -9,7 +9,7 @@ use crate::model::{Pause, PauseReason};
 /// The settings of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateSettings {
-    /// The pace of all shards together. The caller spaces requests evenly where the pace says so.
+    /// The pace of all shards together. The caller spaces requests evenly where the pace requires it.
     pub pace: Pace,
     /// The number of shards that divide the pace; this process is one of them.
     pub shards: u32,

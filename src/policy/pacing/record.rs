@@ -12,7 +12,7 @@ use super::throttle::Learned;
 /// Times are milliseconds since the Unix epoch; runs do not share any other clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PaceRecord {
-    /// Runs that are alive, or were when somebody last looked.
+    /// Runs that have not ended, as far as is known.
     runs: Vec<RunRecord>,
     /// Requests of runs that have ended.
     ended: PlacesRecord,

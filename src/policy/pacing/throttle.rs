@@ -152,7 +152,7 @@ impl Throttle {
 
     fn unhinted_pause(&mut self, sent_at: Instant, now: Instant) -> Duration {
         let n_pauses = match self.unhinted {
-            // The same pause as another request has met.
+            // The same pause as for another request.
             Some((began, n_pauses)) if sent_at <= began => n_pauses,
             last => {
                 let n_pauses = last.map_or(0, |(_, n_pauses)| n_pauses).saturating_add(1);
