@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_that_no_email_holds_is_named() {
+    fn the_error_names_a_character_that_no_email_contains() {
         for (cell, name) in [
             ("a b@x.org", "a space"),
             ("a@x.org;", "\";\""),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_username_holds_neither_white_space_nor_invisible_characters() {
+    fn a_username_contains_neither_white_space_nor_invisible_characters() {
         assert_eq!(parse(IdentifierKind::Username, "Ann.B"), Ok("ann.b".into()));
         for (cell, found) in [("ann b", ' '), ("ann\u{200b}", '\u{200b}')] {
             let why = InvalidIdentifier::Character { kind: IdentifierKind::Username, found };
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phone_number_loses_what_people_write_between_the_digits() {
+    fn punctuation_in_a_phone_number_is_removed() {
         assert_eq!(parse(IdentifierKind::Phone, "+1 (555) 123-4567"), Ok("+15551234567".into()));
         assert_eq!(parse(IdentifierKind::Phone, "5551234567"), Err(InvalidIdentifier::Phone));
         assert_eq!(parse(IdentifierKind::Phone, "+1x"), Err(InvalidIdentifier::Phone));

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_has_what_it_was_given_whatever_that_is() {
+    fn a_record_returns_the_values_it_was_built_from() {
         let lines = [1, u64::from(u32::MAX), 1 << 32, u64::MAX];
         for (line, cell) in lines.into_iter().zip([ID, "", "a@x.org", "user_ä"]) {
             let record = InputRecord::new(line, cell);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_replaced_wherever_they_stand() {
+    fn texts_are_replaced_in_all_cells() {
         let mut record = InputRecord::new(7, ID).with_carried(["a".into(), ID.into()].into());
         let mut packed = InputRecord::new(7, ID);
         for record in [&mut record, &mut packed] {

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_loses_its_padding_and_its_formula_guard_and_nothing_else() {
+    fn only_padding_and_formula_guards_are_removed_from_a_cell() {
         assert_eq!(canonical_cell("  user_a \t"), "user_a");
         assert_eq!(canonical_cell("'+15551234"), "+15551234");
         assert_eq!(canonical_cell("' =1"), "=1");
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_is_named_even_if_it_cannot_be_seen() {
+    fn invisible_characters_have_names() {
         let names = [' ', ';', '\u{200b}', '\u{202e}', '\u{a0}', '“', '\u{7}'].map(name_of_char);
         assert_eq!(
             names,

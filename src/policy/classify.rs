@@ -4,7 +4,6 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::clerk::ApiError;
 use crate::clerk::body::{count_of, error_of, user_of, users_of};
 use crate::model::{
     Answer, ErrorCode, Failure, Fault, Head, Identifier, Outcome, Reply, StopReason, UserId,
@@ -245,35 +244,26 @@ fn failure(answer: &Answer, code: &'static str, message: &str) -> Failure {
 /// A refusal has Clerk's own code: that is what people search for.
 fn refusal(answer: &Answer) -> Failure {
     let error = error_of(&answer.body).unwrap_or_default();
-    let code = error.code.as_deref();
-    let code = code.map_or_else(|| status_code(answer.status), |code| word(code).into());
-    described(answer, code, error)
-}
-
-/// A server error has its status as code: the body is as often a proxy's as Clerk's.
-fn server_fault(answer: &Answer) -> Failure {
-    let error = error_of(&answer.body).unwrap_or_default();
-    described(answer, status_code(answer.status), error)
-}
-
-fn described(answer: &Answer, code: ErrorCode, error: ApiError) -> Failure {
+    let word = |text: &str| fit(text, MAX_WORD);
+    let code = error.code.as_deref().map(|code| word(code).into());
     let message = error.message.map(|message| fit(&message, MAX_MESSAGE));
     Failure {
-        code,
+        code: code.unwrap_or_else(|| status_code(answer.status)),
         message: message.unwrap_or_else(|| in_words(answer.status)),
         status: Some(answer.status),
         trace_id: error.trace_id.as_deref().map(word).or_else(|| answer.ray.clone()),
     }
 }
 
+/// A server error has its status as code: the body is as often a proxy's as Clerk's.
+fn server_fault(answer: &Answer) -> Failure {
+    Failure { code: status_code(answer.status), ..refusal(answer) }
+}
+
 /// The longest code or trace id that is kept, in characters.
 const MAX_WORD: usize = 100;
 /// The longest message that is kept, in characters.
 const MAX_MESSAGE: usize = 1_000;
-
-fn word(text: &str) -> String {
-    fit(text, MAX_WORD)
-}
 
 /// The text without keys, cut to this many characters. Masked first: a part of a key would not be
 /// recognized.

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_last_retry_there_is_no_wait() {
+    fn the_last_retry_has_no_wait() {
         check(8, 1.0, None, None);
     }
 
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn after_many_retries_the_cap_holds() {
+    fn the_cap_holds_after_many_retries() {
         let policy = RetryPolicy { max_retries: u32::MAX, ..RetryPolicy::default() };
         for n_retries in [31, 32, 64, u32::MAX - 1] {
             assert_eq!(policy.wait(n_retries, 1.0, None), Some(policy.longest_delay));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn when_nothing_succeeds_a_few_per_second_are_allowed() {
+    fn a_few_retries_per_second_are_allowed_without_success() {
         let start = Instant::now();
         let mut budget = RetryBudget::new(10.0, 5.0, start);
         let mut now = start;

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_themselves_are_neither_before_nor_after() {
+    fn a_moment_is_neither_before_nor_after_itself() {
         for (condition, at) in [
             (Condition::CreatedAfter as fn(i64) -> Condition, 1_000),
             (Condition::LastSignInAfter, 2_000),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_without_end_ends_after_any_duration() {
+    fn an_endless_lock_ends_after_any_duration() {
         let of = |seconds| Condition::LockEndsAfter(Duration::from_secs(seconds));
         check(of(59), USER, true);
         check(of(60), USER, false);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_of_the_api_has_what_the_api_knows() {
+    fn the_filter_has_the_conditions_that_the_api_supports() {
         let conditions = vec![
             Condition::Organization("org_a".to_owned()),
             Condition::EmailDomain("acme.com".to_owned()),

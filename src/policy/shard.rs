@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_is_one_of_a_number() {
+    fn a_shard_is_written_as_k_of_n() {
         for text in ["1/1", "2/4", "4/4", "4294967295/4294967295"] {
             assert_eq!(text.parse::<Shard>().unwrap().to_string(), text);
         }

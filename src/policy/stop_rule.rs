@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_failures_stop_the_run_and_one_less_does_not() {
+    fn max_fail_stops_the_run_at_the_limit() {
         let most = Some(MaxFail::Count(3));
         check(most, 1_000, &[(Outcome::Failed, 503, 2)], None);
         let rows = [(Outcome::Failed, 503, 2), (Outcome::NotFound, 404, 1)];
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_may_not_is_known_after_five_users_and_only_if_nobody_else_was_met() {
+    fn five_forbidden_users_stop_the_run_unless_any_other_user_ended() {
         check(None, 100, &[(Outcome::Rejected, 403, 4)], None);
         check(None, 100, &[(Outcome::Rejected, 403, 5)], Some(StopReason::Forbidden));
         check(None, 100, &[(Outcome::Rejected, 402, 5)], Some(StopReason::Forbidden));

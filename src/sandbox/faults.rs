@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fourth_attempt_of_a_request_meets_no_fault() {
+    fn the_fourth_attempt_of_a_request_gets_no_fault() {
         let mut injector = FaultInjector::new(Faults::only(FaultKind::Reset, 1.0), 1);
         let faulty: Vec<bool> =
             (0..8).map(|_| injector.next("/v1/users/user_a").is_some()).collect();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_of_the_requests_meets_a_fault() {
+    fn the_share_of_the_requests_gets_a_fault() {
         let mut injector = FaultInjector::new(Faults::mix(0.2), 1);
         let n = (0..10_000).filter(|n| injector.next(&n.to_string()).is_some()).count();
         assert!((1_800..2_200).contains(&n), "{n}");

@@ -527,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_identifier_finds_no_user() {
+    fn an_unknown_identifier_finds_no_user() {
         let population = Population::new(3);
         for value in ["", "x", "+1555", "+15559999999x", "a+99999999999@example.com", "ext_", "é-1"]
         {

@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_who_is_named_twice_is_found_once() {
+    fn a_user_listed_twice_is_found_once() {
         let id = user(5).id;
         assert_eq!(page(&format!("user_id={id}&user_id=%2B{id}")).len(), 1);
     }

@@ -60,7 +60,7 @@ fn any_identifier_of_a_user_in_any_form_excludes_the_user() {
 }
 
 #[test]
-fn another_identifier_excludes_nobody() {
+fn another_identifier_excludes_no_user() {
     for line in ["user_A", "user_ab", "ann@x.orgs", "EXT_1|EU", "+1555123456", "an", "", "x", "#"] {
         check(line, false);
     }
@@ -110,7 +110,7 @@ fn an_exclusion_names_the_entry_its_line_and_the_file() {
 }
 
 #[test]
-fn entries_that_matched_a_user_are_told_from_those_that_matched_nobody() {
+fn matched_and_unmatched_entries_are_counted() {
     let list = list(&["user_a,Ann Lee,ann@x.org", "user_z", "user_a", "ext_1|eu;note"]);
     assert_eq!(list.counts(), ExcludeCounts { entries: 7, matched: 0, unmatched: 7 });
     list.find(&user());

@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn three_refused_probes_in_a_row_are_as_good_as_many_429s() {
+    fn three_refused_probes_in_a_row_count_like_many_429s() {
         let start = Instant::now();
         let mut throttle = throttle();
         throttle.on_throttled(refusal(start, 100), start, Some(secs(1)));
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_never_shrinks_to_nothing() {
+    fn the_share_has_a_floor() {
         let mut now = Instant::now();
         let mut throttle = throttle();
         for _ in 0..40 {
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_run_learned_later_replaces_what_this_one_learned_before() {
+    fn newer_knowledge_of_another_run_replaces_older() {
         let start = Instant::now();
         let (mut one, mut other) = (throttle(), throttle());
         one.on_throttled(refusal(start, 400), start, Some(secs(1)));

@@ -51,7 +51,7 @@ fn a_request_that_hangs_holds_one_place() {
 }
 
 #[test]
-fn a_smaller_share_waits_for_as_many_places_as_it_lost() {
+fn a_smaller_share_waits_until_enough_places_are_free() {
     let start = Instant::now();
     let mut ledger = Ledger::new(WINDOW);
     for ms in [100, 200, 300, 400] {
@@ -86,7 +86,7 @@ fn a_shard_has_its_own_part_and_no_more_than_the_others_leave() {
 
 /// Its own part is all in flight and given up: no reply would ever free a place.
 #[test]
-fn a_shard_whose_requests_were_all_given_up_goes_on() {
+fn a_shard_continues_after_all_its_requests_were_given_up() {
     let start = Instant::now();
     let limits = Limits { all: 8, own: 2 };
     let mut ledger = Ledger::new(WINDOW);
@@ -159,7 +159,7 @@ fn a_request_given_up_while_later_ones_are_answered_is_free_one_window_later() {
 
 /// Fifty requests hang: six places are left to find out that the server is back.
 #[test]
-fn some_places_are_left_to_probes() {
+fn some_places_are_reserved_for_probes() {
     let start = Instant::now();
     let mut ledger = Ledger::new(WINDOW);
     let mut n_sent = 0;
@@ -176,7 +176,7 @@ fn some_places_are_left_to_probes() {
 }
 
 #[test]
-fn where_everything_was_given_up_one_request_per_window_may_leave() {
+fn one_request_per_window_may_leave_after_all_were_given_up() {
     let start = Instant::now();
     let mut ledger = Ledger::new(WINDOW);
     ledger.send(start, both(1));
