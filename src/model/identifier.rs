@@ -67,7 +67,7 @@ impl IdentifierKind {
         self.words()[4]
     }
 
-    /// Whether they can be recognised by their form. Any word may be a username or an external ID.
+    /// Whether they can be recognized by their form. Any word may be a username or an external ID.
     pub fn has_shape(self) -> bool {
         matches!(self, Self::UserId | Self::Email | Self::Phone)
     }
@@ -144,7 +144,7 @@ impl Identifier {
         }
     }
 
-    /// The user's id, where that is what the input gave.
+    /// The user ID, if the input has it.
     pub fn user_id(&self) -> Option<&UserId> {
         match self {
             Self::UserId(id) => Some(id),
@@ -237,7 +237,7 @@ fn username(cell: &Arc<str>) -> Result<Identifier, InvalidIdentifier> {
     }
 }
 
-/// People write `+1 (555) 123-4567`; Clerk holds `+15551234567`.
+/// People write `+1 (555) 123-4567`; Clerk stores `+15551234567`.
 fn phone(cell: &str) -> Result<Identifier, InvalidIdentifier> {
     let digits = cell.strip_prefix('+').ok_or(InvalidIdentifier::Phone)?;
     let bare: String =

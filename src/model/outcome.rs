@@ -178,7 +178,7 @@ pub enum StopReason {
     Canary,
     /// `--max-fail`: too many users did not end well.
     MaxFail,
-    /// The API stopped answering and did not come back in time.
+    /// The API was unreachable for too long.
     Outage,
     /// SIGINT, Ctrl-C.
     Interrupted,
@@ -188,7 +188,7 @@ pub enum StopReason {
     ProxyRefused,
     /// The server's certificate is not trusted.
     UntrustedCertificate,
-    /// 402 or 403 for each of the first users: the key may not do this.
+    /// 402 or 403 for each of the first users: the key lacks the permission.
     Forbidden,
     /// 401: the key is wrong or was revoked.
     Unauthorized,

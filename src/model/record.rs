@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::{Identifier, IdentifierKind, InvalidIdentifier, UserId};
 
-/// One record of the input. Every one of them ends as exactly one row.
+/// One record of the input. Each one ends as exactly one row.
 ///
 /// An input may have millions of them, most of which are a user ID and nothing else. Those take 32
 /// bytes.
@@ -136,7 +136,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// Whom the record at this place is about: the user who is known, or the one its cell names.
+    /// The user of the record at this place: the known one, or the one that its cell names.
     ///
     /// # Errors
     ///
@@ -202,7 +202,7 @@ impl PackedId {
     const END: u8 = 0;
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-    /// `None` where the text is another one than such an ID.
+    /// `None` if the text is not such an ID.
     fn pack(text: &str) -> Option<Self> {
         let tail = text.strip_prefix(UserId::PREFIX)?.as_bytes();
         if tail.is_empty() || tail.len() > Self::N_CHARS {

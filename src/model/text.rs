@@ -43,7 +43,7 @@ pub fn excerpt(text: &str) -> String {
     }
 }
 
-/// A character as a message names it, so that it is recognised even where it cannot be seen.
+/// The name of a character in a message, recognizable even if the character is invisible.
 pub fn name_of_char(c: char) -> String {
     match c {
         ' ' => "a space".to_owned(),

@@ -13,7 +13,7 @@ use crate::model::{
 /// What one reply means.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict<T> {
-    /// The answer that was wanted.
+    /// The expected answer.
     Good(T),
     /// 200 and this user's object, but the user is locked: try again.
     StillLocked(Box<UserSnapshot>, Failure),
@@ -21,12 +21,12 @@ pub enum Verdict<T> {
     Transient {
         /// What went wrong.
         failure: Failure,
-        /// How long the server asks to wait before the next attempt.
+        /// The shortest wait before the next attempt, where the server sent one.
         at_least: Option<Duration>,
     },
     /// Too many requests: all requests pause. Uses up no retry.
     Throttled {
-        /// How long the server asks to wait (`Retry-After`).
+        /// The wait in `Retry-After`.
         retry_after: Option<Duration>,
         /// The 429, for the log.
         failure: Failure,
@@ -68,7 +68,7 @@ pub fn lock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
 
 /// What the reply to a look-up of these identifiers means.
 ///
-/// An answer with a user who was not asked for is not trusted: a server that ignores the filter
+/// An answer with a user who was not requested is not trusted: a server that ignores the filter
 /// would make all others look missing.
 pub fn look_up(asked: &[Identifier], limit: usize, reply: Reply) -> Verdict<Vec<UserSnapshot>> {
     classify(reply, |answer| match users_of::<UserSnapshot>(&answer.body) {
@@ -149,7 +149,7 @@ pub fn read_back(user: Option<&UserSnapshot>) -> Outcome {
     }
 }
 
-/// Whether an identifier is one of this user's.
+/// Whether the user has this identifier.
 pub fn matches(identifier: &Identifier, user: &UserSnapshot) -> bool {
     let same = |text: &str, other: &str| other.to_lowercase() == text;
     match identifier {
@@ -161,7 +161,7 @@ pub fn matches(identifier: &Identifier, user: &UserSnapshot) -> bool {
     }
 }
 
-/// The users, each once; `None` if the answer contradicts itself about one of them.
+/// The users, each once; `None` if the answer has two versions of one of them.
 fn without_repeats(users: Vec<UserSnapshot>) -> Option<Vec<UserSnapshot>> {
     let mut places: HashMap<String, usize> = HashMap::with_capacity(users.len());
     let mut distinct: Vec<UserSnapshot> = Vec::with_capacity(users.len());

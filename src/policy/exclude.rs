@@ -56,7 +56,7 @@ struct Entry {
 }
 
 impl ExcludeList {
-    /// The entries that follow are of another file; `name` is what messages call it.
+    /// The entries that follow are of another file; `name` is its name in messages.
     pub fn begin_file(&mut self, name: &str) {
         self.files.push(name.to_owned());
     }
@@ -88,7 +88,7 @@ impl ExcludeList {
         has_entry
     }
 
-    /// The place of the entry with this text; a new one where there is none yet.
+    /// The index of the entry with this text, which is added if it is new.
     fn entry(&mut self, text: &str, line: u64) -> usize {
         if let Some(&place) = self.places.get(text) {
             return place;
@@ -118,12 +118,12 @@ impl ExcludeList {
         }
     }
 
-    /// Whether it holds no entry.
+    /// Whether it has no entry.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// What messages call its files.
+    /// The names of its files in messages.
     pub fn files(&self) -> &[String] {
         &self.files
     }
@@ -254,7 +254,7 @@ struct PhoneNumber {
 /// The entry of an exclude list that names a user; shows as `excluded by "x" on line 3 of FILE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exclusion<'a> {
-    /// What messages call the file.
+    /// The name of the file in messages.
     pub file: &'a str,
     /// The entry.
     pub text: &'a str,
@@ -277,7 +277,7 @@ fn is_only_a_user_id(text: &str) -> bool {
     rest == "id" || rest.len() == KSUID && text.parse::<UserId>().is_ok()
 }
 
-/// Whatever breaks a line in some program ends an entry too.
+/// Every character that any program reads as a line break ends an entry too.
 fn is_delimiter(c: char) -> bool {
     DELIMITERS.contains(&c) || c.is_control() || is_separator(c)
 }

@@ -5,7 +5,7 @@
 //! - [`Ledger`]: at most the share in any window, whatever the latency, of all runs together.
 //! - [`Throttle`]: a 429 sets a pause and a smaller share, which recovers slowly.
 //! - [`Breaker`]: while the API does not answer, one probe at a time with growing pauses.
-//! - [`Gate`]: the three together. It answers "ready" or how long to wait; the caller waits.
+//! - [`Gate`]: the three together. It returns whether a request may leave or how long to wait.
 //! - [`PaceRecord`]: what the runs with one key share, as it is stored in a file.
 
 use std::num::NonZeroU32;

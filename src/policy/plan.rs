@@ -33,7 +33,7 @@ pub struct Plan {
 impl Plan {
     /// Sorts the records.
     ///
-    /// `done` is what an earlier run recorded, noted for these records; each of its rows counts for
+    /// `done` is what an earlier run recorded, added for these records; each of its rows counts for
     /// one record at most. `now` is the time in the rows of the records that need no request.
     pub fn build(
         records: &Records,
@@ -137,7 +137,7 @@ pub struct Done {
 const NO_LINE: u64 = u64::MAX;
 
 impl Done {
-    /// Takes note of one recorded row.
+    /// Adds one recorded row.
     ///
     /// `records` is the input of the plan, the same for all rows; `input` is the canonical cell that
     /// the row repeats, `line` its line.
@@ -191,7 +191,7 @@ impl Done {
         own.find(records, &TargetKey::of(target)).map(|place| *place as usize)
     }
 
-    /// Makes the record whose row was recorded its user's own, in place of the first.
+    /// Assigns each user the record whose row was recorded, instead of the first one.
     fn choose_own_records(&mut self, records: &Records) {
         let Some(own) = self.own.as_mut().filter(|_| !self.settled.is_empty()) else { return };
         for (place, record) in records.records.iter().enumerate() {
@@ -205,12 +205,12 @@ impl Done {
         }
     }
 
-    /// Takes note of the message of an `excluded` row: it names the entry that matched.
+    /// Adds the message of an `excluded` row, which names the entry that matched.
     pub fn note_exclusion(&mut self, message: &str) {
         self.exclusions.push(message.to_owned());
     }
 
-    /// How many rows were noted.
+    /// How many rows were added.
     pub fn n_rows(&self) -> u64 {
         self.n_rows
     }

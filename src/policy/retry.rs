@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Exponential backoff with full jitter, capped, for the attempts of one user.
 ///
-/// Full jitter (a wait drawn evenly between zero and the ceiling) spreads a crowd of failures best;
+/// Full jitter (a wait drawn evenly between zero and the ceiling) spreads simultaneous retries best;
 /// see "Exponential Backoff And Jitter" in the AWS Architecture Blog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -51,8 +51,8 @@ impl RetryPolicy {
 
 /// The retries of a whole run, so that an outage cannot multiply the load.
 ///
-/// There are as many retries as good replies, and a few more per second. A retry beyond the budget
-/// is not refused, it waits: no user fails because others did. So the load stays below twice that
+/// Each good reply adds one retry, and a few more accrue per second. A retry beyond the budget is
+/// not refused but waits: no user fails because others did. So the load stays below twice that
 /// of a run without faults, and falls to the few retries per second when nothing succeeds.
 #[derive(Clone, Debug)]
 pub struct RetryBudget {

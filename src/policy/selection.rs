@@ -13,8 +13,7 @@ pub struct Selection {
     pub conditions: Vec<Condition>,
 }
 
-/// A condition that a user must meet. Moments are Unix milliseconds and are not included
-/// themselves.
+/// A condition that a user must meet. Moments are Unix milliseconds, exclusive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// The user is a member of this organization. Only the API can check it.
@@ -42,8 +41,8 @@ pub enum Condition {
 impl Selection {
     /// The index of the first condition that a locked user does not meet.
     ///
-    /// Whatever the API filters is checked again where the user object shows it: a parameter that a
-    /// server ignores must not widen the list.
+    /// Conditions that the API filters by are checked again where the user object shows them: a
+    /// parameter that a server ignores must not widen the list.
     pub fn left_out_by(&self, user: &UserSnapshot) -> Option<usize> {
         self.conditions.iter().position(|condition| !condition.is_met_by(user))
     }

@@ -3,7 +3,7 @@
 use crate::model::{Outcome, StopReason};
 use crate::stats::Stats;
 
-/// `--max-fail`: how many users may end badly before the run stops.
+/// `--max-fail`: how many users may fail before the run stops.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MaxFail {
     /// This number of users.
@@ -17,7 +17,7 @@ impl MaxFail {
     pub const ENOUGH: u64 = 100;
 }
 
-/// The key is forbidden if this number of users was refused, and no request succeeded.
+/// The key counts as forbidden once this number of users ended and all of them were refused.
 const FORBIDDEN: u64 = 5;
 
 /// The guards that depend on the running stats.

@@ -33,7 +33,7 @@ pub struct Places {
     /// With a reply, by when it came.
     pub(super) answered: VecDeque<Batch>,
     pub(super) n_answered: u32,
-    /// When the request was sent that was sent last of those with a reply.
+    /// Send time of the latest request with a reply.
     pub(super) replied_to: Option<Instant>,
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ledger::Places;
 use super::throttle::Learned;
 
-/// The requests of all runs that still hold a place, and what 429s have taught them.
+/// The requests of all runs that still hold a place, and what was learned from 429s.
 ///
 /// Times are milliseconds since the Unix epoch; runs do not share any other clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ struct PlacesRecord {
     gave_up_at: u64,
     /// With a reply: when it came, and how many.
     answered: Vec<(u64, u32)>,
-    /// When the request was sent that was sent last of those with a reply.
+    /// Send time of the latest request with a reply.
     replied_to: u64,
 }
 
@@ -77,7 +77,7 @@ impl PaceRecord {
         Self { ended: PlacesRecord { answered, ..PlacesRecord::default() }, ..Self::default() }
     }
 
-    /// The runs that it takes to be alive.
+    /// The runs that have not ended, as far as is known.
     pub fn run_ids(&self) -> impl Iterator<Item = &str> {
         self.runs.iter().map(|run| run.id.as_str())
     }
@@ -152,7 +152,7 @@ impl PaceRecord {
         u32::try_from(others.count()).unwrap_or(u32::MAX).saturating_add(1)
     }
 
-    /// When the request was sent that was sent last of those with a reply, of all runs.
+    /// Send time of the latest request with a reply, of all runs.
     pub(super) fn last_replied_to(&self, moment: Moment) -> Option<Instant> {
         let at = self.replied_to();
         (at > 0).then(|| moment.instant(at))

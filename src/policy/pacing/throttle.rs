@@ -27,7 +27,7 @@ pub struct Throttle {
     unhinted: Option<(Instant, u32)>,
 }
 
-/// What 429s have taught about the quota that is left; shared by all runs with one key.
+/// What was learned from 429s about the remaining quota; shared by all runs with one key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Learned {
     /// When the first 429 of the latest episode came.
