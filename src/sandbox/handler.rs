@@ -26,8 +26,6 @@ pub struct Stats {
     pub n_requests: u64,
     /// Requests with the method `GET`.
     pub n_gets: u64,
-    /// Requests with the method `POST`.
-    pub n_posts: u64,
     /// Responses by status. A request whose client disconnected before the response is in none.
     pub by_status: BTreeMap<u16, u64>,
     /// Requests left unanswered on purpose: closed connections and hangs.
@@ -137,7 +135,6 @@ impl Handler {
         let serial = usize::try_from(self.stats.n_requests).unwrap_or(usize::MAX);
         self.stats.n_requests += 1;
         self.stats.n_gets += u64::from(method == "GET");
-        self.stats.n_posts += u64::from(method == "POST");
         if self.config.log_requests {
             self.requests.push(LoggedRequest {
                 at: now,

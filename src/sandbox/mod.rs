@@ -20,7 +20,7 @@
 //!   to 100 values each, by repeating the parameter. IDs may have a sign: `-` excludes.
 //! - `created_at` and `last_sign_in_at`, each with `_before` and `_after`: Unix milliseconds,
 //!   exclusive. A user without the date does not match.
-//! - `banned`, `limit`, `offset`, `starting_after`, and `order_by` (`created_at` only).
+//! - `banned`, `limit`, `starting_after`, and `order_by` (`created_at` only).
 //!
 //! Unlike Clerk, the sandbox answers 422 to all other parameters. Lists contain the listed users;
 //! identifiers find any user of the [`Population`].
@@ -102,7 +102,9 @@ impl Sandbox {
         let router = Router::new()
             .fallback(async move |request: Request| handle(&shared, &request.into_parts().0).await);
         // This only makes responses faster.
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new().name("sandbox".to_owned()).spawn(move || {
             runtime.block_on(async {

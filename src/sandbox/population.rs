@@ -116,27 +116,21 @@ impl Population {
         let (has_username, has_phone) = (!rolls.percent(15), rolls.percent(60));
         let has_second_email = rolls.percent(20);
         // Each identifier contains the index or the tail, and so leads back to the user.
-        let handle = match index {
-            Some(_) => plain.0.to_ascii_lowercase(),
-            None => tail_to_handle(tail_of(id)),
+        let (username, email, second_email, phone) = if let Some(index) = index {
+            let name = plain.0.to_ascii_lowercase();
+            let second_email = format!("{name}+{index}@work.example");
+            let phone = listed_phone(index, has_phone);
+            (format!("{name}_{index}"), self.listed_email(index), second_email, phone)
+        } else {
+            let handle = tail_to_handle(tail_of(id));
+            let email = format!("{handle}@sandbox.example");
+            let second_email = format!("{handle}@work.example");
+            (handle, email, second_email, None)
         };
-        let (username, email, mut second_email, phone) = match index {
-            Some(index) => (
-                format!("{handle}_{index}"),
-                self.listed_email(index),
-                has_second_email.then(|| format!("{handle}+{index}@work.example")),
-                listed_phone(index, has_phone),
-            ),
-            None => (
-                handle.clone(),
-                format!("{handle}@sandbox.example"),
-                has_second_email.then(|| format!("{handle}@work.example")),
-                None,
-            ),
+        let second_email = match index {
+            Some(index) if index % 100 == 53 => Some(self.listed_email(index - 1)),
+            _ => has_second_email.then_some(second_email),
         };
-        if let Some(index) = index.filter(|index| index % 100 == 53) {
-            second_email = Some(self.listed_email(index - 1));
-        }
         let external_id = (!rolls.percent(10)).then(|| format!("ext_{}", tail_of(id)));
         let last_sign_in_at = (!rolls.percent(5)).then_some(signed_in_at);
         let salt = rolls.next();
@@ -367,7 +361,7 @@ pub(super) fn mix(number: u64) -> u64 {
 }
 
 /// FNV-1a, mixed.
-pub(super) fn hash(seed: u64, text: &str) -> u64 {
+fn hash(seed: u64, text: &str) -> u64 {
     let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     mix(text.bytes().fold(0xcbf2_9ce4_8422_2325 ^ mix(seed), step))
 }
