@@ -15,7 +15,7 @@ use crate::job::{
     InputSource, JobSettings, OutputSettings, check_plan, check_retried,
 };
 use crate::model::{IdentifierKind, Outcome};
-use crate::policy::decide::AdminLocked;
+use crate::policy::classify::AdminLocked;
 use crate::policy::selection::Condition;
 use crate::policy::shard::Shard;
 use crate::report::Console;

@@ -12,7 +12,7 @@ use crate::job::{
     warn_without_manifest,
 };
 use crate::model::Outcome;
-use crate::policy::decide::AdminLocked;
+use crate::policy::classify::AdminLocked;
 use crate::results::{Manifest, Sidecars};
 use crate::stats::summary::CommandKind;
 
