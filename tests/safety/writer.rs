@@ -1,4 +1,4 @@
-//! One writer: a results file is one run's.
+//! Existing files: a results file has one writer, and files of earlier runs are not lost.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::common::watch::{FAST, slow_config, wait_until};
 use crate::common::{Running, Stage, list, locked_users, users};
 
 #[test]
-fn a_second_run_on_the_same_file_is_refused_and_the_first_is_not_harmed() {
+fn second_run_on_the_same_file_is_refused() {
     let stage = Stage::with_sandbox(slow_config("20ms..40ms"));
     let ids = users(300);
     stage.write("ids.txt", list(&ids));
@@ -18,15 +18,15 @@ fn a_second_run_on_the_same_file_is_refused_and_the_first_is_not_harmed() {
             .exits_with(6)
             .says("ids.results.csv is in use by another run");
     }
-    assert!(first.is_alive(), "the first run was to see all three");
+    assert!(first.is_alive(), "the first run outlasts the other three");
     first.wait().exits_with(0);
     stage.has_each_once("ids.results.csv", &ids);
     assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
-    assert_eq!(stage.n_posts(), ids.len(), "the second run called nobody");
+    assert_eq!(stage.n_posts(), ids.len(), "the refused runs called no user");
 }
 
 #[test]
-fn an_existing_file_is_left_untouched_and_nothing_is_sent() {
+fn existing_results_are_not_overwritten() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));
     stage.write("ids.results.csv", "precious\n");
@@ -39,7 +39,7 @@ fn an_existing_file_is_left_untouched_and_nothing_is_sent() {
 }
 
 #[test]
-fn force_overwrites_it() {
+fn force_overwrites_existing_results() {
     let stage = Stage::with_quick_sandbox();
     let ids = users(3);
     stage.write("ids.txt", list(&ids));
@@ -49,7 +49,7 @@ fn force_overwrites_it() {
 }
 
 #[test]
-fn a_link_in_the_place_of_the_results_is_not_written_through() {
+fn results_are_not_written_through_a_symlink() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));
     let victim = stage.write("victim", "untouched");
@@ -62,7 +62,7 @@ fn a_link_in_the_place_of_the_results_is_not_written_through() {
 }
 
 #[test]
-fn the_input_is_never_written_over() {
+fn output_never_overwrites_the_input() {
     let stage = Stage::with_quick_sandbox();
     let before = list(&users(3));
     stage.write("ids.txt", &before);
@@ -79,9 +79,9 @@ fn contents(stage: &Stage) -> Vec<(String, String)> {
     stage.files().into_iter().map(read).collect()
 }
 
-/// Only the look-up tells how many there are; until somebody agreed, nothing old is given up.
+/// Guards are checked after the look-up, and earlier files are replaced only after the confirmation.
 #[test]
-fn a_run_that_is_refused_after_its_look_up_leaves_earlier_files_as_they_were() {
+fn run_refused_after_its_look_up_leaves_earlier_files_unchanged() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(3)));
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
@@ -91,7 +91,7 @@ fn a_run_that_is_refused_after_its_look_up_leaves_earlier_files_as_they_were() {
     stage.run(&format!("{refused} --yes --force")).exits_with(2).says("--max-users is 1");
     assert_eq!(contents(&stage), before);
 
-    // The files beside results that were moved away are an earlier run's too.
+    // Sidecar files without their results belong to an earlier run, too.
     fs::remove_file(stage.path("ids.results.csv")).expect("a file");
     let before = contents(&stage);
     stage.run(&format!("{refused} --yes")).exits_with(2);
@@ -101,11 +101,10 @@ fn a_run_that_is_refused_after_its_look_up_leaves_earlier_files_as_they_were() {
     assert!(!stage.files().iter().any(|name| name.starts_with('.')), "{:?}", stage.files());
 }
 
-/// Monday's run is finished. Tuesday's is killed in its look-up, Wednesday's is interrupted,
-/// Thursday's is refused.
+/// After a finished run, forced runs are killed in their look-up, interrupted, and refused.
 #[cfg(unix)]
 #[test]
-fn a_forced_run_that_never_unlocks_anyone_leaves_the_finished_one() {
+fn forced_run_that_unlocks_no_user_keeps_the_earlier_run() {
     let stage = Stage::with_sandbox(slow_config("300ms"));
     stage.write("monday.txt", list(&locked_users(3)));
     stage.run(&format!("run monday.txt --yes -o out.csv {FAST}")).exits_with(0);
@@ -117,7 +116,7 @@ fn a_forced_run_that_never_unlocks_anyone_leaves_the_finished_one() {
     let stop_in_look_up = |signal| {
         let n_before = n_gets();
         let running = stage.spawn(&force);
-        wait_until("it looks up", || n_gets() > n_before);
+        wait_until("a look-up arrives", || n_gets() > n_before);
         running.signal(signal);
         running.wait()
     };
@@ -134,7 +133,7 @@ fn a_forced_run_that_never_unlocks_anyone_leaves_the_finished_one() {
 
     let resumed = stage.run(&format!("run monday.txt --yes -o out.csv --resume {FAST}"));
     resumed.exits_with(0).says("3 rows recorded");
-    assert_eq!(names(&contents(&stage)), names(&monday), "the next run removes what was left");
+    assert_eq!(names(&contents(&stage)), names(&monday), "the next run removes temporary files");
     assert!(stage.read("out.csv") == rows, "no row was added");
     let monday = contents(&stage);
 
@@ -149,7 +148,7 @@ fn a_forced_run_that_never_unlocks_anyone_leaves_the_finished_one() {
 }
 
 #[test]
-fn a_dry_run_heeds_the_guards_that_its_run_would() {
+fn dry_run_applies_the_guards() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(3)));
     for guard in ["--max-users 2", "--expect-count 2", "--expect-count 4"] {
@@ -162,9 +161,9 @@ fn a_dry_run_heeds_the_guards_that_its_run_would() {
     stage.run(&format!("run ids.txt --dry-run --expect-count 3 {FAST}")).exits_with(0);
 }
 
-/// `NAME.failed.csv` may be the results of another run, or a file of somebody's own.
+/// `NAME.failed.csv` may be the results file of another run or a file of the user.
 #[test]
-fn what_stands_where_a_file_beside_the_results_would_be_is_not_replaced() {
+fn foreign_sidecar_files_are_not_replaced() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));
     stage.run(&format!("run ids.txt --yes -o other.failed.csv {FAST}")).exits_with(0);
@@ -187,7 +186,7 @@ fn what_stands_where_a_file_beside_the_results_would_be_is_not_replaced() {
 
 #[cfg(unix)]
 #[test]
-fn standard_output_may_not_be_the_input_either() {
+fn stdout_redirected_to_the_input_is_refused() {
     let stage = Stage::with_quick_sandbox();
     let path = stage.write("ids.txt", list(&users(3)));
     let mut command = stage.command(&format!("run ids.txt --yes -o - {FAST}"));
@@ -197,10 +196,9 @@ fn standard_output_may_not_be_the_input_either() {
     assert_eq!((stage.read("ids.txt"), stage.n_posts()), (list(&users(3)), 0));
 }
 
-/// The shell opens it, and it is the same file all the same.
 #[cfg(unix)]
 #[test]
-fn a_file_that_is_redirected_to_stdin_is_not_written_over() {
+fn output_to_the_file_on_stdin_is_refused() {
     let stage = Stage::with_quick_sandbox();
     let path = stage.write("ids.txt", list(&users(3)));
     let mut command = stage.command(&format!("run - --yes --force -o ids.txt {FAST}"));
@@ -211,7 +209,7 @@ fn a_file_that_is_redirected_to_stdin_is_not_written_over() {
 
 #[cfg(unix)]
 #[test]
-fn a_refused_run_leaves_a_link_in_the_place_of_the_results() {
+fn refused_run_keeps_a_symlink_at_the_results_path() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(3)));
     stage.write("real.csv", "old\n");
@@ -224,10 +222,10 @@ fn a_refused_run_leaves_a_link_in_the_place_of_the_results() {
     );
 }
 
-/// Connections may take all descriptors that there are; the end of the run still has its own.
+/// Connections may use all descriptors but those reserved for the end of the run.
 #[cfg(unix)]
 #[test]
-fn few_descriptors_cost_neither_the_files_nor_the_truth() {
+fn output_files_are_written_when_descriptors_run_out() {
     let stage = Stage::with_sandbox(slow_config("20ms..40ms"));
     let ids = users(300);
     stage.write("ids.txt", list(&ids));
@@ -241,7 +239,7 @@ fn few_descriptors_cost_neither_the_files_nor_the_truth() {
 }
 
 #[test]
-fn a_forced_run_with_a_wrong_key_keeps_the_earlier_results() {
+fn forced_run_with_a_wrong_key_keeps_the_earlier_results() {
     for (command, flags) in [("run", "--yes"), ("run", "--yes --canary 2"), ("plan", "")] {
         let mut stage = Stage::with_quick_sandbox();
         stage.write("ids.txt", list(&locked_users(5)));
