@@ -1,4 +1,4 @@
-//! `--all-locked`: the locked users of the instance in place of a list.
+//! `--all-locked`: all locked users of the instance as the input.
 
 mod common;
 
@@ -31,12 +31,12 @@ fn texts(ids: &[UserId]) -> BTreeSet<String> {
 }
 
 impl Stage {
-    /// The users of a list of locked users.
+    /// The user IDs of a list of locked users.
     fn ids_of(&self, name: &str) -> BTreeSet<String> {
         self.rows(name).into_iter().map(|mut row| row.remove("user_id").expect("a user")).collect()
     }
 
-    /// Number of walks: each begins with a count.
+    /// Number of walks, each of which begins with a count.
     fn n_walks(&self) -> usize {
         let requests = self.sandbox().requests();
         requests.iter().filter(|it| it.path_and_query.starts_with("/v1/users/count")).count()
@@ -58,7 +58,7 @@ fn a_run_unlocks_all_users_who_are_not_locked_on_purpose() {
     assert_eq!(ended.stderr.matches(&left_out).count(), 2, "{}", ended.stderr);
     let manifest = stage.json("locked.results.manifest.json");
     let n_requests = stage.n_requests();
-    assert_eq!(manifest["passes"][0]["requests"], n_requests, "those of the walk too");
+    assert_eq!(manifest["passes"][0]["requests"], n_requests, "requests of the walk are included");
     for id in users_where(FakeUser::is_admin_locked) {
         assert!(stage.sandbox().is_locked(&id));
     }
@@ -95,7 +95,7 @@ fn users_who_are_locked_on_purpose_are_unlocked_only_on_request() {
 }
 
 #[test]
-fn excluded_users_stay_locked_and_a_limit_holds() {
+fn excluded_users_stay_locked_and_limit_applies_to_the_list() {
     let stage = Stage::with_users(N_USERS);
     let kept = &locked()[3];
     stage.write("keep.txt", kept.as_str());
@@ -165,7 +165,7 @@ fn a_walk_that_lists_fewer_users_than_counted_unlocks_no_user() {
     assert_eq!(stage.files(), ["a.input.part.csv"]);
 }
 
-/// A server with one user, whose `locked` is this.
+/// A stage with a server of one user with this `locked` property.
 fn with_one_user(locked: &'static str) -> Stage {
     let mut stage = Stage::new();
     let url = serve(move |target| match target {
@@ -244,7 +244,7 @@ fn the_printed_command_retries_failed_users_and_looks_them_up() {
     }
     stage.run(&next).exits_with(0);
     assert_eq!(stage.rows("locked.results.results.csv").len(), 1);
-    assert_eq!(stage.n_walks(), 2, "a count with the filter and one without, of one walk");
+    assert_eq!(stage.n_walks(), 2, "one walk counts with and without the filter");
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn a_run_resumes_only_from_the_list_of_its_walk() {
     std::fs::remove_file(stage.path("a.input.csv")).expect("the list is there");
     stage.run(&format!("{RUN} --resume -o a.csv")).exits_with(2);
     stage.write("a.input.csv", &list);
-    // Other filters would have made another list.
+    // Other filters would select other users.
     stage.run(&format!("{RUN} --resume -o a.csv --skip-banned")).exits_with(2);
     stage.run(&format!("run a.input.csv --yes --resume -o a.csv {FAST}")).exits_with(2);
     let manifest = stage.read("a.manifest.json");
@@ -338,21 +338,21 @@ fn flags_for_a_list_of_users_are_refused() {
     assert_eq!(stage.n_requests(), 0);
     stage.unset("BULK_UNLOCK_EMAIL_DOMAIN");
     stage.refuses(&format!("run --all-locked {FAST}"), 5);
-    assert_eq!(stage.n_requests(), 0, "nobody can be asked: no walk either");
+    assert_eq!(stage.n_requests(), 0, "no walk without a confirmation");
 }
 
 #[test]
-fn a_signal_ends_the_walk_and_leaves_no_file() {
+fn signal_during_the_walk_leaves_no_file() {
     let stage = Stage::with_sandbox(slow_config("60ms").n_users(4_000));
     let run = stage.spawn(&format!("{RUN} -o a.csv"));
-    wait_until("it walks", || stage.n_requests() > 2);
+    wait_until("the walk has begun", || stage.n_requests() > 2);
     run.signal("INT");
     run.wait().exits_with(130).says("no user was unlocked");
     assert_eq!((stage.files(), stage.n_posts()), (Vec::new(), 0));
 }
 
 #[test]
-fn the_same_sandbox_command_works_twice() {
+fn sandbox_run_can_be_repeated() {
     let stage = Stage::new();
     let sandbox = "--sandbox --sandbox-users 150 --sandbox-latency 0 --sandbox-quota none";
     for _ in 0..2 {

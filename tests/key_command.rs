@@ -1,4 +1,4 @@
-//! `--secret-key-command`: the key from the output of a program.
+//! `--secret-key-command`: reads the key from the output of a program.
 
 #![cfg(unix)]
 
@@ -10,7 +10,7 @@ use common::{Stage, list, locked_users};
 
 const KEY: &str = "sk_test_0123456789abcdefghijklmnopqrstuvwxyzKEY1";
 
-/// A stage whose server takes one key, which is not in the environment.
+/// A stage whose server accepts one key, which is not in the environment.
 fn stage() -> Stage {
     let config = SandboxConfig::default().key(KEY).log_requests(true);
     let mut stage = Stage::with_sandbox(config);

@@ -1,4 +1,4 @@
-//! `relock`: lock the users again whom a run unlocked.
+//! `relock`: locks users again that a run unlocked.
 
 #![cfg(unix)]
 
@@ -17,7 +17,7 @@ use common::{Ended, Stage, list, locked_users, missing_user};
 
 const RELOCK: &str = "relock ids.results.csv";
 
-/// A stage on which these users were run, after a look-up.
+/// A stage after `run --only-locked` of these users.
 fn after_run(ids: &[UserId]) -> Stage {
     let stage = Stage::with_quick_sandbox();
     run(&stage, ids, "--only-locked");
@@ -51,7 +51,7 @@ fn users_that_a_run_unlocked_are_locked_again() {
     stage.all_are("ids.results.relock.csv", "relocked");
     let requests = stage.requests_since(n_before);
     let n_of = |method| requests.iter().filter(|it| it.method == method).count();
-    assert_eq!((n_of("GET"), n_of("POST")), (3, 250), "looked up a hundred a request, then locked");
+    assert_eq!((n_of("GET"), n_of("POST")), (3, 250), "looked up 100 per request, then locked");
     let row = stage.row("ids.results.relock.csv", 1);
     assert_eq!((row["was_locked"].as_str(), row["locked"].as_str()), ("false", "true"));
     let manifest = stage.json("ids.results.relock.manifest.json");
@@ -62,7 +62,7 @@ fn users_that_a_run_unlocked_are_locked_again() {
     }
 }
 
-/// Replaces the results as if the run had written these.
+/// Replaces the results and updates their hash in the manifest.
 fn rewrite(stage: &Stage, results: &str) {
     let before = stage.sha256("ids.results.csv");
     stage.write("ids.results.csv", results);
@@ -72,11 +72,11 @@ fn rewrite(stage: &Stage, results: &str) {
 }
 
 #[test]
-fn only_users_who_were_locked_before_and_are_not_locked_now_are_locked() {
+fn relock_locks_only_users_who_were_locked_before_the_run_and_are_not_now() {
     let (locked, open) = (locked_users(4), open_users(2));
     let stage = after_run(&[locked.clone(), open.clone(), vec![missing_user()]].concat());
     stage.lock(&locked[0]);
-    // The sandbox cannot delete users: the second row names one who does not exist.
+    // The sandbox cannot delete users, so the second row names a missing one.
     let results = stage.read("ids.results.csv");
     let gone = missing_users(2).remove(1);
     rewrite(&stage, &results.replace(locked[1].as_str(), gone.as_str()));
@@ -141,7 +141,7 @@ fn a_dry_run_is_not_resumed_as_a_relock() {
 }
 
 #[test]
-fn rows_that_do_not_say_whether_the_user_was_locked_are_refused() {
+fn rows_without_was_locked_are_refused() {
     let ids = locked_users(3);
     let stage = Stage::with_quick_sandbox();
     run(&stage, &ids, "");
@@ -166,7 +166,7 @@ fn a_user_who_was_not_locked_before_is_never_locked() {
 }
 
 #[test]
-fn results_that_are_not_of_a_complete_run_of_this_instance_are_refused() {
+fn results_of_an_incomplete_run_or_another_instance_are_refused() {
     let ids = locked_users(4);
     let mut stage = after_run(&ids);
     let line = format!("{RELOCK} --yes {FAST}");
@@ -229,12 +229,12 @@ fn guards_count_the_users_who_would_be_locked() {
     assert_eq!(n_locked(&stage, &ids), 5);
 }
 
-/// A stage on which these users were run, and on which the server answers the first lock request of
-/// the first of them like this.
-fn with_answer(ids: &[UserId], answer: Scripted) -> Stage {
-    let answers = [Scripted::status(200), answer];
-    let stage = Stage::with_script(Script::from([(ids[0].clone(), answers.into())]));
-    // One after the other: rows are in the order of completion.
+/// A stage after a run of these users. The server answers the first lock request for the first of
+/// them with `response`.
+fn with_response(ids: &[UserId], response: Scripted) -> Stage {
+    let responses = [Scripted::status(200), response];
+    let stage = Stage::with_script(Script::from([(ids[0].clone(), responses.into())]));
+    // One worker keeps the rows in the order of the input.
     run(&stage, ids, "--only-locked -c 1");
     stage
 }
@@ -245,7 +245,7 @@ fn canary_and_max_fail_stop_a_relock() {
     for (flags, reason, n_rows) in
         [("--canary 1", "--canary", 1), ("--max-fail 1 -c 1", "--max-fail", 1)]
     {
-        let stage = with_answer(&ids, Scripted::status(422));
+        let stage = with_response(&ids, Scripted::status(422));
         let ended = relock(&stage, flags).exits_with(3).says(&format!("Stopped by {reason}"));
         assert_eq!(stage.rows("ids.results.relock.csv").len(), n_rows);
         assert_eq!(n_locked(&stage, &ids), 0);
@@ -258,13 +258,13 @@ fn a_response_without_locked_does_not_count_as_relocked() {
     let ids = locked_users(2);
     let body = |locked: &str| format!("{{\"id\":\"{}\",\"object\":\"user\"{locked}}}", ids[0]);
     for locked in [",\"locked\":false", ",\"locked\":\"true\"", ""] {
-        let answer = Scripted::status(200).with_body(body(locked));
-        let stage = with_answer(&ids, answer.clone());
+        let response = Scripted::status(200).with_body(body(locked));
+        let stage = with_response(&ids, response.clone());
         relock(&stage, "--max-retries 0").exits_with(1);
         let row = stage.row("ids.results.relock.csv", 1);
         let found = (row["outcome"].as_str(), row["error_code"].as_str());
         assert_eq!(found, ("failed", "untrusted_answer"), "{locked}");
-        let stage = with_answer(&ids, answer);
+        let stage = with_response(&ids, response);
         relock(&stage, "").exits_with(0);
         assert_eq!(stage.row("ids.results.relock.csv", 1)["attempts"], "2", "{locked}");
         assert_eq!(n_locked(&stage, &ids), 2);
@@ -280,7 +280,7 @@ fn without_yes_or_a_terminal_no_user_is_locked() {
 }
 
 #[test]
-fn the_question_names_the_effect_and_asks_for_the_number_in_production() {
+fn prompt_shows_the_effect_and_requires_the_number_in_production() {
     if !is_installed("script") {
         return;
     }
@@ -317,14 +317,14 @@ fn a_killed_relock_is_resumed_with_one_row_per_user() {
     for _ in 0..N_KILLS {
         let n_rows = stage.n_rows("ids.results.relock.csv");
         let mut running = stage.spawn(&line);
-        wait_until("it works", || {
+        wait_until("ten more rows are written", || {
             stage.n_rows("ids.results.relock.csv") >= n_rows + 10 || !running.is_alive()
         });
-        assert!(running.is_alive(), "it should be killed in the middle");
+        assert!(running.is_alive(), "the program must be killed before its end");
         running.signal("KILL");
         assert_eq!(running.wait().code, None);
     }
-    assert!(n_locked(&stage, &ids) < ids.len(), "something is left to do");
+    assert!(n_locked(&stage, &ids) < ids.len(), "some users are not locked yet");
     stage.run(&line).exits_with(0).says("Resuming ids.results.relock.csv");
     stage.has_each_once("ids.results.relock.csv", &ids);
     assert_eq!(n_locked(&stage, &ids), ids.len());
@@ -339,13 +339,13 @@ fn every_user_is_locked_again_despite_faults() {
     run(&stage, &ids, "--only-locked --snapshot none");
     relock(&stage, "--snapshot none").exits_with(0);
     stage.has_each_once("ids.results.relock.csv", &ids);
-    // A response may be lost after the user was locked, but the look-up came before.
+    // A fault may hide a successful lock request, but the look-up came before it.
     stage.all_are("ids.results.relock.csv", "relocked");
     assert_eq!(n_locked(&stage, &ids), ids.len());
 }
 
 #[test]
-fn a_relock_keeps_the_pace_shared_by_all_runs_of_the_key() {
+fn relock_shares_the_quota_with_other_runs_of_the_key() {
     let stage = Stage::with_quick_sandbox();
     let ids = locked_users(6);
     run(&stage, &ids, "--only-locked");
@@ -373,7 +373,7 @@ fn a_stopped_relock_prints_the_command_that_continues() {
     }
     stage.run(&next.replace("--exclude=keep.txt", "")).exits_with(0).says("--exclude keep.txt");
     stage.has_each_once("ids.results.relock.csv", &ids);
-    assert_eq!(n_locked(&stage, &ids), ids.len() - 1, "whoever was excluded still is");
+    assert_eq!(n_locked(&stage, &ids), ids.len() - 1, "the excluded user stays unlocked");
 }
 
 #[test]
@@ -440,7 +440,7 @@ fn json_report_and_page_show_a_relock() {
     assert!(report.stdout.contains("Done: locked 3 of 3 users again"), "{}", report.stdout);
 }
 
-/// An added row could name a user whom the run did not unlock.
+/// An added row could name a user that the run did not unlock.
 #[test]
 fn results_changed_after_their_run_are_refused() {
     let stage = Stage::with_quick_sandbox();

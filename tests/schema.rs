@@ -1,5 +1,5 @@
-//! The sandbox's bodies against schemas: our own of the user object, and Clerk's own
-//! specification (`OpenAPI` 3.0) where the environment variable `CLERK_OPENAPI` names the file.
+//! Response bodies of the sandbox against schemas: our own schema of the user object and, if the
+//! environment variable `CLERK_OPENAPI` names the file, Clerk's specification (`OpenAPI` 3.0).
 
 mod common;
 
@@ -15,7 +15,7 @@ fn stage() -> Stage {
     Stage::with_sandbox(SandboxConfig::default().n_users(N_USERS).seed(SEED))
 }
 
-/// Bodies of 5,000 users as they are at the start, then of 600 of them in other states.
+/// Bodies of 5,000 users in their initial state, then 600 bodies of users in other states.
 fn user_bodies(stage: &Stage) -> Vec<Value> {
     let mut bodies: Vec<Value> = Vec::new();
     while bodies.len() < N_USERS as usize {
@@ -110,11 +110,11 @@ fn bodies_of_errors_match_the_schema() {
 }
 
 #[test]
-fn the_schema_refuses_bodies_that_clerks_clients_refuse() {
+fn schema_refuses_bodies_that_clerks_clients_refuse() {
     let validator = our_schema();
     let page = stage().ask("GET", "/v1/users?limit=500");
     let bodies = page.as_array().expect("a page");
-    // The first user who has one of these, with this part of it replaced.
+    // Replaces a value in the first user with a non-empty `list`.
     let refuses = |list: &str, pointer: &str, value: Value| {
         let has_one = |body: &&Value| !body[list].as_array().expect("a list").is_empty();
         let mut body = bodies.iter().find(has_one).expect("a user with one").clone();
@@ -141,7 +141,7 @@ fn bodies_match_clerks_own_specification() {
             "$ref": format!("#/components/schemas/{name}"),
             "components": specification["components"],
         });
-        // The draft that OpenAPI 3.0 extends.
+        // OpenAPI 3.0 extends this draft.
         jsonschema::options().with_draft(Draft::Draft4).build(&schema).expect("a schema")
     };
     let stage = stage();
@@ -150,7 +150,7 @@ fn bodies_match_clerks_own_specification() {
     check(&schema_of("ClerkErrors"), &error_bodies());
 }
 
-/// Replaces `nullable: true` by what JSON Schema has for it.
+/// Replaces `nullable: true` by its equivalent in JSON Schema.
 fn resolve_nullable(schema: &mut Value) {
     match schema {
         Value::Object(map) => {

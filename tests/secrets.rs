@@ -13,11 +13,11 @@ use bulk_unlock::sandbox::{FaultKind, Mode, SandboxConfig, Script, Scripted};
 use common::watch::{FAST, slow_config, wait_until, with_each};
 use common::{Ended, Running, Stage, list, users};
 
-/// As long as a real one.
+/// As long as a real key.
 const KEY: &str = "sk_test_Zq7Wm3KLEAKED9xT5bR1vN8cJ4hG6fD2sA0pY2u7";
 const FINGERPRINT: &str = "sk_test_…Y2u7";
 
-/// A part in the middle of the key, which appears nowhere else.
+/// A part of the key that appears nowhere else.
 const LEAK: &str = "LEAKED";
 
 fn stage(config: SandboxConfig) -> Stage {
@@ -49,11 +49,11 @@ fn successful_run_shows_only_the_fingerprint() {
 
 #[test]
 fn faults_do_not_reveal_the_key() {
-    // Each fault meets one user among many others, so that it is not an outage.
+    // The faults are spread over many users, so that they are not taken for an outage.
     let ids = users(150);
-    let met = ids.iter().step_by(5).zip(FaultKind::all());
+    let faulty = ids.iter().step_by(5).zip(FaultKind::all());
     let script: Script =
-        met.map(|(id, fault)| (id.clone(), vec![Scripted::Fault(fault); 2].into())).collect();
+        faulty.map(|(id, fault)| (id.clone(), vec![Scripted::Fault(fault); 2].into())).collect();
     with_each(["", "-v", "-vv", "-q"], |flags| {
         let stage = stage(slow_config("0").script(script.clone()));
         stage.write("ids.txt", list(&ids));
@@ -151,7 +151,7 @@ fn key_in_the_input_is_an_invalid_row_and_masked() {
     for (name, text, flags, n_rows) in [
         ("list.txt", format!("{}\n{KEY}\n{}\n", ids[0], ids[1]), "", 3),
         ("table.csv", format!("user_id,note\n{rows}"), "--carry all", 3),
-        // The key is the header, too.
+        // The header is the key, too.
         ("odd.csv", format!("user_id,{KEY}\n{rows}"), "--carry all", 3),
     ] {
         stage.write(name, text);
@@ -239,7 +239,7 @@ fn serve(responses: Vec<String>) -> String {
 #[test]
 fn text_is_masked_before_it_is_truncated() {
     let ids = users(5);
-    let behind = |n: usize| format!("{}{KEY}", "r".repeat(n));
+    let after_padding = |n: usize| format!("{}{KEY}", "r".repeat(n));
     let response = |status: u16, ray: &str, body: &str| {
         let length = body.len();
         let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nCF-Ray: {ray}");
@@ -247,18 +247,18 @@ fn text_is_masked_before_it_is_truncated() {
     };
     let error = format!(
         r#"{{"errors":[{{"code":"{0}","long_message":"{1}"}}],"clerk_trace_id":"{0}"}}"#,
-        behind(60),
-        behind(970),
+        after_padding(60),
+        after_padding(970),
     );
     let user = format!(r#"{{"id":"{}","object":"user","locked":false}}"#, ids[1]);
     let url = serve(vec![
-        response(422, &behind(60), "{}"),
-        response(200, &behind(60), &user),
+        response(422, &after_padding(60), "{}"),
+        response(200, &after_padding(60), &user),
         response(422, "8f", &error),
         // Only the first part of this page is read.
         response(422, "8f", &format!("{}{KEY}", " ".repeat(65_500))),
         // The error message quotes the body.
-        response(200, "8f", &format!("{{\"id\":{{\"{}\":1}}}}", behind(280))),
+        response(200, "8f", &format!("{{\"id\":{{\"{}\":1}}}}", after_padding(280))),
     ]);
     let mut stage = stage(slow_config("0"));
     stage.set("CLERK_API_URL", &url);
@@ -293,7 +293,7 @@ fn key_from_a_file_is_in_no_argument_environment_or_child_process() {
         }
         for task in fs::read_dir(format!("{proc}/task")).unwrap() {
             let children = fs::read_to_string(task.unwrap().path().join("children"));
-            assert_eq!(children.unwrap_or_default(), "", "it has children");
+            assert_eq!(children.unwrap_or_default(), "", "the program has a child process");
         }
     }
     let ended = running.wait().exits_with(0);

@@ -71,21 +71,6 @@ fn key_file_may_end_with_a_line_break() {
     stage.refuses(&format!("{RUN} -o o.csv --secret-key-file -"), 4);
 }
 
-#[cfg(unix)]
-#[test]
-fn key_file_readable_by_others_causes_a_warning() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let stage = stage();
-    let path = stage.write("key", stage.sandbox().key());
-    let run = |mode: u32| {
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("permissions");
-        stage.run(&format!("{RUN} --force --secret-key-file key")).exits_with(0)
-    };
-    run(0o644).says("warning: others can read").says("chmod 600 key");
-    run(0o600).never_says("warning");
-}
-
 #[test]
 fn key_with_unknown_prefix_causes_a_warning() {
     let mut stage = stage();

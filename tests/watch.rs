@@ -1,4 +1,4 @@
-//! `verify --watch`: read back repeatedly.
+//! `verify --watch`: reads users back repeatedly.
 
 #![cfg(unix)]
 
@@ -38,16 +38,16 @@ fn a_watch_reads_back_repeatedly_and_prints_the_last_pass_in_full() {
     let stage = after_run(&ids);
     let line = format!("verify ids.results.csv --watch 500ms --every 100ms --json {FAST}");
     let ended = stage.run(&line).exits_with(0);
-    assert!(n_passes(&stage) >= 2, "at the beginning and at the end at least");
+    assert!(n_passes(&stage) >= 2, "at least one at the beginning and one at the end");
     stage.has_each_once(FILE, &ids);
     stage.all_are(FILE, "still_unlocked");
     let headline = "Verified: 3 of 3 users are still unlocked.";
-    let n_told = u64::try_from(ended.stderr.matches(headline).count()).expect("a count");
-    assert_eq!(n_told, n_passes(&stage), "each pass is told");
+    let n_printed = u64::try_from(ended.stderr.matches(headline).count()).expect("a count");
+    assert_eq!(n_printed, n_passes(&stage), "each pass is printed");
     assert_eq!(ended.stderr.matches("  manifest ").count(), 1, "{}", ended.stderr);
     let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("one JSON value");
     assert_eq!((&json["counts"]["still_unlocked"], &json["exit_code"]), (&3.into(), &0.into()));
-    // Its own file is replaced without --force.
+    // A file of an earlier watch is replaced without --force.
     stage.run(&format!("verify ids.results.csv --watch 100ms {FAST}")).exits_with(0);
 }
 
@@ -62,14 +62,17 @@ fn a_user_found_locked_again_keeps_the_time_of_the_first_pass_that_found_it() {
     assert_eq!((first["outcome"].as_str(), first["locked"].as_str()), ("locked_again", "true"));
     stage.unlock(&ids[1]);
     stage.lock(&ids[2]);
-    // The response of the current pass may have been sent before.
+    // The current pass may have read the state before the change.
     wait_for_passes(&stage, 3);
     running.signal("INT");
     running.wait().exits_with(130);
     let expected = ["1 still_unlocked", "2 locked_again", "3 locked_again"];
     assert_eq!(stage.outcomes(FILE), expected);
     let row = stage.row(FILE, 2);
-    assert_eq!(row["finished_at"], first["finished_at"], "first seen then");
+    assert_eq!(
+        row["finished_at"], first["finished_at"],
+        "the time of the first pass that found it"
+    );
     assert_eq!(row["error_message"], "locked again when first seen; now: read back: not locked");
     assert_eq!(row["locked"], "false");
     assert!(stage.row(FILE, 3)["finished_at"] > first["finished_at"]);
@@ -140,7 +143,7 @@ fn ctrl_c_between_two_passes_keeps_the_file_of_the_last_pass() {
         ended.says("has the last pass");
         stage.has_each_once(FILE, &ids);
         assert_eq!(stage.json("ids.results.verify.manifest.json")["ending"], "completed");
-        // The next watch writes its own.
+        // Otherwise the next wait ends at once.
         std::fs::remove_file(stage.path("ids.results.verify.manifest.json")).expect("a file");
     }
 }
