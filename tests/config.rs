@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::contract::sample;
+use common::sample;
 use common::{Stage, list, locked_users};
 
 /// A stage with four users to unlock in `ids.csv`.

@@ -4,7 +4,7 @@
 mod common;
 
 use bulk_unlock::sandbox::{Mode, SandboxConfig};
-use common::contract::sample;
+use common::sample;
 use common::terminal::at_a_terminal;
 use common::watch::wait_until;
 use common::{Ended, Stage, list, locked_users, missing_user};

@@ -3,7 +3,7 @@
 mod common;
 
 use bulk_unlock::sandbox::{SandboxConfig, Script, Scripted};
-use common::contract::without_times;
+use common::normalize::without_times;
 use common::pages::outcomes_on_page;
 use common::watch::wait_until;
 use common::{Ended, Stage, list, locked_users, missing_user};

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::contract::{sample, without_times};
-use common::{Stage, list, locked_users};
+use common::normalize::without_times;
+use common::{Stage, list, locked_users, sample};
 
 /// A sandbox without latency.
 const SANDBOX: &str = "--sandbox --sandbox-latency 0ms";

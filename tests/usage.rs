@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use bulk_unlock::sandbox::{Mode, Scripted};
-use common::contract::sample;
+use common::sample;
 use common::{Running, Stage, list, users};
 
 /// A run without a confirmation prompt, at a fast pace.

@@ -1,15 +1,15 @@
-//! A server that answers by the target of a request alone.
+//! A server that answers each request by its target.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// A server that answers each request by its target, one connection each, until the test is over.
+/// Starts a server that closes the connection after each response, and returns its URL.
 pub fn serve(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // A client that leaves early is no fault.
+            // Fails if the client closes the connection early.
             let _ = respond(stream, &answer);
         }
     });
@@ -24,6 +24,6 @@ fn respond(mut stream: TcpStream, answer: impl Fn(&str) -> (u16, String)) -> std
     let length = body.len();
     write!(
         stream,
-        "HTTP/1.1 {status} Said\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        "HTTP/1.1 {status} Status\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
     )
 }

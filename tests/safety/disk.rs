@@ -3,11 +3,10 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Stdio};
 
 use crate::common::tools::own_mounts;
 use crate::common::watch::{FAST, slow_config, wait_until};
-use crate::common::{Running, Stage, list, users};
+use crate::common::{PROGRAM, Running, Stage, list, users};
 
 const N_USERS: usize = 250;
 const N_WORKERS: usize = 4;
@@ -69,14 +68,8 @@ fn run_script_with_mounts(script: &str) -> Option<(Stage, String)> {
     let [unshare, flags] = own_mounts()?;
     let stage = stage();
     fs::create_dir(stage.path("disk")).expect("an empty stage");
-    let plain = stage.command("");
-    let mut shell = Command::new(unshare);
-    shell.args([flags, "sh", "-ec", script]).arg(plain.get_program());
-    shell.current_dir(stage.path("")).stdin(Stdio::null());
-    for (name, value) in plain.get_envs() {
-        value.map(|value| shell.env(name, value));
-    }
-    let output = shell.output().expect("unshare");
+    let mut shell = stage.program(unshare);
+    let output = shell.args([flags, "sh", "-ec", script, PROGRAM]).output().expect("unshare");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{stderr}");
     Some((stage, stderr))

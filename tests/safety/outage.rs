@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bulk_unlock::sandbox::Mode;
 
-use crate::common::door::Door;
+use crate::common::proxy::TcpProxy;
 use crate::common::watch::{FAST, slow_config, wait_until};
 use crate::common::{Stage, list, users};
 
@@ -55,10 +55,10 @@ fn run_waits_out_five_seconds_of_503() {
 #[test]
 fn run_waits_out_five_seconds_of_closed_connections() {
     let mut stage = Stage::with_sandbox(slow_config("5ms..20ms"));
-    let door = Door::before(stage.sandbox().addr());
-    stage.set("CLERK_API_URL", &door.url());
-    check_waits_out_five_seconds(&stage, || door.shut(), || door.open());
-    let n_failed = door.n_turned_away();
+    let proxy = TcpProxy::start(stage.sandbox().addr());
+    stage.set("CLERK_API_URL", &proxy.url());
+    check_waits_out_five_seconds(&stage, || proxy.close(), || proxy.open());
+    let n_failed = proxy.n_refused();
     // The first of the 20 may be those whose connections were closed.
     let min_failed = 20 - N_WORKERS;
     assert!(

@@ -73,12 +73,6 @@ fn output_never_overwrites_the_input() {
     assert!(stage.sandbox().requests().is_empty());
 }
 
-/// Names and contents of all files.
-fn contents(stage: &Stage) -> Vec<(String, String)> {
-    let read = |name: String| (name.clone(), stage.read(&name));
-    stage.files().into_iter().map(read).collect()
-}
-
 /// Guards are checked after the look-up, and earlier files are replaced only after the confirmation.
 #[test]
 fn run_refused_after_its_look_up_leaves_earlier_files_unchanged() {
@@ -86,16 +80,16 @@ fn run_refused_after_its_look_up_leaves_earlier_files_unchanged() {
     stage.write("ids.txt", list(&locked_users(3)));
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
     stage.write("again.txt", list(&locked_users(6)[3..]));
-    let before = contents(&stage);
+    let before = stage.contents();
     let refused = format!("run again.txt -o ids.results.csv --only-locked --max-users 1 {FAST}");
     stage.run(&format!("{refused} --yes --force")).exits_with(2).says("--max-users is 1");
-    assert_eq!(contents(&stage), before);
+    assert_eq!(stage.contents(), before);
 
     // Sidecar files without their results belong to an earlier run, too.
     fs::remove_file(stage.path("ids.results.csv")).expect("a file");
-    let before = contents(&stage);
+    let before = stage.contents();
     stage.run(&format!("{refused} --yes")).exits_with(2);
-    assert_eq!(contents(&stage), before);
+    assert_eq!(stage.contents(), before);
     let allowed = refused.replace("--max-users 1", "--max-users 3");
     stage.run(&format!("{allowed} --yes")).exits_with(0);
     assert!(!stage.files().iter().any(|name| name.starts_with('.')), "{:?}", stage.files());
@@ -109,7 +103,7 @@ fn forced_run_that_unlocks_no_user_keeps_the_earlier_run() {
     stage.write("monday.txt", list(&locked_users(3)));
     stage.run(&format!("run monday.txt --yes -o out.csv {FAST}")).exits_with(0);
     stage.write("other.txt", list(&locked_users(250)[3..]));
-    let (monday, rows) = (contents(&stage), stage.read("out.csv"));
+    let (monday, rows) = (stage.contents(), stage.read("out.csv"));
     let n_posts = stage.n_posts();
     let n_gets = || stage.sandbox().stats().n_gets;
     let force = format!("run other.txt --yes -o out.csv --force --only-locked {FAST}");
@@ -124,23 +118,20 @@ fn forced_run_that_unlocks_no_user_keeps_the_earlier_run() {
     assert_eq!(stop_in_look_up("KILL").code, None);
     let is_temporary = |name: &String| name.starts_with(".out.");
     assert!(stage.files().iter().any(is_temporary), "{:?}", stage.files());
-    let names = |contents: &[(String, String)]| -> Vec<String> {
-        contents.iter().map(|(name, _)| name.clone()).collect()
-    };
-    let visible: Vec<_> =
-        contents(&stage).into_iter().filter(|(name, _)| !is_temporary(name)).collect();
+    let mut visible = stage.contents();
+    visible.retain(|name, _| !is_temporary(name));
     assert!(visible == monday, "nothing was changed");
 
     let resumed = stage.run(&format!("run monday.txt --yes -o out.csv --resume {FAST}"));
     resumed.exits_with(0).says("3 rows recorded");
-    assert_eq!(names(&contents(&stage)), names(&monday), "the next run removes temporary files");
+    assert!(stage.files().iter().eq(monday.keys()), "the next run removes temporary files");
     assert!(stage.read("out.csv") == rows, "no row was added");
-    let monday = contents(&stage);
+    let monday = stage.contents();
 
     stop_in_look_up("INT").exits_with(130).says("the earlier run in out.csv is unchanged");
-    assert!(contents(&stage) == monday, "nothing was changed");
+    assert!(stage.contents() == monday, "nothing was changed");
     stage.run(&format!("{force} --max-users 1")).exits_with(2);
-    assert!(contents(&stage) == monday && stage.n_posts() == n_posts, "nothing was changed");
+    assert!(stage.contents() == monday && stage.n_posts() == n_posts, "nothing was changed");
 
     stage.run(&force).exits_with(0);
     stage.has_each_once("out.csv", &locked_users(250)[3..]);
@@ -170,7 +161,7 @@ fn foreign_sidecar_files_are_not_replaced() {
     stage.write("mine.unprocessed.csv", "precious\n");
     stage.write("notes.manifest.json", "precious");
     let n_posts = stage.n_posts();
-    let before = contents(&stage);
+    let before = stage.contents();
     for (output, flag, name) in [
         ("other.csv", "", "other.failed.csv"),
         ("other.csv", "--force", "other.failed.csv"),
@@ -181,7 +172,7 @@ fn foreign_sidecar_files_are_not_replaced() {
         let ended = stage.run(&format!("run ids.txt --yes -o {output} {flag} {FAST}"));
         ended.exits_with(6).says(name).says("was not written by an earlier run");
     }
-    assert_eq!((contents(&stage), stage.n_posts()), (before, n_posts));
+    assert_eq!((stage.contents(), stage.n_posts()), (before, n_posts));
 }
 
 #[cfg(unix)]
@@ -245,12 +236,12 @@ fn forced_run_with_a_wrong_key_keeps_the_earlier_results() {
         stage.write("ids.txt", list(&locked_users(5)));
         let line = format!("{command} ids.txt {flags} -o out.csv {FAST}");
         stage.run(&line).exits_with(0);
-        let (before, n_before) = (contents(&stage), stage.n_requests());
+        let (before, n_before) = (stage.contents(), stage.n_requests());
         let key = stage.sandbox().key().to_owned();
         stage.set("CLERK_SECRET_KEY", "sk_test_a_key_that_is_not_the_right_one");
         let ended = stage.run(&format!("{line} --force")).exits_with(4);
         ended.says("the earlier run in out.csv is unchanged");
-        assert_eq!(contents(&stage), before);
+        assert_eq!(stage.contents(), before);
         assert_eq!(stage.n_requests(), n_before + 1);
 
         stage.set("CLERK_SECRET_KEY", &key);
