@@ -2,30 +2,25 @@
 //!
 //! Nothing here reads a clock: the time is the one that events carry.
 
-mod clock;
-mod latency;
 mod pace;
-mod recent;
 mod rows;
 #[cfg(test)]
 pub(crate) mod story;
 pub mod summary;
 #[cfg(test)]
 mod tests;
-mod timeline;
+mod time;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::{Attempt, Event, Failure, Outcome, Row, StopReason};
 
-use clock::{Clock, Pauses};
-pub use latency::Latency;
-use pace::Stage;
 pub use pace::{Ceiling, Limit, Pace};
-use recent::Recent;
-pub use rows::{Counts, ErrorCounts, ErrorGroup, Example, RowStats};
-pub use timeline::{Bucket, Timeline};
+use pace::{Recent, Stage};
+pub use rows::{Counts, ErrorCounts, ErrorGroup, Example, Latency, RowStats};
+pub use time::{Bucket, Timeline};
+use time::{Clock, Pauses};
 
 /// The size of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
