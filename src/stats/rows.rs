@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::{Serialize, Serializer};
 
 use crate::model::{ErrorCode, Outcome, Row, UserView};
 
@@ -114,6 +115,13 @@ impl Counts {
     }
 }
 
+/// A map from the code of an outcome to its number, in the order of summaries.
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter().map(|(outcome, n)| (outcome.code(), n)))
+    }
+}
+
 impl FromIterator<(Outcome, u64)> for Counts {
     fn from_iter<T: IntoIterator<Item = (Outcome, u64)>>(each: T) -> Self {
         let mut counts = Self::default();
@@ -136,18 +144,19 @@ pub struct ErrorCounts {
 }
 
 /// All errors with one code. The texts are as the server sent them: not safe for a console.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ErrorGroup {
     /// The code.
     pub code: String,
     /// Number of errors.
+    #[serde(rename = "count")]
     pub n: u64,
     /// The first of them.
     pub example: Example,
 }
 
 /// One error. The texts are as the server sent them: not safe for a console.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Example {
     /// The record's line in the input.
     pub line: u64,

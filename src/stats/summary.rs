@@ -1,12 +1,13 @@
 //! The summary of a finished run. Closing text, JSON, manifest, metrics and page all use it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Ceiling, Counts, ErrorCounts, ErrorGroup, Latency, Stats};
+use super::{Ceiling, Counts, ErrorGroup, Latency, Stats};
 use crate::model::{Outcome, StopReason, mask_keys};
 
 /// The summary of a finished run.
@@ -80,6 +81,7 @@ impl Summary {
     /// What the statistics cannot know (instance, host, files, exit code, forecast, next step) is
     /// left empty for the caller to fill in.
     pub fn new(stats: &Stats, command: CommandKind, ending: Ending) -> Self {
+        let retried = stats.retried().most_frequent_first();
         Self {
             command,
             ending,
@@ -91,7 +93,7 @@ impl Summary {
             n_requests: stats.n_requests(),
             n_lookups: stats.n_lookups(),
             n_retries: stats.n_retries(),
-            retried: retried(stats.retried()),
+            retried: retried.into_iter().map(|group| (group.code, group.n)).collect(),
             n_given_up: stats.n_given_up(),
             n_throttled: stats.n_throttled(),
             paused: stats.paused(),
@@ -117,10 +119,6 @@ impl Summary {
         let is_complete = self.n_rows_found.is_none_or(|n_rows| n_rows == self.n_rows());
         is_complete && self.n_records == self.n_rows() + self.n_unprocessed
     }
-}
-
-fn retried(errors: &ErrorCounts) -> Vec<(String, u64)> {
-    errors.most_frequent_first().into_iter().map(|group| (group.code, group.n)).collect()
 }
 
 /// How many entries of the exclude files matched a listed user.
@@ -376,19 +374,12 @@ impl Incident {
     }
 }
 
-/// The version of the format below.
+/// The version of the JSON below. Its names are stable; fields are only ever added.
 const SCHEMA_VERSION: u32 = 1;
 
-impl Summary {
-    /// The summary as indented JSON, without a newline at its end.
-    ///
-    /// # Errors
-    ///
-    /// None that `serde_json` is known to have for such values.
-    pub fn to_json(&self) -> serde_json::Result<String> {
-        // Someone may have typed a key where a path belongs.
-        Ok(mask_keys(&serde_json::to_string_pretty(self)?).into_owned())
-    }
+/// Indented, without a newline at the end and without any secret key.
+fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(mask_keys(&serde_json::to_string_pretty(value)?).into_owned())
 }
 
 /// What `--json` prints where a command failed without a summary.
@@ -407,248 +398,134 @@ struct ErrorBody<'a> {
 }
 
 impl<'a> ErrorReport<'a> {
-    /// An error with a stable code, and what to do about it.
+    /// An error with a stable code, and its fix.
     pub fn new(code: &'a str, message: &'a str, hint: Option<&'a str>, exit_code: u8) -> Self {
         let error = ErrorBody { code, message, hint };
         Self { schema_version: SCHEMA_VERSION, error, exit_code }
     }
 
-    /// The error as indented JSON, without a newline at its end.
-    ///
-    /// # Errors
-    ///
-    /// None that `serde_json` is known to have for such values.
+    /// The object that `--json` prints.
     pub fn to_json(&self) -> serde_json::Result<String> {
-        Ok(mask_keys(&serde_json::to_string_pretty(self)?).into_owned())
+        to_json(self)
+    }
+}
+
+impl Summary {
+    /// The object that `--json` prints.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        to_json(self)
+    }
+
+    /// All fields but `schema_version`. `ending` and `exit_code` are `null` where no manifest has
+    /// them.
+    fn serialize_fields<M: SerializeMap>(
+        &self,
+        json: &mut M,
+        ending: Option<Ending>,
+        exit_code: Option<u8>,
+    ) -> Result<(), M::Error> {
+        json.serialize_entry("command", &(!self.is_mixed).then_some(self.command))?;
+        json.serialize_entry("instance", &self.instance)?;
+        json.serialize_entry("host", &self.host)?;
+        json.serialize_entry("ending", &ending.map(Ending::code))?;
+        json.serialize_entry("exit_code", &exit_code)?;
+        json.serialize_entry("counts", &self.counts)?;
+        json.serialize_entry("excluded", &self.excluded)?;
+        if let Some(verified) = &self.verified {
+            json.serialize_entry("verified", verified)?;
+        }
+        json.serialize_entry("records", &self.n_records)?;
+        json.serialize_entry("rows", &self.n_rows())?;
+        json.serialize_entry("unprocessed", &self.n_unprocessed)?;
+        json.serialize_entry("banned", &self.n_banned)?;
+        if !self.is_mixed {
+            json.serialize_entry("requests", &self.n_requests)?;
+            json.serialize_entry("retries", &self.n_retries)?;
+            json.serialize_entry("throttled", &self.n_throttled)?;
+            json.serialize_entry("given_up", &self.n_given_up)?;
+            json.serialize_entry("paused_seconds", &seconds(self.paused))?;
+            json.serialize_entry("elapsed_seconds", &seconds(self.elapsed))?;
+            json.serialize_entry("latency_ms", &self.latency)?;
+        }
+        json.serialize_entry("errors", &self.errors)?;
+        json.serialize_entry("files", &self.files)?;
+        if let Some(hash) = &self.plan_sha256 {
+            json.serialize_entry("plan_sha256", hash)?;
+        }
+        json.serialize_entry("forecast", &self.forecast)?;
+        json.serialize_entry("next_command", &self.next.as_ref().map(|next| &next.command))
     }
 }
 
 impl Serialize for Summary {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Wire::from(self).serialize(serializer)
+        let mut json = serializer.serialize_map(None)?;
+        json.serialize_entry("schema_version", &SCHEMA_VERSION)?;
+        self.serialize_fields(&mut json, Some(self.ending), Some(self.exit_code))?;
+        json.end()
     }
 }
 
 impl Incident {
-    /// The report as indented JSON, without a newline at its end: `counts` is one final state per
-    /// user, `stages` one entry per file.
-    ///
-    /// # Errors
-    ///
-    /// None that `serde_json` is known to have for such values.
+    /// The object that `report --json` prints: `counts` has one final state per user, `stages` one
+    /// entry per file.
     pub fn to_json(&self) -> serde_json::Result<String> {
-        let summary = Wire::ended(&self.summary, self.ending, self.exit_code);
-        let stages = self.stages.iter().map(Into::into).collect();
-        let json = serde_json::to_string_pretty(&WireIncident { summary, stages })?;
-        Ok(mask_keys(&json).into_owned())
+        to_json(self)
     }
 }
 
-#[derive(Serialize)]
-struct WireIncident<'a> {
-    #[serde(flatten)]
-    summary: Wire<'a>,
-    stages: Vec<WireStage<'a>>,
-}
-
-#[derive(Serialize)]
-struct WireStage<'a> {
-    file: &'a str,
-    reason: Option<&'a str>,
-    started_at: Option<String>,
-    finished_at: Option<String>,
-    #[serde(flatten)]
-    summary: Wire<'a>,
-}
-
-impl<'a> From<&'a Stage> for WireStage<'a> {
-    fn from(stage: &'a Stage) -> Self {
-        Self {
-            file: &stage.file,
-            reason: stage.reason.as_deref(),
-            started_at: stage.started_at.and_then(moment),
-            finished_at: stage.finished_at.and_then(moment),
-            summary: Wire {
-                schema_version: None,
-                ..Wire::ended(&stage.summary, stage.ending, stage.exit_code)
-            },
-        }
-    }
-}
-
-/// In RFC 3339, UTC.
-fn moment(time: SystemTime) -> Option<String> {
-    let timestamp = Timestamp::try_from(time).ok()?;
-    Some(timestamp.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
-}
-
-#[derive(Serialize)]
-struct Wire<'a> {
-    /// Absent in stages.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    schema_version: Option<u32>,
-    /// `null` for several commands.
-    command: Option<&'static str>,
-    instance: &'a str,
-    host: &'a str,
-    /// `null` where no manifest says.
-    ending: Option<&'static str>,
-    /// `null` where it is not known.
-    exit_code: Option<u8>,
-    counts: ByCode<'a>,
-    excluded: ExcludeCounts,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verified: Option<ByCode<'a>>,
-    records: u64,
-    rows: u64,
-    unprocessed: u64,
-    banned: u64,
-    /// Absent for several commands: each stage has its own.
-    #[serde(flatten)]
-    requests: Option<WireRequests>,
-    errors: Vec<WireError<'a>>,
-    files: WireFiles,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    plan_sha256: Option<&'a str>,
-    forecast: Option<WireForecast>,
-    next_command: Option<&'a str>,
-}
-
-impl Wire<'_> {
-    /// With what is known about its end.
-    fn ended(summary: &Summary, ending: Option<Ending>, exit_code: Option<u8>) -> Wire<'_> {
-        Wire { ending: ending.map(Ending::code), exit_code, ..Wire::from(summary) }
-    }
-}
-
-#[derive(Serialize)]
-struct WireRequests {
-    requests: u64,
-    retries: u64,
-    throttled: u64,
-    given_up: u64,
-    paused_seconds: f64,
-    elapsed_seconds: f64,
-    latency_ms: Option<WireLatency>,
-}
-
-impl From<&Summary> for WireRequests {
-    fn from(summary: &Summary) -> Self {
-        Self {
-            requests: summary.n_requests,
-            retries: summary.n_retries,
-            throttled: summary.n_throttled,
-            given_up: summary.n_given_up,
-            paused_seconds: seconds(summary.paused),
-            elapsed_seconds: seconds(summary.elapsed),
-            latency_ms: summary.latency.map(Into::into),
-        }
-    }
-}
-
-impl<'a> From<&'a Summary> for Wire<'a> {
-    fn from(summary: &'a Summary) -> Self {
-        Self {
-            schema_version: Some(SCHEMA_VERSION),
-            command: (!summary.is_mixed).then(|| summary.command.code()),
-            instance: &summary.instance,
-            host: &summary.host,
-            ending: Some(summary.ending.code()),
-            exit_code: Some(summary.exit_code),
-            counts: ByCode(&summary.counts),
-            excluded: summary.excluded,
-            verified: summary.verified.as_ref().map(ByCode),
-            records: summary.n_records,
-            rows: summary.n_rows(),
-            unprocessed: summary.n_unprocessed,
-            banned: summary.n_banned,
-            requests: (!summary.is_mixed).then(|| summary.into()),
-            errors: summary.errors.iter().map(Into::into).collect(),
-            files: (&summary.files).into(),
-            plan_sha256: summary.plan_sha256.as_deref(),
-            forecast: summary.forecast.map(Into::into),
-            next_command: summary.next.as_ref().map(|it| it.command.as_str()),
-        }
-    }
-}
-
-/// In the order of summaries, not of the alphabet.
-struct ByCode<'a>(&'a Counts);
-
-impl Serialize for ByCode<'_> {
+impl Serialize for Incident {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(outcome, n)| (outcome.code(), n)))
+        let mut json = serializer.serialize_map(None)?;
+        json.serialize_entry("schema_version", &SCHEMA_VERSION)?;
+        self.summary.serialize_fields(&mut json, self.ending, self.exit_code)?;
+        json.serialize_entry("stages", &self.stages)?;
+        json.end()
     }
 }
 
-#[derive(Serialize)]
-struct WireLatency {
-    p50: f64,
-    p90: f64,
-    p99: f64,
-    max: f64,
-}
-
-impl From<LatencySummary> for WireLatency {
-    fn from(it: LatencySummary) -> Self {
-        Self { p50: millis(it.p50), p90: millis(it.p90), p99: millis(it.p99), max: millis(it.max) }
+impl Serialize for Stage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_map(None)?;
+        json.serialize_entry("file", &self.file)?;
+        json.serialize_entry("reason", &self.reason)?;
+        json.serialize_entry("started_at", &self.started_at.and_then(rfc3339))?;
+        json.serialize_entry("finished_at", &self.finished_at.and_then(rfc3339))?;
+        self.summary.serialize_fields(&mut json, self.ending, self.exit_code)?;
+        json.end()
     }
 }
 
-#[derive(Serialize)]
-struct WireError<'a> {
-    code: &'a str,
-    count: u64,
-    example: WireExample<'a>,
-}
-
-#[derive(Serialize)]
-struct WireExample<'a> {
-    line: u64,
-    user: &'a str,
-    message: &'a str,
-}
-
-impl<'a> From<&'a ErrorGroup> for WireError<'a> {
-    fn from(error: &'a ErrorGroup) -> Self {
-        let (line, user) = (error.example.line, error.example.user.as_str());
-        let example = WireExample { line, user, message: &error.example.message };
-        Self { code: &error.code, count: error.n, example }
+impl Serialize for Files {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let files = [
+            ("results", &self.results),
+            ("failed", &self.failed),
+            ("unprocessed", &self.unprocessed),
+            ("manifest", &self.manifest),
+            ("report", &self.report),
+        ];
+        // serde refuses paths that are not Unicode.
+        let lossy = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        serializer.collect_map(files.map(|(name, path)| (name, lossy(path))))
     }
 }
 
-#[derive(Serialize)]
-struct WireFiles {
-    results: Option<String>,
-    failed: Option<String>,
-    unprocessed: Option<String>,
-    manifest: Option<String>,
-    report: Option<String>,
-}
-
-impl From<&Files> for WireFiles {
-    fn from(files: &Files) -> Self {
-        // A path that is not Unicode is shown as closely as possible.
-        let shown = |path: &Option<_>| path.as_deref().map(|it: &Path| it.display().to_string());
-        Self {
-            results: shown(&files.results),
-            failed: shown(&files.failed),
-            unprocessed: shown(&files.unprocessed),
-            manifest: shown(&files.manifest),
-            report: shown(&files.report),
-        }
+impl Serialize for LatencySummary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let times = [("p50", self.p50), ("p90", self.p90), ("p99", self.p99), ("max", self.max)];
+        // In milliseconds, to the microsecond.
+        let millis = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+        serializer.collect_map(times.map(|(name, time)| (name, millis(time))))
     }
 }
 
-#[derive(Serialize)]
-struct WireForecast {
-    requests: u64,
-    seconds: f64,
-}
-
-impl From<Forecast> for WireForecast {
-    fn from(forecast: Forecast) -> Self {
-        Self { requests: forecast.n_requests, seconds: seconds(forecast.takes) }
+impl Serialize for Forecast {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_map(None)?;
+        json.serialize_entry("requests", &self.n_requests)?;
+        json.serialize_entry("seconds", &seconds(self.takes))?;
+        json.end()
     }
 }
 
@@ -657,9 +534,9 @@ fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e3).round() / 1e3
 }
 
-/// To the microsecond.
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
+fn rfc3339(time: SystemTime) -> Option<String> {
+    let timestamp = Timestamp::try_from(time).ok()?;
+    Some(timestamp.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
 
 #[cfg(test)]
