@@ -213,7 +213,7 @@ impl<'env> Walker<'_, 'env> {
         let counted = self.count(&self.filter)?;
         self.call(move |recording| {
             let n_users = counted.unwrap_or(0);
-            recording.stats.resize(Size { n_records: n_users, n_jobs: n_users });
+            recording.stats.size = Size { n_records: n_users, n_jobs: n_users };
         })?;
         let stretches = self.stretches(counted.unwrap_or(0))?;
         let walk = Walk::new(&place.connection.client, counted);

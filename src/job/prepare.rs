@@ -120,7 +120,7 @@ fn open_outputs(
     drop(paths.report().map(AtomicWriter::create).transpose()?);
     let PreviousRun { resumed, manifest, existing } = previous;
     let earlier_manifest = manifest.filter(|_| resumed.is_some());
-    let counts = *earlier.counts();
+    let counts = earlier.counts;
     let records = input.records.records.len() as u64 + plan.n_rows_without_record;
     let mut manifest = Manifest {
         schema_version: format::SCHEMA_VERSION,

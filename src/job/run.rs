@@ -53,7 +53,7 @@ pub(super) fn run(
     let n_jobs = plan.jobs.len() as u64;
     let size = Size { n_records: outputs.manifest.records, n_jobs };
     let mut stats = walk.unwrap_or_else(|| Stats::new(size, now(), wall_clock()));
-    stats.resize(size);
+    stats.size = size;
     let stats = stats.resuming(earlier);
     let mut has_row = vec![false; input.records.records.len()];
     plan.recorded.iter().for_each(|&record| has_row[record] = true);
@@ -201,9 +201,9 @@ impl<'env> RunningJob<'_, 'env> {
         };
         if self.outputs.is_staged() {
             let first: Vec<_> = jobs.by_ref().take(1).collect();
-            let n_before = self.call(|it| it.stats.n_asked())?;
+            let n_before = self.call(|it| it.stats.n_asked)?;
             self.work(&work, first, pool(canary.map(|_| 1)), self.listeners())?;
-            if self.call(|it| it.stats.n_asked())? == n_before {
+            if self.call(|it| it.stats.n_asked)? == n_before {
                 self.refuse_if_stopped_early()?;
             }
             self.commit()?;
@@ -244,7 +244,7 @@ impl<'env> RunningJob<'_, 'env> {
             reason,
             StopReason::Unauthorized | StopReason::ProxyRefused | StopReason::UntrustedCertificate
         );
-        let n_requests = self.call(|it| it.stats.n_requests())?;
+        let n_requests = self.call(|it| it.stats.n_requests)?;
         let is_first_request = is_misconfigured && n_requests <= 1 && self.outputs.is_new();
         if !is_first_request && !self.outputs.is_staged() {
             return Ok(());

@@ -219,23 +219,23 @@ impl Default for Snapshot {
 
 impl Snapshot {
     fn of(stats: &Stats) -> Self {
-        let latency = stats.latency();
+        let latency = &stats.latency;
         let mut durations = [latency.n(); BOUNDS_MS.len() + 1];
         for (n, bound) in durations.iter_mut().zip(BOUNDS_MS) {
             *n = latency.n_up_to(Duration::from_millis(bound));
         }
-        let requests = stats.requests_by_status().iter();
+        let requests = stats.requests_by_status.iter();
         let requests = requests.map(|(status, &n)| (status.unwrap_or(0), n));
-        let given_up = (0, stats.n_given_up());
+        let given_up = (0, stats.n_given_up);
         Self {
             users: Outcome::ALL.map(|outcome| stats.count(outcome)),
             requests: sum_of(requests.chain([given_up])),
-            n_retries: stats.n_retries(),
+            n_retries: stats.n_retries,
             n_throttled: stats.n_throttled(),
             paused: stats.paused(),
             durations,
-            duration_sum: latency.sum(),
-            n_records: stats.size().n_records,
+            duration_sum: latency.sum,
+            n_records: stats.size.n_records,
             n_unprocessed: stats.n_unprocessed(),
         }
     }

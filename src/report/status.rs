@@ -25,7 +25,7 @@ pub(super) struct Standing {
 
 impl Standing {
     pub(super) fn of(stats: &Stats, command: CommandKind, ceiling: Option<Ceiling>) -> Self {
-        let (n_done, n_records) = (stats.n_rows(), stats.size().n_records);
+        let (n_done, n_records) = (stats.n_rows(), stats.size.n_records);
         let n_aimed = stats.count(command.aim());
         let n_failed = stats.counts().n_where(|outcome| is_failure(outcome, command));
         Self {
@@ -36,7 +36,7 @@ impl Standing {
             aimed: format!("{} {}", number(n_aimed), aim(command)),
             n_failed,
             failed: format!("{} {}", number(n_failed), failure(command)),
-            retries: counted(stats.n_retries(), "retry", "retries"),
+            retries: counted(stats.n_retries, "retry", "retries"),
             pace: stats.pace(ceiling),
         }
     }
@@ -71,7 +71,7 @@ fn failure(command: CommandKind) -> &'static str {
 /// The state of a run in one line, without a full stop.
 pub fn status_line(stats: &Stats, command: CommandKind, ceiling: Option<Ceiling>) -> String {
     let standing = Standing::of(stats, command, ceiling);
-    let limit = match stats.stopping() {
+    let limit = match stats.stopping {
         Some(_) => Some("stopping".to_owned()),
         None => standing.pace.limit.as_ref().map(words::limit),
     };
@@ -101,7 +101,7 @@ pub fn print_status(console: &Console, level: Level, context: ReportContext<'_>,
         "total": standing.n_records,
         "succeeded": standing.n_aimed,
         "failed": standing.n_failed,
-        "retries": stats.n_retries(),
+        "retries": stats.n_retries,
     });
     let line = status_line(stats, command, ceiling);
     console.log_as(LogType::Progress, level, &line, fields);

@@ -12,10 +12,14 @@ use crate::model::{ErrorCode, Outcome, Row, UserView};
 /// What a set of rows says.
 #[derive(Clone, Debug, Default)]
 pub struct RowStats {
-    counts: Counts,
-    errors: ErrorCounts,
-    durations: Latency,
-    n_banned: u64,
+    /// Number of rows by outcome.
+    pub counts: Counts,
+    /// Why rows did not end well.
+    pub errors: ErrorCounts,
+    /// How long the records took for which requests were made, retries included.
+    pub durations: Latency,
+    /// Number of users whom the plan would unlock and who are banned.
+    pub n_banned: u64,
     n_failed_unlocks: u64,
 }
 
@@ -38,26 +42,6 @@ impl RowStats {
         }
     }
 
-    /// Number of rows by outcome.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
-    /// Why rows did not end well.
-    pub fn errors(&self) -> &ErrorCounts {
-        &self.errors
-    }
-
-    /// How long the records took for which requests were made, retries included.
-    pub fn durations(&self) -> &Latency {
-        &self.durations
-    }
-
-    /// Number of users whom the plan would unlock and who are banned.
-    pub fn n_banned(&self) -> u64 {
-        self.n_banned
-    }
-
     /// Number of users whom a job unlocked, or locked again, or tried to. After a look-up, a user who failed
     /// counts only if the look-up found them locked: otherwise the look-up itself failed.
     pub fn n_tried(&self, looks_up: bool) -> u64 {
@@ -70,11 +54,8 @@ impl RowStats {
     pub(super) fn add_listed(&mut self, users: &[UserView]) {
         for user in users {
             let is_locked = user.is_locked();
-            self.counts.add(if is_locked {
-                Outcome::WouldUnlock
-            } else {
-                Outcome::AlreadyUnlocked
-            });
+            let outcome = if is_locked { Outcome::WouldUnlock } else { Outcome::AlreadyUnlocked };
+            self.counts.add(outcome);
         }
     }
 }
@@ -219,8 +200,10 @@ fn shortened(code: &ErrorCode) -> ErrorCode {
 #[derive(Clone, Debug)]
 pub struct Latency {
     micros: Histogram<u64>,
-    sum: Duration,
-    max: Duration,
+    /// The sum of the durations.
+    pub sum: Duration,
+    /// The maximum; zero where there are no durations.
+    pub max: Duration,
 }
 
 /// An hour; anything longer counts as an hour.
@@ -248,11 +231,6 @@ impl Latency {
         self.micros.len()
     }
 
-    /// Their sum.
-    pub fn sum(&self) -> Duration {
-        self.sum
-    }
-
     /// Number of durations up to this limit.
     pub fn n_up_to(&self, limit: Duration) -> u64 {
         self.micros.count_between(0, micros(limit))
@@ -262,11 +240,6 @@ impl Latency {
     pub fn quantile(&self, share: f64) -> Duration {
         // The histogram rounds up, to the end of a bin that nothing may have reached.
         Duration::from_micros(self.micros.value_at_quantile(share)).min(self.max)
-    }
-
-    /// The maximum; zero where there are no durations.
-    pub fn max(&self) -> Duration {
-        self.max
     }
 }
 
@@ -326,7 +299,7 @@ mod tests {
             }
         }
         // All the long codes share their first 64 zeros, so they are one code.
-        let groups = stats.errors().most_frequent_first();
+        let groups = stats.errors.most_frequent_first();
         assert_eq!((groups.len(), groups[0].n), (100, 1000));
         assert!(groups.iter().all(|it| it.code.len() <= 64 && it.example.message.len() <= 600));
     }
@@ -340,15 +313,15 @@ mod tests {
         };
         assert!(is_near(latency.quantile(0.5), 50), "{:?}", latency.quantile(0.5));
         assert!(is_near(latency.quantile(0.99), 99), "{:?}", latency.quantile(0.99));
-        assert_eq!(latency.max(), Duration::from_millis(100));
-        assert_eq!((latency.n(), latency.sum()), (100, Duration::from_millis(5050)));
+        assert_eq!(latency.max, Duration::from_millis(100));
+        assert_eq!((latency.n(), latency.sum), (100, Duration::from_millis(5050)));
         assert_eq!(latency.n_up_to(Duration::from_millis(25)), 25);
     }
 
     #[test]
     fn zero_and_the_longest_duration_are_counted() {
         let mut latency = Latency::default();
-        assert_eq!(latency.max(), Duration::ZERO);
+        assert_eq!(latency.max, Duration::ZERO);
         latency.add(Duration::ZERO);
         latency.add(Duration::MAX);
         assert_eq!(latency.n(), 2);

@@ -81,25 +81,25 @@ impl Summary {
     /// What the statistics cannot know (instance, host, files, exit code, forecast, next step) is
     /// left empty for the caller to fill in.
     pub fn new(stats: &Stats, command: CommandKind, ending: Ending) -> Self {
-        let retried = stats.retried().most_frequent_first();
+        let retried = stats.retried.most_frequent_first();
         Self {
             command,
             ending,
             counts: *stats.counts(),
-            n_records: stats.size().n_records,
+            n_records: stats.size.n_records,
             n_unprocessed: stats.n_unprocessed(),
             n_earlier: stats.n_earlier(),
-            n_banned: stats.rows().n_banned(),
-            n_requests: stats.n_requests(),
-            n_lookups: stats.n_lookups(),
-            n_retries: stats.n_retries(),
+            n_banned: stats.rows.n_banned,
+            n_requests: stats.n_requests,
+            n_lookups: stats.n_lookups,
+            n_retries: stats.n_retries,
             retried: retried.into_iter().map(|group| (group.code, group.n)).collect(),
-            n_given_up: stats.n_given_up(),
+            n_given_up: stats.n_given_up,
             n_throttled: stats.n_throttled(),
             paused: stats.paused(),
             elapsed: stats.elapsed(),
-            latency: LatencySummary::of(stats.latency()),
-            errors: stats.rows().errors().most_frequent_first(),
+            latency: LatencySummary::of(&stats.latency),
+            errors: stats.rows.errors.most_frequent_first(),
             ..Self::default()
         }
     }
@@ -270,7 +270,7 @@ impl LatencySummary {
             p50: latency.quantile(0.5),
             p90: latency.quantile(0.9),
             p99: latency.quantile(0.99),
-            max: latency.max(),
+            max: latency.max,
         })
     }
 }

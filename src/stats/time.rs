@@ -134,8 +134,10 @@ impl Bucket {
 /// What happened when. Starts with buckets of a second; when there are too many, neighbors merge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
-    width: Duration,
-    buckets: Vec<Bucket>,
+    /// The length of each bucket.
+    pub width: Duration,
+    /// The buckets, from the start of the run.
+    pub buckets: Vec<Bucket>,
 }
 
 impl Default for Timeline {
@@ -169,16 +171,6 @@ impl Timeline {
             .map(|pair| pair.iter().copied().fold(Bucket::default(), Bucket::plus));
         self.buckets = merged.collect();
         self.width *= 2;
-    }
-
-    /// The length of each bucket.
-    pub fn width(&self) -> Duration {
-        self.width
-    }
-
-    /// The buckets, from the start of the run.
-    pub fn buckets(&self) -> &[Bucket] {
-        &self.buckets
     }
 }
 
@@ -239,9 +231,9 @@ mod tests {
             for &second in &moments {
                 timeline.at(Duration::from_secs(second)).n_requests += 1;
             }
-            let width = timeline.width().as_secs();
-            prop_assert!(timeline.buckets().len() <= Timeline::MAX_BUCKETS);
-            for (number, bucket) in (0..).zip(timeline.buckets()) {
+            let width = timeline.width.as_secs();
+            prop_assert!(timeline.buckets.len() <= Timeline::MAX_BUCKETS);
+            for (number, bucket) in (0..).zip(timeline.buckets) {
                 let n = moments.iter().filter(|second| *second / width == number).count() as u64;
                 prop_assert_eq!(bucket.n_requests, n);
             }
@@ -252,9 +244,9 @@ mod tests {
     fn ten_minutes_are_drawn_by_the_second_and_eleven_by_two() {
         let mut timeline = Timeline::default();
         timeline.at(Duration::from_secs(599)).n_finished += 1;
-        assert_eq!(timeline.width(), Duration::from_secs(1));
+        assert_eq!(timeline.width, Duration::from_secs(1));
         timeline.at(Duration::from_secs(600)).n_finished += 1;
-        assert_eq!(timeline.width(), Duration::from_secs(2));
-        assert_eq!(timeline.buckets().len(), 301);
+        assert_eq!(timeline.width, Duration::from_secs(2));
+        assert_eq!(timeline.buckets.len(), 301);
     }
 }

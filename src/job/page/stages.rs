@@ -16,11 +16,11 @@ pub(super) fn stage(file: &Input, rows: &RowStats) -> Stage {
     let finished_at = manifest.map_or(file.last_row_at, |it| it.finished_at);
     let mut summary = Summary {
         command: file.kind.unwrap_or_default(),
-        counts: *rows.counts(),
-        latency: LatencySummary::of(rows.durations()),
-        errors: rows.errors().most_frequent_first(),
-        n_banned: rows.n_banned(),
-        n_records: rows.counts().total(),
+        counts: rows.counts,
+        latency: LatencySummary::of(&rows.durations),
+        errors: rows.errors.most_frequent_first(),
+        n_banned: rows.n_banned,
+        n_records: rows.counts.total(),
         files: Files { results: Some(file.path.clone()), ..Files::default() },
         ..Summary::default()
     };
@@ -122,8 +122,8 @@ fn of_all(stages: &[Stage], rows: &RowStats, n_unprocessed: u64) -> Summary {
         host: known(|it| &it.host),
         ending: not_completed.into_iter().find(|it| *it != Ending::Completed).unwrap_or_default(),
         excluded: excluded.find(|it| it.entries > 0).unwrap_or_default(),
-        counts: *rows.counts(),
-        n_records: rows.counts().total() + n_unprocessed,
+        counts: rows.counts,
+        n_records: rows.counts.total() + n_unprocessed,
         n_unprocessed,
         n_requests: sum(|it| it.n_requests),
         n_lookups: sum(|it| it.n_lookups),
@@ -132,8 +132,8 @@ fn of_all(stages: &[Stage], rows: &RowStats, n_unprocessed: u64) -> Summary {
         n_given_up: sum(|it| it.n_given_up),
         paused: time(|it| it.paused),
         elapsed: time(|it| it.elapsed),
-        latency: LatencySummary::of(rows.durations()),
-        errors: rows.errors().most_frequent_first(),
+        latency: LatencySummary::of(&rows.durations),
+        errors: rows.errors.most_frequent_first(),
         ..Summary::default()
     }
 }

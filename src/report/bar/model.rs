@@ -24,7 +24,7 @@ impl BarModel {
     /// The state at the latest event.
     pub fn new(stats: &Stats, command: CommandKind, ceiling: Option<Ceiling>) -> Self {
         let standing = Standing::of(stats, command, ceiling);
-        Self { standing, ceiling, is_stopping: stats.stopping().is_some() }
+        Self { standing, ceiling, is_stopping: stats.stopping.is_some() }
     }
 
     /// Two lines that fit into that many columns.

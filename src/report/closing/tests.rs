@@ -283,7 +283,7 @@ fn a_verification() {
 
 #[test]
 fn a_resumed_run_says_what_was_done_before() {
-    let earlier = Story::of(150).rows(150, Outcome::Unlocked).stats.rows().clone();
+    let earlier = Story::of(150).rows(150, Outcome::Unlocked).stats.rows.clone();
     let mut story = Story::with(Size { n_records: 200, n_jobs: 50 });
     story.stats = story.stats.resuming(earlier);
     let story = story.rows(50, Outcome::Unlocked).at(600);

@@ -93,8 +93,8 @@ fn page_of(kind: CommandKind, n_records: u64, rows: Vec<FinalRow>) -> Facts {
     let n_unprocessed = n_records.saturating_sub(rows.len() as u64);
     let summary = Summary {
         command: kind,
-        counts: *stats.counts(),
-        errors: stats.errors().most_frequent_first(),
+        counts: stats.counts,
+        errors: stats.errors.most_frequent_first(),
         n_records,
         n_unprocessed,
         next: Some(NextStep {
