@@ -1,6 +1,6 @@
 //! The statistics of a run, computed from its events.
 //!
-//! Nothing here reads a clock: the time is the one that events carry.
+//! Nothing here reads a clock: events carry the time.
 
 mod pace;
 mod rows;
@@ -69,7 +69,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The statistics of a run that starts at this moment, given on both clocks.
+    /// The statistics of a run that starts at this time, given on both clocks.
     pub fn new(size: Size, at: Instant, wall: SystemTime) -> Self {
         Self {
             size,
@@ -100,8 +100,8 @@ impl Stats {
         Self { earlier: earlier.counts, rows: earlier, ..self }
     }
 
-    /// Takes the rows of the results file for those that were counted: another process removed
-    /// some of them.
+    /// Replaces the counted rows with those of the results file, after another process removed some
+    /// of them.
     pub fn replace_rows(&mut self, found: RowStats) {
         self.earlier = Counts::default();
         self.rows = found;
@@ -142,8 +142,8 @@ impl Stats {
         }
     }
 
-    /// Counts a request that was answered or failed. Called for a request whose row could not be
-    /// written; every other one comes with an event.
+    /// Counts a request that was answered or failed. To be called only for a request whose row could
+    /// not be written: all others come with an event.
     pub fn add_request(&mut self, attempt: &Attempt) {
         self.clock.reach(attempt.ended_at);
         let elapsed = self.elapsed();
@@ -161,7 +161,7 @@ impl Stats {
             return;
         }
         self.timeline.at(self.clock.elapsed()).n_failed += 1;
-        // A refused key ends the run: nothing follows.
+        // A refused key ends the run, so it is not retried.
         if attempt.status != Some(401) {
             self.n_retries += 1;
             self.retried.add(&failure.code, Example::default);

@@ -1,5 +1,5 @@
-//! What the rows say: outcomes, errors, durations and banned users. Live rows and rows of finished
-//! files are counted by the same code.
+//! The statistics of rows: outcomes, errors, durations and banned users, for the rows of a running
+//! job and of finished files alike.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use serde::{Serialize, Serializer};
 
 use crate::model::{ErrorCode, Outcome, Row, UserView};
 
-/// What a set of rows says.
+/// The statistics of a set of rows.
 #[derive(Clone, Debug, Default)]
 pub struct RowStats {
     /// Number of rows by outcome.
     pub counts: Counts,
     /// Why rows did not end well.
     pub errors: ErrorCounts,
-    /// How long the records took for which requests were made, retries included.
+    /// The durations of records for which requests were made, retries included.
     pub durations: Latency,
     /// Number of users whom the plan would unlock and who are banned.
     pub n_banned: u64,
@@ -42,15 +42,15 @@ impl RowStats {
         }
     }
 
-    /// Number of users whom a job unlocked, or locked again, or tried to. After a look-up, a user who failed
-    /// counts only if the look-up found them locked: otherwise the look-up itself failed.
+    /// Number of users whom a job unlocked or locked again, or failed to. If the job looks users up,
+    /// a failed user counts only if found locked: otherwise the look-up itself failed.
     pub fn n_tried(&self, looks_up: bool) -> u64 {
         let n_failed = self.counts.n_where(Outcome::counts_as_failure);
         let n_failed = if looks_up { self.n_failed_unlocks } else { n_failed };
         self.counts.get(Outcome::Unlocked) + self.counts.get(Outcome::Relocked) + n_failed
     }
 
-    /// Counts users of a list, who have no rows.
+    /// Counts listed users, who have no rows.
     pub(super) fn add_listed(&mut self, users: &[UserView]) {
         for user in users {
             let is_locked = user.is_locked();
@@ -202,7 +202,7 @@ pub struct Latency {
     micros: Histogram<u64>,
     /// The sum of the durations.
     pub sum: Duration,
-    /// The maximum; zero where there are no durations.
+    /// The maximum; zero without durations.
     pub max: Duration,
 }
 
@@ -213,7 +213,7 @@ impl Default for Latency {
     fn default() -> Self {
         match Histogram::new_with_bounds(1, LONGEST_MICROS, 2) {
             Ok(micros) => Self { micros, sum: Duration::ZERO, max: Duration::ZERO },
-            Err(why) => unreachable!("the bounds are constants that hdrhistogram takes: {why}"),
+            Err(why) => unreachable!("hdrhistogram accepts these constant bounds: {why}"),
         }
     }
 }
@@ -236,9 +236,9 @@ impl Latency {
         self.micros.count_between(0, micros(limit))
     }
 
-    /// The quantile of this share (0 to 1); zero where there are no durations.
+    /// The quantile of this share (0 to 1); zero without durations.
     pub fn quantile(&self, share: f64) -> Duration {
-        // The histogram rounds up, to the end of a bin that nothing may have reached.
+        // The histogram rounds up to the end of a bin, which may exceed the maximum.
         Duration::from_micros(self.micros.value_at_quantile(share)).min(self.max)
     }
 }
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_invents_codes_uses_bounded_memory() {
+    fn the_number_and_length_of_error_codes_are_bounded() {
         let mut stats = RowStats::default();
         for n in 0..1000 {
             for code in [format!("{n:0>999}"), format!("code_{n}")] {
@@ -298,7 +298,7 @@ mod tests {
                 stats.add(&row);
             }
         }
-        // All the long codes share their first 64 zeros, so they are one code.
+        // All long codes have the same first 64 characters, so they are one code.
         let groups = stats.errors.most_frequent_first();
         assert_eq!((groups.len(), groups[0].n), (100, 1000));
         assert!(groups.iter().all(|it| it.code.len() <= 64 && it.example.message.len() <= 600));

@@ -1,4 +1,5 @@
-//! The summary of a finished run. Closing text, JSON, manifest, metrics and page all use it.
+//! The summary of a finished run, as data and as JSON. Closing lines, manifest, metrics and page use
+//! it.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -15,7 +16,7 @@ use crate::model::{Outcome, StopReason, mask_keys};
 pub struct Summary {
     /// The command.
     pub command: CommandKind,
-    /// Whether it covers files of several commands: their requests are not summed up.
+    /// Whether it covers files of several commands. If so, requests are not added up.
     pub is_mixed: bool,
     /// `production`, `development`, `sandbox` or `unknown`.
     pub instance: String,
@@ -31,7 +32,7 @@ pub struct Summary {
     pub verified: Option<Counts>,
     /// The entries of the exclude files.
     pub excluded: ExcludeCounts,
-    /// How many users a walk listed, and how many each filter left out.
+    /// How many users a walk listed, and how many each filter excluded.
     pub lines_of_walk: Vec<String>,
     /// Number of users who are unlocked first (`--canary`).
     pub canary: Option<u64>,
@@ -41,7 +42,7 @@ pub struct Summary {
     pub n_records: u64,
     /// Number of records without a row.
     pub n_unprocessed: u64,
-    /// Number of rows that the results file holds, where that was checked.
+    /// Number of rows in the results file, if that was checked.
     pub n_rows_found: Option<u64>,
     /// Number of rows that an earlier run recorded.
     pub n_earlier: u64,
@@ -63,7 +64,7 @@ pub struct Summary {
     pub paused: Duration,
     /// From the start to the last event.
     pub elapsed: Duration,
-    /// The latency of responses; `None` where there was none.
+    /// The latency of responses; `None` without a response.
     pub latency: Option<LatencySummary>,
     /// Why rows did not end well, the most frequent reason first.
     pub errors: Vec<ErrorGroup>,
@@ -76,10 +77,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Summarizes the statistics.
-    ///
-    /// What the statistics cannot know (instance, host, files, exit code, forecast, next step) is
-    /// left empty for the caller to fill in.
+    /// Summarizes the statistics. The caller fills in the rest: instance, host, files, exit code,
+    /// forecast and next step.
     pub fn new(stats: &Stats, command: CommandKind, ending: Ending) -> Self {
         let retried = stats.retried.most_frequent_first();
         Self {
@@ -129,7 +128,7 @@ pub struct ExcludeCounts {
     pub entries: u64,
     /// Those that matched at least one listed user.
     pub matched: u64,
-    /// Those that matched nobody.
+    /// Those that matched no user.
     pub unmatched: u64,
 }
 
@@ -183,7 +182,7 @@ impl CommandKind {
         matches!(self, Self::Plan | Self::RelockPlan)
     }
 
-    /// What it does to users, or would do: "users to unlock".
+    /// The verb for its effect on users, as in "users to unlock".
     pub fn verb(self) -> &'static str {
         match self {
             Self::Run | Self::Plan | Self::Verify | Self::Locked => "unlock",
@@ -191,7 +190,7 @@ impl CommandKind {
         }
     }
 
-    /// The same, done: "no user was unlocked".
+    /// The participle of that verb, as in "no user was unlocked".
     pub fn participle(self) -> &'static str {
         match self {
             Self::Run | Self::Plan | Self::Verify | Self::Locked => "unlocked",
@@ -199,7 +198,7 @@ impl CommandKind {
         }
     }
 
-    /// The outcome that it aims at.
+    /// The outcome of users for whom it succeeded.
     pub fn aim(self) -> Outcome {
         match self {
             Self::Run => Outcome::Unlocked,
@@ -214,14 +213,14 @@ impl CommandKind {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ending {
-    /// Every record has its row.
+    /// Every record has a row.
     #[default]
     Completed,
     /// It was stopped before the last record.
     Stopped(StopReason),
     /// It was not confirmed; nothing was sent.
     NotConfirmed,
-    /// It was killed or is still running: known from files alone.
+    /// It was killed or is still running. Only finished files give this ending.
     Unfinished,
     /// Records, rows and unprocessed records do not add up.
     Unaccounted,
@@ -264,7 +263,7 @@ pub struct LatencySummary {
 }
 
 impl LatencySummary {
-    /// `None` where there was no response.
+    /// `None` without a response.
     pub fn of(latency: &Latency) -> Option<Self> {
         (latency.n() > 0).then(|| Self {
             p50: latency.quantile(0.5),
@@ -275,7 +274,7 @@ impl LatencySummary {
     }
 }
 
-/// The files that were written; `None` where there is no such file.
+/// The files that were written; `None` for a file that was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
     /// The results, or the plan.
@@ -295,7 +294,7 @@ pub struct Files {
 pub struct Forecast {
     /// Number of requests, look-ups included.
     pub n_requests: u64,
-    /// How long they take at this ceiling.
+    /// The time that they take at this ceiling.
     pub takes: Duration,
     /// The ceiling.
     pub ceiling: Ceiling,
@@ -304,7 +303,7 @@ pub struct Forecast {
 /// The command to continue with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextStep {
-    /// A file to look at before that: the rows that did not end well.
+    /// The file of rows that did not end well, if it should be checked first.
     pub look_first: Option<PathBuf>,
     /// Its purpose, without a full stop: "To unlock these users".
     pub why: String,
@@ -312,35 +311,35 @@ pub struct NextStep {
     pub command: String,
 }
 
-/// What the files of one incident say together.
+/// The finished files of one incident: what each command did, and the final state of each user.
 #[derive(Clone, Debug, Default)]
 pub struct Incident {
-    /// The final state of each user. For a single file, what its run summarized.
+    /// The final state of each user. For a single file, the summary of its command.
     pub summary: Summary,
-    /// How it ended; `None` where no manifest says.
+    /// How it ended; `None` without a manifest.
     pub ending: Option<Ending>,
-    /// The exit code; `None` where it is not known.
+    /// The exit code; `None` if it is not known.
     pub exit_code: Option<u8>,
-    /// What each file says, in order of time.
+    /// The files in order of time.
     pub stages: Vec<Stage>,
 }
 
-/// What one file says.
+/// One finished file.
 #[derive(Clone, Debug, Default)]
 pub struct Stage {
     /// The name of the file.
     pub file: String,
-    /// Why it was run (`--reason`).
+    /// The reason (`--reason`).
     pub reason: Option<String>,
-    /// When it began: as the manifest says, else its first row.
+    /// When it began, from the manifest or else from its first row.
     pub started_at: Option<SystemTime>,
-    /// When it ended: as the manifest says, else its last row.
+    /// When it ended, from the manifest or else from its last row.
     pub finished_at: Option<SystemTime>,
-    /// How it ended; `None` where no manifest says.
+    /// How it ended; `None` without a manifest.
     pub ending: Option<Ending>,
-    /// The exit code; `None` where it is not known.
+    /// The exit code; `None` if it is not known.
     pub exit_code: Option<u8>,
-    /// Number of its records that were not processed by it, nor by a later command.
+    /// Number of its records that neither it nor a later command processed.
     pub n_left: u64,
     /// Its own counts.
     pub summary: Summary,
@@ -353,12 +352,12 @@ impl Incident {
             && self.stages.iter().all(|stage| stage.summary.command == CommandKind::Plan)
     }
 
-    /// Number of users who were planned to be unlocked, and whom no run processed.
+    /// Number of users to unlock in a plan whom no run processed.
     pub fn n_planned_only(&self) -> u64 {
         if self.is_plan() { 0 } else { self.summary.counts.get(Outcome::WouldUnlock) }
     }
 
-    /// Whether nothing is left to do for any user.
+    /// Whether no user needs further action.
     pub fn all_ended_well(&self) -> bool {
         self.summary.all_ended_well() && self.n_planned_only() == 0
     }
@@ -416,8 +415,7 @@ impl Summary {
         to_json(self)
     }
 
-    /// All fields but `schema_version`. `ending` and `exit_code` are `null` where no manifest has
-    /// them.
+    /// Writes all fields but `schema_version`. `ending` and `exit_code` are `null` if unknown.
     fn serialize_fields<M: SerializeMap>(
         &self,
         json: &mut M,

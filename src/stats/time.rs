@@ -1,4 +1,4 @@
-//! Time as events carry it: the clock, the pauses, and what happened when.
+//! The time of events: the clock, the pauses, and the timeline.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +12,7 @@ pub(super) struct Clock {
     at: Instant,
 }
 
-/// Attempts carry wall time, which may jump: it is trusted only this far beyond a tick.
+/// Attempts carry wall time, which may jump: it is used only up to this long after a tick.
 const MAX_LEAD: Duration = Duration::from_secs(2);
 
 impl Clock {
@@ -60,7 +60,7 @@ struct Current {
 }
 
 impl Current {
-    /// A throttle is over at its end, an outage when the API answers.
+    /// A pause by a 429 ends at its time, an outage when the API responds.
     fn is_on(&self, now: Instant) -> bool {
         self.pause.reason == PauseReason::Outage || now < self.pause.until
     }
@@ -107,7 +107,7 @@ impl Pauses {
     }
 }
 
-/// What happened in one bucket of time.
+/// Counts of one bucket of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
     /// Number of requests that ended.
@@ -121,17 +121,17 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    fn plus(self, other: Self) -> Self {
-        Self {
-            n_requests: self.n_requests + other.n_requests,
-            n_throttled: self.n_throttled + other.n_throttled,
-            n_failed: self.n_failed + other.n_failed,
-            n_finished: self.n_finished + other.n_finished,
-        }
+    /// Adds the counts of another bucket.
+    pub fn add(&mut self, other: Self) {
+        self.n_requests = self.n_requests.saturating_add(other.n_requests);
+        self.n_throttled = self.n_throttled.saturating_add(other.n_throttled);
+        self.n_failed = self.n_failed.saturating_add(other.n_failed);
+        self.n_finished = self.n_finished.saturating_add(other.n_finished);
     }
 }
 
-/// What happened when. Starts with buckets of a second; when there are too many, neighbors merge.
+/// Requests and rows over time. Buckets are one second wide; when there are too many, neighbors
+/// merge and the width doubles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
     /// The length of each bucket.
@@ -165,10 +165,11 @@ impl Timeline {
     }
 
     fn merge(&mut self) {
-        let merged = self
-            .buckets
-            .chunks(2)
-            .map(|pair| pair.iter().copied().fold(Bucket::default(), Bucket::plus));
+        let merged = self.buckets.chunks(2).map(|pair| {
+            let mut sum = Bucket::default();
+            pair.iter().for_each(|bucket| sum.add(*bucket));
+            sum
+        });
         self.buckets = merged.collect();
         self.width *= 2;
     }
@@ -186,16 +187,16 @@ mod tests {
 
     /// Pauses as (begins, until, reason) in seconds; the total as seen after 100 s.
     #[track_caller]
-    fn check(told: &[(u64, u64, PauseReason)], resumed: Option<u64>, expected: u64) {
+    fn check(begun: &[(u64, u64, PauseReason)], resumed: Option<u64>, expected: u64) {
         let zero = Instant::now();
         let mut pauses = Pauses::default();
-        for &(begins, until, reason) in told {
+        for &(begins, until, reason) in begun {
             pauses.begin(Pause { until: zero + secs(until), reason }, zero + secs(begins));
         }
         if let Some(at) = resumed {
             pauses.end(zero + secs(at));
         }
-        assert_eq!(pauses.total(zero + secs(100)), secs(expected), "{told:?}");
+        assert_eq!(pauses.total(zero + secs(100)), secs(expected), "{begun:?}");
     }
 
     #[test]
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn between_ticks_the_wall_clock_leads_on_but_not_far() {
+    fn wall_time_advances_the_clock_by_at_most_two_seconds_after_a_tick() {
         let (at, wall) = (Instant::now(), SystemTime::UNIX_EPOCH + secs(1000));
         let mut clock = Clock::new(at, wall);
         clock.reach(wall + secs(1));
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_minutes_are_drawn_by_the_second_and_eleven_by_two() {
+    fn after_ten_minutes_buckets_are_two_seconds_wide() {
         let mut timeline = Timeline::default();
         timeline.at(Duration::from_secs(599)).n_finished += 1;
         assert_eq!(timeline.width, Duration::from_secs(1));
