@@ -24,7 +24,7 @@ pub(super) fn ask(
     if yes || instance == Instance::Sandbox {
         return Ok(None);
     }
-    if console.format() == LogFormat::Json {
+    if console.format == LogFormat::Json {
         let text = "cannot ask for confirmation in a JSON log; use --yes to skip the question (and \
                     --expect-count or --max-users as a guard)";
         return Err(Failure::new(ExitStatus::NotConfirmed, anyhow::anyhow!(text)));
@@ -96,7 +96,7 @@ fn text_of(question: &Question<'_>, is_careful: bool, console: &Console) -> Stri
     } else {
         "Continue? [y/N] ".to_owned()
     };
-    format!("\n{}\n{lines}{prompt}", console.style().paint(Paint::Bold, &what))
+    format!("\n{}\n{lines}{prompt}", console.style.paint(Paint::Bold, &what))
 }
 
 /// The pace in words.

@@ -7,8 +7,6 @@ mod rows;
 #[cfg(test)]
 pub(crate) mod story;
 pub mod summary;
-#[cfg(test)]
-mod tests;
 mod time;
 
 use std::collections::BTreeMap;
@@ -239,3 +237,6 @@ impl Stats {
         self.pauses.total(self.clock.now())
     }
 }
+
+#[cfg(test)]
+mod tests;

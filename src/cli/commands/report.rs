@@ -7,7 +7,7 @@ use crate::cli::args::ReportArgs;
 use crate::job::page::{self, Detail, gather};
 use crate::job::{ExitStatus, Failure};
 use crate::model::mask_keys;
-use crate::report::{Console, Style, closing};
+use crate::report::{Console, closing};
 use crate::results::atomic::AtomicWriter;
 use crate::results::{WriteError, is_stdout, refuse_existing, same_file};
 
@@ -35,7 +35,7 @@ pub(in crate::cli) fn report(args: &ReportArgs, console: &Console) -> Result<Exi
     } else if args.json {
         facts.incident.to_json().map_err(Failure::internal)? + "\n"
     } else {
-        closing::incident(&facts.incident, Style { color: false })
+        closing::incident(&facts.incident)
     };
     let text = mask_keys(&text);
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| {

@@ -1,10 +1,8 @@
-use std::time::Duration;
-
 use super::*;
-use crate::model::{Outcome, PauseReason, StopReason};
-use crate::report::console::tests::Page;
+use crate::model::PauseReason;
+use crate::report::console::tests::Sink;
 use crate::stats::story::Story;
-use crate::stats::summary::{Ending, Files, Forecast, NextStep};
+use crate::stats::summary::{Files, Forecast, NextStep};
 use crate::stats::{Ceiling, Size};
 
 const PLAIN: Style = Style { color: false };
@@ -304,7 +302,7 @@ fn many_codes_are_summed_up() {
     let story = codes
         .into_iter()
         .fold(Story::of(7), |story, code| story.failed_row(Outcome::Rejected, 422, code, "no"));
-    let told = sections::errors(&summed_up(&story, CommandKind::Run, Ending::Completed), PLAIN);
+    let told = errors(&summed_up(&story, CommandKind::Run, Ending::Completed), PLAIN);
     insta::assert_snapshot!(told, @"
         Most frequent errors, each with its first example:
           a  1  line 2 user_1: no
@@ -319,9 +317,9 @@ fn many_codes_are_summed_up() {
 #[test]
 fn a_quiet_screen_gets_one_line_and_a_log_for_machines_too() {
     let said = |verbosity, format| {
-        let page = Page::default();
-        print(&mixed(), &page.screen_in(verbosity, format));
-        page.text()
+        let sink = Sink::default();
+        print(&mixed(), &sink.console_in(verbosity, format));
+        sink.text()
     };
     assert_eq!(said(Verbosity::Quiet, LogFormat::Text), headline(&mixed()) + "\n");
     assert_eq!(said(Verbosity::Normal, LogFormat::Text), text(&mixed(), PLAIN));

@@ -2,9 +2,9 @@
 
 use super::totals::Totals;
 use super::words::cleaned;
+use crate::report::closing::relocked_remark;
 use crate::report::page::{Facts, Source};
 use crate::report::text::{counted, number};
-use crate::report::words::relocked_remark;
 
 /// What happened.
 pub(super) struct Verdict {
@@ -50,7 +50,7 @@ pub(super) fn notices(facts: &Facts) -> Vec<String> {
         format!("{} {are} banned. Unlocking does not lift a ban.", number(n_banned))
     });
     let counts = &facts.incident.summary.counts;
-    let relocked = relocked_remark(|outcome| counts.get(outcome)).map(str::to_owned);
+    let relocked = relocked_remark(counts).map(str::to_owned);
     let warnings = facts.warnings.iter().map(|it| cleaned(&format!("Warning: {it}.")));
     warnings.chain(sandbox).chain(banned).chain(relocked).collect()
 }

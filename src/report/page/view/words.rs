@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use crate::model::{Outcome, StopReason};
+use crate::report::stopped_by;
 use crate::report::text::{clean, clipped};
-use crate::report::words::stopped_by;
 use crate::stats::summary::Ending;
 
 /// The maximum length of a text from a manifest, in characters.
