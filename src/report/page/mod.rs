@@ -1,40 +1,178 @@
-//! The page: one HTML file for the lead of an incident, to be attached to a ticket.
+//! The page of a job or of an incident: one HTML file to attach to a ticket, or a short page in
+//! Markdown for a pull request or a job summary.
 //!
-//! [`Facts`] become finished strings (all rounding, sorting, wording and coordinates), and those
-//! become markup. Every value is escaped in one place, by askama. The page loads nothing: its style
-//! sheet and its script are inside it, and its policy allows these two by their hashes alone.
-//!
-//! The same strings make a short page in Markdown.
+//! [`Facts`] become a [`View`] of finished strings, which the templates place; askama escapes each of
+//! them. The HTML page loads nothing: its policy allows its own style sheet and script by their hashes.
 
 mod advice;
-mod facts;
-mod policy;
+mod markdown;
+mod requests;
 #[cfg(test)]
 mod tests;
+mod users;
 mod view;
 
+use std::time::{Duration, SystemTime};
+
 use askama::Template;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
 
-pub use facts::{Facts, FinalRow, Pass, Source, SourceFile, TimedBucket};
+use crate::model::Row;
+use crate::stats::Bucket;
+use crate::stats::summary::{CommandKind, Incident, LatencySummary};
 
-/// The page as GitHub Flavored Markdown, for a pull request or a job summary. It names users by their
-/// IDs alone, and only those who are examples of an error.
-///
-/// # Errors
-///
-/// None that askama is known to have for such values.
+use requests::Requests;
+use users::Users;
+use view::View;
+
+/// The page in Markdown. It names users by their IDs only, and only those that are examples of an
+/// error.
 pub fn render_markdown(facts: &Facts) -> Result<String, askama::Error> {
-    view::markdown::Page::new(facts).render()
+    markdown::Page::new(View::new(facts, false)).render()
 }
 
-/// The page as HTML.
-///
-/// Without `pii` it names users by their IDs alone: no email address, name or username, no input
-/// cell that is not a user ID, and none of the API's messages, which may quote them.
-///
-/// # Errors
-///
-/// None that askama is known to have for such values.
+/// The page in HTML. Without `pii`, it names users by their IDs only: it has no email address, name
+/// or username, no cell that is not a user ID, and no message of the API, which may quote them.
 pub fn render(facts: &Facts, pii: bool) -> Result<String, askama::Error> {
-    view::Page::new(facts, pii).render()
+    let page = Page {
+        policy: policy(),
+        view: View::new(facts, pii),
+        requests: Requests::new(facts),
+        users: Users::new(facts, pii),
+    };
+    page.render()
+}
+
+#[derive(Template)]
+#[template(path = "page.html", config = "src/report/page/askama.toml")]
+struct Page {
+    policy: String,
+    view: View,
+    requests: Requests,
+    users: Users,
+}
+
+/// The content security policy.
+fn policy() -> String {
+    // The template omits the last line break of a file that it includes.
+    let hash = |text: &str| {
+        let digest = Sha256::digest(text.strip_suffix('\n').unwrap_or(text));
+        format!("sha256-{}", BASE64_STANDARD.encode(digest))
+    };
+    format!(
+        "default-src 'none'; style-src '{}'; script-src '{}'; img-src 'none'; base-uri 'none'; \
+         form-action 'none'",
+        hash(include_str!("page.css")),
+        hash(include_str!("page.js")),
+    )
+}
+
+/// What the page shows. Texts are not cleaned yet.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// When the page is made.
+    pub made_at: Option<SystemTime>,
+    /// The version of the program that makes it.
+    pub made_by: String,
+    /// What happened, in one sentence.
+    pub result: String,
+    /// The commands and their results.
+    pub incident: Incident,
+    /// The files, in the order of [`Incident::stages`].
+    pub sources: Vec<Source>,
+    /// The final state of each user; for a single file, all its rows.
+    pub rows: Vec<FinalRow>,
+    /// Warnings about the files, each a sentence without a full stop.
+    pub warnings: Vec<String>,
+}
+
+/// The final state of one user.
+#[derive(Clone, Debug)]
+pub struct FinalRow {
+    /// The index of its file in [`Facts::sources`].
+    pub source: usize,
+    /// The row, without the user's JSON.
+    pub row: Row,
+}
+
+/// One finished file and its manifest. Without a manifest, only the name and the kind are known.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// The name of the results file.
+    pub name: String,
+    /// The command; `None` if it is not known.
+    pub kind: Option<CommandKind>,
+    /// The version of the program.
+    pub program_version: Option<String>,
+    /// The command line, without secrets.
+    pub command: Option<String>,
+    /// `production`, `development`, `sandbox` or `unknown`.
+    pub instance: Option<String>,
+    /// The API's host.
+    pub host: Option<String>,
+    /// The fingerprint of the key.
+    pub key: Option<String>,
+    /// The account of the operating system that ran the command.
+    pub operator: Option<String>,
+    /// The reason (`--reason`).
+    pub reason: Option<String>,
+    /// The code of the ending: `completed`, `running`, `max_fail`, ….
+    pub ending: Option<String>,
+    /// The exit code.
+    pub exit_code: Option<u8>,
+    /// The SHA-256 of a plan as it is now, in hexadecimal; `None` for other files.
+    pub plan_sha256: Option<String>,
+    /// The input and the outputs.
+    pub files: Vec<SourceFile>,
+    /// One for each start of the program.
+    pub passes: Vec<Pass>,
+}
+
+/// A file that the job read or wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Its purpose: `input`, `results`, ….
+    pub role: String,
+    /// Its name.
+    pub name: String,
+    /// The SHA-256 of its contents, in hexadecimal; empty if it is not known.
+    pub sha256: String,
+}
+
+/// One start of the program.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// When it began.
+    pub started_at: SystemTime,
+    /// When it ended; `None` if it was killed.
+    pub finished_at: Option<SystemTime>,
+    /// The code of the ending.
+    pub ending: String,
+    /// Number of requests.
+    pub n_requests: u64,
+    /// Number of those that looked users up.
+    pub n_lookups: u64,
+    /// Number of attempts that failed and were retried, 429s not counted.
+    pub n_retries: u64,
+    /// Number of requests that were answered 429.
+    pub n_throttled: u64,
+    /// How long all requests were paused.
+    pub paused: Duration,
+    /// The latency of responses; `None` without a request.
+    pub latency: Option<LatencySummary>,
+    /// The requests over time.
+    pub timeline: Vec<TimedBucket>,
+}
+
+/// The requests in one interval of a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedBucket {
+    /// When it begins.
+    pub start: SystemTime,
+    /// How long it is.
+    pub width: Duration,
+    /// Number of requests by result; rows are not shown.
+    pub counts: Bucket,
 }

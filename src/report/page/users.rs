@@ -1,39 +1,39 @@
-//! The users: all of them as compact text, from which the page's script makes rows, and the first
-//! few as a table for readers without it.
+//! The users on the page: all of them as compact text, from which the script makes rows, and the
+//! first few as a table for readers without the script.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use super::words::{self, cleaned, code, moment, tone};
-use crate::model::{Outcome, Row, UserId, UserView};
-use crate::report::page::{Facts, FinalRow};
+use super::view::{cleaned, code, moment};
+use super::{Facts, FinalRow, advice};
+use crate::model::{Outcome, UserId, UserView};
 use crate::report::text::{clipped, counted, duration, number};
 
 /// The users.
 pub(super) struct Users {
-    /// How many, and in which order.
+    /// Number and order of the users.
     pub(super) caption: String,
-    /// What readers without the script must know; empty where all users are in the table.
+    /// A hint for readers without the script; empty if all users are in the table.
     pub(super) without_script: String,
     pub(super) columns: Vec<&'static Column>,
     /// The outcomes that occur, in the order of the rows.
     pub(super) outcomes: Vec<&'static str>,
     pub(super) shown: Vec<Vec<Cell>>,
-    /// All rows. The first line lists the texts that cells of the kind `text-of` refer to by index.
-    /// Cells are separated by tabs.
+    /// All rows, with tabs between cells. The first line lists the texts that cells of the kind
+    /// `text-of` refer to by index.
     pub(super) data: String,
 }
 
 /// A cell of the table.
 pub(super) struct Cell {
     pub(super) class: &'static str,
-    /// The color of its dot; empty without one.
+    /// The color of its dot; empty without a dot.
     pub(super) tone: &'static str,
     pub(super) text: String,
 }
 
-/// A column, and what is in it.
+/// A column, and the function that makes its cells.
 pub(super) struct Column {
     pub(super) head: &'static str,
     pub(super) class: &'static str,
@@ -48,7 +48,7 @@ struct Context<'a> {
     pii: bool,
 }
 
-/// The number of users in the table without the script. The script shows as many at first.
+/// The number of users in the table without the script, and of those that the script shows first.
 const N_SHOWN: usize = 200;
 /// The maximum length of a text, in characters.
 const MAX_TEXT: usize = 200;
@@ -63,7 +63,7 @@ const COLUMNS: [Column; 12] = [
     Column::new("Attempts", "number", "plain", attempts),
     Column::new("Ended (UTC)", "short", "time", ended),
     Column::personal("Input", "short", input),
-    Column::personal("Email", "short", |it, _| of_user(&it.row, |user| user.email.as_deref())),
+    Column::personal("Email", "short", email),
     Column::personal("Name", "long", name),
     Column::personal("Message", "long", |it, _| text(it.row.error_message.as_deref())),
 ];
@@ -91,41 +91,40 @@ impl Column {
             ("time", Some(at)) => moment(at),
             _ => (self.cell)(row, context),
         };
-        let tone = if self.class == "outcome" { tone(row.row.outcome) } else { "" };
+        let is_outcome = self.class == "outcome";
+        let tone = if is_outcome { advice::of_outcome(row.row.outcome).0 } else { "" };
         Cell { class: self.class, tone, text }
     }
 }
 
-pub(super) fn users(facts: &Facts, pii: bool) -> Users {
-    let context = Context { facts, pii };
-    let mut rows: Vec<&FinalRow> = facts.rows.iter().collect();
-    rows.sort_by_key(|it| {
-        let outcome = it.row.outcome;
-        (
-            outcome.ended_well(),
-            Outcome::ALL.iter().position(|other| *other == outcome),
-            it.source,
-            it.row.line,
-        )
-    });
-    let is_wanted = |column: &&Column| {
-        (pii || !column.is_personal)
-            && rows.iter().any(|it| !(column.cell)(it, &context).is_empty())
-    };
-    let columns: Vec<&'static Column> = COLUMNS.iter().filter(is_wanted).collect();
-    let line = |row: &&FinalRow| columns.iter().map(|it| it.shown(row, &context)).collect();
-    let mut outcomes: Vec<_> = rows.iter().map(|it| it.row.outcome.code()).collect();
-    outcomes.dedup();
-    Users {
-        caption: format!(
-            "{}, those that need attention first",
-            counted(rows.len() as u64, "row", "rows")
-        ),
-        without_script: without_script(facts),
-        shown: rows.iter().take(N_SHOWN).map(line).collect(),
-        data: data(&rows, &columns, &context),
-        columns,
-        outcomes,
+impl Users {
+    pub(super) fn new(facts: &Facts, pii: bool) -> Self {
+        let context = Context { facts, pii };
+        let mut rows: Vec<&FinalRow> = facts.rows.iter().collect();
+        rows.sort_by_key(|it| {
+            let outcome = it.row.outcome;
+            let position = Outcome::ALL.iter().position(|other| *other == outcome);
+            (outcome.ended_well(), position, it.source, it.row.line)
+        });
+        let is_shown = |column: &&Column| {
+            (pii || !column.is_personal)
+                && rows.iter().any(|it| !(column.cell)(it, &context).is_empty())
+        };
+        let columns: Vec<&'static Column> = COLUMNS.iter().filter(is_shown).collect();
+        let line = |row: &&FinalRow| columns.iter().map(|it| it.shown(row, &context)).collect();
+        let mut outcomes: Vec<_> = rows.iter().map(|it| it.row.outcome.code()).collect();
+        outcomes.dedup();
+        Self {
+            caption: format!(
+                "{}, those that need attention first",
+                counted(rows.len() as u64, "row", "rows")
+            ),
+            without_script: without_script(facts),
+            shown: rows.iter().take(N_SHOWN).map(line).collect(),
+            data: data(&rows, &columns, &context),
+            columns,
+            outcomes,
+        }
     }
 }
 
@@ -167,7 +166,7 @@ fn data(rows: &[&FinalRow], columns: &[&Column], context: &Context<'_>) -> Strin
     format!("{}\n{lines}", texts.join("\t"))
 }
 
-/// The user's ID; anything else is personal data.
+/// The user's ID. Any other text is personal data.
 fn user(it: &FinalRow, context: &Context<'_>) -> String {
     match &it.row.user_id {
         Some(id) => id.to_string(),
@@ -178,7 +177,7 @@ fn user(it: &FinalRow, context: &Context<'_>) -> String {
 
 fn file(it: &FinalRow, context: &Context<'_>) -> String {
     match context.facts.sources.get(it.source) {
-        Some(source) if context.facts.sources.len() > 1 => words::cleaned(&source.name),
+        Some(source) if context.facts.sources.len() > 1 => cleaned(&source.name),
         _ => String::new(),
     }
 }
@@ -214,7 +213,7 @@ fn ended(it: &FinalRow, _: &Context<'_>) -> String {
     at.map(|it| it.as_secs().to_string()).unwrap_or_default()
 }
 
-/// Shown where it is not the ID.
+/// The cell, if it is not the ID.
 fn input(it: &FinalRow, _: &Context<'_>) -> String {
     match &it.row.user_id {
         Some(id) if id.as_str() != &*it.row.input => text(Some(&it.row.input)),
@@ -222,8 +221,8 @@ fn input(it: &FinalRow, _: &Context<'_>) -> String {
     }
 }
 
-fn of_user(row: &Row, of: impl Fn(&UserView) -> Option<&str>) -> String {
-    text(row.user.as_deref().and_then(of))
+fn email(it: &FinalRow, _: &Context<'_>) -> String {
+    text(it.row.user.as_deref().and_then(|user| user.email.as_deref()))
 }
 
 fn name(it: &FinalRow, _: &Context<'_>) -> String {

@@ -1,0 +1,534 @@
+//! What both pages show, as finished strings: the templates only place them.
+
+use std::time::SystemTime;
+
+use super::{Facts, Source, SourceFile, advice};
+use crate::model::{Outcome, UserId, mask_keys};
+use crate::report::closing::{self, relocked_remark};
+use crate::report::stopped_by;
+use crate::report::text::{clean, clipped, counted, duration, number, utc};
+use crate::stats::Example;
+use crate::stats::summary::{CommandKind, Ending};
+
+/// The content of the HTML page and of the Markdown page.
+pub(super) struct View {
+    pub(super) title: String,
+    /// The kind of the report.
+    pub(super) kind: String,
+    pub(super) heading: String,
+    /// Who, where and when.
+    pub(super) facts: Vec<Fact>,
+    pub(super) verdict: Verdict,
+    pub(super) notices: Vec<String>,
+    /// The next command that the newest job printed, and its purpose. Empty if it printed none.
+    pub(super) command: String,
+    pub(super) purpose: &'static str,
+    /// What to do about which records.
+    pub(super) advice: Vec<(String, &'static str)>,
+    pub(super) tiles: Vec<Tile>,
+    /// The files in order of time; empty for a single file.
+    pub(super) stages: Vec<Stage>,
+    pub(super) outcomes: Vec<OutcomeLine>,
+    /// How records and rows add up.
+    pub(super) sum: String,
+    pub(super) errors: Vec<ErrorLine>,
+    /// Number of rows with other codes, as a sentence.
+    pub(super) more_errors: String,
+    /// How the files were made.
+    pub(super) commands: Vec<Fact>,
+    pub(super) files: Vec<SourceFile>,
+    pub(super) privacy: &'static str,
+    pub(super) made: String,
+}
+
+/// A name, the class of its values, and the values: several if the files differ. The class `code`
+/// marks text that must be exact.
+type Fact = (&'static str, &'static str, Vec<String>);
+
+pub(super) struct Verdict {
+    /// The class that colors it.
+    pub(super) tone: &'static str,
+    pub(super) headline: String,
+    pub(super) detail: String,
+}
+
+/// A number in large digits.
+pub(super) struct Tile {
+    pub(super) tone: &'static str,
+    pub(super) name: &'static str,
+    pub(super) count: u64,
+    pub(super) n: String,
+    pub(super) share: String,
+}
+
+/// A finished file.
+pub(super) struct Stage {
+    pub(super) began: String,
+    pub(super) command: &'static str,
+    pub(super) file: String,
+    pub(super) result: String,
+    pub(super) exit_code: String,
+}
+
+/// The records of one outcome, or those without a row.
+pub(super) struct OutcomeLine {
+    pub(super) tone: &'static str,
+    pub(super) name: &'static str,
+    pub(super) meaning: &'static str,
+    pub(super) count: u64,
+    pub(super) n: String,
+    pub(super) share: String,
+    /// The length of its own bar, of 100.
+    pub(super) length: String,
+    /// The part of the common bar, of 100.
+    pub(super) x: String,
+    pub(super) width: String,
+    /// The link that shows these users; empty for records without a row.
+    pub(super) link: String,
+}
+
+/// The rows with one error code.
+pub(super) struct ErrorLine {
+    pub(super) code: String,
+    pub(super) count: u64,
+    pub(super) n: String,
+    pub(super) meaning: &'static str,
+    pub(super) advice: &'static str,
+    pub(super) example: String,
+}
+
+/// The maximum number of error codes. The results have all.
+const MAX_CODES: usize = 30;
+/// The maximum length of a text from a manifest, in characters.
+const MAX_TEXT: usize = 2_000;
+/// The maximum length of a digest, which has 64 digits.
+const MAX_DIGEST: usize = 80;
+
+impl View {
+    pub(super) fn new(facts: &Facts, pii: bool) -> Self {
+        let summary = &facts.incident.summary;
+        let kind = kind(facts);
+        let reasons = values(facts, |it| it.reason.clone());
+        let hosts = values(facts, |it| it.host.clone());
+        let title = match (reasons.first(), hosts.first()) {
+            (Some(reason), _) => format!("{reason} – {kind}"),
+            (None, Some(host)) => format!("{kind} – {host}"),
+            (None, None) => kind.clone(),
+        };
+        // It is not clipped: without its last flags, a command does something else.
+        let command = summary.next.as_ref().map(|it| clean(&mask_keys(&it.command)).into_owned());
+        let command = command.unwrap_or_default();
+        let made_at = facts.made_at.map(|at| format!(" on {} UTC", moment(at)));
+        Self {
+            title,
+            heading: if reasons.is_empty() { kind.clone() } else { reasons.join("; ") },
+            kind,
+            facts: with_values([
+                ("Run by", "", values(facts, |it| it.operator.clone())),
+                ("Instance", "", values(facts, instance)),
+                ("Key", "code", values(facts, |it| it.key.clone())),
+                ("When", "", when(facts)),
+                ("Plan SHA-256", "code", values(facts, |it| it.plan_sha256.clone())),
+            ]),
+            verdict: verdict(facts),
+            notices: notices(facts),
+            purpose: purpose(facts, &command),
+            command,
+            advice: advice(facts),
+            tiles: tiles(facts),
+            stages: stages(facts),
+            outcomes: outcomes(facts),
+            sum: format!(
+                "{} = {} + {} without a row.",
+                counted(summary.n_records, "record", "records"),
+                counted(summary.n_rows(), "row", "rows"),
+                number(summary.n_unprocessed),
+            ),
+            errors: errors(facts, pii),
+            more_errors: match summary.errors.iter().skip(MAX_CODES).map(|group| group.n).sum() {
+                0 => String::new(),
+                n => format!("{} further codes.", counted(n, "more row has", "more rows have")),
+            },
+            commands: with_values([
+                ("Command", "code", values(facts, |it| it.command.clone())),
+                ("Ended", "", values(facts, ended)),
+                ("Program", "", values(facts, program)),
+            ]),
+            files: files(facts),
+            privacy: if pii {
+                "This page contains personal data: names, addresses and messages that may quote \
+                 them. Share it accordingly."
+            } else {
+                "This page shows user IDs only. It contains no names, addresses or messages that \
+                 may quote them."
+            },
+            made: format!(
+                "Made by bulk-unlock {}{}.",
+                cleaned(&facts.made_by),
+                made_at.unwrap_or_default()
+            ),
+        }
+    }
+}
+
+/// The command of all files; `None` if they are of several, or if it is not known.
+fn command_of_all(facts: &Facts) -> Option<CommandKind> {
+    let first = facts.sources.first()?.kind;
+    first.filter(|_| facts.sources.iter().all(|it| it.kind == first))
+}
+
+fn kind(facts: &Facts) -> String {
+    let what = match command_of_all(facts) {
+        Some(CommandKind::Run) => "Unlock run",
+        Some(CommandKind::Plan) => "Unlock plan",
+        Some(CommandKind::Verify) => "Verification of unlocked users",
+        Some(CommandKind::Relock) => "Users locked again",
+        Some(CommandKind::RelockPlan) => "Relock plan",
+        Some(CommandKind::Locked) | None => "Unlock report",
+    };
+    match facts.sources.len() {
+        0 | 1 => what.to_owned(),
+        n => format!("{what}, {}", counted(n as u64, "file", "files")),
+    }
+}
+
+fn with_values<const N: usize>(facts: [Fact; N]) -> Vec<Fact> {
+    facts.into_iter().filter(|(.., values)| !values.is_empty()).collect()
+}
+
+/// The values of all files, each once.
+fn values(facts: &Facts, of: impl Fn(&Source) -> Option<String>) -> Vec<String> {
+    let mut values: Vec<String> = Vec::new();
+    for value in facts.sources.iter().filter_map(of).map(|it| cleaned(&it)) {
+        if !value.is_empty() && !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    values
+}
+
+fn instance(source: &Source) -> Option<String> {
+    let parts = [source.instance.as_deref(), source.host.as_deref()];
+    Some(parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+}
+
+/// From the first start to the last end.
+fn when(facts: &Facts) -> Vec<String> {
+    let stages = &facts.incident.stages;
+    let first = stages.iter().filter_map(|it| it.started_at).min();
+    let last = stages.iter().filter_map(|it| it.finished_at).max();
+    let Some(first) = first else { return Vec::new() };
+    match last.and_then(|last| Some((last, last.duration_since(first).ok()?))) {
+        Some((last, took)) => {
+            vec![format!("{} to {} UTC ({})", moment(first), moment(last), duration(took))]
+        }
+        None => vec![format!("{} UTC, end not recorded", moment(first))],
+    }
+}
+
+fn ended(source: &Source) -> Option<String> {
+    let ending = ending(source.ending.as_deref()?);
+    Some(match source.exit_code {
+        Some(code) => format!("{ending} (exit code {code})"),
+        None => ending,
+    })
+}
+
+fn program(source: &Source) -> Option<String> {
+    source.program_version.as_deref().map(|version| format!("bulk-unlock {version}"))
+}
+
+fn verdict(facts: &Facts) -> Verdict {
+    let (incident, summary) = (&facts.incident, &facts.incident.summary);
+    let mut each = incident.stages.iter().map(|it| &it.summary);
+    if each.any(|it| it.n_rows().checked_add(it.n_unprocessed) != Some(it.n_records)) {
+        return Verdict {
+            tone: "bad",
+            headline: "The accounting does not add up.".to_owned(),
+            detail: "The rows of a file do not match its manifest. The file was changed, or \
+                     bulk-unlock has a fault: do not rely on this report."
+                .to_owned(),
+        };
+    }
+    let is_open = n_open(facts) > 0 || incident.stages.iter().any(|stage| stage.n_left > 0);
+    let n_not_well = summary.counts.n_not_well();
+    Verdict {
+        tone: match n_not_well {
+            _ if is_open => "bad",
+            0 => "good",
+            _ => "warn",
+        },
+        headline: cleaned(&facts.result),
+        detail: match n_not_well {
+            0 if is_open => String::new(),
+            0 => "No record needs attention.".to_owned(),
+            n => format!("{} attention.", counted(n, "record needs", "records need")),
+        },
+    }
+}
+
+/// Number of users who are not unlocked although a run was to unlock them.
+fn n_open(facts: &Facts) -> u64 {
+    facts.incident.summary.n_unprocessed.saturating_add(facts.incident.n_planned_only())
+}
+
+/// Warnings that belong to the verdict.
+fn notices(facts: &Facts) -> Vec<String> {
+    let summary = &facts.incident.summary;
+    let warning = |warning: &String| cleaned(&format!("Warning: {warning}."));
+    let mut notices: Vec<String> = facts.warnings.iter().map(warning).collect();
+    if facts.sources.iter().any(|it| it.instance.as_deref() == Some("sandbox")) {
+        notices
+            .push("This is a rehearsal against the sandbox. No real user was changed.".to_owned());
+    }
+    if summary.n_banned > 0 {
+        let are = if summary.n_banned == 1 { "user is" } else { "users are" };
+        let n = number(summary.n_banned);
+        notices.push(format!("{n} {are} banned. Unlocking does not lift a ban."));
+    }
+    notices.extend(relocked_remark(&summary.counts).map(str::to_owned));
+    notices
+}
+
+/// The command of a single plan contains the plan's hash, so that only the reviewed plan is run.
+fn purpose(facts: &Facts, command: &str) -> &'static str {
+    let has_hash = |hash: &String| command.contains(&format!("--plan-sha256={hash}"));
+    match facts.sources.as_slice() {
+        [plan] if plan.plan_sha256.as_ref().is_some_and(has_hash) => {
+            "Command for the operator. It runs exactly this plan, and refuses one with another hash:"
+        }
+        _ => "Next command:",
+    }
+}
+
+fn advice(facts: &Facts) -> Vec<(String, &'static str)> {
+    let summary = &facts.incident.summary;
+    let mut advice = Vec::new();
+    if summary.n_unprocessed > 0 {
+        let records = counted(summary.n_unprocessed, "record", "records");
+        let text = "Not attempted or interrupted. Resume the run.";
+        advice.push((records + " without a row", text));
+    }
+    if facts.incident.n_planned_only() > 0 {
+        let n = number(facts.incident.n_planned_only());
+        let text = "No run processed these users. Resume or run the plan.";
+        advice.push((format!("{n} planned only"), text));
+    }
+    let outcomes = summary
+        .counts
+        .iter()
+        .map(|(outcome, n)| (format!("{} {outcome}", number(n)), advice::of_outcome(outcome).1));
+    advice.extend(outcomes.filter(|(_, text)| !text.is_empty()));
+    advice
+}
+
+fn tiles(facts: &Facts) -> Vec<Tile> {
+    let summary = &facts.incident.summary;
+    let n = |outcome| summary.counts.get(outcome);
+    let tile = |name, count: u64, tone| Tile {
+        tone: if count == 0 { "none" } else { tone },
+        name,
+        count,
+        n: number(count),
+        share: share(count, summary.n_records),
+    };
+    let (aim, n_aimed) = match command_of_all(facts) {
+        Some(CommandKind::Plan) => ("Would unlock", n(Outcome::WouldUnlock)),
+        Some(CommandKind::Verify) => ("Still unlocked", n(Outcome::StillUnlocked)),
+        _ => ("Unlocked", n(Outcome::Unlocked) + n(Outcome::StillUnlocked)),
+    };
+    let all = if facts.sources.len() > 1 { "Users" } else { "Records" };
+    vec![
+        tile(all, summary.n_records, "plain"),
+        tile(aim, n_aimed, "good"),
+        tile("Need attention", summary.counts.n_not_well(), "warn"),
+        tile("Not processed", n_open(facts), "bad"),
+    ]
+}
+
+fn stages(facts: &Facts) -> Vec<Stage> {
+    let stages = &facts.incident.stages;
+    if stages.len() < 2 {
+        return Vec::new();
+    }
+    let stages = stages.iter().zip(&facts.sources).map(|(stage, source)| Stage {
+        began: stage.started_at.map(moment).unwrap_or_default(),
+        command: source.kind.map_or("unknown", CommandKind::code),
+        file: cleaned(&stage.file),
+        result: closing::headline(&stage.summary),
+        exit_code: stage.exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string()),
+    });
+    stages.collect()
+}
+
+fn outcomes(facts: &Facts) -> Vec<OutcomeLine> {
+    /// The common bar in hundredths of a per cent, and the shortest part that can be seen.
+    const WHOLE: u128 = 10_000;
+    const SHORTEST: u128 = 60;
+    let summary = &facts.incident.summary;
+    let rows = summary
+        .counts
+        .iter()
+        .map(|(outcome, n)| (advice::of_outcome(outcome).0, outcome.code(), outcome.meaning(), n));
+    let meaning = "no row: not attempted or interrupted";
+    let unprocessed = ("open", "unprocessed", meaning, summary.n_unprocessed);
+    let lines: Vec<_> = rows.chain([unprocessed]).filter(|(.., n)| *n > 0).collect();
+    let n_all: u64 = lines.iter().map(|(.., n)| *n).fold(0, u64::saturating_add);
+    let longest = lines.iter().map(|(.., n)| *n).max().unwrap_or_default();
+    let width = |n: u64| (u128::from(n) * WHOLE).div_ceil(n_all.into()).max(SHORTEST);
+    let sum: u128 = lines.iter().map(|(.., n)| width(*n)).sum();
+    let mut end = 0;
+    let line = |(tone, name, meaning, count)| {
+        let x = end * WHOLE / sum;
+        end += width(count);
+        OutcomeLine {
+            tone,
+            name,
+            meaning,
+            count,
+            n: number(count),
+            share: share(count, n_all),
+            length: length(count, longest),
+            x: hundredths(x),
+            width: hundredths(end * WHOLE / sum - x),
+            link: if tone == "open" { String::new() } else { format!("#outcome={name}") },
+        }
+    };
+    lines.into_iter().map(line).collect()
+}
+
+fn errors(facts: &Facts, pii: bool) -> Vec<ErrorLine> {
+    let groups = facts.incident.summary.errors.iter().take(MAX_CODES);
+    let lines = groups.map(|group| {
+        let (meaning, advice) = advice::of_code(&group.code);
+        ErrorLine {
+            code: code(&group.code, pii),
+            count: group.n,
+            n: number(group.n),
+            meaning,
+            advice,
+            example: example(&group.example, pii),
+        }
+    });
+    lines.collect()
+}
+
+/// `line 17 user_abc: No user was found.`
+fn example(example: &Example, pii: bool) -> String {
+    let is_shown = pii || example.user.parse::<UserId>().is_ok();
+    let user = if is_shown { format!(" {}", clean(&example.user)) } else { String::new() };
+    let message = match clean(&example.message) {
+        message if pii && !message.is_empty() => format!(": {message}"),
+        _ => String::new(),
+    };
+    format!("line {}{user}{message}", example.line)
+}
+
+fn files(facts: &Facts) -> Vec<SourceFile> {
+    let mut files: Vec<SourceFile> = Vec::new();
+    for file in facts.sources.iter().flat_map(|it| &it.files) {
+        let file = SourceFile {
+            role: cleaned(&file.role),
+            name: cleaned(&file.name),
+            sha256: clipped(&file.sha256, MAX_DIGEST),
+        };
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    files
+}
+
+/// A text from outside, safe to show.
+pub(super) fn cleaned(text: &str) -> String {
+    clipped(text, MAX_TEXT)
+}
+
+/// An error code. Without personal data, a code that could be a message is not shown: it comes from
+/// outside.
+pub(super) fn code(code: &str, pii: bool) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if pii || code.chars().all(is_word) { cleaned(code) } else { "(unusual code)".to_owned() }
+}
+
+/// How a job ended, by its code in the manifest.
+pub(super) fn ending(code: &str) -> String {
+    let ending = Ending::of_code(code);
+    match ending {
+        _ if ending.code() != code => cleaned(code),
+        Ending::Completed => "completed".to_owned(),
+        Ending::Stopped(reason) => format!("stopped {}", stopped_by(reason)),
+        Ending::NotConfirmed => "not confirmed; nothing was sent".to_owned(),
+        Ending::Unfinished => "killed, or still running".to_owned(),
+        Ending::Unaccounted => "the accounting does not add up".to_owned(),
+    }
+}
+
+/// `2026-01-31 03:12:45`, in UTC.
+pub(super) fn moment(wall: SystemTime) -> String {
+    utc(wall, "%Y-%m-%d %H:%M:%S")
+}
+
+/// `12.3 %`. Only 0 is shown as 0 %, and only all as 100 %.
+fn share(n: u64, of: u64) -> String {
+    let (n, of) = (u128::from(n), u128::from(of));
+    let tenths = (n * 1000 + of / 2).checked_div(of).unwrap_or_default();
+    match (n, tenths) {
+        (0, _) => "0 %".to_owned(),
+        (_, 0) => "<0.1 %".to_owned(),
+        (_, 1000) if n < of => "99.9 %".to_owned(),
+        _ => format!("{}.{} %", tenths / 10, tenths % 10).replace(".0 %", " %"),
+    }
+}
+
+/// The length of a bar in per cent of the longest, at least long enough to be seen.
+fn length(n: u64, longest: u64) -> String {
+    const SHORTEST: u128 = 50;
+    if n == 0 || longest == 0 {
+        return "0".to_owned();
+    }
+    hundredths((u128::from(n) * 10_000 / u128::from(longest)).clamp(SHORTEST, 10_000))
+}
+
+/// `1234` as `12.34`.
+pub(super) fn hundredths(n: u128) -> String {
+    format!("{}.{:02}", n / 100, n % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_zero_and_all_are_shown_as_0_and_100_percent() {
+        let found = [(0, 9), (1, 100_000), (1, 8), (99_999, 100_000), (7, 7), (0, 0)];
+        let found = found.map(|(n, of)| share(n, of));
+        assert_eq!(found, ["0 %", "<0.1 %", "12.5 %", "99.9 %", "100 %", "0 %"]);
+    }
+
+    #[test]
+    fn a_bar_is_as_long_as_its_share_and_long_enough_to_be_seen() {
+        let found = [(0, 9), (1, 100_000), (1, 3), (9, 9)].map(|(n, of)| length(n, of));
+        assert_eq!(found, ["0", "0.50", "33.33", "100.00"]);
+    }
+
+    #[test]
+    fn every_ending_has_a_text() {
+        let codes = ["completed", "running", "not_confirmed", "unaccounted", "max_fail", "eaten\n"];
+        insta::assert_snapshot!(codes.map(ending).join("\n"), @"
+            completed
+            killed, or still running
+            not confirmed; nothing was sent
+            the accounting does not add up
+            stopped by --max-fail
+            eaten 
+            ");
+    }
+
+    #[test]
+    fn a_code_that_could_be_a_message_is_personal_data() {
+        assert_eq!(code("http_503", false), "http_503");
+        assert_eq!(code("taken by a@x.org", false), "(unusual code)");
+        assert_eq!(code("taken by a@x.org", true), "taken by a@x.org");
+    }
+}
