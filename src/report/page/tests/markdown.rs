@@ -77,7 +77,9 @@ fn the_page_of_a_run() {
     facts.warnings = vec!["a|b.csv was changed".to_owned()];
     let stage = &mut facts.incident.stages[0];
     (stage.started_at, stage.finished_at) = (Some(at(0)), Some(at(61)));
-    insta::assert_snapshot!(markdown(&facts));
+    let page = markdown(&facts);
+    assert!(page.ends_with("UTC.\n"), "{page:?}");
+    insta::assert_snapshot!(page);
 }
 
 #[test]
