@@ -12,16 +12,8 @@ use super::view::View;
 /// In the template, a line never begins with a value, and a value never has several lines.
 #[derive(Template)]
 #[template(path = "page.md", config = "src/report/page/askama.toml")]
-pub(super) struct Page {
-    view: View,
-    /// The line before and after the next command.
-    fence: String,
-}
-
-impl Page {
-    pub(super) fn new(view: View) -> Self {
-        Self { fence: fence(&view.command), view }
-    }
+pub(super) struct Page<'a> {
+    pub(super) view: View<'a>,
 }
 
 /// Escapes text: no part of it is markup, HTML, or the end of a table cell.

@@ -1,7 +1,7 @@
 //! The page of a job or of an incident: one HTML file to attach to a ticket, or a short page in
 //! Markdown for a pull request or a job summary.
 //!
-//! [`Facts`] become a [`View`] of finished strings, which the templates place; askama escapes each of
+//! The templates place the finished strings that a [`View`] makes of [`Facts`]; askama escapes each of
 //! them. The HTML page loads nothing: its policy allows its own style sheet and script by their hashes.
 
 mod advice;
@@ -30,7 +30,7 @@ use view::View;
 /// The page in Markdown. It names users by their IDs only, and only those that are examples of an
 /// error.
 pub fn render_markdown(facts: &Facts) -> Result<String, askama::Error> {
-    markdown::Page::new(View::new(facts, false)).render()
+    markdown::Page { view: View { facts, pii: false } }.render()
 }
 
 /// The page in HTML. Without `pii`, it names users by their IDs only: it has no email address, name
@@ -38,7 +38,7 @@ pub fn render_markdown(facts: &Facts) -> Result<String, askama::Error> {
 pub fn render(facts: &Facts, pii: bool) -> Result<String, askama::Error> {
     let page = Page {
         policy: policy(),
-        view: View::new(facts, pii),
+        view: View { facts, pii },
         requests: Requests::new(facts),
         users: Users::new(facts, pii),
     };
@@ -47,9 +47,9 @@ pub fn render(facts: &Facts, pii: bool) -> Result<String, askama::Error> {
 
 #[derive(Template)]
 #[template(path = "page.html", config = "src/report/page/askama.toml")]
-struct Page {
+struct Page<'a> {
     policy: String,
-    view: View,
+    view: View<'a>,
     requests: Requests,
     users: Users,
 }

@@ -1,4 +1,5 @@
-//! What both pages show, as finished strings: the templates only place them.
+//! What both pages show, as finished strings: the templates call the methods of [`View`] and place
+//! their texts.
 
 use std::time::SystemTime;
 
@@ -8,42 +9,17 @@ use crate::report::closing::{self, relocked_remark};
 use crate::report::stopped_by;
 use crate::report::text::{clean, clipped, counted, duration, number, utc};
 use crate::stats::Example;
-use crate::stats::summary::{CommandKind, Ending};
+use crate::stats::summary::{CommandKind, Ending, Summary};
 
 /// The content of the HTML page and of the Markdown page.
-pub(super) struct View {
-    pub(super) title: String,
-    /// The kind of the report.
-    pub(super) kind: String,
-    pub(super) heading: String,
-    /// Who, where and when.
-    pub(super) facts: Vec<Fact>,
-    pub(super) verdict: Verdict,
-    pub(super) notices: Vec<String>,
-    /// The next command that the newest job printed, and its purpose. Empty if it printed none.
-    pub(super) command: String,
-    pub(super) purpose: &'static str,
-    /// What to do about which records.
-    pub(super) advice: Vec<(String, &'static str)>,
-    pub(super) tiles: Vec<Tile>,
-    /// The files in order of time; empty for a single file.
-    pub(super) stages: Vec<Stage>,
-    pub(super) outcomes: Vec<OutcomeLine>,
-    /// How records and rows add up.
-    pub(super) sum: String,
-    pub(super) errors: Vec<ErrorLine>,
-    /// Number of rows with other codes, as a sentence.
-    pub(super) more_errors: String,
-    /// How the files were made.
-    pub(super) commands: Vec<Fact>,
-    pub(super) files: Vec<SourceFile>,
-    pub(super) privacy: &'static str,
-    pub(super) made: String,
+pub(super) struct View<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) pii: bool,
 }
 
 /// A name, the class of its values, and the values: several if the files differ. The class `code`
 /// marks text that must be exact.
-type Fact = (&'static str, &'static str, Vec<String>);
+pub(super) type Fact = (&'static str, &'static str, Vec<String>);
 
 pub(super) struct Verdict {
     /// The class that colors it.
@@ -104,91 +80,305 @@ const MAX_TEXT: usize = 2_000;
 /// The maximum length of a digest, which has 64 digits.
 const MAX_DIGEST: usize = 80;
 
-impl View {
-    pub(super) fn new(facts: &Facts, pii: bool) -> Self {
-        let summary = &facts.incident.summary;
-        let kind = kind(facts);
-        let reasons = values(facts, |it| it.reason.clone());
-        let hosts = values(facts, |it| it.host.clone());
-        let title = match (reasons.first(), hosts.first()) {
+impl View<'_> {
+    fn summary(&self) -> &Summary {
+        &self.facts.incident.summary
+    }
+
+    pub(super) fn title(&self) -> String {
+        let kind = self.kind();
+        let reasons = values(self.facts, |it| it.reason.clone());
+        let hosts = values(self.facts, |it| it.host.clone());
+        match (reasons.first(), hosts.first()) {
             (Some(reason), _) => format!("{reason} – {kind}"),
             (None, Some(host)) => format!("{kind} – {host}"),
-            (None, None) => kind.clone(),
-        };
-        // It is not clipped: without its last flags, a command does something else.
-        let command = summary.next.as_ref().map(|it| clean(&mask_keys(&it.command)).into_owned());
-        let command = command.unwrap_or_default();
-        let made_at = facts.made_at.map(|at| format!(" on {} UTC", moment(at)));
-        Self {
-            title,
-            heading: if reasons.is_empty() { kind.clone() } else { reasons.join("; ") },
-            kind,
-            facts: with_values([
-                ("Run by", "", values(facts, |it| it.operator.clone())),
-                ("Instance", "", values(facts, instance)),
-                ("Key", "code", values(facts, |it| it.key.clone())),
-                ("When", "", when(facts)),
-                ("Plan SHA-256", "code", values(facts, |it| it.plan_sha256.clone())),
-            ]),
-            verdict: verdict(facts),
-            notices: notices(facts),
-            purpose: purpose(facts, &command),
-            command,
-            advice: advice(facts),
-            tiles: tiles(facts),
-            stages: stages(facts),
-            outcomes: outcomes(facts),
-            sum: format!(
-                "{} = {} + {} without a row.",
-                counted(summary.n_records, "record", "records"),
-                counted(summary.n_rows(), "row", "rows"),
-                number(summary.n_unprocessed),
-            ),
-            errors: errors(facts, pii),
-            more_errors: match summary.errors.iter().skip(MAX_CODES).map(|group| group.n).sum() {
-                0 => String::new(),
-                n => format!("{} further codes.", counted(n, "more row has", "more rows have")),
-            },
-            commands: with_values([
-                ("Command", "code", values(facts, |it| it.command.clone())),
-                ("Ended", "", values(facts, ended)),
-                ("Program", "", values(facts, program)),
-            ]),
-            files: files(facts),
-            privacy: if pii {
-                "This page contains personal data: names, addresses and messages that may quote \
-                 them. Share it accordingly."
-            } else {
-                "This page shows user IDs only. It contains no names, addresses or messages that \
-                 may quote them."
-            },
-            made: format!(
-                "Made by bulk-unlock {}{}.",
-                cleaned(&facts.made_by),
-                made_at.unwrap_or_default()
-            ),
+            (None, None) => kind,
         }
     }
-}
 
-/// The command of all files; `None` if they are of several, or if it is not known.
-fn command_of_all(facts: &Facts) -> Option<CommandKind> {
-    let first = facts.sources.first()?.kind;
-    first.filter(|_| facts.sources.iter().all(|it| it.kind == first))
-}
+    pub(super) fn heading(&self) -> String {
+        let reasons = values(self.facts, |it| it.reason.clone());
+        if reasons.is_empty() { self.kind() } else { reasons.join("; ") }
+    }
 
-fn kind(facts: &Facts) -> String {
-    let what = match command_of_all(facts) {
-        Some(CommandKind::Run) => "Unlock run",
-        Some(CommandKind::Plan) => "Unlock plan",
-        Some(CommandKind::Verify) => "Verification of unlocked users",
-        Some(CommandKind::Relock) => "Users locked again",
-        Some(CommandKind::RelockPlan) => "Relock plan",
-        Some(CommandKind::Locked) | None => "Unlock report",
-    };
-    match facts.sources.len() {
-        0 | 1 => what.to_owned(),
-        n => format!("{what}, {}", counted(n as u64, "file", "files")),
+    /// The kind of the report.
+    pub(super) fn kind(&self) -> String {
+        let what = match self.command_of_all() {
+            Some(CommandKind::Run) => "Unlock run",
+            Some(CommandKind::Plan) => "Unlock plan",
+            Some(CommandKind::Verify) => "Verification of unlocked users",
+            Some(CommandKind::Relock) => "Users locked again",
+            Some(CommandKind::RelockPlan) => "Relock plan",
+            Some(CommandKind::Locked) | None => "Unlock report",
+        };
+        match self.facts.sources.len() {
+            0 | 1 => what.to_owned(),
+            n => format!("{what}, {}", counted(n as u64, "file", "files")),
+        }
+    }
+
+    /// The command of all files; `None` if they are of several, or if it is not known.
+    fn command_of_all(&self) -> Option<CommandKind> {
+        let first = self.facts.sources.first()?.kind;
+        first.filter(|_| self.facts.sources.iter().all(|it| it.kind == first))
+    }
+
+    /// Who, where and when.
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        with_values([
+            ("Run by", "", values(self.facts, |it| it.operator.clone())),
+            ("Instance", "", values(self.facts, instance)),
+            ("Key", "code", values(self.facts, |it| it.key.clone())),
+            ("When", "", when(self.facts)),
+            ("Plan SHA-256", "code", values(self.facts, |it| it.plan_sha256.clone())),
+        ])
+    }
+
+    /// How the files were made.
+    pub(super) fn commands(&self) -> Vec<Fact> {
+        with_values([
+            ("Command", "code", values(self.facts, |it| it.command.clone())),
+            ("Ended", "", values(self.facts, ended)),
+            ("Program", "", values(self.facts, program)),
+        ])
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        let (incident, summary) = (&self.facts.incident, self.summary());
+        let mut each = incident.stages.iter().map(|it| &it.summary);
+        if each.any(|it| it.n_rows().checked_add(it.n_unprocessed) != Some(it.n_records)) {
+            return Verdict {
+                tone: "bad",
+                headline: "The accounting does not add up.".to_owned(),
+                detail: "The rows of a file do not match its manifest. The file was changed, or \
+                         bulk-unlock has a fault: do not rely on this report."
+                    .to_owned(),
+            };
+        }
+        let is_open = self.n_open() > 0 || incident.stages.iter().any(|stage| stage.n_left > 0);
+        let n_not_well = summary.counts.n_not_well();
+        Verdict {
+            tone: match n_not_well {
+                _ if is_open => "bad",
+                0 => "good",
+                _ => "warn",
+            },
+            headline: cleaned(&self.facts.result),
+            detail: match n_not_well {
+                0 if is_open => String::new(),
+                0 => "No record needs attention.".to_owned(),
+                n => format!("{} attention.", counted(n, "record needs", "records need")),
+            },
+        }
+    }
+
+    /// Number of users who are not unlocked although a run was to unlock them.
+    fn n_open(&self) -> u64 {
+        self.facts
+            .incident
+            .summary
+            .n_unprocessed
+            .saturating_add(self.facts.incident.n_planned_only())
+    }
+
+    /// Warnings that belong to the verdict.
+    pub(super) fn notices(&self) -> Vec<String> {
+        let summary = self.summary();
+        let warning = |warning: &String| cleaned(&format!("Warning: {warning}."));
+        let mut notices: Vec<String> = self.facts.warnings.iter().map(warning).collect();
+        if self.facts.sources.iter().any(|it| it.instance.as_deref() == Some("sandbox")) {
+            notices.push(
+                "This is a rehearsal against the sandbox. No real user was changed.".to_owned(),
+            );
+        }
+        if summary.n_banned > 0 {
+            let are = if summary.n_banned == 1 { "user is" } else { "users are" };
+            let n = number(summary.n_banned);
+            notices.push(format!("{n} {are} banned. Unlocking does not lift a ban."));
+        }
+        notices.extend(relocked_remark(&summary.counts).map(str::to_owned));
+        notices
+    }
+
+    /// The next command that the newest job printed; empty if it printed none.
+    pub(super) fn command(&self) -> String {
+        // It is not clipped: without its last flags, a command does something else.
+        let next = self.summary().next.as_ref();
+        next.map(|next| clean(&mask_keys(&next.command)).into_owned()).unwrap_or_default()
+    }
+
+    /// The command of a single plan contains the plan's hash, so that only the reviewed plan is run.
+    pub(super) fn purpose(&self) -> &'static str {
+        let command = self.command();
+        let has_hash = |hash: &String| command.contains(&format!("--plan-sha256={hash}"));
+        match self.facts.sources.as_slice() {
+            [plan] if plan.plan_sha256.as_ref().is_some_and(has_hash) => {
+                "Command for the operator. It runs exactly this plan, and refuses one with another hash:"
+            }
+            _ => "Next command:",
+        }
+    }
+
+    pub(super) fn advice(&self) -> Vec<(String, &'static str)> {
+        let summary = self.summary();
+        let mut advice = Vec::new();
+        if summary.n_unprocessed > 0 {
+            let records = counted(summary.n_unprocessed, "record", "records");
+            let text = "Not attempted or interrupted. Resume the run.";
+            advice.push((records + " without a row", text));
+        }
+        if self.facts.incident.n_planned_only() > 0 {
+            let n = number(self.facts.incident.n_planned_only());
+            let text = "No run processed these users. Resume or run the plan.";
+            advice.push((format!("{n} planned only"), text));
+        }
+        let outcomes = summary.counts.iter().map(|(outcome, n)| {
+            (format!("{} {outcome}", number(n)), advice::of_outcome(outcome).1)
+        });
+        advice.extend(outcomes.filter(|(_, text)| !text.is_empty()));
+        advice
+    }
+
+    pub(super) fn tiles(&self) -> Vec<Tile> {
+        let summary = self.summary();
+        let n = |outcome| summary.counts.get(outcome);
+        let tile = |name, count: u64, tone| Tile {
+            tone: if count == 0 { "none" } else { tone },
+            name,
+            count,
+            n: number(count),
+            share: share(count, summary.n_records),
+        };
+        let (aim, n_aimed) = match self.command_of_all() {
+            Some(CommandKind::Plan) => ("Would unlock", n(Outcome::WouldUnlock)),
+            Some(CommandKind::Verify) => ("Still unlocked", n(Outcome::StillUnlocked)),
+            _ => ("Unlocked", n(Outcome::Unlocked) + n(Outcome::StillUnlocked)),
+        };
+        let all = if self.facts.sources.len() > 1 { "Users" } else { "Records" };
+        vec![
+            tile(all, summary.n_records, "plain"),
+            tile(aim, n_aimed, "good"),
+            tile("Need attention", summary.counts.n_not_well(), "warn"),
+            tile("Not processed", self.n_open(), "bad"),
+        ]
+    }
+
+    pub(super) fn stages(&self) -> Vec<Stage> {
+        let stages = &self.facts.incident.stages;
+        if stages.len() < 2 {
+            return Vec::new();
+        }
+        let stages = stages.iter().zip(&self.facts.sources).map(|(stage, source)| Stage {
+            began: stage.started_at.map(moment).unwrap_or_default(),
+            command: source.kind.map_or("unknown", CommandKind::code),
+            file: cleaned(&stage.file),
+            result: closing::headline(&stage.summary),
+            exit_code: stage
+                .exit_code
+                .map_or_else(|| "unknown".to_owned(), |code| code.to_string()),
+        });
+        stages.collect()
+    }
+
+    pub(super) fn outcomes(&self) -> Vec<OutcomeLine> {
+        /// The common bar in hundredths of a per cent, and the shortest part that can be seen.
+        const WHOLE: u128 = 10_000;
+        const SHORTEST: u128 = 60;
+        let summary = self.summary();
+        let rows = summary.counts.iter().map(|(outcome, n)| {
+            (advice::of_outcome(outcome).0, outcome.code(), outcome.meaning(), n)
+        });
+        let meaning = "no row: not attempted or interrupted";
+        let unprocessed = ("open", "unprocessed", meaning, summary.n_unprocessed);
+        let lines: Vec<_> = rows.chain([unprocessed]).filter(|(.., n)| *n > 0).collect();
+        let n_all: u64 = lines.iter().map(|(.., n)| *n).fold(0, u64::saturating_add);
+        let longest = lines.iter().map(|(.., n)| *n).max().unwrap_or_default();
+        let width = |n: u64| (u128::from(n) * WHOLE).div_ceil(n_all.into()).max(SHORTEST);
+        let sum: u128 = lines.iter().map(|(.., n)| width(*n)).sum();
+        let mut end = 0;
+        let line = |(tone, name, meaning, count)| {
+            let x = end * WHOLE / sum;
+            end += width(count);
+            OutcomeLine {
+                tone,
+                name,
+                meaning,
+                count,
+                n: number(count),
+                share: share(count, n_all),
+                length: length(count, longest),
+                x: hundredths(x),
+                width: hundredths(end * WHOLE / sum - x),
+                link: if tone == "open" { String::new() } else { format!("#outcome={name}") },
+            }
+        };
+        lines.into_iter().map(line).collect()
+    }
+
+    /// How records and rows add up.
+    pub(super) fn sum(&self) -> String {
+        let summary = self.summary();
+        format!(
+            "{} = {} + {} without a row.",
+            counted(summary.n_records, "record", "records"),
+            counted(summary.n_rows(), "row", "rows"),
+            number(summary.n_unprocessed),
+        )
+    }
+
+    pub(super) fn errors(&self) -> Vec<ErrorLine> {
+        let groups = self.facts.incident.summary.errors.iter().take(MAX_CODES);
+        let lines = groups.map(|group| {
+            let (meaning, advice) = advice::of_code(&group.code);
+            ErrorLine {
+                code: code(&group.code, self.pii),
+                count: group.n,
+                n: number(group.n),
+                meaning,
+                advice,
+                example: example(&group.example, self.pii),
+            }
+        });
+        lines.collect()
+    }
+
+    /// Number of rows with other codes, as a sentence.
+    pub(super) fn more_errors(&self) -> String {
+        match self.summary().errors.iter().skip(MAX_CODES).map(|group| group.n).sum() {
+            0 => String::new(),
+            n => format!("{} further codes.", counted(n, "more row has", "more rows have")),
+        }
+    }
+
+    pub(super) fn files(&self) -> Vec<SourceFile> {
+        let mut files: Vec<SourceFile> = Vec::new();
+        for file in self.facts.sources.iter().flat_map(|it| &it.files) {
+            let file = SourceFile {
+                role: cleaned(&file.role),
+                name: cleaned(&file.name),
+                sha256: clipped(&file.sha256, MAX_DIGEST),
+            };
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+        files
+    }
+
+    pub(super) fn privacy(&self) -> &'static str {
+        if self.pii {
+            "This page contains personal data: names, addresses and messages that may quote them. \
+             Share it accordingly."
+        } else {
+            "This page shows user IDs only. It contains no names, addresses or messages that may \
+             quote them."
+        }
+    }
+
+    pub(super) fn made(&self) -> String {
+        let at = self.facts.made_at.map(|at| format!(" on {} UTC", moment(at)));
+        let version = cleaned(&self.facts.made_by);
+        format!("Made by bulk-unlock {version}{}.", at.unwrap_or_default())
     }
 }
 
@@ -238,181 +428,6 @@ fn program(source: &Source) -> Option<String> {
     source.program_version.as_deref().map(|version| format!("bulk-unlock {version}"))
 }
 
-fn verdict(facts: &Facts) -> Verdict {
-    let (incident, summary) = (&facts.incident, &facts.incident.summary);
-    let mut each = incident.stages.iter().map(|it| &it.summary);
-    if each.any(|it| it.n_rows().checked_add(it.n_unprocessed) != Some(it.n_records)) {
-        return Verdict {
-            tone: "bad",
-            headline: "The accounting does not add up.".to_owned(),
-            detail: "The rows of a file do not match its manifest. The file was changed, or \
-                     bulk-unlock has a fault: do not rely on this report."
-                .to_owned(),
-        };
-    }
-    let is_open = n_open(facts) > 0 || incident.stages.iter().any(|stage| stage.n_left > 0);
-    let n_not_well = summary.counts.n_not_well();
-    Verdict {
-        tone: match n_not_well {
-            _ if is_open => "bad",
-            0 => "good",
-            _ => "warn",
-        },
-        headline: cleaned(&facts.result),
-        detail: match n_not_well {
-            0 if is_open => String::new(),
-            0 => "No record needs attention.".to_owned(),
-            n => format!("{} attention.", counted(n, "record needs", "records need")),
-        },
-    }
-}
-
-/// Number of users who are not unlocked although a run was to unlock them.
-fn n_open(facts: &Facts) -> u64 {
-    facts.incident.summary.n_unprocessed.saturating_add(facts.incident.n_planned_only())
-}
-
-/// Warnings that belong to the verdict.
-fn notices(facts: &Facts) -> Vec<String> {
-    let summary = &facts.incident.summary;
-    let warning = |warning: &String| cleaned(&format!("Warning: {warning}."));
-    let mut notices: Vec<String> = facts.warnings.iter().map(warning).collect();
-    if facts.sources.iter().any(|it| it.instance.as_deref() == Some("sandbox")) {
-        notices
-            .push("This is a rehearsal against the sandbox. No real user was changed.".to_owned());
-    }
-    if summary.n_banned > 0 {
-        let are = if summary.n_banned == 1 { "user is" } else { "users are" };
-        let n = number(summary.n_banned);
-        notices.push(format!("{n} {are} banned. Unlocking does not lift a ban."));
-    }
-    notices.extend(relocked_remark(&summary.counts).map(str::to_owned));
-    notices
-}
-
-/// The command of a single plan contains the plan's hash, so that only the reviewed plan is run.
-fn purpose(facts: &Facts, command: &str) -> &'static str {
-    let has_hash = |hash: &String| command.contains(&format!("--plan-sha256={hash}"));
-    match facts.sources.as_slice() {
-        [plan] if plan.plan_sha256.as_ref().is_some_and(has_hash) => {
-            "Command for the operator. It runs exactly this plan, and refuses one with another hash:"
-        }
-        _ => "Next command:",
-    }
-}
-
-fn advice(facts: &Facts) -> Vec<(String, &'static str)> {
-    let summary = &facts.incident.summary;
-    let mut advice = Vec::new();
-    if summary.n_unprocessed > 0 {
-        let records = counted(summary.n_unprocessed, "record", "records");
-        let text = "Not attempted or interrupted. Resume the run.";
-        advice.push((records + " without a row", text));
-    }
-    if facts.incident.n_planned_only() > 0 {
-        let n = number(facts.incident.n_planned_only());
-        let text = "No run processed these users. Resume or run the plan.";
-        advice.push((format!("{n} planned only"), text));
-    }
-    let outcomes = summary
-        .counts
-        .iter()
-        .map(|(outcome, n)| (format!("{} {outcome}", number(n)), advice::of_outcome(outcome).1));
-    advice.extend(outcomes.filter(|(_, text)| !text.is_empty()));
-    advice
-}
-
-fn tiles(facts: &Facts) -> Vec<Tile> {
-    let summary = &facts.incident.summary;
-    let n = |outcome| summary.counts.get(outcome);
-    let tile = |name, count: u64, tone| Tile {
-        tone: if count == 0 { "none" } else { tone },
-        name,
-        count,
-        n: number(count),
-        share: share(count, summary.n_records),
-    };
-    let (aim, n_aimed) = match command_of_all(facts) {
-        Some(CommandKind::Plan) => ("Would unlock", n(Outcome::WouldUnlock)),
-        Some(CommandKind::Verify) => ("Still unlocked", n(Outcome::StillUnlocked)),
-        _ => ("Unlocked", n(Outcome::Unlocked) + n(Outcome::StillUnlocked)),
-    };
-    let all = if facts.sources.len() > 1 { "Users" } else { "Records" };
-    vec![
-        tile(all, summary.n_records, "plain"),
-        tile(aim, n_aimed, "good"),
-        tile("Need attention", summary.counts.n_not_well(), "warn"),
-        tile("Not processed", n_open(facts), "bad"),
-    ]
-}
-
-fn stages(facts: &Facts) -> Vec<Stage> {
-    let stages = &facts.incident.stages;
-    if stages.len() < 2 {
-        return Vec::new();
-    }
-    let stages = stages.iter().zip(&facts.sources).map(|(stage, source)| Stage {
-        began: stage.started_at.map(moment).unwrap_or_default(),
-        command: source.kind.map_or("unknown", CommandKind::code),
-        file: cleaned(&stage.file),
-        result: closing::headline(&stage.summary),
-        exit_code: stage.exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string()),
-    });
-    stages.collect()
-}
-
-fn outcomes(facts: &Facts) -> Vec<OutcomeLine> {
-    /// The common bar in hundredths of a per cent, and the shortest part that can be seen.
-    const WHOLE: u128 = 10_000;
-    const SHORTEST: u128 = 60;
-    let summary = &facts.incident.summary;
-    let rows = summary
-        .counts
-        .iter()
-        .map(|(outcome, n)| (advice::of_outcome(outcome).0, outcome.code(), outcome.meaning(), n));
-    let meaning = "no row: not attempted or interrupted";
-    let unprocessed = ("open", "unprocessed", meaning, summary.n_unprocessed);
-    let lines: Vec<_> = rows.chain([unprocessed]).filter(|(.., n)| *n > 0).collect();
-    let n_all: u64 = lines.iter().map(|(.., n)| *n).fold(0, u64::saturating_add);
-    let longest = lines.iter().map(|(.., n)| *n).max().unwrap_or_default();
-    let width = |n: u64| (u128::from(n) * WHOLE).div_ceil(n_all.into()).max(SHORTEST);
-    let sum: u128 = lines.iter().map(|(.., n)| width(*n)).sum();
-    let mut end = 0;
-    let line = |(tone, name, meaning, count)| {
-        let x = end * WHOLE / sum;
-        end += width(count);
-        OutcomeLine {
-            tone,
-            name,
-            meaning,
-            count,
-            n: number(count),
-            share: share(count, n_all),
-            length: length(count, longest),
-            x: hundredths(x),
-            width: hundredths(end * WHOLE / sum - x),
-            link: if tone == "open" { String::new() } else { format!("#outcome={name}") },
-        }
-    };
-    lines.into_iter().map(line).collect()
-}
-
-fn errors(facts: &Facts, pii: bool) -> Vec<ErrorLine> {
-    let groups = facts.incident.summary.errors.iter().take(MAX_CODES);
-    let lines = groups.map(|group| {
-        let (meaning, advice) = advice::of_code(&group.code);
-        ErrorLine {
-            code: code(&group.code, pii),
-            count: group.n,
-            n: number(group.n),
-            meaning,
-            advice,
-            example: example(&group.example, pii),
-        }
-    });
-    lines.collect()
-}
-
 /// `line 17 user_abc: No user was found.`
 fn example(example: &Example, pii: bool) -> String {
     let is_shown = pii || example.user.parse::<UserId>().is_ok();
@@ -422,21 +437,6 @@ fn example(example: &Example, pii: bool) -> String {
         _ => String::new(),
     };
     format!("line {}{user}{message}", example.line)
-}
-
-fn files(facts: &Facts) -> Vec<SourceFile> {
-    let mut files: Vec<SourceFile> = Vec::new();
-    for file in facts.sources.iter().flat_map(|it| &it.files) {
-        let file = SourceFile {
-            role: cleaned(&file.role),
-            name: cleaned(&file.name),
-            sha256: clipped(&file.sha256, MAX_DIGEST),
-        };
-        if !files.contains(&file) {
-            files.push(file);
-        }
-    }
-    files
 }
 
 /// A text from outside, safe to show.
