@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::Listener;
 use crate::model::{Event, Outcome};
-use crate::stats::{Counts, Stats};
+use crate::stats::{Latency, Stats};
 
 /// How often the file is replaced during a run.
 const EVERY: Duration = Duration::from_secs(10);
@@ -38,11 +38,17 @@ pub struct Metrics {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The sum of the jobs that have ended: a run, and its read-back.
-    ended: Snapshot,
-    current: Snapshot,
+    /// The jobs that have ended: a run, and its read-back.
+    ended: Vec<Job>,
+    current: Option<Job>,
     earlier: Earlier,
     written_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Job {
+    stats: Stats,
+    n_unprocessed: u64,
 }
 
 /// The values in the file of an earlier run.
@@ -65,10 +71,9 @@ impl Metrics {
 
     /// Adds a job of this command that has ended.
     pub fn end_job(&self, stats: &Stats, n_unprocessed: u64) {
-        let snapshot = Snapshot { n_unprocessed, ..Snapshot::of(stats) };
-        let state = &mut *self.state();
-        state.ended = state.ended.plus(&snapshot);
-        state.current = Snapshot::default();
+        let mut state = self.state();
+        state.ended.push(Job { stats: stats.clone(), n_unprocessed });
+        state.current = None;
     }
 
     /// Writes the file for the last time, with the exit code. Fails as [`create`](Self::create).
@@ -86,7 +91,7 @@ impl Metrics {
 
     fn update(&self, stats: &Stats, at: Instant, now: SystemTime) {
         let state = &mut *self.state();
-        state.current = Snapshot::of(stats);
+        state.current = Some(Job { stats: stats.clone(), n_unprocessed: stats.n_unprocessed() });
         let written_at = state.written_at.get_or_insert(at);
         if at < *written_at + EVERY {
             return;
@@ -98,8 +103,8 @@ impl Metrics {
 
     fn write(&self, state: &State, ending: Earlier, now: SystemTime) -> io::Result<()> {
         check_own(&self.path)?;
-        let snapshot = state.ended.plus(&state.current);
-        let text = render(&self.job, &snapshot, ending, unix_seconds(now));
+        let jobs: Vec<&Job> = state.ended.iter().chain(&state.current).collect();
+        let text = render(&self.job, &jobs, ending, unix_seconds(now));
         let directory = self.path.parent().filter(|it| !it.as_os_str().is_empty());
         // The collector reads `*.prom`. It must not find this file before it is complete.
         let mut file = tempfile::Builder::new()
@@ -176,96 +181,48 @@ impl Earlier {
     }
 }
 
-/// The counts of one or more jobs.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Snapshot {
-    users: Counts,
-    /// By status; 0: no response.
-    requests: BTreeMap<u16, u64>,
-    n_retries: u64,
-    n_throttled: u64,
-    paused: Duration,
-    /// Number of requests that took no longer than each bound, and of all.
-    durations: [u64; BOUNDS_MS.len() + 1],
-    duration_sum: Duration,
-    n_records: u64,
-    n_unprocessed: u64,
-}
-
-impl Snapshot {
-    fn of(stats: &Stats) -> Self {
-        let latency = &stats.latency;
-        let mut durations = [latency.n(); BOUNDS_MS.len() + 1];
-        for (n, bound) in durations.iter_mut().zip(BOUNDS_MS) {
-            *n = latency.n_up_to(Duration::from_millis(bound));
-        }
-        let by_status = stats.requests_by_status.iter();
-        let mut requests: BTreeMap<u16, u64> =
-            by_status.map(|(status, n)| (status.unwrap_or(0), *n)).collect();
-        if stats.n_given_up > 0 {
-            *requests.entry(0).or_default() += stats.n_given_up;
-        }
-        Self {
-            users: *stats.counts(),
-            requests,
-            n_retries: stats.n_retries,
-            n_throttled: stats.n_throttled(),
-            paused: stats.paused(),
-            durations,
-            duration_sum: latency.sum,
-            n_records: stats.size.n_records,
-            n_unprocessed: stats.n_unprocessed(),
-        }
-    }
-
-    /// The sum of both. The records are those of the first: a read-back has no others.
-    fn plus(&self, other: &Self) -> Self {
-        let mut requests = self.requests.clone();
-        for (status, n) in &other.requests {
-            *requests.entry(*status).or_default() += n;
-        }
-        let first = if self.n_records > 0 { self } else { other };
-        Self {
-            users: self.users.iter().chain(other.users.iter()).collect(),
-            requests,
-            n_retries: self.n_retries + other.n_retries,
-            n_throttled: self.n_throttled + other.n_throttled,
-            paused: self.paused + other.paused,
-            durations: std::array::from_fn(|at| self.durations[at] + other.durations[at]),
-            duration_sum: self.duration_sum + other.duration_sum,
-            n_records: first.n_records,
-            n_unprocessed: first.n_unprocessed,
-        }
-    }
-}
-
-/// The file. Every metric has its HELP and TYPE lines, also one without a value.
-fn render(job: &str, snapshot: &Snapshot, ending: Earlier, now: u64) -> String {
+/// The file, with the counts of all jobs. Every metric has its HELP and TYPE lines, also one without
+/// a value.
+fn render(job: &str, jobs: &[&Job], ending: Earlier, now: u64) -> String {
+    let sum = |of: fn(&Stats) -> u64| jobs.iter().map(|job| of(&job.stats)).sum::<u64>();
     let mut text = Text { text: String::new(), job: escape(job) };
     text.family("users", "gauge", "Users by outcome.");
     for outcome in Outcome::ALL {
-        let label = format!(",outcome=\"{}\"", outcome.code());
-        text.sample("users", &label, snapshot.users.get(outcome));
+        let n: u64 = jobs.iter().map(|job| job.stats.count(outcome)).sum();
+        text.sample("users", &format!(",outcome=\"{}\"", outcome.code()), n);
     }
     text.family("requests", "gauge", "Requests by HTTP status; none: no response.");
-    for (status, n) in &snapshot.requests {
-        let status = if *status == 0 { "none".to_owned() } else { status.to_string() };
+    let mut requests: BTreeMap<Option<u16>, u64> = BTreeMap::new();
+    for Job { stats, .. } in jobs {
+        let by_status = stats.requests_by_status.iter().map(|(status, n)| (*status, *n));
+        for (status, n) in by_status.chain([(None, stats.n_given_up)]).filter(|(_, n)| *n > 0) {
+            *requests.entry(status).or_default() += n;
+        }
+    }
+    for (status, n) in requests {
+        let status = status.map_or("none".to_owned(), |status| status.to_string());
         text.sample("requests", &format!(",status=\"{status}\""), n);
     }
     text.gauge(
         "retries",
         "Attempts that failed and were retried, 429s not counted.",
-        Some(snapshot.n_retries),
+        Some(sum(|stats| stats.n_retries)),
     );
-    text.gauge("throttled", "Requests that were answered 429.", Some(snapshot.n_throttled));
+    let n_throttled = sum(Stats::n_throttled);
+    text.gauge("throttled", "Requests that were answered 429.", Some(n_throttled));
+    let paused: Duration = jobs.iter().map(|job| job.stats.paused()).sum();
     text.gauge(
         "paused_seconds",
         "Time in which no request was sent because of a 429 or an outage.",
-        Some(snapshot.paused.as_secs_f64()),
+        Some(paused.as_secs_f64()),
     );
-    text.histogram(snapshot);
-    text.gauge("records", "Records of the input.", Some(snapshot.n_records));
-    text.gauge("unprocessed", "Records without an outcome.", Some(snapshot.n_unprocessed));
+    text.histogram(jobs);
+    // A read-back has no records of its own.
+    let first = jobs.iter().find(|job| job.stats.size.n_records > 0);
+    let n_records = first.map_or(0, |job| job.stats.size.n_records);
+    let n_unprocessed = first.map_or(0, |job| job.n_unprocessed);
+    text.gauge("records", "Records of the input.", Some(n_records));
+    text.gauge("unprocessed", "Records without an outcome.", Some(n_unprocessed));
     text.gauge(EXIT_CODE, "Exit code of the last run that ended.", ending.exit_code);
     text.gauge(
         "last_run_timestamp_seconds",
@@ -307,18 +264,25 @@ impl Text {
         }
     }
 
-    fn histogram(&mut self, snapshot: &Snapshot) {
+    fn histogram(&mut self, jobs: &[&Job]) {
         let name = "request_duration_seconds";
         self.family(name, "histogram", "Time from sending a request to its response or failure.");
-        #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
-        // OpenMetrics requires 1.0 instead of 1.
-        let bounds = BOUNDS_MS.map(|bound| format!("{:?}", bound as f64 / 1e3));
-        let bounds = bounds.iter().map(String::as_str).chain(["+Inf"]);
-        for (bound, n) in bounds.zip(snapshot.durations) {
-            self.sample(&format!("{name}_bucket"), &format!(",le=\"{bound}\""), n);
+        let sum = |of: &dyn Fn(&Latency) -> u64| -> u64 {
+            jobs.iter().map(|job| of(&job.stats.latency)).sum()
+        };
+        let bucket = format!("{name}_bucket");
+        for millis in BOUNDS_MS {
+            let n = sum(&|latency| latency.n_up_to(Duration::from_millis(millis)));
+            #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
+            // OpenMetrics requires 1.0 instead of 1.
+            let bound = format!("{:?}", millis as f64 / 1e3);
+            self.sample(&bucket, &format!(",le=\"{bound}\""), n);
         }
-        self.sample(&format!("{name}_sum"), "", snapshot.duration_sum.as_secs_f64());
-        self.sample(&format!("{name}_count"), "", snapshot.durations[BOUNDS_MS.len()]);
+        let n = sum(&Latency::n);
+        self.sample(&bucket, ",le=\"+Inf\"", n);
+        let total: Duration = jobs.iter().map(|job| job.stats.latency.sum).sum();
+        self.sample(&format!("{name}_sum"), "", total.as_secs_f64());
+        self.sample(&format!("{name}_count"), "", n);
     }
 }
 
@@ -354,9 +318,9 @@ mod tests {
             .paused(PauseReason::Throttled, 1_500)
             .at(4_200)
             .stats;
-        let snapshot = Snapshot::of(&stats);
+        let job = Job { n_unprocessed: stats.n_unprocessed(), stats };
         let ending = Earlier { exit_code: Some(3), last_success: Some(1_700) };
-        insta::assert_snapshot!(render("run", &snapshot, ending, 1_800));
+        insta::assert_snapshot!(render("run", &[&job], ending, 1_800));
     }
 
     #[test]
@@ -366,11 +330,9 @@ mod tests {
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
         let stats = Story::of(1).rows(1, Outcome::Unlocked).stats;
-        let empty = render("run", &Snapshot::default(), Earlier::default(), 1);
-        assert_eq!(
-            fixed(&empty),
-            fixed(&render("other", &Snapshot::of(&stats), Earlier::default(), 2))
-        );
+        let job = Job { stats, n_unprocessed: 0 };
+        let empty = render("run", &[], Earlier::default(), 1);
+        assert_eq!(fixed(&empty), fixed(&render("other", &[&job], Earlier::default(), 2)));
         for outcome in Outcome::ALL {
             let name = format!("bulk_unlock_users{{job=\"run\",outcome=\"{}\"}}", outcome.code());
             assert_eq!(sample(&empty, &name), Some("0"));
@@ -449,9 +411,12 @@ mod tests {
                 ended_at: at(0),
             });
         }
-        let durations = Snapshot::of(&stats).durations;
-        assert!(durations.is_sorted(), "{durations:?}");
-        assert_eq!(durations.last(), Some(&14));
+        let text = render("run", &[&Job { stats, n_unprocessed: 0 }], Earlier::default(), 1);
+        let buckets = text.lines().filter(|line| line.contains("_bucket{"));
+        let counts: Vec<u64> =
+            buckets.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+        assert!(counts.is_sorted(), "{counts:?}");
+        assert_eq!(counts.last(), Some(&14));
     }
 
     #[test]

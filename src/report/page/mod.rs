@@ -51,7 +51,7 @@ struct Page<'a> {
     policy: String,
     view: View<'a>,
     requests: Requests,
-    users: Users,
+    users: Users<'a>,
 }
 
 /// The content security policy.

@@ -10,27 +10,14 @@ use super::{Facts, FinalRow, advice};
 use crate::model::{Outcome, UserId, UserView};
 use crate::report::text::{clipped, counted, duration, number};
 
-/// The users.
-pub(super) struct Users {
-    /// Number and order of the users.
-    pub(super) caption: String,
-    /// A hint for readers without the script; empty if all users are in the table.
-    pub(super) without_script: String,
+/// The users of a page.
+pub(super) struct Users<'a> {
+    facts: &'a Facts,
+    pii: bool,
+    /// Those that need attention first.
+    rows: Vec<&'a FinalRow>,
+    /// The columns that are not empty.
     pub(super) columns: Vec<&'static Column>,
-    /// The outcomes that occur, in the order of the rows.
-    pub(super) outcomes: Vec<&'static str>,
-    pub(super) shown: Vec<Vec<Cell>>,
-    /// All rows, with tabs between cells. The first line lists the texts that cells of the kind
-    /// `text-of` refer to by index.
-    pub(super) data: String,
-}
-
-/// A cell of the table.
-pub(super) struct Cell {
-    pub(super) class: &'static str,
-    /// The color of its dot; empty without a dot.
-    pub(super) tone: &'static str,
-    pub(super) text: String,
 }
 
 /// A column, and the function that makes its cells.
@@ -40,12 +27,7 @@ pub(super) struct Column {
     /// How the script reads a cell: `text`, `plain` (not searched), `text-of` or `time`.
     pub(super) kind: &'static str,
     is_personal: bool,
-    cell: fn(&FinalRow, &Context<'_>) -> String,
-}
-
-struct Context<'a> {
-    facts: &'a Facts,
-    pii: bool,
+    cell: fn(&FinalRow, &Users<'_>) -> String,
 }
 
 /// The number of users in the table without the script, and of those that the script shows first.
@@ -73,7 +55,7 @@ impl Column {
         head: &'static str,
         class: &'static str,
         kind: &'static str,
-        cell: fn(&FinalRow, &Context<'_>) -> String,
+        cell: fn(&FinalRow, &Users<'_>) -> String,
     ) -> Self {
         Self { head, class, kind, is_personal: false, cell }
     }
@@ -81,109 +63,118 @@ impl Column {
     const fn personal(
         head: &'static str,
         class: &'static str,
-        cell: fn(&FinalRow, &Context<'_>) -> String,
+        cell: fn(&FinalRow, &Users<'_>) -> String,
     ) -> Self {
         Self { is_personal: true, ..Self::new(head, class, "text", cell) }
     }
-
-    fn shown(&self, row: &FinalRow, context: &Context<'_>) -> Cell {
-        let text = match (self.kind, row.row.finished_at) {
-            ("time", Some(at)) => moment(at),
-            _ => (self.cell)(row, context),
-        };
-        let is_outcome = self.class == "outcome";
-        let tone = if is_outcome { advice::of_outcome(row.row.outcome).0 } else { "" };
-        Cell { class: self.class, tone, text }
-    }
 }
 
-impl Users {
-    pub(super) fn new(facts: &Facts, pii: bool) -> Self {
-        let context = Context { facts, pii };
+impl<'a> Users<'a> {
+    pub(super) fn new(facts: &'a Facts, pii: bool) -> Self {
         let mut rows: Vec<&FinalRow> = facts.rows.iter().collect();
         rows.sort_by_key(|it| {
             let outcome = it.row.outcome;
             let position = Outcome::ALL.iter().position(|other| *other == outcome);
             (outcome.ended_well(), position, it.source, it.row.line)
         });
+        let mut users = Self { facts, pii, rows, columns: Vec::new() };
         let is_shown = |column: &&Column| {
             (pii || !column.is_personal)
-                && rows.iter().any(|it| !(column.cell)(it, &context).is_empty())
+                && users.rows.iter().any(|it| !(column.cell)(it, &users).is_empty())
         };
-        let columns: Vec<&'static Column> = COLUMNS.iter().filter(is_shown).collect();
-        let line = |row: &&FinalRow| columns.iter().map(|it| it.shown(row, &context)).collect();
-        let mut outcomes: Vec<_> = rows.iter().map(|it| it.row.outcome.code()).collect();
+        users.columns = COLUMNS.iter().filter(is_shown).collect();
+        users
+    }
+
+    pub(super) fn caption(&self) -> String {
+        let rows = counted(self.rows.len() as u64, "row", "rows");
+        format!("{rows}, those that need attention first")
+    }
+
+    /// A hint for readers without the script; empty if all users are in the table.
+    pub(super) fn without_script(&self) -> String {
+        if self.rows.len() <= N_SHOWN {
+            return String::new();
+        }
+        let files: Vec<_> = self.facts.sources.iter().map(|it| cleaned(&it.name)).collect();
+        format!(
+            "These are the first {N_SHOWN} of {} rows. To search all of them here, allow \
+             JavaScript; they are also in {}.",
+            number(self.rows.len() as u64),
+            files.join(", "),
+        )
+    }
+
+    /// The outcomes that occur, in the order of the rows.
+    pub(super) fn outcomes(&self) -> Vec<&'static str> {
+        let mut outcomes: Vec<_> = self.rows.iter().map(|it| it.row.outcome.code()).collect();
         outcomes.dedup();
-        Self {
-            caption: format!(
-                "{}, those that need attention first",
-                counted(rows.len() as u64, "row", "rows")
-            ),
-            without_script: without_script(facts),
-            shown: rows.iter().take(N_SHOWN).map(line).collect(),
-            data: data(&rows, &columns, &context),
-            columns,
-            outcomes,
+        outcomes
+    }
+
+    /// The rows of the table without the script.
+    pub(super) fn shown(&self) -> impl Iterator<Item = &FinalRow> {
+        self.rows.iter().copied().take(N_SHOWN)
+    }
+
+    pub(super) fn cell(&self, row: &FinalRow, column: &Column) -> String {
+        match (column.kind, row.row.finished_at) {
+            ("time", Some(at)) => moment(at),
+            _ => (column.cell)(row, self),
         }
     }
-}
 
-fn without_script(facts: &Facts) -> String {
-    if facts.rows.len() <= N_SHOWN {
-        return String::new();
+    /// The color of the dot of an outcome; empty in other columns.
+    pub(super) fn tone(&self, row: &FinalRow, column: &Column) -> &'static str {
+        if column.class == "outcome" { advice::of_outcome(row.row.outcome).0 } else { "" }
     }
-    let files: Vec<_> = facts.sources.iter().map(|it| cleaned(&it.name)).collect();
-    format!(
-        "These are the first {N_SHOWN} of {} rows. To search all of them here, allow JavaScript; \
-         they are also in {}.",
-        number(facts.rows.len() as u64),
-        files.join(", "),
-    )
-}
 
-fn data(rows: &[&FinalRow], columns: &[&Column], context: &Context<'_>) -> String {
-    let mut indexes: HashMap<String, usize> = HashMap::new();
-    let (mut texts, mut lines) = (Vec::new(), String::new());
-    for row in rows {
-        for (at, column) in columns.iter().enumerate() {
-            if at > 0 {
-                lines.push('\t');
+    /// All rows, with tabs between cells. The first line lists the texts that cells of the kind
+    /// `text-of` refer to by index.
+    pub(super) fn data(&self) -> String {
+        let mut indexes: HashMap<String, usize> = HashMap::new();
+        let (mut texts, mut lines) = (Vec::new(), String::new());
+        for row in &self.rows {
+            for (at, column) in self.columns.iter().enumerate() {
+                if at > 0 {
+                    lines.push('\t');
+                }
+                let cell = (column.cell)(row, self);
+                if column.kind != "text-of" || cell.is_empty() {
+                    lines.push_str(&cell);
+                    continue;
+                }
+                let index = *indexes.entry(cell).or_insert_with_key(|cell| {
+                    texts.push(cell.clone());
+                    texts.len() - 1
+                });
+                // Writing to a string cannot fail.
+                let _ = write!(lines, "{index}");
             }
-            let cell = (column.cell)(row, context);
-            if column.kind != "text-of" || cell.is_empty() {
-                lines.push_str(&cell);
-                continue;
-            }
-            let index = *indexes.entry(cell).or_insert_with_key(|cell| {
-                texts.push(cell.clone());
-                texts.len() - 1
-            });
-            // Writing to a string cannot fail.
-            let _ = write!(lines, "{index}");
+            lines.push('\n');
         }
-        lines.push('\n');
+        format!("{}\n{lines}", texts.join("\t"))
     }
-    format!("{}\n{lines}", texts.join("\t"))
 }
 
 /// The user's ID. Any other text is personal data.
-fn user(it: &FinalRow, context: &Context<'_>) -> String {
+fn user(it: &FinalRow, users: &Users<'_>) -> String {
     match &it.row.user_id {
         Some(id) => id.to_string(),
-        None if context.pii || it.row.input.parse::<UserId>().is_ok() => text(Some(&it.row.input)),
+        None if users.pii || it.row.input.parse::<UserId>().is_ok() => text(Some(&it.row.input)),
         None => "(not shown)".to_owned(),
     }
 }
 
-fn file(it: &FinalRow, context: &Context<'_>) -> String {
-    match context.facts.sources.get(it.source) {
-        Some(source) if context.facts.sources.len() > 1 => cleaned(&source.name),
+fn file(it: &FinalRow, users: &Users<'_>) -> String {
+    match users.facts.sources.get(it.source) {
+        Some(source) if users.facts.sources.len() > 1 => cleaned(&source.name),
         _ => String::new(),
     }
 }
 
-fn error_code(it: &FinalRow, context: &Context<'_>) -> String {
-    it.row.error_code.as_deref().map(|it| code(it, context.pii)).unwrap_or_default()
+fn error_code(it: &FinalRow, users: &Users<'_>) -> String {
+    it.row.error_code.as_deref().map(|it| code(it, users.pii)).unwrap_or_default()
 }
 
 /// `banned; locked, ends in 55 min 0 s`
@@ -203,29 +194,29 @@ fn lock(user: Option<&UserView>) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-fn attempts(it: &FinalRow, _: &Context<'_>) -> String {
+fn attempts(it: &FinalRow, _: &Users<'_>) -> String {
     if it.row.attempts == 0 { String::new() } else { it.row.attempts.to_string() }
 }
 
 /// In seconds since 1970.
-fn ended(it: &FinalRow, _: &Context<'_>) -> String {
+fn ended(it: &FinalRow, _: &Users<'_>) -> String {
     let at = it.row.finished_at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
     at.map(|it| it.as_secs().to_string()).unwrap_or_default()
 }
 
 /// The cell, if it is not the ID.
-fn input(it: &FinalRow, _: &Context<'_>) -> String {
+fn input(it: &FinalRow, _: &Users<'_>) -> String {
     match &it.row.user_id {
         Some(id) if id.as_str() != &*it.row.input => text(Some(&it.row.input)),
         _ => String::new(),
     }
 }
 
-fn email(it: &FinalRow, _: &Context<'_>) -> String {
+fn email(it: &FinalRow, _: &Users<'_>) -> String {
     text(it.row.user.as_deref().and_then(|user| user.email.as_deref()))
 }
 
-fn name(it: &FinalRow, _: &Context<'_>) -> String {
+fn name(it: &FinalRow, _: &Users<'_>) -> String {
     let Some(user) = it.row.user.as_deref() else { return String::new() };
     let username = user.username.as_ref().map(|it| format!("@{it}"));
     let names = [user.first_name.clone(), user.last_name.clone(), username];

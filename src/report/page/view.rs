@@ -28,24 +28,6 @@ pub(super) struct Verdict {
     pub(super) detail: String,
 }
 
-/// A number in large digits.
-pub(super) struct Tile {
-    pub(super) tone: &'static str,
-    pub(super) name: &'static str,
-    pub(super) count: u64,
-    pub(super) n: String,
-    pub(super) share: String,
-}
-
-/// A finished file.
-pub(super) struct Stage {
-    pub(super) began: String,
-    pub(super) command: &'static str,
-    pub(super) file: String,
-    pub(super) result: String,
-    pub(super) exit_code: String,
-}
-
 /// The records of one outcome, or those without a row.
 pub(super) struct OutcomeLine {
     pub(super) tone: &'static str,
@@ -239,43 +221,41 @@ impl View<'_> {
         advice
     }
 
-    pub(super) fn tiles(&self) -> Vec<Tile> {
+    /// Numbers in large digits: the tone, the name, the number, its text, and the share.
+    pub(super) fn tiles(&self) -> Vec<(&'static str, &'static str, u64, String, String)> {
         let summary = self.summary();
         let n = |outcome| summary.counts.get(outcome);
-        let tile = |name, count: u64, tone| Tile {
-            tone: if count == 0 { "none" } else { tone },
-            name,
-            count,
-            n: number(count),
-            share: share(count, summary.n_records),
-        };
+        let all = if self.facts.sources.len() > 1 { "Users" } else { "Records" };
         let (aim, n_aimed) = match self.command_of_all() {
             Some(CommandKind::Plan) => ("Would unlock", n(Outcome::WouldUnlock)),
             Some(CommandKind::Verify) => ("Still unlocked", n(Outcome::StillUnlocked)),
             _ => ("Unlocked", n(Outcome::Unlocked) + n(Outcome::StillUnlocked)),
         };
-        let all = if self.facts.sources.len() > 1 { "Users" } else { "Records" };
-        vec![
-            tile(all, summary.n_records, "plain"),
-            tile(aim, n_aimed, "good"),
-            tile("Need attention", summary.counts.n_not_well(), "warn"),
-            tile("Not processed", self.n_open(), "bad"),
-        ]
+        let tiles = [
+            ("plain", all, summary.n_records),
+            ("good", aim, n_aimed),
+            ("warn", "Need attention", summary.counts.n_not_well()),
+            ("bad", "Not processed", self.n_open()),
+        ];
+        let tile = |(tone, name, n)| {
+            let tone = if n == 0 { "none" } else { tone };
+            (tone, name, n, number(n), share(n, summary.n_records))
+        };
+        tiles.map(tile).into()
     }
 
-    pub(super) fn stages(&self) -> Vec<Stage> {
+    /// The files in order of time; empty for a single file. Each has the time at which its command
+    /// began, the command, its name, the result, and the exit code.
+    pub(super) fn stages(&self) -> Vec<(String, &'static str, String, String, String)> {
         let stages = &self.facts.incident.stages;
         if stages.len() < 2 {
             return Vec::new();
         }
-        let stages = stages.iter().zip(&self.facts.sources).map(|(stage, source)| Stage {
-            began: stage.started_at.map(moment).unwrap_or_default(),
-            command: source.kind.map_or("unknown", CommandKind::code),
-            file: cleaned(&stage.file),
-            result: closing::headline(&stage.summary),
-            exit_code: stage
-                .exit_code
-                .map_or_else(|| "unknown".to_owned(), |code| code.to_string()),
+        let stages = stages.iter().zip(&self.facts.sources).map(|(stage, source)| {
+            let began = stage.started_at.map(moment).unwrap_or_default();
+            let command = source.kind.map_or("unknown", CommandKind::code);
+            let code = stage.exit_code.map_or("unknown".to_owned(), |code| code.to_string());
+            (began, command, cleaned(&stage.file), closing::headline(&stage.summary), code)
         });
         stages.collect()
     }
