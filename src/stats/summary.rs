@@ -552,7 +552,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_row_that_did_not_end_well_is_enough() {
+    fn one_row_that_did_not_end_well_is_enough() {
         let all_well = |outcome| {
             let stats = Story::of(2).rows(1, Outcome::Unlocked).rows(1, outcome).stats;
             Summary::new(&stats, CommandKind::Run, Ending::Completed).all_ended_well()
@@ -562,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn an_example_without_a_user_id_names_the_cell() {
+    fn an_example_without_a_user_id_shows_the_cell() {
         let stats = Story::of(2).invalid_row().stats;
         let summary = Summary::new(&stats, CommandKind::Run, Ending::Completed);
         let example = &summary.errors[0].example;

@@ -12,7 +12,7 @@ use crate::stats::{Bucket, RowStats};
 mod colors;
 mod markdown;
 
-/// Four in the morning of a day in January 2026, and this number of seconds.
+/// This number of seconds after 03:12:45 on a day in January 2026.
 fn at(second: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_829_165 + second)
 }
@@ -42,7 +42,7 @@ fn row(line: u64, outcome: Outcome) -> FinalRow {
     FinalRow { source: 0, row }
 }
 
-/// A row with an error and everything personal that a row may contain.
+/// A row with an error and all personal data that a row may contain.
 fn failed(line: u64, outcome: Outcome, code: &str) -> FinalRow {
     let mut it = row(line, outcome);
     it.row.error_code = Some(code.to_owned().into());
@@ -177,7 +177,7 @@ fn without_pii_nothing_personal_is_on_the_page() {
 }
 
 #[test]
-fn with_pii_everything_is_on_the_page() {
+fn with_pii_all_personal_data_is_on_the_page() {
     let page = render(&facts(), true).unwrap();
     for what in ["-message", "-username", "-email", "-first", "-last", "-cell", " code"] {
         assert!(page.contains(&format!("private{what}")), "{what}");
@@ -185,7 +185,7 @@ fn with_pii_everything_is_on_the_page() {
 }
 
 #[test]
-fn a_plan_that_did_not_find_everybody_is_no_failure() {
+fn a_plan_with_missing_users_is_not_a_failure() {
     use Outcome::{NotFound, WouldUnlock};
     let plan = page_of(CommandKind::Plan, 2, vec![row(2, WouldUnlock), row(3, NotFound)]);
     assert_eq!(tone(&plan), "warn");
@@ -202,7 +202,7 @@ fn records_left_are_worse_than_rows_that_need_attention() {
 }
 
 #[test]
-fn rows_that_do_not_match_the_manifest_are_the_first_thing_said() {
+fn rows_that_do_not_match_the_manifest_are_the_headline() {
     let mut facts = page_of(CommandKind::Run, 2, vec![row(2, Outcome::Unlocked)]);
     facts.incident.stages[0].summary.n_unprocessed = 0;
     assert!(html(&facts).contains("<p class=\"headline\">The accounting does not add up.</p>"));
@@ -239,8 +239,8 @@ proptest! {
         prop_assert_eq!(page.matches("</script").count(), 1);
         let controls = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
         prop_assert!(!page.contains(controls));
-        let turns_around = |c| matches!(c, '\u{202a}'..='\u{202e}');
-        prop_assert!(!page.contains(turns_around));
+        let reverses = |c| matches!(c, '\u{202a}'..='\u{202e}');
+        prop_assert!(!page.contains(reverses));
         let same = render(&of_texts(&vec!["x".to_owned(); 24]), pii).unwrap();
         prop_assert!(tags(&page) == tags(&same));
         prop_assert!(tags(&page).iter().all(|tag| !tag.contains("://")));
@@ -277,8 +277,8 @@ fn n_cells(page: &str) -> (usize, usize) {
     (data.lines().count() - 1, data.lines().skip(1).map(|line| line.split('\t').count()).sum())
 }
 
-/// Those texts wherever a text may come from outside, in a page that has the same tags whatever
-/// they are: none is left out for being empty.
+/// Facts with these texts in all places of texts from outside. No text is empty, so that the page always
+/// has the same tags.
 fn of_texts(texts: &[String]) -> Facts {
     let mut texts = texts.iter().map(|it| format!("x{it}"));
     let mut text = || texts.next().unwrap_or_default();
@@ -305,7 +305,7 @@ fn of_texts(texts: &[String]) -> Facts {
     facts
 }
 
-/// All tags of the page except those of its script and its style sheet, and those around each word.
+/// All tags of the page but those of its script and style sheet, and those around each word.
 fn tags(page: &str) -> Vec<&str> {
     let body = page.split_once("<body>").unwrap().1.split_once("<script>").unwrap().0;
     body.split('<')

@@ -1,4 +1,4 @@
-//! What is to be read can be read: WCAG 2 asks for a contrast of 4.5 to 1.
+//! The contrast of texts: WCAG 2 requires 4.5 to 1.
 
 const STYLE: &str = include_str!("../page.css");
 
@@ -28,7 +28,7 @@ fn contrast(one: [u8; 3], other: [u8; 3]) -> f64 {
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
-/// Each text on each ground it stands on, and that contrast.
+/// The color of each text, the colors of its backgrounds, and the minimum contrast.
 const TEXTS: [(&str, &[&str], f64); 7] = [
     ("ink", &["page", "panel", "good-tint", "warn-tint", "bad-tint"], 4.5),
     ("soft", &["page", "panel"], 4.5),
@@ -40,7 +40,7 @@ const TEXTS: [(&str, &[&str], f64); 7] = [
 ];
 
 #[test]
-fn texts_are_readable_in_light_in_dark_and_on_paper() {
+fn texts_have_enough_contrast_in_light_in_dark_and_in_print() {
     let palettes = palettes();
     assert_eq!(palettes.len(), 3);
     for palette in palettes {

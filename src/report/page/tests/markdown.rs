@@ -17,7 +17,7 @@ fn events(page: &str) -> Vec<Event<'_>> {
     Parser::new_ext(page, options).collect()
 }
 
-/// The kinds of all parts of the page, without the texts in them. Code in a cell is a text, too.
+/// The kinds of all parts of the page, without their texts. Code in a cell counts as text.
 fn structure(page: &str) -> Vec<String> {
     let mut kinds: Vec<String> = Vec::new();
     for event in events(page) {
@@ -117,7 +117,7 @@ fn hostile_texts_are_shown_as_they_are() {
 }
 
 #[test]
-fn the_command_is_shown_to_its_last_flag() {
+fn the_command_is_not_clipped() {
     let files = "--exclude='a`b```c|<d>\\e.csv' ".repeat(200);
     let command = format!("bulk-unlock run {files}--max-users=5");
     let mut facts = facts();
@@ -141,7 +141,7 @@ fn the_page_of_a_plan_shows_its_hash_and_the_command_that_requires_it() {
     assert!(page.contains("Command for the operator."), "{page}");
     assert_eq!(commands(&page), [command + "\n"]);
     assert!(html(&facts).contains("<p>Command for the operator."));
-    // The plan was changed: the command refuses it.
+    // The hash of the changed plan is not that of the command.
     facts.sources[0].plan_sha256 = Some(hash.replace('5', "6"));
     assert!(markdown(&facts).contains("\nNext command:\n"));
 }
@@ -150,7 +150,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn text_from_outside_is_no_markup(
+    fn text_from_outside_is_not_markup(
         texts in prop::collection::vec(
             "\\PC{0,12}|[-<>&\"'`|*_~#$!\\[\\](){}\\\\+=.: \r\na-z0-9]{0,20}|<script>x</script>|\\|\\|a\n---\n# b",
             24),
