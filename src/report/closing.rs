@@ -8,8 +8,8 @@ use serde_json::json;
 use super::text::{aim, ceiling, clean, clipped, counted, duration, number, stopped_by, utc};
 use super::{Console, Level, LogFormat, LogType, Paint, Style, Verbosity};
 use crate::model::{Outcome, StopReason};
-use crate::stats::Counts;
 use crate::stats::summary::{CommandKind, Ending, Incident, Stage, Summary};
+use crate::stats::{Counts, ErrorGroup};
 
 /// The maximum number of error codes. The results have all.
 const MAX_ERRORS: usize = 5;
@@ -135,7 +135,7 @@ fn stopped(summary: &Summary, reason: StopReason, records: &str) -> String {
 }
 
 /// The result in one sentence. For a single file, it is that of its command.
-pub fn incident_headline(incident: &Incident) -> String {
+pub(super) fn incident_headline(incident: &Incident) -> String {
     let summary = &incident.summary;
     if let [stage] = incident.stages.as_slice() {
         return headline(&stage.summary);
@@ -308,14 +308,14 @@ fn requests(summary: &Summary) -> String {
 }
 
 /// ` (http_503 20, timeout 17)`
-fn retried(codes: &[(String, u64)]) -> String {
-    if codes.is_empty() {
+fn retried(errors: &[ErrorGroup]) -> String {
+    if errors.is_empty() {
         return String::new();
     }
-    let shown = codes.iter().take(MAX_RETRIED);
+    let shown = errors.iter().take(MAX_RETRIED);
     let shown: Vec<_> =
-        shown.map(|(code, n)| format!("{} {}", clipped(code, MAX_CODE), number(*n))).collect();
-    let more = if codes.len() > MAX_RETRIED { ", …" } else { "" };
+        shown.map(|it| format!("{} {}", clipped(&it.code, MAX_CODE), number(it.n))).collect();
+    let more = if errors.len() > MAX_RETRIED { ", …" } else { "" };
     format!(" ({}{more})", shown.join(", "))
 }
 

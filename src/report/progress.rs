@@ -21,7 +21,6 @@ pub(super) struct Status {
     pub(super) n_failed: u64,
     /// `1 failed`
     pub(super) failed: String,
-    pub(super) n_retries: u64,
     /// `12 retries`
     pub(super) retries: String,
     pub(super) pace: Pace,
@@ -51,7 +50,6 @@ impl Status {
             aimed: format!("{} {}", number(n_aimed), text::aim(command)),
             n_failed,
             failed: format!("{} {failed}", number(n_failed)),
-            n_retries: stats.n_retries,
             retries: counted(stats.n_retries, "retry", "retries"),
             rate: text::rate(&pace, ceiling),
             left: pace.left.map(text::left),
@@ -95,7 +93,7 @@ pub fn print_status(console: &Console, level: Level, context: ReportContext<'_>,
         "total": status.n_records,
         "succeeded": status.n_aimed,
         "failed": status.n_failed,
-        "retries": status.n_retries,
+        "retries": stats.n_retries,
     });
     console.log_as(LogType::Progress, level, &status.line(), fields);
 }

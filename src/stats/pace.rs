@@ -1,5 +1,6 @@
 //! The current rate, what limits it, and the time left.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::PauseReason;
@@ -208,7 +209,6 @@ fn real(n: u64) -> f64 {
 }
 
 const N_SLOTS: u64 = 128;
-const N_PLACES: usize = 128;
 const SLOT: Duration = Duration::from_millis(500);
 
 /// Number of attempts in a span, and the sums of their waits and durations.
@@ -219,17 +219,10 @@ pub(super) struct Flow {
     pub(super) took: Duration,
 }
 
-/// The attempts of the last minute, in slots of half a second.
-#[derive(Clone, Debug)]
+/// The attempts of the last minute, in numbered slots of half a second; empty ones are left out.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
-    slots: [Flow; N_PLACES],
-    newest: u64,
-}
-
-impl Default for Recent {
-    fn default() -> Self {
-        Self { slots: [Flow::default(); N_PLACES], newest: 0 }
-    }
+    slots: VecDeque<(u64, Flow)>,
 }
 
 impl Recent {
@@ -238,11 +231,15 @@ impl Recent {
 
     pub(super) fn add(&mut self, elapsed: Duration, waited: Duration, took: Duration) {
         let number = slot_number(elapsed);
-        self.forget_up_to(number);
-        let slot = &mut self.slots[place(self.newest)];
-        slot.n += 1;
-        slot.waited += waited;
-        slot.took += took;
+        if self.slots.back().is_none_or(|(newest, _)| *newest < number) {
+            self.slots.push_back((number, Flow::default()));
+            self.slots.retain(|(kept, _)| kept + N_SLOTS > number);
+        }
+        if let Some((_, slot)) = self.slots.back_mut() {
+            slot.n += 1;
+            slot.waited += waited;
+            slot.took += took;
+        }
     }
 
     /// The attempts of the last `span`, to half a second.
@@ -261,16 +258,18 @@ impl Recent {
             n_ended += slot.n;
             n_ended > nth
         });
-        slot.map(|(number, _)| (begin(number) + span).saturating_sub(elapsed)).unwrap_or_default()
+        slot.map(|(number, _)| (begin(*number) + span).saturating_sub(elapsed)).unwrap_or_default()
     }
 
-    /// The slots of the last `span` with their numbers, from the oldest on.
-    fn slots_within(&self, span: Duration, elapsed: Duration) -> impl Iterator<Item = (u64, Flow)> {
-        let newest = slot_number(elapsed);
+    /// The slots of the last `span`, the oldest first.
+    fn slots_within(
+        &self,
+        span: Duration,
+        elapsed: Duration,
+    ) -> impl Iterator<Item = &(u64, Flow)> {
         let n_slots = slot_number(span).clamp(1, N_SLOTS);
-        let oldest = (newest + 1).saturating_sub(n_slots);
-        let kept_from = (self.newest + 1).saturating_sub(N_SLOTS);
-        (oldest.max(kept_from)..=self.newest).map(|number| (number, self.slots[place(number)]))
+        let oldest = (slot_number(elapsed) + 1).saturating_sub(n_slots);
+        self.slots.iter().filter(move |(number, _)| *number >= oldest)
     }
 
     /// How much of the last `span` has passed since the start: the divisor of a rate. At least one
@@ -278,12 +277,6 @@ impl Recent {
     pub(super) fn covered(span: Duration, elapsed: Duration) -> Duration {
         let in_newest = elapsed.saturating_sub(begin(slot_number(elapsed)));
         (span.saturating_sub(SLOT) + in_newest).min(elapsed).max(SLOT)
-    }
-
-    fn forget_up_to(&mut self, number: u64) {
-        let from = (self.newest + 1).max((number + 1).saturating_sub(N_SLOTS));
-        (from..=number).for_each(|it| self.slots[place(it)] = Flow::default());
-        self.newest = self.newest.max(number);
     }
 }
 
@@ -294,10 +287,6 @@ fn slot_number(elapsed: Duration) -> u64 {
 /// When a slot begins.
 fn begin(number: u64) -> Duration {
     SLOT.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX))
-}
-
-fn place(number: u64) -> usize {
-    usize::try_from(number % N_SLOTS).unwrap_or_default()
 }
 
 #[cfg(test)]

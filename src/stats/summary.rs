@@ -54,8 +54,8 @@ pub struct Summary {
     pub n_lookups: u64,
     /// Number of attempts that failed and were retried, 429s not counted.
     pub n_retries: u64,
-    /// The error codes of those, the most frequent first.
-    pub retried: Vec<(String, u64)>,
+    /// The errors of those, the most frequent first.
+    pub retried: Vec<ErrorGroup>,
     /// Number of requests that were cut off before their response came.
     pub n_given_up: u64,
     /// Number of requests that were answered 429.
@@ -80,7 +80,6 @@ impl Summary {
     /// Summarizes the statistics. The caller fills in the rest: instance, host, files, exit code,
     /// forecast and next step.
     pub fn new(stats: &Stats, command: CommandKind, ending: Ending) -> Self {
-        let retried = stats.retried.most_frequent_first();
         Self {
             command,
             ending,
@@ -92,7 +91,7 @@ impl Summary {
             n_requests: stats.n_requests,
             n_lookups: stats.n_lookups,
             n_retries: stats.n_retries,
-            retried: retried.into_iter().map(|group| (group.code, group.n)).collect(),
+            retried: stats.retried.most_frequent_first(),
             n_given_up: stats.n_given_up,
             n_throttled: stats.n_throttled(),
             paused: stats.paused(),
@@ -116,7 +115,7 @@ impl Summary {
     /// Whether every record is accounted for, and the file holds what was recorded.
     pub fn adds_up(&self) -> bool {
         let is_complete = self.n_rows_found.is_none_or(|n_rows| n_rows == self.n_rows());
-        is_complete && self.n_records == self.n_rows() + self.n_unprocessed
+        is_complete && self.n_rows().checked_add(self.n_unprocessed) == Some(self.n_records)
     }
 }
 

@@ -10,7 +10,6 @@ use super::stages::{incident, stage};
 use crate::engine::wall_clock;
 use crate::job::Failure;
 use crate::model::{Outcome, Row};
-use crate::report::closing;
 use crate::report::page::{Facts, FinalRow};
 use crate::results::manifest::Manifest;
 use crate::results::{
@@ -67,9 +66,7 @@ pub(crate) fn gather(paths: &[PathBuf], detail: Detail) -> Result<Facts, Failure
     let n_banned = finals.n_banned();
     let rows = finals.finish();
     let incident = incident(stages, &rows, unprocessed, n_banned);
-    let result = closing::incident_headline(&incident);
-    let made_by = env!("CARGO_PKG_VERSION").to_owned();
-    Ok(Facts { made_at: Some(wall_clock()), made_by, result, incident, sources, rows, warnings })
+    Ok(Facts { made_at: Some(wall_clock()), incident, sources, rows, warnings })
 }
 
 /// A file to read.

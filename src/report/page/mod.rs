@@ -74,10 +74,6 @@ fn policy() -> String {
 pub struct Facts {
     /// When the page is made.
     pub made_at: Option<SystemTime>,
-    /// The version of the program that makes it.
-    pub made_by: String,
-    /// What happened, in one sentence.
-    pub result: String,
     /// The commands and their results.
     pub incident: Incident,
     /// The files, in the order of [`Incident::stages`].

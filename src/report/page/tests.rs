@@ -133,11 +133,8 @@ fn page_of(kind: CommandKind, n_records: u64, rows: Vec<FinalRow>) -> Facts {
         files: vec![file],
         passes: vec![pass()],
     };
-    let result = crate::report::closing::headline(&summary);
     Facts {
         made_at: Some(at(600)),
-        made_by: "0.1.0".to_owned(),
-        result,
         incident: Incident { summary, stages: vec![stage], ..Incident::default() },
         sources: vec![source],
         rows,
@@ -300,7 +297,6 @@ fn of_texts(texts: &[String]) -> Facts {
     facts.warnings = vec![text()];
     facts.incident.summary.next =
         Some(NextStep { look_first: None, why: String::new(), command: text() });
-    (facts.made_by, facts.result) = (text(), text());
     facts.incident.stages[0].file = text();
     facts
 }

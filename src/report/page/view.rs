@@ -145,7 +145,7 @@ impl View<'_> {
                 0 => "good",
                 _ => "warn",
             },
-            headline: cleaned(&self.facts.result),
+            headline: closing::incident_headline(incident),
             detail: match n_not_well {
                 0 if is_open => String::new(),
                 0 => "No record needs attention.".to_owned(),
@@ -357,7 +357,7 @@ impl View<'_> {
 
     pub(super) fn made(&self) -> String {
         let at = self.facts.made_at.map(|at| format!(" on {} UTC", moment(at)));
-        let version = cleaned(&self.facts.made_by);
+        let version = env!("CARGO_PKG_VERSION");
         format!("Made by bulk-unlock {version}{}.", at.unwrap_or_default())
     }
 }
