@@ -48,8 +48,8 @@ impl Listener for Bar<'_> {
         if matches!(event, Event::Ticked { .. }) {
             let columns = self.term.size_checked().map(|(_, columns)| columns);
             let width = columns.filter(|it| *it > 0).unwrap_or(USUAL_WIDTH).into();
-            let status = Status::new(stats, self.context);
-            self.progress.set_message(lines(&status, width, self.console.style).join("\n"));
+            let progress = Status::new(stats, self.context);
+            self.progress.set_message(lines(&progress, width, self.console.style).join("\n"));
         }
     }
 }

@@ -33,11 +33,11 @@ const EXIT_CODE: &str = "exit_code";
 pub struct Metrics {
     path: PathBuf,
     job: String,
-    state: Mutex<State>,
+    inner: Mutex<Inner>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Inner {
     /// The jobs that have ended: a run, and its read-back.
     ended: Vec<Job>,
     current: Option<Job>,
@@ -63,25 +63,25 @@ impl Metrics {
     /// file cannot be written, or if another kind of file is in its place.
     pub fn create(path: PathBuf, job: String, now: SystemTime) -> io::Result<Self> {
         let earlier = Earlier::read(&path, &job)?;
-        let state = Mutex::new(State { earlier, ..State::default() });
-        let metrics = Self { path, job, state };
-        metrics.write(&metrics.state(), earlier, now)?;
+        let inner = Mutex::new(Inner { earlier, ..Inner::default() });
+        let metrics = Self { path, job, inner };
+        metrics.write(&metrics.lock(), earlier, now)?;
         Ok(metrics)
     }
 
     /// Adds a job of this command that has ended.
     pub fn end_job(&self, stats: &Stats, n_unprocessed: u64) {
-        let mut state = self.state();
-        state.ended.push(Job { stats: stats.clone(), n_unprocessed });
-        state.current = None;
+        let mut inner = self.lock();
+        inner.ended.push(Job { stats: stats.clone(), n_unprocessed });
+        inner.current = None;
     }
 
     /// Writes the file for the last time, with the exit code. Fails as [`create`](Self::create).
     pub fn finish(&self, exit_code: u8, now: SystemTime) -> io::Result<()> {
-        let state = self.state();
+        let inner = self.lock();
         let success = (exit_code == 0).then(|| unix_seconds(now));
-        let last_success = success.or(state.earlier.last_success);
-        self.write(&state, Earlier { exit_code: Some(exit_code), last_success }, now)
+        let last_success = success.or(inner.earlier.last_success);
+        self.write(&inner, Earlier { exit_code: Some(exit_code), last_success }, now)
     }
 
     /// Updates the file while a job is running.
@@ -90,20 +90,20 @@ impl Metrics {
     }
 
     fn update(&self, stats: &Stats, at: Instant, now: SystemTime) {
-        let state = &mut *self.state();
-        state.current = Some(Job { stats: stats.clone(), n_unprocessed: stats.n_unprocessed() });
-        let written_at = state.written_at.get_or_insert(at);
+        let inner = &mut *self.lock();
+        inner.current = Some(Job { stats: stats.clone(), n_unprocessed: stats.n_unprocessed() });
+        let written_at = inner.written_at.get_or_insert(at);
         if at < *written_at + EVERY {
             return;
         }
         *written_at = at;
         // A later update may succeed, and `finish` reports errors.
-        let _ = self.write(state, state.earlier, now);
+        let _ = self.write(inner, inner.earlier, now);
     }
 
-    fn write(&self, state: &State, ending: Earlier, now: SystemTime) -> io::Result<()> {
+    fn write(&self, inner: &Inner, ending: Earlier, now: SystemTime) -> io::Result<()> {
         check_own(&self.path)?;
-        let jobs: Vec<&Job> = state.ended.iter().chain(&state.current).collect();
+        let jobs: Vec<&Job> = inner.ended.iter().chain(&inner.current).collect();
         let text = render(&self.job, &jobs, ending, unix_seconds(now));
         let directory = self.path.parent().filter(|it| !it.as_os_str().is_empty());
         // The collector reads `*.prom`. It must not find this file before it is complete.
@@ -117,8 +117,8 @@ impl Metrics {
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

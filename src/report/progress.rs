@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::text::{self, counted, number};
 use super::{Console, Level, Listener, LogType, ReportContext};
-use crate::model::Event;
+use crate::model::{Event, Outcome};
 use crate::stats::summary::CommandKind;
 use crate::stats::{Pace, Stats};
 
@@ -39,7 +39,7 @@ impl Status {
         // `verify` has no users that were left alone on purpose.
         let (n_failed, failed) = match command {
             CommandKind::Verify => (stats.counts().n_not_well(), "locked or gone"),
-            _ => (stats.counts().n_where(|outcome| outcome.counts_as_failure()), "failed"),
+            _ => (stats.counts().n_where(Outcome::counts_as_failure), "failed"),
         };
         let pace = stats.pace(ceiling);
         Self {
@@ -86,16 +86,16 @@ fn joined<const N: usize>(parts: [String; N], separator: &str) -> String {
 
 /// Prints the status in one line.
 pub fn print_status(console: &Console, level: Level, context: ReportContext<'_>, stats: &Stats) {
-    let status = Status::new(stats, context);
+    let progress = Status::new(stats, context);
     let fields = json!({
         "command": context.command.code(),
-        "done": status.n_done,
-        "total": status.n_records,
-        "succeeded": status.n_aimed,
-        "failed": status.n_failed,
+        "done": progress.n_done,
+        "total": progress.n_records,
+        "succeeded": progress.n_aimed,
+        "failed": progress.n_failed,
         "retries": stats.n_retries,
     });
-    console.log_as(LogType::Progress, level, &status.line(), fields);
+    console.log_as(LogType::Progress, level, &progress.line(), fields);
 }
 
 /// Progress for a log: a line every ten seconds.
@@ -128,7 +128,7 @@ impl Listener for Lines<'_> {
 mod tests {
     use super::super::console::tests::Sink;
     use super::*;
-    use crate::model::{Outcome, PauseReason, StopReason};
+    use crate::model::{PauseReason, StopReason};
     use crate::report::Verbosity;
     use crate::stats::Ceiling;
     use crate::stats::story::Story;

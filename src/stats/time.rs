@@ -167,7 +167,9 @@ impl Timeline {
     fn merge(&mut self) {
         let merged = self.buckets.chunks(2).map(|pair| {
             let mut sum = Bucket::default();
-            pair.iter().for_each(|bucket| sum.add(*bucket));
+            for bucket in pair {
+                sum.add(*bucket);
+            }
             sum
         });
         self.buckets = merged.collect();

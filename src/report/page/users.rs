@@ -67,6 +67,11 @@ impl Column {
     ) -> Self {
         Self { is_personal: true, ..Self::new(head, class, "text", cell) }
     }
+
+    /// The color of the dot of an outcome; empty in other columns.
+    pub(super) fn tone(&self, row: &FinalRow) -> &'static str {
+        if self.class == "outcome" { advice::of_outcome(row.row.outcome).0 } else { "" }
+    }
 }
 
 impl<'a> Users<'a> {
@@ -122,11 +127,6 @@ impl<'a> Users<'a> {
             ("time", Some(at)) => moment(at),
             _ => (column.cell)(row, self),
         }
-    }
-
-    /// The color of the dot of an outcome; empty in other columns.
-    pub(super) fn tone(&self, row: &FinalRow, column: &Column) -> &'static str {
-        if column.class == "outcome" { advice::of_outcome(row.row.outcome).0 } else { "" }
     }
 
     /// All rows, with tabs between cells. The first line lists the texts that cells of the kind

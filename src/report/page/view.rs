@@ -109,7 +109,7 @@ impl View<'_> {
     pub(super) fn facts(&self) -> Vec<Fact> {
         with_values([
             ("Run by", "", values(self.facts, |it| it.operator.clone())),
-            ("Instance", "", values(self.facts, instance)),
+            ("Instance", "", values(self.facts, |it| Some(instance(it)))),
             ("Key", "code", values(self.facts, |it| it.key.clone())),
             ("When", "", when(self.facts)),
             ("Plan SHA-256", "code", values(self.facts, |it| it.plan_sha256.clone())),
@@ -156,11 +156,8 @@ impl View<'_> {
 
     /// Number of users who are not unlocked although a run was to unlock them.
     fn n_open(&self) -> u64 {
-        self.facts
-            .incident
-            .summary
-            .n_unprocessed
-            .saturating_add(self.facts.incident.n_planned_only())
+        let n_planned_only = self.facts.incident.n_planned_only();
+        self.summary().n_unprocessed.saturating_add(n_planned_only)
     }
 
     /// Warnings that belong to the verdict.
@@ -307,7 +304,7 @@ impl View<'_> {
     }
 
     pub(super) fn errors(&self) -> Vec<ErrorLine> {
-        let groups = self.facts.incident.summary.errors.iter().take(MAX_CODES);
+        let groups = self.summary().errors.iter().take(MAX_CODES);
         let lines = groups.map(|group| {
             let (meaning, advice) = advice::of_code(&group.code);
             ErrorLine {
@@ -377,9 +374,9 @@ fn values(facts: &Facts, of: impl Fn(&Source) -> Option<String>) -> Vec<String> 
     values
 }
 
-fn instance(source: &Source) -> Option<String> {
+fn instance(source: &Source) -> String {
     let parts = [source.instance.as_deref(), source.host.as_deref()];
-    Some(parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// From the first start to the last end.
