@@ -300,6 +300,13 @@ impl Latency {
     }
 }
 
+/// A number of seconds in a manifest, which may be any number, as a duration.
+pub fn seconds(seconds: f64) -> Duration {
+    /// More than any run.
+    const LONGEST: f64 = 1e9;
+    Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST)).unwrap_or_default()
+}
+
 /// The instance, also in the words of early versions.
 fn instance<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let word = String::deserialize(deserializer)?;

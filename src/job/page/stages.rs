@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::gather::Input;
 use crate::report::page::FinalRow;
-use crate::results::manifest::Manifest;
+use crate::results::manifest::{Manifest, seconds};
 use crate::stats::RowStats;
 use crate::stats::summary::{
     CommandKind, Ending, Files, Incident, LatencySummary, NextStep, Stage, Summary,
@@ -71,7 +71,7 @@ fn add_manifest(summary: &mut Summary, manifest: &Manifest, is_running: bool) {
         summary.n_throttled += pass.throttled;
         summary.n_given_up += pass.given_up;
         // A manifest is a file like any other: a number in it may be anything.
-        summary.paused = summary.paused.saturating_add(super::source::seconds(pass.paused_seconds));
+        summary.paused = summary.paused.saturating_add(seconds(pass.paused_seconds));
         let took = pass.finished_at.and_then(|it| it.duration_since(pass.started_at).ok());
         summary.elapsed = summary.elapsed.saturating_add(took.unwrap_or_default());
     }

@@ -12,7 +12,7 @@ mod tests;
 mod users;
 mod view;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use askama::Template;
 use base64::Engine as _;
@@ -20,8 +20,8 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
 use crate::model::Row;
-use crate::stats::Bucket;
-use crate::stats::summary::{CommandKind, Incident, LatencySummary};
+use crate::results::Manifest;
+use crate::stats::summary::{CommandKind, Incident};
 
 use requests::Requests;
 use users::Users;
@@ -93,82 +93,15 @@ pub struct FinalRow {
     pub row: Row,
 }
 
-/// One finished file and its manifest. Without a manifest, only the name and the kind are known.
+/// One finished file.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     /// The name of the results file.
     pub name: String,
-    /// The command; `None` if it is not known.
+    /// The command, from the manifest or else from the rows; `None` if it is not known.
     pub kind: Option<CommandKind>,
-    /// The version of the program.
-    pub program_version: Option<String>,
-    /// The command line, without secrets.
-    pub command: Option<String>,
-    /// `production`, `development`, `sandbox` or `unknown`.
-    pub instance: Option<String>,
-    /// The API's host.
-    pub host: Option<String>,
-    /// The fingerprint of the key.
-    pub key: Option<String>,
-    /// The account of the operating system that ran the command.
-    pub operator: Option<String>,
-    /// The reason (`--reason`).
-    pub reason: Option<String>,
-    /// The code of the ending: `completed`, `running`, `max_fail`, ….
-    pub ending: Option<String>,
-    /// The exit code.
-    pub exit_code: Option<u8>,
     /// The SHA-256 of a plan as it is now, in hexadecimal; `None` for other files.
     pub plan_sha256: Option<String>,
-    /// The input and the outputs.
-    pub files: Vec<SourceFile>,
-    /// One for each start of the program.
-    pub passes: Vec<Pass>,
-}
-
-/// A file that the job read or wrote.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SourceFile {
-    /// Its purpose: `input`, `results`, ….
-    pub role: String,
-    /// Its name.
-    pub name: String,
-    /// The SHA-256 of its contents, in hexadecimal; empty if it is not known.
-    pub sha256: String,
-}
-
-/// One start of the program.
-#[derive(Clone, Debug)]
-pub struct Pass {
-    /// When it began.
-    pub started_at: SystemTime,
-    /// When it ended; `None` if it was killed.
-    pub finished_at: Option<SystemTime>,
-    /// The code of the ending.
-    pub ending: String,
-    /// Number of requests.
-    pub n_requests: u64,
-    /// Number of those that looked users up.
-    pub n_lookups: u64,
-    /// Number of attempts that failed and were retried, 429s not counted.
-    pub n_retries: u64,
-    /// Number of requests that were answered 429.
-    pub n_throttled: u64,
-    /// How long all requests were paused.
-    pub paused: Duration,
-    /// The latency of responses; `None` without a request.
-    pub latency: Option<LatencySummary>,
-    /// The requests over time.
-    pub timeline: Vec<TimedBucket>,
-}
-
-/// The requests in one interval of a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimedBucket {
-    /// When it begins.
-    pub start: SystemTime,
-    /// How long it is.
-    pub width: Duration,
-    /// Number of requests by result; rows are not shown.
-    pub counts: Bucket,
+    /// The manifest; `None` if it is missing.
+    pub manifest: Option<Manifest>,
 }

@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use super::view::{cleaned, ending, hundredths, moment};
-use super::{Facts, Pass, Source, TimedBucket};
+use super::{Facts, Source};
 use crate::report::text::{counted, duration, number, utc};
+use crate::results::manifest::{Pass, seconds};
 use crate::stats::Bucket;
 
 /// The requests of all files.
@@ -26,7 +27,7 @@ const MIN_COLUMNS: usize = 3;
 
 impl Requests {
     pub(super) fn new(facts: &Facts) -> Self {
-        let mut passes: Vec<&Pass> = facts.sources.iter().flat_map(|it| &it.passes).collect();
+        let mut passes: Vec<&Pass> = facts.sources.iter().flat_map(passes_of).collect();
         passes.sort_by_key(|it| it.started_at);
         let mut stretches = stretches(&passes);
         stretches.retain(|it| it.columns.len() >= MIN_COLUMNS);
@@ -44,39 +45,47 @@ impl Requests {
     }
 }
 
+fn passes_of(source: &Source) -> &[Pass] {
+    source.manifest.as_ref().map_or(&[], |it| &it.passes)
+}
+
 fn sentence(facts: &Facts, source: &Source) -> String {
     let of = match facts.sources.len() {
         1 => String::new(),
         _ => format!("{}: ", cleaned(&source.name)),
     };
-    let passes = &source.passes;
+    let passes = passes_of(source);
     let sum = |of: fn(&Pass) -> u64| passes.iter().map(of).fold(0, u64::saturating_add);
-    let n_requests = sum(|it| it.n_requests);
+    let n_requests = sum(|it| it.requests);
     if n_requests == 0 {
         return of + "No requests recorded.";
     }
-    let paused = passes.iter().map(|it| it.paused).fold(Duration::ZERO, Duration::saturating_add);
+    let paused = passes.iter().map(|it| seconds(it.paused_seconds));
+    let paused = paused.fold(Duration::ZERO, Duration::saturating_add);
     format!(
         "{of}{} ({}), {}, {} answered 429, paused for {}.",
         counted(n_requests, "request", "requests"),
-        counted(sum(|it| it.n_lookups), "look-up", "look-ups"),
-        counted(sum(|it| it.n_retries), "retry", "retries"),
-        number(sum(|it| it.n_throttled)),
+        counted(sum(|it| it.look_ups), "look-up", "look-ups"),
+        counted(sum(|it| it.retries), "retry", "retries"),
+        number(sum(|it| it.throttled)),
         duration(paused),
     )
 }
 
 fn pass_line(pass: &Pass) -> (String, [String; 9], String) {
     let took = pass.finished_at.and_then(|it| it.duration_since(pass.started_at).ok());
-    let latency = pass.latency.map(|it| [it.p50, it.p99, it.max].map(duration));
-    let [p50, p99, max] = latency.unwrap_or_default();
+    let latency = &pass.latency_ms;
+    let [p50, p99, max] = match pass.requests {
+        0 => Default::default(),
+        _ => [latency.p50, latency.p99, latency.max].map(|ms| duration(seconds(ms / 1e3))),
+    };
     let numbers = [
         took.map(duration).unwrap_or_default(),
-        number(pass.n_requests),
-        number(pass.n_lookups),
-        number(pass.n_retries),
-        number(pass.n_throttled),
-        duration(pass.paused),
+        number(pass.requests),
+        number(pass.look_ups),
+        number(pass.retries),
+        number(pass.throttled),
+        duration(seconds(pass.paused_seconds)),
         p50,
         p99,
         max,
@@ -92,6 +101,26 @@ struct Stretch {
     columns: Vec<Bucket>,
 }
 
+/// The requests in one interval of a pass.
+struct TimedBucket {
+    start: SystemTime,
+    width: Duration,
+    counts: Bucket,
+}
+
+fn timed_buckets(pass: &Pass) -> impl Iterator<Item = TimedBucket> {
+    pass.timeline.iter().map(|bucket| TimedBucket {
+        start: pass.started_at + seconds(bucket.at),
+        width: seconds(bucket.bucket_seconds),
+        counts: Bucket {
+            n_requests: bucket.requests,
+            n_throttled: bucket.throttled,
+            n_failed: bucket.failed_attempts,
+            n_finished: 0,
+        },
+    })
+}
+
 /// More could not be distinguished on a phone.
 const MAX_COLUMNS: u128 = 120;
 /// Passes this close to each other share a stretch.
@@ -101,7 +130,7 @@ const MAX_GAP: Duration = Duration::from_secs(60);
 /// another share a stretch: they shared the quota, too.
 fn stretches(passes: &[&Pass]) -> Vec<Stretch> {
     let mut buckets: Vec<TimedBucket> =
-        passes.iter().flat_map(|it| &it.timeline).copied().collect();
+        passes.iter().flat_map(|pass| timed_buckets(pass)).collect();
     buckets.retain(|it| !it.width.is_zero());
     buckets.sort_by_key(|it| it.start);
     let mut groups: Vec<(SystemTime, Vec<TimedBucket>)> = Vec::new();
@@ -321,29 +350,34 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::results::manifest;
 
     fn at(second: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + second)
     }
 
     /// A pass that begins at this second, with buckets of this width.
-    fn pass(start: u64, width: u64, requests: &[u64]) -> Pass {
-        let bucket = |(number, n): (u64, &u64)| TimedBucket {
-            start: at(start + number * width),
-            width: Duration::from_secs(width),
-            counts: Bucket { n_requests: *n, ..Bucket::default() },
+    fn pass(start: u64, width: u32, requests: &[u64]) -> Pass {
+        let width = f64::from(width);
+        let bucket = |(index, requests): (u32, &u64)| manifest::Bucket {
+            at: f64::from(index) * width,
+            bucket_seconds: width,
+            requests: *requests,
+            throttled: 0,
+            failed_attempts: 0,
         };
         Pass {
             started_at: at(start),
             finished_at: None,
             ending: "completed".to_owned(),
-            n_requests: requests.iter().sum(),
-            n_lookups: 0,
-            n_retries: 0,
-            n_throttled: 0,
-            paused: Duration::ZERO,
-            latency: None,
+            requests: requests.iter().sum(),
+            retries: 0,
+            throttled: 0,
+            given_up: 0,
+            paused_seconds: 0.0,
+            look_ups: 0,
             timeline: (0..).zip(requests).map(bucket).collect(),
+            latency_ms: manifest::Latency::default(),
         }
     }
 
@@ -373,8 +407,8 @@ mod tests {
     #[test]
     fn buckets_of_absurd_width_are_left_out() {
         let mut never = pass(0, 1, &[1, 1]);
-        never.timeline[0].width = Duration::ZERO;
-        never.timeline[1].width = Duration::MAX;
+        never.timeline[0].bucket_seconds = -1.0;
+        never.timeline[1].bucket_seconds = f64::NAN;
         assert_eq!(columns(&[never]), Vec::<Vec<u64>>::new());
     }
 
@@ -388,7 +422,7 @@ mod tests {
                 passes.iter().map(|(start, k, n)| pass(*start, 1 << k, n)).collect();
             let found = columns(&passes);
             let n: u64 = found.iter().flatten().sum();
-            prop_assert_eq!(n, passes.iter().map(|it| it.n_requests).sum::<u64>());
+            prop_assert_eq!(n, passes.iter().map(|it| it.requests).sum::<u64>());
             prop_assert!(found.iter().all(|it| it.len() <= 120));
         }
     }

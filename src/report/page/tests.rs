@@ -1,13 +1,13 @@
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::model::{Outcome, Row, UserView};
-use crate::stats::summary::{
-    CommandKind, Ending, Incident, LatencySummary, NextStep, Stage, Summary,
-};
-use crate::stats::{Bucket, RowStats};
+use crate::results::manifest::FileEntry;
+use crate::stats::RowStats;
+use crate::stats::summary::{CommandKind, Ending, Incident, NextStep, Stage, Summary};
 
 mod markdown;
 
@@ -58,29 +58,47 @@ fn failed(line: u64, outcome: Outcome, code: &str) -> FinalRow {
     it
 }
 
-fn pass() -> Pass {
-    let bucket = |(second, n_requests)| TimedBucket {
-        start: at(second),
-        width: Duration::from_secs(1),
-        counts: Bucket {
-            n_requests,
-            n_throttled: u64::from(second == 2),
-            n_failed: u64::from(second == 1),
-            n_finished: 0,
-        },
+/// The manifest of a finished run with one pass.
+fn manifest() -> Manifest {
+    let bucket = |(at, requests): (u64, u64)| {
+        json!({
+            "at": at,
+            "bucket_seconds": 1,
+            "requests": requests,
+            "throttled": u64::from(at == 2),
+            "failed_attempts": u64::from(at == 1),
+        })
     };
-    Pass {
-        started_at: at(0),
-        finished_at: Some(at(61)),
-        ending: "completed".to_owned(),
-        n_requests: 12,
-        n_lookups: 1,
-        n_retries: 2,
-        n_throttled: 1,
-        paused: ms(2500),
-        latency: Some(LatencySummary { p50: ms(80), p90: ms(120), p99: ms(900), max: ms(1240) }),
-        timeline: (0..).zip([5, 4, 3]).map(bucket).collect(),
-    }
+    let timeline: Vec<_> = (0..).zip([5, 4, 3]).map(bucket).collect();
+    let (began, ended) = ("2026-01-31T03:12:45Z", "2026-01-31T03:13:46Z");
+    let manifest = json!({
+        "schema_version": 1,
+        "program_version": "0.1.0",
+        "command": "bulk-unlock run ids.csv",
+        "kind": "run",
+        "instance": "production",
+        "host": "api.clerk.com",
+        "key": "sk_live_…a1b2",
+        "operator": "ada",
+        "reason": "INC-4312",
+        "started_at": began,
+        "ending": "completed",
+        "exit_code": 1,
+        "files": [{ "role": "input", "name": "ids.csv", "sha256": "5feceb66" }],
+        "passes": [{
+            "started_at": began,
+            "finished_at": ended,
+            "ending": "completed",
+            "requests": 12,
+            "look_ups": 1,
+            "retries": 2,
+            "throttled": 1,
+            "paused_seconds": 2.5,
+            "latency_ms": { "p50": 80, "p90": 120, "p99": 900, "max": 1240, "mean": 90 },
+            "timeline": timeline,
+        }],
+    });
+    serde_json::from_value(manifest).unwrap()
 }
 
 /// A page about one file with these rows, of this number of records.
@@ -111,26 +129,11 @@ fn page_of(kind: CommandKind, n_records: u64, rows: Vec<FinalRow>) -> Facts {
         summary: summary.clone(),
         ..Stage::default()
     };
-    let file = SourceFile {
-        role: "input".to_owned(),
-        name: "ids.csv".to_owned(),
-        sha256: "5feceb66".to_owned(),
-    };
     let source = Source {
         name: "ids.results.csv".to_owned(),
         kind: Some(kind),
-        program_version: Some("0.1.0".to_owned()),
-        command: Some("bulk-unlock run ids.csv".to_owned()),
-        instance: Some("production".to_owned()),
-        host: Some("api.clerk.com".to_owned()),
-        key: Some("sk_live_…a1b2".to_owned()),
-        operator: Some("ada".to_owned()),
-        reason: Some("INC-4312".to_owned()),
-        ending: Some("completed".to_owned()),
-        exit_code: Some(1),
         plan_sha256: None,
-        files: vec![file],
-        passes: vec![pass()],
+        manifest: Some(manifest()),
     };
     Facts {
         made_at: Some(at(600)),
@@ -286,13 +289,13 @@ fn of_texts(texts: &[String]) -> Facts {
         (user.first_name, user.last_name) = (Some(text()), Some(text()));
     }
     let mut facts = page_of(CommandKind::Run, 1, vec![it]);
-    let source = &mut facts.sources[0];
-    (source.name, source.program_version) = (text(), Some(text()));
-    (source.command, source.instance) = (Some(text()), Some(text()));
-    (source.host, source.key, source.reason) = (Some(text()), Some(text()), Some(text()));
-    source.ending = Some(text());
-    source.files = vec![SourceFile { role: text(), name: text(), sha256: text() }];
-    source.passes[0].ending = text();
+    facts.sources[0].name = text();
+    let manifest = facts.sources[0].manifest.as_mut().unwrap();
+    (manifest.program_version, manifest.command) = (text(), text());
+    (manifest.instance, manifest.host) = (text(), text());
+    (manifest.key, manifest.reason, manifest.ending) = (Some(text()), Some(text()), text());
+    manifest.files = vec![FileEntry { role: text(), name: text(), sha256: text() }];
+    manifest.passes[0].ending = text();
     facts.warnings = vec![text()];
     facts.incident.summary.next =
         Some(NextStep { look_first: None, why: String::new(), command: text() });

@@ -3,11 +3,13 @@
 
 use std::time::SystemTime;
 
-use super::{Facts, Source, SourceFile, advice};
+use super::{Facts, advice};
 use crate::model::{Outcome, UserId, mask_keys};
 use crate::report::closing::{self, relocked_remark};
 use crate::report::stopped_by;
 use crate::report::text::{clean, clipped, counted, duration, number, utc};
+use crate::results::Manifest;
+use crate::results::manifest::FileEntry;
 use crate::stats::Example;
 use crate::stats::summary::{CommandKind, Ending, Summary};
 
@@ -67,10 +69,19 @@ impl View<'_> {
         &self.facts.incident.summary
     }
 
+    fn manifests(&self) -> impl Iterator<Item = &Manifest> {
+        self.facts.sources.iter().filter_map(|it| it.manifest.as_ref())
+    }
+
+    /// The values in all manifests, each once.
+    fn values(&self, of: impl Fn(&Manifest) -> Option<String>) -> Vec<String> {
+        unique(self.manifests().filter_map(of))
+    }
+
     pub(super) fn title(&self) -> String {
         let kind = self.kind();
-        let reasons = values(self.facts, |it| it.reason.clone());
-        let hosts = values(self.facts, |it| it.host.clone());
+        let reasons = self.values(|it| it.reason.clone());
+        let hosts = self.values(|it| Some(it.host.clone()));
         match (reasons.first(), hosts.first()) {
             (Some(reason), _) => format!("{reason} – {kind}"),
             (None, Some(host)) => format!("{kind} – {host}"),
@@ -79,7 +90,7 @@ impl View<'_> {
     }
 
     pub(super) fn heading(&self) -> String {
-        let reasons = values(self.facts, |it| it.reason.clone());
+        let reasons = self.values(|it| it.reason.clone());
         if reasons.is_empty() { self.kind() } else { reasons.join("; ") }
     }
 
@@ -107,21 +118,23 @@ impl View<'_> {
 
     /// Who, where and when.
     pub(super) fn facts(&self) -> Vec<Fact> {
+        let plan_sha256 = self.facts.sources.iter().filter_map(|it| it.plan_sha256.clone());
+        let plan_sha256 = unique(plan_sha256);
         with_values([
-            ("Run by", "", values(self.facts, |it| it.operator.clone())),
-            ("Instance", "", values(self.facts, |it| Some(instance(it)))),
-            ("Key", "code", values(self.facts, |it| it.key.clone())),
+            ("Run by", "", self.values(|it| it.operator.clone())),
+            ("Instance", "", self.values(|it| Some(format!("{}, {}", it.instance, it.host)))),
+            ("Key", "code", self.values(|it| it.key.clone())),
             ("When", "", when(self.facts)),
-            ("Plan SHA-256", "code", values(self.facts, |it| it.plan_sha256.clone())),
+            ("Plan SHA-256", "code", plan_sha256),
         ])
     }
 
     /// How the files were made.
     pub(super) fn commands(&self) -> Vec<Fact> {
         with_values([
-            ("Command", "code", values(self.facts, |it| it.command.clone())),
-            ("Ended", "", values(self.facts, ended)),
-            ("Program", "", values(self.facts, program)),
+            ("Command", "code", self.values(|it| Some(it.command.clone()))),
+            ("Ended", "", self.values(|it| Some(ended(it)))),
+            ("Program", "", self.values(|it| Some(format!("bulk-unlock {}", it.program_version)))),
         ])
     }
 
@@ -165,7 +178,7 @@ impl View<'_> {
         let summary = self.summary();
         let warning = |warning: &String| cleaned(&format!("Warning: {warning}."));
         let mut notices: Vec<String> = self.facts.warnings.iter().map(warning).collect();
-        if self.facts.sources.iter().any(|it| it.instance.as_deref() == Some("sandbox")) {
+        if self.manifests().any(|it| it.instance == "sandbox") {
             notices.push(
                 "This is a rehearsal against the sandbox. No real user was changed.".to_owned(),
             );
@@ -327,10 +340,10 @@ impl View<'_> {
         }
     }
 
-    pub(super) fn files(&self) -> Vec<SourceFile> {
-        let mut files: Vec<SourceFile> = Vec::new();
-        for file in self.facts.sources.iter().flat_map(|it| &it.files) {
-            let file = SourceFile {
+    pub(super) fn files(&self) -> Vec<FileEntry> {
+        let mut files: Vec<FileEntry> = Vec::new();
+        for file in self.manifests().flat_map(|it| &it.files) {
+            let file = FileEntry {
                 role: cleaned(&file.role),
                 name: cleaned(&file.name),
                 sha256: clipped(&file.sha256, MAX_DIGEST),
@@ -363,20 +376,15 @@ fn with_values<const N: usize>(facts: [Fact; N]) -> Vec<Fact> {
     facts.into_iter().filter(|(.., values)| !values.is_empty()).collect()
 }
 
-/// The values of all files, each once.
-fn values(facts: &Facts, of: impl Fn(&Source) -> Option<String>) -> Vec<String> {
-    let mut values: Vec<String> = Vec::new();
-    for value in facts.sources.iter().filter_map(of).map(|it| cleaned(&it)) {
-        if !value.is_empty() && !values.contains(&value) {
-            values.push(value);
+/// The texts that are not empty, each once.
+fn unique(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut unique: Vec<String> = Vec::new();
+    for text in texts.map(|it| cleaned(&it)) {
+        if !text.is_empty() && !unique.contains(&text) {
+            unique.push(text);
         }
     }
-    values
-}
-
-fn instance(source: &Source) -> String {
-    let parts = [source.instance.as_deref(), source.host.as_deref()];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    unique
 }
 
 /// From the first start to the last end.
@@ -393,16 +401,12 @@ fn when(facts: &Facts) -> Vec<String> {
     }
 }
 
-fn ended(source: &Source) -> Option<String> {
-    let ending = ending(source.ending.as_deref()?);
-    Some(match source.exit_code {
+fn ended(manifest: &Manifest) -> String {
+    let ending = ending(&manifest.ending);
+    match manifest.exit_code {
         Some(code) => format!("{ending} (exit code {code})"),
         None => ending,
-    })
-}
-
-fn program(source: &Source) -> Option<String> {
-    source.program_version.as_deref().map(|version| format!("bulk-unlock {version}"))
+    }
 }
 
 /// `line 17 user_abc: No user was found.`

@@ -73,7 +73,8 @@ fn commands(page: &str) -> Vec<String> {
 #[test]
 fn the_page_of_a_run() {
     let mut facts = facts();
-    facts.sources[0].reason = Some("INC-1 | <b>`x`</b>\n# all *good*".to_owned());
+    facts.sources[0].manifest.as_mut().unwrap().reason =
+        Some("INC-1 | <b>`x`</b>\n# all *good*".to_owned());
     facts.warnings = vec!["a|b.csv was changed".to_owned()];
     let stage = &mut facts.incident.stages[0];
     (stage.started_at, stage.finished_at) = (Some(at(0)), Some(at(61)));
@@ -106,8 +107,9 @@ fn hostile_texts_are_shown_as_they_are() {
         "a_ b_",
     ] {
         let mut facts = facts();
-        facts.sources[0].files[0].name = text.to_owned();
-        facts.sources[0].host = Some(text.to_owned());
+        let manifest = facts.sources[0].manifest.as_mut().unwrap();
+        manifest.files[0].name = text.to_owned();
+        manifest.host = text.to_owned();
         let page = markdown(&facts);
         let rows = rows(&page);
         let shows = |cell: &str| rows.iter().flatten().any(|it| it == cell);
