@@ -91,7 +91,7 @@ impl Pauses {
         }
     }
 
-    /// Whether there was no pause in the last `span`.
+    /// Whether the last `span` contains no pause.
     pub(super) fn is_over_for(&self, span: Duration, now: Instant) -> bool {
         let current = self.current.map(|it| it.since + it.lasted(now));
         let ended_at = current.max(self.ended_at);
@@ -130,7 +130,7 @@ impl Bucket {
     }
 }
 
-/// Requests and rows over time. Buckets are one second wide; when there are too many, neighbors
+/// Requests and rows over time. Buckets are one second wide; beyond the maximum number, neighbors
 /// merge and the width doubles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {

@@ -261,8 +261,8 @@ impl Chart {
     }
 }
 
-/// Answered, failed and throttled requests. Together they are all requests, also if the file says
-/// that more failed.
+/// The numbers of answered, failed and throttled requests. Their sum is that of all requests, even if
+/// the manifest has more failures than requests.
 fn layers(column: Bucket) -> [u64; 3] {
     let throttled = column.n_throttled.min(column.n_requests);
     let failed = column.n_failed.min(column.n_requests - throttled);
