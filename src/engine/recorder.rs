@@ -22,7 +22,7 @@ use crate::stop::Stop;
 const MESSAGES_IN_FLIGHT: usize = 64;
 
 /// Maximum number of events that are recorded at once: one write serves all of them.
-const BATCH: usize = 256;
+const BATCH: usize = 32;
 
 /// How often rows are synced to the disk: what a power cut can cost.
 const SYNC_EVERY: Duration = Duration::from_secs(1);

@@ -67,7 +67,7 @@ pub fn incident(incident: &Incident) -> String {
         banned(summary, style),
         errors(summary, style),
         files(summary, style),
-        next(summary, style),
+        next_commands(&incident.next_commands),
     ])
 }
 
@@ -363,6 +363,15 @@ fn next(summary: &Summary, style: Style) -> String {
     // The command is quoted, which makes it safe to print.
     let command = style.paint(Paint::Bold, &next.command);
     format!("{}{}:\n  {command}\n", look_first.unwrap_or_default(), clean(&next.why))
+}
+
+fn next_commands(commands: &[String]) -> String {
+    let title = match commands.len() {
+        0 => return String::new(),
+        1 => "Next step:\n",
+        _ => "Next steps:\n",
+    };
+    commands.iter().fold(title.to_owned(), |text, command| text + "  " + command + "\n")
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub(super) struct RunningDigest {
 
 impl RunningDigest {
     const CHUNK: usize = 64 * 1024;
-    const CHUNKS_IN_FLIGHT: usize = 8;
+    const CHUNKS_IN_FLIGHT: usize = 2;
 
     pub(super) fn new() -> Self {
         let (sender, chunks) = sync_channel::<Vec<u8>>(Self::CHUNKS_IN_FLIGHT);

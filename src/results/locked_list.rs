@@ -1,7 +1,6 @@
 //! The list of locked users: a CSV that can be read as input.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write};
@@ -90,8 +89,8 @@ pub struct LockedList {
     spool: SpooledTempFile,
     n_bytes: u64,
     hasher: RandomState,
-    /// What pages contain about each user, by the hash of the ID.
-    answers: HashMap<u64, Answer>,
+    /// The users about whom pages contain the same, by the hash of the ID: there may be millions.
+    users: BTreeMap<Answer, HashSet<u64>>,
     /// Users about whom pages disagree.
     disputed: HashSet<String>,
     /// Users whose rows in the first so many bytes are void.
@@ -105,7 +104,7 @@ enum Out {
 }
 
 /// What a page contains about a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Answer {
     Locked {
         is_admin_locked: bool,
@@ -199,7 +198,7 @@ impl LockedList {
             spool: SpooledTempFile::new(Self::MAX_IN_MEMORY),
             n_bytes: 0,
             hasher: RandomState::new(),
-            answers: HashMap::new(),
+            users: BTreeMap::new(),
             disputed: HashSet::new(),
             withdrawn: (HashSet::new(), 0),
             failure: None,
@@ -214,18 +213,17 @@ impl LockedList {
     pub fn add(&mut self, users: &[UserView]) -> Result<(), WriteError> {
         for user in users {
             let answer = Answer::of(user, &self.selection);
-            match self.answers.entry(self.hasher.hash_one(&user.id)) {
-                Entry::Occupied(known) => {
-                    if *known.get() != answer {
-                        self.disputed.insert(user.id.clone());
-                    }
+            let hash = self.hasher.hash_one(&user.id);
+            let known = self.users.iter().find(|(_, users)| users.contains(&hash));
+            if let Some((known, _)) = known {
+                if *known != answer {
+                    self.disputed.insert(user.id.clone());
                 }
-                Entry::Vacant(place) => {
-                    place.insert(answer);
-                    if matches!(answer, Answer::Locked { .. }) {
-                        self.format.write_user(user, &mut self.lines);
-                    }
-                }
+                continue;
+            }
+            self.users.entry(answer).or_default().insert(hash);
+            if matches!(answer, Answer::Locked { .. }) {
+                self.format.write_user(user, &mut self.lines);
             }
         }
         let rows = self.lines.take(Vec::new());
@@ -240,7 +238,10 @@ impl LockedList {
     /// Withdraws the users about whom pages disagree, to add them again once they were looked up.
     pub fn take_disputed(&mut self) -> Vec<String> {
         for id in &self.disputed {
-            self.answers.remove(&self.hasher.hash_one(id));
+            let hash = self.hasher.hash_one(id);
+            for users in self.users.values_mut() {
+                users.remove(&hash);
+            }
         }
         self.withdrawn = (std::mem::take(&mut self.disputed), self.n_bytes);
         self.withdrawn.0.iter().cloned().collect()
@@ -249,19 +250,20 @@ impl LockedList {
     /// How many users were listed so far.
     pub fn counts(&self) -> ListCounts {
         let mut counts = ListCounts {
-            n_users: self.answers.len() as u64,
             left_out: vec![0; self.selection.conditions.len()],
             ..ListCounts::default()
         };
-        for answer in self.answers.values() {
+        for (answer, users) in &self.users {
+            let n_users = users.len() as u64;
+            counts.n_users += n_users;
             match *answer {
                 Answer::NotLocked => {}
-                Answer::LeftOut(condition) => counts.left_out[condition] += 1,
-                Answer::Unknown => counts.n_unknown += 1,
+                Answer::LeftOut(condition) => counts.left_out[condition] += n_users,
+                Answer::Unknown => counts.n_unknown += n_users,
                 Answer::Locked { is_admin_locked, never_expires } => {
-                    counts.n_listed += 1;
-                    counts.n_admin_locked += u64::from(is_admin_locked);
-                    counts.n_never_expiring += u64::from(never_expires);
+                    counts.n_listed += n_users;
+                    counts.n_admin_locked += if is_admin_locked { n_users } else { 0 };
+                    counts.n_never_expiring += if never_expires { n_users } else { 0 };
                 }
             }
         }

@@ -311,7 +311,10 @@ impl Outputs {
         let unprocessed = write_unprocessed(records, &end.recorded, &sidecars.unprocessed);
         let unprocessed = end.note(unprocessed.and_then(AtomicWriter::finish));
         let digest = written.journal.take_digest().or_else(|| digest_of(&mut written.journal));
-        let summary = conclude(&end.totals(digest.as_deref()));
+        let mut summary = conclude(&end.totals(digest.as_deref()));
+        // The closing lines name only files that were written.
+        summary.files.failed.take_if(|_| failed.is_none());
+        summary.files.unprocessed.take_if(|_| unprocessed.is_none());
         let outputs = [
             ("results", &results, digest),
             ("failed", &sidecars.failed, failed),
@@ -325,6 +328,8 @@ impl Outputs {
             (self.manifest.counts, self.manifest.rows) = (found.counts, found.counts.total());
         }
         end.note(self.manifest.write(&sidecars.manifest));
+        summary.files.manifest.take_if(|path| !path.exists());
+        summary.files.results.take_if(|path| !path.exists());
         Finalized {
             summary,
             failure: end.failure,

@@ -1,6 +1,6 @@
 //! Reads back what an earlier run recorded, so that another can continue it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::fs::File;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -109,7 +109,7 @@ impl Resumed {
         digest.update(reader.line_bytes());
         let (hasher, mut identities) = (RandomState::new(), Vec::new());
         while let Some(row) = reader.next().transpose()? {
-            identities.push((hasher.hash_one(identity_of(&row)), reader.line_number()));
+            identities.push(hasher.hash_one(identity_of(&row)));
             digest.update(reader.line_bytes());
             rows.add(&row);
             failed.add_recorded(&row);
@@ -126,7 +126,9 @@ impl Resumed {
             }
         }
         failed.commit(1);
-        check_copies(identities, file.path())?;
+        if has_repeats(identities) {
+            return Err(first_copy(file)?.into());
+        }
         (self.n_whole_bytes, self.n_torn_bytes) = (reader.n_whole_bytes(), reader.n_torn_bytes());
         Ok(())
     }
@@ -156,14 +158,23 @@ fn check_columns(reader: &Reader<&File>, carried: &[String], path: &Path) -> Res
     Err(OpenError::OtherCarried { path, recorded, asked })
 }
 
-/// Refuses a file with a copied row: it would be counted twice.
-fn check_copies(mut identities: Vec<(u64, u64)>, path: &Path) -> Result<(), ReadError> {
-    // Sorted, copies are neighbors: several times faster than a set.
-    identities.sort_unstable();
-    let copies = identities.windows(2).filter(|pair| pair[0].0 == pair[1].0);
-    let Some(line) = copies.map(|pair| pair[1].1).min() else { return Ok(()) };
+fn has_repeats(mut hashes: Vec<u64>) -> bool {
+    // Sorted, repeats are neighbors: several times faster than a set.
+    hashes.sort_unstable();
+    hashes.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+/// The error about a copied row: it would be counted twice.
+fn first_copy(file: &JournalFile) -> Result<ReadError, ReadError> {
+    let mut reader = file.reader()?.without_users();
+    let (hasher, mut seen) = (RandomState::new(), HashSet::new());
+    while let Some(row) = reader.next().transpose()? {
+        if !seen.insert(hasher.hash_one(identity_of(&row))) {
+            break;
+        }
+    }
     let why = "this row is already in the file; remove one of the two".to_owned();
-    Err(ReadError::BadRow { path: path.to_owned(), line, why })
+    Ok(ReadError::BadRow { path: file.path().to_owned(), line: reader.line_number(), why })
 }
 
 /// What only a copy of a row shares with it: rows of one run have different lines, and those of two

@@ -321,6 +321,8 @@ pub struct Incident {
     pub exit_code: Option<u8>,
     /// The files in order of time.
     pub stages: Vec<Stage>,
+    /// The next command of the newest of several files, or of each shard that needs one.
+    pub next_commands: Vec<String>,
 }
 
 /// One finished file.
