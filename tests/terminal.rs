@@ -145,7 +145,7 @@ fn printed_commands_resume_retry_and_verify() {
     let answer = Scripted::status(503);
     let stage = Stage::with_script(Script::from([(ids[3].clone(), [answer].into())]));
     let rows = ids.iter().fold("team,id".to_owned(), |rows, id| rows + "\nred," + id.as_str());
-    stage.write("it's mine.csv", rows);
+    stage.write("it's new.csv", rows);
     let flags = "--carry team --redact private_metadata --max-retries 0";
     let line = format!(r#"-y -o "my out.csv" --column ID --quota 1000/1s {flags}"#);
     let ended = stage.run(&format!(r#"run "it's mine.csv" {line} --canary 1 --force"#));
@@ -249,10 +249,10 @@ fn control_characters_of_input_and_server_are_not_printed() {
     let stage = Stage::with_script(Script::from([(id.clone(), [answer].into())]));
     stage.write("ids.csv", format!("the\u{1b}[31m id,user_id\nx,{id}\ny,\u{1b}[2Jevil\u{7}\n"));
     let ended = stage.run(&format!("{RUN} -vv --column user_id")).exits_with(1);
-    let is_moving = |c: char| c.is_control() && c != '\n';
-    assert!(!ended.stderr.contains(is_moving), "{:?}", ended.stderr);
+    let is_control = |c: char| c.is_control() && c != '\n';
+    assert!(!ended.stderr.contains(is_control), "{:?}", ended.stderr);
     let ended = stage.run(&format!("{RUN} --force --column none")).exits_with(2);
-    assert!(!ended.stderr.contains(is_moving), "{:?}", ended.stderr);
+    assert!(!ended.stderr.contains(is_control), "{:?}", ended.stderr);
 }
 
 #[test]

@@ -289,7 +289,7 @@ impl Outputs {
     ) -> Finalized {
         let mut written = writer.close();
         let mut end = End {
-            n_records: stats.size().n_records,
+            n_records: stats.size.n_records,
             n_rows_found: stats.n_earlier() + written.n_rows,
             failure: written.failure.take().map(Into::into),
             found: None,
@@ -325,7 +325,7 @@ impl Outputs {
         }
         self.manifest.end_pass(&summary, &end.stats, now);
         if let Some(found) = &end.found {
-            (self.manifest.counts, self.manifest.rows) = (*found.counts(), found.counts().total());
+            (self.manifest.counts, self.manifest.rows) = (found.counts, found.counts.total());
         }
         end.note(self.manifest.write(&sidecars.manifest));
         summary.files.manifest.take_if(|path| !path.exists());
@@ -409,7 +409,7 @@ impl End {
             done.note(records, row.line, &row.input, row.user_id.as_ref(), row.outcome);
         });
         self.note(read);
-        self.n_rows_found = rows.counts().total();
+        self.n_rows_found = rows.counts.total();
         if self.failure.is_some() {
             let plan = Plan::build(records, &ExcludeList::default(), done, SystemTime::UNIX_EPOCH);
             self.recorded = vec![false; records.records.len()];
