@@ -148,7 +148,7 @@ fn printed_commands_resume_retry_and_verify() {
     stage.write("it's new.csv", rows);
     let flags = "--carry team --redact private_metadata --max-retries 0";
     let line = format!(r#"-y -o "my out.csv" --column ID --quota 1000/1s {flags}"#);
-    let ended = stage.run(&format!(r#"run "it's mine.csv" {line} --canary 1 --force"#));
+    let ended = stage.run(&format!(r#"run "it's new.csv" {line} --canary 1 --force"#));
     let ended = stage.run(&ended.exits_with(3).next()).exits_with(1);
     assert!(ended.line.contains("--resume") && !ended.line.contains("--force"));
     assert_eq!(stage.rows("my out.csv").len(), 6);
