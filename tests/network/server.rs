@@ -19,7 +19,7 @@ use tokio_rustls::server::TlsStream;
 
 /// The authority that signed the server's certificate for `localhost`.
 pub(crate) const AUTHORITY: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/tls/testdata/ca.pem");
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/testdata/ca.pem");
 
 /// A server on loopback that runs until the tests end.
 pub(crate) struct Server {
@@ -162,8 +162,8 @@ impl Listener for TlsListener {
 }
 
 fn acceptor(protocols: &[&str]) -> TlsAcceptor {
-    let certificate = include_bytes!("../../src/clerk/tls/testdata/leaf.der").as_slice();
-    let key = include_bytes!("../../src/clerk/tls/testdata/leaf.key.der").as_slice();
+    let certificate = include_bytes!("../../src/clerk/testdata/leaf.der").as_slice();
+    let key = include_bytes!("../../src/clerk/testdata/leaf.key.der").as_slice();
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("protocol versions")

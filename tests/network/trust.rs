@@ -5,8 +5,7 @@ use crate::common::{Ended, Stage, list, users};
 use crate::server::{AUTHORITY, Server};
 
 /// An authority that signed nothing.
-const STRANGER: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/tls/testdata/another-ca.pem");
+const STRANGER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/testdata/another-ca.pem");
 
 /// Runs two users against this host of a server over TLS, with that file for the system's store.
 fn run(host: &str, system: &str, flags: &str) -> (Stage, Ended, Server) {
