@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep};
 
-use super::api::Api;
 use super::recorder::Message;
 use super::unlock::UnlockJob;
+use super::work::Api;
 use super::{EventSender, Pacer, PoolSettings, Unlock, Work, WorkerPool};
 use crate::clerk::{PageRequest, UserFilter};
 use crate::model::{

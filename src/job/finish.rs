@@ -10,7 +10,7 @@ use super::next;
 use super::page::{self, Detail, gather};
 use super::run::RunningJob;
 use super::{Job, JobSettings};
-use crate::engine::{Recorded, wall_clock};
+use crate::engine::{Recording, wall_clock};
 use crate::model::StopReason;
 use crate::report::{Level, closing};
 use crate::results::atomic::AtomicWriter;
@@ -22,7 +22,7 @@ impl RunningJob<'_, '_> {
     /// Files of a run that it resumed are finished, and their manifest records the refusal.
     pub(super) fn roll_back(self, status: ExitStatus) {
         let Self { job, outputs, recorder, input, .. } = self;
-        let Recorded { writer, stats, recorded, .. } = recorder.finish();
+        let Recording { writer, stats, recorded, .. } = recorder.finish();
         let Some(writer) = writer.filter(|_| !outputs.rollback()) else {
             if let Some(metrics) = job.context.metrics {
                 metrics.end_job(&stats, stats.n_unprocessed());
@@ -42,7 +42,7 @@ impl RunningJob<'_, '_> {
     /// Ends a job: writes, checks, and reports everything.
     pub(super) fn finish(self) -> Result<Finished, Failure> {
         let Self { job, mut outputs, recorder, input, .. } = self;
-        let Recorded { writer, stats, recorded, .. } = recorder.finish();
+        let Recording { writer, stats, recorded, .. } = recorder.finish();
         let writer = writer.ok_or_else(|| {
             Failure::internal(anyhow::anyhow!("internal error: results writer missing"))
         })?;

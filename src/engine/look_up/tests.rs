@@ -502,3 +502,50 @@ async fn stopped_half_way_it_gives_rows_and_jobs_only_to_those_it_knows_of() {
     assert_eq!(ran.rows().count(), 0);
     assert_eq!(jobs.iter().map(|job| job.record).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
 }
+
+/// Records with external IDs of this length.
+fn records_of(n: u32, length: usize) -> Records {
+    let record = |n| InputRecord::new(1, &format!("{n:0>length$}"));
+    let records = (0..n).map(record).collect();
+    Records { records, kind: IdentifierKind::ExternalId, ..Records::default() }
+}
+
+fn batches_of(records: &Records) -> Vec<Batch> {
+    batches(records, (0..).take(records.records.len()).collect()).collect()
+}
+
+fn sizes(records: &Records) -> Vec<(usize, usize)> {
+    batches_of(records).iter().map(|batch| (batch.first, batch.records.len())).collect()
+}
+
+#[test]
+fn a_batch_has_at_most_100_users() {
+    assert_eq!(sizes(&records_of(250, 20)), [(0, 100), (100, 100), (200, 50)]);
+    assert_eq!(sizes(&records_of(0, 20)), []);
+}
+
+#[test]
+fn identifiers_of_different_kinds_are_not_mixed_in_one_request() {
+    let mut records = records_of(6, 9);
+    for record in &mut records.records[2..4] {
+        *record = record.clone().with_user("user_a".parse().ok());
+    }
+    assert_eq!(sizes(&records), [(0, 2), (2, 2), (4, 2)]);
+}
+
+#[test]
+fn long_values_make_smaller_batches() {
+    let sizes = sizes(&records_of(100, 250));
+    assert!(sizes.len() > 1);
+    assert_eq!(sizes.iter().map(|(_, n)| n).sum::<usize>(), 100);
+}
+
+#[test]
+fn halves_have_the_same_jobs_in_order() {
+    let batch = batches_of(&records_of(5, 9)).remove(0);
+    let mut halves = batch.clone().halves();
+    halves.reverse();
+    assert_eq!(halves.iter().map(|half| half.first).collect::<Vec<_>>(), [0, 2]);
+    let targets: Vec<Identifier> = halves.into_iter().flat_map(|half| half.targets).collect();
+    assert_eq!(targets, batch.targets);
+}
