@@ -145,7 +145,7 @@ impl User {
         if !is_object(json) {
             return Err(serde::de::Error::custom("expected an object"));
         }
-        let user: Self = serde_json::from_str(json)?;
+        let user: Self = lenient(json)?;
         Ok(Self { json: json.trim().to_owned(), ..user })
     }
 

@@ -39,11 +39,6 @@ impl UserId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The id as shared text.
-    pub fn shared(&self) -> Arc<str> {
-        Arc::clone(&self.0)
-    }
 }
 
 impl FromStr for UserId {
@@ -175,6 +170,6 @@ mod tests {
     fn shared_text_is_not_copied() {
         let text: Arc<str> = Arc::from("user_a");
         let id = UserId::from_shared(&text).unwrap();
-        assert!(Arc::ptr_eq(&id.shared(), &text));
+        assert!(std::ptr::eq(id.as_str(), &*text));
     }
 }

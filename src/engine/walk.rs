@@ -219,10 +219,6 @@ impl<A: Api> Work for Walk<'_, A> {
         classify::page(reply)
     }
 
-    fn record(&self, _: &Stretch) -> usize {
-        0
-    }
-
     fn subject(&self, stretch: &Stretch) -> usize {
         let from = stretch.page.filter.created_at.after.unwrap_or_default();
         usize::try_from(from.unsigned_abs()).unwrap_or_default()
@@ -319,10 +315,6 @@ impl<A: Api> Work for Recheck<'_, A> {
         classify::look_up(users, usize::from(MAX_PAGE), reply)
     }
 
-    fn record(&self, _: &Vec<Identifier>) -> usize {
-        0
-    }
-
     fn use_fresh_connections(&self) {
         self.api.use_fresh_connections();
     }
@@ -376,10 +368,6 @@ impl<A: Api> Work for Count<'_, A> {
 
     fn classify(&self, (): &mut (), reply: Reply) -> Verdict<u64> {
         classify::count(reply)
-    }
-
-    fn record(&self, (): &()) -> usize {
-        0
     }
 
     fn use_fresh_connections(&self) {
