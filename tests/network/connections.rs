@@ -48,7 +48,7 @@ fn http_1_connections_are_reused_encrypted_or_not() {
 /// the run would fail.
 #[test]
 fn a_connection_that_answers_no_requests_is_replaced_after_a_timeout() {
-    let server = Server::with_sick_connection();
+    let server = Server::with_broken_connection();
     let flags = format!("--ca-file {AUTHORITY} --timeout 500ms");
     unlock_all(&format!("https://localhost:{}", server.port()), &flags);
     assert_eq!(server.versions(), [Version::HTTP_2; N_USERS]);

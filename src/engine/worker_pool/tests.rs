@@ -472,7 +472,7 @@ async fn stopped_after_a_second(api: &Scripted<'_>) -> Ran {
         sleep(secs(1)).await;
         bench.stop.ask(StopReason::Interrupted);
     };
-    let ran = bench.unlock_beside(api, 10, stop).await;
+    let ran = bench.unlock_during(api, 10, stop).await;
     assert_eq!(ran.reason, Some(StopReason::Interrupted));
     ran
 }
@@ -523,7 +523,7 @@ async fn a_second_signal_cuts_off_requests_at_once() {
         sleep(secs(1)).await;
         bench.stop.abort();
     };
-    let ran = bench.unlock_beside(&api, 10, signals).await;
+    let ran = bench.unlock_during(&api, 10, signals).await;
     assert_eq!(ran.rows().count(), 0);
     assert!((secs(2)..ms(2_100)).contains(&ran.took), "{:?}", ran.took);
 }
@@ -554,7 +554,7 @@ async fn a_stop_ends_the_wait_in_an_outage() {
         sleep(secs(100)).await;
         bench.stop.ask(StopReason::Terminated);
     };
-    let ran = bench.unlock_beside(&api, 100, stop).await;
+    let ran = bench.unlock_during(&api, 100, stop).await;
     assert!((secs(100)..ms(100_100)).contains(&ran.took), "{:?}", ran.took);
     assert_eq!(ran.rows().count(), 0);
 }
