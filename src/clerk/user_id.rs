@@ -170,6 +170,6 @@ mod tests {
     fn shared_text_is_not_copied() {
         let text: Arc<str> = Arc::from("user_a");
         let id = UserId::from_shared(&text).unwrap();
-        assert!(std::ptr::eq(id.as_str(), &*text));
+        assert_eq!(id.as_str().as_ptr(), text.as_ptr());
     }
 }

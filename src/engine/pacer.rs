@@ -330,7 +330,7 @@ fn limiter(per_second: f64) -> Limiter {
 /// The number of requests that may be sent at once: those of 20 ms. Timers fire up to a millisecond
 /// late, so without a burst, 1,000 requests per second would become 500.
 fn burst(per_second: f64) -> NonZeroU32 {
-    #[expect(clippy::cast_clamped_truncation, clippy::cast_sign_loss, reason = "at most 2e7")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 2e7")]
     let n = (clamped(per_second) / 50.0).ceil() as u32;
     NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN)
 }
