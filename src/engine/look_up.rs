@@ -13,7 +13,7 @@ use crate::clerk::request::n_that_fit;
 use crate::clerk::{MAX_LOOK_UP, MAX_PAGE};
 use crate::model::{
     Attempt, Event, Failure, Identifier, InputRecord, Outcome, Records, Reply, Row, UserId,
-    UserView,
+    UserSnapshot,
 };
 use crate::policy::classify::{self, Verdict};
 use crate::policy::decide::{AdminLocked, decide, decide_relock, read_back};
@@ -80,7 +80,7 @@ struct Found {
     record: usize,
     target: Identifier,
     facts: Facts,
-    users: Result<Vec<UserView>, (Outcome, Failure)>,
+    users: Result<Vec<UserSnapshot>, (Outcome, Failure)>,
 }
 
 /// The request for an answer.
@@ -145,7 +145,7 @@ impl<'a, A: Api> LookUp<'a, A> {
     fn decide(&self, found: Found, decided: &mut Decided) -> Option<Event> {
         let Found { record, target, facts, users } = found;
         let row = match users {
-            Ok(users) => match <[UserView; 1]>::try_from(users) {
+            Ok(users) => match <[UserSnapshot; 1]>::try_from(users) {
                 Ok([user]) => self.one(record, &target, &facts, user, decided)?,
                 Err(users) => self.none_or_many(record, &target, &facts, &users),
             },
@@ -179,7 +179,7 @@ impl<'a, A: Api> LookUp<'a, A> {
         record: usize,
         target: &Identifier,
         facts: &Facts,
-        user: UserView,
+        user: UserSnapshot,
         decided: &mut Decided,
     ) -> Option<Row> {
         let input = &self.records[record];
@@ -214,7 +214,7 @@ impl<'a, A: Api> LookUp<'a, A> {
     }
 
     /// Why the user is excluded, if the exclude list has any identifier of the user.
-    fn exclusion_of(&self, user: &UserView) -> Option<String> {
+    fn exclusion_of(&self, user: &UserSnapshot) -> Option<String> {
         if self.purpose == Purpose::ReadBack {
             return None;
         }
@@ -222,7 +222,7 @@ impl<'a, A: Api> LookUp<'a, A> {
     }
 
     /// The outcome for a user; `None` if the user object does not show whether the user is locked.
-    fn outcome(&self, user: &UserView, is_excluded: bool) -> Option<Outcome> {
+    fn outcome(&self, user: &UserSnapshot, is_excluded: bool) -> Option<Outcome> {
         match self.purpose {
             Purpose::ReadBack => Some(read_back(Some(user))),
             _ if is_excluded => Some(Outcome::Excluded),
@@ -232,8 +232,8 @@ impl<'a, A: Api> LookUp<'a, A> {
     }
 
     /// The targets for which this answer decides nothing.
-    fn undecided(&self, targets: &[Identifier], users: &[UserView]) -> Vec<Identifier> {
-        let is_undecided = |user: &UserView| {
+    fn undecided(&self, targets: &[Identifier], users: &[UserSnapshot]) -> Vec<Identifier> {
+        let is_undecided = |user: &UserSnapshot| {
             let is_excluded = || self.exclusion_of(user).is_some();
             user.locked.is_none()
                 && user.id.parse::<UserId>().is_ok()
@@ -256,7 +256,7 @@ impl<'a, A: Api> LookUp<'a, A> {
         record: usize,
         target: &Identifier,
         facts: &Facts,
-        users: &[UserView],
+        users: &[UserSnapshot],
     ) -> Row {
         let noun = target.kind().noun();
         let (outcome, code, message) = match (self.purpose, users) {
@@ -291,7 +291,7 @@ impl<'a, A: Api> LookUp<'a, A> {
 impl Decided {
     /// Whether to keep the user object for the row of an unlock whose answer has none. Memory is
     /// bounded: beyond this size, such a row has no snapshot.
-    fn room_for(&mut self, user: &UserView) -> bool {
+    fn room_for(&mut self, user: &UserSnapshot) -> bool {
         const MAX_KEPT: usize = 64 << 20;
         let n_kept = self.n_kept.saturating_add(user.json.len());
         let is_room = n_kept <= MAX_KEPT;
@@ -326,7 +326,7 @@ impl Facts {
 
 impl<A: Api> Work for LookUp<'_, A> {
     type Item = Batch;
-    type Good = Vec<UserView>;
+    type Good = Vec<UserSnapshot>;
 
     async fn call(&self, batch: &Batch) -> Reply {
         self.api.look_up(&batch.pending).await
@@ -334,7 +334,7 @@ impl<A: Api> Work for LookUp<'_, A> {
 
     /// If some user objects in an answer do not show whether the user is locked, the answer decides
     /// the others only.
-    fn classify(&self, batch: &mut Batch, reply: Reply) -> Verdict<Vec<UserView>> {
+    fn classify(&self, batch: &mut Batch, reply: Reply) -> Verdict<Vec<UserSnapshot>> {
         let verdict = classify::look_up(&batch.pending, usize::from(MAX_PAGE), reply);
         let Verdict::Good(users) = verdict else { return verdict };
         let undecided = self.undecided(&batch.pending, &users);
@@ -362,7 +362,7 @@ impl<A: Api> Work for LookUp<'_, A> {
         self.api.use_fresh_connections();
     }
 
-    fn conclude(&self, last: Last<Batch, Vec<UserView>>) -> Conclusion<Batch> {
+    fn conclude(&self, last: Last<Batch, Vec<UserSnapshot>>) -> Conclusion<Batch> {
         let Last { task, end, attempt, ray, answered_at } = last;
         let batch = task.item;
         let (record, first, n_records) = (self.record(&batch), batch.first, batch.records.len());
@@ -401,7 +401,7 @@ fn is_about_a_value(failure: &Failure) -> bool {
     matches!(failure.status, Some(400 | 402 | 403 | 406..=499))
 }
 
-fn found(batch: Batch, facts: &Facts, end: End<Vec<UserView>>) -> Vec<Found> {
+fn found(batch: Batch, facts: &Facts, end: End<Vec<UserSnapshot>>) -> Vec<Found> {
     let Batch { records, targets, pending, mut found, .. } = batch;
     let failed = match end {
         End::Good(users) => {
@@ -429,8 +429,8 @@ fn found(batch: Batch, facts: &Facts, end: End<Vec<UserView>>) -> Vec<Found> {
 }
 
 /// A function that returns the users of a target: by ID with a map, otherwise with a search.
-fn by_target(users: Vec<UserView>) -> impl FnMut(&Identifier) -> Vec<UserView> {
-    let mut by_id: HashMap<String, UserView> =
+fn by_target(users: Vec<UserSnapshot>) -> impl FnMut(&Identifier) -> Vec<UserSnapshot> {
+    let mut by_id: HashMap<String, UserSnapshot> =
         users.into_iter().map(|user| (user.id.clone(), user)).collect();
     move |target| match target.user_id() {
         Some(id) => by_id.remove(id.as_str()).into_iter().collect(),
@@ -450,7 +450,7 @@ pub struct Batch {
     /// The targets that are not decided; not empty.
     pending: Vec<Identifier>,
     /// The users of the targets that are no longer pending.
-    found: Vec<UserView>,
+    found: Vec<UserSnapshot>,
 }
 
 /// Divides the jobs, which are the records with these indices, into batches in the same order.
@@ -484,8 +484,9 @@ impl Batch {
     }
 
     /// Adds the users of an answer that decided all targets except for these, which stay pending.
-    fn narrow(&mut self, undecided: Vec<Identifier>, users: Vec<UserView>) {
-        let is_decided = |user: &UserView| !undecided.iter().any(|it| classify::matches(it, user));
+    fn narrow(&mut self, undecided: Vec<Identifier>, users: Vec<UserSnapshot>) {
+        let is_decided =
+            |user: &UserSnapshot| !undecided.iter().any(|it| classify::matches(it, user));
         self.found.extend(users.into_iter().filter(is_decided));
         self.pending = undecided;
     }

@@ -95,7 +95,10 @@ impl Pacer {
             self.exchange_if_due().await;
             let entry = self.gate.borrow_mut().check(now());
             match entry {
-                Entry::Ready if self.is_without_place() => sleep(MIN_BETWEEN_EXCHANGES).await,
+                // No place is reserved in the pace file yet.
+                Entry::Ready if self.is_shared() && !self.gate.borrow().has_reserved() => {
+                    sleep(MIN_BETWEEN_EXCHANGES).await;
+                }
                 Entry::Ready => {
                     self.adjust_spacing();
                     let next = self.spacing.borrow().take();
@@ -129,7 +132,7 @@ impl Pacer {
 
     async fn wait(&self, at: Option<Instant>) {
         let reported = self.reported.notified();
-        if at.is_none() && self.shared.borrow().is_none() {
+        if at.is_none() && !self.is_shared() {
             return reported.await;
         }
         tokio::select! {
@@ -138,9 +141,13 @@ impl Pacer {
         }
     }
 
+    fn is_shared(&self) -> bool {
+        self.shared.borrow().is_some()
+    }
+
     /// The time until which to wait: `at`, or earlier to read the pace file.
     fn sooner(&self, at: Option<Instant>) -> Instant {
-        let poll = self.shared.borrow().as_ref().map(|_| now() + POLL);
+        let poll = self.is_shared().then(|| now() + POLL);
         at.into_iter().chain(poll).min().unwrap_or_else(now)
     }
 
@@ -166,16 +173,11 @@ impl Pacer {
         shared.exchanged_at.is_none_or(|at| at + wait <= now())
     }
 
-    /// Whether the pace is shared, but no place is reserved for the next request.
-    fn is_without_place(&self) -> bool {
-        self.shared.borrow().is_some() && !self.gate.borrow().has_reserved()
-    }
-
     /// One attempt at an exchange; `false` if another process holds the lock.
     fn try_exchange(&self) -> bool {
         let mut shared = self.shared.borrow_mut();
         let Some(it) = shared.as_mut() else { return true };
-        let (now, n) = (now(), self.batch());
+        let (now, n) = (now(), burst(self.spacing.borrow().per_second).get());
         let exchanged = it.file.exchange(now, |record, id, moment| {
             self.gate.borrow_mut().exchange(record, id, moment, n)
         });
@@ -194,10 +196,6 @@ impl Pacer {
             }
         }
         true
-    }
-
-    fn batch(&self) -> u32 {
-        burst(self.spacing.borrow().per_second).get()
     }
 
     fn adjust_spacing(&self) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::time::Instant;
 
-use crate::model::UserView;
+use crate::model::UserSnapshot;
 
 /// An item of work and its attempts so far.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Task<T> {
     /// The number of outages of the run at the last failure of this task.
     pub n_outages: u32,
     /// The user object in the last reply, if the user was still locked.
-    pub seen: Option<Box<UserView>>,
+    pub seen: Option<Box<UserSnapshot>>,
 }
 
 impl<T> Task<T> {

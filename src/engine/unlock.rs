@@ -3,7 +3,7 @@
 use super::queue::{Task, canaries_first};
 use super::work::{Api, Conclusion, End, Last, Work};
 use crate::model::{
-    Event, Failure, Identifier, InputRecord, Outcome, Records, Reply, Row, UserId, UserView,
+    Event, Failure, Identifier, InputRecord, Outcome, Records, Reply, Row, UserId, UserSnapshot,
 };
 use crate::policy::classify::{self, Verdict};
 
@@ -11,13 +11,8 @@ use crate::policy::classify::{self, Verdict};
 pub struct Unlock<'a, A> {
     api: &'a A,
     records: &'a [InputRecord],
-    action: Action,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
-    Unlock,
-    Relock,
+    /// Locks users again instead of unlocking them.
+    relocks: bool,
 }
 
 /// One user to unlock, or to lock again.
@@ -28,7 +23,7 @@ pub struct UnlockJob {
     /// The user.
     pub user: UserId,
     /// The user object of a look-up, unless it was dropped to save memory.
-    pub seen: Option<Box<UserView>>,
+    pub seen: Option<Box<UserSnapshot>>,
     /// `locked` in that look-up.
     pub was_locked: Option<bool>,
 }
@@ -79,30 +74,28 @@ impl UnlockJobs {
 impl<'a, A: Api> Unlock<'a, A> {
     /// Unlocks the users of these records.
     pub fn new(api: &'a A, records: &'a [InputRecord]) -> Self {
-        Self { api, records, action: Action::Unlock }
+        Self { api, records, relocks: false }
     }
 
     /// Locks the users of these records again.
     pub fn undo(api: &'a A, records: &'a [InputRecord]) -> Self {
-        Self { api, records, action: Action::Relock }
+        Self { api, records, relocks: true }
     }
 }
 
 impl<A: Api> Work for Unlock<'_, A> {
     type Item = UnlockJob;
-    type Good = Box<UserView>;
+    type Good = Box<UserSnapshot>;
 
     async fn call(&self, job: &UnlockJob) -> Reply {
-        match self.action {
-            Action::Unlock => self.api.unlock(&job.user).await,
-            Action::Relock => self.api.lock(&job.user).await,
-        }
+        if self.relocks { self.api.lock(&job.user).await } else { self.api.unlock(&job.user).await }
     }
 
-    fn classify(&self, job: &mut UnlockJob, reply: Reply) -> Verdict<Box<UserView>> {
-        match self.action {
-            Action::Unlock => classify::unlock(&job.user, reply),
-            Action::Relock => classify::lock(&job.user, reply),
+    fn classify(&self, job: &mut UnlockJob, reply: Reply) -> Verdict<Box<UserSnapshot>> {
+        if self.relocks {
+            classify::lock(&job.user, reply)
+        } else {
+            classify::unlock(&job.user, reply)
         }
     }
 
@@ -114,12 +107,9 @@ impl<A: Api> Work for Unlock<'_, A> {
         self.api.use_fresh_connections();
     }
 
-    fn conclude(&self, last: Last<UnlockJob, Box<UserView>>) -> Conclusion<UnlockJob> {
+    fn conclude(&self, last: Last<UnlockJob, Box<UserSnapshot>>) -> Conclusion<UnlockJob> {
         let (attempt, record) = (last.attempt, last.task.item.record);
-        let done = match self.action {
-            Action::Unlock => Outcome::Unlocked,
-            Action::Relock => Outcome::Relocked,
-        };
+        let done = if self.relocks { Outcome::Relocked } else { Outcome::Unlocked };
         let row = Box::new(row(&self.records[record], done, last));
         let ended_well = row.outcome.ended_well();
         let event = Event::JobFinished { record, row, attempt: Some(attempt) };
@@ -128,7 +118,7 @@ impl<A: Api> Work for Unlock<'_, A> {
 }
 
 /// The row of a record; `done` is the outcome of a successful request.
-fn row(record: &InputRecord, done: Outcome, last: Last<UnlockJob, Box<UserView>>) -> Row {
+fn row(record: &InputRecord, done: Outcome, last: Last<UnlockJob, Box<UserSnapshot>>) -> Row {
     let Last { task, end, attempt, ray, answered_at } = last;
     let (outcome, answered, failure) = match end {
         End::Good(user) => (done, Some(user), None),

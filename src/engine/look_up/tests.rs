@@ -8,26 +8,26 @@ use crate::model::{IdentifierKind, Records, StopReason};
 use crate::policy::decide::AdminLocked::{Include, LeaveAlone};
 
 /// A user of the instance, as JSON.
-fn user(id: &str, emails: &[&str], facts: &str) -> UserView {
+fn user(id: &str, emails: &[&str], facts: &str) -> UserSnapshot {
     let emails: Vec<String> =
         emails.iter().map(|email| format!(r#"{{"email_address":"{email}"}}"#)).collect();
     let emails = emails.join(",");
     let json = format!(r#"{{"id":"{id}",{facts},"email_addresses":[{emails}]}}"#);
-    UserView::parse(&json).unwrap()
+    UserSnapshot::parse(&json).unwrap()
 }
 
 const LOCKED: &str = r#""locked":true,"verification_attempts_remaining":0"#;
 const ADMIN_LOCKED: &str = r#""locked":true,"verification_attempts_remaining":9"#;
 const UNLOCKED: &str = r#""locked":false"#;
 
-fn locked(id: &str) -> UserView {
+fn locked(id: &str) -> UserSnapshot {
     user(id, &[], LOCKED)
 }
 
 /// The users of the instance that the call asks for, in another order.
-fn found_in(instance: &[UserView], call: &Call) -> Reply {
+fn found_in(instance: &[UserSnapshot], call: &Call) -> Reply {
     let Asked::LookUp(asked) = &call.asked else { panic!("{:?} is not a look-up", call.asked) };
-    let is_asked = |user: &&UserView| {
+    let is_asked = |user: &&UserSnapshot| {
         asked.iter().any(|it| match it {
             Identifier::UserId(id) => id.as_str() == user.id,
             other => user.emails.iter().any(|email| email.eq_ignore_ascii_case(other.as_str())),
@@ -251,7 +251,7 @@ async fn was_locked_is_kept_for_the_row_of_the_unlock() {
 }
 
 /// The indices of the records, in the order of their rows, if the first batch is answered last.
-async fn order_of_rows(input: &Input, instance: &[UserView]) -> Vec<usize> {
+async fn order_of_rows(input: &Input, instance: &[UserSnapshot]) -> Vec<usize> {
     let api = Scripted::new(|call| {
         let latency = ms(5_000 - 500 * call.place as u64);
         Played::new(latency, ms(0), found_in(instance, call))
@@ -267,7 +267,7 @@ async fn order_of_rows(input: &Input, instance: &[UserView]) -> Vec<usize> {
 #[tokio::test(start_paused = true)]
 async fn users_by_id_are_recorded_at_once_in_batches_of_100() {
     let ids: Vec<String> = (0..950).map(|n| format!("user_{n}")).collect();
-    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let instance: Vec<UserSnapshot> = ids.iter().map(|id| locked(id)).collect();
     let batches = (0..10).rev().map(|batch| batch * 100..(batch * 100 + 100).min(950));
     let expected: Vec<usize> = batches.flatten().collect();
     assert_eq!(order_of_rows(&Input::ids(&ids), &instance).await, expected);
@@ -277,7 +277,7 @@ async fn users_by_id_are_recorded_at_once_in_batches_of_100() {
 async fn users_by_email_are_recorded_in_the_order_of_the_input() {
     let emails: Vec<String> = (0..950).map(|n| format!("{n}@x.org")).collect();
     let one = |(n, email): (usize, &String)| user(&format!("user_{n}"), &[email], LOCKED);
-    let instance: Vec<UserView> = emails.iter().enumerate().map(one).collect();
+    let instance: Vec<UserSnapshot> = emails.iter().enumerate().map(one).collect();
     let input = Input::of(IdentifierKind::Email, &emails);
     assert_eq!(order_of_rows(&input, &instance).await, (0..950).collect::<Vec<_>>());
 }
@@ -285,7 +285,7 @@ async fn users_by_email_are_recorded_in_the_order_of_the_input() {
 #[tokio::test(start_paused = true)]
 async fn jobs_are_in_the_order_of_the_input() {
     let ids: Vec<String> = (0..250).map(|n| format!("user_{n}")).collect();
-    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let instance: Vec<UserSnapshot> = ids.iter().map(|id| locked(id)).collect();
     let api = Scripted::new(|call| {
         Played::new(ms(900 - 300 * call.place as u64), ms(0), found_in(&instance, call))
     });
@@ -399,7 +399,7 @@ async fn a_user_who_cannot_be_checked_against_the_exclude_list_is_not_unlocked()
 #[tokio::test(start_paused = true)]
 async fn one_value_that_the_api_refuses_does_not_affect_the_others() {
     let ids: Vec<String> = (0..200).map(|n| format!("user_{n}")).collect();
-    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let instance: Vec<UserSnapshot> = ids.iter().map(|id| locked(id)).collect();
     let api = Scripted::new(|call| {
         let Asked::LookUp(asked) = &call.asked else { unreachable!() };
         if asked.iter().any(|it| it.as_str() == "user_137") {
@@ -437,7 +437,7 @@ fn a_refusal_of_the_whole_request_applies_to_all_its_users() {
 #[tokio::test(start_paused = true)]
 async fn one_refusal_of_100_users_does_not_stop_the_run() {
     let ids: Vec<String> = (0..200).map(|n| format!("user_{n}")).collect();
-    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let instance: Vec<UserSnapshot> = ids.iter().map(|id| locked(id)).collect();
     for code in [402, 403] {
         let api = Scripted::new(|call| match call.place {
             0 => status(code),
@@ -493,7 +493,7 @@ async fn a_user_without_a_valid_id_fails() {
 #[tokio::test(start_paused = true)]
 async fn a_stopped_look_up_has_rows_and_jobs_for_answered_users_only() {
     let ids: Vec<String> = (0..300).map(|n| format!("user_{n}")).collect();
-    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let instance: Vec<UserSnapshot> = ids.iter().map(|id| locked(id)).collect();
     let bench = Bench::with_concurrency(1);
     let api = Scripted::new(|call| Played::new(secs(2), secs(2), found_in(&instance, call)));
     let input = Input::ids(&ids).with(Purpose::Run(LeaveAlone));
