@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use futures_util::{Stream, TryStreamExt, stream};
 use reqwest::header::{CONTENT_LENGTH, DATE, HeaderName, RETRY_AFTER};
@@ -13,7 +13,7 @@ use reqwest::{Method, Response};
 use tokio::time::Sleep;
 
 use super::body::{MAX_ERROR_BODY, count_of, error_of, user_of, users_of};
-use super::connections::{Connections, Generation};
+use super::connections::Connections;
 use super::reply::{Answer, Head, Reply};
 use super::request::{Urls, n_that_fit};
 use super::{
@@ -205,7 +205,7 @@ impl Client {
     /// the response does not contain a count.
     pub async fn count(&self, filter: &UserFilter) -> Result<u64, Error> {
         let answer = ok_answer(self.try_count(filter).await)?;
-        count_of(&answer.body).ok_or_else(|| Error::untrusted("the response holds no total_count"))
+        count_of(&answer.body).ok_or_else(|| Error::untrusted("the response has no total_count"))
     }
 
     /// Streams this page and all pages after it. Each is requested when the stream is polled. The
@@ -267,13 +267,14 @@ impl Client {
 
     /// One attempt to unlock a user. The body of the answer is not checked.
     pub(crate) async fn try_unlock(&self, user: &UserId) -> Reply {
-        self.attempt(Method::POST, self.inner.urls.unlock(user), self.inner.settings.max_answer)
-            .await
+        let Inner { settings, urls, .. } = &*self.inner;
+        self.send(Method::POST, urls.unlock(user), settings.max_answer).await.0
     }
 
     /// One attempt to lock a user. The body of the answer is not checked.
     pub(crate) async fn try_lock(&self, user: &UserId) -> Reply {
-        self.attempt(Method::POST, self.inner.urls.lock(user), self.inner.settings.max_answer).await
+        let Inner { settings, urls, .. } = &*self.inner;
+        self.send(Method::POST, urls.lock(user), settings.max_answer).await.0
     }
 
     /// One attempt to look users up by this query parameter. Requires at least one value, as the API
@@ -284,18 +285,19 @@ impl Client {
         values: impl IntoIterator<Item = &'v str>,
     ) -> Reply {
         let url = self.inner.urls.look_up(parameter, values);
-        self.attempt(Method::GET, url, self.inner.settings.max_list).await
+        self.send(Method::GET, url, self.inner.settings.max_list).await.0
     }
 
     /// One attempt to get a page.
     pub(crate) async fn try_page(&self, page: &PageRequest) -> Reply {
-        self.attempt(Method::GET, self.inner.urls.page(page), self.inner.settings.max_list).await
+        let Inner { settings, urls, .. } = &*self.inner;
+        self.send(Method::GET, urls.page(page), settings.max_list).await.0
     }
 
     /// One attempt to count users.
     pub(crate) async fn try_count(&self, filter: &UserFilter) -> Reply {
-        self.attempt(Method::GET, self.inner.urls.count(filter), self.inner.settings.max_answer)
-            .await
+        let Inner { settings, urls, .. } = &*self.inner;
+        self.send(Method::GET, urls.count(filter), settings.max_answer).await.0
     }
 
     async fn look_up<V: AsRef<str>>(
@@ -318,33 +320,21 @@ impl Client {
         if users.iter().all(|user| texts().any(|text| has(user, text))) {
             Ok(users)
         } else {
-            Err(Error::untrusted("the response holds a user who was not asked for"))
+            Err(Error::untrusted("the response contains a user who was not requested"))
         }
     }
 
-    /// Sends one request. The reply does not contain the key.
-    async fn attempt(&self, method: Method, url: String, max_body: usize) -> Reply {
-        let inner = &*self.inner;
-        let generation = inner.connections.current();
-        let reply = inner.send(&generation, method, url, max_body, |_| {}).await;
-        let (Reply::Fault(fault) | Reply::Broken(_, fault)) = &reply else { return reply };
-        if matches!(fault, Fault::Timeout(_)) {
-            inner.connections.replace(&generation);
-        }
-        reply
-    }
-}
-
-impl Inner {
+    /// Sends one request. Returns the reply, without the key, and the time of the server if the
+    /// response has a `Date`.
     async fn send(
         &self,
-        generation: &Generation,
         method: Method,
         url: String,
         max_body: usize,
-        on_head: impl FnOnce(&Response) + Send,
-    ) -> Reply {
-        let mut time_is_up = pin!(tokio::time::sleep(self.settings.timeout));
+    ) -> (Reply, Option<SystemTime>) {
+        let ClientBuilder { timeout, connect_timeout, key, .. } = &self.inner.settings;
+        let generation = self.inner.connections.current();
+        let mut time_is_up = pin!(tokio::time::sleep(*timeout));
         let is_post = method == Method::POST;
         let mut request = generation.http.request(method, url);
         if is_post {
@@ -353,63 +343,59 @@ impl Inner {
         }
         let sent = tokio::select! {
             biased;
-            sent = request.send() => sent,
-            () = &mut time_is_up => return Reply::Fault(Fault::Timeout(self.settings.timeout)),
+            sent = request.send() => sent.map_err(|error| {
+                Fault::of_sending(&error.without_url(), *connect_timeout).without_key(key)
+            }),
+            () = &mut time_is_up => Err(Fault::Timeout(*timeout)),
         };
-        match sent {
+        let (reply, date) = match sent {
             Ok(response) => {
-                on_head(&response);
-                self.receive(response, max_body, time_is_up).await
+                let date =
+                    header(&response, DATE).and_then(|it| httpdate::parse_http_date(it).ok());
+                (self.receive(response, date, max_body, time_is_up).await, date)
             }
-            Err(why) => {
-                let fault = Fault::of_sending(&why.without_url(), self.settings.connect_timeout);
-                Reply::Fault(fault.without_key(&self.settings.key))
-            }
+            Err(fault) => (Reply::Fault(fault), None),
+        };
+        if let Reply::Fault(Fault::Timeout(_)) | Reply::Broken(_, Fault::Timeout(_)) = reply {
+            self.inner.connections.replace(&generation);
         }
+        (reply, date)
     }
 
     async fn receive(
         &self,
         mut response: Response,
+        date: Option<SystemTime>,
         max_body: usize,
         time_is_up: Pin<&mut Sleep>,
     ) -> Reply {
-        let head = self.head_of(&response);
-        if head.status == PROXY_AUTHENTICATION_REQUIRED {
+        let ClientBuilder { timeout, key, .. } = &self.inner.settings;
+        let status = response.status().as_u16();
+        // The key is replaced before the text is cut, so that no part of it is left.
+        let ray = header(&response, HeaderName::from_static("cf-ray"))
+            .map(|ray| key.hide_in(ray).chars().take(MAX_RAY).collect());
+        let head = Head { status, ray };
+        if status == PROXY_AUTHENTICATION_REQUIRED {
             return Reply::Broken(head, Fault::ProxyAuthentication);
         }
-        let retry_after = retry_after_of(&response);
+        let retry_after = header(&response, RETRY_AFTER).and_then(|value| {
+            // A date in `Retry-After` refers to the clock of the server.
+            parse_retry_after(value, date.unwrap_or_else(local_time))
+        });
         let is_error = !response.status().is_success();
         let max_body = if is_error { max_body.min(MAX_ERROR_BODY) } else { max_body };
         let body = tokio::select! {
             biased;
             body = read_body(&mut response, max_body) => body,
-            () = time_is_up => Err(Fault::Timeout(self.settings.timeout)),
+            () = time_is_up => Err(Fault::Timeout(*timeout)),
         };
         let body = match body {
-            Ok(body) => self.without_key(body),
+            Ok(body) => without_key(body, key),
             // The incomplete body may end in a part of the key.
-            Err(fault) if is_decided_by_status(head.status, &fault) => Vec::new(),
-            Err(fault) => return Reply::Broken(head, fault.without_key(&self.settings.key)),
+            Err(fault) if is_decided_by_status(status, &fault) => Vec::new(),
+            Err(fault) => return Reply::Broken(head, fault.without_key(key)),
         };
-        let Head { status, ray } = head;
-        Reply::Answer(Answer { status, retry_after, ray, body })
-    }
-
-    /// The key is replaced before the text is cut, so that no part of it is left.
-    fn head_of(&self, response: &Response) -> Head {
-        let ray = header(response, HeaderName::from_static("cf-ray"));
-        let fit = |ray: &str| self.settings.key.hide_in(ray).chars().take(MAX_RAY).collect();
-        Head { status: response.status().as_u16(), ray: ray.map(fit) }
-    }
-
-    /// The body, in which a server may repeat the key, would be written to files and printed.
-    fn without_key(&self, body: Vec<u8>) -> Vec<u8> {
-        let hidden = str::from_utf8(&body).map(|text| self.settings.key.hide_in(text));
-        match hidden {
-            Ok(Cow::Owned(hidden)) => hidden.into_bytes(),
-            Ok(Cow::Borrowed(_)) | Err(_) => body,
-        }
+        Reply::Answer(Answer { status, retry_after, ray: head.ray, body })
     }
 }
 
@@ -428,15 +414,17 @@ fn header(response: &Response, name: HeaderName) -> Option<&str> {
     response.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-#[allow(clippy::disallowed_methods, reason = "used only if the response has no date")]
-fn retry_after_of(response: &Response) -> Option<Duration> {
-    let value = header(response, RETRY_AFTER)?;
-    // A date in `Retry-After` refers to the clock of the server.
-    parse_retry_after(value, date_of(response).unwrap_or_else(SystemTime::now))
+/// The body, in which a server may repeat the key, without it.
+fn without_key(body: Vec<u8>, key: &SecretKey) -> Vec<u8> {
+    match str::from_utf8(&body).map(|text| key.hide_in(text)) {
+        Ok(Cow::Owned(hidden)) => hidden.into_bytes(),
+        Ok(Cow::Borrowed(_)) | Err(_) => body,
+    }
 }
 
-fn date_of(response: &Response) -> Option<SystemTime> {
-    header(response, DATE).and_then(|date| httpdate::parse_http_date(date).ok())
+#[allow(clippy::disallowed_methods, reason = "used only if the response has no `Date`")]
+fn local_time() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Whether an incomplete response counts by its status: one that is retried or ends the run for any

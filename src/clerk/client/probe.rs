@@ -5,12 +5,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::{Method, Response};
+use reqwest::Method;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion};
 use url::Url;
 
-use super::{Client, Inner, date_of};
+use super::{Client, Inner};
 use crate::clerk::reply::Reply;
 use crate::clerk::{Fault, PageRequest, UserFilter};
 
@@ -35,12 +35,16 @@ pub(crate) enum TlsVersion {
 impl Client {
     /// One attempt to count users, with the time of the server.
     pub(crate) async fn probe_count(&self, filter: &UserFilter) -> Probe {
-        self.probe(self.inner.urls.count(filter), self.inner.settings.max_answer).await
+        let Inner { settings, urls, .. } = &*self.inner;
+        let (reply, date) = self.send(Method::GET, urls.count(filter), settings.max_answer).await;
+        Probe { reply, date }
     }
 
     /// One attempt to get a page, with the time of the server.
     pub(crate) async fn probe_page(&self, page: &PageRequest) -> Probe {
-        self.probe(self.inner.urls.page(page), self.inner.settings.max_list).await
+        let Inner { settings, urls, .. } = &*self.inner;
+        let (reply, date) = self.send(Method::GET, urls.page(page), settings.max_list).await;
+        Probe { reply, date }
     }
 
     /// Connects and disconnects to determine the version of TLS. Sends no request. Blocks.
@@ -57,14 +61,6 @@ impl Client {
                 TlsVersion::Failed(fault.without_key(&settings.key))
             }
         }
-    }
-
-    async fn probe(&self, url: String, max_body: usize) -> Probe {
-        let mut date = None;
-        let on_head = |response: &Response| date = date_of(response);
-        let generation = self.inner.connections.current();
-        let reply = self.inner.send(&generation, Method::GET, url, max_body, on_head).await;
-        Probe { reply, date }
     }
 }
 

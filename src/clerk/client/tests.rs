@@ -1,7 +1,8 @@
-use crate::clerk::test_server::{Act, Server, passes_with};
-use crate::clerk::{KeyKind, TimeRange};
+use std::time::Duration;
 
 use super::*;
+use crate::clerk::test_server::{Act, Server, passes_with};
+use crate::clerk::{KeyKind, TimeRange};
 
 const KEY: &str = "sk_test_0123456789abcdefXYZ1";
 
