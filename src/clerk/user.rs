@@ -13,8 +13,9 @@ use super::body::is_object;
 
 /// A user with every property that Clerk documents.
 ///
-/// A property that is missing, `null` or of another type than documented is `None`, empty, `false`
-/// or null. Undocumented properties are in [`User::json`] only. Times are Unix milliseconds.
+/// [`User::from_json`] accepts a property that is missing, `null` or of another type than documented:
+/// it is `None`, empty, `false` or null. Undocumented properties are in [`User::json`] only. Times
+/// are Unix milliseconds.
 ///
 /// ```
 /// use bulk_unlock::clerk::User;
