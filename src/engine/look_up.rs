@@ -15,8 +15,7 @@ use crate::model::{
     Attempt, Event, Failure, Identifier, InputRecord, Outcome, Records, Reply, Row, UserId,
     UserSnapshot,
 };
-use crate::policy::classify::{self, Verdict};
-use crate::policy::decide::{AdminLocked, decide, decide_relock, read_back};
+use crate::policy::classify::{self, AdminLocked, Verdict, decide, decide_relock, read_back};
 use crate::policy::exclude::ExcludeList;
 use crate::policy::plan::duplicate_of;
 

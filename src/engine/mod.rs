@@ -28,10 +28,10 @@ mod worker_pool;
 pub use look_up::{LookUp, Purpose, batches};
 pub use pace_file::PaceFile;
 pub use pacer::Pacer;
-pub use recorder::{EventSender, Recorder, Recording};
+pub use recorder::{EventSender, Recorder, RecorderGone, Recording};
 pub use session::Session;
 pub use unlock::{Unlock, UnlockJobs};
-pub use walk::{Count, Recheck, Shortfall, Span, Stretch, Walk};
+pub use walk::{Count, Recheck, Shortfall, Stretch, Walk};
 pub use work::Work;
 pub use worker_pool::{PoolSettings, WorkerPool};
 

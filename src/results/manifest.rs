@@ -14,6 +14,7 @@ use crate::stats::summary::{CommandKind, Ending, ExcludeCounts, Summary};
 use crate::stats::{Counts, Stats};
 
 use super::atomic;
+use super::digest::sha256_file;
 use super::error::{ReadError, WriteError};
 use super::format::SCHEMA_VERSION;
 use super::time::{as_text, as_text_or_null};
@@ -212,6 +213,17 @@ impl Manifest {
         Ok(mask_keys(&json).into_owned() + "\n")
     }
 
+    /// The first file with this role.
+    pub fn file(&self, role: &str) -> Option<&FileEntry> {
+        self.files.iter().find(|file| file.role == role)
+    }
+
+    /// Whether the results were changed since it was written, as far as they can be read.
+    pub fn is_changed(&self, results: &Path) -> bool {
+        self.file("results")
+            .is_some_and(|made| sha256_file(results).is_ok_and(|it| it != made.sha256))
+    }
+
     /// A setting, by the long name of its flag.
     pub fn setting(&self, name: &str) -> Option<&Value> {
         self.settings.get(name)
@@ -264,14 +276,14 @@ impl Pass {
     fn end(&mut self, ending: Ending, stats: &Stats, now: SystemTime) {
         self.finished_at = Some(now);
         ending.code().clone_into(&mut self.ending);
-        self.requests = stats.n_requests();
-        self.retries = stats.n_retries();
+        self.requests = stats.n_requests;
+        self.retries = stats.n_retries;
         self.throttled = stats.n_throttled();
-        self.given_up = stats.n_given_up();
+        self.given_up = stats.n_given_up;
         self.paused_seconds = stats.paused().as_secs_f64();
-        self.look_ups = stats.n_lookups();
-        let width = stats.timeline().width();
-        let buckets = stats.timeline().buckets().iter().zip(0_u32..);
+        self.look_ups = stats.n_lookups;
+        let width = stats.timeline.width;
+        let buckets = stats.timeline.buckets.iter().zip(0_u32..);
         self.timeline = buckets
             .map(|(bucket, index)| Bucket {
                 at: (width * index).as_secs_f64(),
@@ -281,7 +293,7 @@ impl Pass {
                 failed_attempts: bucket.n_failed,
             })
             .collect();
-        self.latency_ms = Latency::of(stats.latency());
+        self.latency_ms = Latency::of(&stats.latency);
     }
 }
 
@@ -294,10 +306,17 @@ impl Latency {
             p50: ms(latency.quantile(0.5)),
             p90: ms(latency.quantile(0.9)),
             p99: ms(latency.quantile(0.99)),
-            max: ms(latency.max()),
-            mean: ms(latency.sum()) / n,
+            max: ms(latency.max),
+            mean: ms(latency.sum) / n,
         }
     }
+}
+
+/// A number of seconds in a manifest, which may be any number, as a duration.
+pub fn seconds(seconds: f64) -> Duration {
+    /// More than any run.
+    const LONGEST: f64 = 1e9;
+    Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST)).unwrap_or_default()
 }
 
 /// The instance, also in the words of early versions.

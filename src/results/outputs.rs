@@ -289,7 +289,7 @@ impl Outputs {
     ) -> Finalized {
         let mut written = writer.close();
         let mut end = End {
-            n_records: stats.size().n_records,
+            n_records: stats.size.n_records,
             n_rows_found: stats.n_earlier() + written.n_rows,
             failure: written.failure.take().map(Into::into),
             found: None,
@@ -311,7 +311,10 @@ impl Outputs {
         let unprocessed = write_unprocessed(records, &end.recorded, &sidecars.unprocessed);
         let unprocessed = end.note(unprocessed.and_then(AtomicWriter::finish));
         let digest = written.journal.take_digest().or_else(|| digest_of(&mut written.journal));
-        let summary = conclude(&end.totals(digest.as_deref()));
+        let mut summary = conclude(&end.totals(digest.as_deref()));
+        // The closing lines name only files that were written.
+        summary.files.failed.take_if(|_| failed.is_none());
+        summary.files.unprocessed.take_if(|_| unprocessed.is_none());
         let outputs = [
             ("results", &results, digest),
             ("failed", &sidecars.failed, failed),
@@ -322,9 +325,11 @@ impl Outputs {
         }
         self.manifest.end_pass(&summary, &end.stats, now);
         if let Some(found) = &end.found {
-            (self.manifest.counts, self.manifest.rows) = (*found.counts(), found.counts().total());
+            (self.manifest.counts, self.manifest.rows) = (found.counts, found.counts.total());
         }
         end.note(self.manifest.write(&sidecars.manifest));
+        summary.files.manifest.take_if(|path| !path.exists());
+        summary.files.results.take_if(|path| !path.exists());
         Finalized {
             summary,
             failure: end.failure,
@@ -404,7 +409,7 @@ impl End {
             done.note(records, row.line, &row.input, row.user_id.as_ref(), row.outcome);
         });
         self.note(read);
-        self.n_rows_found = rows.counts().total();
+        self.n_rows_found = rows.counts.total();
         if self.failure.is_some() {
             let plan = Plan::build(records, &ExcludeList::default(), done, SystemTime::UNIX_EPOCH);
             self.recorded = vec![false; records.records.len()];

@@ -22,7 +22,7 @@ use crate::engine::{LookUp, Pacer, Purpose, Session, Unlock, UnlockJobs, WorkerP
 use crate::model::{
     Attempt, Identifier, IdentifierKind, InputRecord, Outcome, Records, Reply, UserId,
 };
-use crate::policy::decide::AdminLocked;
+use crate::policy::classify::AdminLocked;
 use crate::policy::exclude::ExcludeList;
 use crate::policy::plan::{Done, Plan};
 use crate::policy::stop_rule::MaxFail;
@@ -188,7 +188,7 @@ fn a_request_whose_row_cannot_be_written_is_counted() {
     };
     let recorded = run(recording(50, writer, &stop), vec![], (0..50).map(with_request));
     assert!(recorded.stats.n_rows() < 10);
-    assert_eq!((recorded.stats.n_requests(), recorded.stats.n_given_up()), (25, 0));
+    assert_eq!((recorded.stats.n_requests, recorded.stats.n_given_up), (25, 0));
 }
 
 #[test]
