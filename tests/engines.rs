@@ -1,4 +1,4 @@
-//! The samples for job engines: rules that their validators do not check.
+//! The samples for job schedulers: rules that their validators do not check.
 
 mod common;
 
@@ -15,7 +15,7 @@ fn text(name: &str) -> String {
     fs::read_to_string(sample(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The parts of a job that decide what becomes of its pods.
+/// The parts of a job that control its pods.
 struct Job {
     spec: Value,
     pod: Value,
@@ -43,7 +43,7 @@ impl Job {
         value.unwrap_or_else(|| panic!("--{name}: {:?}", self.args))
     }
 
-    /// What becomes of a pod that ended with each exit code of its program.
+    /// What happens to a pod after each exit code of its program.
     fn actions(&self) -> BTreeMap<u64, String> {
         let rules = self.spec["podFailurePolicy"]["rules"].as_array().expect("rules");
         let mut actions = BTreeMap::new();
@@ -61,7 +61,7 @@ impl Job {
 
     #[track_caller]
     fn check(&self) {
-        // A pod that was evicted does not count as a failure, and its successor waits for its end.
+        // An evicted pod does not count as a failure, and the next pod waits for its end.
         let rules = &self.spec["podFailurePolicy"]["rules"];
         assert_eq!(rules[0]["action"], "Ignore");
         assert_eq!(rules[0]["onPodConditions"][0]["type"], "DisruptionTarget");
@@ -69,13 +69,13 @@ impl Job {
         assert_eq!(self.pod["restartPolicy"], "Never");
         assert!(self.args.contains(&"--resume".to_owned()));
 
-        // The program drains for 10 s, and stops by itself before it is stopped.
+        // The program drains for 10 s, and its own deadline is before that of the job.
         assert!(self.pod["terminationGracePeriodSeconds"].as_u64() > Some(10));
         let minutes = self.flag("max-duration").strip_suffix('m').expect("minutes");
         let minutes: u64 = minutes.parse().expect("a number");
         assert!(self.spec["activeDeadlineSeconds"].as_u64() > Some(minutes * 60));
 
-        // Neither root nor a writable file system; the volumes are all it can write.
+        // Not root, and only the volumes are writable.
         assert_eq!(self.pod["securityContext"]["runAsNonRoot"], true);
         assert_eq!(self.pod["automountServiceAccountToken"], false);
         assert_eq!(self.pod["enableServiceLinks"], false);
@@ -84,7 +84,7 @@ impl Job {
         assert_eq!(security["allowPrivilegeEscalation"], false);
         assert_eq!(security["capabilities"]["drop"][0], "ALL");
 
-        // Every path is on a volume of the pod, and the key is a file of a secret.
+        // Every path is on a volume of the pod, and the key is a file in a secret.
         let names = |list: &Value| -> Vec<String> {
             let items = list.as_array().expect("a list").iter();
             items.map(|it| it["name"].as_str().expect("a name").to_owned()).collect()
@@ -108,11 +108,11 @@ impl Job {
 }
 
 #[test]
-fn the_indexed_job_runs_each_shard_once_and_keeps_what_it_did() {
+fn the_indexed_job_runs_each_shard_once_and_keeps_its_results() {
     let job = Job::read("kubernetes/job.yaml", "/spec");
     job.check();
     assert_eq!(job.spec["completionMode"], "Indexed");
-    // Without it, Kubernetes refuses the action FailIndex.
+    // Kubernetes requires it for the action FailIndex.
     assert!(job.spec["backoffLimitPerIndex"].as_u64() > Some(0));
     let n_shards = job.spec["completions"].as_u64().expect("a number");
     assert_eq!(job.spec["parallelism"], n_shards);
@@ -129,7 +129,7 @@ fn the_indexed_job_runs_each_shard_once_and_keeps_what_it_did() {
 }
 
 #[test]
-fn the_cron_job_never_runs_twice_at_once_and_is_not_tried_again() {
+fn the_cron_job_never_runs_concurrently_and_is_not_retried() {
     let job = Job::read("kubernetes/cronjob.yaml", "/spec/jobTemplate/spec");
     job.check();
     let cron: Value = serde_norway::from_str(&text("kubernetes/cronjob.yaml")).expect("YAML");
@@ -143,7 +143,7 @@ fn the_cron_job_never_runs_twice_at_once_and_is_not_tried_again() {
 }
 
 #[test]
-fn the_table_of_exit_codes_says_what_the_jobs_do() {
+fn the_table_of_exit_codes_matches_the_jobs() {
     let readme = text("README.md");
     let rows = readme.lines().filter_map(|line| {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
@@ -167,8 +167,8 @@ fn the_table_of_exit_codes_says_what_the_jobs_do() {
     }
 }
 
-/// A night of `cron/unlock-nightly`: its exit code and the pings that it sent.
-fn night(stage: &Stage, list: &str) -> (Option<i32>, Vec<String>) {
+/// Runs `cron/unlock-nightly`, and returns its exit code and its pings.
+fn run_nightly(stage: &Stage, list: &str) -> (Option<i32>, Vec<String>) {
     stage.write("list.csv", list);
     fs::create_dir_all(stage.path("bin")).expect("a directory");
     let program = stage.path("bin/bulk-unlock");
@@ -207,14 +207,14 @@ fn night(stage: &Stage, list: &str) -> (Option<i32>, Vec<String>) {
 fn the_cron_script_unlocks_the_list_and_pings_with_the_exit_code() {
     let stage = Stage::with_quick_sandbox();
     let users = locked_users(2);
-    let (code, pings) = night(&stage, &list(&users));
+    let (code, pings) = run_nightly(&stage, &list(&users));
     assert_eq!((code, pings), (Some(0), vec!["start".to_owned(), "0".to_owned()]));
     assert_eq!(stage.sandbox().stats().n_unlocks, 2);
-    // A night without users is a good night.
-    let (code, pings) = night(&stage, "");
+    // A run without users succeeds.
+    let (code, pings) = run_nightly(&stage, "");
     assert_eq!((code, pings), (Some(0), vec!["start".to_owned(), "0".to_owned()]));
-    let (code, pings) = night(&stage, &format!("{}nobody\n", list(&users)));
+    let (code, pings) = run_nightly(&stage, &format!("{}nobody\n", list(&users)));
     assert_eq!((code, pings), (Some(1), vec!["start".to_owned(), "1".to_owned()]));
-    let (code, pings) = night(&stage, "user_id\n\"unclosed");
+    let (code, pings) = run_nightly(&stage, "user_id\n\"unclosed");
     assert_eq!((code, pings), (Some(2), vec!["start".to_owned(), "2".to_owned()]));
 }

@@ -1,4 +1,4 @@
-//! The fault matrix: whatever passes, every user is unlocked in the end, once.
+//! Faults of the API and the network: with transient faults, every user is unlocked exactly once.
 
 mod common;
 
@@ -10,14 +10,13 @@ use bulk_unlock::sandbox::{FaultKind, Faults, LoggedRequest, SandboxConfig, Scri
 use common::watch::{FAST, with_each};
 use common::{SEED, Stage, locked_users, throttled};
 
-/// Such a part of the answers meets the fault: many, yet not twenty in a row, which would be an
-/// outage.
+/// The share of requests with a fault: many, but rarely 20 in a row, which would be an outage.
 const SHARE: f64 = 0.5;
 
-/// So few users that those whose answers are late, and so come one after the other, are not twenty.
+/// Few users, so that fewer than 20 late answers come in a row.
 const FEW: usize = 30;
 
-/// Runs so many locked users through these faults, and holds what must hold for each of them.
+/// Unlocks users with these faults, and checks that each is unlocked once.
 #[track_caller]
 fn check(faults: Faults, n_users: usize, flags: &str) -> Stage {
     let config = SandboxConfig::default().faults(faults).log_requests(true).seed(SEED);
@@ -29,8 +28,8 @@ fn check(faults: Faults, n_users: usize, flags: &str) -> Stage {
     stage
 }
 
-/// Each has one row that says `unlocked`, is unlocked at the server too, and was called as often
-/// as its row says.
+/// Each user has one row with `unlocked`, is unlocked on the server, and was requested as often as the
+/// row shows.
 #[track_caller]
 fn all_are_unlocked_once(stage: &Stage, ids: &[UserId]) {
     assert_eq!(stage.adds_up("ids.results", ids), ids.len());
@@ -44,8 +43,8 @@ fn all_are_unlocked_once(stage: &Stage, ids: &[UserId]) {
     assert!(ids.iter().all(|id| !stage.sandbox().is_locked(id)));
 }
 
-/// The fault alone, at a high share: it was met, and nobody was called more often than it strikes
-/// in a row.
+/// One fault in a large share of requests: it occurs, and no user is requested more often than it
+/// occurs in a row.
 #[track_caller]
 fn alone(kind: FaultKind, n_users: usize, flags: &str) {
     let stage = check(Faults::only(kind, SHARE), n_users, flags);
@@ -93,43 +92,43 @@ fn a_504_is_tried_again_though_the_unlock_was_done() {
 #[test]
 fn a_429_makes_everybody_pause_and_uses_up_no_retry() {
     let stage = check(Faults::only(FaultKind::Throttled, 0.1), FEW, "--max-retries 0");
-    assert!(stage.n_posts() > FEW, "somebody met a 429");
+    assert!(stage.n_posts() > FEW, "no request got a 429");
 }
 
 #[test]
-fn a_connection_reset_before_the_unlock_is_tried_again() {
+fn a_connection_reset_before_the_unlock_is_retried() {
     alone(FaultKind::Reset, 60, "");
 }
 
 #[test]
-fn a_connection_reset_after_the_unlock_is_tried_again() {
+fn a_connection_reset_after_the_unlock_is_retried() {
     alone(FaultKind::ResetAfter, 60, "");
 }
 
 #[test]
-fn a_server_that_hangs_is_tried_again_after_the_timeout() {
+fn a_request_that_hangs_is_retried_after_the_timeout() {
     alone(FaultKind::Hang, FEW, "--timeout 500ms");
 }
 
 #[test]
-fn a_truncated_answer_is_tried_again() {
+fn a_truncated_answer_is_retried() {
     alone(FaultKind::Truncated, 60, "");
 }
 
 #[test]
-fn an_answer_that_is_not_json_is_tried_again() {
+fn an_answer_that_is_not_json_is_retried() {
     alone(FaultKind::Garbage, 60, "");
 }
 
 #[test]
-fn an_empty_answer_is_tried_again() {
+fn an_empty_answer_is_retried() {
     alone(FaultKind::Empty, 60, "");
 }
 
 #[test]
-fn a_slow_answer_is_waited_for() {
+fn a_slow_answer_is_accepted() {
     let stage = check(Faults::only(FaultKind::Slow, SHARE), FEW, "");
-    assert_eq!(stage.n_posts(), FEW, "nobody was called twice");
+    assert_eq!(stage.n_posts(), FEW, "a user was requested twice");
     let durations = stage.column("ids.results.csv", "duration_ms");
     let is_slow = |ms: &&String| ms.parse::<u64>().is_ok_and(|ms| ms >= 1_900);
     let n_slow = durations.iter().filter(is_slow).count();
@@ -137,17 +136,17 @@ fn a_slow_answer_is_waited_for() {
 }
 
 #[test]
-fn an_answer_slower_than_the_timeout_is_tried_again() {
+fn an_answer_slower_than_the_timeout_is_retried() {
     alone(FaultKind::Slow, FEW, "--timeout 500ms");
 }
 
 #[test]
-fn another_users_object_is_never_taken_for_the_answer() {
+fn the_object_of_another_user_is_retried() {
     alone(FaultKind::OtherUser, 60, "");
 }
 
 #[test]
-fn a_user_who_is_still_locked_is_tried_again() {
+fn a_user_who_is_still_locked_is_retried() {
     alone(FaultKind::StillLocked, 60, "");
 }
 
@@ -157,33 +156,33 @@ fn an_answer_of_64_mebibytes_is_given_up_and_tried_again() {
 }
 
 #[test]
-fn a_compressed_answer_that_nobody_asked_for_is_tried_again() {
+fn an_unrequested_compressed_answer_is_retried() {
     alone(FaultKind::Gzip, 60, "");
 }
 
 #[test]
-fn an_answer_nested_a_hundred_thousand_levels_deep_is_tried_again() {
+fn an_answer_nested_100_000_levels_deep_is_retried() {
     alone(FaultKind::Deep, FEW, "");
 }
 
 #[test]
 fn all_faults_mixed_at_20_percent_leave_every_user_unlocked_once() {
     let stage = check(Faults::mix(0.2), 300, "");
-    assert!(stage.n_posts() > 330, "about one of five was met");
+    assert!(stage.n_posts() > 330, "about one of five requests has a fault");
 }
 
 #[test]
-fn every_fault_at_once_the_slow_ones_too_leaves_every_user_unlocked_once() {
+fn with_all_faults_every_user_is_unlocked_once() {
     let each = |kind: FaultKind| format!("{kind}=1.5%");
-    // Redirects and refusals are final answers; all else passes.
+    // Redirects and refusals are final answers; all other faults are transient.
     let transient = |kind: &FaultKind| !matches!(kind, FaultKind::Redirect | FaultKind::Escapes);
     let faults: Vec<String> = FaultKind::all().filter(transient).map(each).collect();
     let stage = check(faults.join(",").parse().unwrap(), 200, "--timeout 1s");
-    assert!(stage.n_posts() > 220, "about one of four was met");
+    assert!(stage.n_posts() > 220, "about one of four requests has a fault");
 }
 
 #[test]
-fn look_ups_survive_the_mix_too() {
+fn look_ups_succeed_with_many_faults() {
     let config = SandboxConfig::default().faults(Faults::mix(0.4)).log_requests(true).seed(SEED);
     let stage = Stage::with_sandbox(config);
     let ids = locked_users(500);
@@ -192,11 +191,11 @@ fn look_ups_survive_the_mix_too() {
     assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
     stage.all_are("ids.results.csv", "unlocked");
     let n_look_ups = stage.sandbox().stats().n_gets;
-    assert!(n_look_ups > 5, "some of the five look-ups were asked again: {n_look_ups}");
+    assert!(n_look_ups > 5, "some of the five look-ups are retried: {n_look_ups}");
     assert!(stage.n_posts() > 600, "about two of five unlocks failed: {}", stage.n_posts());
 }
 
-/// One call, of which nothing is heard: what does the server know of it?
+/// One request without an answer, which the server may have processed.
 #[track_caller]
 fn one_call_is_lost(fault: FaultKind, is_done: bool) {
     let ids = locked_users(1);
@@ -215,7 +214,7 @@ fn one_call_is_lost(fault: FaultKind, is_done: bool) {
 }
 
 #[test]
-fn an_unlock_that_was_done_and_not_heard_of_is_done_again_and_does_no_harm() {
+fn an_unlock_whose_answer_is_lost_is_repeated() {
     let done =
         [FaultKind::GatewayTimeout, FaultKind::ResetAfter, FaultKind::Truncated, FaultKind::Empty];
     let not_done = [FaultKind::InternalError, FaultKind::Reset, FaultKind::Garbage];
@@ -224,7 +223,7 @@ fn an_unlock_that_was_done_and_not_heard_of_is_done_again_and_does_no_harm() {
     with_each(all, |(fault, is_done)| one_call_is_lost(fault, is_done));
 }
 
-/// The times between the calls for each of these users, in the server's own log.
+/// The times between the requests for each of these users in the log of the server.
 fn waits(requests: &[LoggedRequest], ids: &[UserId]) -> Vec<Vec<Duration>> {
     let of = |id: &UserId| {
         let is_his = |request: &&LoggedRequest| request.user_ids[0] == id.as_str();
@@ -234,9 +233,9 @@ fn waits(requests: &[LoggedRequest], ids: &[UserId]) -> Vec<Vec<Duration>> {
     ids.iter().map(of).collect()
 }
 
-/// Ten users whose calls always fail, among so many others that it is no outage.
+/// Ten users whose requests always fail, among enough others that this is not an outage.
 #[test]
-fn a_server_error_is_tried_again_after_growing_random_waits_up_to_max_retries() {
+fn a_server_error_is_retried_after_growing_random_waits_up_to_max_retries() {
     let ids = locked_users(700);
     let bad: Vec<UserId> = ids.iter().step_by(10).take(10).cloned().collect();
     let always = |id: &UserId| (id.clone(), vec![Scripted::status(500); 20].into());
@@ -254,7 +253,7 @@ fn a_server_error_is_tried_again_after_growing_random_waits_up_to_max_retries() 
     assert!(nth(3).min() < shorter, "they are random: {waits:?}");
 }
 
-/// What the server's log says of one 429 in the middle of a run that sends as fast as it may.
+/// The log of the server with one 429 in the middle of a run.
 #[test]
 fn after_a_429_all_pause_one_goes_first_and_then_a_smaller_share_goes() {
     let ids = locked_users(95);
@@ -274,7 +273,7 @@ fn after_a_429_all_pause_one_goes_first_and_then_a_smaller_share_goes() {
     let probe = (told + 1..at.len()).find(|&n| at[n] > at[n - 1] + pause);
     let probe = probe.expect("all requests paused");
     let first_answer = at[probe] + Duration::from_millis(200);
-    assert!(at[probe + 1] >= first_answer, "one goes first: {at:?}");
+    assert!(at[probe + 1] >= first_answer, "one is sent first: {at:?}");
     assert!(most_in_a_second(&at[..probe]) > 15, "{at:?}");
     assert!(most_in_a_second(&at[probe..]) <= 16, "77 % of it, approaching 90 %: {at:?}");
 }
@@ -287,9 +286,9 @@ fn most_in_a_second(times: &[Duration]) -> usize {
     times.iter().map(n_from).max().unwrap_or(0)
 }
 
-/// The end of a user to whom the same thing happens again and again.
+/// Checks the outcome of a user whose requests all have the same fault.
 #[track_caller]
-fn for_ever(fault: FaultKind, outcome: &str, code: &str) {
+fn always(fault: FaultKind, outcome: &str, code: &str) {
     let ids = locked_users(3);
     let script: Script =
         [(ids[1].clone(), vec![Scripted::Fault(fault); 20].into())].into_iter().collect();
@@ -309,7 +308,7 @@ fn for_ever(fault: FaultKind, outcome: &str, code: &str) {
 }
 
 #[test]
-fn a_fault_that_does_not_pass_ends_its_own_user_alone_and_is_named() {
+fn a_permanent_fault_affects_its_own_user_only_and_is_recorded() {
     let ends = [
         (FaultKind::InternalError, "failed", "http_500"),
         (FaultKind::BadGateway, "failed", "http_502"),
@@ -324,11 +323,11 @@ fn a_fault_that_does_not_pass_ends_its_own_user_alone_and_is_named() {
         (FaultKind::OtherUser, "failed", "untrusted_answer"),
         (FaultKind::StillLocked, "still_locked", "still_locked"),
     ];
-    with_each(ends, |(fault, outcome, code)| for_ever(fault, outcome, code));
+    with_each(ends, |(fault, outcome, code)| always(fault, outcome, code));
 }
 
 #[test]
-fn every_row_tells_attempts_time_status_code_and_trace_id() {
+fn every_row_has_attempts_time_status_code_and_trace_id() {
     let ids = locked_users(3);
     let body = r#"{"errors":[{"message":"m","code":"c"}],"clerk_trace_id":"trace-of-clerk"}"#;
     let script: Script = [

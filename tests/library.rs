@@ -1,4 +1,4 @@
-//! The programs in `samples/library`, which use the client as a library, against the sandbox.
+//! Runs the programs in `samples/library` against the sandbox.
 
 mod common;
 
@@ -9,7 +9,7 @@ use bulk_unlock::sandbox::SandboxConfig;
 use common::lookups::listed;
 use common::{Ended, Stage, locked_users, missing_user};
 
-/// Runs an example, which cargo builds together with the tests.
+/// Runs an example. Cargo builds examples with the tests.
 fn example(stage: &Stage, name: &str, arguments: &[&str]) -> Ended {
     let program = std::env::current_exe().expect("this test");
     let target = program.parent().and_then(|it| it.parent()).expect("the target directory");
@@ -57,6 +57,6 @@ fn locked_walks_the_instance() {
     let ended = example(&stage, "locked", &["20000"]).exits_with(0);
     assert!(ended.stdout.starts_with("1200 users were created"), "{}", ended.stdout);
     let n_locked = listed(0..1_200).iter().filter(|id| stage.sandbox().is_locked(id)).count();
-    let n_told = ended.stdout.lines().filter(|line| line.ends_with(" is locked")).count();
-    assert_eq!(n_told, n_locked, "{}", ended.stdout);
+    let n_printed = ended.stdout.lines().filter(|line| line.ends_with(" is locked")).count();
+    assert_eq!(n_printed, n_locked, "{}", ended.stdout);
 }

@@ -1,4 +1,4 @@
-//! The list of those who are locked now.
+//! `locked`: the list of locked users.
 
 mod common;
 
@@ -20,7 +20,7 @@ fn rows(text: &str) -> Vec<BTreeMap<String, String>> {
     reader.deserialize().map(|row| row.expect("a row")).collect()
 }
 
-/// The users of a list, each of whom stands on it once.
+/// The users of a list, in which each must be once.
 #[track_caller]
 fn users_of(text: &str) -> BTreeSet<String> {
     let rows = rows(text);
@@ -30,7 +30,7 @@ fn users_of(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_list_goes_to_stdout_and_all_that_is_said_to_stderr() {
+fn the_list_is_on_stdout_and_messages_on_stderr() {
     let stage = Stage::with_users(1_200);
     let ended = stage.run(&format!("locked {FAST}")).exits_with(0);
     assert_eq!(ended.stdout.lines().next(), Some(HEADER));
@@ -47,7 +47,7 @@ fn the_list_goes_to_stdout_and_all_that_is_said_to_stderr() {
 }
 
 #[test]
-fn a_row_says_who_is_locked_how_and_until_when() {
+fn a_row_has_the_user_and_the_lock() {
     let stage = Stage::with_users(200);
     let ended = stage.run(&format!("locked --snapshot full -o - {FAST}")).exits_with(0);
     let plan = plan_of(&listed(0..200));
@@ -77,7 +77,7 @@ fn a_row_says_who_is_locked_how_and_until_when() {
 }
 
 #[test]
-fn each_locked_user_is_listed_once_in_a_walk_of_several_stretches_through_faults() {
+fn a_walk_in_several_stretches_with_faults_lists_each_locked_user_once() {
     let stage = Stage::with_sandbox(
         SandboxConfig::default().faults(Faults::mix(0.2)).n_users(12_000).log_requests(true),
     );
@@ -92,7 +92,7 @@ fn each_locked_user_is_listed_once_in_a_walk_of_several_stretches_through_faults
     assert!(requests.iter().all(|it| it.method == "GET"));
 }
 
-/// The stretch of each page that was asked for: its bounds, without the cursor.
+/// The stretch of each requested page: its bounds, without the cursor.
 fn stretches(requests: &[LoggedRequest]) -> Vec<String> {
     let bounds = |query: &str| {
         let parts = query.split(['?', '&']).filter(|it| it.starts_with("created_at_"));
@@ -102,7 +102,7 @@ fn stretches(requests: &[LoggedRequest]) -> Vec<String> {
     pages.map(|it| bounds(&it.path_and_query)).collect()
 }
 
-/// How many stretches had a request in flight at once at most, when each request takes so long.
+/// The maximum number of stretches with a request in flight, if each request takes this long.
 fn most_in_flight(requests: &[LoggedRequest], latency: Duration) -> usize {
     let pages = requests.iter().filter(|it| it.path_and_query.contains("limit=500"));
     let pages: Vec<(&LoggedRequest, String)> = pages.zip(stretches(requests)).collect();
@@ -130,7 +130,7 @@ fn from_15_000_users_on_three_stretches_are_walked_at_once_and_everybody_is_pass
 }
 
 #[test]
-fn the_file_is_for_its_owner_alone_and_an_existing_one_is_left_as_it_is_unless_forced() {
+fn the_file_is_private_and_an_existing_one_is_kept_without_force() {
     let stage = Stage::with_users(50);
     stage.run(&format!("locked -o locked.csv {FAST}")).exits_with(0).says("plan locked.csv");
     assert_eq!(stage.files(), ["locked.csv"]);
@@ -152,7 +152,7 @@ fn the_file_is_for_its_owner_alone_and_an_existing_one_is_left_as_it_is_unless_f
 }
 
 #[test]
-fn the_list_feeds_plan_and_run() {
+fn the_list_is_an_input_of_plan_and_run() {
     let stage = Stage::with_users(120);
     stage.run(&format!("locked -o locked.csv {FAST}")).exits_with(0);
     let ended = stage.run(&format!("plan locked.csv {FAST}")).exits_with(0);
@@ -165,13 +165,13 @@ fn the_list_feeds_plan_and_run() {
     let left = stage.run(&format!("locked {FAST}")).exits_with(0);
     expected.retain(|_, plan| plan == "admin_locked");
     assert_eq!(users_of(&left.stdout), expected.into_keys().collect());
-    // By another of its columns, too.
+    // Another of its columns works too.
     stage.run(&format!("plan locked.csv --by email -o by-email.csv {FAST}")).exits_with(0);
     assert_eq!(stage.rows("by-email.csv").len(), rows(&list).len());
 }
 
 #[test]
-fn an_interrupted_walk_leaves_no_half_list() {
+fn an_interrupted_walk_leaves_no_list() {
     let config = slow_config("60ms").n_users(4_000);
     let stage = Stage::with_sandbox(config);
     stage.write("old.csv", "precious\n");
@@ -193,13 +193,13 @@ fn an_interrupted_walk_leaves_no_half_list() {
 }
 
 #[test]
-fn a_walk_that_runs_out_of_time_leaves_a_list_that_is_called_incomplete() {
+fn a_walk_that_exceeds_max_duration_leaves_a_partial_list() {
     let stage = Stage::with_sandbox(slow_config("60ms").n_users(4_000));
     let ended = stage.run(&format!("locked -o new.csv {FAST} --max-duration 200ms"));
     ended.exits_with(3).says("the list is incomplete").says("found so far are in new.part.csv");
     assert_eq!(stage.files(), ["new.part.csv"]);
     let ended = stage.run(&format!("locked {FAST} --max-duration 200ms")).exits_with(3);
-    assert_eq!(ended.stdout, "", "nothing that the next command could take for a list");
+    assert_eq!(ended.stdout, "", "no list for the next command");
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_page_that_cannot_be_read_makes_the_list_incomplete() {
     }
 }
 
-/// What a walk says that meets this, but for what differs from run to run.
+/// The error of a walk in this mode, without the parts that vary.
 #[track_caller]
 fn refusal(mode: Mode, flags: &str) -> String {
     let stage = Stage::with_users(1_200);
@@ -232,7 +232,7 @@ fn refusal(mode: Mode, flags: &str) -> String {
 }
 
 #[test]
-fn a_walk_that_is_refused_says_so_in_these_words() {
+fn errors_of_an_incomplete_walk() {
     insta::assert_snapshot!(refusal(Mode::AllStatus(500), ""), @"
     Counting users first (127.0.0.1:PORT)
     warning: cannot count the users: Oops, an unexpected error occurred
@@ -259,7 +259,7 @@ fn a_walk_that_is_refused_says_so_in_these_words() {
 }
 
 #[test]
-fn an_instance_with_nobody_in_it_is_a_list_of_nobody() {
+fn an_instance_without_users_has_an_empty_list() {
     let stage = Stage::with_users(0);
     let ended = stage.run(&format!("locked {FAST}")).exits_with(0);
     assert_eq!(ended.stdout, format!("{HEADER}\n"));
@@ -267,7 +267,7 @@ fn an_instance_with_nobody_in_it_is_a_list_of_nobody() {
 }
 
 #[test]
-fn what_is_known_of_a_user_can_be_left_off_the_list() {
+fn snapshot_and_redact_apply_to_the_list() {
     let stage = Stage::with_users(100);
     let run =
         |flags: &str| rows(&stage.run(&format!("locked {flags} {FAST}")).exits_with(0).stdout);
@@ -299,7 +299,7 @@ fn the_walk_keeps_the_pace() {
 }
 
 #[test]
-fn it_needs_no_key_in_the_sandbox() {
+fn locked_needs_no_key_with_the_sandbox() {
     let stage = Stage::new();
     let line = "locked --sandbox --sandbox-users 30 --sandbox-latency 0ms";
     let ended = stage.run(line).exits_with(0);
@@ -308,7 +308,7 @@ fn it_needs_no_key_in_the_sandbox() {
 }
 
 #[test]
-fn a_list_that_nobody_reads_is_an_output_error() {
+fn a_closed_stdout_is_an_output_error() {
     let stage = Stage::with_sandbox(slow_config("30ms").n_users(4_000));
     let mut walk = stage.spawn(&format!("locked {FAST}"));
     drop(walk.take_stdout());
@@ -317,7 +317,7 @@ fn a_list_that_nobody_reads_is_an_output_error() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_list_for_which_there_is_no_room_is_made_again_and_not_resumed() {
+fn a_full_disk_ends_the_walk_and_a_new_walk_succeeds() {
     let stage = Stage::with_users(50);
     let full = std::fs::File::options().write(true).open("/dev/full").expect("a full device");
     let mut command = stage.command(&format!("locked {FAST}"));

@@ -1,4 +1,4 @@
-//! The live application never notices the job: what the server sees of several runs with one key.
+//! The pace of one run, and of several runs with one key.
 
 mod common;
 
@@ -9,13 +9,13 @@ use bulk_unlock::sandbox::{Mode, SandboxConfig, Scripted, max_in_any};
 use common::watch::{slow_config, wait_until, with_each};
 use common::{Stage, list, locked_users, users};
 
-/// The quota of these servers, all of which is the job's share.
+/// The quota of these servers. The share of the job is 100 %.
 const N: usize = 20;
 const WINDOW: Duration = Duration::from_secs(1);
 const ALL: &str = "--quota 20/1s --quota-share 100%";
 const BURST: &str = "--quota 20/1s --quota-share 100% --burst";
 
-/// A server that counts strictly, and a list of that many users.
+/// A server with a strict quota, and a list of users.
 fn stage(n_users: usize, config: SandboxConfig) -> Stage {
     let stage = Stage::with_sandbox(config.quota("20/1s".parse().ok()));
     stage.write("ids.txt", list(&locked_users(n_users)));
@@ -26,7 +26,7 @@ fn quick() -> SandboxConfig {
     slow_config("5ms..30ms")
 }
 
-/// No window saw more than the quota, so nothing was refused.
+/// No window had more requests than the quota, and none was refused.
 #[track_caller]
 fn assert_kept(stage: &Stage) {
     let requests = stage.sandbox().requests();
@@ -60,7 +60,7 @@ fn a_run_and_its_verification_keep_the_quota_together() {
 }
 
 #[test]
-fn a_run_and_the_retry_of_what_failed_keep_the_quota_together() {
+fn a_run_and_its_retry_of_failed_users_keep_the_quota_together() {
     with_each([ALL, BURST], |pace| {
         let ids = locked_users(N);
         let script = ids.iter().map(|id| (id.clone(), [Scripted::status(500)].into())).collect();
@@ -72,7 +72,7 @@ fn a_run_and_the_retry_of_what_failed_keep_the_quota_together() {
     });
 }
 
-/// Stopped or killed in the middle, resumed at once, and again.
+/// Stops or kills a run several times, and resumes it at once.
 #[track_caller]
 fn resumes(signal: &str, pace: &str, flags: &str, config: SandboxConfig) {
     let stage = stage(4 * N, config);
@@ -92,27 +92,27 @@ fn resumes(signal: &str, pace: &str, flags: &str, config: SandboxConfig) {
 }
 
 #[test]
-fn runs_that_are_stopped_and_resumed_keep_the_quota_together() {
+fn stopped_and_resumed_runs_keep_the_quota_together() {
     with_each([ALL, BURST], |pace| resumes("INT", pace, "", quick()));
 }
 
 #[test]
-fn runs_that_are_killed_and_resumed_keep_the_quota_together() {
+fn killed_and_resumed_runs_keep_the_quota_together() {
     with_each([ALL, BURST], |pace| resumes("KILL", pace, "", quick()));
 }
 
 #[test]
-fn runs_that_are_killed_while_requests_are_in_flight_keep_the_quota_together() {
+fn runs_killed_with_requests_in_flight_keep_the_quota_together() {
     resumes("KILL", BURST, "", slow_config("400ms..700ms"));
 }
 
 #[test]
-fn runs_that_are_killed_in_their_look_ups_keep_the_quota_together() {
+fn runs_killed_during_look_ups_keep_the_quota_together() {
     resumes("KILL", BURST, "--only-locked --include-admin-locked", slow_config("100ms"));
 }
 
 #[test]
-fn runs_whose_requests_fail_keep_the_quota_together() {
+fn runs_with_failing_requests_keep_the_quota_together() {
     let stage = stage(N, quick());
     stage.sandbox().set_mode(Mode::AllStatus(503));
     let line = format!("run ids.txt -y --resume {BURST}");
@@ -126,7 +126,7 @@ fn runs_whose_requests_fail_keep_the_quota_together() {
 }
 
 #[test]
-fn two_runs_at_once_keep_the_quota_together_and_both_end() {
+fn two_concurrent_runs_keep_the_quota_and_both_end() {
     with_each([ALL, BURST], |pace| {
         let stage = stage(0, quick());
         let ids = users(6 * N);
@@ -140,7 +140,7 @@ fn two_runs_at_once_keep_the_quota_together_and_both_end() {
     });
 }
 
-/// Other keys and other instances have a quota of their own.
+/// Each key and each instance has its own quota.
 #[test]
 fn a_run_does_not_wait_for_a_run_on_another_instance() {
     let mut stage = stage(N, quick());
@@ -155,7 +155,7 @@ fn a_run_does_not_wait_for_a_run_on_another_instance() {
     assert_kept(&stage);
 }
 
-/// A window that holds many requests: all of the first run are still in it when the second starts.
+/// All requests of the first run are in the window when the second starts.
 #[test]
 fn a_long_window_with_many_requests_is_kept() {
     let config = slow_config("0").quota("500/3s".parse().ok());
@@ -209,7 +209,7 @@ fn a_refused_key_costs_one_request() {
 }
 
 #[test]
-fn a_state_directory_that_was_named_and_cannot_be_used_is_a_mistake() {
+fn an_unusable_state_directory_is_an_error() {
     let mut stage = stage(2, quick());
     stage.write("file", "");
     for dir in ["file", "file/state"] {
@@ -224,7 +224,7 @@ fn a_state_directory_that_was_named_and_cannot_be_used_is_a_mistake() {
 }
 
 #[test]
-fn without_a_state_directory_a_run_goes_on_alone_and_notes_it_under_verbose() {
+fn without_a_state_directory_a_run_continues_with_a_note() {
     let mut stage = stage(2, quick());
     stage.write("file", "");
     let file = stage.path("file").display().to_string();
@@ -242,7 +242,7 @@ fn without_a_state_directory_a_run_goes_on_alone_and_notes_it_under_verbose() {
 }
 
 #[test]
-fn a_foreign_pace_file_is_left_as_it_is_and_a_torn_one_is_replaced() {
+fn a_foreign_pace_file_is_not_changed_and_a_torn_one_is_replaced() {
     let stage = stage(2, quick());
     let line = format!("run ids.txt -y --force -v {BURST}");
     stage.run(&line).exits_with(0);
@@ -261,7 +261,7 @@ fn a_foreign_pace_file_is_left_as_it_is_and_a_torn_one_is_replaced() {
 
 #[cfg(unix)]
 #[test]
-fn the_pace_file_is_private_and_shows_neither_key_nor_host() {
+fn the_pace_file_is_private_and_contains_neither_key_nor_host() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let stage = stage(2, quick());

@@ -1,4 +1,4 @@
-//! `locked` against servers that know less than Clerk's.
+//! `locked` with servers that differ from Clerk's.
 
 mod common;
 
@@ -10,13 +10,13 @@ use common::Stage;
 use common::server::serve;
 use common::watch::FAST;
 
-/// These locked users.
+/// Locked users with these numbers.
 fn users(places: std::ops::Range<usize>) -> String {
     let user = |at| format!(r#"{{"id":"user_{at}","object":"user","locked":true}}"#);
     format!("[{}]", places.map(user).collect::<Vec<_>>().join(","))
 }
 
-/// So many locked users.
+/// A page of `n_users` locked users.
 fn page(n_users: usize) -> String {
     users(0..n_users)
 }
@@ -25,7 +25,7 @@ fn total(n_users: usize) -> (u16, String) {
     (200, format!(r#"{{"object":"total_count","total_count":{n_users}}}"#))
 }
 
-/// The place of the first user after the cursor of a target.
+/// The number of the first user after the cursor of a request.
 fn first_of(target: &str) -> usize {
     let cursor = target.split("starting_after=user_").nth(1);
     let number = cursor.map(|it| it.split('&').next().unwrap_or_default());
@@ -40,7 +40,7 @@ fn stage(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> Stage {
 }
 
 #[test]
-fn without_a_count_the_walk_is_made_all_the_same() {
+fn a_walk_without_a_count_succeeds() {
     let stage = stage(|target| match target {
         _ if target.contains("/count") => (404, String::new()),
         _ if target.contains("starting_after") => (200, "[]".into()),
@@ -51,7 +51,7 @@ fn without_a_count_the_walk_is_made_all_the_same() {
 }
 
 #[test]
-fn a_server_that_knows_no_cursor_is_not_walked_for_ever() {
+fn a_server_without_a_cursor_ends_the_walk() {
     let stage =
         stage(|target| if target.contains("/count") { total(500) } else { (200, page(500)) });
     let ended = stage.run("locked -o locked.csv").exits_with(3).says("user_499");
@@ -59,14 +59,14 @@ fn a_server_that_knows_no_cursor_is_not_walked_for_ever() {
     assert_eq!(stage.files(), ["locked.part.csv"]);
 }
 
-/// The value of a parameter of a request's target.
+/// The value of a parameter of a request.
 fn parameter(target: &str, name: &str) -> Option<i64> {
     let (_, query) = target.split_once('?')?;
     let mut values = query.split('&').filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     values.next()?.parse().ok()
 }
 
-/// A page of a hundred users who were made a minute after each other; its bounds are inside.
+/// A page of 100 users, created a minute apart. Bounds are included.
 fn page_of_a_hundred(target: &str) -> String {
     let after = parameter(target, "created_at_after").unwrap_or(i64::MIN);
     let before = parameter(target, "created_at_before").unwrap_or(i64::MAX);
@@ -85,8 +85,8 @@ fn page_of_a_hundred(target: &str) -> String {
     format!("[{}]", made.iter().map(user).collect::<Vec<_>>().join(","))
 }
 
-/// Where an instance is said to have so many users, the hundred there are are walked by once each,
-/// in so many stretches.
+/// An instance that counts `n_users` users is walked in `n_stretches` stretches, and each of its 100
+/// users is listed once.
 #[track_caller]
 fn is_cut(n_users: u64, n_stretches: usize) {
     let (told, asked) = mpsc::channel();
@@ -95,7 +95,7 @@ fn is_cut(n_users: u64, n_stretches: usize) {
         let count = format!(r#"{{"object":"total_count","total_count":{n_users}}}"#);
         (200, if target.contains("/count") { count } else { page_of_a_hundred(target) })
     });
-    // More were counted than are listed.
+    // The list is shorter than the count.
     let code = if n_users > 100 { 3 } else { 0 };
     let ended = stage.run(&format!("locked -o list.csv {FAST}")).exits_with(code);
     let list = stage.read(if code == 0 { "list.csv" } else { "list.part.csv" });
@@ -117,7 +117,7 @@ fn a_walk_is_cut_into_a_stretch_for_each_5_000_users_and_sixteen_at_most() {
 }
 
 #[test]
-fn a_server_that_caps_its_pages_is_walked_to_the_end() {
+fn a_server_with_short_pages_is_walked_to_the_end() {
     let stage = stage(|target| {
         if target.contains("/count") {
             return total(250);
@@ -130,7 +130,7 @@ fn a_server_that_caps_its_pages_is_walked_to_the_end() {
 }
 
 #[test]
-fn a_list_of_fewer_users_than_were_counted_is_incomplete() {
+fn a_list_with_fewer_users_than_the_count_is_incomplete() {
     let stage = stage(|target| {
         if target.contains("/count") {
             return total(7);
@@ -142,7 +142,7 @@ fn a_list_of_fewer_users_than_were_counted_is_incomplete() {
 }
 
 #[test]
-fn a_server_that_grows_for_ever_is_not_walked_for_ever() {
+fn a_server_with_endless_pages_ends_the_walk() {
     let stage = stage(|target| {
         if target.contains("/count") {
             return total(500);
@@ -169,18 +169,18 @@ fn a_walk_that_cannot_continue_after_a_page_is_incomplete() {
 }
 
 #[test]
-fn a_host_that_is_not_there_is_an_outage() {
+fn an_unreachable_host_is_an_outage() {
     let mut stage = stage(|_| (200, String::new()));
-    // Bound and let go again: nobody listens.
+    // The port is free again after it was bound.
     let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
     stage.set("CLERK_API_URL", &format!("http://{free}"));
     stage.run("locked -o locked.csv --max-retries 0").exits_with(3).says("incomplete");
-    assert_eq!(stage.files(), ["locked.part.csv"], "it has no users");
+    assert_eq!(stage.files(), ["locked.part.csv"], "a list without users");
 }
 
-/// Pages of a walk that contain a user twice: locked at first, and not locked later.
+/// A user who is on two pages of a walk, locked on the first and not locked on the second.
 #[test]
-fn a_user_listed_twice_with_different_answers_is_looked_up() {
+fn a_user_who_differs_between_pages_is_looked_up() {
     for (look_up, is_listed) in [("true", true), ("false", false)] {
         let stage = stage(move |target| {
             if target.contains("/count") {
@@ -205,7 +205,7 @@ fn a_user_listed_twice_with_different_answers_is_looked_up() {
 }
 
 #[test]
-fn a_user_whose_lock_is_unknown_is_not_listed_and_counted() {
+fn a_user_whose_lock_is_unknown_is_counted_and_not_listed() {
     for locked in [r#""true""#, "1", "null", "0", "[]"] {
         let stage = stage(move |target| {
             if target.contains("/count") {
@@ -222,9 +222,9 @@ fn a_user_whose_lock_is_unknown_is_not_listed_and_counted() {
     }
 }
 
-/// A user object does not show its organizations, so only counts show that the filter was applied.
+/// A user object does not contain organizations, so only counts show whether the filter was applied.
 #[test]
-fn a_server_that_ignores_the_organization_filter_is_found_out() {
+fn a_server_that_ignores_the_organization_filter_is_detected() {
     for honors in [true, false] {
         let stage = stage(move |target| {
             let is_member = honors && target.contains("organization_id=org_a");

@@ -29,7 +29,7 @@ pub(crate) const WORD: &str = "--server";
 
 /// The certificate of the authority that signed the server's own, for tests.
 pub(crate) const AUTHORITY: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/tls/testdata/ca.pem");
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/testdata/ca.pem");
 
 /// What the server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,8 +155,8 @@ fn acceptor(protocol: Protocol) -> Option<TlsAcceptor> {
         Protocol::Http1 => b"http/1.1",
         Protocol::Http2 => b"h2",
     };
-    let certificate = include_bytes!("../../src/clerk/tls/testdata/leaf.der").as_slice();
-    let key = include_bytes!("../../src/clerk/tls/testdata/leaf.key.der").as_slice();
+    let certificate = include_bytes!("../../src/clerk/testdata/leaf.der").as_slice();
+    let key = include_bytes!("../../src/clerk/testdata/leaf.key.der").as_slice();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

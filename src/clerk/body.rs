@@ -1,4 +1,4 @@
-//! Reads response bodies. Nothing in them is trusted, whatever the status was.
+//! Parses response bodies, which may be anything, with any status.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,30 +9,30 @@ use serde_json::value::RawValue;
 
 use super::{User, UserId, UserSnapshot};
 
-/// What the API says about an error. Each part may be missing.
+/// The error in the body of a response. Each part may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiError {
     /// Clerk's error code, such as `resource_not_found`.
     pub code: Option<String>,
-    /// The long message, else the short one; may hold any character.
+    /// The long message, else the short one. May contain any character.
     pub message: Option<String>,
-    /// The id by which Clerk's support finds the request: `clerk_trace_id`, else the `CF-Ray`
+    /// The id by which Clerk's support can find the request: `clerk_trace_id`, else the `CF-Ray`
     /// header.
     pub trace_id: Option<String>,
 }
 
-/// The largest error body that is read: Clerk's are smaller than 1 KiB.
+/// The maximum size of an error body that is parsed. Clerk's are smaller than 1 KiB.
 pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
 
-/// The largest page of the API; no list is longer.
+/// The maximum number of users in a list: the largest page of the API.
 const MAX_USERS: usize = 500;
 
-/// The largest user in a list, in bytes: as large as the body of a single one may be, and as a row
-/// of the results can hold.
+/// The maximum size of a user in a list, in bytes: that of the body of a single user, which is also
+/// the maximum in a row of the results.
 const MAX_USER: usize = 4 << 20;
 
-/// A type that a user object is read into.
+/// A type that a user object is parsed into.
 pub(crate) trait UserObject: Sized {
     fn parse(json: &str) -> serde_json::Result<Self>;
     fn id(&self) -> &str;
@@ -58,9 +58,9 @@ impl UserObject for UserSnapshot {
     }
 }
 
-/// The first error in an error body that says anything, and the body's trace id.
+/// The first error in an error body that has a code or message, and the trace id of the body.
 ///
-/// `None` if the body has neither: not JSON, of another shape, or larger than 64 KiB.
+/// `None` if the body has neither, is not JSON, or is larger than 64 KiB.
 pub(crate) fn error_of(body: &[u8]) -> Option<ApiError> {
     let text = text_of(body).filter(|text| text.len() <= MAX_ERROR_BODY && is_object(text))?;
     let wire: WireBody<'_> = serde_json::from_str(text).ok()?;
@@ -70,23 +70,23 @@ pub(crate) fn error_of(body: &[u8]) -> Option<ApiError> {
     Some(error).filter(|it| *it != ApiError::default())
 }
 
-/// This user's object, or the reason why the body cannot be trusted to be that.
+/// This user's object, or why the body is not.
 pub(crate) fn user_of<T: UserObject>(body: &[u8], user: &UserId) -> Result<T, String> {
     if body.is_empty() {
         return Err("the response is empty".to_owned());
     }
     let text = text_of(body).ok_or_else(|| "the response is not UTF-8".to_owned())?;
-    let found = T::parse(text).map_err(|why| format!("not a user object: {why}"))?;
+    let found = T::parse(text).map_err(|error| format!("not a user object: {error}"))?;
     if found.id() != user.as_str() {
         return Err("the response is another user's object".to_owned());
     }
     Ok(found)
 }
 
-/// The users of a list response, in its order; or the reason why the body is not one JSON array of
-/// at most 500 user objects that have an id (or `{"data":[…]}` of these).
+/// The users of a list response, or why the body is not a JSON array of at most 500 user objects
+/// with an id (or `{"data":[…]}` with such an array).
 pub(crate) fn users_of<T: UserObject>(body: &[u8]) -> Result<Vec<T>, String> {
-    let not_a_list = |why: serde_json::Error| format!("not a list of users: {why}");
+    let not_a_list = |error: serde_json::Error| format!("not a list of users: {error}");
     let text = text_of(body).ok_or_else(|| "the response is not UTF-8".to_owned())?;
     if is_object(text) {
         let wrapped: Wrapped<T> = serde_json::from_str(text).map_err(not_a_list)?;
@@ -103,34 +103,31 @@ pub(crate) fn count_of(body: &[u8]) -> Option<u64> {
     decode(wire.total_count)
 }
 
-/// Serde would also read a struct from an array.
+/// Whether JSON may be an object. Serde would also parse a struct from an array.
 pub(super) fn is_object(json: &str) -> bool {
     json.trim_start().starts_with('{')
 }
 
-/// The properties that are read, not yet decoded: one of an unexpected type must not cost the
-/// others.
+/// Properties before they are decoded one by one, so that one of an unexpected type does not affect
+/// the others.
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct WireBody<'a> {
-    #[serde(borrow)]
     errors: Option<&'a RawValue>,
-    #[serde(borrow)]
     clerk_trace_id: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct WireError<'a> {
-    #[serde(borrow)]
     code: Option<&'a RawValue>,
-    #[serde(borrow)]
     message: Option<&'a RawValue>,
-    #[serde(borrow)]
     long_message: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct WireCount<'a> {
-    #[serde(borrow)]
     total_count: Option<&'a RawValue>,
 }
 
@@ -140,7 +137,7 @@ struct Wrapped<T> {
     data: Users<T>,
 }
 
-/// Read one by one, so that an endless list costs no memory.
+/// Parsed one by one, so that memory is bounded even for a very long list.
 struct Users<T>(Vec<T>);
 
 impl<'de, T: UserObject> Deserialize<'de> for Users<T> {

@@ -1,11 +1,11 @@
-//! The client: one function sends every request, one turns whatever comes of it into a reply.
+//! The client. One function sends every request and turns every result into a reply.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use futures_util::{Stream, TryStreamExt, stream};
 use reqwest::header::{CONTENT_LENGTH, DATE, HeaderName, RETRY_AFTER};
@@ -13,12 +13,12 @@ use reqwest::{Method, Response};
 use tokio::time::Sleep;
 
 use super::body::{MAX_ERROR_BODY, count_of, error_of, user_of, users_of};
-use super::connections::{Connections, Generation};
+use super::connections::Connections;
 use super::reply::{Answer, Head, Reply};
 use super::request::{Urls, n_that_fit};
 use super::{
     ApiAddress, BuildError, ClientBuilder, Error, Fault, PageRequest, SecretKey, User, UserFilter,
-    UserId, retry_after,
+    UserId, parse_retry_after,
 };
 
 #[cfg(feature = "cli")]
@@ -35,18 +35,12 @@ pub struct Client {
 }
 
 struct Inner {
+    settings: ClientBuilder,
     connections: Connections,
     urls: Urls,
-    address: ApiAddress,
-    api_version: String,
-    key: SecretKey,
-    timeout: Duration,
-    connect_timeout: Duration,
-    max_answer: usize,
-    max_list: usize,
 }
 
-/// The longest `CF-Ray` that is kept, in characters; they have 20.
+/// The maximum length of a `CF-Ray` header, in characters. Cloudflare's have 20.
 const MAX_RAY: usize = 100;
 
 impl Client {
@@ -70,55 +64,45 @@ impl Client {
         ClientBuilder::new(key)
     }
 
-    /// Starts building a client from the variables that Clerk's SDKs read: `CLERK_SECRET_KEY` and,
-    /// if set, `CLERK_API_URL`.
+    /// Starts building a client from the environment variables of Clerk's SDKs: `CLERK_SECRET_KEY`
+    /// and, if set, `CLERK_API_URL`.
     ///
     /// # Errors
     ///
-    /// When one of them does not hold a secret key or an address.
+    /// When `CLERK_SECRET_KEY` is not a secret key or `CLERK_API_URL` is not an address.
     pub fn builder_from_env() -> Result<ClientBuilder, BuildError> {
         ClientBuilder::from_env(|name| std::env::var_os(name))
     }
 
-    pub(super) fn new(builder: ClientBuilder, connections: Connections) -> Self {
-        let inner = Inner {
-            connections,
-            urls: Urls::new(&builder.address),
-            address: builder.address,
-            api_version: builder.api_version,
-            key: builder.key,
-            timeout: builder.timeout,
-            connect_timeout: builder.connect_timeout,
-            max_answer: builder.max_answer,
-            max_list: builder.max_list,
-        };
-        Self { inner: Arc::new(inner) }
+    pub(super) fn new(settings: ClientBuilder, connections: Connections) -> Self {
+        let urls = Urls::new(&settings.address);
+        Self { inner: Arc::new(Inner { settings, connections, urls }) }
     }
 
     /// The address of the API.
     pub fn address(&self) -> &ApiAddress {
-        &self.inner.address
+        &self.inner.settings.address
     }
 
-    /// The version of the API that is asked for (`Clerk-API-Version`).
+    /// The version of the API (`Clerk-API-Version`).
     pub fn api_version(&self) -> &str {
-        &self.inner.api_version
+        &self.inner.settings.api_version
     }
 
-    /// The key that is sent with each request.
+    /// The secret key.
     pub fn key(&self) -> &SecretKey {
-        &self.inner.key
+        &self.inner.settings.key
     }
 
-    /// Unlocks a user, and returns the user as the API shows them afterwards (`locked` should be
-    /// `false`). A user who is not locked is no error.
+    /// Unlocks a user and returns the user object from the response, in which `locked` should be
+    /// `false`. Unlocking a user who is not locked succeeds.
     ///
-    /// The counterpart of `clerkClient.users.unlockUser(userId)` in Clerk's JavaScript SDK.
+    /// The equivalent of `clerkClient.users.unlockUser(userId)` in Clerk's JavaScript SDK.
     ///
     /// # Errors
     ///
-    /// When the API answers with another status than 200, when no complete response comes (the user
-    /// may be unlocked all the same), or when the response is not this user's object.
+    /// When the API answers with a status other than 200, when no complete response arrives (the
+    /// user may be unlocked nevertheless), or when the response is not this user's object.
     ///
     /// ```no_run
     /// # use bulk_unlock::clerk::{Client, Error, UserId};
@@ -135,103 +119,103 @@ impl Client {
         one_user(self.try_unlock(user).await, user)
     }
 
-    /// Locks a user on purpose, and returns the user as the API shows them afterwards.
+    /// Locks a user and returns the user object from the response.
     ///
-    /// The counterpart of `clerkClient.users.lockUser(userId)` in Clerk's JavaScript SDK.
+    /// The equivalent of `clerkClient.users.lockUser(userId)` in Clerk's JavaScript SDK.
     ///
     /// # Errors
     ///
-    /// As [`unlock`](Client::unlock).
+    /// As for [`unlock`](Client::unlock).
     pub async fn lock(&self, user: &UserId) -> Result<User, Error> {
         one_user(self.try_lock(user).await, user)
     }
 
-    /// The users who have these ids, at most 100 of them. Ids of nobody are left out.
+    /// Finds users by up to 100 ids. An id without a user is not an error.
     ///
     /// # Errors
     ///
-    /// When the API answers with another status than 200, when no complete response comes, when the
-    /// response is not a list of users who were asked for, or when the values do not fit into one
+    /// When the API answers with a status other than 200, when no complete response arrives, when
+    /// the response is not a list or contains other users, or when the values do not fit into one
     /// request.
     pub async fn users_by_id(&self, ids: &[UserId]) -> Result<Vec<User>, Error> {
         self.look_up("user_id", ids, |user, id| user.id == id).await
     }
 
-    /// The users who have one of these email addresses, at most 100 of them. Case does not matter.
+    /// Finds users by up to 100 email addresses. Case is ignored.
     ///
     /// # Errors
     ///
-    /// As [`users_by_id`](Client::users_by_id).
+    /// As for [`users_by_id`](Client::users_by_id).
     pub async fn users_by_email(&self, emails: &[impl AsRef<str>]) -> Result<Vec<User>, Error> {
         let has = |user: &User, email: &str| {
-            user.email_addresses.iter().any(|it| is_same_word(&it.email_address, email))
+            user.email_addresses.iter().any(|it| eq_ignore_case(&it.email_address, email))
         };
         self.look_up("email_address", emails, has).await
     }
 
-    /// The users who have one of these phone numbers (E.164), at most 100 of them.
+    /// Finds users by up to 100 phone numbers (E.164).
     ///
     /// # Errors
     ///
-    /// As [`users_by_id`](Client::users_by_id).
+    /// As for [`users_by_id`](Client::users_by_id).
     pub async fn users_by_phone(&self, phones: &[impl AsRef<str>]) -> Result<Vec<User>, Error> {
         let has =
             |user: &User, phone: &str| user.phone_numbers.iter().any(|it| it.phone_number == phone);
         self.look_up("phone_number", phones, has).await
     }
 
-    /// The users who have one of these usernames, at most 100 of them. Case does not matter.
+    /// Finds users by up to 100 usernames. Case is ignored.
     ///
     /// # Errors
     ///
-    /// As [`users_by_id`](Client::users_by_id).
+    /// As for [`users_by_id`](Client::users_by_id).
     pub async fn users_by_username(&self, names: &[impl AsRef<str>]) -> Result<Vec<User>, Error> {
         let has = |user: &User, name: &str| {
-            user.username.as_deref().is_some_and(|it| is_same_word(it, name))
+            user.username.as_deref().is_some_and(|it| eq_ignore_case(it, name))
         };
         self.look_up("username", names, has).await
     }
 
-    /// The users who have one of these external ids, at most 100 of them.
+    /// Finds users by up to 100 external ids.
     ///
     /// # Errors
     ///
-    /// As [`users_by_id`](Client::users_by_id).
+    /// As for [`users_by_id`](Client::users_by_id).
     pub async fn users_by_external_id(&self, ids: &[impl AsRef<str>]) -> Result<Vec<User>, Error> {
         let has = |user: &User, id: &str| user.external_id.as_deref() == Some(id);
         self.look_up("external_id", ids, has).await
     }
 
-    /// One page of users. A page that is not full may be the last one; an empty page is.
+    /// Gets one page of users. A page that is not full may be the last; an empty page is.
     ///
     /// # Errors
     ///
-    /// When the API answers with another status than 200, when no complete response comes, or when
+    /// When the API answers with a status other than 200, when no complete response arrives, or when
     /// the response is not a list of users.
     pub async fn page(&self, page: &PageRequest) -> Result<Vec<User>, Error> {
         let answer = ok_answer(self.try_page(page).await)?;
         users_of(&answer.body).map_err(Error::untrusted)
     }
 
-    /// How many users there are.
+    /// Counts the users that match a filter.
     ///
     /// # Errors
     ///
-    /// When the API answers with another status than 200, when no complete response comes, or when
-    /// the response holds no number.
+    /// When the API answers with a status other than 200, when no complete response arrives, or when
+    /// the response does not contain a count.
     pub async fn count(&self, filter: &UserFilter) -> Result<u64, Error> {
         let answer = ok_answer(self.try_count(filter).await)?;
-        count_of(&answer.body).ok_or_else(|| Error::untrusted("the response holds no total_count"))
+        count_of(&answer.body).ok_or_else(|| Error::untrusted("the response has no total_count"))
     }
 
-    /// All pages from this one on, each requested when the stream is polled. The stream ends after
-    /// the first error; to continue, start again after the last user that it gave.
+    /// Streams this page and all pages after it. Each is requested when the stream is polled. The
+    /// stream ends after the first error; to continue, start after the last user that it returned.
     ///
     /// Users who are created or deleted during the walk may be missing.
     ///
     /// # Errors
     ///
-    /// As [`page`](Client::page); also when a page repeats users of the pages before it.
+    /// As for [`page`](Client::page); also when a page repeats a user of an earlier page.
     pub fn pages(
         &self,
         first: PageRequest,
@@ -250,7 +234,7 @@ impl Client {
         })
     }
 
-    /// All users, newest first, page by page; see [`pages`](Client::pages).
+    /// Streams all users that match a filter, newest first; see [`pages`](Client::pages).
     ///
     /// ```no_run
     /// # use bulk_unlock::clerk::{Client, Error, UserFilter};
@@ -274,42 +258,46 @@ impl Client {
         pages.map_ok(|users| stream::iter(users.into_iter().map(Ok))).try_flatten()
     }
 
-    /// Makes all further requests use new connections; those in flight end on the old ones.
+    /// Makes all further requests use new connections. Requests in flight end on the old ones.
     ///
-    /// The client does so by itself after a timeout.
+    /// After a timeout, the client does so automatically.
     pub fn use_fresh_connections(&self) {
-        self.inner.connections.retire(&self.inner.connections.current());
+        self.inner.connections.replace(&self.inner.connections.current());
     }
 
-    /// One attempt to unlock a user; the body of an answer is not checked.
+    /// One attempt to unlock a user. The body of the answer is not checked.
     pub(crate) async fn try_unlock(&self, user: &UserId) -> Reply {
-        self.attempt(Method::POST, self.inner.urls.unlock(user), self.inner.max_answer).await
+        let Inner { settings, urls, .. } = &*self.inner;
+        self.send(Method::POST, urls.unlock(user), settings.max_answer).await.0
     }
 
-    /// One attempt to lock a user; the body of an answer is not checked.
+    /// One attempt to lock a user. The body of the answer is not checked.
     pub(crate) async fn try_lock(&self, user: &UserId) -> Reply {
-        self.attempt(Method::POST, self.inner.urls.lock(user), self.inner.max_answer).await
+        let Inner { settings, urls, .. } = &*self.inner;
+        self.send(Method::POST, urls.lock(user), settings.max_answer).await.0
     }
 
-    /// One attempt to look users up by this query parameter, with as many values as
-    /// [`n_that_fit`] allows and at least one: without any, the API would list everybody.
+    /// One attempt to look users up by this query parameter. Requires at least one value, as the API
+    /// would otherwise list all users, and at most [`n_that_fit`].
     pub(crate) async fn try_look_up<'v>(
         &self,
         parameter: &'static str,
         values: impl IntoIterator<Item = &'v str>,
     ) -> Reply {
         let url = self.inner.urls.look_up(parameter, values);
-        self.attempt(Method::GET, url, self.inner.max_list).await
+        self.send(Method::GET, url, self.inner.settings.max_list).await.0
     }
 
     /// One attempt to get a page.
     pub(crate) async fn try_page(&self, page: &PageRequest) -> Reply {
-        self.attempt(Method::GET, self.inner.urls.page(page), self.inner.max_list).await
+        let Inner { settings, urls, .. } = &*self.inner;
+        self.send(Method::GET, urls.page(page), settings.max_list).await.0
     }
 
     /// One attempt to count users.
     pub(crate) async fn try_count(&self, filter: &UserFilter) -> Reply {
-        self.attempt(Method::GET, self.inner.urls.count(filter), self.inner.max_answer).await
+        let Inner { settings, urls, .. } = &*self.inner;
+        self.send(Method::GET, urls.count(filter), settings.max_answer).await.0
     }
 
     async fn look_up<V: AsRef<str>>(
@@ -328,110 +316,94 @@ impl Client {
         }
         let answer = ok_answer(self.try_look_up(parameter, texts()).await)?;
         let users: Vec<User> = users_of(&answer.body).map_err(Error::untrusted)?;
-        // A server that ignores the parameter would list anybody.
+        // A server that ignores the parameter would list other users.
         if users.iter().all(|user| texts().any(|text| has(user, text))) {
             Ok(users)
         } else {
-            Err(Error::untrusted("the response holds a user who was not asked for"))
+            Err(Error::untrusted("the response contains a user who was not requested"))
         }
     }
 
-    /// Sends one request. Everything that is returned is free of the key.
-    async fn attempt(&self, method: Method, url: String, max_body: usize) -> Reply {
-        let inner = &*self.inner;
-        let generation = inner.connections.current();
-        let reply = inner.send(&generation, method, url, max_body, |_| {}).await;
-        let (Reply::Fault(fault) | Reply::Broken(_, fault)) = &reply else { return reply };
-        if matches!(fault, Fault::Timeout(_)) {
-            inner.connections.retire(&generation);
-        }
-        reply
-    }
-}
-
-impl Inner {
+    /// Sends one request. Returns the reply, without the key, and the time of the server if the
+    /// response has a `Date`.
     async fn send(
         &self,
-        generation: &Generation,
         method: Method,
         url: String,
         max_body: usize,
-        on_head: impl FnOnce(&Response) + Send,
-    ) -> Reply {
-        let mut time_is_up = pin!(tokio::time::sleep(self.timeout));
+    ) -> (Reply, Option<SystemTime>) {
+        let ClientBuilder { timeout, connect_timeout, key, .. } = &self.inner.settings;
+        let generation = self.inner.connections.current();
+        let mut time_is_up = pin!(tokio::time::sleep(*timeout));
         let is_post = method == Method::POST;
         let mut request = generation.http.request(method, url);
         if is_post {
-            // Some proxies refuse a POST request that does not say that it has no body.
+            // Some proxies refuse a POST request without a length.
             request = request.header(CONTENT_LENGTH, 0);
         }
         let sent = tokio::select! {
             biased;
-            sent = request.send() => sent,
-            () = &mut time_is_up => return Reply::Fault(Fault::Timeout(self.timeout)),
+            sent = request.send() => sent.map_err(|error| {
+                Fault::of_sending(&error.without_url(), *connect_timeout).without_key(key)
+            }),
+            () = &mut time_is_up => Err(Fault::Timeout(*timeout)),
         };
-        match sent {
+        let (reply, date) = match sent {
             Ok(response) => {
-                on_head(&response);
-                self.receive(response, max_body, time_is_up).await
+                let date =
+                    header(&response, DATE).and_then(|it| httpdate::parse_http_date(it).ok());
+                (self.receive(response, date, max_body, time_is_up).await, date)
             }
-            Err(why) => {
-                let fault = Fault::of_sending(&why.without_url(), self.connect_timeout);
-                Reply::Fault(fault.without_key(&self.key))
-            }
+            Err(fault) => (Reply::Fault(fault), None),
+        };
+        if let Reply::Fault(Fault::Timeout(_)) | Reply::Broken(_, Fault::Timeout(_)) = reply {
+            self.inner.connections.replace(&generation);
         }
+        (reply, date)
     }
 
     async fn receive(
         &self,
         mut response: Response,
+        date: Option<SystemTime>,
         max_body: usize,
         time_is_up: Pin<&mut Sleep>,
     ) -> Reply {
-        let head = self.head_of(&response);
-        if head.status == PROXY_AUTHENTICATION_REQUIRED {
+        let ClientBuilder { timeout, key, .. } = &self.inner.settings;
+        let status = response.status().as_u16();
+        // The key is replaced before the text is cut, so that no part of it is left.
+        let ray = header(&response, HeaderName::from_static("cf-ray"))
+            .map(|ray| key.hide_in(ray).chars().take(MAX_RAY).collect());
+        let head = Head { status, ray };
+        if status == PROXY_AUTHENTICATION_REQUIRED {
             return Reply::Broken(head, Fault::ProxyAuthentication);
         }
-        let retry_after = retry_after_of(&response);
+        let retry_after = header(&response, RETRY_AFTER).and_then(|value| {
+            // A date in `Retry-After` refers to the clock of the server.
+            parse_retry_after(value, date.unwrap_or_else(local_time))
+        });
         let is_error = !response.status().is_success();
         let max_body = if is_error { max_body.min(MAX_ERROR_BODY) } else { max_body };
         let body = tokio::select! {
             biased;
             body = read_body(&mut response, max_body) => body,
-            () = time_is_up => Err(Fault::Timeout(self.timeout)),
+            () = time_is_up => Err(Fault::Timeout(*timeout)),
         };
         let body = match body {
-            Ok(body) => self.without_key(body),
-            // What was read may end in a part of the key.
-            Err(fault) if is_decided_by_status(head.status, &fault) => Vec::new(),
-            Err(fault) => return Reply::Broken(head, fault.without_key(&self.key)),
+            Ok(body) => without_key(body, key),
+            // The incomplete body may end in a part of the key.
+            Err(fault) if is_decided_by_status(status, &fault) => Vec::new(),
+            Err(fault) => return Reply::Broken(head, fault.without_key(key)),
         };
-        let Head { status, ray } = head;
-        Reply::Answer(Answer { status, retry_after, ray, body })
-    }
-
-    /// The key is hidden before the text is cut, so that no part of it is left.
-    fn head_of(&self, response: &Response) -> Head {
-        let ray = header(response, HeaderName::from_static("cf-ray"));
-        let fit = |ray: &str| self.key.hide_in(ray).chars().take(MAX_RAY).collect();
-        Head { status: response.status().as_u16(), ray: ray.map(fit) }
-    }
-
-    /// What a server repeats of a request would end up in files and on screens.
-    fn without_key(&self, body: Vec<u8>) -> Vec<u8> {
-        let hidden = str::from_utf8(&body).map(|text| self.key.hide_in(text));
-        match hidden {
-            Ok(Cow::Owned(hidden)) => hidden.into_bytes(),
-            Ok(Cow::Borrowed(_)) | Err(_) => body,
-        }
+        Reply::Answer(Answer { status, retry_after, ray: head.ray, body })
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("address", &self.inner.address.as_str())
-            .field("key", &self.inner.key)
+            .field("address", &self.inner.settings.address.as_str())
+            .field("key", &self.inner.settings.key)
             .finish_non_exhaustive()
     }
 }
@@ -442,20 +414,21 @@ fn header(response: &Response, name: HeaderName) -> Option<&str> {
     response.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-#[allow(clippy::disallowed_methods, reason = "only where the response has no date")]
-fn retry_after_of(response: &Response) -> Option<Duration> {
-    let value = header(response, RETRY_AFTER)?;
-    // A date is by the server's clock.
-    retry_after::parse(value, date_of(response).unwrap_or_else(SystemTime::now))
+/// The body, in which a server may repeat the key, without it.
+fn without_key(body: Vec<u8>, key: &SecretKey) -> Vec<u8> {
+    match str::from_utf8(&body).map(|text| key.hide_in(text)) {
+        Ok(Cow::Owned(hidden)) => hidden.into_bytes(),
+        Ok(Cow::Borrowed(_)) | Err(_) => body,
+    }
 }
 
-fn date_of(response: &Response) -> Option<SystemTime> {
-    header(response, DATE).and_then(|date| httpdate::parse_http_date(date).ok())
+#[allow(clippy::disallowed_methods, reason = "used only if the response has no `Date`")]
+fn local_time() -> SystemTime {
+    SystemTime::now()
 }
 
-/// Whether the status of a response decides although its body is incomplete: these are tried again
-/// or end the run, whatever the body says. So does that of an error page that is only too long. All
-/// other final answers must be complete.
+/// Whether an incomplete response counts by its status: one that is retried or ends the run for any
+/// body, or an error page that is only too long. All other final answers must be complete.
 fn is_decided_by_status(status: u16, fault: &Fault) -> bool {
     let is_too_long = matches!(fault, Fault::TooLarge(_)) && status >= 300;
     is_too_long || matches!(status, 401 | 408 | 425 | 429 | 500..=599)
@@ -481,7 +454,7 @@ fn one_user(reply: Reply, user: &UserId) -> Result<User, Error> {
     user_of(&ok_answer(reply)?.body, user).map_err(Error::untrusted)
 }
 
-/// The answer with status 200, or the error in its place.
+/// The answer if its status is 200.
 fn ok_answer(reply: Reply) -> Result<Answer, Error> {
     let answer = match reply {
         Reply::Answer(answer) => answer,
@@ -495,7 +468,7 @@ fn ok_answer(reply: Reply) -> Result<Answer, Error> {
     Err(Error::Api { status: answer.status, error, retry_after: answer.retry_after })
 }
 
-fn is_same_word(text: &str, other: &str) -> bool {
+fn eq_ignore_case(text: &str, other: &str) -> bool {
     text.to_lowercase() == other.to_lowercase()
 }
 

@@ -1,32 +1,40 @@
-//! The open connections, which all requests share until one of them turns out to be sick.
+//! The connections to the API, and which certificate authorities they trust.
 
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
 
-/// What connections are made with.
+use super::BuildError;
+use super::reply::reason;
+
+/// The settings of all connections of a client.
 pub(super) struct ConnectionSettings {
     pub(super) headers: HeaderMap,
-    /// Shared by all generations, and so are its TLS sessions.
-    pub(super) tls: rustls::ClientConfig,
+    pub(super) tls: ClientConfig,
     pub(super) proxy: Option<reqwest::Proxy>,
     pub(super) connect_timeout: Duration,
     pub(super) max_idle_connections: usize,
 }
 
-/// The open connections, as generations of a reqwest client with its pool.
+/// The connections of a client: a reqwest client with its pool, which can be replaced.
 ///
-/// Over HTTP/2 all requests share one connection. One that still answers PING, but no request, would
-/// fail them all until the server closes it, and reqwest cannot close a single connection. So the
-/// whole generation is retired: new requests go over new connections, and the old ones live until
-/// their last request ends.
+/// Over HTTP/2, all requests share one connection. If the server still answers PING on it but no
+/// requests, every request fails until the server closes it, and reqwest cannot close a single
+/// connection. Therefore the whole reqwest client is replaced: new requests use new connections, and
+/// the old ones close when their last request ends.
 pub(super) struct Connections {
-    settings: ConnectionSettings,
+    pub(super) settings: ConnectionSettings,
     current: Mutex<Generation>,
 }
 
-/// One generation; clones share its connections.
+/// A reqwest client; clones share its connections.
 #[derive(Clone)]
 pub(super) struct Generation {
     number: u64,
@@ -39,24 +47,18 @@ impl Connections {
         Ok(Self { settings, current })
     }
 
-    /// How connections are encrypted; `None` where they are made through a proxy.
-    #[cfg(feature = "cli")]
-    pub(super) fn direct_tls(&self) -> Option<&rustls::ClientConfig> {
-        Some(&self.settings.tls).filter(|_| self.settings.proxy.is_none())
-    }
-
     pub(super) fn current(&self) -> Generation {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes further requests use new connections, unless this generation is retired already: of
-    /// many timeouts at once only the first has an effect.
-    pub(super) fn retire(&self, generation: &Generation) {
+    /// Makes further requests use new connections, unless this generation was replaced before: of
+    /// many timeouts at once, only the first has an effect.
+    pub(super) fn replace(&self, generation: &Generation) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.number != generation.number {
             return;
         }
-        // What was built once can be built again; if not, the old connections have to do.
+        // The same settings were built before; if that fails now, the old connections are kept.
         if let Ok(http) = self.settings.build() {
             *current = Generation { number: current.number + 1, http };
         }
@@ -67,19 +69,19 @@ impl ConnectionSettings {
     fn build(&self) -> reqwest::Result<reqwest::Client> {
         let builder = reqwest::Client::builder()
             .default_headers(self.headers.clone())
-            // The key is sent nowhere else, and a redirect is an outcome.
+            // The key must not reach another server, and a redirect is an outcome.
             .redirect(reqwest::redirect::Policy::none())
-            // One attempt is one request, or the pace would not be kept.
+            // A retry inside reqwest would not be paced.
             .retry(reqwest::retry::never())
             .referer(false)
             .connect_timeout(self.connect_timeout)
             .pool_max_idle_per_host(self.max_idle_connections)
             .tcp_nodelay(true)
-            // A connection that died silently would take all its requests to the timeout.
+            // Detects a dead connection before the requests on it time out.
             .http2_keep_alive_interval(Duration::from_secs(15))
             .http2_keep_alive_timeout(Duration::from_secs(10))
             .tls_backend_preconfigured(self.tls.clone())
-            // reqwest's own reading of the environment.
+            // Ignores the environment, which `proxy_for` reads.
             .no_proxy();
         match &self.proxy {
             Some(proxy) => builder.proxy(proxy.clone()).build(),
@@ -88,27 +90,58 @@ impl ConnectionSettings {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clerk::tls;
-
-    #[test]
-    fn many_timeouts_of_one_generation_retire_it_once() {
-        let settings = ConnectionSettings {
-            headers: HeaderMap::new(),
-            tls: tls::config(None, false).unwrap(),
-            proxy: None,
-            connect_timeout: Duration::from_secs(1),
-            max_idle_connections: 1,
-        };
-        let connections = Connections::new(settings).unwrap();
-        let first = connections.current();
-        (0..3).for_each(|_| connections.retire(&first));
-        let second = connections.current();
-        assert_eq!((first.number, second.number), (0, 1));
-        connections.retire(&second);
-        connections.retire(&first);
-        assert_eq!(connections.current().number, 2);
+/// A TLS configuration that trusts the certificate authorities of the system and those in `ca_file`.
+/// It has its own cryptography provider; none is installed for the process.
+///
+/// Without `uses_tls` it trusts none: loading the authorities of the system takes time, and fails on
+/// a system without any. `ca_file` is read in any case, so that a mistake in it is reported.
+pub(super) fn tls_config(
+    ca_file: Option<&Path>,
+    uses_tls: bool,
+) -> Result<ClientConfig, BuildError> {
+    let mut files: Vec<PathBuf> = ca_file.into_iter().map(Path::to_owned).collect();
+    // On other systems, the verifier reads this variable itself.
+    if uses_tls && cfg!(any(target_vendor = "apple", windows)) {
+        files.extend(std::env::var_os("SSL_CERT_FILE").map(PathBuf::from));
     }
+    let mut authorities = Vec::new();
+    for path in files {
+        let pem = std::fs::read(&path)
+            .map_err(|reason| BuildError::CaFile { path: path.clone(), reason })?;
+        let read = certificates(&pem);
+        authorities.extend(read.map_err(|reason| BuildError::NoCertificates { path, reason })?);
+    }
+    let no_roots = |error: rustls::Error| BuildError::NoRoots(reason(&error));
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(no_roots)?;
+    let mut config = if uses_tls {
+        let verifier = Verifier::new_with_extra_roots(authorities, provider).map_err(no_roots)?;
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth()
+    } else {
+        builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
 }
+
+/// The certificates in a file. Each is checked here, where the name of the file is still known.
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut certificates = Vec::new();
+    for der in CertificateDer::pem_slice_iter(pem) {
+        let der = der.map_err(|error| error.to_string())?;
+        RootCertStore::empty().add(der.clone()).map_err(|error| error.to_string())?;
+        certificates.push(der);
+    }
+    if certificates.is_empty() {
+        return Err("it contains none".to_owned());
+    }
+    Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests;

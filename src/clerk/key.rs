@@ -1,4 +1,4 @@
-//! The secret key: checked once, and never shown.
+//! The secret key, which is never shown.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,13 +17,11 @@ pub enum KeyKind {
     Production,
     /// `sk_test_…`
     Development,
-    /// Another prefix: handle it with the care of a production key.
+    /// Another prefix. Treat it as a production key.
     Unknown,
 }
 
 impl KeyKind {
-    const ALL: [Self; 3] = [Self::Production, Self::Development, Self::Unknown];
-
     /// `production`, `development` or `unknown`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,8 +41,8 @@ impl KeyKind {
     }
 
     fn of(key: &str) -> Self {
-        let has_prefix = |kind: &Self| key.starts_with(kind.prefix());
-        Self::ALL.into_iter().find(has_prefix).unwrap_or(Self::Unknown)
+        let kinds = [Self::Production, Self::Development];
+        kinds.into_iter().find(|kind| key.starts_with(kind.prefix())).unwrap_or(Self::Unknown)
     }
 }
 
@@ -56,24 +54,23 @@ impl fmt::Display for KeyKind {
 
 /// A secret key of Clerk's Backend API.
 ///
-/// `Debug` shows its [fingerprint](SecretKey::fingerprint) only. The memory is wiped when the key is
-/// dropped, except for the `Authorization` header that a client holds.
+/// `Debug` shows only the [fingerprint](SecretKey::fingerprint). The memory is zeroed when the key
+/// is dropped, except in the `Authorization` header of a client.
 #[derive(Clone)]
 pub struct SecretKey {
     key: SecretString,
     kind: KeyKind,
 }
 
-/// The last four characters of a key that is shorter than this, prefix aside, would give too much
-/// of it away.
-const SHORTEST_TO_SHOW: usize = 12;
+/// The minimum length, without the prefix, of a key whose last four characters may be shown.
+const MIN_TO_SHOW: usize = 12;
 
 impl SecretKey {
-    /// Checks a key. Line breaks at its end, as files and shells leave them, are removed.
+    /// Parses a key. Trailing line breaks are removed.
     ///
     /// # Errors
     ///
-    /// When the text cannot be a secret key. The error repeats no part of it.
+    /// When the text cannot be a secret key. The error does not repeat any part of it.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let key = text.trim_end_matches(['\r', '\n']);
         if key.trim().is_empty() {
@@ -101,12 +98,12 @@ impl SecretKey {
         Ok(Self { key: SecretString::from(key), kind })
     }
 
-    /// Reads a key from a file that holds nothing else but line breaks at its end.
+    /// Reads a key from a file that contains only the key and trailing line breaks.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or does not hold a key. The error names the file and repeats no
-    /// part of its content.
+    /// When the file cannot be read or does not contain a key. The error names the file and does not
+    /// repeat any part of its content.
     pub fn from_file(path: &Path) -> Result<KeyFile, KeyFileError> {
         if path.as_os_str() == "-" {
             return Err(KeyFileError::Stdin);
@@ -115,34 +112,33 @@ impl SecretKey {
             read(path).map_err(|reason| KeyFileError::Read { path: path.to_owned(), reason })?;
         let no_key = |reason| KeyFileError::NoKey { path: path.to_owned(), reason };
         let text = std::str::from_utf8(&text).map_err(|_| no_key(KeyError::BadCharacter))?;
-        // Editors write a byte order mark.
+        // Some editors write a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Ok(KeyFile { key: Self::parse(text).map_err(no_key)?, readable_by_others })
     }
 
-    /// The kind of instance that it belongs to.
+    /// The kind of instance that the key belongs to.
     pub fn kind(&self) -> KeyKind {
         self.kind
     }
 
-    /// How to name the key to people: its prefix and last four characters, `sk_live_…a1b2`; for a
-    /// short key the prefix only, `sk_live_…`.
+    /// A text that identifies the key and does not reveal it: the prefix and the last four
+    /// characters, `sk_live_…a1b2`; for a short key only the prefix, `sk_live_…`.
     pub fn fingerprint(&self) -> String {
         let prefix = self.kind.prefix();
         let secret = &self.key.expose_secret()[prefix.len()..];
-        let is_long = secret.len() >= SHORTEST_TO_SHOW;
+        let is_long = secret.len() >= MIN_TO_SHOW;
         let end = if is_long { &secret[secret.len() - 4..] } else { "" };
         format!("{prefix}…{end}")
     }
 
-    /// The text with the fingerprint in place of the key, also where JSON escapes disguise it.
+    /// The text with the key replaced by its fingerprint, even if JSON escapes are in the key.
     ///
-    /// A short key of an unknown kind is not replaced: any text might contain it.
+    /// A short key of an unknown kind is not replaced, as it may be a common word.
     pub fn hide_in<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        /// Longer than most words.
-        const SHORTEST_WITHOUT_PREFIX: usize = 12;
+        const MIN_WITHOUT_PREFIX: usize = 12;
         let key = self.key.expose_secret();
-        if self.kind == KeyKind::Unknown && key.len() < SHORTEST_WITHOUT_PREFIX {
+        if self.kind == KeyKind::Unknown && key.len() < MIN_WITHOUT_PREFIX {
             return Cow::Borrowed(text);
         }
         let mut hidden = Cow::Borrowed(text);
@@ -156,7 +152,7 @@ impl SecretKey {
         hidden
     }
 
-    /// A SHA-256 of the context and the key: the same for the same key, and no way back to it.
+    /// A SHA-256 digest of the context and the key.
     #[cfg(feature = "cli")]
     pub(crate) fn digest(&self, context: &[u8]) -> [u8; 32] {
         use sha2::{Digest as _, Sha256};
@@ -184,7 +180,7 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// Why a text is not a secret key.
+/// Why text is not a secret key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -209,7 +205,7 @@ pub enum KeyError {
     /// A control character or a character beyond ASCII.
     #[error("the secret key contains a character that is not allowed in a key; copy it again")]
     BadCharacter,
-    /// `sk_live_` or `sk_test_`, and nothing after it.
+    /// Only `sk_live_` or `sk_test_`.
     #[error("the secret key ends after its prefix; copy the whole key")]
     OnlyPrefix,
 }
@@ -220,16 +216,16 @@ pub enum KeyError {
 pub struct KeyFile {
     /// The key.
     pub key: SecretKey,
-    /// Whether others than the file's owner can read the file: worth a warning. Always `false` on
-    /// systems without Unix permissions.
+    /// Whether users other than the owner can read the file. Always `false` on systems without Unix
+    /// permissions.
     pub readable_by_others: bool,
 }
 
-/// Why a file does not give a key.
+/// Why a key cannot be read from a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
-    /// `-`: stdin may hold the users, and a piped key was typed somewhere.
+    /// The path is `-`. Stdin may be the list of users, and a piped key may be in the shell history.
     #[error("the secret key cannot be read from stdin (-); name a file, or set CLERK_SECRET_KEY")]
     Stdin,
     /// The file cannot be read.
@@ -237,21 +233,21 @@ pub enum KeyFileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         reason: io::Error,
     },
-    /// The content is not a key.
+    /// The content of the file is not a key.
     #[error("the secret key file {} does not hold a secret key: {reason}", path.display())]
     NoKey {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error in the key.
         reason: KeyError,
     },
 }
 
-/// Whether a line of an `.env` file was copied. Keys of an unknown kind may end with `=`, the
-/// padding of base64; names of variables are in upper case.
+/// Whether the text is a line of an `.env` file. A key of an unknown kind may end with `=`, the
+/// padding of base64; the names of variables are in upper case.
 fn is_assignment(text: &str) -> bool {
     let text = text.trim_start();
     let text = text.strip_prefix("export ").unwrap_or(text).trim_start();
@@ -264,7 +260,7 @@ fn is_assignment(text: &str) -> bool {
     })
 }
 
-/// Keys have fewer than 100 bytes; this leaves room for white space, and none for `/dev/zero`.
+/// The maximum size of a key file, so that `/dev/zero` is refused. Keys have fewer than 100 bytes.
 const MAX_FILE: u64 = 16 << 10;
 
 fn read(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, bool)> {
@@ -273,7 +269,7 @@ fn read(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, bool)> {
     if metadata.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
     }
-    // The whole capacity at once: a vector that grows leaves copies behind.
+    // The full capacity, as a vector that grows leaves copies of the key in memory.
     let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(MAX_FILE + 1).unwrap_or(0)));
     file.take(MAX_FILE + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_FILE {
@@ -286,7 +282,7 @@ fn read(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, bool)> {
 fn is_readable_by_others(metadata: &Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt;
 
-    // A pipe, such as a shell's `<(…)`, has no other readers.
+    // A pipe, such as `<(…)` of a shell, has no other readers.
     metadata.is_file() && metadata.permissions().mode() & 0o044 != 0
 }
 
@@ -295,9 +291,9 @@ fn is_readable_by_others(_: &Metadata) -> bool {
     false
 }
 
-/// The same JSON with printable ASCII unescaped, except for quotes and backslashes.
+/// The JSON with escaped printable ASCII unescaped, except for quotes and backslashes.
 fn without_escapes(json: &str) -> Cow<'_, str> {
-    // Most bodies have no escape at all, and one byte is found much faster than two words.
+    // Most bodies have no escapes, and a search for one byte is fastest.
     let has_backslash = json.as_bytes().contains(&b'\\');
     if !has_backslash || (!json.contains("\\u00") && !json.contains("\\/")) {
         return Cow::Borrowed(json);
@@ -310,7 +306,7 @@ fn without_escapes(json: &str) -> Cow<'_, str> {
             plain.push(c);
             rest = after;
         } else {
-            // Together with the next character: an escaped backslash does not begin an escape.
+            // Skip the next character too: an escaped backslash does not begin an escape.
             let end = escape.char_indices().nth(2).map_or(escape.len(), |(end, _)| end);
             plain += &escape[..end];
             rest = &escape[end..];
@@ -319,7 +315,7 @@ fn without_escapes(json: &str) -> Cow<'_, str> {
     Cow::Owned(plain + rest)
 }
 
-/// The character that an escape (without its backslash) stands for, and what follows it.
+/// The character of an escape (without its backslash), and the text after it.
 fn escaped_ascii(escape: &str) -> Option<(char, &str)> {
     if let Some(rest) = escape.strip_prefix('/') {
         return Some(('/', rest));
@@ -357,14 +353,14 @@ mod tests {
     }
 
     #[test]
-    fn a_short_key_shows_nothing_of_its_secret_part() {
+    fn the_fingerprint_of_a_short_key_is_the_prefix() {
         shows("sk_live_0123456789a", KeyKind::Production, "sk_live_…");
         shows("sk_test_x", KeyKind::Development, "sk_test_…");
         shows("0123456789a", KeyKind::Unknown, "…");
     }
 
     #[test]
-    fn text_that_is_not_a_secret_key_is_refused_with_its_own_reason() {
+    fn each_invalid_key_has_its_own_error() {
         refused("", KeyError::Empty);
         refused(" \n", KeyError::Empty);
         refused("pk_live_0123456789", KeyError::Publishable);
@@ -380,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_are_refused_wherever_they_are() {
+    fn a_key_with_quotes_is_refused() {
         for key in ["\"sk_live_0123456789\"", "'sk_live_0123456789'", "sk_live_01234'56789"] {
             refused(key, KeyError::Quotes);
         }
@@ -403,14 +399,14 @@ mod tests {
     }
 
     #[test]
-    fn the_header_does_not_show_the_key() {
+    fn the_debug_output_of_the_header_does_not_contain_the_key() {
         let header = SecretKey::parse("sk_live_0123456789a1b2").unwrap().to_header().unwrap();
         assert_eq!(header.as_bytes(), b"Bearer sk_live_0123456789a1b2");
         assert_eq!(format!("{header:?}"), "Sensitive");
     }
 
     #[test]
-    fn a_key_is_hidden_in_any_text_whatever_its_kind() {
+    fn keys_of_all_kinds_are_hidden() {
         for text in ["sk_live_0123456789a1b2", "0123456789a1b2"] {
             let key = SecretKey::parse(text).unwrap();
             let hidden = key.hide_in(&format!("[{text}] {text}")).into_owned();
@@ -420,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_hidden_behind_json_escapes() {
+    fn a_key_with_json_escapes_is_hidden() {
         let key = SecretKey::parse("sk_live_0123456789a1b2").unwrap();
         let check = |json: &str, expected: &str| assert_eq!(key.hide_in(json), expected);
         let masked = r#"{"a":"é\n \"sk_live_…a1b2\""}"#;
@@ -442,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_a_few_letters_is_not_hidden() {
+    fn a_short_key_of_an_unknown_kind_is_not_hidden() {
         assert_eq!(SecretKey::parse("user").unwrap().hide_in("user_a"), "user_a");
     }
 
@@ -474,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_does_not_hold_a_key_is_refused_by_name() {
+    fn a_file_without_a_key_is_an_error_that_names_it() {
         holds(b"", Err("the secret key is empty"));
         holds(b"pk_live_0123456789", Err("publishable"));
         holds(b"CLERK_SECRET_KEY=sk_live_0123456789a1b2\nX=1", Err("NAME="));
@@ -484,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_and_a_directory_are_named() {
+    fn a_missing_file_and_a_directory_are_errors_that_name_them() {
         let folder = tempfile::tempdir().unwrap();
         for path in [folder.path().join("none"), folder.path().to_owned()] {
             let why = SecretKey::from_file(&path).unwrap_err();
@@ -494,7 +490,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_others_can_read_is_reported() {
+    fn a_file_that_others_can_read_is_marked() {
         use std::os::unix::fs::PermissionsExt;
 
         let file = file_with(b"sk_live_0123456789a1b2");
@@ -507,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_read_like_this() {
+    fn error_messages() {
         use KeyError::{
             Assignment, BadCharacter, Empty, OnlyPrefix, Publishable, Quotes, WhiteSpace,
         };

@@ -1,4 +1,6 @@
-//! What is asked of the API, as URLs.
+//! The URLs of requests.
+
+use std::borrow::Cow;
 
 use url::form_urlencoded::{Serializer, byte_serialize};
 
@@ -9,31 +11,31 @@ pub const MAX_LOOK_UP: usize = 100;
 /// The maximum number of users on one page.
 pub const MAX_PAGE: u16 = 500;
 
-/// The longest query, in bytes: what servers and proxies accept at least, less some room for the
-/// rest of the request line. A hundred user ids need 4,500.
+/// The maximum length of a query, in bytes: the minimum that servers and proxies accept, less the
+/// rest of the request line. A hundred user ids have 4,500.
 const MAX_QUERY: usize = 7_500;
 
-/// Which users to walk or to count; by default all of them. A user must meet every condition.
+/// Which users to walk or to count (default: all). A user must meet every condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UserFilter {
     /// When the user was created.
     pub created_at: TimeRange,
-    /// When the user last signed in. A bound leaves out users who never did.
+    /// When the user last signed in. With a bound, users who never signed in do not match.
     pub last_sign_in_at: TimeRange,
-    /// Members of at least one of these organizations, `org_…`; empty: no condition.
+    /// The user is a member of one of these organizations, `org_…`; empty: no condition.
     pub organization_ids: Vec<String>,
     /// Whether the user is banned; `None`: no condition.
     pub banned: Option<bool>,
 }
 
-/// A range of time, in Unix milliseconds. Clerk does not document whether the bounds themselves are
-/// inside: adjacent ranges should overlap by a millisecond.
+/// A range of time, in Unix milliseconds. Clerk does not document whether the bounds are included,
+/// so adjacent ranges should overlap by a millisecond.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeRange {
-    /// The lower bound; `None`: there is none.
+    /// The lower bound, if any.
     pub after: Option<i64>,
-    /// The upper bound; `None`: there is none.
+    /// The upper bound, if any.
     pub before: Option<i64>,
 }
 
@@ -41,13 +43,13 @@ pub struct TimeRange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageRequest {
-    /// Which users; must stay the same during a walk.
+    /// Which users. Must be the same for all pages of a walk.
     pub filter: UserFilter,
     /// The maximum number of users on the page, 1 to [`MAX_PAGE`].
     pub limit: u16,
-    /// The last user of the previous page; `None`: the first page.
+    /// The last user of the previous page; `None` for the first page.
     pub starting_after: Option<UserId>,
-    /// Oldest users first, instead of newest.
+    /// Whether the oldest users come first, instead of the newest.
     pub oldest_first: bool,
 }
 
@@ -62,8 +64,9 @@ impl Default for PageRequest {
     }
 }
 
-/// How many of these values, from the first on, fit into one look-up by this query parameter: at
-/// most [`MAX_LOOK_UP`], fewer if the URL would become too long, and at least one (of none: zero).
+/// How many of these values, starting with the first, fit into one look-up by this query parameter:
+/// at most [`MAX_LOOK_UP`], fewer if the URL would be too long, but at least one unless `values` is
+/// empty.
 pub(crate) fn n_that_fit<'v>(parameter: &str, values: impl IntoIterator<Item = &'v str>) -> usize {
     let mut n_bytes = 0;
     let mut n_values = 0;
@@ -77,8 +80,8 @@ pub(crate) fn n_that_fit<'v>(parameter: &str, values: impl IntoIterator<Item = &
     n_values
 }
 
-/// The URLs of one API. Paths are fixed and values are encoded, so that no value can change what is
-/// asked.
+/// The URLs of one API. Paths are fixed and values are encoded, so that no value can change the
+/// request.
 #[derive(Clone, Debug)]
 pub(super) struct Urls {
     users: String,
@@ -107,7 +110,12 @@ impl Urls {
         // One email address may belong to several users, so there may be more users than values.
         query.append_pair("limit", "500");
         for value in values {
-            query.append_pair(parameter, &format!("{}{value}", sign(parameter, value)));
+            // The API also reads a sign in `user_id`, but no user id begins with one.
+            if parameter == "external_id" {
+                query.append_pair(parameter, &including(value));
+            } else {
+                query.append_pair(parameter, value);
+            }
         }
         query.finish()
     }
@@ -138,11 +146,10 @@ impl Urls {
     }
 }
 
-/// The API reads a `+` or `-` before an external id as "include" and "exclude": without a sign of
-/// ours, a look-up of the external id `-7` would list everybody else. It reads user ids likewise,
-/// but none begins with a sign.
-fn sign(parameter: &str, value: &str) -> &'static str {
-    if parameter == "external_id" && value.starts_with(['+', '-']) { "+" } else { "" }
+/// The value with a `+` in front of a sign of its own: the API reads a `+` or `-` before a value as
+/// "include" or "exclude", so the external id `-7` would list all other users.
+fn including(value: &str) -> Cow<'_, str> {
+    if value.starts_with(['+', '-']) { format!("+{value}").into() } else { value.into() }
 }
 
 fn append_filter(query: &mut Serializer<'_, String>, filter: &UserFilter) {
@@ -158,9 +165,7 @@ fn append_filter(query: &mut Serializer<'_, String>, filter: &UserFilter) {
         }
     }
     for organization in &filter.organization_ids {
-        // A leading `-` would exclude its members.
-        let sign = if organization.starts_with(['+', '-']) { "+" } else { "" };
-        query.append_pair("organization_id", &format!("{sign}{organization}"));
+        query.append_pair("organization_id", &including(organization));
     }
     if let Some(banned) = filter.banned {
         query.append_pair("banned", if banned { "true" } else { "false" });
@@ -197,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_with_a_meaning_in_a_query_are_encoded() {
+    fn special_characters_are_encoded() {
         looks_up("email_address", "a+b@x.org", "email_address=a%2Bb%40x.org");
         looks_up("email_address", "-a&b=c#d%e@x.org", "email_address=-a%26b%3Dc%23d%25e%40x.org");
         looks_up("phone_number", "+15551234", "phone_number=%2B15551234");
@@ -205,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn an_external_id_that_begins_with_a_sign_gets_another_so_that_it_excludes_nobody() {
+    fn an_external_id_with_a_sign_gets_a_plus_and_excludes_no_user() {
         looks_up("user_id", "user_a", "user_id=user_a");
         looks_up("external_id", "7-", "external_id=7-");
         looks_up("external_id", "-7", "external_id=%2B-7");
@@ -244,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_takes_the_same_filter() {
+    fn a_count_has_the_same_filter() {
         assert!(urls().count(&UserFilter::default()).ends_with("/v1/users/count?"));
         assert!(urls().count(&filter()).ends_with(&format!("/v1/users/count?{FILTER}")));
     }
@@ -260,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_fit_unless_they_are_too_long() {
+    fn a_hundred_values_fit_unless_the_url_is_too_long() {
         fits("user_id", "user_2NNEqL2nrIRdJ194ndJqAHwEfxC", 250, 100);
         fits("email_address", &format!("{}@example.org", "a".repeat(30)), 250, 100);
         fits("user_id", "user_a", 3, 3);

@@ -19,7 +19,7 @@ pub(super) enum Act {
     Reset,
 }
 
-/// A server on loopback that ends with its script.
+/// A server on loopback that runs until the end of its script.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     requests: mpsc::Receiver<String>,
@@ -35,7 +35,7 @@ impl Server {
         std::thread::spawn(move || {
             for act in script {
                 let Ok((stream, _)) = listener.accept() else { return };
-                // Some tests let the client leave early.
+                // In some tests, the client closes the connection early.
                 let _ = perform(stream, act, &sender);
             }
         });
@@ -62,7 +62,7 @@ fn perform(mut stream: TcpStream, act: Act, log: &mpsc::Sender<String>) -> std::
         Act::Reset => return stream.read_exact(&mut [0]),
     };
     let request = read_request(&mut stream)?;
-    // The receiver is gone after the test.
+    // After the test, the receiver does not exist.
     let _ = log.send(request);
     stream.write_all(&text)?;
     match after {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 /// The id of one Clerk user: `user_` and 1 to 64 ASCII letters and digits.
 ///
-/// A value of this type is safe in a URL path, in a CSV cell and on a terminal. Clerk's ids are
-/// 27-character KSUIDs today; the part after `user_` is treated as opaque.
+/// A user id is safe in a URL path, in a CSV cell and on a terminal. The part after `user_` is
+/// opaque; today, it is a KSUID of 27 characters.
 ///
 /// ```
 /// use bulk_unlock::clerk::UserId;
@@ -26,11 +26,11 @@ impl UserId {
     /// The maximum number of characters after the prefix.
     pub const MAX_TAIL: usize = 64;
 
-    /// Checks a text that is already shared, and keeps sharing it.
+    /// Parses shared text without copying it.
     ///
     /// # Errors
     ///
-    /// As [`UserId::from_str`].
+    /// As for [`UserId::from_str`].
     pub fn from_shared(text: &Arc<str>) -> Result<Self, InvalidUserId> {
         check(text).map(|()| Self(Arc::clone(text)))
     }
@@ -38,11 +38,6 @@ impl UserId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// The id's text, shared.
-    pub fn shared(&self) -> Arc<str> {
-        Arc::clone(&self.0)
     }
 }
 
@@ -66,7 +61,7 @@ impl AsRef<str> for UserId {
     }
 }
 
-/// Why a text is not a user id. The message does not repeat the text.
+/// Why text is not a user id. The message does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidUserId {
@@ -83,23 +78,18 @@ pub enum InvalidUserId {
     #[error("nothing follows \"user_\"")]
     NoTail,
     /// A character that is not allowed in an id.
-    #[error("{} is not allowed in a user id; only ASCII letters and digits follow \"user_\"", Named(*.0))]
+    #[error("{} is not allowed in a user id; only ASCII letters and digits follow \"user_\"", named(*.0))]
     BadCharacter(char),
     /// More than [`UserId::MAX_TAIL`] characters after the prefix.
     #[error("{0} characters follow \"user_\"; a user id has at most 64")]
     TooLong(usize),
 }
 
-/// Shows a character so that a reader can recognise it, also an invisible one.
-struct Named(char);
-
-impl fmt::Display for Named {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            ' ' => f.write_str("a space"),
-            c if c.is_ascii_graphic() || c.is_alphanumeric() => write!(f, "\"{c}\""),
-            c => write!(f, "the character U+{:04X}", u32::from(c)),
-        }
+fn named(c: char) -> String {
+    match c {
+        ' ' => "a space".to_owned(),
+        c if c.is_ascii_graphic() || c.is_alphanumeric() => format!("\"{c}\""),
+        c => format!("the character U+{:04X}", u32::from(c)),
     }
 }
 
@@ -124,11 +114,10 @@ fn check(text: &str) -> Result<(), InvalidUserId> {
 
 fn no_prefix(text: &str) -> InvalidUserId {
     let is_other_object = text.split_once('_').is_some_and(|(prefix, tail)| {
-        let is_id_like = |s: &str| s.bytes().all(|b| b.is_ascii_alphanumeric());
-        prefix.bytes().all(|b| b.is_ascii_lowercase())
-            && !prefix.is_empty()
+        !prefix.is_empty()
+            && prefix.bytes().all(|b| b.is_ascii_lowercase())
             && tail.len() >= 20
-            && is_id_like(tail)
+            && tail.bytes().all(|b| b.is_ascii_alphanumeric())
     });
     if is_other_object { InvalidUserId::OtherObject } else { InvalidUserId::NoPrefix }
 }
@@ -143,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_todays_shape_is_accepted_unchanged() {
+    fn a_clerk_id_is_accepted_unchanged() {
         let id: UserId = "user_2NNEqL2nrIRdJ194ndJqAHwEfxC".parse().unwrap();
         assert_eq!(id.to_string(), "user_2NNEqL2nrIRdJ194ndJqAHwEfxC");
     }
@@ -156,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_a_user_id_is_refused_with_its_own_reason() {
+    fn each_invalid_user_id_has_its_own_error() {
         refused("", InvalidUserId::Empty);
         refused("user_", InvalidUserId::NoTail);
         refused("alice", InvalidUserId::NoPrefix);
@@ -172,15 +161,15 @@ mod tests {
     }
 
     #[test]
-    fn an_invisible_character_is_named_by_its_code_point() {
-        let why = "user_a\u{200b}".parse::<UserId>().unwrap_err();
-        assert!(why.to_string().contains("U+200B"), "{why}");
+    fn an_invisible_character_is_shown_as_its_code_point() {
+        let error = "user_a\u{200b}".parse::<UserId>().unwrap_err();
+        assert!(error.to_string().contains("U+200B"), "{error}");
     }
 
     #[test]
-    fn a_shared_text_is_not_copied() {
+    fn shared_text_is_not_copied() {
         let text: Arc<str> = Arc::from("user_a");
         let id = UserId::from_shared(&text).unwrap();
-        assert!(Arc::ptr_eq(&id.shared(), &text));
+        assert_eq!(id.as_str().as_ptr(), text.as_ptr());
     }
 }

@@ -1,40 +1,36 @@
-//! The look-up stage: up to a hundred users per request. Users named by ID are decided at once,
-//! others in the order of the input, because the same user may stand on an earlier line under
-//! another name.
-
-mod batch;
-mod order;
+//! The look-up stage: up to 100 users per request.
+//!
+//! A user who is named by ID is decided at once. Others are decided in the order of the input,
+//! because an earlier line may name the same user by another identifier.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
 
-pub use batch::{Batch, batches};
-use order::InOrder;
-
-use super::api::Api;
 use super::unlock::{UnlockJob, with_failure};
-use super::work::{Conclusion, End, Last, USERS_PER_FAILURE, Work};
+use super::work::{Api, Conclusion, End, Last, USERS_PER_FAILURE, Work};
+use crate::clerk::request::n_that_fit;
 use crate::clerk::{MAX_LOOK_UP, MAX_PAGE};
 use crate::model::{
-    Attempt, Event, Failure, Identifier, InputRecord, Outcome, Reply, Row, UserId, UserView,
+    Attempt, Event, Failure, Identifier, InputRecord, Outcome, Records, Reply, Row, UserId,
+    UserSnapshot,
 };
 use crate::policy::classify::{self, AdminLocked, Verdict, decide, decide_relock, read_back};
 use crate::policy::exclude::ExcludeList;
 use crate::policy::plan::duplicate_of;
 
-/// What a look-up is made for.
+/// The purpose of a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To say what a run would do: every record gets its row.
+    /// Show what a run would do: a row for every record.
     Plan(AdminLocked),
-    /// To find those who are to be unlocked: the others get their rows, these become jobs.
+    /// Select the users to unlock: a job for each, and rows for the others.
     Run(AdminLocked),
-    /// To read back what was unlocked.
+    /// Read back the users that were unlocked.
     ReadBack,
-    /// To show who would be locked again: every record gets its row.
+    /// Show which users would be locked again: a row for every record.
     PlanRelock,
-    /// To find those who are to be locked again: the others get their rows, these become jobs.
+    /// Select the users to lock again: a job for each, and rows for the others.
     Relock,
 }
 
@@ -49,40 +45,44 @@ impl Purpose {
     }
 }
 
-/// Looks users up and decides about each.
+/// Looks users up and decides what to do with each.
 pub struct LookUp<'a, A> {
     api: &'a A,
     purpose: Purpose,
     records: &'a [InputRecord],
     excluded: &'a ExcludeList,
-    /// Users whom earlier read-backs found locked again, and when.
+    /// Users that an earlier read-back found locked again, and when.
     locked_again: Option<&'a HashMap<UserId, SystemTime>>,
     decided: RefCell<Decided>,
 }
 
-/// So many users may be looked up ahead of one who is not answered yet, where the order counts: what
-/// is found out about them is held in memory in the meantime.
-const MOST_AHEAD: usize = 64 * MAX_LOOK_UP;
+/// How many users may be looked up ahead of one without an answer, where the order matters. Their
+/// answers are kept in memory.
+const MAX_AHEAD: usize = 64 * MAX_LOOK_UP;
 
-/// What has been decided so far.
+/// The decisions so far.
 struct Decided {
-    in_order: InOrder<Found>,
-    /// Each user found under another identifier, and the first line that named it.
+    /// The place of the first job that is not decided.
+    next: usize,
+    /// Answers that wait for earlier ones: by the place of the first job, the number of jobs and the
+    /// answers for those that are not named by ID.
+    early: BTreeMap<usize, (usize, Vec<Found>)>,
+    /// Each user that was found by an identifier other than the ID, and the first line with it.
     first_line: HashMap<UserId, u64>,
     to_unlock: Vec<UnlockJob>,
-    /// How many bytes of the users to unlock are kept.
+    /// The size of the user objects in `to_unlock`, in bytes.
     n_kept: usize,
 }
 
-/// What a look-up found out about one record.
+/// The answer for one record: its users, or why the look-up failed.
 struct Found {
     record: usize,
     target: Identifier,
     facts: Facts,
-    what: What,
+    users: Result<Vec<UserSnapshot>, (Outcome, Failure)>,
 }
 
-/// The call that found it out.
+/// The request for an answer.
 #[derive(Clone)]
 struct Facts {
     attempt: Attempt,
@@ -91,14 +91,9 @@ struct Facts {
     ray: Option<String>,
 }
 
-enum What {
-    Users(Vec<UserView>),
-    Failed(Outcome, Failure),
-}
-
 impl<'a, A: Api> LookUp<'a, A> {
-    /// Looks up through this API. `known` are users that an earlier run found by another
-    /// identifier, each with the line that named it.
+    /// A look-up. `known` are the users that an earlier run found by an identifier other than the ID,
+    /// each with the line of it.
     pub fn new(
         api: &'a A,
         purpose: Purpose,
@@ -106,55 +101,58 @@ impl<'a, A: Api> LookUp<'a, A> {
         excluded: &'a ExcludeList,
         known: HashMap<UserId, u64>,
     ) -> Self {
-        let decided = Decided {
-            in_order: InOrder::default(),
+        let decided = RefCell::new(Decided {
+            next: 0,
+            early: BTreeMap::new(),
             first_line: known,
             to_unlock: Vec::new(),
             n_kept: 0,
-        };
-        let decided = RefCell::new(decided);
+        });
         Self { api, purpose, records, excluded, locked_again: None, decided }
     }
 
-    /// Keeps the outcome of users whom earlier read-backs found locked again, with the time at which
-    /// they were first seen so: unlocked since, they may be under attack all the same.
+    /// Keeps the outcome of users that an earlier read-back found locked again, with the time of that
+    /// read-back. A user who was unlocked since may still be under attack.
     #[must_use]
     pub fn keeping(self, locked_again: &'a HashMap<UserId, SystemTime>) -> Self {
         Self { locked_again: Some(locked_again), ..self }
     }
 
-    /// Those who are to be unlocked, in the order of the input.
+    /// The users to unlock, in the order of the input.
     pub fn into_jobs(self) -> Vec<UnlockJob> {
         let mut jobs = self.decided.into_inner().to_unlock;
         jobs.sort_unstable_by_key(|job| job.record);
         jobs
     }
 
-    /// Takes an answered batch in and gives the rows of all about whom nothing is open any more.
+    /// Adds the answers for a batch and returns the rows that can be decided now.
     fn settle(&self, first: usize, found: Vec<Found>) -> Vec<Event> {
-        let mut decided = self.decided.borrow_mut();
-        let n_places = found.len();
-        // The plan has found the duplicates among ids.
-        let (mut ready, in_line): (Vec<_>, Vec<_>) =
+        let decided = &mut *self.decided.borrow_mut();
+        let n_found = found.len();
+        // The plan contains no duplicate IDs.
+        let (mut ready, in_order): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|found| found.target.user_id().is_some());
-        decided.in_order.put(first, n_places, in_line);
-        ready.extend(decided.in_order.take_ready());
-        ready.into_iter().filter_map(|found| self.decide(found, &mut decided)).collect()
+        decided.early.insert(first, (n_found, in_order));
+        while let Some((n_found, in_order)) = decided.early.remove(&decided.next) {
+            decided.next += n_found;
+            ready.extend(in_order);
+        }
+        ready.into_iter().filter_map(|found| self.decide(found, decided)).collect()
     }
 
-    /// The row of one record, or a job in its place.
+    /// The row of one record; `None` if it becomes a job.
     fn decide(&self, found: Found, decided: &mut Decided) -> Option<Event> {
-        let Found { record, target, facts, what } = found;
-        let row = match what {
-            What::Failed(outcome, failure) => {
+        let Found { record, target, facts, users } = found;
+        let row = match users {
+            Ok(users) => match <[UserSnapshot; 1]>::try_from(users) {
+                Ok([user]) => self.one(record, &target, &facts, user, decided)?,
+                Err(users) => self.none_or_many(record, &target, &facts, &users),
+            },
+            Err((outcome, failure)) => {
                 let row = facts.row(&self.records[record], outcome);
                 let row = Row { user_id: target.user_id().cloned(), ..row };
                 with_failure(row, Some(failure))
             }
-            What::Users(users) => match <[UserView; 1]>::try_from(users) {
-                Ok([user]) => self.one(record, &target, &facts, user, decided)?,
-                Err(users) => self.none_or_many(record, &target, &facts, &users),
-            },
         };
         let row = Box::new(self.as_first_seen(row));
         Some(Event::JobFinished { record, row, attempt: None })
@@ -180,7 +178,7 @@ impl<'a, A: Api> LookUp<'a, A> {
         record: usize,
         target: &Identifier,
         facts: &Facts,
-        user: UserView,
+        user: UserSnapshot,
         decided: &mut Decided,
     ) -> Option<Row> {
         let input = &self.records[record];
@@ -214,18 +212,16 @@ impl<'a, A: Api> LookUp<'a, A> {
         Some(Row { user_id: Some(id), user: Some(Box::new(user)), was_locked, ..row })
     }
 
-    /// Why a run must leave this user alone, whatever identifier the exclude file names.
-    fn exclusion_of(&self, user: &UserView) -> Option<String> {
-        match self.purpose {
-            Purpose::ReadBack => None,
-            Purpose::Plan(_) | Purpose::Run(_) | Purpose::PlanRelock | Purpose::Relock => {
-                self.excluded.find(user).map(|exclusion| exclusion.to_string())
-            }
+    /// Why the user is excluded, if the exclude list has any identifier of the user.
+    fn exclusion_of(&self, user: &UserSnapshot) -> Option<String> {
+        if self.purpose == Purpose::ReadBack {
+            return None;
         }
+        self.excluded.find(user).map(|exclusion| exclusion.to_string())
     }
 
-    /// What is decided about a user; `None` if the answer does not say whether they are locked.
-    fn outcome(&self, user: &UserView, is_excluded: bool) -> Option<Outcome> {
+    /// The outcome for a user; `None` if the user object does not show whether the user is locked.
+    fn outcome(&self, user: &UserSnapshot, is_excluded: bool) -> Option<Outcome> {
         match self.purpose {
             Purpose::ReadBack => Some(read_back(Some(user))),
             _ if is_excluded => Some(Outcome::Excluded),
@@ -234,9 +230,9 @@ impl<'a, A: Api> LookUp<'a, A> {
         }
     }
 
-    /// Those of the targets about whom this answer decides nothing.
-    fn undecided(&self, targets: &[Identifier], users: &[UserView]) -> Vec<Identifier> {
-        let is_undecided = |user: &UserView| {
+    /// The targets for which this answer decides nothing.
+    fn undecided(&self, targets: &[Identifier], users: &[UserSnapshot]) -> Vec<Identifier> {
+        let is_undecided = |user: &UserSnapshot| {
             let is_excluded = || self.exclusion_of(user).is_some();
             user.locked.is_none()
                 && user.id.parse::<UserId>().is_ok()
@@ -259,7 +255,7 @@ impl<'a, A: Api> LookUp<'a, A> {
         record: usize,
         target: &Identifier,
         facts: &Facts,
-        users: &[UserView],
+        users: &[UserSnapshot],
     ) -> Row {
         let noun = target.kind().noun();
         let (outcome, code, message) = match (self.purpose, users) {
@@ -270,7 +266,7 @@ impl<'a, A: Api> LookUp<'a, A> {
                 (Outcome::NotFound, "resource_not_found", format!("no user has this {noun}"))
             }
             (_, users) => {
-                // Nobody is called, but the entries did match users of the input.
+                // No user is unlocked, but the entries of the exclude list count as matched.
                 for user in users {
                     let _ = self.exclusion_of(user);
                 }
@@ -292,12 +288,12 @@ impl<'a, A: Api> LookUp<'a, A> {
 }
 
 impl Decided {
-    /// Whether this user may be kept until the unlock call was made, for the row of a call that
-    /// shows nobody. Beyond this many bytes such a row has no snapshot: memory is bounded.
-    fn room_for(&mut self, user: &UserView) -> bool {
-        const MOST: usize = 64 << 20;
+    /// Whether to keep the user object for the row of an unlock whose answer has none. Memory is
+    /// bounded: beyond this size, such a row has no snapshot.
+    fn room_for(&mut self, user: &UserSnapshot) -> bool {
+        const MAX_KEPT: usize = 64 << 20;
         let n_kept = self.n_kept.saturating_add(user.json.len());
-        let is_room = n_kept <= MOST;
+        let is_room = n_kept <= MAX_KEPT;
         if is_room {
             self.n_kept = n_kept;
         }
@@ -329,15 +325,15 @@ impl Facts {
 
 impl<A: Api> Work for LookUp<'_, A> {
     type Item = Batch;
-    type Good = Vec<UserView>;
+    type Good = Vec<UserSnapshot>;
 
     async fn call(&self, batch: &Batch) -> Reply {
         self.api.look_up(&batch.pending).await
     }
 
-    /// An answer that does not say of everybody whether they are locked decides about the others
-    /// only.
-    fn classify(&self, batch: &mut Batch, reply: Reply) -> Verdict<Vec<UserView>> {
+    /// If some user objects in an answer do not show whether the user is locked, the answer decides
+    /// the others only.
+    fn classify(&self, batch: &mut Batch, reply: Reply) -> Verdict<Vec<UserSnapshot>> {
         let verdict = classify::look_up(&batch.pending, usize::from(MAX_PAGE), reply);
         let Verdict::Good(users) = verdict else { return verdict };
         let undecided = self.undecided(&batch.pending, &users);
@@ -358,41 +354,36 @@ impl<A: Api> Work for LookUp<'_, A> {
 
     fn may_start(&self, batch: &Batch) -> bool {
         let is_by_id = batch.targets.first().is_some_and(|it| it.user_id().is_some());
-        is_by_id || self.decided.borrow().in_order.n_ahead(batch.first) < MOST_AHEAD
+        is_by_id || batch.first.saturating_sub(self.decided.borrow().next) < MAX_AHEAD
     }
 
     fn use_fresh_connections(&self) {
         self.api.use_fresh_connections();
     }
 
-    fn conclude(&self, last: Last<Batch, Vec<UserView>>) -> Conclusion<Batch> {
+    fn conclude(&self, last: Last<Batch, Vec<UserSnapshot>>) -> Conclusion<Batch> {
         let Last { task, end, attempt, ray, answered_at } = last;
-        let record = self.record(&task.item);
-        let began = task.first_sent_at.unwrap_or(answered_at);
-        let took = answered_at.saturating_duration_since(began);
-        let facts = Facts { attempt, n_attempts: task.n_attempts, took, ray };
-        match end {
-            // One value that the API cannot stomach must not cost the ninety-nine beside it.
-            End::Final(_, failure)
-                if task.item.n_jobs() > 1
-                    && !task.item.is_narrowed()
-                    && is_about_a_value(&failure) =>
-            {
-                let wait = Duration::ZERO;
-                let event = Event::AttemptFailed { record, attempt, failure, wait };
-                Conclusion { events: vec![event], more: task.item.halves(), ended_well: true }
-            }
-            end => {
-                let first = task.item.first;
-                let mut events =
-                    vec![Event::BatchAnswered { attempt, n_records: task.item.n_jobs() }];
-                events.extend(self.settle(first, found(task.item, &facts, end)));
-                Conclusion { events, more: Vec::new(), ended_well: true }
-            }
+        let batch = task.item;
+        let (record, first, n_records) = (self.record(&batch), batch.first, batch.records.len());
+        // One value that the API refuses must not affect the other 99.
+        if let End::Final(_, failure) = &end
+            && n_records > 1
+            && !batch.is_narrowed()
+            && is_about_a_value(failure)
+        {
+            let (failure, wait) = (failure.clone(), Duration::ZERO);
+            let event = Event::AttemptFailed { record, attempt, failure, wait };
+            return Conclusion { events: vec![event], more: batch.halves(), ended_well: true };
         }
+        let took = answered_at.saturating_duration_since(task.first_sent_at.unwrap_or(answered_at));
+        let facts = Facts { attempt, n_attempts: task.n_attempts, took, ray };
+        let mut events = vec![Event::BatchAnswered { attempt, n_records }];
+        events.extend(self.settle(first, found(batch, &facts, end)));
+        Conclusion { events, more: Vec::new(), ended_well: true }
     }
 }
-/// What an answer that does not say whether a user is locked is recorded as.
+
+/// The failure of a user whose object does not show whether the user is locked.
 fn undecided_failure() -> Failure {
     Failure {
         code: "untrusted_answer".into(),
@@ -402,53 +393,110 @@ fn undecided_failure() -> Failure {
     }
 }
 
-/// Whether a refusal may be about one of the values and not about the address or a redirect, which
-/// would be met again by every half. A key that may not look users up is found out by five of them,
-/// as it is by unlock calls: one refusal of a hundred is no evidence of all.
+/// Whether a refusal may be caused by one of the values. A wrong address or a redirect would affect
+/// both halves in the same way. A 403 may be about one user; a key without permission stops the run
+/// after five users.
 fn is_about_a_value(failure: &Failure) -> bool {
     matches!(failure.status, Some(400 | 402 | 403 | 406..=499))
 }
 
-fn found(batch: Batch, facts: &Facts, end: End<Vec<UserView>>) -> Vec<Found> {
+fn found(batch: Batch, facts: &Facts, end: End<Vec<UserSnapshot>>) -> Vec<Found> {
     let Batch { records, targets, pending, mut found, .. } = batch;
     let failed = match end {
         End::Good(users) => {
             found.extend(users);
             None
         }
-        // A 404 here is about the address, not about these users.
+        // A 404 means a wrong address, as a missing user is not an error.
         End::Final(_, failure) => Some((Outcome::Rejected, failure)),
         End::Exhausted(failure) | End::StillLocked(failure) => Some((Outcome::Failed, failure)),
     };
-    // What was decided was decided by an answer, even if a later attempt failed.
+    // An earlier answer decided these users, even if a later attempt failed.
     let mut of_answer = facts.clone();
     of_answer.attempt.status = Some(200);
     let mut users_of = by_target(found);
     let one = |(record, target): (usize, Identifier)| match &failed {
-        Some((outcome, failure)) if pending.contains(&target) => {
-            let what = What::Failed(*outcome, failure.clone());
-            Found { record, target, facts: facts.clone(), what }
+        Some(failed) if pending.contains(&target) => {
+            Found { record, target, facts: facts.clone(), users: Err(failed.clone()) }
         }
         _ => {
-            let what = users_of(&target);
-            Found { record, target, facts: of_answer.clone(), what }
+            let users = users_of(&target);
+            Found { record, target, facts: of_answer.clone(), users: Ok(users) }
         }
     };
     records.into_iter().zip(targets).map(one).collect()
 }
 
-/// Hands each target its users: by id at once, by anything else by looking.
-fn by_target(users: Vec<UserView>) -> impl FnMut(&Identifier) -> What {
-    let mut by_id: HashMap<String, UserView> =
+/// A function that returns the users of a target: by ID with a map, otherwise with a search.
+fn by_target(users: Vec<UserSnapshot>) -> impl FnMut(&Identifier) -> Vec<UserSnapshot> {
+    let mut by_id: HashMap<String, UserSnapshot> =
         users.into_iter().map(|user| (user.id.clone(), user)).collect();
-    move |target| {
-        let users = match target.user_id() {
-            Some(id) => by_id.remove(id.as_str()).into_iter().collect(),
-            None => {
-                by_id.values().filter(|user| classify::matches(target, user)).cloned().collect()
-            }
-        };
-        What::Users(users)
+    move |target| match target.user_id() {
+        Some(id) => by_id.remove(id.as_str()).into_iter().collect(),
+        None => by_id.values().filter(|user| classify::matches(target, user)).cloned().collect(),
+    }
+}
+
+/// The users of one look-up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The place of its first job among all jobs.
+    pub first: usize,
+    /// The indices of the records in the input; not empty.
+    pub records: Vec<usize>,
+    /// The identifiers to look up, one for each record.
+    pub targets: Vec<Identifier>,
+    /// The targets that are not decided; not empty.
+    pending: Vec<Identifier>,
+    /// The users of the targets that are no longer pending.
+    found: Vec<UserSnapshot>,
+}
+
+/// Divides the jobs, which are the records with these indices, into batches in the same order.
+pub fn batches(records: &Records, jobs: Vec<u32>) -> impl Iterator<Item = Batch> {
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let rest = jobs[first..].iter().take(MAX_LOOK_UP).map(|&place| place as usize);
+        // All jobs are records with a valid identifier.
+        let named = rest.filter_map(|place| Some((place, records.target(place).ok()?)));
+        let (mut places, mut targets): (Vec<usize>, Vec<Identifier>) = named.unzip();
+        // The API would combine kinds by *and*.
+        let kind = targets.first()?.kind();
+        let same_kind = targets.iter().take_while(|target| target.kind() == kind);
+        let n_jobs = n_that_fit(kind.query_parameter(), same_kind.map(Identifier::as_str));
+        places.truncate(n_jobs);
+        targets.truncate(n_jobs);
+        first += n_jobs;
+        Some(Batch::new(first - n_jobs, places, targets))
+    })
+}
+
+impl Batch {
+    /// A batch before its first request.
+    pub fn new(first: usize, records: Vec<usize>, targets: Vec<Identifier>) -> Self {
+        Self { first, records, pending: targets.clone(), targets, found: Vec::new() }
+    }
+
+    /// Whether an answer decided some of the targets, so that only the others are pending.
+    fn is_narrowed(&self) -> bool {
+        self.pending.len() < self.targets.len()
+    }
+
+    /// Adds the users of an answer that decided all targets except for these, which stay pending.
+    fn narrow(&mut self, undecided: Vec<Identifier>, users: Vec<UserSnapshot>) {
+        let is_decided =
+            |user: &UserSnapshot| !undecided.iter().any(|it| classify::matches(it, user));
+        self.found.extend(users.into_iter().filter(is_decided));
+        self.pending = undecided;
+    }
+
+    /// Divides the batch into two.
+    fn halves(mut self) -> Vec<Self> {
+        let middle = self.records.len() / 2;
+        let records = self.records.split_off(middle);
+        let targets = self.targets.split_off(middle);
+        let second = Self::new(self.first + middle, records, targets);
+        vec![second, Self::new(self.first, self.records, self.targets)]
     }
 }
 

@@ -1,12 +1,12 @@
-//! The pace file: one per key, host and port, through which runs share their pace.
+//! The pace file, one for each key, host and port: all runs on this machine share their pace in it.
 //!
-//! The file is locked (`File::lock`) for some microseconds whenever a run reserves places, which
-//! it does before the requests leave. So the file never claims less than was sent, however a run
-//! ends.
+//! A run reserves places before it sends requests, and locks the file for some microseconds
+//! (`File::lock`). Therefore the file contains at least the requests that were sent, even if a run
+//! is killed.
 //!
-//! Each run also holds a lock on a small file of its own for as long as it lives. The operating
-//! system releases it however the process ends, so another run finds out at once that a run was
-//! killed, without waiting for a heartbeat that may just be late.
+//! Each run also keeps a lock on an empty file of its own. The operating system releases it when the
+//! process ends in any way, so other runs detect at once that a run was killed. A heartbeat could be
+//! late.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
-use super::clock::wall_clock;
+use super::wall_clock;
 use crate::policy::pacing::{Moment, PaceRecord};
 
 /// An open pace file.
@@ -24,7 +24,7 @@ pub struct PaceFile {
     path: PathBuf,
     file: File,
     id: String,
-    /// The lock that shows other runs that this one lives; taken with the first exchange.
+    /// The lock that shows other runs that this one is alive. Taken with the first exchange.
     alive: Option<File>,
     wall: fn() -> SystemTime,
 }
@@ -32,41 +32,40 @@ pub struct PaceFile {
 /// Why a pace file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PaceFileError {
-    /// The file system refused.
+    /// An error of the operating system.
     #[error("cannot use {}: {source}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
-    /// The file holds something else; it is left as it is.
+    /// The file has other content. It is not changed.
     #[error("{} is not a pace file of this version of bulk-unlock", .0.display())]
     Foreign(PathBuf),
 }
 
-/// The first word of every pace file; the next ones are the version, a checksum and a length.
+/// The first word of a pace file. The next ones are version, checksum and length.
 const MAGIC: &str = "bulk-unlock-pace";
 const VERSION: &str = "1";
 
-/// No pace file of this program is larger.
+/// The maximum size of a pace file.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// Files that were not written to for this long say nothing about any window.
+/// The age after which a file is stale. It is much longer than any window.
 const STALE: Duration = Duration::from_secs(60 * 60);
 
 impl PaceFile {
-    /// Opens or creates the pace file of that name, and removes stale ones from the directory.
+    /// Opens or creates the pace file with this name, and removes stale files from the directory.
     ///
     /// # Errors
     ///
-    /// If the directory or the file cannot be created, written to or locked. A foreign file is
-    /// found by the first exchange.
+    /// If the directory or the file cannot be created, written or locked. The first exchange detects
+    /// a foreign file.
     pub fn open(dir: &Path, name: &str) -> Result<Self, PaceFileError> {
         Self::open_at(dir, name, wall_clock)
     }
 
-    /// The same with another wall clock.
     pub(super) fn open_at(
         dir: &Path,
         name: &str,
@@ -89,12 +88,12 @@ impl PaceFile {
         Ok(Self { path, file, id, alive: None, wall })
     }
 
-    /// Reads the record, lets `exchange` change it, and writes it back, all under the lock.
-    /// `Ok(None)`: another process holds the lock at the moment.
+    /// Reads the record, changes it with `exchange`, and writes it back, all under the lock. Returns
+    /// `Ok(None)` if another process holds the lock.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read or written, or is foreign. Nothing was written then.
+    /// If the file cannot be read or written, or is foreign. Then nothing was written.
     pub(super) fn exchange<T>(
         &mut self,
         now: Instant,
@@ -104,25 +103,26 @@ impl PaceFile {
             return Ok(None);
         }
         let done = self.exchange_locked(now, exchange);
-        // Closing the file would release it too; an error here has no consequence.
+        // An error has no consequence: closing the file releases the lock too.
         let _ = self.file.unlock();
         done.map(Some)
     }
 
-    /// Notes that this run has ended.
-    pub(super) fn leave(mut self, now: Instant, last: impl FnOnce(&mut PaceRecord, &str, Moment)) {
-        const MOST_ATTEMPTS: u32 = 50;
-        let mut last = Some(last);
-        for _ in 0..MOST_ATTEMPTS {
+    /// Records the end of this run, after a last exchange.
+    pub(super) fn leave(
+        mut self,
+        now: Instant,
+        mut last: impl FnMut(&mut PaceRecord, &str, Moment),
+    ) {
+        const MAX_ATTEMPTS: u32 = 50;
+        for _ in 0..MAX_ATTEMPTS {
             let done = self.exchange(now, |record, id, moment| {
-                if let Some(last) = last.take() {
-                    last(record, id, moment);
-                }
+                last(record, id, moment);
                 record.end_run(id, moment);
             });
             match done {
                 Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-                // Without its last words this run counts as killed, which is as safe.
+                // After an error, this run counts as killed, which is as safe.
                 Ok(Some(())) | Err(_) => break,
             }
         }
@@ -131,7 +131,7 @@ impl PaceFile {
         }
     }
 
-    /// Locks the file that has the name at the moment: a stale one may have been removed.
+    /// Locks the file at the path. Opens it again if it was removed as stale and created anew.
     fn lock(&mut self) -> io::Result<bool> {
         for _ in 0..3 {
             match self.file.try_lock() {
@@ -155,7 +155,7 @@ impl PaceFile {
         let moment = Moment { now, wall_ms: unix_millis((self.wall)()) };
         let mut record = self.read(moment)?;
         if self.alive.is_none() {
-            self.alive = Some(self.show_alive().map_err(|source| self.io(source))?);
+            self.alive = Some(self.lock_alive_file().map_err(|source| self.io(source))?);
         }
         let others: Vec<String> =
             record.run_ids().filter(|id| *id != self.id).map(str::to_owned).collect();
@@ -174,12 +174,7 @@ impl PaceFile {
         let read = self.file.seek(SeekFrom::Start(0));
         read.and_then(|_| (&self.file).take(MAX_BYTES).read_to_end(&mut bytes))
             .map_err(|source| self.io(source))?;
-        match parse(&bytes) {
-            Content::Empty => Ok(PaceRecord::default()),
-            Content::Record(record) => Ok(*record),
-            Content::Torn => Ok(PaceRecord::unknown(moment)),
-            Content::Foreign => Err(PaceFileError::Foreign(self.path.clone())),
-        }
+        parse(&bytes, moment).ok_or_else(|| PaceFileError::Foreign(self.path.clone()))
     }
 
     fn write(&mut self, record: &PaceRecord) -> io::Result<()> {
@@ -189,13 +184,13 @@ impl PaceFile {
         self.file.set_len(bytes.len() as u64)
     }
 
-    fn show_alive(&self) -> io::Result<File> {
+    fn lock_alive_file(&self) -> io::Result<File> {
         let file = open_private(&self.alive_path(&self.id))?;
         file.try_lock().map_err(io::Error::from)?;
         Ok(file)
     }
 
-    /// Whether a run lives: it holds the lock of its own file.
+    /// Whether a run is alive: it holds the lock on its own file.
     fn is_alive(&self, id: &str) -> bool {
         let path = self.alive_path(id);
         if !is_regular(&path) {
@@ -212,12 +207,12 @@ impl PaceFile {
     }
 
     fn alive_path(&self, id: &str) -> PathBuf {
-        // Identifiers from the file become part of a path.
+        // An identifier from the pace file becomes a part of the path.
         let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         self.path.with_extension(format!("{}.run", if is_plain { id } else { "unknown" }))
     }
 
-    /// Another process does not release the lock.
+    /// The error when another process does not release the lock.
     pub(super) fn held_by_others(&self) -> PaceFileError {
         self.io(io::Error::new(io::ErrorKind::WouldBlock, "another process keeps it locked"))
     }
@@ -227,26 +222,21 @@ impl PaceFile {
     }
 }
 
-enum Content {
-    Empty,
-    Record(Box<PaceRecord>),
-    Torn,
-    Foreign,
-}
-
-fn parse(bytes: &[u8]) -> Content {
+/// The record in a pace file; `None` if the file is foreign. A torn record counts as a full window.
+fn parse(bytes: &[u8], moment: Moment) -> Option<PaceRecord> {
     if bytes.is_empty() {
-        return Content::Empty;
+        return Some(PaceRecord::default());
     }
-    let begin = format!("{MAGIC} {VERSION} ");
-    if !bytes.starts_with(begin.as_bytes()) {
-        let is_beginning = begin.as_bytes().starts_with(bytes) || bytes.iter().all(|&it| it == 0);
-        return if is_beginning { Content::Torn } else { Content::Foreign };
-    }
-    whole(&bytes[begin.len()..]).map_or(Content::Torn, |record| Content::Record(Box::new(record)))
+    let head = format!("{MAGIC} {VERSION} ");
+    let record = match bytes.strip_prefix(head.as_bytes()) {
+        Some(rest) => whole(rest),
+        None if head.as_bytes().starts_with(bytes) || bytes.iter().all(|&it| it == 0) => None,
+        None => return None,
+    };
+    Some(record.unwrap_or_else(|| PaceRecord::unknown(moment)))
 }
 
-/// The record behind checksum and length, if it is whole.
+/// The record after checksum and length, if it is complete.
 fn whole(bytes: &[u8]) -> Option<PaceRecord> {
     let end = bytes.iter().position(|&byte| byte == b'\n')?;
     let (checksum, length) = std::str::from_utf8(&bytes[..end]).ok()?.split_once(' ')?;
@@ -261,8 +251,7 @@ fn serialize(record: &PaceRecord) -> io::Result<Vec<u8>> {
 }
 
 fn checksum_of(body: &[u8]) -> String {
-    let digest = Sha256::digest(body);
-    digest.iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    hex::encode(&Sha256::digest(body)[..8])
 }
 
 fn unix_millis(wall: SystemTime) -> u64 {
@@ -270,7 +259,7 @@ fn unix_millis(wall: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Removes the files of this program that were not written to for an hour and are not locked.
+/// Removes the files of this program that are stale and not locked.
 fn remove_stale(dir: &Path, now: SystemTime) {
     let is_stale = |file: &File| {
         let modified = file.metadata().and_then(|it| it.modified()).ok();
@@ -278,29 +267,29 @@ fn remove_stale(dir: &Path, now: SystemTime) {
     };
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        if !is_named_like_ours(&path) || !is_regular(&path) {
+        let extension = path.extension().unwrap_or_default();
+        if !(extension == "pace" || extension == "run") || !is_regular(&path) {
             continue;
         }
         let Ok(file) = File::open(&path) else { continue };
-        if is_ours(&path, &file) && is_stale(&file) && file.try_lock().is_ok() && is_stale(&file) {
+        let is_ours = if extension == "run" { is_empty(&file) } else { is_pace_file(&file) };
+        // Another process may have used the file before it was locked here.
+        if is_ours && is_stale(&file) && file.try_lock().is_ok() && is_stale(&file) {
             let _ = fs::remove_file(&path);
         }
     }
 }
 
-fn is_named_like_ours(path: &Path) -> bool {
-    path.extension().is_some_and(|it| it == "pace" || it == "run")
-}
-
-/// Whether this is a regular file and no link: opening or reading a named pipe could block for ever.
+/// Whether the path is a regular file and not a link. Opening a named pipe could block forever.
 fn is_regular(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|it| it.is_file())
 }
 
-fn is_ours(path: &Path, mut file: &File) -> bool {
-    if path.extension().is_some_and(|it| it == "run") {
-        return file.metadata().is_ok_and(|it| it.is_file() && it.len() == 0);
-    }
+fn is_empty(file: &File) -> bool {
+    file.metadata().is_ok_and(|it| it.is_file() && it.len() == 0)
+}
+
+fn is_pace_file(mut file: &File) -> bool {
     let mut begin = [0; MAGIC.len()];
     file.read_exact(&mut begin).is_ok() && begin == MAGIC.as_bytes()
 }
@@ -324,7 +313,7 @@ fn open_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Whether the path still leads to the open file.
+/// Whether the open file is the one at the path.
 #[cfg(unix)]
 fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
@@ -333,7 +322,7 @@ fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())))
 }
 
-/// Elsewhere an open file cannot be removed.
+/// On other systems, an open file cannot be removed.
 #[cfg(not(unix))]
 fn is_named(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)

@@ -1,26 +1,26 @@
-//! The tasks to be done: fresh ones in order, canaries first, and those waiting for a retry.
+//! The queue of tasks: new ones in order, canaries first, and those that wait for a retry.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::time::Instant;
 
-use crate::model::UserView;
+use crate::model::UserSnapshot;
 
-/// One item of work and the attempts made so far.
+/// An item of work and its attempts so far.
 #[derive(Clone, Debug)]
 pub struct Task<T> {
     /// The subject of the request.
     pub item: T,
-    /// Requests made so far.
+    /// Number of requests so far.
     pub n_attempts: u32,
-    /// Retries used up so far: 429s and failures in an outage are not counted.
+    /// Number of retries so far, without those after a 429 or during an outage.
     pub n_retries: u32,
-    /// When the first request left.
+    /// When the first request was sent.
     pub first_sent_at: Option<Instant>,
-    /// The number of outages of the run when this task last failed.
+    /// The number of outages of the run at the last failure of this task.
     pub n_outages: u32,
-    /// The user as the last reply showed them: still locked.
-    pub seen: Option<Box<UserView>>,
+    /// The user object in the last reply, if the user was still locked.
+    pub seen: Option<Box<UserSnapshot>>,
 }
 
 impl<T> Task<T> {
@@ -29,34 +29,28 @@ impl<T> Task<T> {
     }
 }
 
-/// What a worker should do next.
+/// What a worker does next.
 #[derive(Debug)]
 pub(super) enum Next<T> {
-    /// This task.
+    /// Attempt this task.
     Task(Task<T>),
-    /// Ask again then, or when something changes.
+    /// Wait until then or until a task ends.
     At(Instant),
-    /// Ask again when something changes.
+    /// Wait until a task ends.
     AfterOthers,
-    /// Stop: no task is left.
+    /// Return, as no task is left.
     Done,
 }
 
 /// Hands out tasks. A task that waits for its retry occupies no worker.
 pub(super) struct Queue<'a, T> {
-    fresh: Box<dyn Iterator<Item = T> + 'a>,
-    next_fresh: Option<T>,
+    fresh: Peekable<Box<dyn Iterator<Item = T> + 'a>>,
     more: Vec<Task<T>>,
-    waiting: BinaryHeap<Reverse<Waiting<T>>>,
+    /// By the time of the retry and a number that keeps the order.
+    waiting: BTreeMap<(Instant, u64), Task<T>>,
     n_waited: u64,
     n_out: usize,
     canary: Canary,
-}
-
-struct Waiting<T> {
-    ready_at: Instant,
-    place: u64,
-    task: Task<T>,
 }
 
 impl<'a, T> Queue<'a, T> {
@@ -65,29 +59,27 @@ impl<'a, T> Queue<'a, T> {
         fresh: impl IntoIterator<Item = T, IntoIter: 'a>,
         canary: Option<usize>,
     ) -> Self {
-        let mut fresh = Box::new(fresh.into_iter());
-        let next_fresh = fresh.next();
+        let fresh: Box<dyn Iterator<Item = T> + 'a> = Box::new(fresh.into_iter());
         Self {
-            fresh,
-            next_fresh,
+            fresh: fresh.peekable(),
             more: Vec::new(),
-            waiting: BinaryHeap::new(),
+            waiting: BTreeMap::new(),
             n_waited: 0,
             n_out: 0,
             canary: Canary::new(canary),
         }
     }
 
-    /// What to do next. Retries that are due go before fresh tasks, and a fresh one that may not
-    /// start yet waits for others.
+    /// What to do next. Retries that are due come before new tasks. A new task that may not start
+    /// yet waits for others.
     pub(super) fn next(&mut self, now: Instant, may_start: impl FnOnce(&T) -> bool) -> Next<T> {
         let task = self.due(now).or_else(|| self.more.pop()).or_else(|| self.fresh(may_start));
         if let Some(task) = task {
             self.n_out += 1;
             return Next::Task(task);
         }
-        match self.waiting.peek() {
-            Some(Reverse(first)) => Next::At(first.ready_at),
+        match self.waiting.first_key_value() {
+            Some((&(ready_at, _), _)) => Next::At(ready_at),
             None if self.n_out > 0 => Next::AfterOthers,
             None => Next::Done,
         }
@@ -97,11 +89,11 @@ impl<'a, T> Queue<'a, T> {
     pub(super) fn put_back(&mut self, task: Task<T>, ready_at: Instant) {
         self.n_out -= 1;
         self.n_waited += 1;
-        self.waiting.push(Reverse(Waiting { ready_at, place: self.n_waited, task }));
+        self.waiting.insert((ready_at, self.n_waited), task);
     }
 
-    /// Notes that a task has ended, and adds more. Returns whether the run should stop because a
-    /// canary failed.
+    /// Records the end of a task and adds more. Returns whether the run must stop because a canary
+    /// failed.
     #[must_use]
     pub(super) fn on_ended(&mut self, well: bool, more: Vec<T>) -> bool {
         self.n_out -= 1;
@@ -110,20 +102,13 @@ impl<'a, T> Queue<'a, T> {
     }
 
     fn due(&mut self, now: Instant) -> Option<Task<T>> {
-        let is_due = |first: &Reverse<Waiting<T>>| first.0.ready_at <= now;
-        if self.waiting.peek().is_some_and(is_due) {
-            return self.waiting.pop().map(|first| first.0.task);
-        }
-        None
+        let first = self.waiting.first_entry().filter(|first| first.key().0 <= now)?;
+        Some(first.remove())
     }
 
     fn fresh(&mut self, may_start: impl FnOnce(&T) -> bool) -> Option<Task<T>> {
-        if !self.next_fresh.as_ref().is_some_and(may_start) || !self.canary.may_start() {
-            return None;
-        }
+        let item = self.fresh.next_if(|item| may_start(item) && self.canary.may_start())?;
         self.canary.n_started += 1;
-        let item = self.next_fresh.take()?;
-        self.next_fresh = self.fresh.next();
         Some(Task::new(item))
     }
 }
@@ -146,7 +131,7 @@ impl Canary {
         self.n_started < self.n_wanted || self.n_ended >= self.n_wanted
     }
 
-    /// Whether the run should stop: all canaries have ended, and not all of them well.
+    /// Whether the run must stop: all canaries have ended, and not all of them well.
     fn on_ended(&mut self, well: bool) -> bool {
         let is_canary = self.n_ended < self.n_wanted;
         self.n_ended += 1;
@@ -155,8 +140,8 @@ impl Canary {
     }
 }
 
-/// Moves the jobs that serve as canaries to the front: the first, the last, and others evenly
-/// between them. All jobs keep their order otherwise.
+/// Moves the canaries to the front: the first job, the last, and others evenly between them.
+/// Otherwise, the order is unchanged.
 pub(super) fn canaries_first<T>(jobs: Vec<T>, canary: Option<usize>) -> Vec<T> {
     let places = spread(jobs.len(), canary.unwrap_or(0));
     let mut places = places.into_iter().peekable();
@@ -168,37 +153,17 @@ pub(super) fn canaries_first<T>(jobs: Vec<T>, canary: Option<usize>) -> Vec<T> {
     first
 }
 
-/// `n` of the places `0..n_jobs`, spread over all of them: the first, the last, evenly between.
-pub fn spread(n_jobs: usize, n: usize) -> Vec<usize> {
+/// `n` of the places `0..n_jobs`: the first, the last, and others evenly between them.
+fn spread(n_jobs: usize, n: usize) -> Vec<usize> {
     let n = n.min(n_jobs);
     match n {
         0 => Vec::new(),
         1 => vec![0],
-        // In u128, so that no product of two lengths overflows.
+        // The product of two lengths cannot overflow `u128`.
         _ => (0..n as u128)
             .map(|place| place * (n_jobs as u128 - 1) / (n as u128 - 1))
             .filter_map(|place| usize::try_from(place).ok())
             .collect(),
-    }
-}
-
-impl<T> PartialEq for Waiting<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl<T> Eq for Waiting<T> {}
-
-impl<T> PartialOrd for Waiting<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Waiting<T> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.ready_at, self.place).cmp(&(other.ready_at, other.place))
     }
 }
 
@@ -227,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_that_is_due_goes_before_a_fresh_task() {
+    fn a_retry_that_is_due_comes_before_a_new_task() {
         let now = Instant::now();
         let mut queue = queue(&[1, 2, 3], None);
         let first = take(&mut queue, now);
@@ -238,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_done_only_when_no_task_can_come_back() {
+    fn the_queue_is_done_when_no_task_can_come_back() {
         let now = Instant::now();
         let mut queue = queue(&[1], None);
         let task = take(&mut queue, now);
@@ -254,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_task_that_may_not_start_yet_waits_for_others() {
+    fn a_new_task_that_may_not_start_yet_waits_for_others() {
         let now = Instant::now();
         let mut queue = queue(&[1, 2], None);
         let first = take(&mut queue, now);
@@ -266,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_task_starts_until_all_canaries_ended() {
+    fn other_tasks_start_after_all_canaries_ended() {
         let now = Instant::now();
         let mut queue = queue(&[1, 2, 3], Some(2));
         take(&mut queue, now);
@@ -276,17 +241,17 @@ mod tests {
         assert!(matches!(next(&mut queue, now), Next::AfterOthers));
         assert!(!queue.on_ended(true, vec![]));
         assert_eq!(take(&mut queue, now).item, 3);
-        assert!(!queue.on_ended(false, vec![]), "that was not a canary");
+        assert!(!queue.on_ended(false, vec![]), "not a canary");
     }
 
     #[test]
-    fn a_failed_canary_stops_the_run_when_all_canaries_ended() {
+    fn a_failed_canary_stops_the_run_after_all_canaries_ended() {
         let mut canary = Canary::new(Some(3));
         assert_eq!([true, false, true].map(|well| canary.on_ended(well)), [false, false, true]);
     }
 
     #[test]
-    fn without_canaries_nothing_waits_and_nothing_stops() {
+    fn without_canaries_tasks_start_at_once() {
         let mut canary = Canary::new(None);
         assert!(canary.may_start());
         assert!(!canary.on_ended(false));
@@ -308,7 +273,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_spread_has_that_many_places_from_the_first_to_the_last(n_jobs in 1_usize..500, n in 2_usize..600) {
+        fn a_spread_has_n_places_from_the_first_to_the_last(n_jobs in 1_usize..500, n in 2_usize..600) {
             let places = spread(n_jobs, n);
             prop_assert_eq!(places.len(), n.min(n_jobs));
             prop_assert!(places.windows(2).all(|pair| pair[0] < pair[1]));

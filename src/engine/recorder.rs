@@ -1,5 +1,5 @@
-//! The recorder: a thread of its own that records, counts, reports and checks, in that order, so
-//! that a slow disk never stalls a socket. One recorder serves all stages of a job.
+//! The recorder records, counts, reports and checks, in this order, on its own thread: a slow disk
+//! never delays the network. One recorder is used for all stages of a job.
 
 use std::io;
 use std::sync::Arc;
@@ -17,27 +17,25 @@ use crate::results::{LockedList, WriteError, Writer};
 use crate::stats::Stats;
 use crate::stop::Stop;
 
-/// Maximum number of messages on their way to the recorder: a slow disk slows the workers down by
-/// this bound.
+/// Maximum number of messages in the channel to the recorder. When it is full, workers wait.
 const MESSAGES_IN_FLIGHT: usize = 64;
 
-/// Maximum number of events that are recorded at once: one write serves all of them.
+/// Maximum number of events that are recorded with one write.
 const BATCH: usize = 32;
 
-/// How often rows are synced to the disk: what a power cut can cost.
+/// How often rows are synced to the disk. A power cut can lose the rows of this time.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
-/// The recorder is gone: it panicked, and nothing can be recorded any more.
+/// The recorder panicked, so nothing more can be recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("internal error: the recorder failed; see the error above")]
 pub struct RecorderGone;
 
-/// Counts the rows that were sent to the recorder and those that it is done with: recorded, counted,
+/// Counts the rows that were sent to the recorder and those that are done: recorded, counted,
 /// reported and checked.
 ///
-/// A worker takes its next job only when its row is among them. So whatever happens to the disk, no
-/// more users were asked and have no row than there are workers, and a guard that trips is noticed
-/// before anyone continues.
+/// A worker takes its next job only when its row is done. Therefore at most one user per worker can
+/// be unlocked without a row, and a guard stops the run before the next job.
 #[derive(Clone, Debug, Default)]
 struct AckCounter {
     n_sent: Arc<AtomicU64>,
@@ -51,7 +49,7 @@ impl AckCounter {
 
     async fn all_done(&self) {
         let n_sent = self.n_sent.load(Ordering::Relaxed);
-        // The sender lives in `self`, so waiting cannot fail.
+        // This cannot fail, as the sender is in `self`.
         let _ = self.n_done.subscribe().wait_for(|n| *n >= n_sent).await;
     }
 }
@@ -63,8 +61,8 @@ pub struct EventSender {
     acks: AckCounter,
 }
 
-/// What is sent to the recorder's thread. Calls stand in a queue of their own: they may borrow, and
-/// senders of events need not know.
+/// A message to the thread of the recorder. The calls themselves have their own channel, as they may
+/// borrow and `EventSender` has no lifetime.
 #[derive(Debug)]
 pub(super) enum Message {
     Event(Event),
@@ -72,11 +70,11 @@ pub(super) enum Message {
 }
 
 impl EventSender {
-    /// Sends an event; waits while too many are on their way.
+    /// Sends an event. Waits while the channel is full.
     ///
     /// # Errors
     ///
-    /// When the recorder is gone.
+    /// When the recorder failed.
     pub async fn send(&self, event: Event) -> Result<(), RecorderGone> {
         let is_recorded = is_recorded(&event);
         self.messages.send(Message::Event(event)).await.map_err(|_| RecorderGone)?;
@@ -84,14 +82,12 @@ impl EventSender {
         Ok(())
     }
 
-    /// Sends an event that has no row, unless too many are on their way.
+    /// Sends an event without a row. Drops it if the channel is full.
     pub fn try_send(&self, event: Event) {
-        // The next one carries the same information.
         let _ = self.messages.try_send(Message::Event(event));
     }
 
-    /// Waits until the recorder is done with all rows that were sent so far. Returns at once when
-    /// the recorder is gone: it would never be.
+    /// Waits until all rows that were sent so far are done. Returns at once if the recorder failed.
     pub async fn recorded(&self) {
         tokio::select! {
             () = self.acks.all_done() => {}
@@ -99,7 +95,7 @@ impl EventSender {
         }
     }
 
-    /// Sends events to a test. With `is_done`, rows count as recorded at once.
+    /// A sender whose receiver is a test. With `is_done`, rows count as done at once.
     #[cfg(test)]
     pub(super) fn to_test(is_done: bool) -> (Self, mpsc::Receiver<Message>) {
         let (messages, receiver) = mpsc::channel(MESSAGES_IN_FLIGHT);
@@ -108,22 +104,22 @@ impl EventSender {
         (Self { messages, acks }, receiver)
     }
 
-    /// Counts rows as recorded.
+    /// Counts rows as done.
     #[cfg(test)]
     pub(super) fn ack(&self, n_rows: u64) {
         self.acks.add_done(n_rows);
     }
 }
 
-/// The state of a recorder, on its thread.
+/// The state of a recorder.
 pub struct Recording<'env> {
-    /// Where rows go; `None` for a walk.
+    /// The writer of rows; `None` for a walk.
     pub writer: Option<Writer>,
-    /// Where the users of a walk go.
+    /// The list of users, for a walk.
     pub list: Option<LockedList>,
-    /// What was counted.
+    /// The statistics.
     pub stats: Stats,
-    /// Which records have a row.
+    /// Whether each record has a row.
     pub recorded: Vec<bool>,
     stop_rule: StopRule,
     stop: &'env Stop,
@@ -132,8 +128,7 @@ pub struct Recording<'env> {
 }
 
 impl<'env> Recording<'env> {
-    /// A recording that asks this stop to end the job when a guard trips or a row cannot be
-    /// written.
+    /// A recorder that stops the job when a guard trips or a row cannot be written.
     pub fn new(
         writer: Option<Writer>,
         stats: Stats,
@@ -141,19 +136,26 @@ impl<'env> Recording<'env> {
         stop_rule: StopRule,
         stop: &'env Stop,
     ) -> Self {
-        let listeners = Vec::new();
-        let (list, synced_at) = (None, None);
-        Self { writer, list, stats, recorded, stop_rule, stop, listeners, synced_at }
+        Self {
+            writer,
+            list: None,
+            stats,
+            recorded,
+            stop_rule,
+            stop,
+            listeners: Vec::new(),
+            synced_at: None,
+        }
     }
 
-    /// The recording of a walk, whose users go to this list.
+    /// The recorder of a walk, which adds users to this list.
     pub fn of_walk(list: LockedList, stats: Stats, stop: &'env Stop) -> Self {
         let recording = Self::new(None, stats, Vec::new(), StopRule::default(), stop);
         Self { list: Some(list), ..recording }
     }
 
-    /// The order matters: rows are in the file before anything is reported. A row that could not be
-    /// written was not recorded, though its request was sent.
+    /// Writes the rows before anything is reported. If a row cannot be written, its record counts as
+    /// not done, but its request is counted.
     pub(super) fn on_events(&mut self, events: &[Event]) {
         let rows = events.iter().filter_map(row);
         let mut n_kept = match &mut self.writer {
@@ -184,7 +186,11 @@ impl<'env> Recording<'env> {
             }
             self.report(event);
         }
-        if let Some(at) = events.iter().rev().find_map(moment) {
+        let tick = events.iter().rev().find_map(|event| match event {
+            Event::Ticked { at, .. } => Some(*at),
+            _ => None,
+        });
+        if let Some(at) = tick {
             self.on_tick(at);
         }
     }
@@ -199,7 +205,7 @@ impl<'env> Recording<'env> {
         }
     }
 
-    /// A file that is removed, replaced or truncated is noticed within a tick.
+    /// Syncs the file, or checks that it was not removed, replaced or truncated.
     fn on_tick(&mut self, at: Instant) {
         let Some(writer) = &mut self.writer else { return };
         let result = if at >= *self.synced_at.get_or_insert(at) + SYNC_EVERY {
@@ -212,19 +218,13 @@ impl<'env> Recording<'env> {
     }
 
     fn note(&self, result: &Result<(), WriteError>) {
-        // The writer keeps the error.
+        // The writer keeps the error for the summary.
         if result.is_err() {
             self.stop.ask(StopReason::OutputFailed);
         }
     }
 
-    /// Begins a stage that these listeners report.
-    fn begin_stage(&mut self, listeners: Vec<Box<dyn Listener + 'env>>) {
-        self.listeners = listeners;
-    }
-
-    /// Ends a stage. What it recorded is synced: a question may follow, and nobody knows how long
-    /// the answer takes.
+    /// Ends a stage. Syncs its rows, as the next stage may begin with a confirmation prompt.
     fn end_stage(&mut self) {
         self.listeners.drain(..).for_each(Listener::finish);
         let result = self.writer.as_mut().map_or(Ok(()), Writer::sync);
@@ -232,7 +232,7 @@ impl<'env> Recording<'env> {
     }
 }
 
-/// Whether an event goes to a file.
+/// Whether an event is written to a file.
 fn is_recorded(event: &Event) -> bool {
     matches!(event, Event::JobFinished { .. } | Event::UsersListed { .. })
 }
@@ -244,32 +244,13 @@ fn row(event: &Event) -> Option<&Row> {
     }
 }
 
-fn moment(event: &Event) -> Option<Instant> {
-    match event {
-        Event::Ticked { at, .. } => Some(*at),
-        _ => None,
-    }
-}
-
 type Call<'env> = Box<dyn FnOnce(&mut Recording<'env>) + Send + 'env>;
 
-/// A recorder on its thread, for all stages of a job.
+/// The handle of a recorder on its thread.
 pub struct Recorder<'scope, 'env> {
     sender: EventSender,
     calls: calls::Sender<Call<'env>>,
     thread: ScopedJoinHandle<'scope, Recording<'env>>,
-}
-
-/// What a recorder leaves behind.
-pub struct Recorded {
-    /// The list of a walk.
-    pub list: Option<LockedList>,
-    /// The writer, with everything that was recorded committed.
-    pub writer: Option<Writer>,
-    /// What was counted.
-    pub stats: Stats,
-    /// Which records have a row.
-    pub recorded: Vec<bool>,
 }
 
 impl<'scope, 'env> Recorder<'scope, 'env> {
@@ -292,66 +273,64 @@ impl<'scope, 'env> Recorder<'scope, 'env> {
         Ok(Self { sender, calls, thread })
     }
 
-    /// A way to send events.
+    /// A sender of events.
     pub fn sender(&self) -> EventSender {
         self.sender.clone()
     }
 
-    /// Begins a stage that these listeners report.
+    /// Begins a stage with these listeners.
     ///
     /// # Errors
     ///
-    /// When the recorder is gone.
+    /// When the recorder failed.
     pub fn begin_stage(
         &self,
         listeners: Vec<Box<dyn Listener + 'env>>,
     ) -> Result<(), RecorderGone> {
-        self.call(move |recording| recording.begin_stage(listeners))
+        self.call(move |recording| recording.listeners = listeners)
     }
 
-    /// Ends a stage: everything is recorded and synced, and its listeners are gone.
+    /// Ends a stage: all its rows are synced, and its listeners have finished.
     ///
     /// # Errors
     ///
-    /// When the recorder is gone.
+    /// When the recorder failed.
     pub fn end_stage(&self) -> Result<(), RecorderGone> {
         self.call(Recording::end_stage)
     }
 
-    /// Does something with the recorder's state, after all events that were sent so far. Blocks: not
-    /// for asynchronous code.
+    /// Calls a function with the state of the recorder, after all events that were sent so far.
+    /// Blocks, so it must not be used in asynchronous code.
     ///
     /// # Errors
     ///
-    /// When the recorder is gone.
+    /// When the recorder failed.
     pub fn call<T: Send + 'env>(
         &self,
         action: impl FnOnce(&mut Recording<'env>) -> T + Send + 'env,
     ) -> Result<T, RecorderGone> {
         let (reply, replied) = calls::sync_channel(1);
-        // The caller waits for the reply.
         let call: Call<'env> = Box::new(move |recording| drop(reply.send(action(recording))));
         self.calls.send(call).map_err(|_| RecorderGone)?;
         self.sender.messages.blocking_send(Message::Call).map_err(|_| RecorderGone)?;
         replied.recv().map_err(|_| RecorderGone)
     }
 
-    /// Records the rest and gives everything back.
+    /// Records the remaining events and returns the state.
     ///
     /// # Panics
     ///
-    /// When the recorder panicked: the results file alone shows what was done.
-    pub fn finish(self) -> Recorded {
+    /// When the recorder panicked. Then only the results file shows what was done.
+    pub fn finish(self) -> Recording<'env> {
         let Self { sender, calls, thread } = self;
         drop((sender, calls));
         let mut recording = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         recording.end_stage();
-        let Recording { writer, list, stats, recorded, .. } = recording;
-        Recorded { list, writer, stats, recorded }
+        recording
     }
 }
 
-/// Works until the last sender is gone.
+/// Records events and makes calls until all senders are dropped.
 fn work<'env>(
     mut recording: Recording<'env>,
     mut messages: mpsc::Receiver<Message>,
@@ -370,7 +349,7 @@ fn work<'env>(
                 Message::Event(event) => events.push(event),
                 Message::Call => {
                     record(&mut recording, &mut events);
-                    // It was queued before this message was sent.
+                    // The call was sent before this message.
                     if let Ok(call) = calls.try_recv() {
                         call(&mut recording);
                     }

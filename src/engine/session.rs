@@ -1,4 +1,4 @@
-//! A session: one stage of a job on this thread, and what watches over it.
+//! Runs one stage of a job on this thread, with its signals, its grace period and its deadline.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-use super::clock::{now, wall_clock};
 use super::recorder::{EventSender, Recorder, RecorderGone};
+use super::{now, wall_clock};
 use crate::model::{Event, StopReason};
 use crate::report::Listener;
 use crate::stop::{Signals, Stop};
 
-/// How often listeners are notified that time passed, and the results file is checked.
+/// How often listeners redraw and the results file is checked.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What watches over a stage: signals, the grace period after a stop, the deadline.
+/// The reasons for a stage to stop early.
 #[derive(Clone, Copy)]
 pub struct Session<'a> {
-    /// The stop.
+    /// The stop of the job.
     pub stop: &'a Stop,
     /// The signals of the operating system.
     pub signals: &'a Signals,
-    /// When `--max-duration` is over.
+    /// The end of `--max-duration`.
     pub deadline: Option<Instant>,
 }
 
@@ -31,7 +31,7 @@ impl Session<'_> {
     ///
     /// # Errors
     ///
-    /// When the recorder is gone.
+    /// When the recorder failed.
     pub fn run<'env, T>(
         &self,
         runtime: &Runtime,
@@ -40,7 +40,7 @@ impl Session<'_> {
         stage: impl AsyncFnOnce(EventSender) -> T,
     ) -> Result<T, RecorderGone> {
         self.signals.begin_orderly();
-        // The time may be up already: a person may have spent it on the question.
+        // The deadline may have passed during the confirmation prompt.
         if self.deadline.is_some_and(|deadline| deadline <= now()) {
             self.stop.ask(StopReason::MaxDuration);
         }
@@ -48,7 +48,7 @@ impl Session<'_> {
         let events = recorder.sender();
         let done = runtime.block_on(async {
             tokio::select! {
-                // A stop that comes with the end of the stage changes nothing.
+                // A stop at the same time as the end of the stage has no effect.
                 biased;
                 done = stage(events.clone()) => done,
                 never = self.watch(&events) => match never {},
@@ -91,10 +91,46 @@ async fn tick(events: &EventSender) -> Infallible {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        // A full channel has enough to show.
+        // A tick is dropped if the channel is full: the events in it make listeners redraw.
         events.try_send(Event::Ticked { at: now(), wall: wall_clock() });
     }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::engine::testing::{Bench, Played, Ran, Scripted, come_back, ms, secs};
+
+    // The tests of the binary cover `Session::run`, which needs a thread and a clock.
+
+    /// Runs eight workers with a `--max-duration` of ten seconds.
+    async fn with_ten_seconds(api: &Scripted<'_>) -> Ran {
+        let bench = Bench::with_concurrency(8);
+        let (signals, deadline) = (&Signals::default(), Some(now() + secs(10)));
+        let session = Session { stop: &bench.stop, signals, deadline };
+        tokio::select! {
+            ran = bench.unlock(api, 2_000) => ran,
+            never = session.keep_deadline() => match never {},
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_max_duration_requests_in_flight_end_and_no_other_starts() {
+        let api = Scripted::new(|call| Played::new(ms(1_500), ms(1_500), call.unlocked()));
+        let ran = with_ten_seconds(&api).await;
+        assert_eq!(ran.reason, Some(StopReason::MaxDuration));
+        assert_eq!(ran.rows().count(), 4 * 8, "four rounds start within ten seconds");
+        assert_eq!(api.calls().len(), 4 * 8);
+        assert!((secs(12)..ms(12_200)).contains(&ran.took), "{:?}", ran.took);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn max_duration_ends_waits_and_pauses() {
+        for reply in [come_back(429, secs(60)), come_back(503, secs(60))] {
+            let api = Scripted::new(|_| reply.clone());
+            let ran = with_ten_seconds(&api).await;
+            assert_eq!((ran.reason, ran.rows().count()), (Some(StopReason::MaxDuration), 0));
+            assert!((secs(10)..ms(10_100)).contains(&ran.took), "{:?}", ran.took);
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! What the engine's tests share: an API that plays a script and counts, and a bench that runs a
-//! worker pool against it.
+//! Shared by the tests of the engine: an API with a script, and a bench that runs a worker pool with
+//! it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep};
 
-use super::api::Api;
 use super::recorder::Message;
 use super::unlock::UnlockJob;
+use super::work::Api;
 use super::{EventSender, Pacer, PoolSettings, Unlock, Work, WorkerPool};
 use crate::clerk::{PageRequest, UserFilter};
 use crate::model::{
@@ -40,7 +40,7 @@ pub(super) enum Asked {
     Count,
 }
 
-/// One call, as the script sees it.
+/// A call, as an argument of the script.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) asked: Asked,
@@ -48,7 +48,7 @@ pub(super) struct Call {
     pub(super) nth: usize,
     /// The number of earlier calls.
     pub(super) place: usize,
-    /// When it was made, from the start of the script.
+    /// The time since the start of the script.
     pub(super) at: Duration,
 }
 
@@ -61,7 +61,7 @@ impl Call {
         }
     }
 
-    /// The good answer.
+    /// The successful answer.
     pub(super) fn unlocked(&self) -> Reply {
         answer(200, &format!(r#"{{"id":"user_{}","locked":false}}"#, self.user()))
     }
@@ -80,8 +80,8 @@ impl Played {
         Self { there, back, reply, arrives_at: None }
     }
 
-    /// A reply after that time to a call that the server reads at another time, which may come
-    /// after the caller gave up.
+    /// A reply after `took` to a call that the server reads at `at`, which may be after the caller gave
+    /// up.
     pub(super) fn read_at(at: Duration, took: Duration, reply: Reply) -> Self {
         Self { there: ms(0), back: took, reply, arrives_at: Some(at) }
     }
@@ -111,7 +111,7 @@ pub(super) fn timed_out() -> Reply {
     Reply::Fault(Fault::Timeout(secs(30)))
 }
 
-/// An API that plays a script and counts.
+/// An API with a script, which records its calls.
 pub(super) struct Scripted<'r> {
     script: Box<dyn Fn(&Call) -> Played + 'r>,
     begun: Instant,
@@ -147,12 +147,12 @@ impl<'r> Scripted<'r> {
         self.calls.borrow().iter().map(|call| call.at).collect()
     }
 
-    /// How many calls were made from one moment up to another.
+    /// The number of calls in a range of time.
     pub(super) fn n_between(&self, from: Duration, to: Duration) -> usize {
         self.times().into_iter().filter(|at| (from..to).contains(at)).count()
     }
 
-    /// The most calls that reached the server in any sliding window.
+    /// The maximum number of calls that reached the server in any sliding window.
     pub(super) fn most_in(&self, window: Duration) -> usize {
         let mut arrivals: Vec<Duration> = self.arrivals.borrow().iter().map(|it| it.0).collect();
         arrivals.sort_unstable();
@@ -169,7 +169,7 @@ impl<'r> Scripted<'r> {
         self.most_in_flight.get()
     }
 
-    /// How often new connections were asked for.
+    /// How often new connections were requested.
     pub(super) fn n_fresh(&self) -> usize {
         self.n_fresh.get()
     }
@@ -196,7 +196,7 @@ impl<'r> Scripted<'r> {
     }
 }
 
-/// Counts a call as in flight until it is answered or dropped.
+/// Counts a call in flight until it is answered or dropped.
 struct InFlight<'a>(&'a Cell<usize>);
 
 impl<'a> InFlight<'a> {
@@ -263,7 +263,7 @@ pub(super) fn even(n: u32) -> Pace {
 pub(super) struct Bench {
     pub(super) settings: PoolSettings,
     pub(super) gate: GateSettings,
-    /// Whether the first request, which goes alone, has been answered.
+    /// Whether the first request, which is sent alone, has been answered.
     pub(super) is_proven: bool,
     pub(super) stop: Stop,
 }
@@ -302,20 +302,20 @@ impl Bench {
 
     /// Unlocks `user_0`, `user_1` and so on.
     pub(super) async fn unlock(&self, api: &Scripted<'_>, n_users: usize) -> Ran {
-        self.unlock_beside(api, n_users, async {}).await
+        self.unlock_during(api, n_users, async {}).await
     }
 
-    /// The same, while something else happens.
-    pub(super) async fn unlock_beside(
+    /// The same, concurrently with another future.
+    pub(super) async fn unlock_during(
         &self,
         api: &Scripted<'_>,
         n_users: usize,
-        beside: impl Future<Output = ()>,
+        other: impl Future<Output = ()>,
     ) -> Ran {
         let jobs: Vec<UnlockJob> = (0..n_users).map(job).collect();
         let records = records(n_users);
         let work = Unlock::new(api, &records);
-        tokio::join!(self.run(&work, jobs), beside).0
+        tokio::join!(self.run(&work, jobs), other).0
     }
 
     /// Runs a worker pool to its end, with the grace period of a stop.
@@ -395,20 +395,20 @@ impl Ran {
         records
     }
 
-    /// How many rows there are of each outcome.
+    /// The number of rows with each outcome.
     pub(super) fn counts(&self) -> Vec<(Outcome, usize)> {
         let mut counts = BTreeMap::new();
         self.rows().for_each(|row| *counts.entry(row.outcome).or_default() += 1);
         counts.into_iter().collect()
     }
 
-    /// Whether there was a pause for that reason.
+    /// Whether the run was paused for this reason.
     pub(super) fn was_paused(&self, why: PauseReason) -> bool {
         self.events.iter().any(|event| matches!(event, Event::Paused(it) if it.reason == why))
     }
 }
 
-/// Runs a future on a clock that jumps to the next thing that is waited for.
+/// Runs a future on a paused clock, which advances to the next timer.
 pub(super) fn on_a_paused_clock<T>(future: impl Future<Output = T>) -> T {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(future)

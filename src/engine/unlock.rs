@@ -1,46 +1,39 @@
-//! The main work: one request per user, which unlocks the user or locks the user again.
+//! Unlocks users, or locks them again: one request per user.
 
-use super::api::Api;
 use super::queue::{Task, canaries_first};
-use super::work::{Conclusion, End, Last, Work};
+use super::work::{Api, Conclusion, End, Last, Work};
 use crate::model::{
-    Event, Failure, Identifier, InputRecord, Outcome, Records, Reply, Row, UserId, UserView,
+    Event, Failure, Identifier, InputRecord, Outcome, Records, Reply, Row, UserId, UserSnapshot,
 };
 use crate::policy::classify::{self, Verdict};
 
-/// Unlocks users or locks them again, one request each.
+/// Unlocks users, or locks them again, one request per user.
 pub struct Unlock<'a, A> {
     api: &'a A,
     records: &'a [InputRecord],
-    action: Action,
-}
-
-/// What is done to each user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
-    Unlock,
-    Relock,
+    /// Locks users again instead of unlocking them.
+    relocks: bool,
 }
 
 /// One user to unlock, or to lock again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnlockJob {
-    /// The place of the record in the input.
+    /// The index of the record in the input.
     pub record: usize,
-    /// Whom.
+    /// The user.
     pub user: UserId,
-    /// The user as a look-up showed them, where one was made and there was room to keep it.
-    pub seen: Option<Box<UserView>>,
+    /// The user object of a look-up, unless it was dropped to save memory.
+    pub seen: Option<Box<UserSnapshot>>,
     /// `locked` in that look-up.
     pub was_locked: Option<bool>,
 }
 
-/// The users to unlock. As long as they wait they take little room: there may be millions.
+/// The users to unlock. Their number may be millions, so waiting jobs need little memory.
 #[derive(Clone, Debug, PartialEq)]
 pub enum UnlockJobs {
-    /// The places of their records, which name them by ID.
+    /// The indices of records with user IDs.
     Planned(Vec<u32>),
-    /// Those whom a look-up found.
+    /// Users that a look-up selected.
     LookedUp(Vec<UnlockJob>),
 }
 
@@ -53,7 +46,7 @@ impl UnlockJobs {
         }
     }
 
-    /// As [`canaries_first`].
+    /// Moves the canaries to the front; see [`canaries_first`].
     #[must_use]
     pub fn canaries_first(self, canary: Option<usize>) -> Self {
         match self {
@@ -62,8 +55,7 @@ impl UnlockJobs {
         }
     }
 
-    /// The jobs, each made when its turn comes. A record that names its user by something else than
-    /// an ID makes none.
+    /// The jobs, created one by one. A record without a user ID has none.
     pub fn into_jobs(self, records: &Records) -> Box<dyn Iterator<Item = UnlockJob> + '_> {
         let planned = |place: u32| match records.target(place as usize) {
             Ok(Identifier::UserId(user)) => {
@@ -80,32 +72,30 @@ impl UnlockJobs {
 }
 
 impl<'a, A: Api> Unlock<'a, A> {
-    /// Unlocks users of these records through this API.
+    /// Unlocks the users of these records.
     pub fn new(api: &'a A, records: &'a [InputRecord]) -> Self {
-        Self { api, records, action: Action::Unlock }
+        Self { api, records, relocks: false }
     }
 
-    /// Locks users of these records again through this API.
+    /// Locks the users of these records again.
     pub fn undo(api: &'a A, records: &'a [InputRecord]) -> Self {
-        Self { api, records, action: Action::Relock }
+        Self { api, records, relocks: true }
     }
 }
 
 impl<A: Api> Work for Unlock<'_, A> {
     type Item = UnlockJob;
-    type Good = Box<UserView>;
+    type Good = Box<UserSnapshot>;
 
     async fn call(&self, job: &UnlockJob) -> Reply {
-        match self.action {
-            Action::Unlock => self.api.unlock(&job.user).await,
-            Action::Relock => self.api.lock(&job.user).await,
-        }
+        if self.relocks { self.api.lock(&job.user).await } else { self.api.unlock(&job.user).await }
     }
 
-    fn classify(&self, job: &mut UnlockJob, reply: Reply) -> Verdict<Box<UserView>> {
-        match self.action {
-            Action::Unlock => classify::unlock(&job.user, reply),
-            Action::Relock => classify::lock(&job.user, reply),
+    fn classify(&self, job: &mut UnlockJob, reply: Reply) -> Verdict<Box<UserSnapshot>> {
+        if self.relocks {
+            classify::lock(&job.user, reply)
+        } else {
+            classify::unlock(&job.user, reply)
         }
     }
 
@@ -117,12 +107,9 @@ impl<A: Api> Work for Unlock<'_, A> {
         self.api.use_fresh_connections();
     }
 
-    fn conclude(&self, last: Last<UnlockJob, Box<UserView>>) -> Conclusion<UnlockJob> {
+    fn conclude(&self, last: Last<UnlockJob, Box<UserSnapshot>>) -> Conclusion<UnlockJob> {
         let (attempt, record) = (last.attempt, last.task.item.record);
-        let done = match self.action {
-            Action::Unlock => Outcome::Unlocked,
-            Action::Relock => Outcome::Relocked,
-        };
+        let done = if self.relocks { Outcome::Relocked } else { Outcome::Unlocked };
         let row = Box::new(row(&self.records[record], done, last));
         let ended_well = row.outcome.ended_well();
         let event = Event::JobFinished { record, row, attempt: Some(attempt) };
@@ -130,8 +117,8 @@ impl<A: Api> Work for Unlock<'_, A> {
     }
 }
 
-/// The row of a record; `done` is its outcome where the answer was good.
-fn row(record: &InputRecord, done: Outcome, last: Last<UnlockJob, Box<UserView>>) -> Row {
+/// The row of a record; `done` is the outcome of a successful request.
+fn row(record: &InputRecord, done: Outcome, last: Last<UnlockJob, Box<UserSnapshot>>) -> Row {
     let Last { task, end, attempt, ray, answered_at } = last;
     let (outcome, answered, failure) = match end {
         End::Good(user) => (done, Some(user), None),
@@ -154,7 +141,7 @@ fn row(record: &InputRecord, done: Outcome, last: Last<UnlockJob, Box<UserView>>
     with_failure(row, failure)
 }
 
-/// The row with what went wrong written into it.
+/// The row with a failure in its columns.
 pub(super) fn with_failure(row: Row, failure: Option<Failure>) -> Row {
     let Some(failure) = failure else { return row };
     Row {

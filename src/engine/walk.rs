@@ -1,15 +1,14 @@
-//! A walk over the users of an instance, page by page, several stretches of it at once.
+//! A walk over the users of an instance, page by page, in several stretches at once.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
-use super::api::Api;
-use super::work::{Conclusion, End, Last, USERS_PER_FAILURE, Work};
-use crate::clerk::{PageRequest, TimeRange, UserFilter, UserSnapshot};
+use super::work::{Api, Conclusion, End, Last, USERS_PER_FAILURE, Work};
+use crate::clerk::{MAX_PAGE, PageRequest, TimeRange, UserFilter, UserSnapshot};
 use crate::model::{Event, Failure, Identifier, Reply, UserId};
 use crate::policy::classify::{self, Verdict};
 
-/// A range of the time at which users were created, in Unix milliseconds, both ends included.
+/// A range of the times at which users were created, in Unix milliseconds, including both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The first moment.
@@ -19,7 +18,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// Cuts it into at most this many spans; each moment is in exactly one.
+    /// Divides it into at most `n_spans` spans. Each moment is in exactly one.
     pub fn cut(self, n_spans: u32) -> Vec<Self> {
         let n_spans = i64::from(n_spans.max(1));
         let length = self.to.saturating_sub(self.from).max(0) / n_spans + 1;
@@ -31,42 +30,43 @@ impl Span {
     }
 }
 
-/// The next page of a stretch of the user list, and what is known of the pages before.
+/// The next page of a stretch of the user list, with facts about the earlier pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stretch {
     page: PageRequest,
-    /// The last users of the pages before. None of them may appear again.
+    /// The last users of the earlier pages. None of them may appear again.
     cursors: HashSet<UserId>,
-    /// Number of users on the pages before.
+    /// Number of users on the earlier pages.
     n_before: u64,
-    /// The page before had fewer users than requested.
+    /// The previous page had fewer users than requested.
     is_after_short_page: bool,
 }
 
 impl Stretch {
-    /// The first page of all users who meet this filter.
+    /// All users that match this filter.
     pub fn whole(filter: UserFilter) -> Self {
         let page = PageRequest { filter, ..PageRequest::default() };
         Self { page, ..Self::default() }
     }
 
-    /// The oldest of them only.
+    /// Only the oldest user that matches this filter.
     pub fn oldest(filter: UserFilter) -> Self {
         let page = PageRequest { filter, limit: 1, oldest_first: true, ..PageRequest::default() };
         Self { page, ..Self::default() }
     }
 
-    /// The newest of them only.
+    /// Only the newest user that matches this filter.
     pub fn newest(filter: UserFilter) -> Self {
         let page = PageRequest { filter, limit: 1, ..PageRequest::default() };
         Self { page, ..Self::default() }
     }
 
-    /// The first page of a span. Clerk does not document whether its bounds are included, so each is
-    /// extended by a millisecond: a user on the seam is listed twice rather than not at all.
+    /// The users of a span that match this filter. Clerk does not document whether bounds are
+    /// included, so each is extended by a millisecond: a user on a bound is listed twice instead of
+    /// not at all.
     ///
-    /// The first stretch has no beginning and the last no end, but for those of the filter: users
-    /// may be created meanwhile.
+    /// The first stretch has no lower bound and the last no upper bound, except for those of the
+    /// filter, because users may be created during the walk.
     pub fn of(filter: &UserFilter, span: Span, is_first: bool, is_last: bool) -> Self {
         let mut filter = filter.clone();
         let TimeRange { before, after } = &mut filter.created_at;
@@ -81,7 +81,7 @@ impl Stretch {
         Self::whole(filter)
     }
 
-    /// The page after this one, which had this many users and this last one.
+    /// The page after this one, which had `n_users` users and ended with `last`.
     fn after(mut self, last: UserId, n_users: usize) -> Self {
         self.is_after_short_page = n_users < usize::from(self.page.limit);
         self.n_before += n_users as u64;
@@ -90,11 +90,7 @@ impl Stretch {
         self
     }
 
-    fn is_one_user(&self) -> bool {
-        self.page.limit == 1
-    }
-
-    /// Whether a user is inside the span itself, not on the seam to another stretch.
+    /// Whether a user is inside the span and not on a bound, where another stretch lists the user too.
     fn contains(&self, user: &UserSnapshot) -> bool {
         let TimeRange { before, after } = self.page.filter.created_at;
         user.created_at.is_none_or(|at| {
@@ -106,7 +102,7 @@ impl Stretch {
 /// Walks stretches of the user list. Each page becomes a [`Event::UsersListed`].
 pub struct Walk<'a, A> {
     api: &'a A,
-    /// Number of users that the API counted.
+    /// Number of users according to the API.
     counted: Option<u64>,
     n_users: Cell<u64>,
     created: Cell<Option<Span>>,
@@ -114,27 +110,27 @@ pub struct Walk<'a, A> {
     shortfall: RefCell<Option<Shortfall>>,
 }
 
-/// What a complete walk found.
+/// The result of a complete walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walked {
-    /// When the users were created; `None` where no user says so.
+    /// When the users were created; `None` if no user object contains it.
     pub created: Option<Span>,
-    /// The server put fewer users on a page than were requested, although more followed: without a
-    /// count, nothing shows that the list is complete.
+    /// Whether a page before the last had fewer users than requested. Then the list may be
+    /// incomplete, unless the API counted the users.
     pub has_short_pages: bool,
 }
 
 /// Why a walk is incomplete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shortfall {
-    /// A page could not be read within the permitted retries.
+    /// All retries failed.
     NoAnswer(Failure),
-    /// A final response, or one after which the walk cannot continue.
+    /// A final answer, or one after which the walk cannot continue.
     Refused(Failure),
 }
 
 impl<'a, A: Api> Walk<'a, A> {
-    /// Walks through this API. `counted` is the number of users, where the API counts them.
+    /// A walk. `counted` is the number of users, if the API counts them.
     pub fn new(api: &'a A, counted: Option<u64>) -> Self {
         Self {
             api,
@@ -173,7 +169,7 @@ impl<'a, A: Api> Walk<'a, A> {
         }
     }
 
-    /// The page after this one, if there may be one.
+    /// The page after this one, if one may follow.
     fn next(
         &self,
         stretch: Stretch,
@@ -201,13 +197,13 @@ impl<'a, A: Api> Walk<'a, A> {
         }
     }
 
-    /// A full page is followed by another: users may have been created since they were counted. So
-    /// is a shorter one while users are missing or were not counted: a server may put fewer users on
-    /// a page than requested.
+    /// Another page may follow a full page, as users may have been created since the count. It may
+    /// also follow a shorter page, until all counted users are listed: a server may put fewer users
+    /// on a page than requested.
     fn has_next(&self, stretch: &Stretch, n_users: usize) -> bool {
         let is_full = n_users >= usize::from(stretch.page.limit);
         let may_be_short = || self.counted.is_none_or(|counted| self.n_users.get() < counted);
-        !stretch.is_one_user() && (is_full || may_be_short())
+        stretch.page.limit > 1 && (is_full || may_be_short())
     }
 }
 
@@ -221,10 +217,6 @@ impl<A: Api> Work for Walk<'_, A> {
 
     fn classify(&self, _: &mut Stretch, reply: Reply) -> Verdict<Vec<UserSnapshot>> {
         classify::page(reply)
-    }
-
-    fn record(&self, _: &Stretch) -> usize {
-        0
     }
 
     fn subject(&self, stretch: &Stretch) -> usize {
@@ -243,35 +235,44 @@ impl<A: Api> Work for Walk<'_, A> {
     fn conclude(&self, last: Last<Stretch, Vec<UserSnapshot>>) -> Conclusion<Stretch> {
         let Last { task, end, attempt, .. } = last;
         let mut events = vec![Event::BatchAnswered { attempt, n_records: 0 }];
-        let next = match end {
-            End::Good(users) => {
+        let next = match answer(end) {
+            Ok(users) => {
                 self.note(&task.item, &users);
                 let next = self.next(task.item, &users, attempt.status);
                 events.push(Event::UsersListed { users });
                 next.map_err(Shortfall::Refused)
             }
-            End::Final(_, failure) | End::StillLocked(failure) => Err(Shortfall::Refused(failure)),
-            End::Exhausted(failure) => Err(Shortfall::NoAnswer(failure)),
+            Err(shortfall) => Err(shortfall),
         };
         let mut shortfall = self.shortfall.borrow_mut();
-        let more = next.unwrap_or_else(|why| {
-            shortfall.get_or_insert(why);
+        let more = next.unwrap_or_else(|error| {
+            shortfall.get_or_insert(error);
             None
         });
-        // The other stretches of an incomplete list need not be walked to their ends.
+        // In an incomplete list, the other stretches are not continued.
         let more = more.into_iter().filter(|_| shortfall.is_none()).collect();
         Conclusion { events, more, ended_well: shortfall.is_none() }
     }
 }
 
-/// The largest number of users that is plausible in an instance with this count: beyond that, the
-/// server repeats itself.
+/// The successful answer, or why the list is incomplete without it.
+fn answer<G>(end: End<G>) -> Result<G, Shortfall> {
+    match end {
+        End::Good(good) => Ok(good),
+        End::Final(_, failure) | End::StillLocked(failure) => Err(Shortfall::Refused(failure)),
+        End::Exhausted(failure) => Err(Shortfall::NoAnswer(failure)),
+    }
+}
+
+/// The maximum plausible number of users in an instance with this count. A server that lists more
+/// repeats users.
 fn most_plausible(counted: u64) -> u64 {
     const MARGIN: u64 = 10_000;
     counted.saturating_mul(2).saturating_add(MARGIN)
 }
 
-/// A page with a user after whom an earlier page of the stretch continued: it goes round in circles.
+/// An error message if the page contains the last user of an earlier page, so that the walk would
+/// never end.
 fn repeats(stretch: &Stretch, users: &[UserSnapshot]) -> Option<String> {
     let cursor = stretch.page.starting_after.as_ref()?;
     let mut ids = users.iter().filter_map(|user| user.id.parse::<UserId>().ok());
@@ -279,7 +280,7 @@ fn repeats(stretch: &Stretch, users: &[UserSnapshot]) -> Option<String> {
     Some(format!("the page after {cursor} contains {again} again"))
 }
 
-/// Looks up users again about whom the pages of a walk disagree. Each response becomes an
+/// Looks up users whose objects differ between pages of a walk. Each answer becomes an
 /// [`Event::UsersListed`].
 pub struct Recheck<'a, A> {
     api: &'a A,
@@ -287,7 +288,7 @@ pub struct Recheck<'a, A> {
 }
 
 impl<'a, A: Api> Recheck<'a, A> {
-    /// Looks users up through this API.
+    /// A look-up of users.
     pub fn new(api: &'a A) -> Self {
         Self { api, shortfall: RefCell::new(None) }
     }
@@ -311,11 +312,7 @@ impl<A: Api> Work for Recheck<'_, A> {
     }
 
     fn classify(&self, users: &mut Vec<Identifier>, reply: Reply) -> Verdict<Vec<UserSnapshot>> {
-        classify::look_up(users, usize::from(crate::clerk::MAX_PAGE), reply)
-    }
-
-    fn record(&self, _: &Vec<Identifier>) -> usize {
-        0
+        classify::look_up(users, usize::from(MAX_PAGE), reply)
     }
 
     fn use_fresh_connections(&self) {
@@ -327,21 +324,22 @@ impl<A: Api> Work for Recheck<'_, A> {
         last: Last<Vec<Identifier>, Vec<UserSnapshot>>,
     ) -> Conclusion<Vec<Identifier>> {
         let mut events = vec![Event::BatchAnswered { attempt: last.attempt, n_records: 0 }];
-        let shortfall = match last.end {
-            End::Good(users) => {
+        let shortfall = match answer(last.end) {
+            Ok(users) => {
                 events.push(Event::UsersListed { users });
                 None
             }
-            End::Final(_, failure) | End::StillLocked(failure) => Some(Shortfall::Refused(failure)),
-            End::Exhausted(failure) => Some(Shortfall::NoAnswer(failure)),
+            Err(shortfall) => Some(shortfall),
         };
         let ended_well = shortfall.is_none();
-        *self.shortfall.borrow_mut() = shortfall;
+        if let Some(shortfall) = shortfall {
+            self.shortfall.borrow_mut().get_or_insert(shortfall);
+        }
         Conclusion { events, more: Vec::new(), ended_well }
     }
 }
 
-/// Counts the users who meet a filter.
+/// Counts the users that match a filter.
 pub struct Count<'a, A> {
     api: &'a A,
     filter: UserFilter,
@@ -349,12 +347,12 @@ pub struct Count<'a, A> {
 }
 
 impl<'a, A: Api> Count<'a, A> {
-    /// Counts through this API.
+    /// A count.
     pub fn new(api: &'a A, filter: UserFilter) -> Self {
         Self { api, filter, counted: RefCell::new(None) }
     }
 
-    /// The number of users, or why it is not known; `None` when there was no response.
+    /// The number of users, or why it is unknown; `None` if the run stopped before the answer.
     pub fn finish(self) -> Option<Result<u64, Failure>> {
         self.counted.into_inner()
     }
@@ -370,10 +368,6 @@ impl<A: Api> Work for Count<'_, A> {
 
     fn classify(&self, (): &mut (), reply: Reply) -> Verdict<u64> {
         classify::count(reply)
-    }
-
-    fn record(&self, (): &()) -> usize {
-        0
     }
 
     fn use_fresh_connections(&self) {

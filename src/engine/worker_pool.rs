@@ -1,4 +1,5 @@
-//! The pool: workers that take a task, wait for a permit, send, and finish or put back.
+//! The pool: each worker takes a task, waits for a permit, sends the request, and finishes the task or
+//! puts it back.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -8,11 +9,11 @@ use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-use super::clock::{now, wall_clock};
 use super::pacer::{Pacer, Permit};
 use super::queue::{Next, Queue, Task};
 use super::recorder::EventSender;
 use super::work::{Conclusion, End, Last, Work};
+use super::{now, wall_clock};
 use crate::model::{Attempt, Event, Failure, Fault, Reply, StopReason};
 use crate::policy::classify::{Verdict, is_silence};
 use crate::policy::pacing::{Change, Delivery, Miss, Report};
@@ -22,17 +23,17 @@ use crate::stop::Stop;
 /// The settings of a worker pool.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PoolSettings {
-    /// The maximum of concurrent requests.
+    /// The maximum number of concurrent requests.
     pub concurrency: usize,
-    /// When to try again.
+    /// How often and when to retry.
     pub retry: RetryPolicy,
     /// Retries per second while no request succeeds.
     pub retries_per_second: f64,
-    /// This many tasks go first; the others start only if all of them succeed.
+    /// The number of tasks that must succeed before the others start.
     pub canary: Option<usize>,
 }
 
-/// Workers on one thread, joined and not spawned: they borrow what they need.
+/// Workers on one thread. They are joined instead of spawned, so that they can borrow.
 pub struct WorkerPool<'a, W: Work> {
     work: &'a W,
     settings: PoolSettings,
@@ -45,7 +46,7 @@ pub struct WorkerPool<'a, W: Work> {
 }
 
 impl<'a, W: Work> WorkerPool<'a, W> {
-    /// A worker pool that will work on these items.
+    /// A worker pool for these items.
     pub fn new(
         work: &'a W,
         items: impl IntoIterator<Item = W::Item, IntoIter: 'a>,
@@ -54,7 +55,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         stop: &'a Stop,
         events: EventSender,
     ) -> Self {
-        /// Retries that may go before the budget counts.
+        /// The number of retries before the budget limits them.
         const BURST: f64 = 100.0;
         let queue = Queue::new(items, settings.canary);
         let budget = RetryBudget::new(BURST, settings.retries_per_second.max(1.0), now());
@@ -70,7 +71,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         }
     }
 
-    /// Works until no task is left or a stop is requested. Attempts in flight end first.
+    /// Works until no task is left or a stop is requested. Requests in flight end first.
     pub async fn run(self) {
         let workers = join_all((0..self.settings.concurrency.max(1)).map(|_| self.worker()));
         tokio::select! {
@@ -99,8 +100,8 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         }
     }
 
-    /// One attempt at one task. If the stop comes before the request leaves, the task is simply
-    /// not done.
+    /// One attempt at one task. After a stop that comes before the request is sent, the task is not
+    /// done.
     async fn attempt(&self, mut task: Task<W::Item>) {
         let permit = tokio::select! {
             biased;
@@ -108,13 +109,13 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             permit = self.pacer.permit() => permit,
         };
         if self.pacer.is_outage() {
-            // A probe: the open connections may be what is wrong.
+            // The probe must not fail because of a broken connection.
             self.work.use_fresh_connections();
         }
         task.n_attempts += 1;
         task.first_sent_at.get_or_insert(permit.sent_at());
         let reply = tokio::select! {
-            // A reply is recorded, however the run ends.
+            // A reply that has arrived is recorded, even during an abort.
             biased;
             reply = self.work.call(&task.item) => reply,
             () = self.aborted() => return self.emit(Event::GivenUp).await,
@@ -122,7 +123,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         self.on_reply(task, permit, reply).await;
     }
 
-    /// Returns once requests in flight are to be cut off; replies that came by then are read first.
+    /// Waits until requests in flight must be cut off. Replies that have arrived are read first.
     async fn aborted(&self) {
         self.stop.aborted().await;
         tokio::task::yield_now().await;
@@ -143,7 +144,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         };
         let delivery = delivery(&reply);
         let verdict = self.work.classify(&mut task.item, reply);
-        // Nothing else runs between the report and a stop, so that no other request leaves.
+        // No await between the report and a stop, so that no other request is sent.
         let change = permit.report(self.report(&verdict, &task.item, delivery));
         let fatal = match &verdict {
             Verdict::Fatal(reason, _) => Some(*reason),
@@ -160,7 +161,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
                 let record = self.work.record(&task.item);
                 self.emit(Event::AttemptFailed { record, attempt, failure, wait }).await;
                 if let Some(reason) = fatal {
-                    // The run may end before the session sends it, and after this failure.
+                    // The run may end before the session sends this event.
                     self.emit(Event::Stopping(reason)).await;
                 }
                 self.queue.borrow_mut().put_back(task, answered_at + wait);
@@ -169,7 +170,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         self.changed.notify_waiters();
     }
 
-    /// What the verdict means for the pace of all requests.
+    /// The effect of the verdict on the pace of all requests.
     fn report(&self, verdict: &Verdict<W::Good>, item: &W::Item, delivery: Delivery) -> Report {
         match verdict {
             Verdict::Throttled { retry_after, .. } => Report::Throttled(*retry_after),
@@ -188,7 +189,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         }
     }
 
-    /// Whether to finish, or when to try again.
+    /// Whether to finish the task, or when to retry.
     fn step(&self, mut task: Task<W::Item>, verdict: Verdict<W::Good>, now: Instant) -> Step<W> {
         match verdict {
             Verdict::Good(good) => {
@@ -198,12 +199,18 @@ impl<'a, W: Work> WorkerPool<'a, W> {
             Verdict::Final(outcome, failure) => Step::Finish(task, End::Final(outcome, failure)),
             Verdict::StillLocked(user, failure) => {
                 task.seen = Some(user);
-                self.retry(task, failure, None, Whole::Yes, now)
+                self.retry(task, failure, None, End::StillLocked, now)
             }
             Verdict::Transient { failure, at_least } => {
-                self.retry(task, failure, at_least, Whole::No, now)
+                // Failures during an outage do not use up the retries of a user.
+                let n_outages = self.pacer.n_outages();
+                if task.n_outages != n_outages {
+                    task.n_outages = n_outages;
+                    task.n_retries = 0;
+                }
+                self.retry(task, failure, at_least, End::Exhausted, now)
             }
-            // The gate makes all requests wait; the task itself need not.
+            // The pacer delays all requests.
             Verdict::Throttled { failure, .. } => Step::Again(task, failure, Duration::ZERO),
             Verdict::Fatal(reason, failure) => {
                 self.stop.ask(reason);
@@ -212,20 +219,15 @@ impl<'a, W: Work> WorkerPool<'a, W> {
         }
     }
 
+    /// Retries the task, or ends it with `exhausted` if no retries are left.
     fn retry(
         &self,
         mut task: Task<W::Item>,
         failure: Failure,
         at_least: Option<Duration>,
-        whole: Whole,
+        exhausted: fn(Failure) -> End<W::Good>,
         now: Instant,
     ) -> Step<W> {
-        let n_outages = self.pacer.n_outages();
-        // A failure in an outage says nothing about this user; a whole answer does.
-        if task.n_outages != n_outages && whole == Whole::No {
-            task.n_outages = n_outages;
-            task.n_retries = 0;
-        }
         if self.pacer.is_outage() {
             return Step::Again(task, failure, Duration::ZERO);
         }
@@ -235,10 +237,7 @@ impl<'a, W: Work> WorkerPool<'a, W> {
                 let paid_for = self.budget.borrow_mut().withdraw(now);
                 Step::Again(task, failure, wait.max(paid_for))
             }
-            None => match whole {
-                Whole::Yes => Step::Finish(task, End::StillLocked(failure)),
-                Whole::No => Step::Finish(task, End::Exhausted(failure)),
-            },
+            None => Step::Finish(task, exhausted(failure)),
         }
     }
 
@@ -276,14 +275,14 @@ impl<'a, W: Work> WorkerPool<'a, W> {
     }
 
     async fn emit(&self, event: Event) {
-        // The recorder outlives the worker pool. If it is gone, nothing more can be recorded.
+        // The recorder outlives the pool, unless it failed and can record nothing more.
         if self.events.send(event).await.is_err() {
             self.stop.ask(StopReason::OutputFailed);
         }
     }
 }
 
-/// Whether the request may still be on its way to the server.
+/// Whether the request may still reach the server.
 fn delivery(reply: &Reply) -> Delivery {
     match reply {
         Reply::Answer(_)
@@ -294,13 +293,6 @@ fn delivery(reply: &Reply) -> Delivery {
             Fault::Connection(_) | Fault::UntrustedCertificate(_) | Fault::ProxyAuthentication,
         ) => Delivery::Lost,
     }
-}
-
-/// Whether an attempt that must be repeated got a whole and trustworthy answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Whole {
-    Yes,
-    No,
 }
 
 enum Step<W: Work> {

@@ -9,7 +9,7 @@ use super::input::Input;
 use super::page::{Detail, fill, gather, html};
 use super::run::RunningJob;
 use super::{Job, JobSettings};
-use crate::engine::{Recorded, wall_clock};
+use crate::engine::{Recording, wall_clock};
 use crate::model::StopReason;
 use crate::report::{Level, closing};
 use crate::results::atomic::AtomicWriter;
@@ -21,7 +21,7 @@ impl RunningJob<'_, '_> {
     /// Files of a run that it resumed are finished, and their manifest records the refusal.
     pub(super) fn roll_back(self, status: ExitStatus) {
         let Self { job, outputs, stages, input } = self;
-        let Recorded { writer, stats, recorded, .. } = stages.recorder.finish();
+        let Recording { writer, stats, recorded, .. } = stages.recorder.finish();
         let Some(writer) = writer.filter(|_| !outputs.rollback()) else {
             if let Some(metrics) = job.context.metrics {
                 metrics.end_job(&stats, stats.n_unprocessed());
@@ -41,7 +41,7 @@ impl RunningJob<'_, '_> {
     /// Ends a job: writes, checks, and reports everything.
     pub(super) fn finish(self) -> Result<Finished, Failure> {
         let Self { job, mut outputs, stages, input } = self;
-        let Recorded { writer, stats, recorded, .. } = stages.recorder.finish();
+        let Recording { writer, stats, recorded, .. } = stages.recorder.finish();
         let writer = writer.ok_or_else(|| {
             Failure::text(ExitStatus::Internal, "internal error: results writer missing")
         })?;

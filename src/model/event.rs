@@ -1,57 +1,56 @@
-//! What happened in a run: everything that the engine reports to the rest of the program.
+//! The events of a run, with the rows of the results.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Failure, Row, StopReason, UserView};
+use super::{ErrorCode, Failure, InputRecord, Outcome, StopReason, UserId, UserSnapshot};
 
-/// What happened in a run. The recorder receives every event, in the order in which they were sent.
+/// An event of a run. The recorder receives all events in the order in which they were sent.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// An attempt failed and is not the last one: a retry follows after `wait`, unless the run is
-    /// stopped before.
+    /// An attempt failed. A retry follows after `wait`, unless the run stops before.
     AttemptFailed {
         /// The index of the record in the input.
         record: usize,
         /// The attempt.
         attempt: Attempt,
-        /// What went wrong.
+        /// The failure.
         failure: Failure,
-        /// How long this user waits for the retry.
+        /// The wait until the retry.
         wait: Duration,
     },
-    /// A look-up of up to a hundred users was answered. The rows that it decides follow.
+    /// A look-up of up to 100 users was answered. Its rows follow.
     BatchAnswered {
         /// The attempt.
         attempt: Attempt,
         /// Number of records in the look-up.
         n_records: usize,
     },
-    /// A record ended. Exactly one event for each row.
+    /// A record ended, with one row.
     JobFinished {
         /// The index of the record in the input.
         record: usize,
         /// The row to record.
         row: Box<Row>,
-        /// The last request; `None` where none was made for this record alone.
+        /// The last request; `None` if no request was for this record alone.
         attempt: Option<Attempt>,
     },
     /// A page of the user list was read.
     UsersListed {
         /// The users on the page.
-        users: Vec<UserView>,
+        users: Vec<UserSnapshot>,
     },
-    /// A request was cut off before its response came. What it did is not known.
+    /// A request was cut off before its response. The API may have processed it.
     GivenUp,
     /// No request is sent before `until`.
     Paused(Pause),
     /// The API answered again after a pause.
     Resumed,
-    /// Time passed: listeners redraw, the results file is checked and synced. The same moment on
-    /// both clocks, so that listeners need none.
+    /// Time passed: listeners redraw, and the results file is checked or synced.
     Ticked {
-        /// The moment, for durations.
+        /// The time of the runtime, for durations.
         at: Instant,
-        /// The moment, for people.
+        /// The same time of the wall clock.
         wall: SystemTime,
     },
     /// A status line was requested (SIGUSR1).
@@ -60,12 +59,12 @@ pub enum Event {
     Stopping(StopReason),
 }
 
-/// One request, as seen from outside.
+/// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// The HTTP status; `None` without a response.
     pub status: Option<u16>,
-    /// From sending to the response.
+    /// The time from sending to the response.
     pub took: Duration,
     /// How long it waited for its permit before it was sent.
     pub waited: Duration,
@@ -89,4 +88,59 @@ pub enum PauseReason {
     Throttled,
     /// The API stopped answering; one probe at a time is sent.
     Outage,
+}
+
+/// The outcome of one record: a row of a results file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The record's first line in the input, 1-based.
+    pub line: u64,
+    /// The cell that names the user (see [`InputRecord::cell`]).
+    pub input: Arc<str>,
+    /// The ID of the user, if known.
+    pub user_id: Option<UserId>,
+    /// How the record ended.
+    pub outcome: Outcome,
+    /// The HTTP status of the last response.
+    pub http_status: Option<u16>,
+    /// The code of the last failure.
+    pub error_code: Option<ErrorCode>,
+    /// The message of the last failure.
+    pub error_message: Option<String>,
+    /// Number of requests for this record alone, without look-ups of several records.
+    pub attempts: u32,
+    /// The time from the first request to the last response, including waits.
+    pub duration: Duration,
+    /// When the record ended; `None` only in a row of a file without it.
+    pub finished_at: Option<SystemTime>,
+    /// The ID by which Clerk's support can find the last response.
+    pub trace_id: Option<String>,
+    /// The last user object received.
+    pub user: Option<Box<UserSnapshot>>,
+    /// `locked` in the look-up before the unlock; `None` without a look-up.
+    pub was_locked: Option<bool>,
+    /// The carried cells, in the order of the columns.
+    pub carried: Box<[Box<str>]>,
+}
+
+impl Row {
+    /// A row of this record for which no request was made.
+    pub fn new(record: &InputRecord, outcome: Outcome, finished_at: SystemTime) -> Self {
+        Self {
+            line: record.line(),
+            input: record.cell().into(),
+            user_id: None,
+            outcome,
+            http_status: None,
+            error_code: None,
+            error_message: None,
+            attempts: 0,
+            duration: Duration::ZERO,
+            finished_at: Some(finished_at),
+            trace_id: None,
+            user: None,
+            was_locked: None,
+            carried: record.carried().into(),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! HTTP versions, and how many connections are used.
+//! HTTP versions and the number of connections.
 
 use axum::http::Version;
 
@@ -26,7 +26,7 @@ fn http_2_uses_one_connection_if_the_server_supports_it() {
     let server = Server::encrypted(&["h2", "http/1.1"]);
     unlock_all(&format!("https://localhost:{}", server.port()), &format!("--ca-file {AUTHORITY}"));
     assert_eq!(server.versions(), [Version::HTTP_2; N_USERS]);
-    // The first requests may all start before the first handshake shows that one is enough.
+    // All first requests may start before the first handshake shows that HTTP/2 needs one connection.
     assert!(server.n_connections() <= N_IN_FLIGHT, "{}", server.n_connections());
 }
 
@@ -38,17 +38,17 @@ fn http_1_connections_are_reused_encrypted_or_not() {
     unlock_all(&url, &format!("--ca-file {AUTHORITY}"));
     for server in [plain, encrypted] {
         assert_eq!(server.versions(), [Version::HTTP_11; N_USERS]);
-        // Seldom more than eight or nine: a request that starts before the previous one's connection
-        // is back in the pool makes another.
+        // Rarely more than nine: a request that starts before a connection is back in the pool opens
+        // another.
         assert!(server.n_connections() <= N_USERS / 4, "{}", server.n_connections());
     }
 }
 
-/// A connection that still answers PING is not closed by keep-alives. Without a new connection it
-/// would fail every request of the run.
+/// Keep-alives do not close a connection that answers PING. Without a new connection, every request of
+/// the run would fail.
 #[test]
-fn a_connection_that_answers_no_request_is_retired_after_a_timeout() {
-    let server = Server::with_sick_connection();
+fn a_connection_that_answers_no_requests_is_replaced_after_a_timeout() {
+    let server = Server::with_broken_connection();
     let flags = format!("--ca-file {AUTHORITY} --timeout 500ms");
     unlock_all(&format!("https://localhost:{}", server.port()), &flags);
     assert_eq!(server.versions(), [Version::HTTP_2; N_USERS]);

@@ -1,4 +1,4 @@
-//! What lies between the program and the API: proxies, certificates, HTTP/2, kept connections.
+//! The network between the program and the API: proxies, certificates, HTTP/2 and connections.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! Proxies, as the environment names them.
+//! The proxy variables of the environment.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,22 +8,22 @@ use crate::common::watch::FAST;
 use crate::common::{Stage, list, users};
 use crate::server::{AUTHORITY, Server, user};
 
-/// A proxy that answers in place of the API, and logs the first line of each request.
+/// A proxy that answers for the API and logs the first line of each request.
 struct Proxy {
     authority: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
-/// How a proxy treats its n-th connection.
+/// The behavior of a proxy on a connection.
 #[derive(Clone, Copy)]
 enum Treatment {
-    /// Answers in place of the API.
+    /// Answers for the API.
     Answer,
-    /// 407.
+    /// Answers 407.
     Refuse,
-    /// Speaks SOCKS5 first, then answers in place of the API.
+    /// Accepts SOCKS5, then answers for the API.
     Socks,
-    /// Speaks SOCKS5 and refuses the user and password.
+    /// Requires SOCKS5 authentication, and refuses the user and password.
     RefuseSocks,
 }
 
@@ -39,7 +39,7 @@ impl Proxy {
         let log = Arc::clone(&requests);
         std::thread::spawn(move || {
             for (n, stream) in listener.incoming().flatten().enumerate() {
-                // A client that goes away is part of the story.
+                // The client may close the connection.
                 if let Ok(line) = respond(stream, treatment(n)) {
                     log.lock().expect("not poisoned").push(line);
                 }
@@ -64,7 +64,7 @@ fn respond(mut stream: TcpStream, treatment: Treatment) -> std::io::Result<Strin
         Treatment::Socks => accept_socks(&mut stream)?,
         Treatment::RefuseSocks => {
             read_greeting(&mut stream)?;
-            // Only user and password will do, and these will not.
+            // Requires a user and password, and refuses them.
             stream.write_all(&[5, 2])?;
             read_credentials(&mut stream)?;
             stream.write_all(&[1, 1])?;
@@ -86,7 +86,7 @@ fn respond(mut stream: TcpStream, treatment: Treatment) -> std::io::Result<Strin
     Ok(request)
 }
 
-/// Lets the client in, whatever address it names.
+/// Accepts the client with any address.
 fn accept_socks(stream: &mut TcpStream) -> std::io::Result<()> {
     read_greeting(stream)?;
     stream.write_all(&[5, 0])?;
@@ -112,7 +112,7 @@ fn read_credentials(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.read_exact(&mut vec![0; length[0].into()])
 }
 
-/// A stage with this many users, whose environment names a proxy.
+/// A stage with `n_users` users and a proxy variable.
 fn stage(n_users: usize, variable: &str, proxy: &str) -> Stage {
     let mut stage = Stage::new();
     stage.set("CLERK_SECRET_KEY", "sk_test_abcdefghijklmnopqrst");
@@ -121,13 +121,13 @@ fn stage(n_users: usize, variable: &str, proxy: &str) -> Stage {
     stage
 }
 
-/// One request at a time, to a host that only a proxy can reach.
+/// Sends one request at a time to a host that only a proxy can reach.
 fn run(scheme: &str) -> String {
     format!("run ids.txt --yes -c 1 --api-url {scheme}://clerk.test --allow-http {FAST}")
 }
 
 #[test]
-fn the_proxy_that_a_variable_names_is_asked_for_the_whole_address() {
+fn the_proxy_of_a_variable_gets_the_absolute_url() {
     for variable in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         let proxy = Proxy::start();
         let stage = stage(2, variable, &proxy.url());
@@ -141,8 +141,8 @@ fn the_proxy_that_a_variable_names_is_asked_for_the_whole_address() {
 }
 
 #[test]
-fn no_proxy_names_the_addresses_that_are_reached_without() {
-    // Not loopback by its number, which is never reached through a proxy, yet on this machine.
+fn addresses_in_no_proxy_are_reached_without_the_proxy() {
+    // An address of this machine that is not loopback, as loopback is never reached through a proxy.
     let server = Server::plain();
     let url = format!("http://0.0.0.0:{}", server.port());
     for (variable, value, n_by_proxy) in [
@@ -161,7 +161,7 @@ fn no_proxy_names_the_addresses_that_are_reached_without() {
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_a_failed_connection_and_nobody_else_is_asked() {
+fn an_unreachable_proxy_is_a_failed_connection() {
     let mut stage = Stage::with_quick_sandbox();
     let port = stage.sandbox().addr().port();
     stage.set("http_proxy", "http://127.0.0.1:1");
@@ -175,7 +175,7 @@ fn a_proxy_that_is_not_there_is_a_failed_connection_and_nobody_else_is_asked() {
 }
 
 #[test]
-fn a_proxy_setting_that_cannot_work_is_refused_before_anything_is_sent() {
+fn an_invalid_proxy_setting_is_refused_before_anything_is_sent() {
     let server = Server::plain();
     for (variable, value, reason) in [
         ("http_proxy", "ftp://me:LEAKED@127.0.0.1:1", "http_proxy names a proxy with an unsupp"),
@@ -184,7 +184,7 @@ fn a_proxy_setting_that_cannot_work_is_refused_before_anything_is_sent() {
         ("HTTP_PROXY", "http://127.0.0.1:LEAKED", "HTTP_PROXY is not the URL of a proxy"),
     ] {
         let stage = stage(2, variable, value);
-        // Without the proxy, this address can be reached.
+        // Without a proxy, this address is reachable.
         let url = format!("http://0.0.0.0:{}", server.port());
         let line = format!("run ids.txt --yes --api-url {url} --allow-http {FAST}");
         stage.run(&line).exits_with(2).says(reason).never_says("LEAKED");
@@ -202,7 +202,7 @@ fn a_socks_proxy_is_used_and_resolves_the_name() {
     assert!(proxy.requests()[0].starts_with("POST /v1/users/user_"), "{:?}", proxy.requests());
 }
 
-/// The run stops at the first request, and nobody was unlocked.
+/// The run stops at the first request, and no user is unlocked.
 #[track_caller]
 fn stops_at_once(stage: &Stage, line: &str, proxy: &Proxy) {
     let ended = stage.run(&format!("{line} -q")).exits_with(2);
@@ -216,7 +216,7 @@ fn a_proxy_that_requires_authentication_stops_the_run_at_once() {
     let proxy = Proxy::start_with(|_| Treatment::Refuse);
     stops_at_once(&stage(3, "http_proxy", &proxy.url()), &run("http"), &proxy);
 
-    // Here the proxy is asked for a tunnel.
+    // For `https:`, the client requests a tunnel.
     let proxy = Proxy::start_with(|_| Treatment::Refuse);
     let line = format!("{} --ca-file {AUTHORITY}", run("https"));
     stops_at_once(&stage(3, "HTTPS_PROXY", &proxy.url()), &line, &proxy);
@@ -228,7 +228,7 @@ fn a_proxy_that_requires_authentication_stops_the_run_at_once() {
 }
 
 #[test]
-fn a_proxy_that_refuses_after_some_users_is_no_usage_error() {
+fn a_proxy_that_refuses_after_some_users_is_not_a_usage_error() {
     let proxy = Proxy::start_with(|n| if n < 2 { Treatment::Answer } else { Treatment::Refuse });
     let stage = stage(3, "http_proxy", &proxy.url());
     stage

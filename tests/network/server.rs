@@ -1,4 +1,4 @@
-//! A server that unlocks every user, and logs its connections and requests.
+//! A server that unlocks every user and logs its connections and requests.
 
 use std::future::IntoFuture;
 use std::io;
@@ -17,9 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// The authority that signed the server's certificate for `localhost`.
+/// The authority of the certificate for `localhost`.
 pub(crate) const AUTHORITY: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/tls/testdata/ca.pem");
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/testdata/ca.pem");
 
 /// A server on loopback that runs until the tests end.
 pub(crate) struct Server {
@@ -32,7 +32,7 @@ struct Log {
     n_connections: AtomicUsize,
     versions: Mutex<Vec<Version>>,
     n_unanswered: AtomicUsize,
-    /// The connection that the first request came over.
+    /// The connection of the first request.
     first_peer: OnceLock<SocketAddr>,
 }
 
@@ -40,24 +40,24 @@ struct Log {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Health {
     Good,
-    /// None over the connection that the first request comes over. PING is answered all the same.
+    /// Those that are not on the connection of the first request, which answers only PING.
     FirstConnectionSick,
 }
 
 impl Server {
-    /// Without encryption, hence with HTTP/1.1.
+    /// HTTP/1.1 without TLS.
     pub(crate) fn plain() -> Self {
         Self::start(|tcp| tcp, Health::Good)
     }
 
-    /// Over TLS, offering these protocols.
+    /// TLS with these protocols.
     pub(crate) fn encrypted(protocols: &[&str]) -> Self {
         let acceptor = acceptor(protocols);
         Self::start(|tcp| TlsListener { tcp, acceptor }, Health::Good)
     }
 
-    /// Over TLS and HTTP/2, with a first connection that answers PING, but no request.
-    pub(crate) fn with_sick_connection() -> Self {
+    /// HTTP/2 over TLS. The first connection answers PING, but no requests.
+    pub(crate) fn with_broken_connection() -> Self {
         let acceptor = acceptor(&["h2"]);
         Self::start(|tcp| TlsListener { tcp, acceptor }, Health::FirstConnectionSick)
     }
@@ -82,7 +82,7 @@ impl Server {
         self.addr.port()
     }
 
-    /// How many connections were made.
+    /// The number of connections.
     pub(crate) fn n_connections(&self) -> usize {
         self.log.n_connections.load(Ordering::Relaxed)
     }
@@ -92,7 +92,7 @@ impl Server {
         self.log.versions.lock().expect("not poisoned").clone()
     }
 
-    /// How many requests were left without an answer.
+    /// The number of requests without an answer.
     pub(crate) fn n_unanswered(&self) -> usize {
         self.log.n_unanswered.load(Ordering::Relaxed)
     }
@@ -162,8 +162,8 @@ impl Listener for TlsListener {
 }
 
 fn acceptor(protocols: &[&str]) -> TlsAcceptor {
-    let certificate = include_bytes!("../../src/clerk/tls/testdata/leaf.der").as_slice();
-    let key = include_bytes!("../../src/clerk/tls/testdata/leaf.key.der").as_slice();
+    let certificate = include_bytes!("../../src/clerk/testdata/leaf.der").as_slice();
+    let key = include_bytes!("../../src/clerk/testdata/leaf.key.der").as_slice();
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("protocol versions")

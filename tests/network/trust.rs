@@ -1,14 +1,13 @@
-//! Whom the program trusts: `--ca-file`, `SSL_CERT_FILE`, and nobody else.
+//! The trusted certificate authorities: `--ca-file` and `SSL_CERT_FILE`.
 
 use crate::common::watch::FAST;
 use crate::common::{Ended, Stage, list, users};
 use crate::server::{AUTHORITY, Server};
 
-/// An authority that signed nothing.
-const STRANGER: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/tls/testdata/another-ca.pem");
+/// An authority that signed no certificate.
+const STRANGER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/testdata/another-ca.pem");
 
-/// Runs two users against this host of a server over TLS, with that file for the system's store.
+/// Unlocks two users over TLS at this host, with `system` as the certificates of the system.
 fn run(host: &str, system: &str, flags: &str) -> (Stage, Ended, Server) {
     let server = Server::encrypted(&["h2", "http/1.1"]);
     let mut stage = Stage::new();
@@ -28,7 +27,7 @@ fn trusted(system: &str, flags: &str) {
     assert_eq!(server.versions().len(), 2);
 }
 
-/// The run stopped at once for this reason, and no request reached the server.
+/// The run stops at once for this reason, and no request reaches the server.
 #[track_caller]
 fn distrusted(host: &str, system: &str, flags: &str, reason: &str) {
     let (stage, ended, server) = run(host, system, &format!("{flags} -q -c 1"));
@@ -38,26 +37,26 @@ fn distrusted(host: &str, system: &str, flags: &str, reason: &str) {
 }
 
 #[test]
-fn the_authority_that_ca_file_names_is_trusted_beside_the_systems() {
+fn the_authority_in_ca_file_is_trusted() {
     trusted(STRANGER, &format!("--ca-file {AUTHORITY}"));
     trusted(AUTHORITY, &format!("--ca-file {STRANGER}"));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_authority_that_ssl_cert_file_names_is_trusted() {
+fn the_authority_in_ssl_cert_file_is_trusted() {
     trusted(AUTHORITY, "");
 }
 
 #[test]
-fn an_unknown_authority_stops_the_run_at_once_with_its_reason() {
+fn an_unknown_authority_stops_the_run_at_once() {
     let reason = "certificate not trusted: its issuer is unknown";
     distrusted("localhost", STRANGER, "", reason);
     distrusted("localhost", STRANGER, &format!("--ca-file {STRANGER}"), reason);
 }
 
 #[test]
-fn a_certificate_for_another_name_stops_the_run_at_once_with_its_reason() {
+fn a_certificate_for_another_name_stops_the_run_at_once() {
     let reason = "certificate not trusted: certificate not valid for name \"127.0.0.1\"";
     distrusted("127.0.0.1", STRANGER, &format!("--ca-file {AUTHORITY}"), reason);
 }
@@ -71,9 +70,9 @@ fn a_ca_file_without_certificates_is_refused_before_anything_is_sent() {
     assert_eq!((stage.files(), server.n_connections()), (vec!["ids.txt".to_owned()], 0));
 }
 
-/// The server answers every request with a user, which is no count: only TLS is of interest here.
+/// The server answers every request with a user, so the count fails. Only TLS matters here.
 #[test]
-fn check_names_the_version_of_tls_or_the_fault() {
+fn check_shows_the_version_of_tls_or_the_fault() {
     let server = Server::encrypted(&["h2", "http/1.1"]);
     let mut stage = Stage::new();
     stage.set("CLERK_SECRET_KEY", "sk_test_abcdefghijklmnopqrst");

@@ -6,7 +6,7 @@ fn users(body: &[u8]) -> Result<Vec<UserSnapshot>, String> {
     users_of(body)
 }
 
-/// Code, message and trace id; empty where there is none.
+/// Code, message and trace id; empty if missing.
 type Expected<'a> = (&'a str, &'a str, &'a str);
 
 #[track_caller]
@@ -30,25 +30,25 @@ fn an_error_has_a_code_and_a_long_message() {
 }
 
 #[test]
-fn the_short_message_is_used_where_the_long_one_is_missing_or_blank() {
+fn the_short_message_replaces_a_missing_or_blank_long_one() {
     check(r#"{"errors":[{"message":"m","code":"c"}]}"#, Some(("c", "m", "")));
     check(r#"{"errors":[{"message":"m","long_message":" ","code":"c"}]}"#, Some(("c", "m", "")));
     check(r#"{"errors":[{"message":"m","long_message":7,"code":[]}]}"#, Some(("", "m", "")));
 }
 
 #[test]
-fn an_error_that_says_nothing_is_skipped() {
+fn an_error_without_code_and_message_is_skipped() {
     check(r#"{"errors":[null,7,{},[],{"code":"c"}]}"#, Some(("c", "", "")));
 }
 
 #[test]
-fn a_trace_id_is_read_without_any_error() {
+fn a_trace_id_is_read_without_an_error() {
     check(r#"{"clerk_trace_id":"t"}"#, Some(("", "", "t")));
     check(r#"{"errors":"?","clerk_trace_id":"t"}"#, Some(("", "", "t")));
 }
 
 #[test]
-fn any_other_body_says_nothing() {
+fn any_other_body_has_no_error() {
     for body in ["", "[]", "null", "<html>", "{", "{}", "[[{\"code\":\"c\"}]]", "{}{}"] {
         check(body, None);
     }
@@ -83,7 +83,7 @@ fn each_user_of_a_list_is_kept_as_sent() {
 }
 
 #[test]
-fn only_the_object_of_the_user_in_question_is_trusted() {
+fn only_the_object_of_the_same_user_is_accepted() {
     let user = "user_a".parse().unwrap();
     let check = |body: &[u8], expected: &str| {
         let why = user_of::<UserSnapshot>(body, &user).unwrap_err();
@@ -99,7 +99,7 @@ fn only_the_object_of_the_user_in_question_is_trusted() {
 }
 
 #[test]
-fn anything_but_a_list_of_users_is_refused() {
+fn a_body_that_is_not_a_list_of_users_is_refused() {
     for body in ["", "{}", "null", "[1]", "[{}]", r#"[{"id":"user_a"},null]"#, "[", "<html>"] {
         assert!(users(body.as_bytes()).is_err(), "{body}");
     }
@@ -118,14 +118,14 @@ fn a_list_of_more_than_500_is_refused() {
 }
 
 #[test]
-fn a_list_with_a_user_larger_than_an_answer_is_refused() {
+fn a_list_with_a_user_above_the_limit_is_refused() {
     let list = |n| format!(r#"[{{"id":"user_a","x":"{}"}}]"#, "x".repeat(n));
     assert!(users(list(MAX_USER - 100).as_bytes()).is_ok());
     assert!(users(list(MAX_USER).as_bytes()).is_err());
 }
 
 #[test]
-fn only_a_total_count_is_a_count() {
+fn only_total_count_is_a_count() {
     assert_eq!(count_of(br#"{"object":"total_count","total_count":12}"#), Some(12));
     for body in ["", "12", "[12]", "{}", r#"{"total_count":-1}"#, r#"{"total_count":"1"}"#] {
         assert_eq!(count_of(body.as_bytes()), None, "{body}");
@@ -134,7 +134,7 @@ fn only_a_total_count_is_a_count() {
 
 proptest! {
     #[test]
-    fn no_body_makes_a_reader_panic(body: Vec<u8>, text in "[\\[\\]{}\":,a-z0-9]*") {
+    fn parsing_never_panics(body: Vec<u8>, text in "[\\[\\]{}\":,a-z0-9]*") {
         for body in [body.as_slice(), text.as_bytes()] {
             let _ = (error_of(body), users(body).is_ok(), count_of(body));
         }

@@ -1,74 +1,71 @@
-//! What a preflight asks: requests whose responses say the server's time, and the version of TLS.
+//! The requests of `check`, with the time of the server and the version of TLS.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::{Method, Response};
+use reqwest::Method;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion};
 use url::Url;
 
-use super::{Client, Inner, date_of};
+use super::{Client, Inner};
 use crate::clerk::reply::Reply;
 use crate::clerk::{Fault, PageRequest, UserFilter};
 
-/// A reply, and the server's time where it says so.
+/// A reply, and the time of the server if the response has a `Date`.
 #[derive(Clone, Debug)]
 pub(crate) struct Probe {
     pub(crate) reply: Reply,
     pub(crate) date: Option<SystemTime>,
 }
 
-/// The version of TLS over which the API is reached.
+/// The version of TLS with which the API is reached.
 #[derive(Clone, Debug)]
 pub(crate) enum TlsVersion {
     /// Such as `TLS 1.3`.
     Known(String),
-    /// A proxy is in between, or there is no TLS.
+    /// The client uses a proxy or does not use TLS.
     Unknown,
-    /// No connection can be made.
+    /// The connection failed.
     Failed(Fault),
 }
 
 impl Client {
-    /// One attempt to count users, with the server's time.
+    /// One attempt to count users, with the time of the server.
     pub(crate) async fn probe_count(&self, filter: &UserFilter) -> Probe {
-        self.probe(self.inner.urls.count(filter), self.inner.max_answer).await
+        let Inner { settings, urls, .. } = &*self.inner;
+        let (reply, date) = self.send(Method::GET, urls.count(filter), settings.max_answer).await;
+        Probe { reply, date }
     }
 
-    /// One attempt to get a page, with the server's time.
+    /// One attempt to get a page, with the time of the server.
     pub(crate) async fn probe_page(&self, page: &PageRequest) -> Probe {
-        self.probe(self.inner.urls.page(page), self.inner.max_list).await
+        let Inner { settings, urls, .. } = &*self.inner;
+        let (reply, date) = self.send(Method::GET, urls.page(page), settings.max_list).await;
+        Probe { reply, date }
     }
 
-    /// Connects over TLS and disconnects, to find out the version. Sends no request. Blocks.
+    /// Connects and disconnects to determine the version of TLS. Sends no request. Blocks.
     pub(crate) fn tls_version(&self) -> TlsVersion {
-        let Inner { connections, address, connect_timeout, .. } = &*self.inner;
-        let Some(tls) = connections.direct_tls().filter(|_| address.is_https()) else {
+        let Inner { settings, connections, .. } = &*self.inner;
+        let tls = &connections.settings.tls;
+        if connections.settings.proxy.is_some() || !settings.address.is_https() {
             return TlsVersion::Unknown;
-        };
-        match version(tls.clone(), address.as_str(), *connect_timeout) {
+        }
+        match tls_version(tls.clone(), settings.address.as_str(), settings.connect_timeout) {
             Ok(version) => TlsVersion::Known(version),
             Err(error) => {
-                let fault = Fault::of_connecting(&error, *connect_timeout);
-                TlsVersion::Failed(fault.without_key(&self.inner.key))
+                let fault = Fault::of_connecting(&error, settings.connect_timeout);
+                TlsVersion::Failed(fault.without_key(&settings.key))
             }
         }
     }
-
-    async fn probe(&self, url: String, max_body: usize) -> Probe {
-        let mut date = None;
-        let on_head = |response: &Response| date = date_of(response);
-        let generation = self.inner.connections.current();
-        let reply = self.inner.send(&generation, Method::GET, url, max_body, on_head).await;
-        Probe { reply, date }
-    }
 }
 
-/// Connects to the host of an `https:` URL, and gives the version that both sides chose.
-fn version(config: ClientConfig, url: &str, timeout: Duration) -> io::Result<String> {
+/// Connects to the host of an `https:` URL and returns the negotiated version.
+fn tls_version(config: ClientConfig, url: &str, timeout: Duration) -> io::Result<String> {
     let url = Url::parse(url).map_err(io::Error::other)?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
@@ -78,7 +75,7 @@ fn version(config: ClientConfig, url: &str, timeout: Duration) -> io::Result<Str
         connection.complete_io(&mut stream)?;
     }
     connection.send_close_notify();
-    // What is known does not depend on a polite end.
+    // An error here does not change the version.
     let _ = connection.complete_io(&mut stream);
     Ok(match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => "TLS 1.2".to_owned(),

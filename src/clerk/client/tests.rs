@@ -1,7 +1,8 @@
-use crate::clerk::test_server::{Act, Server, passes_with};
-use crate::clerk::{KeyKind, TimeRange};
+use std::time::Duration;
 
 use super::*;
+use crate::clerk::test_server::{Act, Server, passes_with};
+use crate::clerk::{KeyKind, TimeRange};
 
 const KEY: &str = "sk_test_0123456789abcdefXYZ1";
 
@@ -15,10 +16,10 @@ fn client(url: &str) -> Client {
     builder(url).build().unwrap()
 }
 
-/// Long enough for a loaded machine to answer, short enough to wait for.
+/// Long enough for an answer from a loaded machine.
 const TIMEOUT: Duration = Duration::from_millis(400);
 
-fn hasty_client(url: &str) -> Client {
+fn impatient_client(url: &str) -> Client {
     builder(url).timeout(TIMEOUT).build().unwrap()
 }
 
@@ -30,7 +31,7 @@ fn response(head: &str, body: &str) -> Vec<u8> {
     format!("{head}\r\n\r\n{body}").into_bytes()
 }
 
-/// The reply to one unlock when the server acts so.
+/// The reply to one unlock.
 async fn reply_to(act: Act) -> Reply {
     client(&Server::play([act]).url()).try_unlock(&user()).await
 }
@@ -52,7 +53,7 @@ fn fault(reply: Reply) -> Fault {
 }
 
 #[tokio::test]
-async fn a_request_has_the_headers_that_clerk_needs_and_no_others() {
+async fn a_request_has_only_the_required_headers() {
     let server =
         Server::play([Act::Respond(response("HTTP/1.1 200 OK\r\nContent-Length: 2", "{}"))]);
     client(&server.url()).try_unlock(&user()).await;
@@ -72,7 +73,7 @@ async fn a_request_has_the_headers_that_clerk_needs_and_no_others() {
 }
 
 #[tokio::test]
-async fn the_values_of_a_look_up_arrive_encoded() {
+async fn the_values_of_a_look_up_are_encoded() {
     let server =
         Server::play([Act::Respond(response("HTTP/1.1 200 OK\r\nContent-Length: 2", "[]"))]);
     let reply = client(&server.url()).try_look_up("email_address", ["a+b@x.org"]).await;
@@ -111,14 +112,14 @@ async fn a_200_is_an_answer() {
 }
 
 #[tokio::test]
-async fn an_error_is_an_answer_too() {
+async fn an_error_status_is_an_answer() {
     let head = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\nRetry-After: 7";
     let answer = answer(reply_to(Act::Respond(response(head, "{}"))).await);
     assert_eq!((answer.status, answer.retry_after), (429, Some(Duration::from_secs(7))));
 }
 
 #[tokio::test]
-async fn a_date_in_retry_after_is_by_the_servers_clock() {
+async fn a_date_in_retry_after_refers_to_the_clock_of_the_server() {
     let head = "HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\
         Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:57 GMT";
     let answer = answer(reply_to(Act::Respond(response(head, ""))).await);
@@ -126,7 +127,7 @@ async fn a_date_in_retry_after_is_by_the_servers_clock() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_not_followed() {
+async fn a_redirect_is_an_answer_and_is_not_followed() {
     let trap = Server::play([Act::Respond(response("HTTP/1.1 200 OK\r\nContent-Length: 0", ""))]);
     let head = format!("HTTP/1.1 307 Moved\r\nLocation: {}/\r\nContent-Length: 0", trap.url());
     let answer = answer(reply_to(Act::Respond(response(&head, ""))).await);
@@ -161,14 +162,14 @@ async fn a_response_that_is_not_http_is_a_fault() {
 }
 
 #[tokio::test]
-async fn an_attempt_is_one_request_even_when_it_breaks() {
+async fn a_broken_request_is_not_repeated() {
     let server = Server::play([Act::Respond(vec![]), Act::Respond(vec![])]);
     client(&server.url()).try_unlock(&user()).await;
     assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_a_fault() {
+async fn a_truncated_answer_is_a_fault() {
     for head in ["Content-Length: 20", "Transfer-Encoding: chunked"] {
         let sent = response(&format!("HTTP/1.1 200 OK\r\n{head}"), "14\r\n{\"id\":");
         let fault = fault(reply_to(Act::Respond(sent)).await);
@@ -177,22 +178,22 @@ async fn an_answer_that_breaks_off_is_a_fault() {
 }
 
 #[tokio::test]
-async fn an_error_counts_by_its_status_even_when_its_body_breaks_off_or_never_ends() {
+async fn a_truncated_error_is_an_answer_with_its_status() {
     let head = "HTTP/1.1 429 Slow\r\nRetry-After: 9\r\nContent-Length: 20";
     for act in [Act::Respond(response(head, "{")), Act::RespondAndHang(response(head, "{"))] {
         let server = Server::play([act]);
-        let answer = answer(hasty_client(&server.url()).try_unlock(&user()).await);
+        let answer = answer(impatient_client(&server.url()).try_unlock(&user()).await);
         assert_eq!((answer.status, answer.retry_after), (429, Some(Duration::from_secs(9))));
     }
 }
 
 /// A final answer must be complete; an error page that is only too long counts as complete.
 #[tokio::test]
-async fn a_refusal_whose_body_breaks_off_is_not_an_answer() {
+async fn a_truncated_final_answer_is_a_fault() {
     for status in [302, 400, 403, 404, 409, 422] {
         let head = format!("HTTP/1.1 {status} X\r\nCF-Ray: 8a\r\nContent-Length: 20");
         let Reply::Broken(head, fault) = reply_to(Act::Respond(response(&head, "{"))).await else {
-            panic!("{status} is taken for an answer");
+            panic!("{status} is an answer");
         };
         assert_eq!((head.status, head.ray.as_deref()), (status, Some("8a")));
         assert!(matches!(fault, Fault::Truncated(_)), "{fault:?}");
@@ -202,26 +203,26 @@ async fn a_refusal_whose_body_breaks_off_is_not_an_answer() {
 }
 
 #[tokio::test]
-async fn silence_ends_at_the_timeout() {
+async fn a_missing_answer_ends_at_the_timeout() {
     for sent in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"] {
         let server = Server::play([Act::RespondAndHang(sent.into())]);
-        let fault = fault(hasty_client(&server.url()).try_unlock(&user()).await);
+        let fault = fault(impatient_client(&server.url()).try_unlock(&user()).await);
         assert_eq!(fault, Fault::Timeout(TIMEOUT), "{sent:?}");
     }
 }
 
 #[tokio::test]
-async fn a_trickle_ends_at_the_timeout() {
+async fn a_slow_answer_ends_at_the_timeout() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 900";
     for sent in [response(head, ""), b"HTTP/1.1 200 OK\r\nX: ".into()] {
         let server = Server::play([Act::RespondAndTrickle(sent)]);
-        let fault = fault(hasty_client(&server.url()).try_unlock(&user()).await);
+        let fault = fault(impatient_client(&server.url()).try_unlock(&user()).await);
         assert!(matches!(fault, Fault::Timeout(_)), "{fault:?}");
     }
 }
 
 #[tokio::test]
-async fn a_body_beyond_the_limit_is_cut_off() {
+async fn a_body_above_the_limit_is_a_fault() {
     let body = "x".repeat(1_001);
     let chunked = format!("3e9\r\n{body}\r\n0\r\n\r\n");
     for sent in [
@@ -237,7 +238,7 @@ async fn a_body_beyond_the_limit_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_list_may_be_larger_than_an_answer() {
+async fn a_list_has_a_larger_limit() {
     let sent = response("HTTP/1.1 200 OK\r\nContent-Length: 5000", &" ".repeat(5_000));
     let server = Server::play([Act::Respond(sent)]);
     let reply = client(&server.url()).try_page(&PageRequest::default()).await;
@@ -264,7 +265,7 @@ async fn unlock_returns_the_user() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_an_error_with_what_the_api_says() {
+async fn a_refusal_is_an_error_with_code_and_trace_id() {
     let body = r#"{"errors":[{"code":"resource_not_found","message":"gone"}]}"#;
     let why = unlock("HTTP/1.1 404 Not Found\r\nCF-Ray: r1", body).await.unwrap_err();
     let Error::Api { status, error, .. } = why else { panic!("{why:?}") };
@@ -273,7 +274,7 @@ async fn a_refusal_is_an_error_with_what_the_api_says() {
 }
 
 #[tokio::test]
-async fn a_200_without_this_users_object_is_not_trusted() {
+async fn a_200_without_the_object_of_the_user_is_an_error() {
     for body in [r#"{"id":"user_b"}"#, "", "[]", "<html>", "{"] {
         let user = unlock("HTTP/1.1 200 OK", body).await;
         assert!(matches!(user, Err(Error::Untrusted { .. })), "{user:?}");
@@ -281,7 +282,7 @@ async fn a_200_without_this_users_object_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn lock_posts_to_the_users_lock() {
+async fn lock_is_a_post_request_to_the_lock_of_the_user() {
     let body = r#"{"id":"user_a","locked":true}"#;
     let server = Server::play([Act::Respond(response("HTTP/1.1 200 OK", body))]);
     let user = client(&server.url()).lock(&user()).await.unwrap();
@@ -289,7 +290,7 @@ async fn lock_posts_to_the_users_lock() {
     assert!(server.requests()[0].starts_with("post /v1/users/user_a/lock http/1.1\n"));
 }
 
-/// A server that gives these bodies, one per connection.
+/// A server that sends these bodies, one per connection.
 fn serving(bodies: &[&str]) -> Server {
     let head = |body: &str| {
         format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}", body.len())
@@ -332,7 +333,7 @@ async fn users_are_looked_up_by_each_identifier() {
 }
 
 #[tokio::test]
-async fn a_look_up_that_lists_somebody_else_is_not_trusted() {
+async fn a_look_up_with_another_user_is_an_error() {
     let server = serving(&[r#"[{"id":"user_a","external_id":"7"},{"id":"user_b"}]"#]);
     let users = client(&server.url()).users_by_external_id(&["7"]).await;
     assert!(matches!(users, Err(Error::Untrusted { .. })), "{users:?}");
@@ -342,7 +343,7 @@ async fn a_look_up_that_lists_somebody_else_is_not_trusted() {
 async fn a_look_up_without_values_or_with_too_many_sends_nothing() {
     let server = serving(&[]);
     let client = client(&server.url());
-    // Without values the API would list everybody.
+    // Without values, the API would list all users.
     assert_eq!(client.users_by_email(&[] as &[&str]).await.unwrap(), []);
     let too_many = client.users_by_external_id(&["7"; 101]).await;
     assert!(matches!(too_many, Err(Error::TooManyValues { n_fitting: 100 })), "{too_many:?}");
@@ -359,7 +360,7 @@ async fn a_count_is_a_number() {
 }
 
 #[tokio::test]
-async fn a_walk_goes_on_until_a_page_is_empty() {
+async fn a_walk_ends_with_an_empty_page() {
     let server = serving(&[r#"[{"id":"user_c"},{"id":"user_b"}]"#, r#"[{"id":"user_a"}]"#, "[]"]);
     let walk = client(&server.url()).walk(UserFilter::default());
     let users: Vec<User> = walk.try_collect().await.unwrap();
@@ -376,7 +377,7 @@ async fn a_walk_goes_on_until_a_page_is_empty() {
 }
 
 #[tokio::test]
-async fn a_walk_in_circles_ends_with_an_error() {
+async fn a_walk_with_a_repeated_page_ends_with_an_error() {
     let server = serving(&[r#"[{"id":"user_b"}]"#, r#"[{"id":"user_a"}]"#, r#"[{"id":"user_b"}]"#]);
     let mut walk = pin!(client(&server.url()).walk(UserFilter::default()));
     assert_eq!(walk.try_next().await.unwrap().unwrap().id, "user_b");
@@ -408,7 +409,7 @@ fn futures_and_streams_are_send() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_wants_authentication_is_a_fault_of_its_own() {
+async fn a_proxy_that_requires_authentication_has_its_own_fault() {
     let head = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0";
     let reply = reply_to(Act::Respond(response(head, ""))).await;
     let head = Head { status: 407, ray: None };
@@ -416,7 +417,7 @@ async fn a_proxy_that_wants_authentication_is_a_fault_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_key_that_the_server_repeats_is_hidden_before_anything_is_cut() {
+async fn a_key_in_a_response_is_hidden_before_text_is_cut() {
     let ray = format!("{}{KEY}", "r".repeat(MAX_RAY - 15));
     let head = format!("HTTP/1.1 422 X\r\nCF-Ray: {ray}");
     let answer =
@@ -427,14 +428,14 @@ async fn a_key_that_the_server_repeats_is_hidden_before_anything_is_cut() {
 }
 
 #[tokio::test]
-async fn of_a_body_that_breaks_off_nothing_is_kept() {
+async fn a_truncated_body_is_dropped() {
     let head = "HTTP/1.1 500 X\r\nContent-Length: 100";
     let broken = format!(r#"{{"key":"{}"#, &KEY[..20]);
     assert_eq!(answer(reply_to(Act::Respond(response(head, &broken))).await).body, b"");
 }
 
 #[tokio::test]
-async fn the_key_shows_nowhere() {
+async fn debug_output_and_errors_do_not_contain_the_key() {
     let builder = builder("http://127.0.0.1:1");
     let client = builder.clone().build().unwrap();
     let error = client.unlock(&user()).await.unwrap_err();
@@ -454,7 +455,7 @@ fn a_loopback_address_is_reached_without_a_proxy() {
 }
 
 #[test]
-fn a_system_without_certificates_can_still_reach_loopback() {
+fn loopback_is_reachable_on_a_system_without_certificates() {
     passes_with(
         "clerk::client::tests::a_200_is_an_answer",
         &[("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "")],

@@ -8,26 +8,26 @@ use crate::model::{IdentifierKind, Records, StopReason};
 use crate::policy::classify::AdminLocked::{Include, LeaveAlone};
 
 /// A user of the instance, as JSON.
-fn user(id: &str, emails: &[&str], facts: &str) -> UserView {
+fn user(id: &str, emails: &[&str], facts: &str) -> UserSnapshot {
     let emails: Vec<String> =
         emails.iter().map(|email| format!(r#"{{"email_address":"{email}"}}"#)).collect();
     let emails = emails.join(",");
     let json = format!(r#"{{"id":"{id}",{facts},"email_addresses":[{emails}]}}"#);
-    UserView::parse(&json).unwrap()
+    UserSnapshot::parse(&json).unwrap()
 }
 
 const LOCKED: &str = r#""locked":true,"verification_attempts_remaining":0"#;
 const ADMIN_LOCKED: &str = r#""locked":true,"verification_attempts_remaining":9"#;
 const UNLOCKED: &str = r#""locked":false"#;
 
-fn locked(id: &str) -> UserView {
+fn locked(id: &str) -> UserSnapshot {
     user(id, &[], LOCKED)
 }
 
-/// Those of the instance who are asked for, in no order.
-fn found_in(instance: &[UserView], call: &Call) -> Reply {
-    let Asked::LookUp(asked) = &call.asked else { panic!("{:?} is no look-up", call.asked) };
-    let is_asked = |user: &&UserView| {
+/// The users of the instance that the call asks for, in another order.
+fn found_in(instance: &[UserSnapshot], call: &Call) -> Reply {
+    let Asked::LookUp(asked) = &call.asked else { panic!("{:?} is not a look-up", call.asked) };
+    let is_asked = |user: &&UserSnapshot| {
         asked.iter().any(|it| match it {
             Identifier::UserId(id) => id.as_str() == user.id,
             other => user.emails.iter().any(|email| email.eq_ignore_ascii_case(other.as_str())),
@@ -38,7 +38,7 @@ fn found_in(instance: &[UserView], call: &Call) -> Reply {
     answer(200, &format!("[{}]", found.join(",")))
 }
 
-/// An input, and what is to be done with it.
+/// An input and the purpose of its look-up.
 struct Input {
     records: Vec<InputRecord>,
     kind: IdentifierKind,
@@ -91,7 +91,7 @@ fn outcomes(ran: &Ran) -> Vec<(usize, Outcome)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_says_what_would_be_done_with_each_and_finds_the_missing_by_difference() {
+async fn a_plan_has_an_outcome_for_each_user_and_missing_ones_are_not_found() {
     let instance = [
         locked("user_a"),
         user("user_b", &[], UNLOCKED),
@@ -123,7 +123,7 @@ const UNDECIDED: [&str; 4] =
     [r#""banned":false"#, r#""locked":null"#, r#""locked":"true""#, r#""locked":1"#];
 
 #[tokio::test(start_paused = true)]
-async fn users_of_whom_the_answer_does_not_say_whether_they_are_locked_fail_and_no_others_do() {
+async fn only_users_without_a_valid_locked_fail() {
     for facts in UNDECIDED {
         for purpose in [Purpose::Plan(LeaveAlone), Purpose::Run(Include)] {
             let instance = [locked("user_a"), user("user_b", &[], facts), locked("user_c")];
@@ -137,7 +137,7 @@ async fn users_of_whom_the_answer_does_not_say_whether_they_are_locked_fail_and_
             let n_to_unlock =
                 jobs.len() + ran.rows().filter(|it| it.outcome == Outcome::WouldUnlock).count();
             assert_eq!(n_to_unlock, 2);
-            // The others are asked for once.
+            // The other users are requested once.
             let asked: Vec<usize> = api
                 .calls()
                 .iter()
@@ -152,7 +152,7 @@ async fn users_of_whom_the_answer_does_not_say_whether_they_are_locked_fail_and_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_is_asked_for_again_until_the_answer_says_whether_they_are_locked() {
+async fn a_user_is_requested_again_until_locked_is_valid() {
     let undecided = user("user_b", &["b@x.org"], UNDECIDED[2]);
     let api = Scripted::new(|call| {
         let b =
@@ -208,7 +208,7 @@ async fn a_run_makes_jobs_of_the_locked_and_rows_of_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reading_back_tells_who_stayed_unlocked() {
+async fn a_read_back_shows_who_stayed_unlocked() {
     let undecided = user("user_d", &[], UNDECIDED[2]);
     let instance = [locked("user_a"), user("user_b", &[], UNLOCKED), undecided];
     let api = Scripted::new(|call| found_in(&instance, call));
@@ -222,11 +222,14 @@ async fn reading_back_tells_who_stayed_unlocked() {
     ];
     assert_eq!(api.calls().len(), 1);
     assert_eq!(outcomes(&ran), expected);
-    assert!(ran.rows().all(|row| row.was_locked.is_none()), "that is about before the unlock");
+    assert!(
+        ran.rows().all(|row| row.was_locked.is_none()),
+        "was_locked is about the time before the unlock"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn reading_back_says_unknown_where_the_response_does_not_say() {
+async fn a_read_back_without_a_valid_locked_is_unknown() {
     let garbled = ["true", "1", "null"].map(|locked| format!(r#""locked":"{locked}""#));
     let facts: Vec<&str> =
         garbled.iter().map(String::as_str).chain([r#""banned":false"#]).collect();
@@ -238,7 +241,7 @@ async fn reading_back_says_unknown_where_the_response_does_not_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_look_up_said_is_kept_for_the_row_of_the_unlock() {
+async fn was_locked_is_kept_for_the_row_of_the_unlock() {
     let instance = [locked("user_a"), user("user_b", &[], UNLOCKED)];
     let api = Scripted::new(|call| found_in(&instance, call));
     let input = Input::ids(["user_a", "user_b"]).with(Purpose::Run(LeaveAlone));
@@ -247,8 +250,8 @@ async fn what_the_look_up_said_is_kept_for_the_row_of_the_unlock() {
     assert_eq!(jobs[0].was_locked, Some(true));
 }
 
-/// Where the first batch is answered last: the places of the records, in the order of their rows.
-async fn order_of_rows(input: &Input, instance: &[UserView]) -> Vec<usize> {
+/// The indices of the records, in the order of their rows, if the first batch is answered last.
+async fn order_of_rows(input: &Input, instance: &[UserSnapshot]) -> Vec<usize> {
     let api = Scripted::new(|call| {
         let latency = ms(5_000 - 500 * call.place as u64);
         Played::new(latency, ms(0), found_in(instance, call))
@@ -256,33 +259,33 @@ async fn order_of_rows(input: &Input, instance: &[UserView]) -> Vec<usize> {
     let (ran, _) = input.look_up(&api).await;
     assert_eq!(ran.counts(), [(Outcome::WouldUnlock, 950)]);
     assert_eq!(api.calls().len(), 10);
-    let n_told = |it: &&Event| matches!(it, Event::BatchAnswered { .. });
-    assert_eq!(ran.events.iter().filter(n_told).count(), 10);
+    let n_answered = |it: &&Event| matches!(it, Event::BatchAnswered { .. });
+    assert_eq!(ran.events.iter().filter(n_answered).count(), 10);
     ran.finished().map(|(record, _)| record).collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_go_into_one_call_and_users_by_id_are_recorded_at_once() {
+async fn users_by_id_are_recorded_at_once_in_batches_of_100() {
     let ids: Vec<String> = (0..950).map(|n| format!("user_{n}")).collect();
-    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let instance: Vec<UserSnapshot> = ids.iter().map(|id| locked(id)).collect();
     let batches = (0..10).rev().map(|batch| batch * 100..(batch * 100 + 100).min(950));
     let expected: Vec<usize> = batches.flatten().collect();
     assert_eq!(order_of_rows(&Input::ids(&ids), &instance).await, expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn users_by_another_name_are_recorded_in_the_order_of_the_input() {
+async fn users_by_email_are_recorded_in_the_order_of_the_input() {
     let emails: Vec<String> = (0..950).map(|n| format!("{n}@x.org")).collect();
     let one = |(n, email): (usize, &String)| user(&format!("user_{n}"), &[email], LOCKED);
-    let instance: Vec<UserView> = emails.iter().enumerate().map(one).collect();
+    let instance: Vec<UserSnapshot> = emails.iter().enumerate().map(one).collect();
     let input = Input::of(IdentifierKind::Email, &emails);
     assert_eq!(order_of_rows(&input, &instance).await, (0..950).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
-async fn jobs_are_in_the_order_of_the_input_whichever_answer_comes_first() {
+async fn jobs_are_in_the_order_of_the_input() {
     let ids: Vec<String> = (0..250).map(|n| format!("user_{n}")).collect();
-    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let instance: Vec<UserSnapshot> = ids.iter().map(|id| locked(id)).collect();
     let api = Scripted::new(|call| {
         Played::new(ms(900 - 300 * call.place as u64), ms(0), found_in(&instance, call))
     });
@@ -291,8 +294,8 @@ async fn jobs_are_in_the_order_of_the_input_whichever_answer_comes_first() {
     assert_eq!(jobs.iter().map(|job| job.record).collect::<Vec<_>>(), (0..250).collect::<Vec<_>>());
 }
 
-/// How many of a hundred batches are asked about while the first is not answered.
-async fn n_beside_a_stalled_batch(kind: IdentifierKind, name: fn(usize) -> String) -> usize {
+/// How many of 100 batches are requested before the first is answered.
+async fn n_during_a_stalled_batch(kind: IdentifierKind, name: fn(usize) -> String) -> usize {
     let names: Vec<String> = (0..100 * MAX_LOOK_UP).map(name).collect();
     let api = Scripted::new(|call| {
         let latency = if call.place == 0 { secs(100) } else { ms(10) };
@@ -304,20 +307,20 @@ async fn n_beside_a_stalled_batch(kind: IdentifierKind, name: fn(usize) -> Strin
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stalled_batch_holds_back_those_far_ahead_of_it_where_the_order_counts() {
-    let n_beside = n_beside_a_stalled_batch(IdentifierKind::Email, |n| format!("{n}@x.org")).await;
-    assert_eq!(n_beside, 63);
-    let n_beside = n_beside_a_stalled_batch(IdentifierKind::UserId, |n| format!("user_{n}")).await;
-    assert_eq!(n_beside, 99);
+async fn a_stalled_batch_delays_those_far_ahead_if_the_order_matters() {
+    let n_during = n_during_a_stalled_batch(IdentifierKind::Email, |n| format!("{n}@x.org")).await;
+    assert_eq!(n_during, 63);
+    let n_during = n_during_a_stalled_batch(IdentifierKind::UserId, |n| format!("user_{n}")).await;
+    assert_eq!(n_during, 99);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_user_by_two_addresses_is_a_duplicate_whichever_answer_comes_first() {
+async fn a_user_with_two_addresses_is_a_duplicate_in_any_order_of_answers() {
     let instance = [user("user_a", &["One@x.org", "two@x.org"], LOCKED)];
     let api = Scripted::new(|call| {
         Played::new(ms(900 - 300 * call.place as u64), ms(0), found_in(&instance, call))
     });
-    // So long that each goes into a call of its own, or nearly.
+    // Long addresses, so that each request has only a few.
     let long = |n: usize| format!("{}{n}@x.org", "é".repeat(100));
     let mut cells: Vec<String> = (0..20).map(long).collect();
     cells.insert(0, "one@X.org".into());
@@ -334,7 +337,7 @@ async fn one_user_by_two_addresses_is_a_duplicate_whichever_answer_comes_first()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_whom_an_earlier_run_found_by_another_address_is_a_duplicate() {
+async fn a_user_that_an_earlier_run_found_is_a_duplicate() {
     let instance = [user("user_a", &["two@x.org"], LOCKED)];
     let api = Scripted::new(|call| found_in(&instance, call));
     let mut input = Input::emails(&["two@x.org"]);
@@ -345,7 +348,7 @@ async fn a_user_whom_an_earlier_run_found_by_another_address_is_a_duplicate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_of_several_users_is_ambiguous_and_all_of_them_are_named() {
+async fn an_address_of_several_users_is_ambiguous_and_names_them() {
     let instance = ["user_b", "user_a", "user_c"].map(|id| user(id, &["a@x.org"], LOCKED));
     let api = Scripted::new(|call| found_in(&instance, call));
     let (ran, _) = Input::emails(&["a@x.org", "b@x.org"]).look_up(&api).await;
@@ -357,7 +360,7 @@ async fn an_address_of_several_users_is_ambiguous_and_all_of_them_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_excluded_user_is_left_alone_whichever_identifier_the_list_names() {
+async fn a_user_is_excluded_by_any_identifier() {
     let instance = [
         user("user_a", &["a@x.org"], LOCKED),
         user("user_b", &["b@x.org", "B2@x.org"], LOCKED),
@@ -394,9 +397,9 @@ async fn a_user_who_cannot_be_checked_against_the_exclude_list_is_not_unlocked()
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_value_that_the_api_can_not_stomach_does_not_cost_those_beside_it() {
+async fn one_value_that_the_api_refuses_does_not_affect_the_others() {
     let ids: Vec<String> = (0..200).map(|n| format!("user_{n}")).collect();
-    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let instance: Vec<UserSnapshot> = ids.iter().map(|id| locked(id)).collect();
     let api = Scripted::new(|call| {
         let Asked::LookUp(asked) = &call.asked else { unreachable!() };
         if asked.iter().any(|it| it.as_str() == "user_137") {
@@ -412,9 +415,9 @@ async fn one_value_that_the_api_can_not_stomach_does_not_cost_those_beside_it() 
     assert!(api.calls().len() <= 2 + 2 * 7, "{} calls", api.calls().len());
 }
 
-/// What is refused as a whole is not asked again in halves.
+/// A refusal of the whole request is not repeated in halves.
 #[track_caller]
-fn costs_one_call(code: u16) {
+fn is_one_call(code: u16) {
     on_a_paused_clock(async {
         let api = Scripted::new(|_| status(code));
         let (ran, _) = Input::ids((0..100).map(|n| format!("user_{n}"))).look_up(&api).await;
@@ -424,17 +427,17 @@ fn costs_one_call(code: u16) {
 }
 
 #[test]
-fn a_refusal_that_is_about_the_whole_is_every_ones_and_is_met_once() {
+fn a_refusal_of_the_whole_request_applies_to_all_its_users() {
     for code in [204, 301, 302, 308, 404, 405] {
-        costs_one_call(code);
+        is_one_call(code);
     }
 }
 
-/// A gateway that refuses once is no key that may not: the halves are asked, and found.
+/// After one refusal by a gateway, the halves are requested and succeed.
 #[tokio::test(start_paused = true)]
-async fn one_refusal_of_a_hundred_is_no_evidence_of_all() {
+async fn one_refusal_of_100_users_does_not_stop_the_run() {
     let ids: Vec<String> = (0..200).map(|n| format!("user_{n}")).collect();
-    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let instance: Vec<UserSnapshot> = ids.iter().map(|id| locked(id)).collect();
     for code in [402, 403] {
         let api = Scripted::new(|call| match call.place {
             0 => status(code),
@@ -447,7 +450,7 @@ async fn one_refusal_of_a_hundred_is_no_evidence_of_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_key_gives_nobody_a_row() {
+async fn a_refused_key_leaves_no_rows() {
     let api = Scripted::new(|_| status(401));
     let (ran, jobs) = Input::ids(["user_a", "user_b"]).look_up(&api).await;
     assert_eq!(ran.reason, Some(StopReason::Unauthorized));
@@ -455,7 +458,7 @@ async fn a_refused_key_gives_nobody_a_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stranger_in_the_answer_makes_nobody_missing() {
+async fn with_another_user_in_the_answer_no_user_is_missing() {
     let api = Scripted::new(|_| answer(200, r#"[{"id":"user_z","locked":true}]"#));
     let (ran, _) = Input::ids(["user_a", "user_b"]).look_up(&api).await;
     assert_eq!(ran.counts(), [(Outcome::Failed, 2)]);
@@ -464,7 +467,7 @@ async fn a_stranger_in_the_answer_makes_nobody_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_fails_is_the_end_of_those_in_it_alone() {
+async fn a_failed_batch_affects_its_own_users_only() {
     let ids: Vec<String> = (0..150).map(|n| format!("user_{n}")).collect();
     let api = Scripted::new(|call| {
         let Asked::LookUp(asked) = &call.asked else { unreachable!() };
@@ -477,7 +480,7 @@ async fn a_batch_that_fails_is_the_end_of_those_in_it_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_without_a_valid_id_is_neither_found_nor_missing() {
+async fn a_user_without_a_valid_id_fails() {
     let instance = [user("../admin", &["a@x.org"], LOCKED)];
     let api = Scripted::new(|call| found_in(&instance, call));
     let input = Input::emails(&["a@x.org"]).with(Purpose::Run(LeaveAlone));
@@ -488,9 +491,9 @@ async fn a_user_without_a_valid_id_is_neither_found_nor_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopped_half_way_it_gives_rows_and_jobs_only_to_those_it_knows_of() {
+async fn a_stopped_look_up_has_rows_and_jobs_for_answered_users_only() {
     let ids: Vec<String> = (0..300).map(|n| format!("user_{n}")).collect();
-    let instance: Vec<UserView> = ids.iter().map(|id| locked(id)).collect();
+    let instance: Vec<UserSnapshot> = ids.iter().map(|id| locked(id)).collect();
     let bench = Bench::with_concurrency(1);
     let api = Scripted::new(|call| Played::new(secs(2), secs(2), found_in(&instance, call)));
     let input = Input::ids(&ids).with(Purpose::Run(LeaveAlone));
@@ -501,4 +504,51 @@ async fn stopped_half_way_it_gives_rows_and_jobs_only_to_those_it_knows_of() {
     let ((ran, jobs), ()) = tokio::join!(input.look_up_on(&bench, &api), stop);
     assert_eq!(ran.rows().count(), 0);
     assert_eq!(jobs.iter().map(|job| job.record).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
+}
+
+/// Records with external IDs of this length.
+fn records_of(n: u32, length: usize) -> Records {
+    let record = |n| InputRecord::new(1, &format!("{n:0>length$}"));
+    let records = (0..n).map(record).collect();
+    Records { records, kind: IdentifierKind::ExternalId, ..Records::default() }
+}
+
+fn batches_of(records: &Records) -> Vec<Batch> {
+    batches(records, (0..).take(records.records.len()).collect()).collect()
+}
+
+fn sizes(records: &Records) -> Vec<(usize, usize)> {
+    batches_of(records).iter().map(|batch| (batch.first, batch.records.len())).collect()
+}
+
+#[test]
+fn a_batch_has_at_most_100_users() {
+    assert_eq!(sizes(&records_of(250, 20)), [(0, 100), (100, 100), (200, 50)]);
+    assert_eq!(sizes(&records_of(0, 20)), []);
+}
+
+#[test]
+fn identifiers_of_different_kinds_are_not_mixed_in_one_request() {
+    let mut records = records_of(6, 9);
+    for record in &mut records.records[2..4] {
+        *record = record.clone().with_user("user_a".parse().ok());
+    }
+    assert_eq!(sizes(&records), [(0, 2), (2, 2), (4, 2)]);
+}
+
+#[test]
+fn long_values_make_smaller_batches() {
+    let sizes = sizes(&records_of(100, 250));
+    assert!(sizes.len() > 1);
+    assert_eq!(sizes.iter().map(|(_, n)| n).sum::<usize>(), 100);
+}
+
+#[test]
+fn halves_have_the_same_jobs_in_order() {
+    let batch = batches_of(&records_of(5, 9)).remove(0);
+    let mut halves = batch.clone().halves();
+    halves.reverse();
+    assert_eq!(halves.iter().map(|half| half.first).collect::<Vec<_>>(), [0, 2]);
+    let targets: Vec<Identifier> = halves.into_iter().flat_map(|half| half.targets).collect();
+    assert_eq!(targets, batch.targets);
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::policy::pacing::{Gate, GateSettings, Pace, Quota};
 
-/// Opens the file and exchanges once; returns how many other runs it found.
+/// Exchanges once, and returns the number of other runs in the file.
 fn visit(file: &mut PaceFile) -> usize {
     let id = file.id.clone();
     let visit = |record: &mut PaceRecord, own: &str, _: Moment| {
@@ -38,13 +38,13 @@ fn the_directory_and_its_files_are_private() {
             assert_eq!(mode(&state.join(&name)), 0o600, "{name}");
         }
     }
-    assert_eq!(names(&state).len(), 2, "the pace and the sign of life");
+    assert_eq!(names(&state).len(), 2, "the pace file and the lock");
     file.leave(Instant::now(), |_, _, _| ());
     assert_eq!(names(&state), ["key.pace"]);
 }
 
 #[test]
-fn a_directory_that_cannot_be_used_is_an_error() {
+fn an_unusable_directory_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     fs::write(&path, "").unwrap();
@@ -52,30 +52,39 @@ fn a_directory_that_cannot_be_used_is_an_error() {
     assert!(error.contains(&path.display().to_string()), "{error}");
 }
 
+fn moment(wall_ms: u64) -> Moment {
+    Moment { now: Instant::now(), wall_ms }
+}
+
+const WRITTEN: u64 = 1_700_000_000_000;
+const READ: u64 = WRITTEN + 1_000;
+
 #[test]
-fn a_record_is_read_back_as_it_was_written() {
-    let record = PaceRecord::unknown(Moment { now: Instant::now(), wall_ms: 1_700_000_000_000 });
+fn a_record_is_parsed_as_it_was_written() {
+    let record = PaceRecord::unknown(moment(WRITTEN));
     let bytes = serialize(&record).unwrap();
-    assert!(matches!(parse(&bytes), Content::Record(it) if *it == record));
-    let longer = [bytes.as_slice(), b"what a longer record left behind"].concat();
-    assert!(matches!(parse(&longer), Content::Record(it) if *it == record));
+    assert_eq!(parse(&bytes, moment(READ)).as_ref(), Some(&record));
+    let longer = [bytes.as_slice(), b"the rest of a longer record"].concat();
+    assert_eq!(parse(&longer, moment(READ)), Some(record));
+    assert_eq!(parse(b"", moment(READ)), Some(PaceRecord::default()));
 }
 
 #[test]
-fn a_torn_record_is_never_taken_for_a_whole_one() {
-    let record = PaceRecord::unknown(Moment { now: Instant::now(), wall_ms: 1_700_000_000_000 });
+fn a_torn_record_counts_as_a_full_window() {
+    let (record, read_at) = (PaceRecord::unknown(moment(WRITTEN)), moment(READ));
+    let unknown = PaceRecord::unknown(read_at);
+    assert_ne!(record, unknown);
     let bytes = serialize(&record).unwrap();
     for length in 1..bytes.len() - 1 {
-        assert!(matches!(parse(&bytes[..length]), Content::Torn), "{length} bytes");
+        assert_eq!(parse(&bytes[..length], read_at).as_ref(), Some(&unknown), "{length} bytes");
     }
     for length in MAGIC.len() + VERSION.len() + 2..bytes.len() {
         let mut half_old = bytes.clone();
         half_old[length..].fill(b'0');
-        let is_whole = matches!(parse(&half_old), Content::Record(it) if *it == record);
-        assert!(is_whole || matches!(parse(&half_old), Content::Torn), "{length} bytes");
+        let parsed = parse(&half_old, read_at).unwrap();
+        assert!(parsed == record || parsed == unknown, "{length} bytes");
     }
-    assert!(matches!(parse(&[0; 4096]), Content::Torn), "after a power cut");
-    assert!(matches!(parse(b""), Content::Empty));
+    assert_eq!(parse(&[0; 4096], read_at), Some(unknown), "after a power cut");
 }
 
 #[test]
@@ -89,12 +98,14 @@ fn a_torn_file_is_replaced_and_counts_as_a_full_window() {
         assert_eq!(*record, PaceRecord::unknown(moment));
     };
     file.exchange(Instant::now(), read).unwrap().unwrap();
-    assert!(matches!(parse(&fs::read(pace_path(dir.path())).unwrap()), Content::Record(_)));
+    let head = format!("{MAGIC} {VERSION} ");
+    let content = fs::read(pace_path(dir.path())).unwrap();
+    assert!(whole(content.strip_prefix(head.as_bytes()).unwrap()).is_some());
 }
 
 #[test]
-fn a_foreign_file_is_refused_and_left_as_it_is() {
-    for content in ["shopping list", "{}", "bulk-unlock-pace 2 what a later version writes\n"] {
+fn a_foreign_file_is_refused_and_not_changed() {
+    for content in ["shopping list", "{}", "bulk-unlock-pace 2 of a later version\n"] {
         let dir = tempfile::tempdir().unwrap();
         fs::write(pace_path(dir.path()), content).unwrap();
         let mut file = PaceFile::open(dir.path(), "key").unwrap();
@@ -105,7 +116,7 @@ fn a_foreign_file_is_refused_and_left_as_it_is() {
     }
 }
 
-/// Writes this run into the record, as a gate does.
+/// Adds this run to the record, as a gate does.
 fn join(file: &mut PaceFile) {
     let quota = Quota { n: std::num::NonZeroU32::MIN, per: Duration::from_secs(10) };
     let pace = Pace::Share(quota);
@@ -118,20 +129,20 @@ fn join(file: &mut PaceFile) {
 }
 
 #[test]
-fn a_run_is_alive_as_long_as_its_process_holds_its_lock() {
+fn a_run_is_alive_while_its_process_holds_its_lock() {
     let dir = tempfile::tempdir().unwrap();
     let (mut one, mut other) =
         (PaceFile::open(dir.path(), "key").unwrap(), PaceFile::open(dir.path(), "key").unwrap());
     join(&mut one);
     assert_eq!(visit(&mut other), 1);
-    // Without a word, as when the process is killed.
+    // As when the process is killed.
     drop(one);
     assert_eq!(visit(&mut other), 0);
-    assert_eq!(names(dir.path()).len(), 2, "its sign of life is removed");
+    assert_eq!(names(dir.path()).len(), 2, "the lock file is removed");
 }
 
 #[test]
-fn a_lock_that_another_process_holds_is_not_waited_for() {
+fn an_exchange_does_not_wait_for_a_lock() {
     let dir = tempfile::tempdir().unwrap();
     let mut file = PaceFile::open(dir.path(), "key").unwrap();
     let other = File::open(pace_path(dir.path())).unwrap();
@@ -142,18 +153,18 @@ fn a_lock_that_another_process_holds_is_not_waited_for() {
 }
 
 #[test]
-fn a_file_that_was_removed_is_created_again() {
+fn a_removed_file_is_created_again() {
     let dir = tempfile::tempdir().unwrap();
     let (mut one, mut other) =
         (PaceFile::open(dir.path(), "key").unwrap(), PaceFile::open(dir.path(), "key").unwrap());
     join(&mut one);
     fs::remove_file(pace_path(dir.path())).unwrap();
     join(&mut one);
-    assert_eq!(visit(&mut other), 1, "both use the new one");
+    assert_eq!(visit(&mut other), 1, "both use the new file");
 }
 
 #[test]
-fn stale_files_are_removed_and_no_others() {
+fn only_stale_files_of_this_program_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let old = |name: &str, content: &str| {
         fs::write(dir.path().join(name), content).unwrap();

@@ -12,20 +12,20 @@ fn asked(call: &Call) -> &PageRequest {
     page
 }
 
-/// The place of the first user that a page asks for, where they are numbered.
+/// The number of the first user that a request asks for.
 fn first_of(page: &PageRequest) -> usize {
     let number = |last: &UserId| last.as_str()["user_".len()..].parse::<usize>().unwrap() + 1;
     page.starting_after.as_ref().map_or(0, number)
 }
 
-/// A page of this many numbered users, of an instance that has this many.
+/// A page of an instance with `n_users` numbered users.
 fn page_of(call: &Call, n_on_page: usize, n_users: usize) -> Reply {
     let first = first_of(asked(call));
     let end = (first + n_on_page).min(n_users);
     answer(200, &body((first..end).map(|n| format!("user_{n}"))))
 }
 
-/// Walks these stretches; gives all users on the pages.
+/// Walks these stretches, and returns all users on the pages.
 async fn walk(
     api: &Scripted<'_>,
     stretches: Vec<Stretch>,
@@ -40,7 +40,7 @@ async fn walk(
     (walk.finish(), pages.flatten().collect())
 }
 
-/// Gives the number of users on the pages.
+/// Walks all users, and returns the number of users on the pages.
 async fn walk_whole(api: &Scripted<'_>, counted: Option<u64>) -> Result<usize, Shortfall> {
     let (walked, users) = walk(api, vec![Stretch::whole(UserFilter::default())], counted).await;
     walked.map(|_| users.len())
@@ -55,7 +55,7 @@ fn refused(walked: Result<usize, Shortfall>, expected: &str) {
 }
 
 #[test]
-fn every_moment_is_in_one_stretch() {
+fn every_moment_is_in_one_span() {
     let whole = Span { from: 10, to: 109 };
     for n_spans in [1, 2, 3, 7, 100, 250] {
         let spans = whole.cut(n_spans);
@@ -66,20 +66,20 @@ fn every_moment_is_in_one_stretch() {
 }
 
 #[test]
-fn one_moment_is_one_stretch() {
+fn one_moment_is_one_span() {
     assert_eq!(Span { from: 5, to: 5 }.cut(8), [Span { from: 5, to: 5 }]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_short_page_the_walk_goes_on_while_users_are_missing() {
+async fn after_a_short_page_the_walk_continues_until_all_counted_users_are_listed() {
     for (counted, n_passed, n_calls) in [
-        // The server puts 100 on a page whatever it is asked for.
+        // The server puts 100 users on every page.
         (Some(250), 250, 3),
-        // One was deleted since.
+        // One user was deleted after the count.
         (Some(251), 250, 4),
-        // Two were made since, and nobody knows of them.
+        // 50 users were created after the count.
         (Some(200), 200, 2),
-        // Without a count, only an empty page shows the end.
+        // Without a count, only an empty page is the end.
         (None, 250, 4),
         (Some(0), 100, 1),
     ] {
@@ -90,7 +90,7 @@ async fn after_a_short_page_the_walk_goes_on_while_users_are_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_full_page_the_walk_goes_on_whatever_was_counted() {
+async fn after_a_full_page_the_walk_continues_with_any_count() {
     for counted in [None, Some(10), Some(1_200)] {
         let api = Scripted::new(|call| page_of(call, 500, 1_200));
         let n_calls = if counted.is_none() { 4 } else { 3 };
@@ -100,7 +100,7 @@ async fn after_a_full_page_the_walk_goes_on_whatever_was_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_goes_round_in_circles_is_found_out_without_a_count() {
+async fn a_server_that_repeats_pages_ends_the_walk_without_a_count() {
     let api = Scripted::new(|call| {
         let first = first_of(asked(call)) % 1_500;
         answer(200, &body((first..first + 500).map(|n| format!("user_{n}"))))
@@ -113,7 +113,7 @@ async fn a_server_that_goes_round_in_circles_is_found_out_without_a_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_grows_for_ever_is_not_walked_for_ever() {
+async fn a_server_with_endless_pages_ends_the_walk() {
     let api = Scripted::new(|call| page_of(call, 500, usize::MAX));
     let message = "the API counted 600 users, but lists 11500 and more";
     refused(walk_whole(&api, Some(600)).await, message);
@@ -130,7 +130,7 @@ async fn a_walk_cannot_continue_after_a_user_without_a_valid_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_is_not_had_is_an_outage_and_a_refusal_is_none() {
+async fn a_page_without_an_answer_differs_from_a_refused_one() {
     let api = Scripted::new(|_| timed_out());
     assert!(matches!(walk_whole(&api, None).await, Err(Shortfall::NoAnswer(_))));
     let api = Scripted::new(|_| status(503));
@@ -140,7 +140,7 @@ async fn a_page_that_is_not_had_is_an_outage_and_a_refusal_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_on_a_seam_is_listed_twice_and_counted_once() {
+async fn a_user_on_a_bound_is_listed_twice_and_counted_once() {
     let spans = Span { from: 0, to: 99 }.cut(2);
     let stretches = vec![
         Stretch::of(&UserFilter::default(), spans[0], true, false),
@@ -181,4 +181,18 @@ fn every_stretch_keeps_the_filter_and_its_narrower_bounds() {
     assert_eq!(of(20, 29, false, false), (Some(19), Some(30)));
     assert_eq!(of(90, 99, false, true), (Some(89), Some(95)));
     assert_eq!(of(0, 99, false, false), (Some(5), Some(95)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_recheck_is_a_shortfall_even_if_a_later_one_succeeds() {
+    let batches: Vec<Vec<Identifier>> =
+        ["user_a", "user_b"].map(|id| vec![Identifier::UserId(id.parse().unwrap())]).into();
+    let api = Scripted::new(|call| match call.place {
+        0 => status(422),
+        _ => answer(200, "[]"),
+    });
+    let recheck = Recheck::new(&api);
+    Bench::with_concurrency(1).run(&recheck, batches).await;
+    assert_eq!(api.calls().len(), 2);
+    assert!(matches!(recheck.finish(), Err(Shortfall::Refused(_))));
 }

@@ -1,4 +1,4 @@
-//! The live application never notices the job: ten minutes beside each other.
+//! A job and a live application use the same quota for ten minutes.
 
 #[path = "../../../../benches/pacing/simulation.rs"]
 mod simulation;
@@ -7,7 +7,7 @@ use simulation::{Arrivals, Played, QUOTA, Scenario, Server, play, share};
 
 use super::{GateSettings, Pace, Pacer, Quota, Report};
 
-/// As far as application and share fit into the quota in every window, no call is refused and the
+/// If the application and the share fit into the quota in every window, no call is refused and the
 /// share is used.
 #[track_caller]
 fn beside(application: u32, arrivals: Arrivals, percent: u32, server: Server) -> Played {
@@ -22,8 +22,8 @@ fn beside(application: u32, arrivals: Arrivals, percent: u32, server: Server) ->
     played
 }
 
-/// Beyond that one call of two hundred is refused at most, and the job uses four fifths of what is
-/// left. A server that blocks costs the application a second each time that the quota is full.
+/// Otherwise, at most one call of 200 is refused, and the job uses four fifths of the rest. A server
+/// that blocks delays the application by a second whenever the quota is used up.
 #[track_caller]
 fn check(application: u32, percent: u32) {
     for (server, most) in [(Server::Refuses, 0.5), (Server::Blocks, 0.7)] {
@@ -53,9 +53,9 @@ fn few_calls_of_an_application_that_nearly_fills_the_quota_are_refused() {
     check(90, 50);
 }
 
-/// Their number in a window varies by some percent, and the job gives way to the busiest windows.
+/// The number of calls in a window varies by some percent, and the job yields to the busiest windows.
 #[test]
-fn few_calls_that_come_at_random_are_refused() {
+fn few_calls_at_random_times_are_refused() {
     for (application, most, least_used) in [(60, 0.5, 70.0), (80, 0.5, 50.0), (90, 0.8, 40.0)] {
         let played = beside(application, Arrivals::Random, 50, Server::Refuses);
         assert!(played.refused() <= most, "{:.2} % of {application} %", played.refused());

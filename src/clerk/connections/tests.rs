@@ -1,5 +1,5 @@
-//! `testdata` holds the certificates of two authorities that exist nowhere else (their keys were
-//! thrown away), and one of the first for `localhost`, with its key. They are valid until 2120.
+//! `testdata` contains the certificates of two test authorities, whose keys were deleted, and a
+//! certificate for `localhost` from the first, with its key. They are valid until 2120.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -15,8 +15,8 @@ use crate::clerk::{ApiAddress, Client, ClientBuilder, Fault, SecretKey};
 
 use super::*;
 
-const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/tls/testdata/ca.pem");
-const ANOTHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/tls/testdata/another-ca.pem");
+const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/testdata/ca.pem");
+const ANOTHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/testdata/another-ca.pem");
 
 fn builder(url: &str, ca_file: Option<&Path>) -> ClientBuilder {
     let key = SecretKey::parse("sk_test_0123456789abcdef").unwrap();
@@ -27,10 +27,10 @@ fn builder(url: &str, ca_file: Option<&Path>) -> ClientBuilder {
     }
 }
 
-/// Serves one connection as `localhost`, and sends the negotiated protocol.
+/// Serves one connection as `localhost`, and returns the negotiated protocol.
 fn serve(protocols: &[&[u8]]) -> (String, mpsc::Receiver<Option<Vec<u8>>>) {
-    let certificate = include_bytes!("testdata/leaf.der").as_slice().into();
-    let key = PrivatePkcs8KeyDer::from(include_bytes!("testdata/leaf.key.der").as_slice());
+    let certificate = include_bytes!("../testdata/leaf.der").as_slice().into();
+    let key = PrivatePkcs8KeyDer::from(include_bytes!("../testdata/leaf.key.der").as_slice());
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -111,7 +111,7 @@ async fn a_handshake_that_hangs_ends_at_the_connect_timeout() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_authority_of_ssl_cert_file_is_trusted() {
-    let name = "clerk::tls::tests::the_authority_of_ssl_cert_file_is_trusted";
+    let name = "clerk::connections::tests::the_authority_of_ssl_cert_file_is_trusted";
     if std::env::var_os("SSL_CERT_FILE").is_none_or(|it| it != AUTHORITY) {
         return passes_with(name, &[("SSL_CERT_FILE", AUTHORITY)]);
     }
@@ -121,8 +121,8 @@ async fn the_authority_of_ssl_cert_file_is_trusted() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_system_without_certificates_is_an_error_that_says_what_to_do() {
-    let name = "clerk::tls::tests::a_system_without_certificates_is_an_error_that_says_what_to_do";
+fn a_system_without_certificates_is_an_error() {
+    let name = "clerk::connections::tests::a_system_without_certificates_is_an_error";
     if std::env::var_os("SSL_CERT_FILE").is_none_or(|it| it != "/nonexistent") {
         return passes_with(name, &[("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "")]);
     }
@@ -155,4 +155,23 @@ fn a_file_without_usable_certificates_is_refused_by_name() {
     refused(&block("!"), "does not hold usable certificates (");
     let built = builder("http://localhost", Some(Path::new("/nonexistent/ca.pem"))).build();
     assert!(matches!(&built, Err(BuildError::CaFile { .. })), "{built:?}");
+}
+
+#[test]
+fn many_timeouts_on_the_same_connections_replace_them_once() {
+    let settings = ConnectionSettings {
+        headers: HeaderMap::new(),
+        tls: tls_config(None, false).unwrap(),
+        proxy: None,
+        connect_timeout: Duration::from_secs(1),
+        max_idle_connections: 1,
+    };
+    let connections = Connections::new(settings).unwrap();
+    let first = connections.current();
+    (0..3).for_each(|_| connections.replace(&first));
+    let second = connections.current();
+    assert_eq!((first.number, second.number), (0, 1));
+    connections.replace(&second);
+    connections.replace(&first);
+    assert_eq!(connections.current().number, 2);
 }
