@@ -192,7 +192,9 @@ fn status_line_counts_requests_responses_and_unlocks() {
     let stderr = sandbox.stage.heard();
     assert_eq!((sum(&stderr, " request"), sum(&stderr, " × 200")), (52, 51), "{stderr}");
     assert_eq!(sandbox.request("POST /v1/users/user_1/nothing").0, 404);
-    wait_until("a line counts that too", || sum(&sandbox.stage.heard(), " × 404") == 2);
+    wait_until("a status line counts the second 404", || {
+        sum(&sandbox.stage.heard(), " × 404") == 2
+    });
     sandbox.program.signal("INT");
     sandbox.program.wait().exits_with(130);
     let mut rest = String::new();

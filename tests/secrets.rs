@@ -175,9 +175,9 @@ fn escaped_key_in_a_response_is_masked() {
         format!(r#"{{"errors":[{{"code":"{escaped}","long_message":"bad key {escaped}"}}]}}"#);
     let user =
         format!(r#"{{"id":"{}","object":"user","locked":false,"first_name":"{escaped}"}}"#, ids[1]);
-    let answers = [Scripted::status(422).with_body(error), Scripted::status(200).with_body(user)];
+    let responses = [Scripted::status(422).with_body(error), Scripted::status(200).with_body(user)];
     let script: Script =
-        ids.iter().cloned().zip(answers.into_iter().map(|answer| [answer].into())).collect();
+        ids.iter().cloned().zip(responses.into_iter().map(|response| [response].into())).collect();
     let stage = stage(slow_config("0").script(script));
     let flags = "-vv --report page.html --report-pii";
     let ended = stage.run(&format!("run ids.txt --yes {flags} {FAST}")).exits_with(1);
@@ -197,7 +197,7 @@ fn key_in_a_response_is_masked() {
         r#"{{"id":"{}","object":"user","locked":false,"first_name":"{KEY}","private_metadata":{{"key":"{KEY}"}}}}"#,
         ids[1]
     );
-    let answers = [
+    let responses = [
         Scripted::status(422).with_body(body.clone()),
         Scripted::status(200).with_body(user),
         Scripted::status(500).with_body(body.clone()),
@@ -207,7 +207,7 @@ fn key_in_a_response_is_masked() {
         Scripted::status(200).with_body(format!("not json {KEY}")),
     ];
     let script: Script =
-        ids.iter().cloned().zip(answers.into_iter().map(|answer| [answer].into())).collect();
+        ids.iter().cloned().zip(responses.into_iter().map(|response| [response].into())).collect();
     let stage = stage(slow_config("0").script(script));
     let ended = stage.run(&format!("run ids.txt --yes -vv {FAST}")).exits_with(1);
     check_key_is_hidden(&stage, ended);

@@ -142,8 +142,8 @@ fn closing_lines_of_a_failed_run_print_the_retry_command() {
 #[test]
 fn printed_commands_resume_retry_and_verify() {
     let ids = [vec![missing_user()], locked_users(5)].concat();
-    let answer = Scripted::status(503);
-    let stage = Stage::with_script(Script::from([(ids[3].clone(), [answer].into())]));
+    let response = Scripted::status(503);
+    let stage = Stage::with_script(Script::from([(ids[3].clone(), [response].into())]));
     let rows = ids.iter().fold("team,id".to_owned(), |rows, id| rows + "\nred," + id.as_str());
     stage.write("it's new.csv", rows);
     let flags = "--carry team --redact private_metadata --max-retries 0";
@@ -245,8 +245,8 @@ fn color_without_a_terminal_requires_color_always() {
 fn control_characters_of_input_and_server_are_not_printed() {
     let id = users(1).remove(0);
     let body = r#"{"errors":[{"message":"no\u001b[2Jno\u0007","code":"\u001b]0;x\u0007"}]}"#;
-    let answer = Scripted::status(422).with_body(body);
-    let stage = Stage::with_script(Script::from([(id.clone(), [answer].into())]));
+    let response = Scripted::status(422).with_body(body);
+    let stage = Stage::with_script(Script::from([(id.clone(), [response].into())]));
     stage.write("ids.csv", format!("the\u{1b}[31m id,user_id\nx,{id}\ny,\u{1b}[2Jevil\u{7}\n"));
     let ended = stage.run(&format!("{RUN} -vv --column user_id")).exits_with(1);
     let is_control = |c: char| c.is_control() && c != '\n';

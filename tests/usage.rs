@@ -181,8 +181,8 @@ fn redirect_is_not_followed() {
     let id = users(1).remove(0);
     let elsewhere = Stage::with_quick_sandbox();
     let target = format!("{}/v1/users/{id}/unlock", elsewhere.sandbox().url());
-    let answer = Scripted::status(307).with_header("Location", &target);
-    let stage = Stage::with_script([(id.clone(), [answer].into())].into());
+    let response = Scripted::status(307).with_header("Location", &target);
+    let stage = Stage::with_script([(id.clone(), [response].into())].into());
     stage.write("ids.csv", list(&[id]));
     stage.run(RUN).exits_with(1);
     assert_eq!(stage.outcomes("ids.results.csv"), ["1 rejected"]);

@@ -186,7 +186,7 @@ impl Running {
 
     /// Waits until it exits. Returns its peak memory in MiB, where `/proc` shows it.
     pub fn wait_and_weigh(mut self) -> (Ended, Option<u64>) {
-        // Its pipes are not read meanwhile, so it must not print much.
+        // Its pipes are not read until it exits, so it must not print much.
         let status = format!("/proc/{}/status", self.id());
         let mut peak = None;
         while self.is_alive() {
