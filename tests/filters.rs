@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use bulk_unlock::sandbox::{FakeUser, LoggedRequest, Population};
-use common::lookups::listed;
+use common::population::listed;
 use common::server::serve;
 use common::watch::FAST;
 use common::{SEED, Stage};
@@ -182,7 +182,7 @@ fn ambiguous_filters_are_refused() {
         "--organization=-org_acme",
         "--email-domain a@acme.com",
     ] {
-        stage.refuses(&format!("locked {flags} {FAST}"), 2);
+        stage.run_refused(&format!("locked {flags} {FAST}"), 2);
     }
     assert_eq!(stage.n_requests(), 0);
 }
@@ -226,7 +226,7 @@ fn a_server_that_ignores_a_filter_does_not_widen_the_list() {
         let ended = stage.run(&format!("locked {flag} {FAST}")).exits_with(0);
         assert_eq!(ids(&ended.stdout), BTreeSet::from(first.clone()), "{flag}");
         let name = flag.split(' ').next().unwrap_or_default();
-        ended.says(&format!("Left out of 6 locked users: {name}: 3."));
+        ended.prints(&format!("Left out of 6 locked users: {name}: 3."));
     }
 }
 
@@ -235,7 +235,7 @@ fn the_printed_plan_command_repeats_no_filter() {
     let stage = Stage::with_users(N_USERS);
     let flags = "--skip-banned --organization org_acme --created-after 36500d";
     let ended = stage.run(&format!("locked {flags} -o locked.csv {FAST}")).exits_with(0);
-    let next = ended.next();
+    let next = ended.next_command();
     assert!(next.starts_with("plan locked.csv "), "{next}");
     stage.run(&next).exits_with(0);
 }

@@ -21,7 +21,7 @@ fn stage() -> Stage {
 #[track_caller]
 fn check_refused(stage: &Stage, line: &str, code: i32, text: &str) {
     let before = stage.files();
-    stage.run(line).exits_with(code).says(text);
+    stage.run(line).exits_with(code).prints(text);
     assert_eq!(stage.files(), before, "{line}");
     assert_eq!(stage.n_requests(), 0, "{line}");
 }

@@ -5,7 +5,7 @@ mod common;
 
 use bulk_unlock::sandbox::{Mode, SandboxConfig};
 use common::sample;
-use common::terminal::at_a_terminal;
+use common::terminal::run_on_terminal;
 use common::watch::wait_until;
 use common::{Ended, Stage, list, locked_users, missing_user};
 use jsonschema::{Draft, Validator};
@@ -164,10 +164,10 @@ fn log_format_from_variable_or_file_applies_to_usage_errors() {
 #[test]
 fn json_log_on_a_terminal_has_neither_bar_nor_prompt() {
     let stage = stage();
-    let first = at_a_terminal(&stage, &format!("$BU run ids.csv {JSON} --color always"), "");
+    let first = run_on_terminal(&stage, &format!("$BU run ids.csv {JSON} --color always"), "");
     assert_eq!(first.code, Some(5));
     let line = format!("$BU run ids.csv --yes --progress bar --color always {JSON}");
-    let second = at_a_terminal(&stage, &line, "");
+    let second = run_on_terminal(&stage, &line, "");
     assert_eq!(second.code, Some(0));
     for text in [first.text, second.text] {
         let lines = text.lines().filter(|line| !line.starts_with("Script "));
@@ -184,7 +184,7 @@ fn progress_line_has_counts() {
     let stage = stage();
     stage.write("ids.csv", list(&locked_users(200)));
     let run = stage.spawn(&format!("run ids.csv --yes --rate 10/s {JSON}"));
-    run.hears_signals();
+    run.wait_for_signal_handlers();
     wait_until("requests", || stage.n_requests() >= 3);
     run.signal("USR1");
     wait_until("more requests", || stage.n_requests() >= 6);

@@ -23,7 +23,7 @@ impl SandboxProgram {
     #[track_caller]
     fn start(flags: &str) -> Self {
         let stage = Stage::new();
-        let mut program = stage.spawn_and_listen(&format!("sandbox --port 0 {flags}"));
+        let mut program = stage.spawn_with_stderr_in_file(&format!("sandbox --port 0 {flags}"));
         let mut stdout = BufReader::new(program.take_stdout());
         let mut value = |name: &str| {
             let mut line = String::new();
@@ -77,7 +77,7 @@ impl SandboxProgram {
     fn interrupt(self) -> Ended {
         self.program.signal("INT");
         let ended = self.program.wait().exits_with(130);
-        Ended { stderr: self.stage.heard(), ..ended }
+        Ended { stderr: self.stage.stderr_so_far(), ..ended }
     }
 }
 
@@ -120,7 +120,7 @@ fn live_application_uses_the_quota_and_its_refused_calls_are_reported() {
     let mut sandbox = SandboxProgram::start("--latency 0 --quota 100/10m --live-app 1000/s");
     // The live application uses up the quota within 100 ms.
     wait_until("the quota is used up", || sandbox.request("GET /v1/users/count").0 == 429);
-    sandbox.stage.hears(" calls refused\n");
+    sandbox.stage.wait_for_stderr(" calls refused\n");
     let ended = sandbox.interrupt();
     let closing = ended.stderr.lines().last().unwrap_or_default();
     let numbers: Vec<u64> = closing
@@ -171,13 +171,15 @@ fn flags_out_of_range_are_refused() {
     let stage = Stage::new();
     stage.write("ids.txt", "user_1\n");
     for users in ["10000001", "4294967295"] {
-        stage.refuses(&format!("sandbox --port 0 --users {users}"), 2).says("0..=10000000");
+        stage.run_refused(&format!("sandbox --port 0 --users {users}"), 2).prints("0..=10000000");
         let line = format!("run ids.txt --sandbox --sandbox-users {users}");
-        stage.refuses(&line, 2).says("--sandbox-users").says("0..=10000000");
+        stage.run_refused(&line, 2).prints("--sandbox-users").prints("0..=10000000");
     }
-    stage.refuses("sandbox --port 0 --live-app none", 2).says("requests per time, such as");
-    stage.refuses("sandbox --port 0 --quota fast", 2).says("requests per time, such as 1000/10s");
-    stage.refuses("sandbox --port 0 --latency 1h..1m", 2).says("expected 50ms, a range");
+    stage.run_refused("sandbox --port 0 --live-app none", 2).prints("requests per time, such as");
+    stage
+        .run_refused("sandbox --port 0 --quota fast", 2)
+        .prints("requests per time, such as 1000/10s");
+    stage.run_refused("sandbox --port 0 --latency 1h..1m", 2).prints("expected 50ms, a range");
 }
 
 #[test]
@@ -188,12 +190,12 @@ fn status_line_counts_requests_responses_and_unlocks() {
     }
     sandbox.request("GET /v1/nowhere");
     // A response may be counted in a later second than its request.
-    sandbox.stage.hears("1 × 404; 50 unlocked in total\n");
-    let stderr = sandbox.stage.heard();
+    sandbox.stage.wait_for_stderr("1 × 404; 50 unlocked in total\n");
+    let stderr = sandbox.stage.stderr_so_far();
     assert_eq!((sum(&stderr, " request"), sum(&stderr, " × 200")), (52, 51), "{stderr}");
     assert_eq!(sandbox.request("POST /v1/users/user_1/nothing").0, 404);
     wait_until("a status line counts the second 404", || {
-        sum(&sandbox.stage.heard(), " × 404") == 2
+        sum(&sandbox.stage.stderr_so_far(), " × 404") == 2
     });
     sandbox.program.signal("INT");
     sandbox.program.wait().exits_with(130);

@@ -4,7 +4,7 @@
 mod common;
 
 use bulk_unlock::sandbox::{FakeUser, SandboxConfig};
-use common::lookups::{listed_where, missing_users};
+use common::population::{listed_where, missing_users};
 use common::{SEED, Stage, users};
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
@@ -21,12 +21,12 @@ fn user_bodies(stage: &Stage) -> Vec<Value> {
     while bodies.len() < N_USERS as usize {
         let last = bodies.last().and_then(|body| body["id"].as_str());
         let cursor = last.map(|id| format!("&starting_after={id}")).unwrap_or_default();
-        let page = stage.ask("GET", &format!("/v1/users?limit=500{cursor}"));
+        let page = stage.request_ok("GET", &format!("/v1/users?limit=500{cursor}"));
         bodies.extend(page.as_array().expect("a page").iter().cloned());
     }
     for id in users(200) {
-        bodies.push(stage.ask("POST", &format!("/v1/users/{id}/lock")));
-        bodies.push(stage.ask("POST", &format!("/v1/users/{id}/unlock")));
+        bodies.push(stage.request_ok("POST", &format!("/v1/users/{id}/lock")));
+        bodies.push(stage.request_ok("POST", &format!("/v1/users/{id}/unlock")));
         bodies.push(stage.user(&id));
     }
     bodies
@@ -112,7 +112,7 @@ fn bodies_of_errors_match_the_schema() {
 #[test]
 fn schema_refuses_bodies_that_clerks_clients_refuse() {
     let validator = our_schema();
-    let page = stage().ask("GET", "/v1/users?limit=500");
+    let page = stage().request_ok("GET", "/v1/users?limit=500");
     let bodies = page.as_array().expect("a page");
     // Replaces a value in the first user with a non-empty `list`.
     let refuses = |list: &str, pointer: &str, value: Value| {
@@ -146,7 +146,7 @@ fn bodies_match_clerks_own_specification() {
     };
     let stage = stage();
     check(&schema_of("User"), &user_bodies(&stage));
-    check(&schema_of("TotalCount"), [&stage.ask("GET", "/v1/users/count")]);
+    check(&schema_of("TotalCount"), [&stage.request_ok("GET", "/v1/users/count")]);
     check(&schema_of("ClerkErrors"), &error_bodies());
 }
 

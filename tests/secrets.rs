@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::process::Stdio;
 
 use bulk_unlock::sandbox::{FaultKind, Mode, SandboxConfig, Script, Scripted};
-use common::watch::{FAST, slow_config, wait_until, with_each};
+use common::watch::{FAST, for_each_in_parallel, slow_config, wait_until};
 use common::{Ended, Running, Stage, list, users};
 
 /// As long as a real key.
@@ -34,7 +34,7 @@ fn check_key_is_hidden(stage: &Stage, ended: Ended) -> Ended {
         let is_in = bytes.windows(LEAK.len()).any(|window| window == LEAK.as_bytes());
         assert!(!is_in, "{}: the key is in {name}", ended.line);
     }
-    ended.never_says(LEAK)
+    ended.does_not_print(LEAK)
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn faults_do_not_reveal_the_key() {
     let faulty = ids.iter().step_by(5).zip(FaultKind::all());
     let script: Script =
         faulty.map(|(id, fault)| (id.clone(), vec![Scripted::Fault(fault); 2].into())).collect();
-    with_each(["", "-v", "-vv", "-q"], |flags| {
+    for_each_in_parallel(["", "-v", "-vv", "-q"], |flags| {
         let stage = stage(slow_config("0").script(script.clone()));
         stage.write("ids.txt", list(&ids));
         let line = "run ids.txt --yes --json --report page.html --max-retries 1 --timeout 300ms";
@@ -125,7 +125,7 @@ fn key_in_the_wrong_argument_is_not_shown() {
 fn key_as_file_name_or_reason_is_masked() {
     let stage = stage(slow_config("0"));
     let check = |line: &str| {
-        let ended = stage.run(line).exits_with(0).never_says(LEAK);
+        let ended = stage.run(line).exits_with(0).does_not_print(LEAK);
         assert!(!ended.stdout.contains(LEAK), "{}", ended.stdout);
         check_key_is_hidden(
             &stage,
@@ -133,7 +133,7 @@ fn key_as_file_name_or_reason_is_masked() {
         )
     };
     let named = check(&format!("run ids.txt --yes -vv --json -o {KEY}.csv {FAST}"));
-    named.says(&format!("{FINGERPRINT}.csv"));
+    named.prints(&format!("{FINGERPRINT}.csv"));
     check(&format!("report {KEY}.csv --json --html page.html"));
     check(&format!("report {KEY}.csv"));
     check(&format!("locked -o {KEY}.list {FAST}"));

@@ -17,7 +17,7 @@ fn stage() -> Stage {
 
 /// Stderr, with parts that differ between runs replaced.
 fn stderr_of(ended: &Ended) -> String {
-    ended.steady().replace(missing_user().as_str(), "user_GONE")
+    ended.normalized_stderr().replace(missing_user().as_str(), "user_GONE")
 }
 
 #[test]
@@ -149,13 +149,13 @@ fn printed_commands_resume_retry_and_verify() {
     let flags = "--carry team --redact private_metadata --max-retries 0";
     let line = format!(r#"-y -o "my out.csv" --column ID --quota 1000/1s {flags}"#);
     let ended = stage.run(&format!(r#"run "it's new.csv" {line} --canary 1 --force"#));
-    let ended = stage.run(&ended.exits_with(3).next()).exits_with(1);
+    let ended = stage.run(&ended.exits_with(3).next_command()).exits_with(1);
     assert!(ended.line.contains("--resume") && !ended.line.contains("--force"));
     assert_eq!(stage.rows("my out.csv").len(), 6);
-    let ended = stage.run(&ended.next()).exits_with(0);
+    let ended = stage.run(&ended.next_command()).exits_with(0);
     assert_eq!(stage.rows("my out.results.csv").len(), 1);
-    let ended = stage.run(&ended.next()).exits_with(0);
-    ended.says("Verified: 1 of 1 user is still unlocked.");
+    let ended = stage.run(&ended.next_command()).exits_with(0);
+    ended.prints("Verified: 1 of 1 user is still unlocked.");
     assert_eq!(stage.rows("my out.results.verify.csv").len(), 1);
 }
 
@@ -164,7 +164,7 @@ fn printed_command_runs_the_plan() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&[locked_users(3), vec![missing_user()]].concat()));
     let ended = stage.run("run -n ids.csv --quota 1000/1s --yes --max-users 9 --reason 'a b'");
-    stage.run(&ended.exits_with(0).next()).exits_with(0);
+    stage.run(&ended.exits_with(0).next_command()).exits_with(0);
     assert_eq!(stage.column("ids.plan.results.csv", "outcome"), ["unlocked"; 3]);
     assert_eq!(stage.json("ids.plan.results.manifest.json")["reason"], "a b");
 }
@@ -178,7 +178,7 @@ fn printed_retry_command_keeps_the_identifier_kind() {
     let ended = stage.run(line).exits_with(1);
     assert_eq!(stage.outcomes("who.results.csv"), ["2 failed"]);
     stage.sandbox().set_mode(Mode::Normal);
-    stage.run(&ended.next()).exits_with(1);
+    stage.run(&ended.next_command()).exits_with(1);
     assert_eq!(stage.outcomes("who.results.results.csv"), ["2 not_found"]);
 }
 
@@ -187,8 +187,8 @@ fn printed_command_resumes_a_run_of_piped_users() {
     let stage = Stage::with_quick_sandbox();
     let ids = [vec![missing_user()], users(4)].concat();
     let line = "run --yes --quota 1000/1s --canary 1";
-    let ended = stage.pipe(list(&ids), line).exits_with(3).says("with the same users on stdin");
-    stage.pipe(list(&ids), &ended.next()).exits_with(1);
+    let ended = stage.pipe(list(&ids), line).exits_with(3).prints("with the same users on stdin");
+    stage.pipe(list(&ids), &ended.next_command()).exits_with(1);
     assert_eq!(stage.rows("stdin.results.csv").len(), 5);
 }
 
@@ -203,7 +203,7 @@ fn quiet_prints_one_closing_line() {
 fn quiet_prints_errors() {
     let stage = stage();
     stage.write("ids.results.csv", "");
-    let ended = stage.refuses(&format!("{RUN} -q"), 6);
+    let ended = stage.run_refused(&format!("{RUN} -q"), 6);
     insta::assert_snapshot!(stderr_of(&ended), @"error: ids.results.csv already exists; use --resume to continue it, --force to overwrite it, or --output to name another file");
 }
 
@@ -260,7 +260,7 @@ fn short_run_prints_no_progress() {
     let stage = stage();
     for progress in ["auto", "lines", "none"] {
         let ended = stage.run(&format!("{RUN} --force --progress {progress}")).exits_with(1);
-        ended.never_says("%):").says("Done: unlocked 2 of 4 users");
+        ended.does_not_print("%):").prints("Done: unlocked 2 of 4 users");
     }
 }
 

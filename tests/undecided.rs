@@ -116,7 +116,7 @@ fn a_run_of_a_plan_does_not_unlock_users_whose_lock_state_became_unclear() {
     let server = Server::start(|id, n| if n == 1 { Some("true") } else { unclear_for_b(id, n) });
     let stage = stage(&server);
     stage.run(&format!("plan ids.txt -o plan.csv {FAST}")).exits_with(0);
-    stage.all_are("plan.csv", "would_unlock");
+    stage.check_all_outcomes("plan.csv", "would_unlock");
     stage
         .run(&format!("run --plan plan.csv --yes -o out.csv --max-retries 2 {FAST}"))
         .exits_with(1);
@@ -129,7 +129,7 @@ fn users_are_looked_up_again_until_their_lock_state_is_clear() {
     let server = Server::start(|id, n| if n < 3 { unclear_for_b(id, n) } else { Some("true") });
     let stage = stage(&server);
     stage.run(&format!("run ids.txt --yes --only-locked {FAST}")).exits_with(0);
-    stage.all_are("ids.results.csv", "unlocked");
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
     assert_eq!(server.log().unlocked.len(), 3);
 }
 

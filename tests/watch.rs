@@ -39,8 +39,8 @@ fn a_watch_reads_back_repeatedly_and_prints_the_last_pass_in_full() {
     let line = format!("verify ids.results.csv --watch 500ms --every 100ms --json {FAST}");
     let ended = stage.run(&line).exits_with(0);
     assert!(n_passes(&stage) >= 2, "at least one at the beginning and one at the end");
-    stage.has_each_once(FILE, &ids);
-    stage.all_are(FILE, "still_unlocked");
+    stage.check_one_row_each(FILE, &ids);
+    stage.check_all_outcomes(FILE, "still_unlocked");
     let headline = "Verified: 3 of 3 users are still unlocked.";
     let n_printed = u64::try_from(ended.stderr.matches(headline).count()).expect("a count");
     assert_eq!(n_printed, n_passes(&stage), "each pass is printed");
@@ -88,7 +88,7 @@ fn a_user_who_was_locked_again_for_a_while_exits_with_1() {
     wait_until("it is found", || stage.n_rows(FILE) == 2);
     stage.unlock(&ids[0]);
     let ended = running.wait().exits_with(1);
-    ended.says("Verified: 1 of 2 users is still unlocked.");
+    ended.prints("Verified: 1 of 2 users is still unlocked.");
     assert_eq!(stage.outcomes(FILE), ["1 locked_again", "2 still_unlocked"]);
 }
 
@@ -97,19 +97,19 @@ fn a_foreign_file_is_refused_before_any_request() {
     let stage = after_run(&locked_users(2));
     let line = format!("verify ids.results.csv {FOREVER} {FAST}");
     stage.write(FILE, "my own notes\n");
-    stage.refuses(&line, 6).says(FILE);
+    stage.run_refused(&line, 6).prints(FILE);
     let results = stage.read("ids.results.csv");
     stage.write(FILE, &results);
-    stage.refuses(&line, 6).says(FILE);
+    stage.run_refused(&line, 6).prints(FILE);
     // These rows do not show which command wrote them.
     stage.write(FILE, results.replace(",unlocked,", ",failed,"));
-    stage.refuses(&line, 6).says(FILE);
+    stage.run_refused(&line, 6).prints(FILE);
     std::fs::remove_file(stage.path(FILE)).expect("a file");
     stage.write("ids.results.verify.failed.csv", "my own notes\n");
-    stage.refuses(&line, 6).says("ids.results.verify.failed.csv");
+    stage.run_refused(&line, 6).prints("ids.results.verify.failed.csv");
     std::fs::remove_file(stage.path("ids.results.verify.failed.csv")).expect("a file");
     stage.write("page.html", "my own page\n");
-    stage.refuses(&format!("{line} --report page.html"), 6).says("page.html");
+    stage.run_refused(&format!("{line} --report page.html"), 6).prints("page.html");
 }
 
 #[test]
@@ -117,11 +117,11 @@ fn a_foreign_file_that_appears_between_two_passes_is_not_replaced() {
     let stage = after_run(&locked_users(2));
     let running = stage.spawn(&format!("verify ids.results.csv --watch 1h --every 2s {FAST}"));
     wait_until("the first pass is over", || {
-        stage.read_if_there("ids.results.verify.manifest.json").contains("\"completed\"")
+        stage.read_or_empty("ids.results.verify.manifest.json").contains("\"completed\"")
     });
     std::fs::remove_file(stage.path(FILE)).expect("a file");
     stage.write(FILE, "my own notes\n");
-    running.wait().exits_with(6).says(FILE);
+    running.wait().exits_with(6).prints(FILE);
     assert_eq!(stage.read(FILE), "my own notes\n");
 }
 
@@ -134,14 +134,14 @@ fn ctrl_c_between_two_passes_keeps_the_file_of_the_last_pass() {
         let n_before = n_passes(&stage);
         let running = stage.spawn(&line);
         wait_until("the first pass is over", || {
-            let manifest = stage.read_if_there("ids.results.verify.manifest.json");
+            let manifest = stage.read_or_empty("ids.results.verify.manifest.json");
             manifest.contains("\"completed\"")
         });
         running.signal(signal);
         let ended = running.wait().exits_with(code);
         assert_eq!(n_passes(&stage), n_before + 1);
-        ended.says("has the last pass");
-        stage.has_each_once(FILE, &ids);
+        ended.prints("has the last pass");
+        stage.check_one_row_each(FILE, &ids);
         assert_eq!(stage.json("ids.results.verify.manifest.json")["ending"], "completed");
         // Otherwise the next wait ends at once.
         std::fs::remove_file(stage.path("ids.results.verify.manifest.json")).expect("a file");
@@ -165,7 +165,7 @@ fn ctrl_c_during_a_pass_keeps_the_file_of_the_pass_before() {
     });
     running.signal("INT");
     running.wait().exits_with(130);
-    stage.has_each_once(FILE, &ids);
+    stage.check_one_row_each(FILE, &ids);
     let n_locked = stage.rows(FILE).iter().filter(|row| row["outcome"] == "locked_again").count();
     assert_eq!(n_locked, 1);
     assert_eq!(stage.json("ids.results.verify.manifest.json")["ending"], "completed");
@@ -177,21 +177,23 @@ fn a_watch_continues_after_a_failed_pass_and_ends_with_a_stopped_pass() {
     let line = format!("verify ids.results.csv {FOREVER} --max-retries 0 {FAST}");
     stage.sandbox().set_mode(Mode::AllStatus(503));
     let running = stage.spawn(&line);
-    wait_until("a pass failed", || stage.read_if_there(FILE).contains(",failed,"));
+    wait_until("a pass failed", || stage.read_or_empty(FILE).contains(",failed,"));
     stage.sandbox().set_mode(Mode::Normal);
-    wait_until("another succeeded", || stage.read_if_there(FILE).contains(",still_unlocked,"));
+    wait_until("another succeeded", || stage.read_or_empty(FILE).contains(",still_unlocked,"));
     stage.sandbox().set_mode(Mode::Revoked);
     running.wait().exits_with(4);
-    stage.all_are(FILE, "still_unlocked");
+    stage.check_all_outcomes(FILE, "still_unlocked");
 }
 
 #[test]
 fn flags_that_cannot_be_used_with_watch_are_refused() {
     let mut stage = after_run(&locked_users(2));
     let line = format!("verify ids.results.csv {FAST}");
-    stage.refuses(&format!("{line} --every 1m"), 2).says("--watch");
-    stage.refuses(&format!("{line} --watch 1m --resume"), 2).says("--resume");
-    stage.refuses(&format!("{line} --watch 1m -o -"), 2).says("--watch cannot be used with -o -");
+    stage.run_refused(&format!("{line} --every 1m"), 2).prints("--watch");
+    stage.run_refused(&format!("{line} --watch 1m --resume"), 2).prints("--resume");
+    stage
+        .run_refused(&format!("{line} --watch 1m -o -"), 2)
+        .prints("--watch cannot be used with -o -");
     stage.set("BULK_UNLOCK_EVERY", "1m");
-    stage.refuses(&line, 2).says("--watch");
+    stage.run_refused(&line, 2).prints("--watch");
 }

@@ -3,9 +3,9 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses only a part")]
 
-pub mod lookups;
 pub mod normalize;
-pub mod pages;
+pub mod page;
+pub mod population;
 pub mod proxy;
 pub mod server;
 pub mod terminal;
@@ -114,7 +114,7 @@ impl Stage {
     }
 
     /// The text of a file, which is empty if the file does not exist.
-    pub fn read_if_there(&self, name: &str) -> String {
+    pub fn read_or_empty(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
@@ -219,7 +219,7 @@ impl Stage {
     /// Runs the program; it must exit with this code, send no request, print nothing to stdout, and
     /// change no file.
     #[track_caller]
-    pub fn refuses(&self, line: &str, code: i32) -> Ended {
+    pub fn run_refused(&self, line: &str, code: i32) -> Ended {
         let (n_before, before) = (self.n_requests(), self.contents());
         let ended = self.run(line).exits_with(code);
         assert_eq!(ended.stdout, "", "{line}");
@@ -339,14 +339,14 @@ impl Ended {
 
     /// Checks that stderr contains this.
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub fn prints(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "{}: {text:?} is not in\n{}", self.line, self.stderr);
         self
     }
 
     /// Checks that neither stdout nor stderr contains this.
     #[track_caller]
-    pub fn never_says(self, text: &str) -> Self {
+    pub fn does_not_print(self, text: &str) -> Self {
         for output in [&self.stderr, &self.stdout] {
             assert!(!output.contains(text), "{}: {text:?} is in\n{output}", self.line);
         }
@@ -355,7 +355,7 @@ impl Ended {
 
     /// The command at the end of the closing lines, without the name of the program.
     #[track_caller]
-    pub fn next(&self) -> String {
+    pub fn next_command(&self) -> String {
         let line = self.stderr.lines().last();
         let command = line.and_then(|line| line.strip_prefix("  ")?.strip_prefix(PROGRAM));
         let command = command.unwrap_or_else(|| panic!("no command in\n{}", self.stderr));
@@ -363,7 +363,7 @@ impl Ended {
     }
 
     /// Stderr, with the path of the program and parts that differ between runs replaced.
-    pub fn steady(&self) -> String {
+    pub fn normalized_stderr(&self) -> String {
         without_times(&self.stderr.replace(PROGRAM, "bulk-unlock"))
     }
 }
@@ -395,12 +395,12 @@ pub fn users(n_users: usize) -> Vec<UserId> {
 
 /// `n_users` users who are locked by failed sign-ins.
 pub fn locked_users(n_users: usize) -> Vec<UserId> {
-    lookups::listed_where(n_users, |user| user.is_locked() && !user.is_admin_locked())
+    population::listed_where(n_users, |user| user.is_locked() && !user.is_admin_locked())
 }
 
 /// A user who does not exist.
 pub fn missing_user() -> UserId {
-    lookups::missing_users(1).remove(0)
+    population::missing_users(1).remove(0)
 }
 
 /// A plain list of users.
@@ -414,6 +414,6 @@ pub fn throttled(retry_after: &str) -> Scripted {
 }
 
 /// Whether a path exists, be it a broken link.
-pub fn is_there(path: &Path) -> bool {
+pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }

@@ -5,11 +5,11 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::watch::PATIENCE;
+use super::watch::TIMEOUT;
 use super::{PROGRAM, Stage};
 
 /// The exit code and the output on the terminal.
-pub struct Shown {
+pub struct TerminalOutput {
     /// The exit code.
     pub code: Option<i32>,
     /// The output, including escape sequences.
@@ -18,12 +18,17 @@ pub struct Shown {
 
 /// Runs a shell command (`$BU` is the program) on a terminal, and types this at the confirmation
 /// prompt.
-pub fn at_a_terminal(stage: &Stage, line: &str, typed: &str) -> Shown {
-    typing_ahead(stage, line, "", typed)
+pub fn run_on_terminal(stage: &Stage, line: &str, typed: &str) -> TerminalOutput {
+    run_on_terminal_typing_ahead(stage, line, "", typed)
 }
 
-/// Like [`at_a_terminal`], with `ahead` typed before the prompt is shown.
-pub fn typing_ahead(stage: &Stage, line: &str, ahead: &str, typed: &str) -> Shown {
+/// Like [`run_on_terminal`], with `ahead` typed before the prompt is shown.
+pub fn run_on_terminal_typing_ahead(
+    stage: &Stage,
+    line: &str,
+    ahead: &str,
+    typed: &str,
+) -> TerminalOutput {
     let log = stage.path("typescript");
     let mut command = stage.program("script");
     command.args(["-qefc", line]).arg(&log);
@@ -35,9 +40,7 @@ pub fn typing_ahead(stage: &Stage, line: &str, ahead: &str, typed: &str) -> Show
     let mut stdin = child.stdin.take().expect("a pipe");
     stdin.write_all(ahead.as_bytes()).expect("script reads");
     let start = Instant::now();
-    while !has_prompt(&shown())
-        && matches!(child.try_wait(), Ok(None))
-        && start.elapsed() < PATIENCE
+    while !has_prompt(&shown()) && matches!(child.try_wait(), Ok(None)) && start.elapsed() < TIMEOUT
     {
         thread::sleep(Duration::from_millis(5));
     }
@@ -46,5 +49,5 @@ pub fn typing_ahead(stage: &Stage, line: &str, ahead: &str, typed: &str) -> Show
     drop(stdin);
     let text = shown();
     std::fs::remove_file(&log).expect("script made its file");
-    Shown { code, text }
+    TerminalOutput { code, text }
 }

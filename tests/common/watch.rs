@@ -16,7 +16,7 @@ use super::{Ended, Running, SEED, Stage};
 pub const FAST: &str = "--quota 1000000/1s --quota-share 100%";
 
 /// Maximum time to wait for an event, far more than any takes.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A sandbox that logs its requests and responds after this latency.
 pub fn slow_config(latency: &str) -> SandboxConfig {
@@ -28,7 +28,7 @@ pub fn slow_config(latency: &str) -> SandboxConfig {
 
 /// Runs a test with each item, in parallel, as tests mostly wait.
 #[track_caller]
-pub fn with_each<T: Send>(items: impl IntoIterator<Item = T>, test: impl Fn(T) + Sync) {
+pub fn for_each_in_parallel<T: Send>(items: impl IntoIterator<Item = T>, test: impl Fn(T) + Sync) {
     let test = &test;
     thread::scope(|scope| {
         for item in items {
@@ -37,24 +37,24 @@ pub fn with_each<T: Send>(items: impl IntoIterator<Item = T>, test: impl Fn(T) +
     });
 }
 
-/// Waits until the condition holds; fails after [`PATIENCE`].
+/// Waits until the condition holds; fails after [`TIMEOUT`].
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(start.elapsed() < TIMEOUT, "waited in vain until {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }
 
 impl Stage {
     /// Stops the sandbox, so that connections are refused.
-    pub fn close_sandbox(&mut self) {
+    pub fn stop_sandbox(&mut self) {
         self.sandbox = None;
     }
 
     /// Starts another sandbox, on this port.
-    pub fn open_sandbox(&mut self, config: SandboxConfig, port: u16) {
+    pub fn start_sandbox(&mut self, config: SandboxConfig, port: u16) {
         self.sandbox = Some(Sandbox::start(config, port).expect("the sandbox starts"));
     }
 
@@ -100,7 +100,7 @@ impl Stage {
 
     /// Checks that each of these users has exactly one row, and that there are no other rows.
     #[track_caller]
-    pub fn has_each_once(&self, results: &str, users: &[UserId]) {
+    pub fn check_one_row_each(&self, results: &str, users: &[UserId]) {
         let rows = self.rows(results);
         let ids: BTreeSet<String> = rows.iter().map(|row| row["user_id"].clone()).collect();
         let expected: BTreeSet<String> = users.iter().map(ToString::to_string).collect();
@@ -110,7 +110,7 @@ impl Stage {
 
     /// Checks that each row has this outcome.
     #[track_caller]
-    pub fn all_are(&self, results: &str, outcome: &str) {
+    pub fn check_all_outcomes(&self, results: &str, outcome: &str) {
         for row in self.rows(results) {
             assert_eq!(row["outcome"], outcome, "{row:?}");
         }
@@ -119,7 +119,7 @@ impl Stage {
     /// Checks that each of these users is once in either the results or `unprocessed`, and that the
     /// manifest has the same counts. Returns the number of rows.
     #[track_caller]
-    pub fn adds_up(&self, stem: &str, users: &[UserId]) -> usize {
+    pub fn check_accounting(&self, stem: &str, users: &[UserId]) -> usize {
         let rows = self.rows(&format!("{stem}.csv"));
         let unprocessed = self.rows(&format!("{stem}.unprocessed.csv"));
         let done = rows.iter().map(|row| row["user_id"].as_str());
@@ -146,7 +146,7 @@ impl Running {
 
     /// Waits until the program has installed its signal handlers, for half a second where `/proc`
     /// does not exist.
-    pub fn hears_signals(&self) {
+    pub fn wait_for_signal_handlers(&self) {
         const SIGUSR1: u32 = 10;
         let status = format!("/proc/{}/status", self.id());
         let is_installed = || {
@@ -175,7 +175,7 @@ impl Running {
     }
 
     /// Writes this to its stdin and closes it.
-    pub fn feed(&mut self, input: &str) {
+    pub fn write_stdin(&mut self, input: &str) {
         self.take_stdin().write_all(input.as_bytes()).expect("the program reads");
     }
 
@@ -185,7 +185,7 @@ impl Running {
     }
 
     /// Waits until it exits. Returns its peak memory in MiB, where `/proc` shows it.
-    pub fn wait_and_weigh(mut self) -> (Ended, Option<u64>) {
+    pub fn wait_with_peak_memory(mut self) -> (Ended, Option<u64>) {
         // Its pipes are not read until it exits, so it must not print much.
         let status = format!("/proc/{}/status", self.id());
         let mut peak = None;
@@ -200,12 +200,12 @@ impl Running {
     }
 }
 
-/// The file to which [`Stage::spawn_and_listen`] redirects stderr.
+/// The file to which [`Stage::spawn_with_stderr_in_file`] redirects stderr.
 const STDERR_FILE: &str = "stderr.txt";
 
 impl Stage {
-    /// Starts the program with stderr in a file, for [`hears`](Stage::hears).
-    pub fn spawn_and_listen(&self, line: &str) -> Running {
+    /// Starts the program with stderr in a file, for [`wait_for_stderr`](Stage::wait_for_stderr).
+    pub fn spawn_with_stderr_in_file(&self, line: &str) -> Running {
         let file = fs::File::create(self.path(STDERR_FILE)).expect("a file can be made");
         let mut command = self.command(line);
         command.stderr(file);
@@ -214,12 +214,12 @@ impl Stage {
 
     /// Waits until the stderr of that program contains this.
     #[track_caller]
-    pub fn hears(&self, text: &str) {
-        wait_until(text, || self.heard().contains(text));
+    pub fn wait_for_stderr(&self, text: &str) {
+        wait_until(text, || self.stderr_so_far().contains(text));
     }
 
     /// The stderr of that program so far.
-    pub fn heard(&self) -> String {
+    pub fn stderr_so_far(&self) -> String {
         self.read(STDERR_FILE)
     }
 }

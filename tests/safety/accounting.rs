@@ -44,8 +44,8 @@ fn row_added_by_another_process_exits_with_7() {
     });
     ended
         .exits_with(7)
-        .says("do not add up")
-        .says("100 rows were recorded, but the results file has 101.");
+        .prints("do not add up")
+        .prints("100 rows were recorded, but the results file has 101.");
     assert_eq!(stage.n_rows("ids.results.csv"), 101);
     assert_eq!(stage.n_posts(), N_USERS, "all users were unlocked");
     let manifest = stage.json("ids.results.manifest.json");
@@ -56,9 +56,9 @@ fn row_added_by_another_process_exits_with_7() {
 /// The sidecar files match the rows that are left in the results.
 #[track_caller]
 fn check_stopped_with_correct_files(stage: &Stage, ended: Ended, message: &str) {
-    ended.exits_with(6).says(message);
+    ended.exits_with(6).prints(message);
     assert!(stage.n_posts() < N_USERS, "the run stopped at once");
-    let n_rows = stage.adds_up("ids.results", &users(N_USERS));
+    let n_rows = stage.check_accounting("ids.results", &users(N_USERS));
     let manifest = stage.json("ids.results.manifest.json");
     assert_eq!((&manifest["exit_code"], &manifest["ending"]), (&6.into(), &"output_failed".into()));
     assert_eq!(manifest["counts"]["unlocked"].as_u64().unwrap_or(0), n_rows as u64);
@@ -76,11 +76,11 @@ fn truncated_results_stop_the_run() {
     let (stage, ended) = run_with_interference(|stage| truncate(stage, header(stage).len()));
     check_stopped_with_correct_files(&stage, ended, CHANGED);
     stage.run("run ids.txt --yes --resume").exits_with(0);
-    stage.has_each_once("ids.results.csv", &users(N_USERS));
+    stage.check_one_row_each("ids.results.csv", &users(N_USERS));
 
     // `logrotate` with `copytruncate` does this.
     let (stage, ended) = run_with_interference(|stage| truncate(stage, 0));
-    ended.exits_with(6).says(CHANGED);
+    ended.exits_with(6).prints(CHANGED);
     let manifest = stage.json("ids.results.manifest.json");
     assert_eq!((&manifest["rows"], &manifest["unprocessed"]), (&0.into(), &N_USERS.into()));
     assert_eq!(stage.rows("ids.results.unprocessed.csv").len(), N_USERS);
@@ -89,14 +89,14 @@ fn truncated_results_stop_the_run() {
 #[test]
 fn results_truncated_within_a_row_stop_the_run_and_can_be_resumed() {
     let (stage, ended) = run_with_interference(|stage| truncate(stage, header(stage).len() + 500));
-    ended.exits_with(6).says(CHANGED);
+    ended.exits_with(6).prints(CHANGED);
     let manifest = stage.json("ids.results.manifest.json");
     assert_eq!(manifest["ending"], "output_failed");
     assert_eq!(manifest["rows"], 0, "the first row is longer than 500 bytes");
     assert_eq!(stage.rows("ids.results.unprocessed.csv").len(), N_USERS);
     let line = format!("run ids.txt --yes --resume {FAST}");
-    stage.run(&line).exits_with(0).says("Removed an incomplete row");
-    stage.has_each_once("ids.results.csv", &users(N_USERS));
+    stage.run(&line).exits_with(0).prints("Removed an incomplete row");
+    stage.check_one_row_each("ids.results.csv", &users(N_USERS));
 }
 
 #[test]
@@ -105,14 +105,14 @@ fn rotated_results_stop_the_run_and_can_be_restored() {
         fs::rename(stage.path("ids.results.csv"), stage.path("ids.results.csv.1")).unwrap();
         stage.write("ids.results.csv", "");
     });
-    ended.exits_with(6).says("it was removed or replaced during the run").says("Put it back");
+    ended.exits_with(6).prints("it was removed or replaced during the run").prints("Put it back");
     assert!(stage.n_posts() < N_USERS);
     let manifest = stage.json("ids.results.manifest.json");
     assert_eq!((&manifest["ending"], &manifest["rows"]), (&"output_failed".into(), &0.into()));
     assert_eq!(stage.rows("ids.results.unprocessed.csv").len(), N_USERS);
     fs::rename(stage.path("ids.results.csv.1"), stage.path("ids.results.csv")).unwrap();
     stage.run("run ids.txt --yes --resume").exits_with(0);
-    stage.has_each_once("ids.results.csv", &users(N_USERS));
+    stage.check_one_row_each("ids.results.csv", &users(N_USERS));
     let n_again: usize = stage.posts().into_values().map(|n_calls| n_calls - 1).sum();
     assert!(n_again <= 4, "{n_again} users were unlocked again");
 }
@@ -120,7 +120,7 @@ fn rotated_results_stop_the_run_and_can_be_restored() {
 #[test]
 fn foreign_line_added_by_another_process_exits_with_6() {
     let (stage, ended) = run_with_interference(|stage| append(stage, "not a row\n"));
-    ended.exits_with(6).says("another process changed the results file during the run");
+    ended.exits_with(6).prints("another process changed the results file during the run");
     assert_eq!(stage.n_posts(), N_USERS, "all users were unlocked");
     let manifest = stage.json("ids.results.manifest.json");
     assert_eq!((&manifest["exit_code"], &manifest["ending"]), (&6.into(), &"output_failed".into()));
@@ -131,9 +131,9 @@ fn foreign_line_added_by_another_process_exits_with_6() {
 #[test]
 fn partial_line_added_by_another_process_stops_the_run() {
     let (stage, ended) = run_with_interference(|stage| append(stage, "half a line"));
-    ended.exits_with(6).says(CHANGED);
+    ended.exits_with(6).prints(CHANGED);
     assert!(stage.n_posts() < N_USERS, "a row after it would be lost");
     let line = format!("run ids.txt --yes --resume {FAST}");
-    stage.run(&line).exits_with(0).says("Removed an incomplete row");
-    stage.has_each_once("ids.results.csv", &users(N_USERS));
+    stage.run(&line).exits_with(0).prints("Removed an incomplete row");
+    stage.check_one_row_each("ids.results.csv", &users(N_USERS));
 }

@@ -95,7 +95,7 @@ fn http_to_another_host_requires_allow_http_and_prints_a_warning() {
     // This address is not in 127.0.0.0/8, but reaches this machine.
     let port = stage.sandbox().addr().port();
     stage.set("CLERK_API_URL", &format!("http://0.0.0.0:{port}"));
-    stage.run("run ids.txt --yes").exits_with(2).says("add --allow-http");
+    stage.run("run ids.txt --yes").exits_with(2).prints("add --allow-http");
     stage.run("run ids.txt --yes --api-url http://api.example.com").exits_with(2);
     assert_eq!(stage.files(), ["ids.txt"]);
     assert!(stage.sandbox().requests().is_empty());
@@ -103,8 +103,8 @@ fn http_to_another_host_requires_allow_http_and_prints_a_warning() {
     stage
         .run(&format!("run ids.txt --yes --allow-http {FAST}"))
         .exits_with(0)
-        .says("the address is http: the secret key travels in the clear");
-    stage.has_each_once("ids.results.csv", &ids);
+        .prints("the address is http: the secret key travels in the clear");
+    stage.check_one_row_each("ids.results.csv", &ids);
 }
 
 #[test]
@@ -151,6 +151,6 @@ fn requests_to_loopback_bypass_proxies() {
         stage.set(name, &trap.url());
     }
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
+    stage.check_one_row_each("ids.results.csv", &ids);
     assert!(trap.seen().is_empty(), "the proxy received a request");
 }

@@ -3,8 +3,8 @@
 
 use bulk_unlock::sandbox::Population;
 
-use crate::common::lookups::admin_locked_users;
-use crate::common::terminal::{Shown, at_a_terminal, typing_ahead};
+use crate::common::population::admin_locked_users;
+use crate::common::terminal::{TerminalOutput, run_on_terminal, run_on_terminal_typing_ahead};
 use crate::common::tools::is_installed;
 use crate::common::watch::{FAST, slow_config};
 use crate::common::{SEED, Stage, list, locked_users, users};
@@ -27,8 +27,8 @@ fn production_stage() -> Stage {
 #[test]
 fn run_without_terminal_and_yes_sends_nothing_and_leaves_no_file() {
     let stage = stage();
-    stage.run("run ids.txt").exits_with(5).says("use --yes");
-    stage.pipe(list(&users(3)), "run").exits_with(5).says("use --yes");
+    stage.run("run ids.txt").exits_with(5).prints("use --yes");
+    stage.pipe(list(&users(3)), "run").exits_with(5).prints("use --yes");
     assert_eq!(stage.files(), ["ids.txt"]);
     assert!(stage.sandbox().requests().is_empty());
 }
@@ -43,13 +43,13 @@ fn sandbox_and_dry_run_need_no_confirmation() {
 }
 
 #[track_caller]
-fn check_confirmed(stage: &Stage, shown: &Shown) {
+fn check_confirmed(stage: &Stage, shown: &TerminalOutput) {
     assert_eq!(shown.code, Some(0), "{}", shown.text);
-    stage.has_each_once("ids.results.csv", &users(N_USERS));
+    stage.check_one_row_each("ids.results.csv", &users(N_USERS));
 }
 
 #[track_caller]
-fn check_refused(stage: &Stage, shown: &Shown) {
+fn check_refused(stage: &Stage, shown: &TerminalOutput) {
     assert_eq!(shown.code, Some(5), "{}", shown.text);
     assert!(shown.text.contains("not confirmed; no user was unlocked"), "{}", shown.text);
     assert_eq!(stage.files(), ["ids.txt"]);
@@ -62,7 +62,7 @@ fn prompt_shows_instance_host_key_users_pace_and_duration() {
         return;
     }
     let stage = production_stage();
-    let shown = at_a_terminal(&stage, "\"$BU\" run ids.txt", "12\n");
+    let shown = run_on_terminal(&stage, "\"$BU\" run ids.txt", "12\n");
     for part in [
         "About to unlock 12 users.",
         "production (key sk_live_…a1b2)",
@@ -86,7 +86,7 @@ fn input_typed_before_the_prompt_is_ignored() {
     let stage = Stage::with_sandbox(slow_config("300ms").key(key));
     stage.write("ids.txt", list(&locked_users(N_USERS)));
     let line = "\"$BU\" run ids.txt --only-locked";
-    let shown = typing_ahead(&stage, line, "12\n12\n", "no\n");
+    let shown = run_on_terminal_typing_ahead(&stage, line, "12\n12\n", "no\n");
     check_refused(&stage, &shown);
 }
 
@@ -94,7 +94,7 @@ fn input_typed_before_the_prompt_is_ignored() {
 fn prompt(key: &str, flags: &str) -> String {
     let stage = Stage::with_sandbox(slow_config("0").key(key.to_owned()));
     stage.write("ids.txt", list(&users(N_USERS)));
-    let shown = at_a_terminal(&stage, &format!("NO_COLOR=1 \"$BU\" run ids.txt {flags}"), "n\n");
+    let shown = run_on_terminal(&stage, &format!("NO_COLOR=1 \"$BU\" run ids.txt {flags}"), "n\n");
     assert_eq!(stage.n_requests(), 0);
     let text = shown.text.replace('\r', "").replace(&stage.sandbox().addr().to_string(), "HOST");
     let (_, text) = text.split_once("\n\n").expect("a blank line before the prompt");
@@ -146,7 +146,7 @@ fn prompt_after_a_look_up_shows_users_left_out_and_guards() {
     let ids = [locked_users(3), admin_locked_users(2)].concat();
     stage.write("ids.txt", list(&ids) + "nobody\n");
     let flags = "--only-locked --canary 2 --max-fail 1% --reason 'INC 7'";
-    let shown = at_a_terminal(&stage, &format!("NO_COLOR=1 \"$BU\" run ids.txt {flags}"), "n\n");
+    let shown = run_on_terminal(&stage, &format!("NO_COLOR=1 \"$BU\" run ids.txt {flags}"), "n\n");
     let text = shown.text.replace('\r', "");
     let shown = text.lines().skip_while(|line| !line.starts_with("  results")).take(4);
     insta::assert_snapshot!(shown.collect::<Vec<_>>().join("\n"), @"
@@ -164,7 +164,7 @@ fn production_requires_the_number_of_users() {
     }
     for typed in ["y\n", "11\n", "\n", "\u{4}"] {
         let stage = production_stage();
-        check_refused(&stage, &at_a_terminal(&stage, "\"$BU\" run ids.txt", typed));
+        check_refused(&stage, &run_on_terminal(&stage, "\"$BU\" run ids.txt", typed));
         assert!(stage.sandbox().requests().is_empty());
     }
 }
@@ -175,7 +175,7 @@ fn development_accepts_y() {
         return;
     }
     let stage = stage();
-    let shown = at_a_terminal(&stage, "\"$BU\" run ids.txt", "y\n");
+    let shown = run_on_terminal(&stage, "\"$BU\" run ids.txt", "y\n");
     assert!(shown.text.contains("development"), "{}", shown.text);
     check_confirmed(&stage, &shown);
 }
@@ -187,7 +187,7 @@ fn development_refuses_any_other_answer() {
     }
     for typed in ["n\n", "\n", "12\n"] {
         let stage = stage();
-        check_refused(&stage, &at_a_terminal(&stage, "\"$BU\" run ids.txt", typed));
+        check_refused(&stage, &run_on_terminal(&stage, "\"$BU\" run ids.txt", typed));
         assert!(stage.sandbox().requests().is_empty());
     }
 }
@@ -198,10 +198,10 @@ fn prompt_reads_the_terminal_when_users_come_from_stdin() {
         return;
     }
     let stage = stage();
-    let shown = at_a_terminal(&stage, "cat ids.txt | \"$BU\" run -o ids.results.csv", "y\n");
+    let shown = run_on_terminal(&stage, "cat ids.txt | \"$BU\" run -o ids.results.csv", "y\n");
     check_confirmed(&stage, &shown);
     let stage = self::stage();
-    check_refused(&stage, &at_a_terminal(&stage, "cat ids.txt | \"$BU\" run", "n\n"));
+    check_refused(&stage, &run_on_terminal(&stage, "cat ids.txt | \"$BU\" run", "n\n"));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn prompt_requires_stderr_on_a_terminal() {
         return;
     }
     let stage = stage();
-    let shown = at_a_terminal(&stage, "\"$BU\" run ids.txt 2>/dev/null", "");
+    let shown = run_on_terminal(&stage, "\"$BU\" run ids.txt 2>/dev/null", "");
     assert_eq!(shown.code, Some(5), "{}", shown.text);
     assert_eq!(stage.files(), ["ids.txt"]);
 }
@@ -223,11 +223,11 @@ fn prompt_after_a_look_up_counts_locked_users_and_no_leaves_no_file() {
     let stage = stage();
     let n_locked = n_locked();
     let line = "\"$BU\" run ids.txt --only-locked";
-    let shown = at_a_terminal(&stage, line, "n\n");
+    let shown = run_on_terminal(&stage, line, "n\n");
     let what = format!("About to unlock {n_locked} users.");
     assert!(shown.text.contains(&what), "{what:?} is not in\n{}", shown.text);
     check_refused(&stage, &shown);
-    let shown = at_a_terminal(&stage, line, "y\n");
+    let shown = run_on_terminal(&stage, line, "y\n");
     assert_eq!(stage.n_posts(), n_locked, "{}", shown.text);
 }
 
@@ -247,7 +247,7 @@ fn ctrl_c_at_the_prompt_exits_before_and_after_a_look_up() {
     }
     let stage = stage();
     for flag in ["", "--only-locked"] {
-        let shown = at_a_terminal(&stage, &format!("exec \"$BU\" run ids.txt {flag}"), "\u{3}");
+        let shown = run_on_terminal(&stage, &format!("exec \"$BU\" run ids.txt {flag}"), "\u{3}");
         assert_eq!(shown.code, Some(130), "{flag}: {}", shown.text);
         assert_eq!(stage.files(), ["ids.txt"], "{flag}");
         assert_eq!(stage.n_posts(), 0, "{flag}");
@@ -262,7 +262,7 @@ fn prompt_of_all_locked_shows_users_listed_and_left_out() {
     }
     let stage = stage();
     let flags = "--all-locked --skip-banned --email-domain example.com";
-    let shown = at_a_terminal(&stage, &format!("NO_COLOR=1 \"$BU\" run {flags} {FAST}"), "n\n");
+    let shown = run_on_terminal(&stage, &format!("NO_COLOR=1 \"$BU\" run {flags} {FAST}"), "n\n");
     check_refused(&stage, &shown);
     let text = shown.text.replace('\r', "");
     let shown = text.lines().skip_while(|line| !line.starts_with("  list")).take(1);

@@ -47,18 +47,18 @@ fn file_size_limit_stops_the_run_and_resume_finishes_it() {
     let limited = Running::start(stage.command_after("ulimit -f 64", &line(""))).wait();
     limited
         .exits_with(6)
-        .says("cannot write ids.results.csv: the disk quota or the maximum file size")
-        .says("Free some space, then run the same command with --resume")
-        .says("To resume when there is room to write:");
-    let n_rows = stage.adds_up("ids.results", &users(N_USERS));
+        .prints("cannot write ids.results.csv: the disk quota or the maximum file size")
+        .prints("Free some space, then run the same command with --resume")
+        .prints("To resume when there is room to write:");
+    let n_rows = stage.check_accounting("ids.results", &users(N_USERS));
     assert!(n_rows > 0, "some rows were written");
     assert!(stage.read("ids.results.csv").ends_with('\n'));
     check_few_unrecorded(stage.n_posts(), n_rows);
     check_manifest_of_failed_output(&stage);
 
     stage.run(&line("--resume")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &users(N_USERS));
-    assert_eq!(stage.adds_up("ids.results", &users(N_USERS)), N_USERS);
+    stage.check_one_row_each("ids.results.csv", &users(N_USERS));
+    assert_eq!(stage.check_accounting("ids.results", &users(N_USERS)), N_USERS);
 }
 
 /// Runs a shell script that mounts disks, with `$0` as the program, and returns its stderr. `None`
@@ -97,7 +97,7 @@ fn full_disk_stops_the_run_and_resume_finishes_it() {
     assert!(0 < n_rows && n_rows < N_USERS, "{n_rows}");
     assert!(stage.read("full/ids.results.csv").ends_with('\n'));
     assert!(stage.read("roomy/ids.results.csv").starts_with(&stage.read("full/ids.results.csv")));
-    stage.has_each_once("roomy/ids.results.csv", &users(N_USERS));
+    stage.check_one_row_each("roomy/ids.results.csv", &users(N_USERS));
     let n_again: usize = stage.posts().into_values().map(|n_calls| n_calls - 1).sum();
     assert!(n_again <= N_WORKERS, "{n_again} users were called again");
 }
@@ -109,14 +109,14 @@ fn closing_lines_list_only_written_files() {
     stage.write("ids.txt", list(&users(2_000)));
     let line = format!("run ids.txt --yes --json {FAST}");
     let limited = Running::start(stage.command_after("ulimit -f 64", &line)).wait().exits_with(6);
-    let limited = limited.says("cannot write ids.results.unprocessed.csv");
+    let limited = limited.prints("cannot write ids.results.unprocessed.csv");
     let summary: serde_json::Value = serde_json::from_str(&limited.stdout).expect("JSON");
     let files = summary["files"].as_object().expect("files");
     for path in files.values().filter_map(|path| path.as_str()) {
         assert!(stage.path(path).exists(), "{path}");
     }
     assert!(files["unprocessed"].is_null(), "{files:?}");
-    limited.never_says("  ids.results.unprocessed.csv");
+    limited.does_not_print("  ids.results.unprocessed.csv");
 }
 
 /// Invalid records have rows but no requests.
@@ -126,7 +126,7 @@ fn unwritten_rows_of_invalid_records_are_not_counted_as_requests() {
     stage.write("ids.txt", "not a user\n".repeat(3_000));
     let line = format!("run ids.txt --yes --lenient {FAST}");
     let limited = Running::start(stage.command_after("ulimit -f 64", &line)).wait();
-    limited.exits_with(6).never_says("given up");
+    limited.exits_with(6).does_not_print("given up");
     let manifest = stage.json("ids.results.manifest.json");
     assert_eq!((&manifest["ending"], &manifest["exit_code"]), (&"output_failed".into(), &6.into()));
     let pass = &manifest["passes"][0];
@@ -171,7 +171,7 @@ fn read_only_disk_is_reported_before_any_request() {
 fn unwritable_path_is_refused_before_any_request() {
     let stage = stage();
     let refused = |output: &str, text: &str| {
-        stage.run(&line(&format!("-o {output}"))).exits_with(6).says(text);
+        stage.run(&line(&format!("-o {output}"))).exits_with(6).prints(text);
         assert_eq!(stage.n_posts(), 0, "{output}");
     };
     fs::create_dir(stage.path("folder")).unwrap();
@@ -194,8 +194,8 @@ fn removed_results_stop_the_run() {
     running
         .wait()
         .exits_with(6)
-        .says("cannot write out/done.csv: it was removed or replaced")
-        .says("Put it back, then run the same command with --resume");
+        .prints("cannot write out/done.csv: it was removed or replaced")
+        .prints("Put it back, then run the same command with --resume");
     // The file is checked every second, in which 300 requests are sent.
     let n_after = stage.n_posts() - n_before;
     assert!(n_after < 600, "{n_after} users were called and have no row");
@@ -210,7 +210,7 @@ fn results_replaced_just_before_the_end_are_detected() {
     let running = stage.spawn(&format!("run ids.txt --yes {FAST}"));
     wait_until("a call arrives", || stage.n_posts() > 3);
     fs::rename(stage.path("others.csv"), stage.path("ids.results.csv")).unwrap();
-    running.wait().exits_with(6).says("cannot write ids.results.csv: it was removed or replaced");
+    running.wait().exits_with(6).prints("cannot write ids.results.csv: it was removed or replaced");
 }
 
 #[test]
@@ -242,8 +242,8 @@ fn full_disk_under_stdout_does_not_suggest_resume() {
     let mut command = stage.command(&line("-o -"));
     command.stdout(full);
     let ended = Running::start(command).wait().exits_with(6);
-    let ended = ended.says("cannot write standard output: the disk is full");
-    ended.says("use --output to write to a file").never_says("--resume");
+    let ended = ended.prints("cannot write standard output: the disk is full");
+    ended.prints("use --output to write to a file").does_not_print("--resume");
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn closed_stderr_does_not_stop_the_run() {
     let mut child = stage.command(&line("-vv")).spawn().unwrap();
     drop(child.stderr.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    stage.has_each_once("ids.results.csv", &users(N_USERS));
+    stage.check_one_row_each("ids.results.csv", &users(N_USERS));
 }
 
 #[test]

@@ -32,24 +32,24 @@ fn max_fail_stops_the_run_and_prints_the_next_command() {
     stage
         .run(&line("--max-fail 10"))
         .exits_with(3)
-        .says("Stopped by --max-fail")
-        .says(" --max-fail=10 ")
-        .says(" --resume");
-    let n_rows = stage.adds_up("ids.results", &ids);
+        .prints("Stopped by --max-fail")
+        .prints(" --max-fail=10 ")
+        .prints(" --resume");
+    let n_rows = stage.check_accounting("ids.results", &ids);
     assert!((10..=10 + OVERSHOOT).contains(&n_rows), "{n_rows} rows");
     assert_eq!(stage.n_posts(), n_rows, "every request is recorded");
     assert_eq!(stage.json("ids.results.manifest.json")["exit_code"], 3);
 
     stage.run(&line("--resume")).exits_with(1);
-    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    assert_eq!(stage.check_accounting("ids.results", &ids), ids.len());
 }
 
 #[test]
 fn max_fail_percentage_applies_after_100_users() {
     let ids = users(400);
     let stage = stage(&ids, |index| index % 5 == 0);
-    stage.run(&line("--max-fail 10%")).exits_with(3).says("Stopped by --max-fail");
-    let n_rows = stage.adds_up("ids.results", &ids);
+    stage.run(&line("--max-fail 10%")).exits_with(3).prints("Stopped by --max-fail");
+    let n_rows = stage.check_accounting("ids.results", &ids);
     assert!((100..=100 + OVERSHOOT).contains(&n_rows), "{n_rows} rows");
 }
 
@@ -59,7 +59,7 @@ fn failures_below_max_fail_do_not_stop_the_run() {
     let stage = stage(&ids, |index| index % 20 == 0);
     stage.run(&line("--max-fail 10%")).exits_with(1);
     stage.run(&line("--max-fail 7 --force")).exits_with(0);
-    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    assert_eq!(stage.check_accounting("ids.results", &ids), ids.len());
 }
 
 #[test]
@@ -69,9 +69,9 @@ fn failed_canary_stops_the_run_before_other_users() {
     stage
         .run(&line("--canary 3"))
         .exits_with(3)
-        .says("Stopped by --canary (not all of the first users ended well)")
-        .says("--resume");
-    assert!(stage.adds_up("ids.results", &ids) <= 3);
+        .prints("Stopped by --canary (not all of the first users ended well)")
+        .prints("--resume");
+    assert!(stage.check_accounting("ids.results", &ids) <= 3);
     let posts = stage.posts();
     assert!(posts.keys().all(|id| [0, 49, 99].iter().any(|&it| ids[it].as_str() == id)));
 }
@@ -83,8 +83,8 @@ fn successful_canary_continues_with_the_other_users() {
     stage
         .run(&line("--canary 5"))
         .exits_with(0)
-        .says("5 users were unlocked first (--canary); then the run continued by itself.");
-    stage.has_each_once("ids.results.csv", &ids);
+        .prints("5 users were unlocked first (--canary); then the run continued by itself.");
+    stage.check_one_row_each("ids.results.csv", &ids);
     let requests = stage.sandbox().requests();
     let order: Vec<&str> = requests.iter().map(|request| request.user_ids[0].as_str()).collect();
     let canaries = [0, 14, 29, 44, 59].map(|it| ids[it].as_str());
@@ -101,13 +101,13 @@ fn max_duration_stops_the_run_and_resume_continues() {
     stage
         .run("run ids.txt --yes --rate 50/s --max-duration 1s")
         .exits_with(3)
-        .says("Stopped by --max-duration")
-        .says("--resume");
-    let n_rows = stage.adds_up("ids.results", &ids);
+        .prints("Stopped by --max-duration")
+        .prints("--resume");
+    let n_rows = stage.check_accounting("ids.results", &ids);
     assert!(0 < n_rows && n_rows < ids.len(), "{n_rows} rows");
     assert_eq!(stage.n_posts(), n_rows, "every request is recorded");
     stage.run(&line("--resume")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
+    stage.check_one_row_each("ids.results.csv", &ids);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn max_duration_interrupts_waits_and_pauses() {
     let stage = Stage::with_sandbox(slow_config("0").script(script));
     stage.write("ids.txt", list(&ids));
     stage.run(&line("--max-duration 1s")).exits_with(3);
-    assert_eq!(stage.adds_up("ids.results", &ids), 0);
+    assert_eq!(stage.check_accounting("ids.results", &ids), 0);
     assert!(stage.n_posts() <= N_WORKERS, "{} calls", stage.n_posts());
 }
 
@@ -126,7 +126,7 @@ fn max_duration_interrupts_waits_and_pauses() {
 fn check_refused(flags: &str, text: &str) -> Stage {
     let ids = users(40);
     let stage = stage(&ids, |_| false);
-    stage.run(&line(flags)).exits_with(2).says(text).says("no user was unlocked");
+    stage.run(&line(flags)).exits_with(2).prints(text).prints("no user was unlocked");
     assert_eq!(stage.n_posts(), 0, "{flags}");
     assert_eq!(stage.files(), ["ids.txt"], "{flags}");
     stage
@@ -159,7 +159,7 @@ fn expected_number_of_users_is_accepted() {
     let ids = users(10);
     let stage = stage(&ids, |_| false);
     stage.run(&line("--expect-count 10 --max-users 10")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
+    stage.check_one_row_each("ids.results.csv", &ids);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn excluded_users_are_never_called() {
     let stage = stage(&ids, |_| false);
     stage.write("not-these.txt", list(&ids[5..10]));
     stage.run(&line("--exclude not-these.txt")).exits_with(0);
-    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    assert_eq!(stage.check_accounting("ids.results", &ids), ids.len());
     assert_eq!(stage.n_posts(), 15);
     assert!(ids[5..10].iter().all(|id| !stage.posts().contains_key(id.as_str())));
 }

@@ -16,11 +16,11 @@ fn key_revoked_during_a_run_stops_it_and_resume_continues() {
     running
         .wait()
         .exits_with(4)
-        .says("the secret key was refused (401)")
-        .says("To resume with a valid key:")
-        .says("--resume");
-    let n_rows = stage.adds_up("ids.results", &ids);
-    stage.all_are("ids.results.csv", "unlocked");
+        .prints("the secret key was refused (401)")
+        .prints("To resume with a valid key:")
+        .prints("--resume");
+    let n_rows = stage.check_accounting("ids.results", &ids);
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
     let n_refused =
         stage.sandbox().requests().iter().filter(|request| request.status == Some(401)).count();
     assert!((1..=8).contains(&n_refused), "{n_refused} calls were refused");
@@ -28,7 +28,7 @@ fn key_revoked_during_a_run_stops_it_and_resume_continues() {
 
     stage.sandbox().set_mode(Mode::Normal);
     stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
+    stage.check_one_row_each("ids.results.csv", &ids);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn wrong_key_sends_one_request_and_leaves_no_file() {
     stage.write("ids.txt", list(&ids));
     stage.set("CLERK_SECRET_KEY", "sk_test_a_key_that_is_not_the_right_one");
     let ended = stage.run(&format!("run ids.txt --yes -c 4 {FAST}")).exits_with(4);
-    ended.says("the API refused the key sk_test_…_one at 127.0.0.1:");
+    ended.prints("the API refused the key sk_test_…_one at 127.0.0.1:");
     assert_eq!((stage.files(), stage.n_requests()), (vec!["ids.txt".to_owned()], 1));
 }
 
@@ -63,16 +63,16 @@ fn check_stopped_by_status(status: u16) {
     stage
         .run(&format!("run ids.txt --yes -c {N_WORKERS} {FAST}"))
         .exits_with(4)
-        .says("the key may not do this (402 or 403 for every user)")
-        .says("--resume");
-    let n_rows = stage.adds_up("ids.results", &ids);
+        .prints("the key may not do this (402 or 403 for every user)")
+        .prints("--resume");
+    let n_rows = stage.check_accounting("ids.results", &ids);
     assert!((5..5 + N_WORKERS).contains(&n_rows), "{n_rows} rows");
-    stage.all_are("ids.results.csv", "rejected");
+    stage.check_all_outcomes("ids.results.csv", "rejected");
     assert_eq!(stage.n_posts(), n_rows, "every request is recorded");
 
     stage.sandbox().set_mode(Mode::Normal);
     stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(1);
-    stage.has_each_once("ids.results.csv", &ids);
+    stage.check_one_row_each("ids.results.csv", &ids);
     let outcomes = stage.column("ids.results.csv", "outcome");
     let n_unlocked = outcomes.iter().filter(|outcome| *outcome == "unlocked").count();
     assert_eq!(n_unlocked, ids.len() - n_rows, "rejected users keep their rows");
@@ -112,7 +112,7 @@ fn malformed_key_is_refused_before_any_request() {
         stage.run("run ids.txt --yes").exits_with(4);
     }
     stage.unset("CLERK_SECRET_KEY");
-    stage.run("run ids.txt --yes").exits_with(4).says("set CLERK_SECRET_KEY");
+    stage.run("run ids.txt --yes").exits_with(4).prints("set CLERK_SECRET_KEY");
     assert_eq!(stage.files(), ["ids.txt"]);
     assert!(stage.sandbox().requests().is_empty());
 }
@@ -128,7 +128,7 @@ fn key_file_readable_by_others_causes_a_warning() {
     let line = format!("run ids.txt --yes --force --secret-key-file key {FAST}");
     let mode = |mode| std::fs::set_permissions(&key, PermissionsExt::from_mode(mode)).unwrap();
     mode(0o644);
-    stage.run(&line).exits_with(0).says("others can read the secret key file key; chmod 600 key");
+    stage.run(&line).exits_with(0).prints("others can read the secret key file key; chmod 600 key");
     mode(0o600);
-    stage.run(&line).exits_with(0).never_says("others can read");
+    stage.run(&line).exits_with(0).does_not_print("others can read");
 }

@@ -23,9 +23,9 @@ const MAX_FAILED_REQUESTS: usize = 60;
 #[track_caller]
 fn check_all_unlocked(stage: &Stage) {
     let ids = users(N_USERS);
-    assert_eq!(stage.adds_up("ids.results", &ids), N_USERS);
-    stage.has_each_once("ids.results.csv", &ids);
-    stage.all_are("ids.results.csv", "unlocked");
+    assert_eq!(stage.check_accounting("ids.results", &ids), N_USERS);
+    stage.check_one_row_each("ids.results.csv", &ids);
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
     assert_eq!(stage.json("ids.results.manifest.json")["ending"], "completed");
 }
 
@@ -38,7 +38,11 @@ fn check_waits_out_five_seconds(stage: &Stage, stop_api: impl Fn(), start_api: i
     stop_api();
     thread::sleep(Duration::from_secs(5));
     start_api();
-    running.wait().exits_with(0).says("sending one probe at a time").says("the API answers again");
+    running
+        .wait()
+        .exits_with(0)
+        .prints("sending one probe at a time")
+        .prints("the API answers again");
     check_all_unlocked(stage);
 }
 
@@ -75,10 +79,14 @@ fn run_waits_out_five_seconds_of_refused_connections() {
     let running = stage.spawn(&line());
     wait_until("some rows are written", || stage.n_rows("ids.results.csv") > 20);
     let port = stage.sandbox().addr().port();
-    stage.close_sandbox();
+    stage.stop_sandbox();
     thread::sleep(Duration::from_secs(5));
-    stage.open_sandbox(config, port);
-    running.wait().exits_with(0).says("sending one probe at a time").says("the API answers again");
+    stage.start_sandbox(config, port);
+    running
+        .wait()
+        .exits_with(0)
+        .prints("sending one probe at a time")
+        .prints("the API answers again");
     check_all_unlocked(&stage);
 }
 
@@ -91,9 +99,9 @@ fn outage_longer_than_max_outage_stops_the_run_and_resume_continues() {
     stage
         .run(&format!("{} --max-outage 2s", line()))
         .exits_with(3)
-        .says("Stopped by an outage of the API")
-        .says("--resume");
-    assert_eq!(stage.adds_up("ids.results", &ids), 0, "no user is recorded as failed");
+        .prints("Stopped by an outage of the API")
+        .prints("--resume");
+    assert_eq!(stage.check_accounting("ids.results", &ids), 0, "no user is recorded as failed");
     assert_eq!(stage.json("ids.results.manifest.json")["ending"], "outage");
     assert!(stage.n_posts() <= MAX_FAILED_REQUESTS, "{} calls", stage.n_posts());
 
@@ -109,11 +117,11 @@ fn look_up_waits_out_an_outage() {
     stage.write("ids.txt", list(&ids));
     stage.sandbox().set_mode(Mode::AllStatus(502));
     let line = "run ids.txt --dry-run -c 4 --rate 100/s";
-    let running = stage.spawn_and_listen(line);
-    stage.hears("the API does not answer");
+    let running = stage.spawn_with_stderr_in_file(line);
+    stage.wait_for_stderr("the API does not answer");
     stage.sandbox().set_mode(Mode::Normal);
     running.wait().exits_with(0);
-    assert!(stage.heard().contains("the API answers again"));
+    assert!(stage.stderr_so_far().contains("the API answers again"));
     assert!(stage.rows("ids.plan.csv").iter().all(|row| row["outcome"] != "failed"));
     assert_eq!(stage.rows("ids.plan.csv").len(), ids.len());
 }

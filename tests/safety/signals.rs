@@ -7,9 +7,9 @@ use std::time::Duration;
 use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FaultKind, Mode, SandboxConfig, Script, Scripted};
 
-use crate::common::terminal::at_a_terminal;
+use crate::common::terminal::run_on_terminal;
 use crate::common::tools::is_installed;
-use crate::common::watch::{FAST, slow_config, wait_until, with_each};
+use crate::common::watch::{FAST, for_each_in_parallel, slow_config, wait_until};
 use crate::common::{Running, Stage, list, throttled, users};
 
 const N_USERS: usize = 300;
@@ -27,14 +27,14 @@ fn check_records_requests_in_flight(signal: &str, code: i32, text: &str) {
     let running = stage.spawn("run ids.txt --yes -c 8 --rate 100/s");
     wait_until("some rows are written", || stage.n_rows("ids.results.csv") > 5);
     running.signal(signal);
-    running.wait().exits_with(code).says(text).says("--resume");
-    let n_rows = stage.adds_up("ids.results", &ids);
+    running.wait().exits_with(code).prints(text).prints("--resume");
+    let n_rows = stage.check_accounting("ids.results", &ids);
     assert!(n_rows < N_USERS, "the run stopped before its end");
     assert_eq!(stage.n_posts(), n_rows, "requests in flight are recorded");
     assert_eq!(stage.json("ids.results.manifest.json")["exit_code"], code);
 
     stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
+    stage.check_one_row_each("ids.results.csv", &ids);
     assert_eq!(stage.n_posts(), N_USERS, "no user was called twice");
 }
 
@@ -68,16 +68,21 @@ fn check_stops_at_once(first: &str, second: &str, code: i32) {
     let hang = |id: &UserId| (id.clone(), [Scripted::Fault(FaultKind::Hang)].into());
     let script: Script = ids[1..].iter().map(hang).collect();
     let stage = stage(slow_config("0").script(script));
-    let running = stage.spawn_and_listen(&format!("run ids.txt --yes -c 8 --timeout 90s {FAST}"));
+    let running =
+        stage.spawn_with_stderr_in_file(&format!("run ids.txt --yes -c 8 --timeout 90s {FAST}"));
     wait_until("all workers have a request in flight", || stage.n_posts() == 9);
     running.signal(first);
-    stage.hears("Stopping: waiting for requests in flight (Ctrl-C again to stop now)");
+    stage.wait_for_stderr("Stopping: waiting for requests in flight (Ctrl-C again to stop now)");
     running.signal(second);
     running.wait().exits_with(code);
-    assert!(stage.heard().contains("8 requests were cut off before the response came"));
+    assert!(stage.stderr_so_far().contains("8 requests were cut off before the response came"));
     let pass = stage.json("ids.results.manifest.json")["passes"][0].clone();
     assert_eq!((&pass["requests"], &pass["given_up"]), (&9.into(), &8.into()));
-    assert_eq!(stage.adds_up("ids.results", &ids), 1, "a request without a response has no row");
+    assert_eq!(
+        stage.check_accounting("ids.results", &ids),
+        1,
+        "a request without a response has no row"
+    );
     assert_eq!(stage.n_posts(), 9);
 }
 
@@ -104,15 +109,17 @@ fn check_ten_second_limit(signal: &str, code: i32) {
     running.signal(signal);
     wait_until("the program has ended", || !running.is_alive());
     running.wait().exits_with(code);
-    assert_eq!(stage.adds_up("ids.results", &ids), 4);
-    stage.has_each_once("ids.results.csv", &ids[..4]);
-    stage.all_are("ids.results.csv", "unlocked");
+    assert_eq!(stage.check_accounting("ids.results", &ids), 4);
+    stage.check_one_row_each("ids.results.csv", &ids[..4]);
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
     assert_eq!(stage.n_posts(), 8, "no new users");
 }
 
 #[test]
 fn requests_in_flight_are_abandoned_after_ten_seconds() {
-    with_each([("INT", 130), ("TERM", 143)], |(signal, code)| check_ten_second_limit(signal, code));
+    for_each_in_parallel([("INT", 130), ("TERM", 143)], |(signal, code)| {
+        check_ten_second_limit(signal, code);
+    });
 }
 
 #[test]
@@ -124,7 +131,7 @@ fn ctrl_c_ends_the_pause_after_a_429() {
     wait_until("it is throttled", || stage.sandbox().stats().by_status.contains_key(&429));
     running.signal("INT");
     running.wait().exits_with(130);
-    assert_eq!(stage.adds_up("ids.results", &ids), 0);
+    assert_eq!(stage.check_accounting("ids.results", &ids), 0);
     assert!(stage.n_posts() <= 8, "{} calls", stage.n_posts());
 }
 
@@ -133,11 +140,11 @@ fn ctrl_c_ends_the_wait_in_an_outage() {
     let ids = users(N_USERS);
     let stage = stage(slow_config("0"));
     stage.sandbox().set_mode(Mode::AllStatus(503));
-    let running = stage.spawn_and_listen(&format!("run ids.txt --yes -c 8 {FAST}"));
-    stage.hears("the API does not answer");
+    let running = stage.spawn_with_stderr_in_file(&format!("run ids.txt --yes -c 8 {FAST}"));
+    stage.wait_for_stderr("the API does not answer");
     running.signal("INT");
     running.wait().exits_with(130);
-    assert_eq!(stage.adds_up("ids.results", &ids), 0);
+    assert_eq!(stage.check_accounting("ids.results", &ids), 0);
 }
 
 #[test]
@@ -148,22 +155,22 @@ fn ctrl_c_during_a_look_up_unlocks_no_user() {
     let running = stage.spawn("run ids.txt --yes --only-locked -c 1");
     wait_until("a look-up arrives", || stage.sandbox().stats().n_gets > 1);
     running.signal("INT");
-    running.wait().exits_with(130).says("--resume");
-    assert!(stage.adds_up("ids.results", &ids) < ids.len());
+    running.wait().exits_with(130).prints("--resume");
+    assert!(stage.check_accounting("ids.results", &ids) < ids.len());
     assert_eq!(stage.n_posts(), 0);
 }
 
 #[test]
 fn sigusr1_prints_one_status_line() {
     let stage = stage(slow_config("5ms..10ms"));
-    let running = stage.spawn_and_listen("run ids.txt --yes -q -c 8 --rate 150/s");
+    let running = stage.spawn_with_stderr_in_file("run ids.txt --yes -q -c 8 --rate 150/s");
     wait_until("some rows are written", || stage.n_rows("ids.results.csv") > 5);
     running.signal("USR1");
-    stage.hears(&format!(" of {N_USERS} ("));
+    stage.wait_for_stderr(&format!(" of {N_USERS} ("));
     running.wait().exits_with(0);
-    let n_lines = stage.heard().lines().filter(|line| line.contains(" of 300 (")).count();
-    assert_eq!(n_lines, 1, "{}", stage.heard());
-    stage.has_each_once("ids.results.csv", &users(N_USERS));
+    let n_lines = stage.stderr_so_far().lines().filter(|line| line.contains(" of 300 (")).count();
+    assert_eq!(n_lines, 1, "{}", stage.stderr_so_far());
+    stage.check_one_row_each("ids.results.csv", &users(N_USERS));
 }
 
 /// A run that waits for users on its stdin.
@@ -171,7 +178,7 @@ fn spawn_waiting_for_stdin(stage: &Stage) -> Running {
     let mut command = stage.command("run - --yes");
     command.stdin(Stdio::piped());
     let mut running = Running::start(command);
-    running.hears_signals();
+    running.wait_for_signal_handlers();
     assert!(running.is_alive(), "the run waits for its input");
     running
 }
@@ -183,7 +190,7 @@ fn ctrl_c_before_the_run_leaves_no_file() {
     running.signal("INT");
     // `wait` closes its stdin, so its end must come first.
     wait_until("the program has ended", || !running.is_alive());
-    running.wait().exits_with(130).says("Ended at once by Ctrl-C.");
+    running.wait().exits_with(130).prints("Ended at once by Ctrl-C.");
     assert_eq!(stage.files(), Vec::<String>::new());
     assert!(stage.sandbox().requests().is_empty());
 }
@@ -194,7 +201,7 @@ fn answer_typed_after_ctrl_c_is_ignored() {
         return;
     }
     let stage = stage(slow_config("0"));
-    let shown = at_a_terminal(&stage, "\"$BU\" run ids.txt", "\u{3}y\n");
+    let shown = run_on_terminal(&stage, "\"$BU\" run ids.txt", "\u{3}y\n");
     assert!(shown.text.contains("Ended at once by Ctrl-C.") || shown.code != Some(0));
     assert_eq!(stage.files(), ["ids.txt"], "{}", shown.text);
     assert_eq!(stage.n_posts(), 0);
@@ -206,9 +213,9 @@ fn sigusr1_before_the_run_is_ignored() {
     let ids = users(3);
     let mut running = spawn_waiting_for_stdin(&stage);
     running.signal("USR1");
-    running.feed(&list(&ids));
+    running.write_stdin(&list(&ids));
     running.wait().exits_with(0);
-    stage.has_each_once("stdin.results.csv", &ids);
+    stage.check_one_row_each("stdin.results.csv", &ids);
 }
 
 /// Its stdout is neither read nor closed, so the write blocks the recorder.

@@ -16,12 +16,12 @@ fn second_run_on_the_same_file_is_refused() {
         stage
             .run(&format!("run ids.txt --yes {flag}"))
             .exits_with(6)
-            .says("ids.results.csv is in use by another run");
+            .prints("ids.results.csv is in use by another run");
     }
     assert!(first.is_alive(), "the first run outlasts the other three");
     first.wait().exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
-    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    stage.check_one_row_each("ids.results.csv", &ids);
+    assert_eq!(stage.check_accounting("ids.results", &ids), ids.len());
     assert_eq!(stage.n_posts(), ids.len(), "the refused runs called no user");
 }
 
@@ -30,7 +30,7 @@ fn existing_results_are_not_overwritten() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));
     stage.write("ids.results.csv", "precious\n");
-    stage.run("run ids.txt --yes").exits_with(6).says(
+    stage.run("run ids.txt --yes").exits_with(6).prints(
         "ids.results.csv already exists; use --resume to continue it, --force to overwrite it",
     );
     assert_eq!(stage.read("ids.results.csv"), "precious\n");
@@ -45,7 +45,7 @@ fn force_overwrites_existing_results() {
     stage.write("ids.txt", list(&ids));
     stage.write("ids.results.csv", "no longer wanted\n".repeat(1_000));
     stage.run(&format!("run ids.txt --yes --force {FAST}")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
+    stage.check_one_row_each("ids.results.csv", &ids);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn run_refused_after_its_look_up_leaves_earlier_files_unchanged() {
     stage.write("again.txt", list(&locked_users(6)[3..]));
     let before = stage.contents();
     let refused = format!("run again.txt -o ids.results.csv --only-locked --max-users 1 {FAST}");
-    stage.run(&format!("{refused} --yes --force")).exits_with(2).says("--max-users is 1");
+    stage.run(&format!("{refused} --yes --force")).exits_with(2).prints("--max-users is 1");
     assert_eq!(stage.contents(), before);
 
     // Sidecar files without their results belong to an earlier run, too.
@@ -123,18 +123,18 @@ fn forced_run_that_unlocks_no_user_keeps_the_earlier_run() {
     assert!(visible == monday, "nothing was changed");
 
     let resumed = stage.run(&format!("run monday.txt --yes -o out.csv --resume {FAST}"));
-    resumed.exits_with(0).says("3 rows recorded");
+    resumed.exits_with(0).prints("3 rows recorded");
     assert!(stage.files().iter().eq(monday.keys()), "the next run removes temporary files");
     assert!(stage.read("out.csv") == rows, "no row was added");
     let monday = stage.contents();
 
-    stop_in_look_up("INT").exits_with(130).says("the earlier run in out.csv is unchanged");
+    stop_in_look_up("INT").exits_with(130).prints("the earlier run in out.csv is unchanged");
     assert!(stage.contents() == monday, "nothing was changed");
     stage.run(&format!("{force} --max-users 1")).exits_with(2);
     assert!(stage.contents() == monday && stage.n_posts() == n_posts, "nothing was changed");
 
     stage.run(&force).exits_with(0);
-    stage.has_each_once("out.csv", &locked_users(250)[3..]);
+    stage.check_one_row_each("out.csv", &locked_users(250)[3..]);
     assert!(!stage.files().iter().any(is_temporary), "{:?}", stage.files());
 }
 
@@ -146,7 +146,7 @@ fn dry_run_applies_the_guards() {
         stage
             .run(&format!("run ids.txt --dry-run {guard} {FAST}"))
             .exits_with(2)
-            .says("found 3 users");
+            .prints("found 3 users");
         assert_eq!(stage.files(), ["ids.txt"]);
     }
     stage.run(&format!("run ids.txt --dry-run --expect-count 3 {FAST}")).exits_with(0);
@@ -170,7 +170,7 @@ fn foreign_sidecar_files_are_not_replaced() {
         ("notes.csv", "", "notes.manifest.json"),
     ] {
         let ended = stage.run(&format!("run ids.txt --yes -o {output} {flag} {FAST}"));
-        ended.exits_with(6).says(name).says("was not written by an earlier run");
+        ended.exits_with(6).prints(name).prints("was not written by an earlier run");
     }
     assert_eq!((stage.contents(), stage.n_posts()), (before, n_posts));
 }
@@ -223,7 +223,7 @@ fn output_files_are_written_when_descriptors_run_out() {
     let line = format!("run ids.txt --yes -c 64 {FAST} --report page.html");
     let ended = Running::start(stage.command_after("ulimit -n 40", &line)).wait();
     ended.exits_with(0);
-    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    assert_eq!(stage.check_accounting("ids.results", &ids), ids.len());
     let manifest = stage.json("ids.results.manifest.json");
     assert_eq!(manifest["ending"], "completed");
     assert_eq!(manifest["files"][4]["role"], "report");
@@ -240,7 +240,7 @@ fn forced_run_with_a_wrong_key_keeps_the_earlier_results() {
         let key = stage.sandbox().key().to_owned();
         stage.set("CLERK_SECRET_KEY", "sk_test_a_key_that_is_not_the_right_one");
         let ended = stage.run(&format!("{line} --force")).exits_with(4);
-        ended.says("the earlier run in out.csv is unchanged");
+        ended.prints("the earlier run in out.csv is unchanged");
         assert_eq!(stage.contents(), before);
         assert_eq!(stage.n_requests(), n_before + 1);
 

@@ -36,7 +36,7 @@ pub fn admin_locked_users(n_users: usize) -> Vec<UserId> {
 }
 
 /// `n_users` users who are not locked.
-pub fn open_users(n_users: usize) -> Vec<UserId> {
+pub fn unlocked_users(n_users: usize) -> Vec<UserId> {
     listed_where(n_users, |user| !user.is_locked())
 }
 
@@ -48,7 +48,7 @@ pub fn missing_users(n_users: usize) -> Vec<UserId> {
 }
 
 /// The outcome of a user in a plan.
-pub fn planned(user: Option<&FakeUser>) -> &'static str {
+fn planned_outcome(user: Option<&FakeUser>) -> &'static str {
     match user {
         None => "not_found",
         Some(user) if user.is_admin_locked() => "admin_locked",
@@ -58,14 +58,14 @@ pub fn planned(user: Option<&FakeUser>) -> &'static str {
 }
 
 /// The outcome of each of these users in a plan.
-pub fn plan_of(ids: &[UserId]) -> BTreeMap<String, String> {
+pub fn planned_outcomes(ids: &[UserId]) -> BTreeMap<String, String> {
     let population = Population::new(SEED);
-    let plan_of = |id: &UserId| (id.to_string(), planned(population.user(id).as_ref()).to_owned());
-    ids.iter().map(plan_of).collect()
+    let outcome = |id: &UserId| planned_outcome(population.user(id).as_ref()).to_owned();
+    ids.iter().map(|id| (id.to_string(), outcome(id))).collect()
 }
 
 /// The users among these who are locked, on purpose or not.
-pub fn locked_of(ids: &[UserId]) -> BTreeSet<String> {
+pub fn locked_among(ids: &[UserId]) -> BTreeSet<String> {
     let population = Population::new(SEED);
     let users = ids.iter().filter_map(|id| population.user(id));
     users.filter(FakeUser::is_locked).map(|user| user.id.to_string()).collect()
@@ -74,7 +74,7 @@ pub fn locked_of(ids: &[UserId]) -> BTreeSet<String> {
 /// Checks the outcomes of a killed and resumed run with `-c 1`: at most the user in flight at the
 /// kill is `already_unlocked`, and all others are `unlocked`.
 #[track_caller]
-pub fn all_were_unlocked(outcomes: impl IntoIterator<Item = impl AsRef<str>>) {
+pub fn check_resumed_outcomes(outcomes: impl IntoIterator<Item = impl AsRef<str>>) {
     let others = outcomes.into_iter().filter(|it| it.as_ref() != "unlocked");
     let others: Vec<String> = others.map(|it| it.as_ref().to_owned()).collect();
     assert!(others.is_empty() || others == ["already_unlocked"], "{others:?}");
@@ -88,7 +88,7 @@ impl Stage {
 
     /// Sends a request to the sandbox, which logs it, too, and returns the body of its 200 response.
     #[track_caller]
-    pub fn ask(&self, method: &str, path: &str) -> Value {
+    pub fn request_ok(&self, method: &str, path: &str) -> Value {
         let (status, body) = self.request(method, path);
         assert_eq!(status, 200, "{method} {path}: {body}");
         body
@@ -115,20 +115,20 @@ impl Stage {
     /// The current user object.
     #[track_caller]
     pub fn user(&self, id: &UserId) -> Value {
-        self.ask("GET", &format!("/v1/users/{id}"))
+        self.request_ok("GET", &format!("/v1/users/{id}"))
     }
 
     /// Locks a user directly.
     #[track_caller]
     pub fn lock(&self, id: &UserId) {
-        self.ask("POST", &format!("/v1/users/{id}/lock"));
+        self.request_ok("POST", &format!("/v1/users/{id}/lock"));
         assert!(self.sandbox().is_locked(id));
     }
 
     /// Unlocks a user directly.
     #[track_caller]
     pub fn unlock(&self, id: &UserId) {
-        self.ask("POST", &format!("/v1/users/{id}/unlock"));
+        self.request_ok("POST", &format!("/v1/users/{id}/unlock"));
         assert!(!self.sandbox().is_locked(id));
     }
 
@@ -143,7 +143,7 @@ impl Stage {
 
     /// The outcome of each user in a results or plan file.
     #[track_caller]
-    pub fn told(&self, name: &str) -> BTreeMap<String, String> {
+    pub fn outcomes_by_user(&self, name: &str) -> BTreeMap<String, String> {
         let rows = self.rows(name);
         let n_rows = rows.len();
         let outcomes: BTreeMap<String, String> = rows
@@ -163,7 +163,7 @@ impl Stage {
     }
 
     /// The users of all POST requests.
-    pub fn posted(&self) -> BTreeSet<String> {
+    pub fn posted_users(&self) -> BTreeSet<String> {
         self.posts().into_keys().collect()
     }
 }
