@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::Error;
 use crate::model::{Identifier, IdentifierKind, excerpt, is_header, normalized_header};
-use crate::results::own_file::OwnFile;
+use crate::results::format::OwnFile;
 
 /// The headers of a column of user IDs, normalized, the most specific first.
 const USER_ID: &[&str] = &["userid", "clerkid", "clerkuserid", "id"];

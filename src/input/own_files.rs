@@ -6,16 +6,16 @@ use super::rows::Row;
 use super::table::Table;
 use super::{Delimiter, Error, LeftAlone, Options, ReadInput, Source, UserColumn};
 use crate::model::{IdentifierKind, InputRecord, Outcome, Records};
+use crate::results::format::{OwnFile, columns_named};
 use crate::results::kind_of_outcome;
-use crate::results::own_file::{
-    self, DecisionColumns, OwnFile, bool_of, is_false, is_left_alone, outcome_of,
-};
 use crate::stats::summary::CommandKind;
 
 /// The decisions of an earlier job in the rows of a plain input. A user who was left alone on
 /// purpose must not be unlocked because the file is given as a list.
 pub(super) struct Decisions {
-    columns: DecisionColumns,
+    /// The columns `outcome` and `admin_locked`. Edited files still have them.
+    outcomes: Vec<usize>,
+    admin_locked: Vec<usize>,
     has_header: bool,
     takes_admin_locked: bool,
     is_rows: bool,
@@ -26,13 +26,10 @@ pub(super) struct Decisions {
 impl Decisions {
     pub(super) fn new(table: &Table<'_>, options: &Options) -> Self {
         let has_header = table.column.header().is_some();
-        let columns = if has_header {
-            DecisionColumns::find(&table.first)
-        } else {
-            DecisionColumns::default()
-        };
+        let headers = if has_header { table.first.as_slice() } else { &[] };
         Self {
-            columns,
+            outcomes: columns_named(headers, "outcome").collect(),
+            admin_locked: columns_named(headers, "admin_locked").collect(),
             has_header,
             takes_admin_locked: options.takes_admin_locked,
             is_rows: matches!(table.own, Some(OwnFile::Rows { .. })),
@@ -42,7 +39,7 @@ impl Decisions {
     }
 
     pub(super) fn note(&mut self, row: &Row<'_>) {
-        for &column in &self.columns.outcomes {
+        for &column in &self.outcomes {
             let outcome = outcome_of(&row.cell(column));
             self.is_plan |= self.is_rows && outcome == Some(Outcome::WouldUnlock);
             if let Some(outcome) = outcome.filter(|&outcome| is_left_alone(outcome)) {
@@ -57,9 +54,11 @@ impl Decisions {
                 count(&mut self.left_alone, row.line, outcome, false);
             }
         }
-        for &column in &self.columns.admin_locked {
+        for &column in &self.admin_locked {
             // A spreadsheet may write `true` in another language.
-            if !self.takes_admin_locked && !is_false(&row.cell(column)) {
+            let cell = row.cell(column);
+            let is_false = cell.is_empty() || bool_of(&cell) == Some(false);
+            if !self.takes_admin_locked && !is_false {
                 count(&mut self.left_alone, row.line, Outcome::AdminLocked, true);
             }
         }
@@ -81,6 +80,29 @@ impl Decisions {
 fn count(left_alone: &mut Option<LeftAlone>, line: u64, outcome: Outcome, is_locked_list: bool) {
     let first = LeftAlone { line, outcome, n_rows: 0, is_locked_list };
     left_alone.get_or_insert(first).n_rows += 1;
+}
+
+/// The outcome in a cell, if it is one.
+fn outcome_of(cell: &str) -> Option<Outcome> {
+    cell.trim().to_ascii_lowercase().parse().ok()
+}
+
+/// `true` or `false`, as this program or a spreadsheet writes it; `None` for anything else.
+fn bool_of(cell: &str) -> Option<bool> {
+    cell.trim().to_ascii_lowercase().parse().ok()
+}
+
+/// Whether an outcome means that the user was left alone, or locked again, on purpose.
+fn is_left_alone(outcome: Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Excluded
+            | Outcome::AdminLocked
+            | Outcome::Ambiguous
+            | Outcome::Relocked
+            | Outcome::AlreadyLocked
+            | Outcome::WouldRelock
+    )
 }
 
 /// Which rows of a results or plan file are records, and what of them.
@@ -213,7 +235,7 @@ pub fn recorded(source: Source<'_>, filter: &Filter) -> Result<ReadInput, Error>
         return Err(Error::NotResults { name });
     };
     // Early versions did not write it.
-    let was_locked = own_file::column_of(&table.first, "was_locked");
+    let was_locked = columns_named(&table.first, "was_locked").next();
     let places = Places { line, input, user_id, outcome };
     let carried = Carried::of_results(&filter.carry, &name, &table.first)?;
     let (mut records, mut n_records) = (Vec::new(), 0);

@@ -12,7 +12,7 @@ use super::{
     recorded,
 };
 use crate::model::{Identifier, IdentifierKind, InputRecord, Records, canonical_cell};
-use crate::results::own_file::OwnFile;
+use crate::results::format::OwnFile;
 
 /// How an input is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::columns::Wanted;
 use super::rows::{Row, RowReader};
 use super::source::{Bytes, Opened, sha256};
 use super::{ColumnChoice, Delimiter, Error, Malformed, Source, UserColumn, delimiter};
-use crate::results::own_file::OwnFile;
+use crate::results::format::OwnFile;
 
 /// How many records are looked at for a header below a title, and to tell a header from a user.
 const N_LOOKED_AT: usize = 20;

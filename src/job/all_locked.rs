@@ -11,7 +11,7 @@ use super::previous::check_in_the_way;
 use super::settings::{ExistingFile, JobSettings};
 use crate::policy::selection::Selection;
 use crate::report::text;
-use crate::results::atomic::AtomicWriter;
+use crate::results::AtomicWriter;
 use crate::results::{
     LockedFormat, LockedList, Redaction, SnapshotMode, check_own_list, refuse_existing,
 };

@@ -13,7 +13,7 @@ use super::{Job, JobSettings};
 use crate::engine::{Recorded, wall_clock};
 use crate::model::StopReason;
 use crate::report::{Level, closing};
-use crate::results::atomic::AtomicWriter;
+use crate::results::AtomicWriter;
 use crate::results::{Finalized, Manifest, Totals};
 use crate::stats::summary::{CommandKind, Ending, Forecast, NextStep, Summary};
 

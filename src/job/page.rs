@@ -13,8 +13,8 @@ use std::path::Path;
 use super::Failure;
 use crate::model::mask_keys;
 use crate::report::page::{Facts, render, render_markdown};
+use crate::results::AtomicWriter;
 use crate::results::WriteError;
-use crate::results::atomic::AtomicWriter;
 
 /// Writes the page of a job to a file that was opened before. Returns its SHA-256.
 pub(crate) fn write(

@@ -17,7 +17,7 @@ use crate::engine::wall_clock;
 use crate::model::UserId;
 use crate::policy::decide::AdminLocked;
 use crate::policy::plan::Plan;
-use crate::results::atomic::AtomicWriter;
+use crate::results::AtomicWriter;
 use crate::results::manifest::Manifest;
 use crate::results::{Existing, Outputs, Writer, format};
 use crate::stats::{Counts, RowStats, Stats};

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
-use super::atomic::{sync_directory, temporary};
-use super::digest::RunningDigest;
 use super::error::{OpenError, Problem, ReadError, WriteError};
-use super::identity::is_in_place;
+use super::files::RunningDigest;
+use super::files::is_in_place;
+use super::files::{sync_directory, temporary};
 use super::reader::Reader;
 
 /// Where rows go. The tests' failing disks implement it too.

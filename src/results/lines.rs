@@ -1,10 +1,12 @@
 //! Lines of CSV: cells are made safe when they are written, and whole lines are found when a file
 //! is read that a crash may have torn.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::io::{self, BufRead, BufReader, Read};
+use std::time::SystemTime;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use jiff::Timestamp;
 use memchr::memchr;
 
 use crate::model::{is_formula_start, is_guarded, one_line};
@@ -297,9 +299,50 @@ impl<'a> Cells<'a> {
     }
 }
 
+/// Unix milliseconds of the start of year 0. Earlier times have no RFC 3339 form.
+const YEAR_ZERO_MS: i64 = -62_167_219_200_000;
+
+/// A time that can be written, in whole milliseconds.
+#[derive(Clone, Copy)]
+pub(super) struct Moment(Timestamp);
+
+impl Moment {
+    /// `None` outside of the years 0 to 9999.
+    pub(super) fn from_unix_ms(ms: i64) -> Option<Self> {
+        if ms < YEAR_ZERO_MS { None } else { Timestamp::from_millisecond(ms).ok().map(Self) }
+    }
+
+    /// `None` as above.
+    pub(super) fn from_system(time: SystemTime) -> Option<Self> {
+        Self::from_unix_ms(Timestamp::try_from(time).ok()?.as_millisecond())
+    }
+
+    pub(super) fn to_unix_ms(self) -> i64 {
+        self.0.as_millisecond()
+    }
+
+    /// `None` where the system's clock does not reach.
+    pub(super) fn to_system(self) -> Option<SystemTime> {
+        self.0.try_into().ok()
+    }
+
+    /// Parses any RFC 3339 time.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
 
@@ -464,5 +507,34 @@ mod tests {
         let mut parser = CellParser::new(b';');
         assert!(parser.parse(b"a;\"b", 9).is_err());
         assert_eq!(parser.parse(b"a;b,c", 9).unwrap().iter().collect::<Vec<_>>(), ["a", "b,c"]);
+    }
+
+    #[track_caller]
+    fn check_time(ms: i64, expected: Option<&str>) {
+        assert_eq!(Moment::from_unix_ms(ms).map(|it| it.to_string()).as_deref(), expected, "{ms}");
+    }
+
+    #[test]
+    fn a_time_is_written_in_utc_with_milliseconds() {
+        check_time(0, Some("1970-01-01T00:00:00.000Z"));
+        check_time(1_700_000_000_123, Some("2023-11-14T22:13:20.123Z"));
+        check_time(-1, Some("1969-12-31T23:59:59.999Z"));
+        check_time(YEAR_ZERO_MS, Some("0000-01-01T00:00:00.000Z"));
+    }
+
+    #[test]
+    fn a_time_without_a_year_of_four_digits_is_not_written() {
+        check_time(YEAR_ZERO_MS - 1, None);
+        check_time(i64::MAX, None);
+        check_time(i64::MIN, None);
+    }
+
+    #[test]
+    fn a_written_time_is_read_back_to_the_millisecond() {
+        let time = UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_999_999);
+        let text = Moment::from_system(time).unwrap().to_string();
+        let read = Moment::parse(&text).unwrap();
+        assert_eq!(read.to_system(), Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)));
+        assert_eq!(read.to_unix_ms(), 1_700_000_000_123);
     }
 }

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use tempfile::SpooledTempFile;
 
-use super::atomic::{AtomicWriter, remove_stale};
 use super::error::{OpenError, WriteError};
+use super::files::{AtomicWriter, remove_stale};
 use super::format::FieldWriter;
 use super::journal::refuse_existing;
 use super::lines::LineWriter;
+use super::lines::Moment;
 use super::sidecars::sibling;
 use super::snapshot::{Redaction, SnapshotMode, compact};
-use super::time::Moment;
 use crate::model::UserView;
 use crate::policy::selection::Selection;
 

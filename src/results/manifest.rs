@@ -6,17 +6,17 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::{Map, Value};
 
 use crate::model::{IdentifierKind, mask_keys};
 use crate::stats::summary::{CommandKind, Ending, ExcludeCounts, Summary};
 use crate::stats::{Counts, Stats};
 
-use super::atomic;
 use super::error::{ReadError, WriteError};
+use super::files;
 use super::format::SCHEMA_VERSION;
-use super::time::{as_text, as_text_or_null};
+use super::lines::Moment;
 
 /// What was run and how it ended. The order of the fields is that of the file; fields of a later
 /// version are ignored when it is read.
@@ -201,7 +201,7 @@ impl Manifest {
     ///
     /// When the file cannot be written; an older one is unchanged then.
     pub fn write(&self, path: &Path) -> Result<(), WriteError> {
-        atomic::write(path, self.to_json(path)?.as_bytes()).map(drop)
+        files::write(path, self.to_json(path)?.as_bytes()).map(drop)
     }
 
     /// The content of the file at this path.
@@ -320,6 +320,43 @@ fn counts_to_map<S: Serializer>(counts: &Counts, serializer: S) -> Result<S::Ok,
 fn counts_of_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Counts, D::Error> {
     let by_code = BTreeMap::<String, u64>::deserialize(deserializer)?;
     Ok(by_code.into_iter().filter_map(|(code, n)| Some((code.parse().ok()?, n))).collect())
+}
+
+/// A [`SystemTime`] in JSON: RFC 3339, UTC.
+mod as_text {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+        let moment = Moment::from_system(*time);
+        to.collect_str(&moment.ok_or_else(|| ser::Error::custom("time out of range"))?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+        let time = Moment::parse(&String::deserialize(from)?).and_then(Moment::to_system);
+        time.ok_or_else(|| de::Error::custom("not an RFC 3339 time"))
+    }
+}
+
+/// The same or null.
+mod as_text_or_null {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Text(#[serde(with = "as_text")] SystemTime);
+
+    #[allow(clippy::ref_option, reason = "serde passes a reference to the field")]
+    pub(super) fn serialize<S: Serializer>(
+        time: &Option<SystemTime>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(Text).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<SystemTime>, D::Error> {
+        Ok(Option::<Text>::deserialize(from)?.map(|text| text.0))
+    }
 }
 
 #[cfg(test)]

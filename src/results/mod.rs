@@ -11,15 +11,12 @@
 //! - A file beside the results is complete, or as it was before.
 //! - A run that is refused changes no file of an earlier run.
 
-pub mod atomic;
 pub mod format;
 pub mod manifest;
-pub mod own_file;
 pub mod sidecars;
 
-mod digest;
 mod error;
-mod identity;
+mod files;
 mod journal;
 mod lines;
 mod locked_list;
@@ -29,13 +26,11 @@ mod resume;
 mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
-mod time;
 mod writer;
 
-pub use digest::sha256_file;
 pub use error::{OpenError, Problem, ReadError, WriteError};
+pub use files::{AtomicWriter, is_stdin, is_stdin_stdout, is_stdout, same_file, sha256_file};
 pub use format::{RowFormat, kind_of_outcome};
-pub use identity::{is_stdin, is_stdin_stdout, is_stdout, same_file};
 pub use journal::refuse_existing;
 pub use locked_list::{ListCounts, LockedFormat, LockedList, check_own_list};
 pub use manifest::Manifest;

@@ -11,9 +11,9 @@ use crate::policy::plan::{Done, Plan};
 use crate::stats::summary::Summary;
 use crate::stats::{RowStats, Stats};
 
-use super::atomic::{AtomicWriter, remove_stale};
-use super::digest::sha256;
 use super::error::{OpenError, ReadError, WriteError};
+use super::files::sha256;
+use super::files::{AtomicWriter, remove_stale};
 use super::format::RowFormat;
 use super::journal::{Journal, Storage as _};
 use super::manifest::{FileEntry, Manifest};

@@ -11,9 +11,9 @@ use crate::model::{Outcome, Row, UserId, UserView, one_line};
 
 use super::error::ReadError;
 use super::format::{CARRIED_PREFIX, COLUMNS};
+use super::lines::Moment;
 use super::lines::{CellParser, Cells, LineReader, unguarded};
 use super::snapshot::REDACTED;
-use super::time::Moment;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 

@@ -13,8 +13,8 @@ use crate::policy::plan::Done;
 use crate::stats::RowStats;
 use crate::stats::summary::CommandKind;
 
-use super::digest::RunningDigest;
 use super::error::{OpenError, ReadError, WriteError};
+use super::files::RunningDigest;
 use super::format::{COLUMNS, kind_of_outcome};
 use super::journal::{JournalFile, Storage as _, for_writing};
 use super::manifest::Manifest;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{InputRecord, Records, Row};
 
-use super::atomic::AtomicWriter;
 use super::error::{OpenError, ReadError, WriteError};
+use super::files::AtomicWriter;
 use super::format::{FAILED_COLUMNS, UNPROCESSED_COLUMNS};
 use super::lines::{LineWriter, unguarded};
 use super::manifest::Manifest;
@@ -233,7 +233,7 @@ fn write_header(header: Option<&str>, carried: &[String], more: &[&str], lines: 
 mod tests {
     use std::fs;
 
-    use super::super::digest::sha256_file;
+    use super::super::files::sha256_file;
     use super::super::testing::{record, row, unlocked};
     use super::*;
     use crate::model::Outcome;

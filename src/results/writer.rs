@@ -390,7 +390,7 @@ mod tests {
             let mut written = writer.close();
             assert_eq!((written.failure, written.n_rows), (Some(error), n_rows as u64));
             assert!(!written.journal.is_disturbed());
-            let sha256 = super::super::digest::sha256(disk.text().as_bytes()).ok();
+            let sha256 = super::super::files::sha256(disk.text().as_bytes()).ok();
             assert_eq!(written.journal.take_digest(), sha256, "room for {room}");
         }
     }

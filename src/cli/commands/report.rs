@@ -8,7 +8,7 @@ use crate::job::page::{self, Detail, gather};
 use crate::job::{ExitStatus, Failure};
 use crate::model::mask_keys;
 use crate::report::{Console, Style, closing};
-use crate::results::atomic::AtomicWriter;
+use crate::results::AtomicWriter;
 use crate::results::{WriteError, is_stdout, refuse_existing, same_file};
 
 pub(in crate::cli) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus, Failure> {
