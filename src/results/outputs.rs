@@ -12,14 +12,12 @@ use crate::stats::summary::Summary;
 use crate::stats::{RowStats, Stats};
 
 use super::error::{OpenError, ReadError, WriteError};
-use super::files::sha256;
-use super::files::{AtomicWriter, remove_stale};
+use super::files::{AtomicWriter, remove_stale, sha256};
 use super::format::RowFormat;
-use super::journal::{Journal, Storage as _};
 use super::manifest::{FileEntry, Manifest};
 use super::resume::Resumed;
 use super::sidecars::{FailedList, Sidecars, write_unprocessed};
-use super::writer::{Existing, Writer, Written};
+use super::writer::{Existing, Writer};
 
 /// All files of one job. A job whose results go to a stream has none.
 ///
@@ -83,7 +81,7 @@ pub struct Finalized {
     /// The first thing that went wrong with the files.
     pub failure: Option<OutputError>,
     manifest: Option<(Manifest, PathBuf)>,
-    _lock: Journal,
+    _lock: Writer,
 }
 
 /// Something that went wrong with the files of a job.
@@ -280,18 +278,18 @@ impl Outputs {
     /// it do not count.
     pub fn finalize(
         mut self,
-        writer: Writer,
+        mut writer: Writer,
         stats: Stats,
         recorded: Vec<bool>,
         records: &Records,
         now: SystemTime,
         conclude: impl FnOnce(&Totals<'_>) -> Summary,
     ) -> Finalized {
-        let mut written = writer.close();
+        writer.close();
         let mut end = End {
             n_records: stats.size().n_records,
-            n_rows_found: stats.n_earlier() + written.n_rows,
-            failure: written.failure.take().map(Into::into),
+            n_rows_found: stats.n_earlier() + writer.n_rows(),
+            failure: writer.failure().cloned().map(Into::into),
             found: None,
             recorded,
             stats,
@@ -300,17 +298,16 @@ impl Outputs {
         let files = self.files.take().filter(|files| files.state != State::Staged);
         let Some(Files { results, sidecars, reserve, .. }) = files else {
             let summary = conclude(&end.totals(None));
-            let Written { journal, .. } = written;
-            return Finalized { summary, failure: end.failure, manifest: None, _lock: journal };
+            return Finalized { summary, failure: end.failure, manifest: None, _lock: writer };
         };
         drop(reserve);
-        if written.journal.is_disturbed() {
-            end.recount(&mut written, records);
+        if writer.is_disturbed {
+            end.recount(&mut writer, records);
         }
-        let failed = end.note(finish_failed(&mut written, records, &sidecars.failed));
+        let failed = end.note(finish_failed(&mut writer, records, &sidecars.failed));
         let unprocessed = write_unprocessed(records, &end.recorded, &sidecars.unprocessed);
         let unprocessed = end.note(unprocessed.and_then(AtomicWriter::finish));
-        let digest = written.journal.take_digest().or_else(|| digest_of(&mut written.journal));
+        let digest = writer.take_digest().or_else(|| digest_of(&mut writer));
         let summary = conclude(&end.totals(digest.as_deref()));
         let outputs = [
             ("results", &results, digest),
@@ -329,7 +326,7 @@ impl Outputs {
             summary,
             failure: end.failure,
             manifest: Some((self.manifest, sidecars.manifest)),
-            _lock: written.journal,
+            _lock: writer,
         }
     }
 }
@@ -396,10 +393,10 @@ impl End {
     }
 
     /// Counts the rows that are in the file.
-    fn recount(&mut self, written: &mut Written, records: &Records) {
+    fn recount(&mut self, writer: &mut Writer, records: &Records) {
         let mut rows = RowStats::default();
         let mut done = Done::default();
-        let read = each_row(&mut written.journal, |row| {
+        let read = each_row(writer, |row| {
             rows.add(&row);
             done.note(records, row.line, &row.input, row.user_id.as_ref(), row.outcome);
         });
@@ -418,17 +415,17 @@ impl End {
 
 /// Completes the list of rows that did not end well; writes it again where the file changed.
 fn finish_failed(
-    written: &mut Written,
+    writer: &mut Writer,
     records: &Records,
     path: &Path,
 ) -> Result<String, WriteError> {
-    let list = written.failed.take().filter(|_| !written.journal.is_disturbed());
+    let list = writer.failed.take().filter(|_| !writer.is_disturbed);
     if let Some(Ok(digest)) = list.map(FailedList::finish) {
         return Ok(digest);
     }
     let mut list = FailedList::create(path, records.header.as_deref(), &records.carried)?;
     // What cannot be read was reported by the recount.
-    let _ = each_row(&mut written.journal, |row| list.add_recorded(&row));
+    let _ = each_row(writer, |row| list.add_recorded(&row));
     list.commit(1);
     list.finish()
 }
@@ -442,10 +439,10 @@ fn reserve(results: &Path) -> Vec<File> {
 /// Reads all rows of the file, those after a line that is not a row too. A file that is no longer in
 /// its place has none.
 fn each_row(
-    journal: &mut Journal,
+    writer: &mut Writer,
     mut on_row: impl FnMut(crate::model::Row),
 ) -> Result<(), ReadError> {
-    let Some(file) = journal.file().filter(|file| file.is_in_place()) else { return Ok(()) };
+    let Some(file) = writer.file() else { return Ok(()) };
     let reader = match file.reader() {
         Ok(reader) => reader.without_users(),
         Err(ReadError::NoHeader { .. }) => return Ok(()),
@@ -463,9 +460,8 @@ fn each_row(
 }
 
 /// The digest of a file that was not hashed while it was written.
-fn digest_of(journal: &mut Journal) -> Option<String> {
-    let file = journal.file().filter(|file| file.is_in_place())?;
-    sha256(file.bytes_from(0).ok()?).ok()
+fn digest_of(writer: &mut Writer) -> Option<String> {
+    sha256(writer.file()?.bytes_from(0).ok()?).ok()
 }
 
 fn entry(role: &str, path: &Path, sha256: String) -> FileEntry {

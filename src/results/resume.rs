@@ -105,7 +105,7 @@ impl Resumed {
             }
             Err(error) => return Err(error.into()),
         };
-        check_columns(&reader, &records.carried, file.path())?;
+        check_columns(&reader, &records.carried, &file.path)?;
         digest.update(reader.line_bytes());
         let (hasher, mut identities) = (RandomState::new(), Vec::new());
         while let Some(row) = reader.next().transpose()? {
@@ -174,7 +174,7 @@ fn first_copy(file: &JournalFile) -> Result<ReadError, ReadError> {
         }
     }
     let why = "this row is already in the file; remove one of the two".to_owned();
-    Ok(ReadError::BadRow { path: file.path().to_owned(), line: reader.line_number(), why })
+    Ok(ReadError::BadRow { path: file.path.clone(), line: reader.line_number(), why })
 }
 
 /// What only a copy of a row shares with it: rows of one run have different lines, and those of two
@@ -287,7 +287,8 @@ mod tests {
         for row in rows {
             writer.append(row);
         }
-        assert!(writer.close().failure.is_none());
+        writer.close();
+        assert_eq!(writer.failure(), None);
         path
     }
 
@@ -325,11 +326,11 @@ mod tests {
             assert_eq!(resumed.cut_path, None);
             let mut writer = Writer::resume(resumed, RowFormat::default()).unwrap();
             rows.iter().skip(n_done).for_each(|row| writer.append(row));
-            let mut written = writer.close();
+            writer.close();
             assert_eq!(fs::read(&path).unwrap(), whole, "cut at {end}");
-            assert_eq!(written.journal.take_digest().as_ref(), Some(&sha256), "cut at {end}");
+            assert_eq!(writer.take_digest().as_ref(), Some(&sha256), "cut at {end}");
             if end % 20 == 0 {
-                written.failed.unwrap().finish().unwrap();
+                writer.failed.take().unwrap().finish().unwrap();
                 let failed = fs::read_to_string(dir.path().join("r.failed.csv")).unwrap();
                 assert_eq!(failed.lines().count(), 1 + 4, "cut at {end}");
             }
