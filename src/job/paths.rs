@@ -121,7 +121,7 @@ fn check_place(output: &Path) -> Result<(), Failure> {
         Ok(it) if it.is_dir() => {
             Err(Failure::output(format!("{} is a directory, not a file", output.display())))
         }
-        Ok(it) if !it.is_file() => Err(OpenError::NotAFile { path: output.to_owned() }.into()),
+        Ok(it) if !it.is_file() => Err(OpenError::NotAFile(output.to_owned()).into()),
         _ => Ok(()),
     }
 }
@@ -134,7 +134,7 @@ pub(super) fn check_own_verify(path: &Path) -> Result<(), Failure> {
     if is_verify_file(path) {
         return Ok(());
     }
-    Err(OpenError::NotOurs { path: path.to_owned() }.into())
+    Err(OpenError::NotOurs(path.to_owned()).into())
 }
 
 /// Whether the rows are those of a read-back. Where they do not show it, the manifest must.

@@ -146,7 +146,7 @@ pub(super) fn check_in_the_way(
     if existing == ExistingFile::Refuse {
         refuse_existing(results)?;
         let page = paths.report().map_or(Ok(()), refuse_existing);
-        page.map_err(|error| error.of_a_whole("--report"))?;
+        page.map_err(|error| error.without_resume("--report"))?;
     }
     Ok(existing)
 }

@@ -49,7 +49,7 @@ pub(crate) fn watch(
         check_own_verify(&path)?;
         check_places(&Sidecars::beside(&path), false)?;
         let page = settings.output.report.as_deref().map_or(Ok(()), refuse_existing);
-        page.map_err(|error| error.of_a_whole("--report"))?;
+        page.map_err(|error| error.without_resume("--report"))?;
         settings.output.existing = ExistingFile::Replace;
     }
     settings.pass =

@@ -95,7 +95,7 @@ impl JournalFile {
         // A link remains; the file that it leads to is replaced.
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if real.metadata().is_ok_and(|it| !it.is_file()) {
-            return Err(OpenError::NotAFile { path: path.to_owned() });
+            return Err(OpenError::NotAFile(path.to_owned()));
         }
         let replaces = match File::open(&real) {
             Ok(old) => Some((real.clone(), Self::lock(old, path)?.file)),
@@ -120,13 +120,13 @@ impl JournalFile {
     fn lock(file: File, path: &Path) -> Result<Self, OpenError> {
         let owned = || path.to_owned();
         if !file.metadata().is_ok_and(|it| it.is_file()) {
-            return Err(OpenError::NotAFile { path: owned() });
+            return Err(OpenError::NotAFile(owned()));
         }
         match file.try_lock() {
             // The run that held it may just have replaced it.
-            Ok(()) if !is_in_place(&file, path) => Err(OpenError::InUse { path: owned() }),
+            Ok(()) if !is_in_place(&file, path) => Err(OpenError::InUse(owned())),
             Ok(()) => Ok(Self { file, path: owned(), staged: None }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: owned() }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(owned())),
             Err(TryLockError::Error(error)) => {
                 Err(OpenError::CannotLock { path: owned(), reason: error.to_string() })
             }
@@ -203,18 +203,18 @@ pub fn refuse_existing(path: &Path) -> Result<(), OpenError> {
 fn why_refused(path: &Path) -> OpenError {
     // Opening a pipe would wait for its other end.
     if path.metadata().is_ok_and(|it| !it.is_file()) {
-        return OpenError::NotAFile { path: path.to_owned() };
+        return OpenError::NotAFile(path.to_owned());
     }
     let is_held = File::open(path)
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
     let path = path.to_owned();
-    if is_held { OpenError::InUse { path } } else { OpenError::Exists { path } }
+    if is_held { OpenError::InUse(path) } else { OpenError::Exists(path) }
 }
 
 fn cannot_open(path: &Path, error: &io::Error) -> OpenError {
     let path = path.to_owned();
     match error.kind() {
-        io::ErrorKind::IsADirectory => OpenError::NotAFile { path },
+        io::ErrorKind::IsADirectory => OpenError::NotAFile(path),
         io::ErrorKind::NotFound => {
             OpenError::CannotOpen { path, reason: "its directory does not exist".to_owned() }
         }

@@ -154,7 +154,7 @@ pub fn check_own_list(path: &Path) -> Result<(), OpenError> {
     match read {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(_) if header.starts_with(&columns) => Ok(()),
-        _ => Err(OpenError::NotOurs { path: path.to_owned() }),
+        _ => Err(OpenError::NotOurs(path.to_owned())),
     }
 }
 
@@ -177,10 +177,10 @@ impl LockedList {
         selection: Selection,
     ) -> Result<Self, OpenError> {
         if !may_replace {
-            refuse_existing(path).map_err(|error| error.of_a_whole("--output"))?;
+            refuse_existing(path).map_err(|error| error.without_resume("--output"))?;
         }
         remove_stale(path);
-        let file = AtomicWriter::create(path).map_err(WriteError::of_a_whole)?;
+        let file = AtomicWriter::create(path).map_err(WriteError::without_resume)?;
         Ok(Self::new(Out::File(Box::new(file), path.to_owned()), format, selection))
     }
 
@@ -281,7 +281,7 @@ impl LockedList {
             Out::File(_, path) => Some(path.clone()),
         };
         if let Some(file) = self.write()? {
-            file.finish().map_err(WriteError::of_a_whole)?;
+            file.finish().map_err(WriteError::without_resume)?;
         }
         Ok(path)
     }
@@ -305,7 +305,7 @@ impl LockedList {
             }
             Out::File(mut file, path) => {
                 let written = rows.copy_to(&mut file);
-                written.map_err(|error| WriteError::new(&path, &error).of_a_whole())?;
+                written.map_err(|error| WriteError::new(&path, &error).without_resume())?;
                 Ok(Some(*file))
             }
         }
@@ -322,8 +322,8 @@ impl LockedList {
         let Out::File(mut file, path) = out else { return Ok(None) };
         let part = sibling(&path, ".part.csv");
         let written = rows.copy_to(&mut file);
-        written.map_err(|error| WriteError::new(&part, &error).of_a_whole())?;
-        file.finish_as(&part).map_err(WriteError::of_a_whole)?;
+        written.map_err(|error| WriteError::new(&part, &error).without_resume())?;
+        file.finish_as(&part).map_err(WriteError::without_resume)?;
         Ok(Some(part))
     }
 
@@ -338,7 +338,7 @@ impl LockedList {
     fn write_error(&self, error: &io::Error) -> WriteError {
         match &self.out {
             Out::Stdout => stream_error(error),
-            Out::File(_, path) => WriteError::new(path, error).of_a_whole(),
+            Out::File(_, path) => WriteError::new(path, error).without_resume(),
         }
     }
 }
@@ -390,7 +390,7 @@ impl Answer {
 }
 
 fn stream_error(error: &io::Error) -> WriteError {
-    WriteError::of(None, super::Problem::of(error)).of_a_whole()
+    WriteError::of(None, super::Problem::of(error)).without_resume()
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl<R: Read> Reader<R> {
         let is_whole = lines.advance().map_err(|error| io_error(path, error))?;
         let line = lines.line().strip_prefix(BYTE_ORDER_MARK).unwrap_or(lines.line());
         if !is_whole && Header::is_torn(line) {
-            return Err(ReadError::NoHeader { path: path.to_owned() });
+            return Err(ReadError::NoHeader(path.to_owned()));
         }
         let delimiter = Header::delimiter(line);
         let mut cells = CellParser::new(delimiter);

@@ -137,7 +137,7 @@ impl Resumed {
 fn check_columns(reader: &Reader<&File>, carried: &[String], path: &Path) -> Result<(), OpenError> {
     let (header, path) = (reader.header(), path.to_owned());
     if header.delimiter != b',' {
-        return Err(OpenError::Resaved { path });
+        return Err(OpenError::Resaved(path));
     }
     if let Some(column) = header.unknown.first() {
         return Err(OpenError::OtherVersion {

@@ -74,7 +74,7 @@ pub fn check_places(sidecars: &Sidecars, may_replace: bool) -> Result<(), OpenEr
         |path: &&PathBuf| !matches!(Manifest::read(path), Err(ReadError::NotManifest { .. }));
     let manifest = Some(&sidecars.manifest).filter(|path| !may_replace && !is_manifest(path));
     match stranger.or(manifest) {
-        Some(path) => Err(OpenError::NotOurs { path: path.clone() }),
+        Some(path) => Err(OpenError::NotOurs(path.clone())),
         None => Ok(()),
     }
 }

@@ -94,15 +94,15 @@ fn begin<'a>(
     flag: &'static str,
 ) -> Result<BegunPage<'a>, Failure> {
     if !args.force {
-        refuse_existing(path).map_err(|error| error.of_a_whole(flag))?;
+        refuse_existing(path).map_err(|error| error.without_resume(flag))?;
     }
-    let writer = AtomicWriter::create(path).map_err(WriteError::of_a_whole)?;
+    let writer = AtomicWriter::create(path).map_err(WriteError::without_resume)?;
     Ok(BegunPage { writer, path })
 }
 
 impl BegunPage<'_> {
     fn finish(self, text: &str, console: &Console) -> Result<(), Failure> {
-        page::fill(self.writer, self.path, text).map_err(WriteError::of_a_whole)?;
+        page::fill(self.writer, self.path, text).map_err(WriteError::without_resume)?;
         console.note(&format!("wrote the page {}", self.path.display()));
         Ok(())
     }
