@@ -1,10 +1,11 @@
 //! Files of this program as input: rows of an earlier run, and the decisions in them.
 
-use super::carry::{Carried, Carry};
-use super::columns::{Wanted, usual_header};
+use super::columns::{Carried, Carry, UserColumn, Wanted, usual_header};
+use super::error::{Error, LeftAlone, Refusal};
+use super::read::{Options, ReadInput};
 use super::rows::Row;
-use super::table::Table;
-use super::{Delimiter, Error, LeftAlone, Options, ReadInput, Source, UserColumn};
+use super::source::Source;
+use super::table::{Delimiter, Table};
 use crate::model::{IdentifierKind, InputRecord, Outcome, Records};
 use crate::results::format::{OwnFile, columns_named};
 use crate::results::kind_of_outcome;
@@ -69,11 +70,8 @@ impl Decisions {
     /// # Errors
     ///
     /// When the user of a row was left alone on purpose.
-    pub(super) fn finish(self, name: &str) -> Result<bool, Error> {
-        match self.left_alone {
-            Some(what) => Err(Error::LeftAlone { name: name.to_owned(), what }),
-            None => Ok(self.is_plan),
-        }
+    pub(super) fn finish(self) -> Result<bool, Refusal> {
+        self.left_alone.map_or(Ok(self.is_plan), |what| Err(Refusal::LeftAlone(what)))
     }
 }
 
@@ -205,14 +203,6 @@ impl Filter {
     }
 }
 
-/// The columns of a results file that make its rows records.
-struct Places {
-    line: usize,
-    input: usize,
-    user_id: usize,
-    outcome: usize,
-}
-
 /// Reads rows that an earlier run recorded, in a results or plan file of this program. The records
 /// have the `line` of that run's input, and the columns that the file carried, under the headers
 /// they had there.
@@ -223,101 +213,79 @@ struct Places {
 /// were locked and the filter asks for it.
 pub fn recorded(source: Source<'_>, filter: &Filter) -> Result<ReadInput, Error> {
     let name = source.name().to_owned();
-    let wanted = Wanted { kind: IdentifierKind::UserId, column: None };
-    let mut table =
-        Table::open(source, &wanted, filter.delimiter).map_err(|error| match error {
-            Error::NoUserColumn { name, .. } | Error::TitleLine { name, .. } => {
-                Error::NotResults { name }
-            }
-            error => error,
-        })?;
-    let Some(OwnFile::Rows { line, input, user_id, outcome }) = table.own else {
-        return Err(Error::NotResults { name });
-    };
-    // Early versions did not write it.
-    let was_locked = columns_named(&table.first, "was_locked").next();
-    let places = Places { line, input, user_id, outcome };
-    let carried = Carried::of_results(&filter.carry, &name, &table.first)?;
-    let (mut records, mut n_records) = (Vec::new(), 0);
-    let mut unknown = None;
-    while let Some(row) = table.read()? {
-        let Some(record) = filter.record(&name, &row, &places)? else { continue };
-        match (filter.was_locked, was_locked.and_then(|at| bool_of(&row.cell(at)))) {
-            (WasLocked::Anything, _) | (_, Some(true)) | (WasLocked::NotFalse, None) => {}
-            (WasLocked::True | WasLocked::NotFalse, Some(false)) => continue,
-            (WasLocked::True, None) => {
-                let (_, n_rows) = unknown.get_or_insert((row.line, 0));
-                *n_rows += 1;
-                continue;
-            }
-        }
-        n_records += 1;
-        if n_records > filter.skip && n_records - filter.skip <= filter.limit {
-            records.push(record.with_carried(carried.cells(&row)));
-        }
-    }
-    if let Some((line, n_rows)) = unknown {
-        return Err(Error::WasLockedUnknown { name, line, n_rows });
-    }
-    records.shrink_to_fit();
-    let (kind, kind_of_cells, column) = match filter.cell {
-        CellFrom::UserId => (IdentifierKind::UserId, IdentifierKind::UserId, user_id),
-        CellFrom::Found(kind) => (IdentifierKind::UserId, kind, user_id),
-        CellFrom::Input(kind) => (kind, kind, input),
-    };
-    table.column = UserColumn::named(&table.first, column);
-    let records = Records {
-        records,
-        kind,
-        header: Some(usual_header(kind_of_cells).to_owned()),
-        carried: carried.into_headers(),
-        ..Records::default()
-    };
-    Ok(ReadInput::new(table, records, Vec::new(), false))
+    filter.read(source, &name).map_err(|refusal| Error { name, refusal })
 }
 
 impl Filter {
-    /// The record of a row; `None` where its outcome is not wanted.
-    fn record(
-        &self,
-        name: &str,
-        row: &Row<'_>,
-        places: &Places,
-    ) -> Result<Option<InputRecord>, Error> {
-        let outcome = outcome(name, row, places)?;
-        let kind = kind_of_outcome(outcome).filter(|&kind| kind != CommandKind::Run);
-        if let Some(kind) = kind.filter(|_| self.is_of_run) {
-            return Err(Error::NotARun { name: name.to_owned(), line: row.line, kind });
-        }
-        if !self.outcomes.contains(&outcome) {
-            return Ok(None);
-        }
-        let (user_id, input) = (row.cell(places.user_id), row.cell(places.input));
-        let is_by_id = self.cell == CellFrom::UserId && !user_id.is_empty();
-        let cell = if is_by_id { &user_id } else { &input };
-        let user = match self.cell {
-            CellFrom::Found(_) => user_id.parse().ok(),
-            CellFrom::UserId | CellFrom::Input(_) => None,
+    fn read(&self, source: Source<'_>, name: &str) -> Result<ReadInput, Refusal> {
+        let wanted = Wanted { name, kind: IdentifierKind::UserId, column: None };
+        let mut table =
+            Table::open(source, &wanted, self.delimiter).map_err(|refusal| match refusal {
+                Refusal::NoUserColumn { .. } | Refusal::TitleLine { .. } => Refusal::NotResults,
+                refusal => refusal,
+            })?;
+        let Some(OwnFile::Rows { line, input, user_id, outcome }) = table.own else {
+            return Err(Refusal::NotResults);
         };
-        let line = line(name, row, places)?;
-        Ok(Some(InputRecord::new(line, cell).with_user(user)))
+        // Early versions did not write it.
+        let was_locked = columns_named(&table.first, "was_locked").next();
+        let carried = Carried::of_results(&self.carry, &table.first)?;
+        let (mut records, mut n_records) = (Vec::new(), 0);
+        let mut unknown = None;
+        while let Some(row) = table.read()? {
+            if !self.has_wanted_outcome(&row, outcome)? {
+                continue;
+            }
+            let cell = row.cell(line);
+            let of_line = cell
+                .parse()
+                .map_err(|_| Refusal::BadLine { line: row.line, value: cell.into_owned() })?;
+            match (self.was_locked, was_locked.and_then(|at| bool_of(&row.cell(at)))) {
+                (WasLocked::Anything, _) | (_, Some(true)) | (WasLocked::NotFalse, None) => {}
+                (WasLocked::True | WasLocked::NotFalse, Some(false)) => continue,
+                (WasLocked::True, None) => {
+                    unknown.get_or_insert((row.line, 0)).1 += 1;
+                    continue;
+                }
+            }
+            n_records += 1;
+            if n_records > self.skip && n_records - self.skip <= self.limit {
+                let (id, input) = (row.cell(user_id), row.cell(input));
+                let is_by_id = self.cell == CellFrom::UserId && !id.is_empty();
+                let is_found = matches!(self.cell, CellFrom::Found(_));
+                let user = if is_found { id.parse().ok() } else { None };
+                let record = InputRecord::new(of_line, if is_by_id { &id } else { &input });
+                records.push(record.with_user(user).with_carried(carried.cells(&row)));
+            }
+        }
+        if let Some((line, n_rows)) = unknown {
+            return Err(Refusal::WasLockedUnknown { line, n_rows });
+        }
+        records.shrink_to_fit();
+        let (kind, column) = match self.cell {
+            CellFrom::UserId | CellFrom::Found(_) => (IdentifierKind::UserId, user_id),
+            CellFrom::Input(kind) => (kind, input),
+        };
+        table.column = UserColumn::named(&table.first, column);
+        let records = Records {
+            records,
+            kind,
+            header: Some(usual_header(self.kind_of_cells()).to_owned()),
+            carried: carried.into_headers(),
+            ..Records::default()
+        };
+        Ok(table.into_input(records, Vec::new(), false))
     }
-}
 
-fn outcome(name: &str, row: &Row<'_>, places: &Places) -> Result<Outcome, Error> {
-    let value = row.cell(places.outcome);
-    value.parse().map_err(|_| Error::BadOutcome {
-        name: name.to_owned(),
-        line: row.line,
-        value: value.into_owned(),
-    })
-}
-
-fn line(name: &str, row: &Row<'_>, places: &Places) -> Result<u64, Error> {
-    let value = row.cell(places.line);
-    value.parse().map_err(|_| Error::BadLine {
-        name: name.to_owned(),
-        line: row.line,
-        value: value.into_owned(),
-    })
+    fn has_wanted_outcome(&self, row: &Row<'_>, column: usize) -> Result<bool, Refusal> {
+        let (line, cell) = (row.line, row.cell(column));
+        let outcome: Outcome =
+            cell.parse().map_err(|_| Refusal::BadOutcome { line, value: cell.to_string() })?;
+        match kind_of_outcome(outcome) {
+            Some(kind) if self.is_of_run && kind != CommandKind::Run => {
+                Err(Refusal::NotARun { line, kind })
+            }
+            _ => Ok(self.outcomes.contains(&outcome)),
+        }
+    }
 }

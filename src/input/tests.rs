@@ -8,6 +8,7 @@ mod own_files;
 mod properties;
 mod samples;
 
+use super::error::Refusal;
 use super::*;
 use crate::model::IdentifierKind;
 use crate::policy::exclude::ExcludeList;
@@ -18,7 +19,7 @@ fn read_text(text: &str, options: &Options) -> Result<ReadInput, Error> {
 
 fn read_exclusions(source: Source<'_>) -> Result<(ExcludeList, String), Error> {
     let mut list = ExcludeList::default();
-    exclude::read_exclude_source(source, &mut list).map(|sha256| (list, sha256))
+    read::read_exclude_source(source, &mut list).map(|sha256| (list, sha256))
 }
 
 fn by(kind: IdentifierKind) -> Options {

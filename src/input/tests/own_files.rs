@@ -145,7 +145,7 @@ fn users_to_lock_again_were_locked_before_they_were_unlocked() {
 fn another_file_is_not_a_results_file() {
     for text in ["", "user_a\n", "user_id,outcome\n", "name,team\nAnn,red\n"] {
         let error = read_text(text, &retry(IdentifierKind::UserId)).unwrap_err();
-        assert!(matches!(error, Error::NotResults { .. }), "{text:?}: {error}");
+        assert!(matches!(error.refusal, Refusal::NotResults), "{text:?}: {error}");
     }
     insta::assert_snapshot!(
         read_text("user_a\n", &retry(IdentifierKind::UserId)).unwrap_err(),
