@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::{self, BufWriter, Read, Seek as _, Write};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
@@ -30,7 +30,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<String, WriteError> {
 #[derive(Debug)]
 pub struct AtomicWriter {
     file: BufWriter<NamedTempFile>,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     hasher: Sha256,
 }
 
@@ -59,16 +59,6 @@ impl AtomicWriter {
         let Self { file, path, hasher } = self;
         rename(file, &path).map_err(|error| WriteError::new(&path, &error))?;
         Ok(hex::encode(hasher.finalize()))
-    }
-
-    /// The same under another name.
-    ///
-    /// # Errors
-    ///
-    /// As [`finish`](Self::finish).
-    pub(super) fn finish_as(mut self, path: &Path) -> Result<String, WriteError> {
-        path.clone_into(&mut self.path);
-        self.finish()
     }
 
     /// Opens what was written so far, to read it from its beginning.
@@ -170,6 +160,13 @@ fn is_abandoned(path: &Path) -> bool {
 pub(super) fn sync_directory(path: &Path) {
     // Not every file system can, and the file itself is safe.
     let _ = File::open(directory(path)).and_then(|it| it.sync_all());
+}
+
+/// The first line of a text file, or the first MiB of it.
+pub(super) fn first_line(path: &Path) -> io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(File::open(path)?.take(1 << 20)).read_line(&mut line)?;
+    Ok(line)
 }
 
 /// SHA-256 of everything that can be read, in lower-case hexadecimal.

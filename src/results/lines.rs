@@ -127,17 +127,21 @@ const MAX_LINE: usize = 64 << 20;
 /// break.
 pub(super) struct LineReader<R> {
     input: BufReader<R>,
-    line: Vec<u8>,
-    n_lines: u64,
-    n_whole_bytes: u64,
-    n_torn_bytes: u64,
+    /// The last line with its line break, or the torn bytes after it.
+    pub(super) bytes: Vec<u8>,
+    /// The number of the last line, 1-based.
+    pub(super) n_lines: u64,
+    /// Length of all whole lines so far.
+    pub(super) n_whole_bytes: u64,
+    /// Length of the torn end; known after the last line.
+    pub(super) n_torn_bytes: u64,
 }
 
 impl<R: Read> LineReader<R> {
     pub(super) fn new(input: R) -> Self {
         Self {
             input: BufReader::with_capacity(64 * 1024, input),
-            line: Vec::new(),
+            bytes: Vec::new(),
             n_lines: 0,
             n_whole_bytes: 0,
             n_torn_bytes: 0,
@@ -152,10 +156,10 @@ impl<R: Read> LineReader<R> {
         if self.n_torn_bytes > 0 {
             return Ok(false);
         }
-        self.line.clear();
+        self.bytes.clear();
         let is_whole = self.read_line()?;
-        let n_read = self.line.len() as u64;
-        if is_whole && memchr(0, &self.line).is_none() {
+        let n_read = self.bytes.len() as u64;
+        if is_whole && memchr(0, &self.bytes).is_none() {
             self.n_lines += 1;
             self.n_whole_bytes += n_read;
             return Ok(true);
@@ -174,41 +178,21 @@ impl<R: Read> LineReader<R> {
             };
             let end = memchr(b'\n', buffer).map(|at| at + 1);
             let n_read = end.unwrap_or(buffer.len());
-            self.line.extend_from_slice(&buffer[..n_read]);
+            self.bytes.extend_from_slice(&buffer[..n_read]);
             self.input.consume(n_read);
             if end.is_some() || n_read == 0 {
                 return Ok(end.is_some());
             }
-            if self.line.len() > MAX_LINE {
+            if self.bytes.len() > MAX_LINE {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is too long"));
             }
         }
     }
 
-    /// The last line, or the torn bytes after it, without a line break.
+    /// The same without the line break.
     pub(super) fn line(&self) -> &[u8] {
-        let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        let line = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
         line.strip_suffix(b"\r").unwrap_or(line)
-    }
-
-    /// The last line with its line break.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.line
-    }
-
-    /// The number of the last line, 1-based.
-    pub(super) fn line_number(&self) -> u64 {
-        self.n_lines
-    }
-
-    /// Length of all whole lines so far, in bytes.
-    pub(super) fn n_whole_bytes(&self) -> u64 {
-        self.n_whole_bytes
-    }
-
-    /// Length of the torn end, in bytes; known after the last line.
-    pub(super) fn n_torn_bytes(&self) -> u64 {
-        self.n_torn_bytes
     }
 }
 
@@ -450,7 +434,7 @@ mod tests {
         while reader.advance().unwrap() {
             lines.push(String::from_utf8(reader.line().to_vec()).unwrap());
         }
-        (lines, reader.n_whole_bytes(), reader.n_torn_bytes())
+        (lines, reader.n_whole_bytes, reader.n_torn_bytes)
     }
 
     #[track_caller]

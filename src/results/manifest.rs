@@ -49,10 +49,14 @@ pub struct Manifest {
     #[serde(default)]
     pub reason: Option<String>,
     /// When the job began; its first pass, where it was resumed.
-    #[serde(with = "as_text")]
+    #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     pub started_at: SystemTime,
     /// When it ended; `None` while it is running, or when it was killed.
-    #[serde(default, with = "as_text_or_null")]
+    #[serde(
+        default,
+        serialize_with = "write_time_or_null",
+        deserialize_with = "read_time_or_null"
+    )]
     pub finished_at: Option<SystemTime>,
     /// How it ended, as [`Ending::code`]; [`Manifest::RUNNING`] at first.
     pub ending: String,
@@ -100,10 +104,14 @@ pub struct FileEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pass {
     /// When it began.
-    #[serde(with = "as_text")]
+    #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     pub started_at: SystemTime,
     /// When it ended; `None` while it is running, or when it was killed.
-    #[serde(default, with = "as_text_or_null")]
+    #[serde(
+        default,
+        serialize_with = "write_time_or_null",
+        deserialize_with = "read_time_or_null"
+    )]
     pub finished_at: Option<SystemTime>,
     /// How it ended, as [`Ending::code`]; [`Manifest::RUNNING`] at first.
     pub ending: String,
@@ -322,41 +330,33 @@ fn counts_of_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Counts, D
     Ok(by_code.into_iter().filter_map(|(code, n)| Some((code.parse().ok()?, n))).collect())
 }
 
-/// A [`SystemTime`] in JSON: RFC 3339, UTC.
-mod as_text {
-    use super::*;
+fn write_time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let moment = Moment::from_system(*time);
+    serializer.collect_str(&moment.ok_or_else(|| ser::Error::custom("time out of range"))?)
+}
 
-    pub(super) fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
-        let moment = Moment::from_system(*time);
-        to.collect_str(&moment.ok_or_else(|| ser::Error::custom("time out of range"))?)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
-        let time = Moment::parse(&String::deserialize(from)?).and_then(Moment::to_system);
-        time.ok_or_else(|| de::Error::custom("not an RFC 3339 time"))
+#[allow(clippy::ref_option, reason = "serde passes a reference to the field")]
+fn write_time_or_null<S: Serializer>(
+    time: &Option<SystemTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => write_time(time, serializer),
+        None => serializer.serialize_none(),
     }
 }
 
-/// The same or null.
-mod as_text_or_null {
-    use super::*;
+fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+    let time = Moment::parse(&String::deserialize(deserializer)?).and_then(Moment::to_system);
+    time.ok_or_else(|| de::Error::custom("not an RFC 3339 time"))
+}
 
-    #[derive(Serialize, Deserialize)]
-    struct Text(#[serde(with = "as_text")] SystemTime);
-
-    #[allow(clippy::ref_option, reason = "serde passes a reference to the field")]
-    pub(super) fn serialize<S: Serializer>(
-        time: &Option<SystemTime>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        time.map(Text).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<SystemTime>, D::Error> {
-        Ok(Option::<Text>::deserialize(from)?.map(|text| text.0))
-    }
+fn read_time_or_null<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SystemTime>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text(#[serde(deserialize_with = "read_time")] SystemTime);
+    Ok(Option::<Text>::deserialize(deserializer)?.map(|text| text.0))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ mod snapshot;
 pub(crate) mod testing;
 mod writer;
 
-pub use error::{OpenError, Problem, ReadError, WriteError};
+pub use error::{OpenError, ReadError, WriteError};
 pub use files::{AtomicWriter, is_stdin, is_stdin_stdout, is_stdout, same_file, sha256_file};
 pub use format::{RowFormat, kind_of_outcome};
 pub use journal::refuse_existing;

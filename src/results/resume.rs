@@ -106,11 +106,11 @@ impl Resumed {
             Err(error) => return Err(error.into()),
         };
         check_columns(&reader, &records.carried, &file.path)?;
-        digest.update(reader.line_bytes());
+        digest.update(&reader.lines.bytes);
         let (hasher, mut identities) = (RandomState::new(), Vec::new());
         while let Some(row) = reader.next().transpose()? {
             identities.push(hasher.hash_one(identity_of(&row)));
-            digest.update(reader.line_bytes());
+            digest.update(&reader.lines.bytes);
             rows.add(&row);
             failed.add_recorded(&row);
             if let Some(call) = requests_of(&row) {
@@ -126,8 +126,11 @@ impl Resumed {
             }
         }
         failed.commit(1);
-        if has_repeats(identities) {
-            return Err(first_copy(file)?.into());
+        if let Some(row) = first_copy(&identities) {
+            // Each row is one line, and the header is the first one.
+            let (path, line) = (file.path.clone(), row as u64 + 2);
+            let why = "this row is already in the file; remove one of the two".to_owned();
+            return Err(ReadError::BadRow { path, line, why }.into());
         }
         (self.n_whole_bytes, self.n_torn_bytes) = (reader.n_whole_bytes(), reader.n_torn_bytes());
         Ok(())
@@ -135,7 +138,7 @@ impl Resumed {
 }
 
 fn check_columns(reader: &Reader<&File>, carried: &[String], path: &Path) -> Result<(), OpenError> {
-    let (header, path) = (reader.header(), path.to_owned());
+    let (header, path) = (&reader.header, path.to_owned());
     if header.delimiter != b',' {
         return Err(OpenError::Resaved(path));
     }
@@ -158,23 +161,16 @@ fn check_columns(reader: &Reader<&File>, carried: &[String], path: &Path) -> Res
     Err(OpenError::OtherCarried { path, recorded, asked })
 }
 
-fn has_repeats(mut hashes: Vec<u64>) -> bool {
-    // Sorted, repeats are neighbors: several times faster than a set.
-    hashes.sort_unstable();
-    hashes.windows(2).any(|pair| pair[0] == pair[1])
-}
-
-/// The error about a copied row: it would be counted twice.
-fn first_copy(file: &JournalFile) -> Result<ReadError, ReadError> {
-    let mut reader = file.reader()?.without_users();
-    let (hasher, mut seen) = (RandomState::new(), HashSet::new());
-    while let Some(row) = reader.next().transpose()? {
-        if !seen.insert(hasher.hash_one(identity_of(&row))) {
-            break;
-        }
+/// The index of the first row that is a copy of an earlier one: it would be counted twice.
+fn first_copy(identities: &[u64]) -> Option<usize> {
+    // Sorted, copies are neighbors: several times faster than a set.
+    let mut sorted = identities.to_vec();
+    sorted.sort_unstable();
+    if sorted.windows(2).all(|pair| pair[0] != pair[1]) {
+        return None;
     }
-    let why = "this row is already in the file; remove one of the two".to_owned();
-    Ok(ReadError::BadRow { path: file.path.clone(), line: reader.line_number(), why })
+    let mut seen = HashSet::new();
+    identities.iter().position(|identity| !seen.insert(identity))
 }
 
 /// What only a copy of a row shares with it: rows of one run have different lines, and those of two

@@ -2,14 +2,13 @@
 //! manifest.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::model::{InputRecord, Records, Row};
 
 use super::error::{OpenError, ReadError, WriteError};
-use super::files::AtomicWriter;
+use super::files::{AtomicWriter, first_line};
 use super::format::{FAILED_COLUMNS, UNPROCESSED_COLUMNS};
 use super::lines::{LineWriter, unguarded};
 use super::manifest::Manifest;
@@ -65,31 +64,25 @@ pub(super) fn sibling(path: &Path, ending: &str) -> PathBuf {
 ///
 /// [`OpenError::NotOurs`] with the first such file.
 pub fn check_places(sidecars: &Sidecars, may_replace: bool) -> Result<(), OpenError> {
-    let lists = [&sidecars.failed, &sidecars.unprocessed];
-    let stranger = lists.into_iter().find(|path| {
-        let is_results = Reader::open(path).is_ok();
-        is_results || !may_replace && !is_list(path)
-    });
-    let is_manifest =
-        |path: &&PathBuf| !matches!(Manifest::read(path), Err(ReadError::NotManifest { .. }));
-    let manifest = Some(&sidecars.manifest).filter(|path| !may_replace && !is_manifest(path));
-    match stranger.or(manifest) {
-        Some(path) => Err(OpenError::NotOurs(path.clone())),
-        None => Ok(()),
+    for path in [&sidecars.failed, &sidecars.unprocessed] {
+        if Reader::open(path).is_ok() || !may_replace && !is_list(path) {
+            return Err(OpenError::NotOurs(path.clone()));
+        }
+    }
+    match Manifest::read(&sidecars.manifest) {
+        Err(ReadError::NotManifest { path, .. }) if !may_replace => Err(OpenError::NotOurs(path)),
+        _ => Ok(()),
     }
 }
 
-/// Whether a file does not exist, is empty, or begins as these lists do.
+/// Whether a file does not exist, is empty, or has the header of such a list.
 fn is_list(path: &Path) -> bool {
-    const LONGEST_HEADER: u64 = 1 << 20;
-    let Ok(file) = File::open(path) else { return !path.exists() };
-    let mut header = String::new();
-    let read = BufReader::new(file.take(LONGEST_HEADER)).read_line(&mut header);
+    let Ok(header) = first_line(path) else { return !path.exists() };
     let header = header.trim_end();
-    let ends = [UNPROCESSED_COLUMNS.join(","), FAILED_COLUMNS.join(",")];
-    let ends_so =
-        |end: &String| header.strip_suffix(end.as_str()).is_some_and(|it| it.ends_with(','));
-    read.is_ok() && (header.is_empty() || ends.iter().any(ends_so))
+    let has_end = |columns: &[&str]| {
+        header.strip_suffix(&columns.join(",")).is_some_and(|users| users.ends_with(','))
+    };
+    header.is_empty() || has_end(&FAILED_COLUMNS) || has_end(&UNPROCESSED_COLUMNS)
 }
 
 /// `NAME.failed.csv` while it is written, row by row as the rows are recorded. It has its name once

@@ -260,7 +260,7 @@ fn each_error_is_reported_in_these_words() {
     users.csv is a directory; give the file in it that lists the users
     cannot read users.csv: permission denied
     users.csv looks like a gzip file; unpack it with gunzip
-    users.csv:7: this is not UTF-8: line 7 looks like UTF-16 (little endian). Convert the file: iconv -f UTF-16LE -t UTF-8 users.csv > new.csv
+    users.csv:7: this is not UTF-8: line 7 looks like Windows-1252 or Latin-1. Convert the file: iconv -f WINDOWS-1252 -t UTF-8 users.csv > new.csv
     users.csv:7: line 7 contains a NUL byte; give a text file
     users.csv:7: the record that begins here is longer than 16 MiB; close an open quote, or give a CSV file
     users.csv:7: text after a closing quote; quote the whole cell or remove the quote
@@ -279,13 +279,14 @@ fn each_error_is_reported_in_these_words() {
     users.csv: no header names a column of user IDs; name it with --column, or give it the header "user_id". The columns are 1 "Name", 2 "Team"
     users.csv has no column "oops" to carry; its columns are 1 "Name", 2 "Team"
     users.csv has no header, so it has no column "oops" to carry; add a header line
-    users.csv: no record can be a user: the list contains no valid user ID; for phone numbers give --by phone. To continue anyway, add --lenient
-    users.csv: 11 of 20 records cannot be users: column 1 (no header) contains few valid user IDs; the columns are 1 "Name", 2 "Team": name one with --column. To continue anyway, add --lenient
-    users.csv:7: the quoted cell that begins on line 7 contains lines that look like records; check its quotes (and those of 2 more cells). To continue anyway, add --lenient
+    users.csv: oops. To continue anyway, add --lenient
+    users.csv:7: oops. To continue anyway, add --lenient
     users.csv:7: the user of this row was left alone on purpose (excluded); run a plan with --plan, retry the failed rows of a run with --retry-failed, or remove these rows
     users.csv:7: the user of this row was left alone on purpose (admin_locked), and the users of 2 more rows; remove these rows, or look the users up first, which leaves such users alone: make a plan of the list and run it with --plan, or add --only-locked. To unlock them too, add --include-admin-locked
     users.csv is not a bulk-unlock results or plan file: it has no columns line, input, user_id and outcome
     users.csv:7: this row was written by `verify`, and --retry-failed takes the results of `run`
+    users.csv:7: `was_locked` says neither true nor false: the run did not look this user up, so it is not known whether this user was locked before; to lock this user all the same, add --include-unknown
+    users.csv:7: `was_locked` says neither true nor false, nor in 2 more rows: the run did not look these users up, so it is not known whether they were locked before; to lock them all the same, add --include-unknown
     users.csv:7: "oops" is not an outcome; the file was edited, or its run was cut off: finish that with --resume
     users.csv:7: "oops" in the column "line" is not a line number; the file was edited
     users.csv contains no entry, so it excludes nobody; add the users to exclude, or leave out --exclude
