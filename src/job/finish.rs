@@ -98,12 +98,12 @@ fn status_of(input: &Input, summary: &Summary) -> ExitStatus {
 }
 
 impl Job<'_> {
-    fn summary(&self, input: &Input, totals: &Totals<'_>) -> Summary {
+    fn summary(&self, input: &Input, totals: &Totals) -> Summary {
         if let Some(metrics) = self.context.metrics {
-            metrics.end_job(totals.stats, totals.n_unprocessed);
+            metrics.end_job(&totals.stats, totals.n_unprocessed);
         }
         let ending = self.ending(totals.n_unprocessed);
-        let mut summary = Summary::new(totals.stats, self.settings.command, ending);
+        let mut summary = Summary::new(&totals.stats, self.settings.command, ending);
         summary.n_records = totals.n_records;
         summary.n_unprocessed = totals.n_unprocessed;
         summary.n_rows_found = Some(totals.n_rows_found);
@@ -117,7 +117,7 @@ impl Job<'_> {
         summary.lines_of_walk.clone_from(&input.lines_of_walk);
         summary.canary = self.settings.guards.canary.map(|n| n as u64);
         summary.plan_sha256 =
-            totals.sha256.filter(|_| summary.command == CommandKind::Plan).map(str::to_owned);
+            totals.sha256.clone().filter(|_| summary.command == CommandKind::Plan);
         summary.files = self.paths.to_files();
         summary
     }

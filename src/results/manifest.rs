@@ -52,11 +52,7 @@ pub struct Manifest {
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     pub started_at: SystemTime,
     /// When it ended; `None` while it is running, or when it was killed.
-    #[serde(
-        default,
-        serialize_with = "write_time_or_null",
-        deserialize_with = "read_time_or_null"
-    )]
+    #[serde(default, serialize_with = "write_maybe_time", deserialize_with = "read_maybe_time")]
     pub finished_at: Option<SystemTime>,
     /// How it ended, as [`Ending::code`]; [`Manifest::RUNNING`] at first.
     pub ending: String,
@@ -107,11 +103,7 @@ pub struct Pass {
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     pub started_at: SystemTime,
     /// When it ended; `None` while it is running, or when it was killed.
-    #[serde(
-        default,
-        serialize_with = "write_time_or_null",
-        deserialize_with = "read_time_or_null"
-    )]
+    #[serde(default, serialize_with = "write_maybe_time", deserialize_with = "read_maybe_time")]
     pub finished_at: Option<SystemTime>,
     /// How it ended, as [`Ending::code`]; [`Manifest::RUNNING`] at first.
     pub ending: String,
@@ -336,7 +328,7 @@ fn write_time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, 
 }
 
 #[allow(clippy::ref_option, reason = "serde passes a reference to the field")]
-fn write_time_or_null<S: Serializer>(
+fn write_maybe_time<S: Serializer>(
     time: &Option<SystemTime>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -351,7 +343,7 @@ fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D
     time.ok_or_else(|| de::Error::custom("not an RFC 3339 time"))
 }
 
-fn read_time_or_null<'de, D: Deserializer<'de>>(
+fn read_maybe_time<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SystemTime>, D::Error> {
     #[derive(Deserialize)]

@@ -59,9 +59,9 @@ enum State {
 }
 
 /// What the files of a job hold at its end, before the last of them is written.
-pub struct Totals<'a> {
+pub struct Totals {
     /// The statistics. Where rows are missing from the results file, they are not in here.
-    pub stats: &'a Stats,
+    pub stats: Stats,
     /// Number of records that must be accounted for.
     pub n_records: u64,
     /// Number of records without a row.
@@ -69,9 +69,12 @@ pub struct Totals<'a> {
     /// Number of rows in the results file.
     pub n_rows_found: u64,
     /// The SHA-256 of the results file; `None` where there is no file, or where it cannot be read.
-    pub sha256: Option<&'a str>,
+    pub sha256: Option<String>,
     /// The first thing that went wrong with the files.
-    pub failure: Option<&'a OutputError>,
+    pub failure: Option<OutputError>,
+    recorded: Vec<bool>,
+    /// The rows of a file that was read again.
+    found: Option<RowStats>,
 }
 
 /// A job whose files are complete. The lock on the results file is held as long as this value lives.
@@ -283,12 +286,14 @@ impl Outputs {
         recorded: Vec<bool>,
         records: &Records,
         now: SystemTime,
-        conclude: impl FnOnce(&Totals<'_>) -> Summary,
+        conclude: impl FnOnce(&Totals) -> Summary,
     ) -> Finalized {
         writer.close();
-        let mut end = End {
+        let mut totals = Totals {
             n_records: stats.size().n_records,
+            n_unprocessed: n_without_row(&recorded),
             n_rows_found: stats.n_earlier() + writer.n_rows(),
+            sha256: None,
             failure: writer.failure().cloned().map(Into::into),
             found: None,
             recorded,
@@ -297,38 +302,70 @@ impl Outputs {
         // A job that was not committed leaves the files of the earlier run unchanged.
         let files = self.files.take().filter(|files| files.state != State::Staged);
         let Some(Files { results, sidecars, reserve, .. }) = files else {
-            let summary = conclude(&end.totals(None));
-            return Finalized { summary, failure: end.failure, manifest: None, _lock: writer };
+            let summary = conclude(&totals);
+            return Finalized { summary, failure: totals.failure, manifest: None, _lock: writer };
         };
         drop(reserve);
         if writer.is_disturbed {
-            end.recount(&mut writer, records);
+            totals.recount(&mut writer, records);
         }
-        let failed = end.note(finish_failed(&mut writer, records, &sidecars.failed));
-        let unprocessed = write_unprocessed(records, &end.recorded, &sidecars.unprocessed);
-        let unprocessed = end.note(unprocessed.and_then(AtomicWriter::finish));
-        let digest = writer.take_digest().or_else(|| digest_of(&mut writer));
-        let summary = conclude(&end.totals(digest.as_deref()));
+        let failed = totals.note(finish_failed(&mut writer, records, &sidecars.failed));
+        let unprocessed = write_unprocessed(records, &totals.recorded, &sidecars.unprocessed);
+        let unprocessed = totals.note(unprocessed.and_then(AtomicWriter::finish));
+        totals.sha256 = writer.take_digest().or_else(|| digest_of(&mut writer));
+        let summary = conclude(&totals);
         let outputs = [
-            ("results", &results, digest),
+            ("results", &results, totals.sha256.take()),
             ("failed", &sidecars.failed, failed),
             ("unprocessed", &sidecars.unprocessed, unprocessed),
         ];
         for (role, path, digest) in outputs {
             self.manifest.files.extend(digest.map(|sha256| entry(role, path, sha256)));
         }
-        self.manifest.end_pass(&summary, &end.stats, now);
-        if let Some(found) = &end.found {
+        self.manifest.end_pass(&summary, &totals.stats, now);
+        if let Some(found) = &totals.found {
             (self.manifest.counts, self.manifest.rows) = (*found.counts(), found.counts().total());
         }
-        end.note(self.manifest.write(&sidecars.manifest));
+        totals.note(self.manifest.write(&sidecars.manifest));
         Finalized {
             summary,
-            failure: end.failure,
+            failure: totals.failure,
             manifest: Some((self.manifest, sidecars.manifest)),
             _lock: writer,
         }
     }
+}
+
+impl Totals {
+    /// The first failure counts.
+    fn note<T, E: Into<OutputError>>(&mut self, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.failure.get_or_insert(error.into())).ok()
+    }
+
+    /// Counts the rows that are in the file.
+    fn recount(&mut self, writer: &mut Writer, records: &Records) {
+        let mut rows = RowStats::default();
+        let mut done = Done::default();
+        let read = each_row(writer, |row| {
+            rows.add(&row);
+            done.note(records, row.line, &row.input, row.user_id.as_ref(), row.outcome);
+        });
+        self.note(read);
+        self.n_rows_found = rows.counts().total();
+        if self.failure.is_some() {
+            let plan = Plan::build(records, &ExcludeList::default(), done, SystemTime::UNIX_EPOCH);
+            self.recorded = vec![false; records.records.len()];
+            plan.recorded.iter().for_each(|&record| self.recorded[record] = true);
+            self.n_unprocessed = n_without_row(&self.recorded);
+            self.n_records = records.records.len() as u64 + plan.n_rows_without_record;
+            self.stats.replace_rows(rows.clone());
+        }
+        self.found = Some(rows);
+    }
+}
+
+fn n_without_row(recorded: &[bool]) -> u64 {
+    recorded.iter().filter(|has_row| !**has_row).count() as u64
 }
 
 impl Finalized {
@@ -355,61 +392,6 @@ impl Finalized {
         let Some((manifest, path)) = &mut self.manifest else { return Ok(()) };
         change(manifest);
         manifest.write(path)
-    }
-}
-
-/// The account of a job at its end.
-struct End {
-    stats: Stats,
-    recorded: Vec<bool>,
-    n_records: u64,
-    n_rows_found: u64,
-    failure: Option<OutputError>,
-    /// The rows of a file that was read again.
-    found: Option<RowStats>,
-}
-
-impl End {
-    fn totals<'a>(&'a self, sha256: Option<&'a str>) -> Totals<'a> {
-        Totals {
-            stats: &self.stats,
-            n_records: self.n_records,
-            n_unprocessed: self.recorded.iter().filter(|it| !**it).count() as u64,
-            n_rows_found: self.n_rows_found,
-            sha256,
-            failure: self.failure.as_ref(),
-        }
-    }
-
-    /// The first failure counts.
-    fn note<T, E: Into<OutputError>>(&mut self, result: Result<T, E>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.failure.get_or_insert(error.into());
-                None
-            }
-        }
-    }
-
-    /// Counts the rows that are in the file.
-    fn recount(&mut self, writer: &mut Writer, records: &Records) {
-        let mut rows = RowStats::default();
-        let mut done = Done::default();
-        let read = each_row(writer, |row| {
-            rows.add(&row);
-            done.note(records, row.line, &row.input, row.user_id.as_ref(), row.outcome);
-        });
-        self.note(read);
-        self.n_rows_found = rows.counts().total();
-        if self.failure.is_some() {
-            let plan = Plan::build(records, &ExcludeList::default(), done, SystemTime::UNIX_EPOCH);
-            self.recorded = vec![false; records.records.len()];
-            plan.recorded.iter().for_each(|&record| self.recorded[record] = true);
-            self.n_records = records.records.len() as u64 + plan.n_rows_without_record;
-            self.stats.replace_rows(rows.clone());
-        }
-        self.found = Some(rows);
     }
 }
 
@@ -569,7 +551,7 @@ mod tests {
                     Some(_) => Ending::Stopped(crate::model::StopReason::OutputFailed),
                     None => Ending::Completed,
                 };
-                let mut summary = Summary::new(totals.stats, CommandKind::Run, ending);
+                let mut summary = Summary::new(&totals.stats, CommandKind::Run, ending);
                 summary.n_records = totals.n_records;
                 summary.n_unprocessed = totals.n_unprocessed;
                 summary.n_rows_found = Some(totals.n_rows_found);
