@@ -36,7 +36,7 @@ impl Stage {
         self.rows(name).into_iter().map(|mut row| row.remove("user_id").expect("a user")).collect()
     }
 
-    /// How many pages and counts the server was asked for.
+    /// Number of walks: each begins with a count.
     fn n_walks(&self) -> usize {
         let requests = self.sandbox().requests();
         requests.iter().filter(|it| it.path_and_query.starts_with("/v1/users/count")).count()
@@ -44,7 +44,7 @@ impl Stage {
 }
 
 #[test]
-fn a_run_unlocks_everybody_who_is_not_locked_on_purpose() {
+fn a_run_unlocks_all_users_who_are_not_locked_on_purpose() {
     let stage = Stage::with_users(N_USERS);
     let ended = stage.run(&format!("{RUN} --max-users 500")).exits_with(0);
     assert_eq!(stage.posted(), texts(&locked()));
@@ -102,7 +102,7 @@ fn excluded_users_stay_locked_and_a_limit_holds() {
     stage
         .run(&format!("{RUN} --exclude keep.txt --expect-count 6 --limit 7 -o a.csv"))
         .exits_with(2);
-    assert_eq!(stage.files(), ["keep.txt"], "the seventh is not the excluded one");
+    assert_eq!(stage.files(), ["keep.txt"], "the limit applies before the exclusion");
     stage.run(&format!("{RUN} --exclude keep.txt --limit 7 -o a.csv")).exits_with(0);
     assert_eq!(stage.rows("a.csv").len(), 7);
     stage.run(&format!("{RUN} --exclude keep.txt -o b.csv")).exits_with(0);
@@ -113,7 +113,7 @@ fn excluded_users_stay_locked_and_a_limit_holds() {
 }
 
 #[test]
-fn a_plan_leads_to_a_run_of_exactly_these_users() {
+fn a_run_of_the_plan_unlocks_exactly_the_planned_users() {
     let stage = Stage::with_users(N_USERS);
     let line = format!("plan --all-locked --skip-banned --reason 'INC 7' {FAST}");
     let ended = stage.run(&line).exits_with(0);
@@ -129,7 +129,7 @@ fn a_plan_leads_to_a_run_of_exactly_these_users() {
 }
 
 #[test]
-fn an_incomplete_walk_unlocks_nobody() {
+fn an_incomplete_walk_unlocks_no_user() {
     let stage = Stage::with_sandbox(slow_config("60ms").n_users(4_000));
     let ended = stage.run(&format!("{RUN} --max-duration 200ms -o a.csv"));
     ended.exits_with(3).says("the list is incomplete").says("no user was unlocked");
@@ -145,7 +145,7 @@ fn an_incomplete_walk_unlocks_nobody() {
 }
 
 #[test]
-fn fewer_users_than_counted_unlock_nobody() {
+fn a_walk_that_lists_fewer_users_than_counted_unlocks_no_user() {
     let mut stage = Stage::new();
     let url = serve(|target| match target {
         _ if target.contains("/count") => {
@@ -180,7 +180,7 @@ fn with_one_user(locked: &'static str) -> Stage {
 }
 
 #[test]
-fn when_nobody_is_locked_the_run_succeeds_and_says_so() {
+fn a_run_without_locked_users_succeeds() {
     let stage = with_one_user("false");
     let ended = stage.run(&format!("{RUN} --max-users 500")).exits_with(0);
     ended.says("no locked user is listed: no user to unlock");
@@ -190,7 +190,7 @@ fn when_nobody_is_locked_the_run_succeeds_and_says_so() {
 }
 
 #[test]
-fn a_user_of_whom_it_is_not_known_whether_they_are_locked_makes_it_exit_1() {
+fn a_user_whose_lock_state_is_unclear_exits_with_1() {
     let stage = with_one_user("null");
     let ended = stage.run(RUN).exits_with(1);
     ended.says("not listed: 1 user whose `locked` is neither true nor false");
@@ -306,7 +306,7 @@ fn a_file_in_the_place_of_the_list_is_not_overwritten() {
 }
 
 #[test]
-fn what_belongs_to_a_list_of_users_is_refused() {
+fn flags_for_a_list_of_users_are_refused() {
     let mut stage = Stage::with_users(N_USERS);
     stage.write("ids.txt", "user_a\n");
     for flags in [
@@ -352,7 +352,7 @@ fn a_signal_ends_the_walk_and_leaves_no_file() {
 }
 
 #[test]
-fn the_same_command_can_rehearse_in_the_sandbox_again_and_again() {
+fn the_same_sandbox_command_works_twice() {
     let stage = Stage::new();
     let sandbox = "--sandbox --sandbox-users 150 --sandbox-latency 0 --sandbox-quota none";
     for _ in 0..2 {

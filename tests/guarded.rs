@@ -1,4 +1,4 @@
-//! What must not be lost by mistake: files that are read, files that are not ours, and the sum.
+//! Files that a job must not overwrite: its inputs, files of others, and its own other outputs.
 
 #![cfg(unix)]
 
@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 
 use common::{Stage, list, users};
 
-/// Runs without a question, at a pace that keeps nobody waiting.
+/// Runs without a question and without pauses.
 const RUN: &str = "--yes --quota 1000/1s";
 
 fn stage() -> Stage {
@@ -17,7 +17,7 @@ fn stage() -> Stage {
     stage
 }
 
-/// The command is refused with that code, no file is made, and nothing is sent.
+/// The command is refused with this code, creates no file, and sends nothing.
 #[track_caller]
 fn refused(stage: &Stage, line: &str, code: i32, text: &str) {
     let before = stage.files();
@@ -27,7 +27,7 @@ fn refused(stage: &Stage, line: &str, code: i32, text: &str) {
 }
 
 #[test]
-fn two_outputs_are_not_one_file() {
+fn two_outputs_in_one_file_are_refused() {
     let stage = stage();
     for report in ["o.csv", "o.failed.csv", "o.unprocessed.csv", "o.manifest.json", "./o.csv"] {
         let line = format!("run ids.csv {RUN} -o o.csv --report {report}");
@@ -38,7 +38,7 @@ fn two_outputs_are_not_one_file() {
 }
 
 #[test]
-fn no_output_is_a_file_that_is_read() {
+fn an_output_that_is_also_read_is_refused() {
     let stage = stage();
     stage.write("o.verify.csv", list(&users(3)));
     let line = format!("run o.verify.csv {RUN} -o o.csv --verify");
@@ -51,7 +51,7 @@ fn no_output_is_a_file_that_is_read() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_not_replaced() {
+fn files_that_are_not_regular_are_not_replaced() {
     let stage = stage();
     let _listener = UnixListener::bind(stage.path("pipe")).expect("a socket");
     let report = format!("run ids.csv {RUN} -o o.csv --report pipe --force");
@@ -61,14 +61,14 @@ fn what_is_no_regular_file_is_not_replaced() {
 }
 
 #[test]
-fn names_too_long_for_the_files_beside_leave_no_results_behind() {
+fn names_too_long_for_the_sidecar_files_leave_no_results() {
     let stage = stage();
     let line = format!("run ids.csv {RUN} -o {}.csv", "x".repeat(250));
     refused(&stage, &line, 6, "failed.csv: ");
 }
 
 #[test]
-fn the_excluded_may_come_through_a_pipe() {
+fn an_exclude_file_can_be_a_pipe() {
     let stage = stage();
     let line = format!("run ids.csv {RUN} --exclude /dev/stdin");
     stage.pipe(format!("{}\n", users(1)[0]), &line).exits_with(0);

@@ -1,4 +1,4 @@
-//! What is written: the results, the files beside them, and stdout.
+//! The results, the files beside them, and stdout.
 
 mod common;
 
@@ -9,7 +9,7 @@ use bulk_unlock::sandbox::{Script, Scripted};
 use common::lookups::open_users;
 use common::{Stage, list, locked_users, missing_user, users};
 
-/// Runs without a question, at a pace that keeps nobody waiting.
+/// Runs without a question and without pauses.
 const RUN: &str = "--yes --quota 1000/1s";
 
 const HEADER: &str = "line,input,user_id,outcome,http_status,error_code,error_message,attempts,\
@@ -17,13 +17,13 @@ const HEADER: &str = "line,input,user_id,outcome,http_status,error_code,error_me
     verification_attempts_remaining,username,email,external_id,first_name,last_name,\
     last_sign_in_at,updated_at,user,was_locked";
 
-/// A stage on which that user's unlock is answered with this body.
+/// A stage whose server answers the unlock of this user with this body.
 fn with_answer(id: &UserId, body: &str) -> Stage {
     let answer = Scripted::status(200).with_body(body);
     Stage::with_script(Script::from([(id.clone(), VecDeque::from([answer]))]))
 }
 
-/// A user object with fields that only a server could think of.
+/// A user object with unusual fields.
 fn awkward(id: &UserId) -> String {
     format!(
         "{{\n  \"object\": \"user\", \"id\": \"{id}\",\n  \"locked\": false, \"banned\": true,\n  \
@@ -38,7 +38,7 @@ fn awkward(id: &UserId) -> String {
 }
 
 #[test]
-fn the_header_is_the_one_of_version_1() {
+fn the_header_is_that_of_version_1() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(1)));
     stage.run(&format!("run ids.csv {RUN}")).exits_with(0);
@@ -48,7 +48,7 @@ fn the_header_is_the_one_of_version_1() {
 }
 
 #[test]
-fn every_record_is_one_line_and_the_newline_ends_it() {
+fn every_record_is_one_line() {
     let ids = users(40);
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&ids) + "\"user_\r\nsplit\"\n");
@@ -60,7 +60,7 @@ fn every_record_is_one_line_and_the_newline_ends_it() {
 }
 
 #[test]
-fn a_row_says_what_was_asked_and_what_came_back() {
+fn a_row_holds_the_input_the_outcome_and_the_user() {
     let stage = Stage::with_quick_sandbox();
     let id = &locked_users(1)[0];
     stage.write("ids.csv", format!("user_id\n{id}\n"));
@@ -83,20 +83,20 @@ fn a_row_says_what_was_asked_and_what_came_back() {
 }
 
 #[test]
-fn was_locked_is_what_the_look_up_before_the_unlock_said() {
+fn was_locked_is_the_result_of_the_look_up() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&[locked_users(1), open_users(1), vec![missing_user()]].concat()));
     let was_locked = |flags: &str, name: &str| {
         stage.run(&format!("{flags} -o {name} --quota 1000/1s")).exits_with(1);
         stage.column(name, "was_locked")
     };
-    // Only then does the run find the user locked.
+    // Without a look-up, it is not known.
     assert_eq!(was_locked("run ids.csv --yes --only-locked", "a.csv"), ["true", "false", ""]);
     assert_eq!(was_locked("run ids.csv --yes", "b.csv"), ["", "", ""]);
 }
 
 #[test]
-fn an_error_is_told_with_its_status_code_message_and_trace() {
+fn a_row_of_an_error_has_status_code_message_and_trace_id() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&[missing_user()]));
     stage.run(&format!("run ids.csv {RUN}")).exits_with(1);
@@ -109,7 +109,7 @@ fn an_error_is_told_with_its_status_code_message_and_trace() {
 }
 
 #[test]
-fn the_user_is_kept_as_it_was_sent_but_for_white_space_between_tokens() {
+fn the_user_is_kept_as_sent_without_insignificant_white_space() {
     let id = &users(1)[0];
     let stage = with_answer(id, &awkward(id));
     stage.write("ids.csv", list(std::slice::from_ref(id)));
@@ -122,7 +122,7 @@ fn the_user_is_kept_as_it_was_sent_but_for_white_space_between_tokens() {
 }
 
 #[test]
-fn no_cell_is_a_formula_or_has_a_control_character() {
+fn no_cell_is_a_formula_or_contains_a_control_character() {
     let id = &users(1)[0];
     let stage = with_answer(id, &awkward(id));
     let text = format!("note,user_id\n\"@A1\nB\",{id}\n\"-1\",+2\n\"\t=3\",\"\u{1b}[31m=4\"\n");
@@ -145,7 +145,7 @@ fn no_cell_is_a_formula_or_has_a_control_character() {
 }
 
 #[test]
-fn snapshot_says_how_much_of_the_user_is_kept() {
+fn snapshot_decides_how_much_of_the_user_is_kept() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(1)));
     let kept = |mode: &str| {
@@ -159,7 +159,7 @@ fn snapshot_says_how_much_of_the_user_is_kept() {
 }
 
 #[test]
-fn redact_replaces_the_named_fields_alone() {
+fn redact_replaces_only_the_named_fields() {
     let id = &users(1)[0];
     let stage = with_answer(id, &awkward(id));
     stage.write("ids.csv", list(std::slice::from_ref(id)));
@@ -176,12 +176,12 @@ fn redact_replaces_the_named_fields_alone() {
 
 #[cfg(unix)]
 #[test]
-fn every_file_is_for_its_owner_alone() {
+fn every_file_is_readable_only_by_its_owner() {
     use std::os::unix::fs::PermissionsExt;
 
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(1)));
-    // What is overwritten may have been open to others.
+    // Other users could read the file that is overwritten.
     let path = stage.write("ids.results.csv", "old");
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).expect("permissions");
     stage.run(&format!("run ids.csv {RUN} --force")).exits_with(0);
@@ -192,7 +192,7 @@ fn every_file_is_for_its_owner_alone() {
 }
 
 #[test]
-fn the_files_beside_the_results_are_there_even_when_they_are_empty() {
+fn the_sidecar_files_are_written_even_when_empty() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", format!("account\n{}", list(&users(2))));
     stage.run(&format!("run ids.csv {RUN} --skip 1 -o out.csv")).exits_with(0);
@@ -204,7 +204,7 @@ fn the_files_beside_the_results_are_there_even_when_they_are_empty() {
 }
 
 #[test]
-fn failed_holds_what_did_not_end_well_under_the_inputs_own_header() {
+fn failed_lists_rows_that_did_not_end_well_under_the_header_of_the_input() {
     let stage = Stage::with_quick_sandbox();
     let ids = users(2);
     let text = format!("Clerk ID\n{}\n{}\nnobody\n{}\n", ids[0], missing_user(), ids[0]);
@@ -222,7 +222,7 @@ fn failed_holds_what_did_not_end_well_under_the_inputs_own_header() {
 }
 
 #[test]
-fn the_manifest_tells_what_was_run_and_how_it_ended() {
+fn the_manifest_records_what_was_run_and_how_it_ended() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&[users(2), vec![missing_user()]].concat()));
     let line = format!("run ids.csv {RUN} --reason 'SEC-2231: stuffing'");
@@ -246,7 +246,7 @@ fn the_manifest_tells_what_was_run_and_how_it_ended() {
 }
 
 #[test]
-fn the_manifests_hashes_are_those_of_the_files() {
+fn the_manifest_records_the_hashes_of_the_files() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(3)));
     stage.run(&format!("run ids.csv {RUN}")).exits_with(0);
@@ -278,7 +278,7 @@ fn the_names_of_the_outputs_follow_the_input() {
 }
 
 #[test]
-fn a_results_file_that_exists_is_refused_untouched_and_force_overwrites_it() {
+fn an_existing_results_file_is_refused_and_force_overwrites_it() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(2)));
     stage.write("ids.results.csv", "precious\n");
@@ -289,7 +289,7 @@ fn a_results_file_that_exists_is_refused_untouched_and_force_overwrites_it() {
 }
 
 #[test]
-fn an_output_that_is_an_input_too_is_refused() {
+fn an_output_that_is_also_an_input_is_refused() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(2)));
     stage.write("out.failed.csv", list(&users(2)));
@@ -307,7 +307,7 @@ fn an_output_that_is_an_input_too_is_refused() {
 }
 
 #[test]
-fn an_output_that_can_not_be_made_is_refused() {
+fn an_output_that_cannot_be_created_is_refused() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(2)));
     std::fs::create_dir(stage.path("folder")).expect("a directory");
@@ -316,7 +316,7 @@ fn an_output_that_can_not_be_made_is_refused() {
 }
 
 #[test]
-fn output_to_stdout_is_the_results_alone_and_leaves_no_file() {
+fn output_to_stdout_is_only_the_results_and_leaves_no_file() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(3)));
     let ended = stage.run(&format!("run ids.csv {RUN} -o -")).exits_with(0);
@@ -329,7 +329,7 @@ fn output_to_stdout_is_the_results_alone_and_leaves_no_file() {
 }
 
 #[test]
-fn json_is_the_summary_on_stdout_and_nothing_else() {
+fn json_prints_only_the_summary_to_stdout() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&[users(2), vec![missing_user()]].concat()));
     let ended = stage.run(&format!("run ids.csv {RUN} --json")).exits_with(1);

@@ -1,4 +1,4 @@
-//! Looking before leaping: the plan, and the run that follows it.
+//! `plan`, and the run of a plan.
 
 mod common;
 
@@ -14,8 +14,8 @@ use common::lookups::{
 use common::watch::{FAST, slow_config, wait_until};
 use common::{Ended, Stage, list, locked_users, missing_user};
 
-/// Three locked users, two who look locked on purpose, two who are open, one who is missing: in
-/// this order.
+/// In this order: three locked users, two who look locked on purpose, two who are not locked, one who
+/// does not exist.
 fn some_of_each() -> Vec<UserId> {
     [locked_users(3), admin_locked_users(2), open_users(2), vec![missing_user()]].concat()
 }
@@ -36,7 +36,7 @@ fn run_plan(stage: &Stage, flags: &str) -> Ended {
 }
 
 #[test]
-fn ten_thousand_users_are_planned_by_the_truth_with_a_hundred_reads_and_no_write() {
+fn ten_thousand_users_are_planned_with_a_hundred_look_ups_and_no_unlock() {
     let stage = Stage::with_users(5_000);
     let ids = [listed(0..5_000), unlisted(0..5_000)].concat();
     stage.write("ids.txt", list(&ids));
@@ -48,7 +48,7 @@ fn ten_thousand_users_are_planned_by_the_truth_with_a_hundred_reads_and_no_write
 }
 
 #[test]
-fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_that_does_it() {
+fn closing_lines_show_the_plan_its_forecast_and_the_command_to_run_it() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&[some_of_each(), locked_users(1)].concat()) + "oops\n");
     let ended = stage.run("plan ids.txt --quota 1000/10s --reason 'INC 7'").exits_with(0);
@@ -84,7 +84,7 @@ fn the_closing_lines_say_what_run_would_do_how_long_it_takes_and_the_command_tha
 }
 
 #[test]
-fn the_forecast_is_at_the_pace_of_the_kind_of_key() {
+fn the_forecast_uses_the_quota_of_the_kind_of_key() {
     let check = |key: &str, pace: &str| {
         let config = SandboxConfig::default().key(key.to_owned());
         let stage = Stage::with_sandbox(config);
@@ -97,7 +97,7 @@ fn the_forecast_is_at_the_pace_of_the_kind_of_key() {
 }
 
 #[test]
-fn a_plan_row_holds_the_user_as_it_is_now_and_when_its_lock_ends() {
+fn plan_rows_hold_the_current_user_and_when_the_lock_ends() {
     let for_ever = |lock: &Lock| lock.locked && lock.expires_in.is_none();
     let ids = [some_of_each(), listed_where(2, |user| for_ever(&user.lock))].concat();
     let stage = planned(&ids, "");
@@ -120,11 +120,11 @@ fn a_plan_row_holds_the_user_as_it_is_now_and_when_its_lock_ends() {
         assert!((0..60).contains(&passed), "{passed} s passed since {row:?}");
         assert_eq!((row["http_status"].as_str(), row["attempts"].as_str()), ("200", "1"));
     }
-    assert!(n_ending > 0, "somebody's lock ends by itself");
+    assert!(n_ending > 0, "the lock of at least one user ends by itself");
 }
 
 #[test]
-fn a_user_who_is_not_there_has_a_row_that_says_so() {
+fn a_missing_user_is_not_found() {
     let stage = planned(&some_of_each(), "");
     let row = stage.row("ids.plan.csv", 8);
     let told = ["outcome", "error_code", "error_message", "user_id"].map(|it| row[it].as_str());
@@ -155,7 +155,7 @@ fn run_dry_run_is_plan() {
 }
 
 #[test]
-fn a_banned_user_to_be_unlocked_is_a_warning_and_an_open_one_is_none() {
+fn a_banned_user_to_be_unlocked_gets_a_warning() {
     let would = |banned| {
         listed_where(1, move |it| it.banned == banned && it.is_locked() && !it.is_admin_locked())
     };
@@ -167,7 +167,7 @@ fn a_banned_user_to_be_unlocked_is_a_warning_and_an_open_one_is_none() {
 }
 
 #[test]
-fn plan_run_and_verify_of_three_thousand_leave_nobody_locked_who_should_not_be() {
+fn plan_run_and_verify_of_three_thousand_users_unlock_exactly_the_planned_ones() {
     let stage = Stage::with_users(2_700);
     let ids = [listed(0..2_700), unlisted(0..300)].concat();
     stage.write("ids.txt", list(&ids));
@@ -181,18 +181,18 @@ fn plan_run_and_verify_of_three_thousand_leave_nobody_locked_who_should_not_be()
     let left_locked: BTreeSet<&str> = left_locked.map(UserId::as_str).collect();
     let those =
         |what| plan.iter().filter(move |(_, plan)| *plan == what).map(|(id, _)| id.as_str());
-    assert_eq!(left_locked, those("admin_locked").collect(), "and all of those");
+    assert_eq!(left_locked, those("admin_locked").collect(), "all admin-locked users stay locked");
     let posted = stage.posted();
     let posted: BTreeSet<&str> = posted.iter().map(String::as_str).collect();
-    assert_eq!(posted, those("would_unlock").collect(), "the others were not called");
-    assert_eq!(stage.n_posts(), posted.len(), "nobody was called twice");
+    assert_eq!(posted, those("would_unlock").collect(), "other users were not called");
+    assert_eq!(stage.n_posts(), posted.len(), "no user was called twice");
     let verified = stage.told("ids.plan.results.verify.csv");
     assert_eq!(verified.len(), posted.len());
     assert!(verified.values().all(|outcome| outcome == "still_unlocked"));
 }
 
 #[test]
-fn a_plan_that_is_run_is_exactly_its_would_unlock_rows_on_their_own_lines() {
+fn a_run_of_a_plan_processes_exactly_its_would_unlock_rows_and_keeps_their_lines() {
     let ids = some_of_each();
     let stage = Stage::with_quick_sandbox();
     let rows = ids.iter().enumerate().map(|(n, id)| format!("T-{n};{id};\"team\n{n}\"\n"));
@@ -211,13 +211,13 @@ fn a_plan_that_is_run_is_exactly_its_would_unlock_rows_on_their_own_lines() {
     let manifest = stage.json("ids.plan.results.manifest.json");
     assert_eq!(manifest["files"][0]["name"], "ids.plan.csv");
     assert_eq!(manifest["files"][0]["sha256"], stage.sha256("ids.plan.csv"));
-    // What is left beside it names the same columns.
+    // The failed file has the same columns.
     let header = "user_id,Ticket,Team name,line,outcome,error_code,error_message\n";
     assert_eq!(stage.read("ids.plan.results.failed.csv"), header);
 }
 
 #[test]
-fn a_plan_that_was_edited_is_refused() {
+fn an_edited_plan_is_refused() {
     let stage = planned(&some_of_each(), "");
     let path = stage.path("ids.plan.csv");
     let plan = stage.read("ids.plan.csv");
@@ -244,13 +244,13 @@ fn a_plan_without_its_manifest_is_refused() {
 }
 
 #[test]
-fn a_plan_that_is_not_there_is_refused() {
+fn a_missing_plan_is_refused() {
     let stage = Stage::with_quick_sandbox();
     stage.refuses(&format!("run --plan gone.csv --yes {FAST}"), 2).says("gone.csv");
 }
 
 #[test]
-fn a_file_that_is_no_plan_is_refused() {
+fn a_file_that_is_not_a_plan_is_refused() {
     let stage = planned(&some_of_each(), "");
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(1);
     let refused =
@@ -283,7 +283,7 @@ fn a_plan_of_another_kind_of_instance_is_refused() {
 }
 
 #[test]
-fn a_plan_of_a_live_instance_runs_with_a_live_key_alone() {
+fn a_plan_of_a_production_instance_runs_only_with_a_production_key() {
     let key = "sk_live_sandboxOnly".to_owned();
     let config = SandboxConfig::default().key(key).log_requests(true);
     let mut stage = Stage::with_sandbox(config);
@@ -297,7 +297,7 @@ fn a_plan_of_a_live_instance_runs_with_a_live_key_alone() {
 }
 
 #[test]
-fn a_plan_that_is_too_old_is_refused() {
+fn a_plan_older_than_plan_max_age_is_refused() {
     let stage = planned(&some_of_each(), "");
     let line = format!("run --plan ids.plan.csv --yes {FAST}");
     let ended = stage.refuses(&format!("{line} --plan-max-age 1ms"), 2);
@@ -312,7 +312,7 @@ fn a_plan_that_is_too_old_is_refused() {
 }
 
 #[test]
-fn a_plan_that_never_ended_is_refused_and_one_that_was_stopped_is_run_with_a_warning() {
+fn a_killed_plan_is_refused_and_a_stopped_plan_is_run_with_a_warning() {
     let stage = Stage::with_sandbox(slow_config("200ms"));
     stage.write("ids.txt", list(&listed(0..400)));
     let plan = stage.spawn(&format!("plan ids.txt {FAST} -c 1"));
@@ -345,7 +345,7 @@ fn flags_that_choose_other_users_are_refused_with_a_plan() {
 fn users_who_changed_since_the_plan_are_listed_and_left_out() {
     let ids = some_of_each();
     let stage = planned(&[ids.clone(), locked_users(5)[3..].to_vec()].concat(), "");
-    // Somebody was unlocked by hand since, somebody was locked on purpose.
+    // One user was unlocked by hand since, another was locked on purpose.
     stage.unlock(&ids[0]);
     stage.unlock(&ids[1]);
     stage.lock(&ids[1]);
@@ -382,7 +382,7 @@ fn users_who_changed_since_the_plan_are_listed_and_left_out() {
     "#);
 }
 
-/// What is said of drift when so many users of a plan were unlocked by hand since.
+/// The lines about users who changed, after this number of users of a plan were unlocked by hand.
 #[track_caller]
 fn drift(n_users: usize) -> Vec<String> {
     let ids = locked_users(n_users + 1);
@@ -394,7 +394,7 @@ fn drift(n_users: usize) -> Vec<String> {
 }
 
 #[test]
-fn drift_is_told_user_by_user_up_to_twenty_and_then_in_one_number() {
+fn at_most_twenty_changed_users_are_listed_one_by_one() {
     insta::assert_snapshot!(drift(1)[0], @"drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (not locked; no unlock request was sent)");
     let told = drift(23);
     assert_eq!(told.len(), 20 + 1, "{told:?}");
@@ -403,7 +403,7 @@ fn drift_is_told_user_by_user_up_to_twenty_and_then_in_one_number() {
 }
 
 #[test]
-fn a_user_whose_look_up_failed_is_not_said_to_have_changed() {
+fn a_user_whose_look_up_failed_is_not_listed_as_changed() {
     let stage = planned(&locked_users(2), "");
     stage.sandbox().set_mode(Mode::AllStatus(503));
     let ended = run_plan(&stage, "--max-retries 0").exits_with(1);
@@ -411,9 +411,9 @@ fn a_user_whose_look_up_failed_is_not_said_to_have_changed() {
     ended.never_says("drift").never_says("changed since");
 }
 
-/// What was reviewed is what is run: exactly the rows that would be unlocked.
+/// A run changes exactly the users of the reviewed plan.
 #[test]
-fn a_plan_that_includes_users_locked_on_purpose_unlocks_them_and_no_other_does() {
+fn only_a_plan_that_includes_admin_locked_users_unlocks_them() {
     let ids = some_of_each();
     let stage = planned(&ids, "");
     run_plan(&stage, "-o first.csv").exits_with(0);
@@ -426,7 +426,7 @@ fn a_plan_that_includes_users_locked_on_purpose_unlocks_them_and_no_other_does()
 }
 
 #[test]
-fn the_command_that_runs_a_plan_asks_for_those_locked_on_purpose_where_the_plan_did() {
+fn the_printed_command_includes_admin_locked_users_if_the_plan_did() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&some_of_each()));
     let ended = stage.run(&format!("plan ids.txt {FAST} --include-admin-locked"));
@@ -435,7 +435,7 @@ fn the_command_that_runs_a_plan_asks_for_those_locked_on_purpose_where_the_plan_
 }
 
 #[test]
-fn the_run_of_a_plan_that_was_killed_is_resumed() {
+fn a_killed_run_of_a_plan_is_resumed() {
     let stage = Stage::with_sandbox(slow_config("15ms"));
     let ids = locked_users(40);
     stage.write("ids.txt", list(&ids));
@@ -451,7 +451,7 @@ fn the_run_of_a_plan_that_was_killed_is_resumed() {
     all_were_unlocked(stage.column("ids.plan.results.csv", "outcome"));
     let lines: Vec<String> = (1..=40).map(|line| line.to_string()).collect();
     assert_eq!(stage.column("ids.plan.results.csv", "line"), lines);
-    // Nobody who has a row is called again; the one in flight may be.
+    // Recorded users are not called again; the one in flight may be.
     assert!(stage.n_posts() <= 41, "{} calls", stage.n_posts());
 }
 
@@ -466,7 +466,7 @@ fn with_refusal(status: u16) -> Stage {
 }
 
 #[test]
-fn the_command_that_goes_on_with_the_run_of_a_plan_does() {
+fn the_printed_command_resumes_the_run_of_a_plan() {
     let stage = with_refusal(422);
     let ended = run_plan(&stage, "--canary 1 --expect-count 5").exits_with(3);
     assert_eq!(stage.n_posts(), 1);
@@ -476,10 +476,10 @@ fn the_command_that_goes_on_with_the_run_of_a_plan_does() {
 }
 
 #[test]
-fn the_command_that_tries_a_failed_run_of_a_plan_again_looks_users_up_as_well() {
+fn the_printed_retry_of_a_plan_looks_users_up_again() {
     let stage = with_refusal(503);
     let ended = run_plan(&stage, "--max-retries 0").exits_with(1);
-    // Meanwhile somebody finds out that the account is compromised.
+    // Meanwhile the account turns out to be compromised.
     stage.unlock(&locked_users(1)[0]);
     stage.lock(&locked_users(1)[0]);
     stage.run(&ended.next()).exits_with(1);
@@ -490,7 +490,7 @@ fn the_command_that_tries_a_failed_run_of_a_plan_again_looks_users_up_as_well() 
 }
 
 #[test]
-fn a_run_of_a_plan_can_exclude_and_can_have_a_canary() {
+fn a_run_of_a_plan_accepts_exclude_and_canary() {
     let ids = locked_users(6);
     let stage = planned(&ids, "");
     stage.write("keep.txt", list(&ids[1..2]));
@@ -513,7 +513,7 @@ fn excluded_users_are_not_looked_up() {
 }
 
 #[test]
-fn a_plan_to_stdout_is_the_plan_alone() {
+fn a_plan_to_stdout_writes_no_file() {
     let stage = Stage::with_quick_sandbox();
     let ended = stage.pipe(list(&some_of_each()), &format!("plan - -o - {FAST}")).exits_with(0);
     assert_eq!(ended.stdout.lines().count(), 1 + 8);
@@ -522,7 +522,7 @@ fn a_plan_to_stdout_is_the_plan_alone() {
 }
 
 #[test]
-fn the_json_of_a_plan_says_what_a_run_would_do() {
+fn the_json_of_a_plan_counts_what_a_run_would_do() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&some_of_each()));
     let ended = stage.run(&format!("plan ids.txt --json {FAST}")).exits_with(0);
@@ -532,7 +532,7 @@ fn the_json_of_a_plan_says_what_a_run_would_do() {
 }
 
 #[test]
-fn look_ups_through_faults_still_tell_the_truth() {
+fn a_plan_is_correct_despite_faults() {
     let faults = Faults::mix(0.2);
     let config = SandboxConfig::default().faults(faults).log_requests(true);
     let stage = Stage::with_sandbox(config);
@@ -545,7 +545,7 @@ fn look_ups_through_faults_still_tell_the_truth() {
 }
 
 #[test]
-fn an_answer_with_a_stranger_in_it_makes_nobody_missing() {
+fn a_response_with_another_user_does_not_make_users_not_found() {
     let faults = Faults::only(FaultKind::OtherUser, 0.6);
     let config = SandboxConfig::default().faults(faults).log_requests(true);
     let stage = Stage::with_sandbox(config);
@@ -553,11 +553,11 @@ fn an_answer_with_a_stranger_in_it_makes_nobody_missing() {
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("plan ids.txt --snapshot summary {FAST}")).exits_with(0);
     assert_eq!(stage.told("ids.plan.csv"), plan_of(&ids));
-    assert!(stage.n_requests() > 5, "no stranger was met");
+    assert!(stage.n_requests() > 5, "no response had another user");
 }
 
 #[test]
-fn look_ups_count_for_the_pace() {
+fn look_ups_keep_the_pace() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&listed(0..900)));
     stage.run("plan ids.txt --quota 5/1s --quota-share 100% --snapshot none").exits_with(0);
@@ -567,7 +567,7 @@ fn look_ups_count_for_the_pace() {
 }
 
 #[test]
-fn a_key_that_is_refused_ends_a_plan_at_once() {
+fn a_refused_key_stops_a_plan_at_once() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&listed(0..1_000)));
     stage.sandbox().set_mode(Mode::Revoked);
@@ -578,7 +578,7 @@ fn a_key_that_is_refused_ends_a_plan_at_once() {
 }
 
 #[test]
-fn only_locked_calls_the_locked_alone_and_the_others_have_their_user_all_the_same() {
+fn only_locked_unlocks_only_locked_users_and_records_all_users() {
     let stage = Stage::with_users(300);
     let ids = [listed(0..300), unlisted(0..200)].concat();
     stage.write("ids.txt", list(&ids));
@@ -604,7 +604,7 @@ fn only_locked_calls_the_locked_alone_and_the_others_have_their_user_all_the_sam
 }
 
 #[test]
-fn a_user_locked_on_purpose_is_left_alone_by_a_look_up_unless_asked_for() {
+fn admin_locked_users_are_unlocked_only_with_include_admin_locked() {
     let ids = admin_locked_users(3);
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&ids));
@@ -619,7 +619,7 @@ fn a_user_locked_on_purpose_is_left_alone_by_a_look_up_unless_asked_for() {
 }
 
 #[test]
-fn the_guards_count_those_who_are_to_be_unlocked_and_leave_nothing_behind_when_they_refuse() {
+fn guards_count_the_users_to_unlock_and_leave_no_file_when_they_refuse() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&some_of_each()));
     let run = |flags: &str| stage.run(&format!("run ids.txt --only-locked --yes {FAST} {flags}"));
@@ -646,14 +646,14 @@ fn more_users_expected_than_listed_are_refused_before_the_look_up() {
 }
 
 #[test]
-fn without_a_yes_or_a_terminal_nobody_is_even_looked_up() {
+fn without_yes_or_a_terminal_no_user_is_looked_up() {
     let stage = planned(&some_of_each(), "");
     stage.refuses(&format!("run ids.txt --only-locked {FAST}"), 5).says("--yes");
     stage.refuses(&format!("run --plan ids.plan.csv {FAST}"), 5).says("--yes");
 }
 
 #[test]
-fn too_many_missing_users_stop_a_run_before_anybody_is_unlocked() {
+fn too_many_missing_users_stop_a_run_before_any_user_is_unlocked() {
     let stage = Stage::with_quick_sandbox();
     let ids = [locked_users(300), missing_users(4)].concat();
     stage.write("ids.txt", list(&ids));
@@ -663,7 +663,7 @@ fn too_many_missing_users_stop_a_run_before_anybody_is_unlocked() {
 }
 
 #[test]
-fn a_killed_run_with_look_ups_is_resumed_and_looks_up_nobody_who_has_a_row() {
+fn a_resumed_run_does_not_look_up_recorded_users() {
     let stage = Stage::with_sandbox(slow_config("15ms"));
     let ids = [open_users(50), locked_users(40)].concat();
     stage.write("ids.txt", list(&ids));
@@ -682,7 +682,7 @@ fn a_killed_run_with_look_ups_is_resumed_and_looks_up_nobody_who_has_a_row() {
 }
 
 #[test]
-fn a_plan_that_is_given_as_a_plain_input_is_refused() {
+fn a_plan_as_plain_input_is_refused() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", common::list(&common::locked_users(3)));
     stage.run("plan ids.txt --quota 1000/1s").exits_with(0);
@@ -690,7 +690,7 @@ fn a_plan_that_is_given_as_a_plain_input_is_refused() {
     let run = "--yes --quota 1000/1s -o out.csv";
     let said = "is a plan; to run it, give --plan";
     stage.run(&format!("run ids.plan.csv {run}")).exits_with(2).says(said);
-    // By its rows, and by its manifest where it has none of the kind.
+    // Recognized by its rows, or by its manifest where no row shows it.
     stage.write("list.csv", stage.read("ids.plan.csv"));
     stage.run(&format!("run list.csv {run}")).exits_with(2).says(said);
     stage.pipe(stage.read("ids.plan.csv"), &format!("run {run}")).exits_with(2).says(said);
@@ -724,7 +724,7 @@ fn a_plan_prints_and_records_its_hash() {
 fn only_the_plan_with_the_approved_hash_runs() {
     let stage = planned(&some_of_each(), "");
     let approved = stage.sha256("ids.plan.csv");
-    // Somebody makes another plan in its place, with a manifest of its own.
+    // Another plan is made in its place, with a manifest of its own.
     stage.write("ids.txt", list(&locked_users(5)));
     stage.run(&format!("plan ids.txt --force {FAST}")).exits_with(0);
     let found = stage.sha256("ids.plan.csv");
@@ -766,7 +766,7 @@ fn a_resumed_run_of_an_approved_plan_needs_the_same_hash() {
 }
 
 #[test]
-fn the_closing_lines_of_a_plan_with_a_canary_say_that_the_run_goes_on_by_itself() {
+fn closing_lines_of_a_plan_with_a_canary_say_that_the_run_continues_by_itself() {
     let stage = planned(&locked_users(5), "");
     let ended = stage.run(&format!("plan ids.txt --canary 2 --force {FAST}")).exits_with(0);
     ended.says("The run unlocks 2 users first (--canary), and continues by itself if all succeed.");

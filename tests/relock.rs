@@ -1,4 +1,4 @@
-//! Undoing a run: locking the users again whom it unlocked.
+//! `relock`: lock the users again whom a run unlocked.
 
 #![cfg(unix)]
 
@@ -62,7 +62,7 @@ fn users_that_a_run_unlocked_are_locked_again() {
     }
 }
 
-/// Writes other results as if the run had left them.
+/// Replaces the results as if the run had written these.
 fn rewrite(stage: &Stage, results: &str) {
     let before = stage.sha256("ids.results.csv");
     stage.write("ids.results.csv", results);
@@ -72,11 +72,11 @@ fn rewrite(stage: &Stage, results: &str) {
 }
 
 #[test]
-fn only_those_who_were_locked_before_and_are_not_now_are_locked() {
+fn only_users_who_were_locked_before_and_are_not_locked_now_are_locked() {
     let (locked, open) = (locked_users(4), open_users(2));
     let stage = after_run(&[locked.clone(), open.clone(), vec![missing_user()]].concat());
     stage.lock(&locked[0]);
-    // Nobody can be deleted in the sandbox: the second row names somebody who does not exist.
+    // The sandbox cannot delete users: the second row names one who does not exist.
     let results = stage.read("ids.results.csv");
     let gone = missing_users(2).remove(1);
     rewrite(&stage, &results.replace(locked[1].as_str(), gone.as_str()));
@@ -88,7 +88,7 @@ fn only_those_who_were_locked_before_and_are_not_now_are_locked() {
 }
 
 #[test]
-fn a_dry_run_locks_nobody_and_the_command_it_prints_does() {
+fn a_dry_run_locks_no_user_and_prints_the_command_that_does() {
     let ids = locked_users(3);
     let stage = after_run(&ids);
     stage.lock(&ids[2]);
@@ -166,7 +166,7 @@ fn a_user_who_was_not_locked_before_is_never_locked() {
 }
 
 #[test]
-fn what_is_no_complete_run_of_this_instance_is_refused() {
+fn results_that_are_not_of_a_complete_run_of_this_instance_are_refused() {
     let ids = locked_users(4);
     let mut stage = after_run(&ids);
     let line = format!("{RELOCK} --yes {FAST}");
@@ -234,13 +234,13 @@ fn guards_count_the_users_who_would_be_locked() {
 fn with_answer(ids: &[UserId], answer: Scripted) -> Stage {
     let answers = [Scripted::status(200), answer];
     let stage = Stage::with_script(Script::from([(ids[0].clone(), answers.into())]));
-    // One after the other: rows stand in the order of completion.
+    // One after the other: rows are in the order of completion.
     run(&stage, ids, "--only-locked -c 1");
     stage
 }
 
 #[test]
-fn a_canary_and_max_fail_stop_it() {
+fn canary_and_max_fail_stop_a_relock() {
     let ids = locked_users(6);
     for (flags, reason, n_rows) in
         [("--canary 1", "--canary", 1), ("--max-fail 1 -c 1", "--max-fail", 1)]
@@ -254,7 +254,7 @@ fn a_canary_and_max_fail_stop_it() {
 }
 
 #[test]
-fn an_answer_that_does_not_say_locked_is_not_taken_for_a_lock() {
+fn a_response_without_locked_does_not_count_as_relocked() {
     let ids = locked_users(2);
     let body = |locked: &str| format!("{{\"id\":\"{}\",\"object\":\"user\"{locked}}}", ids[0]);
     for locked in [",\"locked\":false", ",\"locked\":\"true\"", ""] {
@@ -272,7 +272,7 @@ fn an_answer_that_does_not_say_locked_is_not_taken_for_a_lock() {
 }
 
 #[test]
-fn without_a_terminal_and_without_yes_nobody_is_locked() {
+fn without_yes_or_a_terminal_no_user_is_locked() {
     let ids = locked_users(2);
     let stage = after_run(&ids);
     stage.refuses(&format!("{RELOCK} {FAST}"), 5).says("use --yes");
@@ -280,7 +280,7 @@ fn without_a_terminal_and_without_yes_nobody_is_locked() {
 }
 
 #[test]
-fn the_question_names_what_happens_and_in_production_the_number_is_typed() {
+fn the_question_names_the_effect_and_asks_for_the_number_in_production() {
     if !is_installed("script") {
         return;
     }
@@ -307,7 +307,7 @@ fn the_question_names_what_happens_and_in_production_the_number_is_typed() {
 }
 
 #[test]
-fn killed_and_resumed_every_user_has_one_row_and_few_are_called_again() {
+fn a_killed_relock_is_resumed_with_one_row_per_user() {
     const N_KILLS: usize = 6;
     let stage = Stage::with_sandbox(slow_config("5ms..15ms"));
     let ids = locked_users(300);
@@ -333,7 +333,7 @@ fn killed_and_resumed_every_user_has_one_row_and_few_are_called_again() {
 }
 
 #[test]
-fn through_faults_every_user_is_locked_again() {
+fn every_user_is_locked_again_despite_faults() {
     let stage = Stage::with_sandbox(SandboxConfig::default().faults(Faults::mix(0.2)));
     let ids = locked_users(200);
     run(&stage, &ids, "--only-locked --snapshot none");
@@ -345,7 +345,7 @@ fn through_faults_every_user_is_locked_again() {
 }
 
 #[test]
-fn it_keeps_the_pace_that_all_runs_of_the_key_share() {
+fn a_relock_keeps_the_pace_shared_by_all_runs_of_the_key() {
     let stage = Stage::with_quick_sandbox();
     let ids = locked_users(6);
     run(&stage, &ids, "--only-locked");
@@ -377,7 +377,7 @@ fn a_stopped_relock_prints_the_command_that_continues() {
 }
 
 #[test]
-fn failed_users_are_tried_again_by_the_command_it_prints() {
+fn the_printed_command_retries_failed_users() {
     let ids = locked_users(4);
     let stage = after_run(&ids);
     stage.sandbox().set_mode(Mode::AllStatus(503));
@@ -392,7 +392,7 @@ fn failed_users_are_tried_again_by_the_command_it_prints() {
 }
 
 #[test]
-fn relocked_users_are_not_unlocked_by_a_list_that_says_so() {
+fn relocked_rows_are_refused_as_plain_input() {
     let ids = locked_users(2);
     let stage = after_run(&ids);
     relock(&stage, "").exits_with(0);
@@ -427,7 +427,7 @@ fn admin_locked_users_whom_a_run_unlocked_are_locked_again() {
 }
 
 #[test]
-fn the_json_the_report_and_the_page_say_what_was_done() {
+fn json_report_and_page_show_a_relock() {
     let ids = locked_users(3);
     let stage = after_run(&ids);
     let ended = relock(&stage, "--json --report undo.html --reason INC-9").exits_with(0);
@@ -442,7 +442,7 @@ fn the_json_the_report_and_the_page_say_what_was_done() {
 
 /// An added row could name a user whom the run did not unlock.
 #[test]
-fn results_that_were_changed_after_their_run_are_refused() {
+fn results_changed_after_their_run_are_refused() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(3)));
     stage.run(&format!("run ids.txt --only-locked --yes {FAST}")).exits_with(0);

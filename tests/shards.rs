@@ -57,7 +57,7 @@ fn spellings_of_one_user_are_duplicates_in_one_shard() {
 }
 
 #[test]
-fn a_limit_is_that_of_the_whole_list() {
+fn limit_and_skip_apply_to_the_whole_list() {
     let stage = Stage::with_quick_sandbox();
     stage.write("users.txt", list(&users(30)));
     let mut lines = BTreeSet::new();
@@ -81,7 +81,7 @@ fn a_shard_without_records_succeeds_and_an_empty_list_does_not() {
 }
 
 #[test]
-fn an_engine_names_the_shard() {
+fn auto_reads_the_shard_from_the_engine() {
     let mut stage = Stage::with_quick_sandbox();
     stage.write("users.txt", list(&locked_users(8)));
     stage.set("SLURM_ARRAY_TASK_ID", "11");
@@ -99,7 +99,7 @@ fn an_engine_names_the_shard() {
 }
 
 #[test]
-fn another_shard_of_a_run_is_not_resumed() {
+fn a_run_is_not_resumed_as_another_shard() {
     let stage = Stage::with_quick_sandbox();
     stage.write("users.txt", list(&locked_users(8)));
     stage.run("run users.txt -y --shard 1/2 -o r.csv").exits_with(0);
@@ -112,7 +112,7 @@ fn another_shard_of_a_run_is_not_resumed() {
     assert_eq!(stage.n_posts(), n_posts);
 }
 
-/// A shard's plan and its failed users stay in that shard, however users are named.
+/// The plan of a shard and its failed users stay in that shard, whatever identifies the users.
 #[test]
 fn printed_commands_keep_the_shard() {
     let stage = Stage::with_quick_sandbox();
@@ -136,7 +136,7 @@ fn printed_commands_keep_the_shard() {
 }
 
 #[test]
-fn a_plan_of_another_shard_is_refused_and_a_whole_one_is_divided() {
+fn a_plan_of_another_shard_is_refused_and_a_plan_of_the_whole_list_is_divided() {
     let stage = Stage::with_quick_sandbox();
     let ids = locked_users(12);
     stage.write("users.txt", list(&ids));
@@ -153,7 +153,7 @@ fn a_plan_of_another_shard_is_refused_and_a_whole_one_is_divided() {
 }
 
 #[test]
-fn a_read_back_after_a_shard_uses_the_shares_part() {
+fn the_printed_verify_of_a_shard_divides_the_quota_share() {
     let stage = Stage::with_quick_sandbox();
     stage.write("users.txt", list(&locked_users(8)));
     let run = stage.run("run users.txt -y --shard 1/4").exits_with(0);
@@ -169,8 +169,49 @@ fn a_share_that_cannot_be_divided_is_refused() {
     assert_eq!(stage.sandbox().stats().n_requests, 0);
 }
 
-/// Four shards on one machine, each with a quarter of the share: together they use all of it, and
-/// no more.
+/// Runs two shards, one after the other, and returns their results files.
+fn two_shards(stage: &Stage) -> [String; 2] {
+    stage.write("users.txt", list(&locked_users(12)));
+    [1, 2].map(|k| {
+        stage.run(&format!("run users.txt -y --rate 500/s --shard {k}/2")).exits_with(0);
+        format!("users.shard-{k}-of-2.results.csv")
+    })
+}
+
+#[test]
+fn report_prints_the_next_step_of_each_shard_that_needs_one() {
+    let stage = Stage::with_quick_sandbox();
+    let [one, two] = two_shards(&stage);
+    let report = stage.run(&format!("report {one} {two}")).exits_with(0).stdout;
+    for file in [&one, &two] {
+        assert!(report.contains(&format!("verify {file}")), "{report}");
+    }
+    stage.run(&format!("verify {two}")).exits_with(0);
+    let verified = "users.shard-2-of-2.results.verify.csv";
+    let report = stage.run(&format!("report {one} {verified} {two}")).exits_with(0).stdout;
+    assert!(report.contains(&format!("verify {one}")), "{report}");
+    assert!(!report.contains(&format!("verify {two}")), "{report}");
+}
+
+#[test]
+fn the_duration_of_simultaneous_shards_is_from_the_earliest_start_to_the_latest_end() {
+    let stage = Stage::with_quick_sandbox();
+    let shards = two_shards(&stage);
+    let times = [("03:00:00", "03:00:40"), ("03:00:10", "03:01:00")];
+    for (results, (start, end)) in shards.iter().zip(times) {
+        let name = results.replace(".csv", ".manifest.json");
+        let mut manifest = stage.json(&name);
+        manifest["passes"][0]["started_at"] = format!("2026-01-31T{start}.000Z").into();
+        manifest["passes"][0]["finished_at"] = format!("2026-01-31T{end}.000Z").into();
+        stage.write(&name, manifest.to_string());
+    }
+    let report = stage.run(&format!("report {} --json", shards.join(" "))).exits_with(0).stdout;
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["elapsed_seconds"], 60.0);
+}
+
+/// Four shards on one machine have a quarter of the share each: together they use all of it and no
+/// more.
 #[test]
 fn shards_on_one_machine_use_the_whole_share_together() {
     const SHARE: usize = 40;

@@ -1,4 +1,4 @@
-//! Look-up answers that do not say whether a user is locked decide nothing.
+//! Look-ups whose response does not say whether a user is locked.
 
 mod common;
 
@@ -13,7 +13,7 @@ use common::watch::FAST;
 /// The property `locked` of a user, as JSON, in the n-th look-up; `None` leaves it out.
 type Locked = fn(&str, usize) -> Option<&'static str>;
 
-/// A server whose users all exist, and that logs whom it unlocked and how often each was looked up.
+/// A server on which all users exist. It logs unlocks and look-ups.
 struct Server {
     url: String,
     log: Arc<Mutex<Log>>,
@@ -86,7 +86,7 @@ fn stage(server: &Server) -> Stage {
     stage
 }
 
-/// `user_b` is neither locked nor unlocked, in various ways; the others are locked.
+/// The lock state of `user_b` is unclear, in various ways; the others are locked.
 fn b_is_undecided(id: &str, n: usize) -> Option<&'static str> {
     let odd = [None, Some("null"), Some("\"true\""), Some("1"), Some("\"false\"")];
     if id == "user_b" { odd[n % odd.len()] } else { Some("true") }
@@ -112,7 +112,7 @@ fn fails_for_b_alone(line: &str, outcome: &str, locked: Locked) {
 }
 
 #[test]
-fn nobody_is_unlocked_or_passed_over_on_an_answer_that_does_not_say_whether_they_are_locked() {
+fn a_user_whose_lock_state_is_unclear_is_neither_unlocked_nor_skipped() {
     fails_for_b_alone("plan ids.txt", "would_unlock", b_is_undecided);
     fails_for_b_alone("plan emails.txt --by email", "would_unlock", b_is_undecided);
     fails_for_b_alone("run ids.txt --yes --only-locked", "unlocked", b_is_undecided);
@@ -120,8 +120,8 @@ fn nobody_is_unlocked_or_passed_over_on_an_answer_that_does_not_say_whether_they
 }
 
 #[test]
-fn a_run_of_a_plan_does_not_unlock_whom_it_can_no_longer_decide_about() {
-    // The first look-up is the plan's.
+fn a_run_of_a_plan_does_not_unlock_users_whose_lock_state_became_unclear() {
+    // The first look-up is that of the plan.
     let server = Server::start(|id, n| if n == 1 { Some("true") } else { b_is_undecided(id, n) });
     let stage = stage(&server);
     stage.run(&format!("plan ids.txt -o plan.csv {FAST}")).exits_with(0);
@@ -134,7 +134,7 @@ fn a_run_of_a_plan_does_not_unlock_whom_it_can_no_longer_decide_about() {
 }
 
 #[test]
-fn a_user_is_looked_up_again_until_the_answer_says_whether_they_are_locked() {
+fn a_user_is_looked_up_again_until_the_lock_state_is_clear() {
     let server = Server::start(|id, n| if n < 3 { b_is_undecided(id, n) } else { Some("true") });
     let stage = stage(&server);
     stage.run(&format!("run ids.txt --yes --only-locked {FAST}")).exits_with(0);
@@ -143,7 +143,7 @@ fn a_user_is_looked_up_again_until_the_answer_says_whether_they_are_locked() {
 }
 
 #[test]
-fn verify_reports_as_unknown_whom_the_answer_does_not_decide_about() {
+fn verify_reports_an_unclear_lock_state_as_unknown() {
     let server = Server::start(|id, n| {
         b_is_undecided(id, n).filter(|_| id == "user_b").or((id != "user_b").then_some("false"))
     });

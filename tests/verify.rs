@@ -1,4 +1,4 @@
-//! The proof afterwards: reading back whom a run unlocked.
+//! `verify`: read back the users whom a run unlocked.
 
 mod common;
 
@@ -19,7 +19,7 @@ fn after_run(ids: &[UserId], flags: &str) -> Stage {
     stage
 }
 
-/// A stage on which the first of some users is said to be unlocked and is not.
+/// A stage whose server says that the first of these users is unlocked, although it is not.
 fn with_a_false_answer(ids: &[UserId]) -> Stage {
     let lie = format!("{{\"id\":\"{}\",\"object\":\"user\",\"locked\":false}}", ids[0]);
     let answer = Scripted::status(200).with_body(lie);
@@ -29,7 +29,7 @@ fn with_a_false_answer(ids: &[UserId]) -> Stage {
 }
 
 #[test]
-fn everybody_who_was_unlocked_is_read_back_a_hundred_a_call() {
+fn unlocked_users_are_read_back_a_hundred_per_request() {
     let ids = locked_users(250);
     let stage = after_run(&ids, "");
     let n_before = stage.sandbox().requests().len();
@@ -47,9 +47,9 @@ fn everybody_who_was_unlocked_is_read_back_a_hundred_a_call() {
     assert_eq!((row["locked"].as_str(), user["id"].as_str()), ("false", Some(ids[0].as_str())));
 }
 
-/// Whoever was not reached is still locked: silence would say that all is well.
+/// Users whom the run did not reach are still locked.
 #[test]
-fn a_run_that_did_not_finish_is_said_and_one_that_was_torn_is_refused() {
+fn an_unfinished_run_gets_a_warning_and_torn_results_are_refused() {
     let ids = locked_users(6);
     let stage = after_run(&ids, "--max-fail 1 --limit 5");
     let whole = stage.read("ids.results.csv");
@@ -79,12 +79,12 @@ fn a_run_that_did_not_finish_is_said_and_one_that_was_torn_is_refused() {
 }
 
 #[test]
-fn who_is_locked_again_or_gone_is_told_and_makes_it_end_with_1() {
+fn users_locked_again_or_gone_are_listed_and_exit_with_1() {
     let ids = locked_users(6);
     let stage = after_run(&ids, "");
     stage.lock(&ids[1]);
     stage.lock(&ids[4]);
-    // Nobody can be deleted in the sandbox: the fifth row names somebody who is not there.
+    // The sandbox cannot delete users: the last row names one who does not exist.
     let results = stage.read("ids.results.csv").replace(ids[5].as_str(), missing_user().as_str());
     stage.write("ids.results.csv", results);
     let ended = stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(1);
@@ -126,7 +126,7 @@ fn who_is_locked_again_or_gone_is_told_and_makes_it_end_with_1() {
 }
 
 #[test]
-fn those_who_were_not_unlocked_are_not_read_back() {
+fn users_who_were_not_unlocked_are_not_read_back() {
     let ids = [
         locked_users(2),
         open_users(2),
@@ -140,7 +140,7 @@ fn those_who_were_not_unlocked_are_not_read_back() {
 }
 
 #[test]
-fn results_in_which_nobody_was_unlocked_are_a_warning() {
+fn results_without_unlocked_users_get_a_warning() {
     let stage = after_run(&open_users(2), "--only-locked");
     let n_before = stage.n_requests();
     let ended = stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
@@ -167,7 +167,7 @@ fn results_of_another_host_or_kind_of_instance_are_refused() {
 }
 
 #[test]
-fn without_a_manifest_it_is_said_that_the_instance_can_not_be_checked() {
+fn a_missing_manifest_gets_a_warning() {
     let stage = after_run(&locked_users(2), "");
     std::fs::remove_file(stage.path("ids.results.manifest.json")).expect("a file");
     let ended = stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
@@ -175,7 +175,7 @@ fn without_a_manifest_it_is_said_that_the_instance_can_not_be_checked() {
 }
 
 #[test]
-fn what_was_read_back_before_is_not_overwritten_unless_forced() {
+fn an_earlier_read_back_is_overwritten_only_with_force() {
     let stage = after_run(&locked_users(2), "");
     let line = format!("verify ids.results.csv {FAST}");
     stage.run(&line).exits_with(0);
@@ -190,7 +190,7 @@ fn what_was_read_back_before_is_not_overwritten_unless_forced() {
 }
 
 #[test]
-fn a_file_that_is_no_results_file_is_refused() {
+fn a_file_that_is_not_a_results_file_is_refused() {
     let stage = after_run(&locked_users(2), "");
     for file in ["ids.txt", "gone.csv"] {
         stage.refuses(&format!("verify {file} {FAST}"), 2).says(file);
@@ -198,14 +198,14 @@ fn a_file_that_is_no_results_file_is_refused() {
 }
 
 #[test]
-fn the_results_can_not_be_written_over() {
+fn the_results_cannot_be_overwritten() {
     let stage = after_run(&locked_users(2), "");
     let line = format!("verify ids.results.csv -o ids.results.csv --force {FAST}");
     stage.refuses(&line, 2).says("is both an input and an output");
 }
 
 #[test]
-fn reading_back_through_faults_tells_the_truth() {
+fn a_read_back_is_correct_despite_faults() {
     let config = SandboxConfig::default().faults(Faults::mix(0.2));
     let stage = Stage::with_sandbox(config);
     let ids = locked_users(300);
@@ -216,7 +216,7 @@ fn reading_back_through_faults_tells_the_truth() {
 }
 
 #[test]
-fn who_could_not_be_read_back_is_neither_unlocked_nor_locked() {
+fn users_who_cannot_be_read_back_are_failed() {
     let stage = after_run(&locked_users(2), "");
     stage.sandbox().set_mode(Mode::AllStatus(503));
     stage.run(&format!("verify ids.results.csv --max-retries 0 {FAST}")).exits_with(1);
@@ -226,7 +226,7 @@ fn who_could_not_be_read_back_is_neither_unlocked_nor_locked() {
 }
 
 #[test]
-fn the_json_says_what_was_found() {
+fn the_json_counts_what_was_found() {
     let ids = locked_users(3);
     let stage = after_run(&ids, "");
     stage.lock(&ids[0]);
@@ -244,11 +244,11 @@ fn run_verify_reads_back_at_the_end() {
     stage.all_are("ids.results.verify.csv", "still_unlocked");
     let requests = stage.sandbox().requests();
     let n_posts = requests.iter().take_while(|it| it.method == "POST").count();
-    assert_eq!((n_posts, requests.len()), (120, 122), "the look back comes last");
+    assert_eq!((n_posts, requests.len()), (120, 122), "the read-back comes last");
 }
 
 #[test]
-fn run_verify_finds_who_is_locked_though_the_answer_said_otherwise() {
+fn run_verify_finds_a_user_who_is_locked_despite_the_response() {
     let ids = locked_users(3);
     let stage = with_a_false_answer(&ids);
     let ended = stage.run(&format!("run ids.txt --verify --yes {FAST}")).exits_with(1);
@@ -258,7 +258,7 @@ fn run_verify_finds_who_is_locked_though_the_answer_said_otherwise() {
 }
 
 #[test]
-fn the_json_of_a_run_with_verify_says_what_was_read_back_and_how_it_all_ended() {
+fn the_json_of_a_run_with_verify_counts_the_read_back_and_has_the_final_exit_code() {
     let stage = with_a_false_answer(&locked_users(3));
     let ended = stage.run(&format!("run ids.txt --verify --json --yes {FAST}")).exits_with(1);
     let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("one JSON value");
@@ -268,9 +268,9 @@ fn the_json_of_a_run_with_verify_says_what_was_read_back_and_how_it_all_ended() 
     assert_eq!(json["next_command"], serde_json::Value::Null, "it was verified");
 }
 
-/// What was found then may have changed since: nobody takes it for news.
+/// What it found may have changed since.
 #[test]
-fn a_read_back_that_is_finished_is_not_gone_on_with_in_silence() {
+fn resuming_a_finished_read_back_gets_a_warning() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(3)));
     stage.run(&format!("run ids.txt --verify --yes {FAST}")).exits_with(0);
@@ -290,7 +290,7 @@ fn only_the_results_of_a_run_are_read_back() {
 }
 
 #[test]
-fn run_verify_ends_as_the_run_did_where_all_are_still_unlocked() {
+fn run_verify_keeps_the_exit_code_of_the_run_if_all_are_still_unlocked() {
     let ids = [locked_users(2), vec![missing_user()]].concat();
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&ids));
@@ -300,7 +300,7 @@ fn run_verify_ends_as_the_run_did_where_all_are_still_unlocked() {
 }
 
 #[test]
-fn a_run_that_was_stopped_is_not_read_back() {
+fn a_stopped_run_is_not_read_back() {
     let ids = [vec![missing_user()], locked_users(4)].concat();
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&ids));
@@ -309,7 +309,7 @@ fn a_run_that_was_stopped_is_not_read_back() {
 }
 
 #[test]
-fn the_run_and_its_look_back_keep_the_pace_together() {
+fn a_run_and_its_read_back_share_the_pace() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(8)));
     stage.run("run ids.txt --verify --yes --quota 8/1s --quota-share 100%").exits_with(0);
@@ -319,7 +319,7 @@ fn the_run_and_its_look_back_keep_the_pace_together() {
 }
 
 #[test]
-fn a_resumed_run_is_read_back_whole() {
+fn a_resumed_run_is_read_back_completely() {
     let ids = [vec![missing_user()], listed(0..9)].concat();
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&ids));

@@ -1,4 +1,4 @@
-//! `verify --watch`: reading back again and again.
+//! `verify --watch`: read back repeatedly.
 
 #![cfg(unix)]
 
@@ -21,7 +21,7 @@ fn after_run(ids: &[UserId]) -> Stage {
     stage
 }
 
-/// How many times the users have been read back.
+/// Number of read-backs so far.
 fn n_passes(stage: &Stage) -> u64 {
     stage.sandbox().stats().n_gets
 }
@@ -33,7 +33,7 @@ fn wait_for_passes(stage: &Stage, n_more: u64) {
 }
 
 #[test]
-fn users_are_read_back_again_and_again_and_the_last_pass_is_told_whole() {
+fn a_watch_reads_back_repeatedly_and_prints_the_last_pass_in_full() {
     let ids = locked_users(3);
     let stage = after_run(&ids);
     let line = format!("verify ids.results.csv --watch 500ms --every 100ms --json {FAST}");
@@ -52,7 +52,7 @@ fn users_are_read_back_again_and_again_and_the_last_pass_is_told_whole() {
 }
 
 #[test]
-fn a_user_once_found_locked_again_stays_so_with_the_time_it_was_first_seen() {
+fn a_user_found_locked_again_keeps_the_time_of_the_first_pass_that_found_it() {
     let ids = locked_users(3);
     let stage = after_run(&ids);
     stage.lock(&ids[1]);
@@ -62,7 +62,7 @@ fn a_user_once_found_locked_again_stays_so_with_the_time_it_was_first_seen() {
     assert_eq!((first["outcome"].as_str(), first["locked"].as_str()), ("locked_again", "true"));
     stage.unlock(&ids[1]);
     stage.lock(&ids[2]);
-    // The pass that is under way may have been answered before.
+    // The response of the current pass may have been sent before.
     wait_for_passes(&stage, 3);
     running.signal("INT");
     running.wait().exits_with(130);
@@ -77,7 +77,7 @@ fn a_user_once_found_locked_again_stays_so_with_the_time_it_was_first_seen() {
 }
 
 #[test]
-fn a_user_who_was_locked_again_for_a_while_makes_it_end_with_1() {
+fn a_user_who_was_locked_again_for_a_while_exits_with_1() {
     let ids = locked_users(2);
     let stage = after_run(&ids);
     stage.lock(&ids[0]);
@@ -90,7 +90,7 @@ fn a_user_who_was_locked_again_for_a_while_makes_it_end_with_1() {
 }
 
 #[test]
-fn a_foreign_file_in_its_place_is_refused_before_any_request() {
+fn a_foreign_file_is_refused_before_any_request() {
     let stage = after_run(&locked_users(2));
     let line = format!("verify ids.results.csv {FOREVER} {FAST}");
     stage.write(FILE, "my own notes\n");
@@ -98,7 +98,7 @@ fn a_foreign_file_in_its_place_is_refused_before_any_request() {
     let results = stage.read("ids.results.csv");
     stage.write(FILE, &results);
     stage.refuses(&line, 6).says(FILE);
-    // Rows that any command may write say nothing.
+    // These rows do not show which command wrote them.
     stage.write(FILE, results.replace(",unlocked,", ",failed,"));
     stage.refuses(&line, 6).says(FILE);
     std::fs::remove_file(stage.path(FILE)).expect("a file");
@@ -123,7 +123,7 @@ fn a_foreign_file_that_appears_between_two_passes_is_not_replaced() {
 }
 
 #[test]
-fn ctrl_c_between_two_passes_leaves_the_file_of_the_last_one() {
+fn ctrl_c_between_two_passes_keeps_the_file_of_the_last_pass() {
     let ids = locked_users(3);
     let stage = after_run(&ids);
     let line = format!("verify ids.results.csv --watch 1h --every 1h {FAST}");
@@ -140,13 +140,13 @@ fn ctrl_c_between_two_passes_leaves_the_file_of_the_last_one() {
         ended.says("has the last pass");
         stage.has_each_once(FILE, &ids);
         assert_eq!(stage.json("ids.results.verify.manifest.json")["ending"], "completed");
-        // The next one writes its own.
+        // The next watch writes its own.
         std::fs::remove_file(stage.path("ids.results.verify.manifest.json")).expect("a file");
     }
 }
 
 #[test]
-fn ctrl_c_in_a_pass_leaves_the_file_of_the_pass_before() {
+fn ctrl_c_during_a_pass_keeps_the_file_of_the_pass_before() {
     let ids = locked_users(300);
     let stage = Stage::with_sandbox(slow_config("20ms..30ms"));
     stage.write("ids.txt", list(&ids));
@@ -155,7 +155,7 @@ fn ctrl_c_in_a_pass_leaves_the_file_of_the_pass_before() {
     let line = "verify ids.results.csv --watch 1h --every 1ms --rate 20/s -c 1";
     let running = stage.spawn(line);
     wait_until("the first pass is over", || stage.n_rows(FILE) == ids.len());
-    // Three requests are a pass.
+    // A pass takes three requests.
     let n_before = n_passes(&stage);
     wait_until("another pass is under way", || {
         n_passes(&stage) % 3 == 2 && n_passes(&stage) > n_before
@@ -169,7 +169,7 @@ fn ctrl_c_in_a_pass_leaves_the_file_of_the_pass_before() {
 }
 
 #[test]
-fn a_pass_that_fails_is_not_the_end_and_one_that_is_stopped_is() {
+fn a_watch_continues_after_a_failed_pass_and_ends_with_a_stopped_pass() {
     let stage = after_run(&locked_users(2));
     let line = format!("verify ids.results.csv {FOREVER} --max-retries 0 {FAST}");
     stage.sandbox().set_mode(Mode::AllStatus(503));
@@ -183,7 +183,7 @@ fn a_pass_that_fails_is_not_the_end_and_one_that_is_stopped_is() {
 }
 
 #[test]
-fn flags_that_cannot_be_used_with_it_are_refused() {
+fn flags_that_cannot_be_used_with_watch_are_refused() {
     let mut stage = after_run(&locked_users(2));
     let line = format!("verify ids.results.csv {FAST}");
     stage.refuses(&format!("{line} --every 1m"), 2).says("--watch");

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::bare_loop::{self, Body};
 use crate::process::{Measured, measure};
-use crate::server::Server;
+use crate::server::{AUTHORITY, Protocol, Server};
 use crate::{Options, list, median, ms, program};
 
 const KEY: &str = "sk_test_0123456789abcdefghij";
@@ -46,6 +46,24 @@ pub(crate) fn throughput(options: &Options) {
             "  beside {name}: {:.2} of its requests/s, {:.2} of its CPU",
             ours.0 / other.0,
             ours.1 / other.1
+        );
+    }
+}
+
+/// HTTP/1.1 without TLS and with it, and HTTP/2.
+pub(crate) fn protocols(options: &Options) {
+    for protocol in Protocol::ALL {
+        let bench = Bench::over(protocol, options, options.users.unwrap_or(20_000));
+        let runs = (0..options.rounds).map(|_| bench.ours("run", &["--force"]));
+        let runs: Vec<Measured> = runs.collect();
+        let n_users = f64::from(bench.n_users);
+        let of = |figure: fn(&Measured) -> f64| median(runs.iter().map(figure).collect());
+        println!(
+            "  {:<6} {:>10.0} requests/s, {:.3} CPU s per 10,000, peak {:.1} MB",
+            protocol.word(),
+            n_users / of(|it| it.wall.as_secs_f64()),
+            of(|it| it.cpu.as_secs_f64()) * 10_000.0 / n_users,
+            of(Measured::peak_mb),
         );
     }
 }
@@ -104,7 +122,12 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn new(options: &'a Options, n_users: u32) -> Self {
-        let server = Server::start(options.body_size, Duration::from_millis(options.latency));
+        Self::over(Protocol::Plain, options, n_users)
+    }
+
+    fn over(protocol: Protocol, options: &'a Options, n_users: u32) -> Self {
+        let latency = Duration::from_millis(options.latency);
+        let server = Server::start(options.body_size, latency, protocol);
         let dir = tempfile::tempdir().expect("a directory");
         let list = list(dir.path(), n_users);
         Self { options, server, dir, list, n_users }
@@ -126,7 +149,7 @@ impl<'a> Bench<'a> {
         let [list, out, state] = [&self.list, &out, self.dir.path()].map(Path::to_string_lossy);
         let mut arguments = vec![command, &list, "-o", &out, "-q", "-c", &connections];
         arguments.extend(["--api-url", &self.server.url, "--state-dir", &state]);
-        arguments.extend(["--snapshot", &self.options.snapshot]);
+        arguments.extend(["--snapshot", &self.options.snapshot, "--ca-file", AUTHORITY]);
         arguments.extend(["--quota", "100000000/10s", "--quota-share", "100%"]);
         if command == "run" {
             arguments.push("--yes");

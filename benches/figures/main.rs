@@ -17,13 +17,15 @@ use std::time::Duration;
 use bulk_unlock::sandbox::{Population, Rate, Sandbox, SandboxConfig, max_in_any};
 use clap::Parser;
 use process::{Measured, measure};
+use server::Protocol;
 
 const SEED: u64 = 1;
 
 /// Measures bulk-unlock end to end
 #[derive(Parser)]
 struct Options {
-    /// What to measure: start, one, throughput, memory, resume, plan, pacing, walk (default: all)
+    /// What to measure: start, one, throughput, protocols, memory, resume, plan, pacing, walk,
+    /// locked (default: all)
     names: Vec<String>,
     /// Number of users; default: that of each benchmark
     #[arg(long)]
@@ -58,22 +60,25 @@ fn main() {
             let connections = connections.parse().expect("a number");
             return bare_loop::run(body, connections, url, Path::new(list), Path::new(out));
         }
-        [server::WORD, body_size, latency] => {
+        [server::WORD, body_size, latency, protocol] => {
             let latency = Duration::from_micros(latency.parse().expect("a number"));
-            return server::serve(body_size.parse().expect("a number"), latency);
+            let protocol = Protocol::of(protocol).expect("a protocol");
+            return server::serve(body_size.parse().expect("a number"), latency, protocol);
         }
         _ => {}
     }
     let options = Options::parse();
-    let benches: [(&str, Bench); 8] = [
+    let benches: [(&str, Bench); 10] = [
         ("start", start),
         ("one", end_to_end::one_user),
         ("throughput", end_to_end::throughput),
+        ("protocols", end_to_end::protocols),
         ("memory", end_to_end::memory),
         ("resume", end_to_end::resume),
         ("plan", end_to_end::plan),
         ("pacing", pacing),
         ("walk", walk),
+        ("locked", locked),
     ];
     for (name, bench) in benches {
         if options.names.is_empty() || options.names.iter().any(|it| it == name) {
@@ -126,6 +131,27 @@ fn walk(_: &Options) {
         together / alone
     });
     println!("  median ratio: {:.2}", median(ratios.collect()));
+}
+
+/// `locked`, as the instance grows. The sandbox counts for nothing: it has a process of its own.
+fn locked(options: &Options) {
+    for n_users in options.users.map_or(vec![100_000, 1_000_000], |n| vec![n]) {
+        let config = SandboxConfig::default().n_users(n_users).seed(SEED);
+        let sandbox = Sandbox::start(config, 0).expect("the sandbox starts");
+        let dir = tempfile::tempdir().expect("a directory");
+        let out = dir.path().join("locked.csv");
+        let out = out.to_string_lossy();
+        let url = sandbox.url();
+        let pace = ["--quota", "10000000/10s", "--quota-share", "100%", "-c", "8"];
+        let arguments = ["locked", "-q", "-o", &out, "--api-url", &url];
+        let run = measure(&program(), &[&arguments, &pace[..]].concat(), Some(sandbox.key()));
+        println!(
+            "  {n_users:>8} users: peak {:.1} MB; {:.2} s, {:.1} CPU µs per user",
+            run.peak_mb(),
+            run.wall.as_secs_f64(),
+            ms(run.cpu) * 1_000.0 / f64::from(n_users),
+        );
+    }
 }
 
 fn paced(sandbox: &Sandbox, list: &Path, out: &Path, share: &str) -> Measured {

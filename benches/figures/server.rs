@@ -8,33 +8,71 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// What the benchmark calls itself with to be this server.
 pub(crate) const WORD: &str = "--server";
 
+/// The certificate of the authority that signed the server's own, for tests.
+pub(crate) const AUTHORITY: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/clerk/tls/testdata/ca.pem");
+
+/// What the server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1 without TLS.
+    Plain,
+    /// HTTP/1.1 over TLS.
+    Http1,
+    /// HTTP/2 over TLS.
+    Http2,
+}
+
+impl Protocol {
+    pub(crate) const ALL: [Self; 3] = [Self::Plain, Self::Http1, Self::Http2];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+        }
+    }
+
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.word() == word)
+    }
+}
+
 /// The server, in a process that ends with this value.
 pub(crate) struct Server {
     process: Child,
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https://localhost:PORT`.
     pub(crate) url: String,
 }
 
 impl Server {
     /// Starts a server whose user objects have about this many bytes and which waits this long
     /// before each response.
-    pub(crate) fn start(body_size: usize, latency: Duration) -> Self {
+    pub(crate) fn start(body_size: usize, latency: Duration, protocol: Protocol) -> Self {
         let me = std::env::current_exe().expect("a path");
+        let (body_size, latency) = (body_size.to_string(), latency.as_micros().to_string());
         let mut process = Command::new(me)
-            .args([WORD, &body_size.to_string(), &latency.as_micros().to_string()])
+            .args([WORD, &body_size, &latency, protocol.word()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -55,27 +93,79 @@ impl Drop for Server {
 }
 
 /// Serves until stdin ends, however the parent ended.
-pub(crate) fn serve(body_size: usize, latency: Duration) {
+pub(crate) fn serve(body_size: usize, latency: Duration, protocol: Protocol) {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         #[allow(clippy::exit, reason = "nothing is left to do or to clean up")]
         std::process::exit(0);
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(accept(UserTemplate::new(body_size), latency));
+    runtime.expect("a runtime").block_on(accept(UserTemplate::new(body_size), latency, protocol));
 }
 
-async fn accept(template: UserTemplate, latency: Duration) {
+async fn accept(template: UserTemplate, latency: Duration, protocol: Protocol) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    println!("http://{}", listener.local_addr().expect("an address"));
+    let port = listener.local_addr().expect("an address").port();
+    match protocol {
+        Protocol::Plain => println!("http://127.0.0.1:{port}"),
+        Protocol::Http1 | Protocol::Http2 => println!("https://localhost:{port}"),
+    }
     let _ = std::io::stdout().flush();
     let template: &'static UserTemplate = Box::leak(Box::new(template));
+    let acceptor = acceptor(protocol);
     loop {
         let (stream, _) = listener.accept().await.expect("a connection");
         let _ = stream.set_nodelay(true);
-        let service = service_fn(move |request| answer(request, template, latency));
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            match acceptor {
+                None => serve_connection(stream, template, latency, protocol).await,
+                Some(acceptor) => {
+                    let stream = acceptor.accept(stream).await.expect("a handshake");
+                    serve_connection(stream, template, latency, protocol).await;
+                }
+            }
+        });
     }
+}
+
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    template: &'static UserTemplate,
+    latency: Duration,
+    protocol: Protocol,
+) {
+    let service = service_fn(move |request| answer(request, template, latency));
+    let stream = TokioIo::new(stream);
+    // An error is the client's: it leaves.
+    let _ = match protocol {
+        Protocol::Plain | Protocol::Http1 => {
+            http1::Builder::new().serve_connection(stream, service).await
+        }
+        Protocol::Http2 => {
+            http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await
+        }
+    };
+}
+
+/// `None` without TLS.
+fn acceptor(protocol: Protocol) -> Option<TlsAcceptor> {
+    let protocol: &[u8] = match protocol {
+        Protocol::Plain => return None,
+        Protocol::Http1 => b"http/1.1",
+        Protocol::Http2 => b"h2",
+    };
+    let certificate = include_bytes!("../../src/clerk/tls/testdata/leaf.der").as_slice();
+    let key = include_bytes!("../../src/clerk/tls/testdata/leaf.key.der").as_slice();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("protocol versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.into()], key)
+        .expect("a certificate and its key");
+    config.alpn_protocols = vec![protocol.to_vec()];
+    Some(TlsAcceptor::from(Arc::new(config)))
 }
 
 async fn answer(

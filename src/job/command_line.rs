@@ -3,9 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::sync::Arc;
 
+use super::Job;
+use super::connection::Instance;
+use crate::model::{Outcome, StopReason};
+use crate::policy::shard::Shard;
 use crate::report::text::is_invisible;
+use crate::stats::summary::{CommandKind, Ending, NextStep, Summary};
 
 /// A command of this program with its effective settings.
 #[derive(Clone, Debug)]
@@ -34,13 +40,10 @@ impl CommandLine {
         }
     }
 
-    /// The same settings for another command, as far as that one accepts them.
+    /// Another command with the same settings. It prints those that it accepts.
     #[must_use]
     pub(crate) fn for_command(mut self, command: &str) -> Self {
         command.clone_into(&mut self.command);
-        let accepted = Arc::clone(&self.accepted);
-        let of_command = accepted.get(command);
-        self.flags.retain(|(name, _)| of_command.is_some_and(|names| names.contains(name)));
         self
     }
 
@@ -123,21 +126,15 @@ fn program_word(program: &OsStr) -> String {
 
 /// A file whose name begins with a dash would be taken for a flag.
 fn operand_word(operand: &OsStr) -> String {
-    let bytes = operand.as_encoded_bytes();
-    if bytes.len() > 1 && bytes.starts_with(b"-") {
-        let mut path = OsString::from("./");
-        path.push(operand);
-        return quote(&path);
-    }
-    quote(operand)
+    let is_flag = operand.len() > 1 && operand.as_encoded_bytes().starts_with(b"-");
+    if is_flag { quote(Path::new(".").join(operand).as_os_str()) } else { quote(operand) }
 }
 
 /// One word for a POSIX shell.
-pub(crate) fn quote(word: &OsStr) -> String {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./:=@%+,-".contains(byte);
-    let bytes = word.as_encoded_bytes();
+fn quote(word: &OsStr) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@%+,-".contains(c);
     match word.to_str() {
-        Some(text) if !text.is_empty() && bytes.iter().all(is_plain) => text.to_owned(),
+        Some(text) if !text.is_empty() && text.chars().all(is_plain) => text.to_owned(),
         _ => quote_always(word),
     }
 }
@@ -145,43 +142,172 @@ pub(crate) fn quote(word: &OsStr) -> String {
 /// Text in single quotes; what a terminal does not show, and what is not UTF-8, by `printf`. A line
 /// break stays as it is: command substitution would drop one at the end.
 fn quote_always(word: &OsStr) -> String {
-    let is_shown = |c: char| c == '\n' || !(c.is_control() || is_invisible(c));
-    let (mut text, mut escapes, mut quoted) = (String::new(), String::new(), String::new());
-    let flush_text = |text: &mut String, quoted: &mut String| {
-        if !text.is_empty() {
-            quoted.push('\'');
-            quoted.push_str(&text.replace('\'', "'\\''"));
-            quoted.push('\'');
-            text.clear();
-        }
+    let escape = |bytes: &[u8]| -> String {
+        let octal = bytes.iter().map(|byte| format!("\\{byte:03o}"));
+        let octal = octal.collect::<Vec<_>>().concat();
+        format!("'\"$(printf '{octal}')\"'")
     };
-    let flush_escapes = |escapes: &mut String, quoted: &mut String| {
-        if !escapes.is_empty() {
-            quoted.push_str("\"$(printf '");
-            quoted.push_str(escapes);
-            quoted.push_str("')\"");
-            escapes.clear();
-        }
-    };
-    let octal = |byte: u8| format!("\\{byte:03o}");
+    let mut quoted = String::from("'");
     for chunk in word.as_encoded_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {
-            if is_shown(c) {
-                flush_escapes(&mut escapes, &mut quoted);
-                text.push(c);
-            } else {
-                flush_text(&mut text, &mut quoted);
-                escapes.extend(c.encode_utf8(&mut [0; 4]).bytes().map(octal));
+            match c {
+                '\'' => quoted.push_str("'\\''"),
+                '\n' => quoted.push(c),
+                c if c.is_control() || is_invisible(c) => {
+                    quoted.push_str(&escape(c.encode_utf8(&mut [0; 4]).as_bytes()));
+                }
+                c => quoted.push(c),
             }
         }
         if !chunk.invalid().is_empty() {
-            flush_text(&mut text, &mut quoted);
-            escapes.extend(chunk.invalid().iter().copied().map(octal));
+            quoted.push_str(&escape(chunk.invalid()));
         }
     }
-    flush_escapes(&mut escapes, &mut quoted);
-    flush_text(&mut text, &mut quoted);
-    if quoted.is_empty() { "''".to_owned() } else { quoted }
+    quoted + "'"
+}
+
+/// Flags that select users of the instance, which no list of users allows.
+pub(super) const FILTERS: [&str; 9] = [
+    "organization",
+    "email-domain",
+    "last-sign-in-after",
+    "last-sign-in-before",
+    "created-after",
+    "created-before",
+    "password-changed-after",
+    "lock-ends-after",
+    "skip-banned",
+];
+
+/// Flags that belong to one input: the next command reads another one.
+const OF_INPUT: [&str; 14] = [
+    "column",
+    "by",
+    "delimiter",
+    "lenient",
+    "limit",
+    "skip",
+    "carry",
+    "if-empty",
+    "max-input-age",
+    "retry-failed",
+    "plan",
+    "plan-max-age",
+    "plan-sha256",
+    "all-locked",
+];
+
+/// Flags that belong to one job: where it writes, and how many users it expects.
+const OF_JOB: [&str; 9] = [
+    "dry-run",
+    "expect-count",
+    "output",
+    "resume",
+    "force",
+    "report",
+    "report-pii",
+    "metrics-file",
+    "metrics-job",
+];
+
+/// The command that continues from a finished or stopped job, if anything is left to do.
+pub(super) fn next_step(job: &Job<'_>, summary: &Summary) -> Option<NextStep> {
+    let line = &job.context.effective.line;
+    let results = summary.files.results.as_deref()?;
+    let has = |outcome| summary.counts.get(outcome) > 0;
+    let has_failed = summary.counts.n_where(Outcome::may_yet_succeed) > 0;
+    let mut look_first = None;
+    let (why, command) = match summary.command {
+        _ if summary.n_unprocessed > 0 => {
+            if let Ending::Stopped(StopReason::Canary | StopReason::MaxFail) = summary.ending {
+                look_first.clone_from(&summary.files.failed);
+            }
+            let why = why_resume(summary.ending, job.settings.input.path().is_none());
+            (why, line.clone().without(&["force"]).switch("resume"))
+        }
+        CommandKind::Plan if has(Outcome::WouldUnlock) => {
+            ("To unlock them", run_plan(line, results, summary.plan_sha256.as_deref()))
+        }
+        // In place of the file of the dry run.
+        CommandKind::RelockPlan if has(Outcome::WouldRelock) => {
+            let line = line.clone().without(&["dry-run", "resume"]).switch("force");
+            ("To lock them again", line)
+        }
+        // Into another file: this one is the record of what was done.
+        CommandKind::Relock if has_failed => {
+            let output = results.with_extension("again.csv");
+            let line = line.clone().without(&OF_JOB).value("output", output);
+            ("To try the users that failed again", line)
+        }
+        CommandKind::Run if has_failed => {
+            let mut retry = of_another_input(line).operand(results);
+            if let Some(by) = line.value_of("by") {
+                retry = retry.value("by", by);
+            }
+            // A plan or a walk named the users, who were looked up.
+            if !job.settings.input.is_list() {
+                retry = retry.switch("only-locked");
+            }
+            ("To retry the users that failed", retry.switch("retry-failed"))
+        }
+        // The server of the sandbox ends with the job: nothing can be read back.
+        CommandKind::Run
+            if has(Outcome::Unlocked)
+                && job.connection.instance != Instance::Sandbox
+                && !job.settings.verify =>
+        {
+            let verify = of_another_input(line).without(&["max-fail", "max-duration", "json"]);
+            let verify = with_divided_share(verify).for_command("verify");
+            ("To check that they stay unlocked", verify.operand(results))
+        }
+        _ => return None,
+    };
+    Some(NextStep { look_first, why: why.to_owned(), command: command.to_shell() })
+}
+
+fn why_resume(ending: Ending, is_piped: bool) -> &'static str {
+    match ending {
+        Ending::Stopped(StopReason::Unauthorized) => "To resume with a valid key",
+        Ending::Stopped(StopReason::Forbidden) => {
+            "To resume with a key that has permission (the failed file lists the refused users)"
+        }
+        Ending::Stopped(StopReason::OutputFailed) => "To resume when there is room to write",
+        _ if is_piped => "To resume, with the same users on stdin",
+        _ => "To resume",
+    }
+}
+
+fn run_plan(line: &CommandLine, plan: &Path, sha256: Option<&str>) -> CommandLine {
+    let run = of_another_input(line).without(&["only-locked"]).without_operands();
+    let mut run = run.for_command("run").value("plan", plan);
+    // The plan and its run expect the same number; a retry does not.
+    if let Some(expected) = line.value_of("expect-count") {
+        run = run.value("expect-count", expected);
+    }
+    match sha256 {
+        Some(sha256) => run.value("plan-sha256", sha256),
+        None => run,
+    }
+}
+
+/// Without the flags that belong to one input or one job.
+pub(super) fn of_another_input(line: &CommandLine) -> CommandLine {
+    line.clone().without(&OF_INPUT).without(&FILTERS).without(&OF_JOB)
+}
+
+/// `verify` has no shards: the results of all of them may be read back at once.
+fn with_divided_share(line: CommandLine) -> CommandLine {
+    let text = |name| line.value_of(name).and_then(OsStr::to_str);
+    let shard: Option<Shard> = text("shard").and_then(|it| it.parse().ok());
+    let percent: Option<f64> =
+        text("quota-share").and_then(|it| it.trim_end_matches('%').trim().parse().ok());
+    match (shard, percent) {
+        (Some(shard), Some(percent)) => {
+            let percent = percent / f64::from(shard.count().get());
+            line.value("quota-share", format!("{percent}%"))
+        }
+        _ => line,
+    }
 }
 
 #[cfg(test)]

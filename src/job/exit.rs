@@ -2,50 +2,41 @@
 
 use std::fmt;
 
+use crate::engine::RecorderGone;
 use crate::model::{Outcome, StopReason, mask_keys};
 use crate::results::{OpenError, ReadError, WriteError};
 use crate::stats::summary::{CommandKind, Ending, Summary};
 
 /// The stable exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum ExitStatus {
     /// Every row ended well, or the plan is complete.
-    Success,
+    Success = 0,
     /// The command ran to its end; some rows did not end well.
-    NotAllWell,
+    NotAllWell = 1,
     /// Usage, configuration, address, input, or plan; no user was changed.
-    Usage,
+    Usage = 2,
     /// A guard stopped the run; records are left.
-    Guard,
+    Guard = 3,
     /// The secret key is missing, malformed, or refused.
-    Key,
+    Key = 4,
     /// Not confirmed.
-    NotConfirmed,
+    NotConfirmed = 5,
     /// The results cannot be written.
-    Output,
+    Output = 6,
     /// The accounting does not add up, or another internal error.
-    Internal,
+    Internal = 7,
     /// SIGINT.
-    Interrupted,
+    Interrupted = 130,
     /// SIGTERM.
-    Terminated,
+    Terminated = 143,
 }
 
 impl ExitStatus {
     /// The exit code.
     pub(crate) fn code(self) -> u8 {
-        match self {
-            Self::Success => 0,
-            Self::NotAllWell => 1,
-            Self::Usage => 2,
-            Self::Guard => 3,
-            Self::Key => 4,
-            Self::NotConfirmed => 5,
-            Self::Output => 6,
-            Self::Internal => 7,
-            Self::Interrupted => 130,
-            Self::Terminated => 143,
-        }
+        self as u8
     }
 
     /// The stable word for it in JSON.
@@ -83,36 +74,42 @@ impl ExitStatus {
 
     /// The exit status of a job that ended like this.
     pub(crate) fn of(summary: &Summary) -> Self {
+        let n = |outcome| summary.counts.get(outcome);
         match summary.ending {
             Ending::Unaccounted | Ending::Unfinished => Self::Internal,
             Ending::NotConfirmed => Self::NotConfirmed,
-            // The first request showed that a setting cannot work.
-            Ending::Stopped(StopReason::ProxyRefused | StopReason::UntrustedCertificate)
-                if [Outcome::Unlocked, Outcome::Relocked]
-                    .iter()
-                    .all(|&outcome| summary.counts.get(outcome) == 0) =>
-            {
-                Self::Usage
-            }
             // A guard that trips on the last record stops nothing.
             Ending::Stopped(StopReason::MaxFail | StopReason::Canary)
                 if summary.n_unprocessed == 0 =>
             {
                 Self::NotAllWell
             }
+            Ending::Stopped(reason) if n(Outcome::Unlocked) + n(Outcome::Relocked) == 0 => {
+                Self::of_early_stop(reason)
+            }
             Ending::Stopped(reason) => Self::of_stop(reason),
-            Ending::Completed => match summary.command {
-                CommandKind::Locked => Self::Success,
-                CommandKind::Plan | CommandKind::RelockPlan if is_complete(summary) => {
-                    Self::Success
-                }
-                _ if summary.all_ended_well() => Self::Success,
-                CommandKind::Plan
-                | CommandKind::RelockPlan
-                | CommandKind::Run
-                | CommandKind::Relock
-                | CommandKind::Verify => Self::NotAllWell,
-            },
+            Ending::Completed => {
+                let is_success = match summary.command {
+                    CommandKind::Locked => true,
+                    // A failed look-up does not show what a run would do.
+                    CommandKind::Plan | CommandKind::RelockPlan => {
+                        n(Outcome::Failed) == 0 && n(Outcome::Rejected) == 0
+                    }
+                    CommandKind::Run | CommandKind::Relock | CommandKind::Verify => {
+                        summary.all_ended_well()
+                    }
+                };
+                if is_success { Self::Success } else { Self::NotAllWell }
+            }
+        }
+    }
+
+    /// The exit status of a job that was stopped for this reason before it changed a user.
+    pub(super) fn of_early_stop(reason: StopReason) -> Self {
+        match reason {
+            // The first request showed that a setting cannot work.
+            StopReason::ProxyRefused | StopReason::UntrustedCertificate => Self::Usage,
+            reason => Self::of_stop(reason),
         }
     }
 
@@ -133,11 +130,6 @@ impl ExitStatus {
     }
 }
 
-/// Whether a plan shows for every record what a run would do: a failed look-up shows nothing.
-fn is_complete(plan: &Summary) -> bool {
-    [Outcome::Failed, Outcome::Rejected].iter().all(|&outcome| plan.counts.get(outcome) == 0)
-}
-
 /// An error that ends a command, and its exit status.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -151,14 +143,19 @@ impl Failure {
         Self { status, error: error.into() }
     }
 
+    /// An error with this text.
+    pub(crate) fn text(status: ExitStatus, text: impl fmt::Display) -> Self {
+        Self::new(status, anyhow::anyhow!("{text}"))
+    }
+
     /// An error in the arguments, the input, or an earlier run's files.
     pub(crate) fn usage(text: impl fmt::Display) -> Self {
-        Self::new(ExitStatus::Usage, anyhow::anyhow!("{text}"))
+        Self::text(ExitStatus::Usage, text)
     }
 
     /// An error with the results or another output.
     pub(crate) fn output(text: impl fmt::Display) -> Self {
-        Self::new(ExitStatus::Output, anyhow::anyhow!("{text}"))
+        Self::text(ExitStatus::Output, text)
     }
 
     /// An error that should not happen.
@@ -179,6 +176,12 @@ impl fmt::Display for Failure {
             }
         }
         f.write_str(&mask_keys(&text))
+    }
+}
+
+impl From<RecorderGone> for Failure {
+    fn from(error: RecorderGone) -> Self {
+        Self::internal(error)
     }
 }
 

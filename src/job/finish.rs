@@ -3,11 +3,10 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use super::connection::Instance;
+use super::command_line::next_step;
 use super::exit::{ExitStatus, Failure};
 use super::input::Input;
-use super::next;
-use super::page::{self, Detail, gather};
+use super::page::{Detail, fill, gather, html};
 use super::run::RunningJob;
 use super::{Job, JobSettings};
 use crate::engine::{Recorded, wall_clock};
@@ -15,14 +14,14 @@ use crate::model::StopReason;
 use crate::report::{Level, closing};
 use crate::results::AtomicWriter;
 use crate::results::{Finalized, Manifest, Totals};
-use crate::stats::summary::{CommandKind, Ending, Forecast, NextStep, Summary};
+use crate::stats::summary::{CommandKind, Ending, Files, Forecast, Summary};
 
 impl RunningJob<'_, '_> {
     /// Ends a job that was refused before it changed anything: removes the files that it created.
     /// Files of a run that it resumed are finished, and their manifest records the refusal.
     pub(super) fn roll_back(self, status: ExitStatus) {
-        let Self { job, outputs, recorder, input, .. } = self;
-        let Recorded { writer, stats, recorded, .. } = recorder.finish();
+        let Self { job, outputs, stages, input } = self;
+        let Recorded { writer, stats, recorded, .. } = stages.recorder.finish();
         let Some(writer) = writer.filter(|_| !outputs.rollback()) else {
             if let Some(metrics) = job.context.metrics {
                 metrics.end_job(&stats, stats.n_unprocessed());
@@ -41,35 +40,41 @@ impl RunningJob<'_, '_> {
 
     /// Ends a job: writes, checks, and reports everything.
     pub(super) fn finish(self) -> Result<Finished, Failure> {
-        let Self { job, mut outputs, recorder, input, .. } = self;
-        let Recorded { writer, stats, recorded, .. } = recorder.finish();
+        let Self { job, mut outputs, stages, input } = self;
+        let Recorded { writer, stats, recorded, .. } = stages.recorder.finish();
         let writer = writer.ok_or_else(|| {
-            Failure::internal(anyhow::anyhow!("internal error: results writer missing"))
+            Failure::text(ExitStatus::Internal, "internal error: results writer missing")
         })?;
         outputs.manifest.excluded = input.excluded.counts();
+        // The files at the paths of a job that was not committed are those of an earlier run.
+        let files = if outputs.is_staged() { Files::default() } else { job.files.clone() };
         let now = wall_clock();
         let mut finalized =
             outputs.finalize(writer, stats, recorded, &input.records, now, |totals| {
                 if totals.failure.is_some() {
-                    job.stop.ask(StopReason::OutputFailed);
+                    job.session.stop.ask(StopReason::OutputFailed);
                 }
-                let mut summary = job.summary(input, totals);
+                let mut summary = Summary { files, ..job.summary(input, totals) };
                 summary.exit_code = status_of(input, &summary).code();
-                summary.next = job.next_step(&summary);
+                summary.next = next_step(job, &summary);
                 summary
             });
         let mut status = status_of(input, &finalized.summary);
-        if let (Some(path), None) = (job.paths.report(), &finalized.failure)
-            && let Err(failure) = write_page(&mut finalized, path, job.settings)
-        {
-            job.context.console.error(&failure.to_string());
-            status = failure.status;
+        let page = job.files.report.as_deref().filter(|_| finalized.failure.is_none());
+        match page.map(|path| write_page(&mut finalized, path, job.settings)) {
+            Some(Ok(())) => {}
+            None => finalized.summary.files.report = None,
+            Some(Err(failure)) => {
+                finalized.summary.files.report = None;
+                job.context.console.error(&failure.to_string());
+                status = failure.status;
+            }
         }
         if finalized.failure.is_some() && status != ExitStatus::Internal {
             status = ExitStatus::Output;
         }
         if finalized.summary.exit_code != status.code() {
-            // Whatever fails now is a consequence of what was reported.
+            // A failure here follows from one that was reported.
             let _ = finalized.set_exit_code(status.code());
         }
         job.print_end(&finalized);
@@ -85,11 +90,11 @@ fn write_page(
     let Some(results) = finalized.summary.files.results.clone() else { return Ok(()) };
     let begun = AtomicWriter::create(path)?;
     let facts = gather(&[results], Detail::of_page(settings.output.report_pii))?;
-    let sha256 = page::write(begun, path, &facts, settings.output.report_pii)?;
+    let sha256 = fill(begun, path, &html(&facts, settings.output.report_pii)?)?;
     Ok(finalized.add_report(path, sha256)?)
 }
 
-/// A walk that met users of whom it is not known whether they are locked did not list all.
+/// A walk does not list users whose lock state is unclear.
 fn status_of(input: &Input, summary: &Summary) -> ExitStatus {
     match ExitStatus::of(summary) {
         ExitStatus::Success if input.n_undecided > 0 => ExitStatus::NotAllWell,
@@ -102,61 +107,37 @@ impl Job<'_> {
         if let Some(metrics) = self.context.metrics {
             metrics.end_job(&totals.stats, totals.n_unprocessed);
         }
-        let ending = self.ending(totals.n_unprocessed);
-        let mut summary = Summary::new(&totals.stats, self.settings.command, ending);
-        summary.n_records = totals.n_records;
-        summary.n_unprocessed = totals.n_unprocessed;
-        summary.n_rows_found = Some(totals.n_rows_found);
+        // A time limit that is reached when everything is done has stopped nothing. A guard has
+        // tripped all the same, and a Ctrl-C is acknowledged.
+        let ending = match self.session.stop.reason() {
+            None => Ending::Completed,
+            Some(StopReason::MaxDuration) if totals.n_unprocessed == 0 => Ending::Completed,
+            Some(reason) => Ending::Stopped(reason),
+        };
+        let command = self.settings.command;
+        let sha256 = totals.sha256.clone().filter(|_| command == CommandKind::Plan);
+        let mut summary = Summary {
+            n_records: totals.n_records,
+            n_unprocessed: totals.n_unprocessed,
+            n_rows_found: Some(totals.n_rows_found),
+            instance: self.connection.instance.code().to_owned(),
+            host: self.connection.host.clone(),
+            excluded: input.excluded.counts(),
+            lines_of_walk: input.lines_of_walk.clone(),
+            canary: self.settings.guards.canary.map(|n| n as u64),
+            plan_sha256: sha256,
+            ..Summary::new(&totals.stats, command, ending)
+        };
         if !summary.adds_up() {
             summary.ending = Ending::Unaccounted;
         }
-        self.connection.instance.code().clone_into(&mut summary.instance);
-        summary.host.clone_from(&self.connection.host);
-        summary.excluded = input.excluded.counts();
-        summary.forecast = self.forecast(&summary);
-        summary.lines_of_walk.clone_from(&input.lines_of_walk);
-        summary.canary = self.settings.guards.canary.map(|n| n as u64);
-        summary.plan_sha256 =
-            totals.sha256.clone().filter(|_| summary.command == CommandKind::Plan);
-        summary.files = self.paths.to_files();
+        summary.forecast = command.is_plan().then(|| {
+            let n_users = summary.counts.get(command.aim());
+            let n_requests = n_users + n_users.div_ceil(100);
+            let takes = self.connection.pace.duration_of(n_requests);
+            Forecast { n_requests, takes, ceiling: self.connection.ceiling() }
+        });
         summary
-    }
-
-    /// A time limit that is reached when everything is done has stopped nothing. A guard has tripped
-    /// all the same, and a Ctrl-C is acknowledged.
-    fn ending(&self, n_unprocessed: u64) -> Ending {
-        match self.stop.reason() {
-            None => Ending::Completed,
-            Some(StopReason::MaxDuration) if n_unprocessed == 0 => Ending::Completed,
-            Some(reason) => Ending::Stopped(reason),
-        }
-    }
-
-    fn next_step(&self, summary: &Summary) -> Option<NextStep> {
-        next::next_step(&next::Finished {
-            command: summary.command,
-            line: &self.context.effective.line,
-            ending: summary.ending,
-            counts: &summary.counts,
-            n_unprocessed: summary.n_unprocessed,
-            results: summary.files.results.as_deref()?,
-            failed: summary.files.failed.as_deref()?,
-            is_piped: self.settings.input.path().is_none(),
-            is_looked_up: self.settings.input.is_rows() || self.settings.input.is_instance(),
-            sha256: summary.plan_sha256.as_deref(),
-            is_sandbox: self.connection.instance == Instance::Sandbox,
-            is_verified: self.settings.verify,
-        })
-    }
-
-    fn forecast(&self, summary: &Summary) -> Option<Forecast> {
-        if !summary.command.is_plan() {
-            return None;
-        }
-        let n_users = summary.counts.get(summary.command.aim());
-        let n_requests = n_users + n_users.div_ceil(100);
-        let takes = self.connection.pace.duration_of(n_requests);
-        Some(Forecast { n_requests, takes, ceiling: self.connection.ceiling() })
     }
 
     fn print_end(&self, finalized: &Finalized) {

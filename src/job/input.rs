@@ -1,13 +1,12 @@
 //! Reads and checks the users of a job and the exclude files, and reports what was read.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::all_locked::Walked;
 use super::exit::Failure;
+use super::locked::Walked;
 use super::settings::{IfEmpty, JobSettings};
 use crate::input::{self, Filter, Options, ReadInput, Source};
 use crate::model::{IdentifierKind, Records, excerpt, mask_keys};
@@ -22,10 +21,13 @@ use crate::stats::summary::CommandKind;
 /// Where the users come from.
 #[derive(Debug)]
 pub(crate) enum InputSource {
-    /// A file, and its maximum age.
-    File(PathBuf, Options, Option<Duration>),
-    /// Standard input, and the maximum age of a file that is redirected to it.
-    Stdin(Options, Option<Duration>),
+    /// A list of users: a file, or stdin.
+    List {
+        path: Option<PathBuf>,
+        options: Options,
+        /// The maximum age of the file, also of one that is redirected to stdin.
+        max_age: Option<Duration>,
+    },
     /// Rows of an earlier job's file.
     Rows(PathBuf, Filter),
     /// All locked users of the instance whom this selects: a walk lists them in this file, beside
@@ -40,36 +42,34 @@ impl InputSource {
         options: Options,
         max_age: Option<Duration>,
     ) -> Result<Self, Failure> {
-        match path {
-            Some(path) if path.as_os_str() != "-" => Ok(Self::File(path, options, max_age)),
-            None if std::io::stdin().is_terminal() => Err(Failure::usage(
+        if path.is_none() && std::io::stdin().is_terminal() {
+            return Err(Failure::usage(
                 "no input: name a file of users (CSV or a plain list) or pipe one in; to try the \
                  program, run it on the samples with --sandbox",
-            )),
-            _ => Ok(Self::Stdin(options, max_age)),
+            ));
         }
-    }
-
-    /// The kind of identifier by which users are called or looked up.
-    fn kind(&self) -> IdentifierKind {
-        match self {
-            Self::File(_, options, _) | Self::Stdin(options, _) => options.kind,
-            Self::Rows(..) | Self::Instance { .. } => IdentifierKind::UserId,
-        }
+        let path = path.filter(|path| path.as_os_str() != "-");
+        Ok(Self::List { path, options, max_age })
     }
 
     /// The kind of identifier in the input column.
     pub(crate) fn kind_of_cells(&self) -> IdentifierKind {
         match self {
+            Self::List { options, .. } => options.kind,
             Self::Rows(_, filter) => filter.kind_of_cells(),
-            Self::File(..) | Self::Stdin(..) | Self::Instance { .. } => self.kind(),
+            Self::Instance { .. } => IdentifierKind::UserId,
         }
     }
 
     /// Whether its users must be looked up: they are not named by ID, or an earlier job or a walk
     /// found them locked some time ago.
     pub(super) fn needs_look_up(&self) -> bool {
-        self.is_rows() || self.is_instance() || self.kind() != IdentifierKind::UserId
+        !self.is_list() || self.kind_of_cells() != IdentifierKind::UserId
+    }
+
+    /// Whether it is a list of users, and neither rows of an earlier job nor a walk.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self, Self::List { .. })
     }
 
     /// Whether the users are rows of an earlier job's file.
@@ -78,25 +78,15 @@ impl InputSource {
     }
 
     /// Whether a walk lists the users.
-    pub(crate) fn is_instance(&self) -> bool {
+    pub(super) fn is_instance(&self) -> bool {
         matches!(self, Self::Instance { .. })
-    }
-
-    /// Whether failed users of an earlier run are processed again.
-    fn is_retry(&self) -> bool {
-        match self {
-            Self::File(_, options, _) | Self::Stdin(options, _) => options.retry_failed,
-            Self::Rows(..) | Self::Instance { .. } => false,
-        }
     }
 
     /// The file; `None` for stdin.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
-            Self::File(path, ..) | Self::Rows(path, ..) | Self::Instance { list: path, .. } => {
-                Some(path)
-            }
-            Self::Stdin(..) => None,
+            Self::List { path, .. } => path.as_deref(),
+            Self::Rows(path, _) | Self::Instance { list: path, .. } => Some(path),
         }
     }
 
@@ -117,28 +107,27 @@ impl InputSource {
         self.path().map_or_else(|| "stdin".to_owned(), |path| path.display().to_string())
     }
 
-    /// `found` is the list of a walk, which is not at its path yet.
-    fn read(
-        &self,
-        takes_admin_locked: bool,
-        found: Option<File>,
-    ) -> Result<ReadInput, input::Error> {
-        let read = |source, options: &Options| {
-            input::read(source, &Options { takes_admin_locked, ..options.clone() })
-        };
-        match self {
-            Self::File(path, options, _) => read(Source::path(path), options),
-            Self::Stdin(options, _) => read(Source::stdin(), options),
-            Self::Rows(path, filter) => input::recorded(Source::path(path), filter),
+    fn read(&self, takes_admin_locked: bool, walked: &mut Walked) -> Result<ReadInput, Failure> {
+        let (source, options) = match self {
+            Self::Rows(path, filter) => return Ok(input::recorded(Source::path(path), filter)?),
+            Self::List { path, options, .. } => {
+                (path.as_deref().map_or_else(Source::stdin, Source::path), options.clone())
+            }
             Self::Instance { list, limit, .. } => {
-                let options = Options { limit: *limit, ..Options::default() };
-                let source = match found {
-                    Some(found) => Source::reader(&self.name(), found),
+                let source = match &mut walked.list {
+                    // It is not at its path yet.
+                    Some(found) => {
+                        let found = found.reopen().map_err(|error| {
+                            Failure::output(format!("cannot read the list of users: {error}"))
+                        })?;
+                        Source::reader(&self.name(), found)
+                    }
                     None => Source::path(list),
                 };
-                read(source, &options)
+                (source, Options { limit: *limit, ..Options::default() })
             }
-        }
+        };
+        Ok(input::read(source, &Options { takes_admin_locked, ..options })?)
     }
 }
 
@@ -152,31 +141,27 @@ pub(super) struct Input {
     pub(super) files: Vec<FileEntry>,
     /// How many users a walk listed, and how many each condition left out.
     pub(super) lines_of_walk: Vec<String>,
-    /// Users whom a walk did not list because the API does not say whether they are locked.
+    /// Users whom a walk did not list because their lock state is unclear in the response.
     pub(super) n_undecided: u64,
 }
 
-/// The users to exclude, and the files that name them.
-#[derive(Default)]
-pub(super) struct Exclusions {
-    list: ExcludeList,
-    files: Vec<FileEntry>,
-}
+/// The users to exclude, and the files that name them for the manifest.
+pub(super) type Exclusions = (ExcludeList, Vec<FileEntry>);
 
-impl Exclusions {
-    /// Reads the exclude files to their ends.
-    pub(super) fn read(settings: &JobSettings, console: &Console) -> Result<Self, Failure> {
-        let mut exclusions = Self::default();
-        for path in &settings.exclude {
-            let n_before = exclusions.list.counts().entries;
-            let sha256 = input::read_exclude_file(path, &mut exclusions.list)?;
-            exclusions.files.push(file_entry("exclude", path.display().to_string(), sha256));
-            let n_entries = exclusions.list.counts().entries - n_before;
-            let entries = text::counted(n_entries, "entry", "entries");
-            console.note(&format!("Excluding {entries} in {}", path.display()));
-        }
-        Ok(exclusions)
+/// Reads the exclude files to their ends.
+pub(super) fn read_exclusions(
+    settings: &JobSettings,
+    console: &Console,
+) -> Result<Exclusions, Failure> {
+    let (mut list, mut files) = (ExcludeList::default(), Vec::new());
+    for path in &settings.exclude {
+        let n_before = list.counts().entries;
+        let sha256 = input::read_exclude_file(path, &mut list)?;
+        files.push(file_entry("exclude", path.display().to_string(), sha256));
+        let entries = text::counted(list.counts().entries - n_before, "entry", "entries");
+        console.note(&format!("Excluding {entries} in {}", path.display()));
     }
+    Ok((list, files))
 }
 
 fn file_entry(role: &str, name: String, sha256: String) -> FileEntry {
@@ -188,19 +173,18 @@ impl Input {
     /// read already.
     pub(super) fn read(
         settings: &JobSettings,
-        mut walked: Option<&mut Walked>,
+        walked: &mut Walked,
         now: SystemTime,
         console: &Console,
     ) -> Result<Self, Failure> {
         let source = &settings.input;
-        if matches!(source, InputSource::Stdin(..)) && std::io::stdin().is_terminal() {
+        if source.path().is_none() && std::io::stdin().is_terminal() {
             console.note("Reading users from the terminal, one per line; end the list with Ctrl-D");
         }
         // A look-up leaves admin-locked users alone; --include-admin-locked asks for them.
         let takes_admin_locked =
             settings.looks_up() || settings.admin_locked == AdminLocked::Include;
-        let found = walked.as_deref_mut().map(Walked::open_list).transpose()?.flatten();
-        let mut input = source.read(takes_admin_locked, found)?;
+        let mut input = source.read(takes_admin_locked, walked)?;
         mask(&mut input.records);
         check_age(source, &input, now, console)?;
         refuse_plan(settings, &input)?;
@@ -215,16 +199,11 @@ impl Input {
         if input.is_empty() {
             accept_emptiness(settings, console)?;
         }
-        keep_shard(settings, &mut input, console);
-        let (exclusions, lines_of_walk, n_undecided) = match walked {
-            None => (Exclusions::read(settings, console)?, Vec::new(), 0),
-            Some(walked) => (
-                std::mem::take(&mut walked.exclusions),
-                std::mem::take(&mut walked.lines),
-                walked.n_undecided,
-            ),
+        keep_shard(settings, &mut input.records, console);
+        let (excluded, exclude_files) = match walked.exclusions.take() {
+            Some(exclusions) => exclusions,
+            None => read_exclusions(settings, console)?,
         };
-        let Exclusions { list: excluded, files: exclude_files } = exclusions;
         let mut files = vec![file_entry("input", source.name(), input.sha256)];
         files.extend(exclude_files);
         let mut looks_up = settings.looks_up();
@@ -235,8 +214,14 @@ impl Input {
                 excluded.files().join(" and ")
             ));
         }
-        let records = input.records;
-        Ok(Self { records, excluded, looks_up, files, lines_of_walk, n_undecided })
+        Ok(Self {
+            records: input.records,
+            excluded,
+            looks_up,
+            files,
+            lines_of_walk: std::mem::take(&mut walked.lines),
+            n_undecided: walked.n_undecided,
+        })
     }
 
     /// How many entries of the exclude files matched a listed user, and which did not; `None`
@@ -324,10 +309,7 @@ fn check_age(
     now: SystemTime,
     console: &Console,
 ) -> Result<(), Failure> {
-    let (InputSource::File(_, _, Some(max_age)) | InputSource::Stdin(_, Some(max_age))) = source
-    else {
-        return Ok(());
-    };
+    let InputSource::List { max_age: Some(max_age), .. } = source else { return Ok(()) };
     let Some(modified) = input.modified else {
         console.warning(&format!(
             "cannot check --max-input-age: {} has no modification time",
@@ -347,36 +329,31 @@ fn check_age(
 }
 
 /// Keeps the records of this shard. A list of which no record is in it is no empty list.
-fn keep_shard(settings: &JobSettings, input: &mut ReadInput, console: &Console) {
+fn keep_shard(settings: &JobSettings, records: &mut Records, console: &Console) {
     let Some(shard) = settings.shard else { return };
-    let n_before = input.records.records.len() as u64;
-    shard.retain(&mut input.records, settings.input.kind_of_cells());
-    let n_kept = text::number(input.records.records.len() as u64);
-    let of = text::counted(n_before, "record", "records");
+    let of = text::counted(records.records.len() as u64, "record", "records");
+    shard.retain(records, settings.input.kind_of_cells());
+    let n_kept = text::number(records.records.len() as u64);
     console.note(&format!("Processing shard {shard}: {n_kept} of {of}"));
 }
 
 fn accept_emptiness(settings: &JobSettings, console: &Console) -> Result<(), Failure> {
     let name = settings.input.name();
     let text = match &settings.input {
-        source if source.is_retry() => {
+        InputSource::List { options, .. } if options.retry_failed => {
             format!("{name} has no rows to retry (failed, still_locked)")
         }
+        InputSource::List { .. } => format!("{name} has no records: no user to unlock"),
         InputSource::Rows(_, filter) => format!("{name} has no {}", filter.describe()),
         InputSource::Instance { .. } => "no locked user is listed: no user to unlock".to_owned(),
-        _ => format!("{name} has no records: no user to unlock"),
     };
     match settings.if_empty {
-        IfEmpty::Fail => Err(Failure::usage(format!(
-            "{text}; for scheduled jobs, --if-empty ok makes this a success"
-        ))),
-        IfEmpty::Warn => {
-            console.warning(&text);
-            Ok(())
+        IfEmpty::Fail => {
+            let hint = "for scheduled jobs, --if-empty ok makes this a success";
+            return Err(Failure::usage(format!("{text}; {hint}")));
         }
-        IfEmpty::Ok => {
-            console.note(&text);
-            Ok(())
-        }
+        IfEmpty::Warn => console.warning(&text),
+        IfEmpty::Ok => console.note(&text),
     }
+    Ok(())
 }

@@ -1,30 +1,33 @@
-//! The list of locked users: count, walk, look up again users about whom pages disagree.
+//! A walk over the instance finds the users who are locked now: `locked` lists them, and
+//! `--all-locked` makes them the input of a job. The users are counted first, and looked up again
+//! where two pages disagree about them.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use serde_json::json;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
-use super::Context;
+use super::command_line::of_another_input;
 use super::connection::Connection;
 use super::exit::{ExitStatus, Failure};
-use super::next::of_another_input;
-use super::settings::Execution;
+use super::input::{Exclusions, InputSource, read_exclusions};
+use super::outputs::check_in_the_way;
+use super::run::Stages;
+use super::settings::{Execution, ExistingFile};
+use super::{Context, Job};
 use crate::clerk::{MAX_LOOK_UP, UserFilter};
 use crate::engine::{
-    Count, Recheck, Recorder, Recording, Session, Shortfall, Span, Stretch, Walk, Work, WorkerPool,
-    now, wall_clock,
+    Count, Recheck, Recorder, Recording, Session, Shortfall, Stretch, Walk, Work, now, wall_clock,
 };
 use crate::model::{Identifier, StopReason};
 use crate::policy::selection::{Condition, Selection};
-use crate::report::{
-    Console, Level, Listener, LogType, Metrics, Progress, ReportContext, listeners, text,
+use crate::report::{Console, Level, LogType, Progress, text};
+use crate::results::AtomicWriter;
+use crate::results::{
+    ListCounts, LockedFormat, LockedList, Redaction, SnapshotMode, check_own_list, refuse_existing,
 };
-use crate::results::{ListCounts, LockedFormat, LockedList};
-use crate::stats::summary::{CommandKind, Ending, Summary};
+use crate::stats::summary::CommandKind;
 use crate::stats::{Size, Stats};
-use crate::stop::Stop;
 
 /// The settings of a list.
 pub(crate) struct ListSettings {
@@ -49,8 +52,8 @@ pub(crate) fn list_locked(
     };
     let stop = context.signals.stop().child();
     let deadline = execution.max_duration.and_then(|it| now().checked_add(it));
-    let place = WalkContext { connection, context, execution, deadline, stop: &stop };
-    let (list, filtered, _) = walk(list, &selection, place)?;
+    let session = Session { stop: &stop, signals: context.signals, deadline };
+    let (list, filtered, _) = walk(list, &selection, execution, connection, context, session)?;
     let counts = list.counts();
     let path = list.finish()?;
     let fields = json!({ "users": counts.n_users, "locked": counts.n_listed });
@@ -71,8 +74,74 @@ pub(crate) fn list_locked(
     Ok(ExitStatus::Success)
 }
 
+/// The result of a walk, before the input of a job is read. Empty for other inputs.
+#[derive(Default)]
+pub(super) struct Walked {
+    /// The list, which is not at its path yet; `None` where an earlier run walked.
+    pub(super) list: Option<AtomicWriter>,
+    /// The users to exclude.
+    pub(super) exclusions: Option<Exclusions>,
+    /// The requests of the walk.
+    pub(super) stats: Option<Stats>,
+    /// How many users are listed, and how many each condition left out.
+    pub(super) lines: Vec<String>,
+    /// Users whose lock state is unclear in the response.
+    pub(super) n_undecided: u64,
+}
+
+/// Walks the instance where that is the input of the job, unless a run is resumed, whose list exists.
+/// Whatever can be refused without a request is refused first.
+pub(super) fn walk_instance(job: &Job<'_>) -> Result<Walked, Failure> {
+    let Job { settings, connection, context, files, session } = *job;
+    let InputSource::Instance { list: path, selection, .. } = &settings.input else {
+        return Ok(Walked::default());
+    };
+    let console = context.console;
+    let exclusions = Some(read_exclusions(settings, console)?);
+    match check_in_the_way(settings, connection)? {
+        ExistingFile::Resume if settings.output.path.exists() => {
+            return Ok(Walked { exclusions, ..Walked::default() });
+        }
+        ExistingFile::Replace => check_own_list(path)?,
+        ExistingFile::Resume | ExistingFile::Refuse => refuse_existing(path)?,
+    }
+    drop(files.report.as_deref().map(AtomicWriter::create).transpose()?);
+    let find = || {
+        let snapshot = match settings.output.snapshot {
+            SnapshotMode::None => SnapshotMode::None,
+            SnapshotMode::Full | SnapshotMode::Summary => SnapshotMode::Summary,
+        };
+        let redaction = Redaction::new(settings.output.redact.iter().cloned());
+        let format = LockedFormat { snapshot, redaction };
+        let list = LockedList::create(path, true, format, selection.clone())?;
+        let (list, filtered, stats) =
+            walk(list, selection, settings.execution, connection, context, session)?;
+        let counts = list.counts();
+        let mut lines = vec![headline(&counts, selection)];
+        lines.extend(left_out(&counts, &filtered, selection));
+        for line in &lines {
+            console.note(line);
+        }
+        if counts.n_unknown > 0 {
+            warn_of_unknown(counts.n_unknown, console);
+            lines.push(format!(
+                "Not listed, because `locked` is neither true nor false: {}.",
+                text::counted(counts.n_unknown, "user", "users")
+            ));
+        }
+        let (list, stats) = (list.write()?, Some(stats));
+        Ok(Walked { list, exclusions, stats, lines, n_undecided: counts.n_unknown })
+    };
+    find().map_err(|failure: Failure| match settings.command {
+        CommandKind::Run => {
+            Failure::text(failure.status, format!("{failure}; no user was unlocked"))
+        }
+        _ => failure,
+    })
+}
+
 /// How many users are in a list, in one line.
-pub(super) fn headline(counts: &ListCounts, selection: &Selection) -> String {
+fn headline(counts: &ListCounts, selection: &Selection) -> String {
     let users = text::counted(counts.n_users, "user", "users");
     let n_listed = text::number(counts.n_listed);
     let of = if selection.conditions.is_empty() {
@@ -91,11 +160,7 @@ pub(super) fn headline(counts: &ListCounts, selection: &Selection) -> String {
 }
 
 /// How many users each condition left out, a line each for the program and for the API.
-pub(super) fn left_out(
-    counts: &ListCounts,
-    filtered: &Filtered,
-    selection: &Selection,
-) -> Vec<String> {
+fn left_out(counts: &ListCounts, filtered: &Filtered, selection: &Selection) -> Vec<String> {
     let conditions = || selection.conditions.iter();
     let locked = conditions().zip(&counts.left_out).filter(|(condition, n)| {
         // What the API filtered out was not read.
@@ -126,7 +191,7 @@ pub(super) fn left_out(
 }
 
 /// Warns of users who are neither listed nor known to be unlocked.
-pub(super) fn warn_of_unknown(n_unknown: u64, console: &Console) {
+fn warn_of_unknown(n_unknown: u64, console: &Console) {
     let users = text::counted(n_unknown, "user", "users");
     console.warning(&format!(
         "not listed: {users} whose `locked` is neither true nor false in the response"
@@ -143,20 +208,10 @@ fn incomplete(failure: Failure, list: LockedList) -> Failure {
         Ok(None) => failure,
         Ok(Some(part)) => {
             let text = format!("{failure}; the {n_listed} found so far are in {}", part.display());
-            Failure::new(failure.status, anyhow::anyhow!(text))
+            Failure::text(failure.status, text)
         }
         Err(error) => error.into(),
     }
-}
-
-/// What a walk shares with its caller.
-#[derive(Clone, Copy)]
-pub(super) struct WalkContext<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) context: Context<'a>,
-    pub(super) execution: Execution,
-    pub(super) deadline: Option<Instant>,
-    pub(super) stop: &'a Stop,
 }
 
 /// How many users the API has with and without its filters; `None` where it does not count them.
@@ -168,27 +223,31 @@ pub(super) struct Filtered {
     n_users: Vec<Option<u64>>,
 }
 
-/// Walks the instance and fills the list; counts its requests. Of an incomplete walk, an error is returned, and a list
-/// that would be a file is kept as `NAME.part.csv`.
-pub(super) fn walk(
+/// Walks the instance and fills the list; counts its requests. Of an incomplete walk, an error is
+/// returned, and a list that would be a file is kept as `NAME.part.csv`.
+fn walk(
     list: LockedList,
     selection: &Selection,
-    place: WalkContext<'_>,
+    execution: Execution,
+    connection: &Connection,
+    context: Context<'_>,
+    session: Session<'_>,
 ) -> Result<(LockedList, Filtered, Stats), Failure> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
     let stats = Stats::new(Size::default(), now(), wall_clock());
-    let recording = Recording::of_walk(list, stats, place.stop);
+    let recording = Recording::of_walk(list, stats, session.stop);
     let (result, recorded) = std::thread::scope(|scope| {
         let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
-        let walker = Walker { place, filter: selection.filter(), runtime, recorder };
+        let stages = Stages { connection, context, session, runtime, recorder };
+        let walker = Walker { stages, execution, filter: selection.filter() };
         let result = walker.walk().and_then(|counted| walker.count_filtered(selection, counted));
-        Ok::<_, Failure>((result, walker.recorder.finish()))
+        Ok::<_, Failure>((result, walker.stages.recorder.finish()))
     })?;
-    if let Some(metrics) = place.context.metrics {
+    if let Some(metrics) = context.metrics {
         metrics.end_job(&recorded.stats, recorded.stats.n_unprocessed());
     }
     let list = recorded.list.ok_or_else(|| {
-        Failure::internal(anyhow::anyhow!("internal error: list of users missing"))
+        Failure::text(ExitStatus::Internal, "internal error: list of users missing")
     })?;
     match result {
         Ok(filtered) => Ok((list, filtered, recorded.stats)),
@@ -197,63 +256,56 @@ pub(super) fn walk(
 }
 
 struct Walker<'scope, 'env> {
-    place: WalkContext<'env>,
+    stages: Stages<'scope, 'env>,
+    execution: Execution,
     /// The part of the selection that the API filters.
     filter: UserFilter,
-    runtime: Runtime,
-    recorder: Recorder<'scope, 'env>,
 }
 
-impl<'env> Walker<'_, 'env> {
+impl Walker<'_, '_> {
     /// Walks all users who meet the filter; an error when some may be missing from the list. Gives
     /// the number of them that the API counted.
     fn walk(&self) -> Result<Option<u64>, Failure> {
-        let place = &self.place;
-        place.context.console.note(&format!("Counting users first ({})", place.connection.host));
+        let Stages { connection, context, recorder, .. } = &self.stages;
+        context.console.note(&format!("Counting users first ({})", connection.host));
         let counted = self.count(&self.filter)?;
-        self.call(move |recording| {
-            let n_users = counted.unwrap_or(0);
-            recording.stats.resize(Size { n_records: n_users, n_jobs: n_users });
-        })?;
-        let stretches = self.stretches(counted.unwrap_or(0))?;
-        let walk = Walk::new(&place.connection.client, counted);
-        self.work(&walk, stretches, place.context.progress)?;
-        let walked = walk.finish();
-        self.check(walked.as_ref().err())?;
+        let n_users = counted.unwrap_or(0);
+        let size = Size { n_records: n_users, n_jobs: n_users };
+        recorder.call(move |recording| recording.stats.resize(size))?;
+        let stretches = self.stretches(n_users)?;
+        let walk = Walk::new(&connection.client, counted);
+        self.work(&walk, stretches, context.progress)?;
+        let walked = self.check(walk.finish())?;
         self.recheck()?;
-        let n_users = self.call(|recording| recording.list.as_ref().map(LockedList::counts))?;
-        let n_users = n_users.unwrap_or_default().n_users;
-        match counted {
-            Some(counted) if n_users < counted => Err(Failure::new(
-                ExitStatus::Guard,
-                anyhow::anyhow!(
-                    "the list is incomplete: the API counted {}, but listed {}",
-                    text::counted(counted, "user", "users"),
-                    text::number(n_users)
-                ),
-            )),
-            None if walked.is_ok_and(|walked| walked.has_short_pages) => Err(Failure::new(
-                ExitStatus::Guard,
-                anyhow::anyhow!(
-                    "the list may be incomplete: the API puts fewer users on a page than \
-                     requested, and did not count them"
-                ),
-            )),
-            _ => Ok(counted),
-        }
+        let counts = recorder.call(|it| it.list.as_ref().map(LockedList::counts))?;
+        let n_listed = counts.unwrap_or_default().n_users;
+        let why = match counted {
+            Some(counted) if n_listed < counted => format!(
+                "the list is incomplete: the API counted {}, but listed {}",
+                text::counted(counted, "user", "users"),
+                text::number(n_listed)
+            ),
+            None if walked.has_short_pages => {
+                "the list may be incomplete: the API puts fewer users on a page than requested, \
+                 and did not count them"
+                    .to_owned()
+            }
+            _ => return Ok(counted),
+        };
+        Err(Failure::text(ExitStatus::Guard, why))
     }
 
     /// The number of users who meet a filter; `None` where the API does not count them. A walk does
     /// not need it, but shows by it whether users are missing.
     fn count(&self, filter: &UserFilter) -> Result<Option<u64>, Failure> {
-        let count = Count::new(&self.place.connection.client, filter.clone());
+        let count = Count::new(&self.stages.connection.client, filter.clone());
         self.work(&count, vec![()], Progress::None)?;
-        self.check(None)?;
+        self.check(Ok(()))?;
         match count.finish() {
             Some(Ok(n_users)) => Ok(Some(n_users)),
             Some(Err(failure)) => {
                 let text = format!("cannot count the users: {}", failure.message);
-                self.place.context.console.warning(&text);
+                self.stages.context.console.warning(&text);
                 Ok(None)
             }
             None => Err(self.stopped(StopReason::Interrupted)),
@@ -269,22 +321,20 @@ impl<'env> Walker<'_, 'env> {
     ) -> Result<Filtered, Failure> {
         let filters: Vec<UserFilter> =
             selection.conditions.iter().filter_map(Condition::filter).collect();
-        let uncounted = Filtered { n_all_users: None, n_users: vec![None; filters.len()] };
-        if filters.is_empty() || counted.is_none() {
-            self.check_organizations(&filters, &uncounted)?;
-            return Ok(uncounted);
+        let mut filtered = Filtered { n_all_users: None, n_users: vec![None; filters.len()] };
+        if counted.is_some() && !filters.is_empty() {
+            filtered.n_users = match filters.as_slice() {
+                [_] => vec![counted],
+                filters => filters.iter().map(|it| self.count(it)).collect::<Result<_, _>>()?,
+            };
+            filtered.n_all_users = self.count(&UserFilter::default())?;
         }
-        let n_users = match filters.as_slice() {
-            [_] => vec![counted],
-            filters => filters.iter().map(|filter| self.count(filter)).collect::<Result<_, _>>()?,
-        };
-        let filtered = Filtered { n_all_users: self.count(&UserFilter::default())?, n_users };
         self.check_organizations(&filters, &filtered)?;
         Ok(filtered)
     }
 
     /// A user object does not show memberships, so a server that ignores the parameter would widen
-    /// the list unnoticed. Where all users seem to be members, there must be none who are not.
+    /// the list unnoticed. If all users seem to be members, the number of non-members must be 0.
     fn check_organizations(
         &self,
         filters: &[UserFilter],
@@ -304,30 +354,27 @@ impl<'env> Walker<'_, 'env> {
             if is_ignored {
                 let text = "cannot check that the API applies --organization: it counts as many \
                             users with the filter as without it, or does not count them";
-                return Err(Failure::new(ExitStatus::Guard, anyhow::anyhow!(text)));
+                return Err(Failure::text(ExitStatus::Guard, text));
             }
         }
         Ok(())
     }
 
-    /// Cuts the time between the oldest and the newest user; one stretch, where that is not known.
+    /// Divides the time between the oldest and the newest user; one stretch where it is not known.
     fn stretches(&self, n_users: u64) -> Result<Vec<Stretch>, Failure> {
         /// For fewer users, one walk is as fast as several.
         const USERS_PER_STRETCH: u64 = 5_000;
         const MAX_STRETCHES: u64 = 16;
-        let n_stretches = (n_users / USERS_PER_STRETCH).clamp(1, MAX_STRETCHES);
-        if n_stretches == 1 {
-            return Ok(vec![Stretch::whole(self.filter.clone())]);
+        let whole = || Ok(vec![Stretch::whole(self.filter.clone())]);
+        let n_stretches = (n_users / USERS_PER_STRETCH).min(MAX_STRETCHES);
+        if n_stretches <= 1 {
+            return whole();
         }
-        let ends = Walk::new(&self.place.connection.client, None);
+        let ends = Walk::new(&self.stages.connection.client, None);
         let ends_of_list = [Stretch::oldest, Stretch::newest].map(|of| of(self.filter.clone()));
         self.work(&ends, ends_of_list.into(), Progress::None)?;
-        let walked = ends.finish();
-        self.check(walked.as_ref().err())?;
-        let Some(Span { from, to }) = walked.ok().and_then(|walked| walked.created) else {
-            return Ok(vec![Stretch::whole(self.filter.clone())]);
-        };
-        let spans = Span { from, to }.cut(u32::try_from(n_stretches).unwrap_or(1));
+        let Some(created) = self.check(ends.finish())?.created else { return whole() };
+        let spans = created.cut(u32::try_from(n_stretches).unwrap_or(1));
         let last = spans.len().saturating_sub(1);
         let stretch = |(at, &span)| Stretch::of(&self.filter, span, at == 0, at == last);
         Ok(spans.iter().enumerate().map(stretch).collect())
@@ -335,7 +382,7 @@ impl<'env> Walker<'_, 'env> {
 
     /// Looks up again users about whom pages disagree.
     fn recheck(&self) -> Result<(), Failure> {
-        let disputed = self.call(|recording| {
+        let disputed = self.stages.recorder.call(|recording| {
             recording.list.as_mut().map(LockedList::take_disputed).unwrap_or_default()
         })?;
         if disputed.is_empty() {
@@ -344,9 +391,9 @@ impl<'env> Walker<'_, 'env> {
         let users = disputed.iter().filter_map(|id| Some(Identifier::UserId(id.parse().ok()?)));
         let users: Vec<Identifier> = users.collect();
         let batches = users.chunks(MAX_LOOK_UP).map(<[Identifier]>::to_vec).collect();
-        let recheck = Recheck::new(&self.place.connection.client);
+        let recheck = Recheck::new(&self.stages.connection.client);
         self.work(&recheck, batches, Progress::None)?;
-        self.check(recheck.finish().as_ref().err())
+        self.check(recheck.finish())
     }
 
     fn work<W: Work>(
@@ -355,54 +402,34 @@ impl<'env> Walker<'_, 'env> {
         items: Vec<W::Item>,
         progress: Progress,
     ) -> Result<(), Failure> {
-        let WalkContext { connection, context, execution, deadline, stop } = self.place;
-        let session = Session { stop, signals: context.signals, deadline };
-        let pool = execution.look_up_pool(connection.pace);
-        let report = ReportContext {
-            command: CommandKind::Locked,
-            ceiling: Some(connection.ceiling()),
-            records: &[],
-        };
-        let mut listeners: Vec<Box<dyn Listener + 'env>> =
-            listeners(context.console, progress, report);
-        listeners.extend(context.metrics.map(Metrics::listener));
-        let ran = session.run(&self.runtime, &self.recorder, listeners, async |events| {
-            WorkerPool::new(work, items, pool, &connection.pacer, stop, events).run().await;
-        });
-        ran.map_err(Failure::internal)
-    }
-
-    fn call<T: Send + 'env>(
-        &self,
-        action: impl FnOnce(&mut Recording<'env>) -> T + Send + 'env,
-    ) -> Result<T, Failure> {
-        self.recorder.call(action).map_err(Failure::internal)
+        let pool = self.execution.look_up_pool(self.stages.connection.pace);
+        let listeners = self.stages.listeners(CommandKind::Locked, &[], progress);
+        Ok(self.stages.work(work, items, pool, listeners)?)
     }
 
     /// An error when the walk was stopped or users are missing.
-    fn check(&self, shortfall: Option<&Shortfall>) -> Result<(), Failure> {
-        if let Some(reason) = self.place.stop.reason() {
+    fn check<T>(&self, result: Result<T, Shortfall>) -> Result<T, Failure> {
+        if let Some(reason) = self.stages.session.stop.reason() {
             return Err(self.stopped(reason));
         }
-        let Some(shortfall) = shortfall else { return Ok(()) };
-        let (Shortfall::NoAnswer(failure) | Shortfall::Refused(failure)) = shortfall;
-        let status = match shortfall {
-            Shortfall::Refused(_) if matches!(failure.status, Some(401..=403)) => ExitStatus::Key,
-            Shortfall::Refused(_) | Shortfall::NoAnswer(_) => ExitStatus::Guard,
+        let (status, failure) = match result {
+            Ok(value) => return Ok(value),
+            Err(Shortfall::Refused(failure)) if matches!(failure.status, Some(401..=403)) => {
+                (ExitStatus::Key, failure)
+            }
+            Err(Shortfall::Refused(failure) | Shortfall::NoAnswer(failure)) => {
+                (ExitStatus::Guard, failure)
+            }
         };
         let text = format!("the list is incomplete: {} ({})", failure.message, failure.code);
-        Err(Failure::new(status, anyhow::anyhow!(text)))
+        Err(Failure::text(status, text))
     }
 
     fn stopped(&self, reason: StopReason) -> Failure {
-        let ending = Ending::Stopped(reason);
-        let summary = Summary { command: CommandKind::Locked, ending, ..Summary::default() };
         let text = match reason {
-            StopReason::Unauthorized => {
-                format!("the API refused the {} (401)", self.place.connection.key_and_host())
-            }
+            StopReason::Unauthorized => self.stages.connection.refused_key(),
             reason => format!("the list is incomplete: the walk was stopped ({reason})"),
         };
-        Failure::new(ExitStatus::of(&summary), anyhow::anyhow!(text))
+        Failure::text(ExitStatus::of_early_stop(reason), text)
     }
 }

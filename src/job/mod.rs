@@ -1,25 +1,22 @@
-//! One job, from its input to its last line: prepare, run, finish. `run`, `plan`, `verify` and
-//! `relock` are jobs; `locked` lists users instead.
+//! One job, from its input to its last line: `prepare`, `run`, `finish`. `run`, `plan`, `verify`, and
+//! `relock` are jobs; `locked` lists users instead, and `page` reports finished files.
 
-mod all_locked;
-pub(crate) mod check;
+pub(crate) mod command_line;
 mod connection;
 mod exit;
+mod final_states;
 mod finish;
 mod input;
 mod locked;
-mod next;
+mod outputs;
 pub(crate) mod page;
-mod paths;
 mod prepare;
 mod previous;
 mod run;
 mod settings;
 mod watch;
 
-pub(crate) mod command_line;
-
-pub(crate) use connection::{Connection, Instance};
+pub(crate) use connection::{Checked, Connection, Instance, check};
 pub(crate) use exit::{ExitStatus, Failure};
 pub(crate) use finish::Finished;
 pub(crate) use input::InputSource;
@@ -31,21 +28,19 @@ pub(crate) use previous::{
 pub(crate) use settings::{
     Effective, Execution, ExistingFile, Guards, IfEmpty, JobSettings, OutputSettings, Source,
 };
-pub(crate) use watch::{Watch, watch};
+pub(crate) use watch::watch;
 
 use std::io;
-use std::time::Instant;
 
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::engine::now;
+use crate::engine::{Session, now};
 use crate::report::{Console, Metrics, Progress, text};
 use crate::stats::Counts;
-use crate::stats::summary::CommandKind;
-use crate::stop::{Signals, Stop};
+use crate::stats::summary::{CommandKind, Files};
+use crate::stop::Signals;
 use input::Input;
-use paths::Paths;
 
 /// What every command needs: its settings, the signals, and where to print.
 #[derive(Clone, Copy)]
@@ -65,7 +60,7 @@ pub(crate) type Ask = Box<dyn FnOnce(&Question<'_>) -> ReadAnswer>;
 /// Reads the answer: whether it is yes.
 pub(crate) type ReadAnswer = Box<dyn FnOnce() -> io::Result<bool> + Send>;
 
-/// What a person must know to confirm a run.
+/// What the confirmation prompt shows.
 pub(crate) struct Question<'a> {
     pub(crate) command: CommandKind,
     pub(crate) n_users: u64,
@@ -80,10 +75,9 @@ struct Job<'a> {
     settings: &'a JobSettings,
     connection: &'a Connection,
     context: Context<'a>,
-    paths: &'a Paths,
-    stop: &'a Stop,
-    /// When `--max-duration` is over, where a walk was the first step.
-    deadline: Option<Instant>,
+    files: &'a Files,
+    /// Its deadline is set where a walk is the first step.
+    session: Session<'a>,
 }
 
 /// Runs a job to its end, whatever end that is.
@@ -93,12 +87,13 @@ pub(crate) fn run(
     context: Context<'_>,
     mut consent: Option<Ask>,
 ) -> Result<Finished, Failure> {
-    let paths = Paths::new(settings)?;
+    let files = outputs::output_files(settings)?;
     let stop = context.signals.stop().child();
     let max_duration = settings.execution.max_duration.filter(|_| settings.input.is_instance());
     let deadline = max_duration.and_then(|length| now().checked_add(length));
-    let job = Job { settings, connection, context, paths: &paths, stop: &stop, deadline };
-    let walked = all_locked::walk_instance(&job)?;
+    let session = Session { stop: &stop, signals: context.signals, deadline };
+    let job = Job { settings, connection, context, files: &files, session };
+    let walked = locked::walk_instance(&job)?;
     let prepared = prepare::prepare(&job, walked, &mut consent)?;
     run::run(&job, prepared, consent)
 }
@@ -115,7 +110,11 @@ fn confirm(
 ) -> Result<(), Failure> {
     let Some(ask) = consent.take_if(|_| n_users > 0) else { return Ok(()) };
     let Job { settings, connection, .. } = *job;
-    let mut facts = vec![("results", job.paths.name())];
+    let results = match &job.files.results {
+        Some(path) => path.display().to_string(),
+        None => "stdout".to_owned(),
+    };
+    let mut facts = vec![("results", results)];
     let left_out: Vec<String> =
         left_out.iter().map(|(outcome, n)| format!("{} {outcome}", text::number(n))).collect();
     for (name, fact) in [
@@ -131,30 +130,22 @@ fn confirm(
     }
     let command = settings.command;
     let read = ask(&Question { command, n_users, connection, facts });
-    let answer = unless_stopped(job, runtime, read).transpose().map_err(Failure::internal)?;
-    // Whatever was typed together with Ctrl-C is not consent.
-    let status = job.stop.reason().map(ExitStatus::of_stop);
+    job.context.signals.begin_orderly();
+    let (sender, receiver) = oneshot::channel();
+    // Reading blocks. When a signal ends the wait, this thread ends with the process.
+    std::thread::spawn(move || sender.send(read()));
+    let answer = runtime.block_on(async {
+        tokio::select! {
+            answer = receiver => answer.ok(),
+            () = job.session.stop.asked() => None,
+        }
+    });
+    let answer = answer.transpose().map_err(Failure::internal)?;
+    // Input that was typed together with Ctrl-C is not consent.
+    let status = job.session.stop.reason().map(ExitStatus::of_stop);
     if answer == Some(true) && status.is_none() {
         return Ok(());
     }
-    let error = anyhow::anyhow!("not confirmed; no user was {}", command.participle());
-    Err(Failure::new(status.unwrap_or(ExitStatus::NotConfirmed), error))
-}
-
-/// Waits for a blocking call; `None` when a signal comes first.
-fn unless_stopped<T: Send + 'static>(
-    job: &Job<'_>,
-    runtime: &Runtime,
-    blocking: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    job.context.signals.begin_orderly();
-    let (sender, receiver) = oneshot::channel();
-    // When the wait is given up, this thread ends with the process.
-    std::thread::spawn(move || sender.send(blocking()));
-    runtime.block_on(async {
-        tokio::select! {
-            answer = receiver => answer.ok(),
-            () = job.stop.asked() => None,
-        }
-    })
+    let text = format!("not confirmed; no user was {}", command.participle());
+    Err(Failure::text(status.unwrap_or(ExitStatus::NotConfirmed), text))
 }

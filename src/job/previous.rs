@@ -1,4 +1,4 @@
-//! Files of earlier runs: whether this job may continue, retry, or run them.
+//! Files of earlier runs: whether this job may continue, retry, undo, or run them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,18 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
+use super::command_line::FILTERS;
 use super::connection::{Connection, Instance};
-use super::exit::Failure;
+use super::exit::{ExitStatus, Failure};
 use super::input::Input;
-use super::paths::Paths;
+use super::outputs::check_in_the_way;
 use super::settings::{ExistingFile, JobSettings};
-use crate::policy::plan::Done;
 use crate::report::{Console, text};
 use crate::results::manifest::{FileEntry, Manifest};
-use crate::results::sidecars::check_places;
-use crate::results::{
-    Existing, Resumed, Sidecars, Unfinished, refuse_existing, resume, sha256_file,
-};
+use crate::results::{Existing, Resumed, Sidecars, Unfinished, resume, sha256_file};
 use crate::stats::summary::CommandKind;
 
 /// The run that a job resumes, and what happens to files that exist.
@@ -32,132 +29,107 @@ impl PreviousRun {
     /// file that is resumed is locked.
     pub(super) fn find(
         settings: &JobSettings,
-        paths: &Paths,
         input: &Input,
         connection: &Connection,
         now: SystemTime,
         console: &Console,
     ) -> Result<Self, Failure> {
         let none = |existing| Self { resumed: None, manifest: None, existing };
-        match check_in_the_way(settings, paths, connection)? {
+        match check_in_the_way(settings, connection)? {
             ExistingFile::Resume => {}
             ExistingFile::Replace => return Ok(none(Existing::Replace)),
             ExistingFile::Refuse => return Ok(none(Existing::Refuse)),
         }
-        let (Some(results), Some(sidecars)) = (paths.results(), paths.sidecars()) else {
-            return Ok(none(Existing::Refuse));
-        };
+        let results = settings.output.path.as_path();
+        let name = results.display();
         let Some(resumed) = resume(results, &input.records)? else {
-            console.note(&format!(
-                "{} does not exist yet; starting a new results file",
-                results.display()
-            ));
+            console.note(&format!("{name} does not exist yet; starting a new results file"));
             return Ok(none(Existing::Refuse));
         };
-        let manifest = Manifest::read(&sidecars.manifest)?;
-        check_kind(settings, results, &resumed, manifest.as_ref())?;
+        let manifest = Manifest::read(&Sidecars::beside(results).manifest)?;
+        let kind = resumed.kind().or_else(|| manifest.as_ref().map(|manifest| manifest.kind));
+        if let Some(kind) = kind.filter(|kind| *kind != settings.command) {
+            return Err(Failure::output(format!(
+                "{name} was written by `{}`, not by `{}`; give another path with -o",
+                kind.name(),
+                settings.command.name()
+            )));
+        }
         if settings.input.is_instance() {
             check_list(results, manifest.as_ref(), input)?;
         }
-        if let Some(manifest) = &manifest {
-            check_instance(results, manifest, connection)?;
-        } else if resumed.done.n_rows() > 0 {
-            warn_without_manifest(results, console);
+        match &manifest {
+            Some(manifest) => {
+                check_instance(results, manifest, connection)?;
+                if manifest.kind.is_plan() {
+                    check_excludes(results, manifest, input)?;
+                }
+            }
+            None if resumed.done.n_rows() > 0 => warn_without_manifest(results, console),
+            None => {}
         }
-        if let Some(manifest) = manifest.as_ref().filter(|it| it.kind.is_plan()) {
-            check_excludes(results, manifest, input)?;
-        }
-        let previous = Self { resumed: Some(resumed), manifest, existing: Existing::Refuse };
-        previous.report(results, input, now, console);
-        Ok(previous)
-    }
-
-    /// Takes what is recorded.
-    pub(super) fn take_done(&mut self) -> Done {
-        self.resumed.as_mut().map(|resumed| std::mem::take(&mut resumed.done)).unwrap_or_default()
-    }
-
-    fn report(&self, results: &Path, input: &Input, now: SystemTime, console: &Console) {
-        let Some(resumed) = &self.resumed else { return };
-        let is_cut_off = self.manifest.as_ref().is_some_and(|manifest| {
-            manifest.kind.changes_users()
-                && manifest
-                    .passes
-                    .last()
-                    .is_some_and(|it| it.finished_at.is_none() || it.given_up > 0)
-        });
-        if input.looks_up && is_cut_off {
-            console.warning(
-                "the earlier run was cut off with requests in flight: users whom these requests \
-                 changed are recorded as if they had not needed it, and `verify` and `relock` leave \
-                 them out",
-            );
-        }
-        let rows = text::counted(resumed.done.n_rows(), "row", "rows");
-        console.note(&format!("Resuming {}: {rows} recorded", results.display()));
-        if let Some(manifest) = self.manifest.as_ref().filter(|it| is_complete_look_up(it)) {
-            let ago = manifest.finished_at.and_then(|at| now.duration_since(at).ok());
-            let ago = text::duration(ago.unwrap_or_default());
-            console.warning(&format!(
-                "{} was finished {ago} ago; its users are not looked up again (--force looks them \
-                 up again)",
-                results.display()
-            ));
-        }
-        if resumed.n_torn_bytes > 0 {
-            let bytes = text::counted(resumed.n_torn_bytes, "byte", "bytes");
-            console.note(&format!(
-                "Removed an incomplete row ({bytes}) from the end; its user is processed again"
-            ));
-        }
-        if let Some(place) = &resumed.cut_path {
-            console.warning(&format!(
-                "{} is damaged in the middle: the part from there on was moved to {}, and its \
-                 users are processed again",
-                results.display(),
-                place.display()
-            ));
-        }
-        let files = self.manifest.iter().flat_map(|manifest| &manifest.files);
-        let then = files.into_iter().find(|file| file.role == "input").map(|file| &file.sha256);
-        if then.is_some() && then != input.files.first().map(|file| &file.sha256) {
-            console.warning("the input has changed since the first run; using it as it is now");
-        }
+        report_resumed(results, &resumed, manifest.as_ref(), input, now, console);
+        Ok(Self { resumed: Some(resumed), manifest, existing: Existing::Refuse })
     }
 }
 
-/// What happens to results that exist; refuses files in the way.
-pub(super) fn check_in_the_way(
-    settings: &JobSettings,
-    paths: &Paths,
-    connection: &Connection,
-) -> Result<ExistingFile, Failure> {
-    let (Some(results), Some(sidecars)) = (paths.results(), paths.sidecars()) else {
-        return Ok(ExistingFile::Refuse);
-    };
-    let is_of_the_sandbox = connection.instance == Instance::Sandbox
-        && settings.output.existing == ExistingFile::Refuse
-        && is_result_of_the_sandbox(results, &sidecars.manifest);
-    let existing = match settings.output.existing {
-        ExistingFile::Refuse if is_of_the_sandbox => ExistingFile::Replace,
-        existing => existing,
-    };
-    check_places(sidecars, existing == ExistingFile::Replace)?;
-    if existing == ExistingFile::Refuse {
-        refuse_existing(results)?;
-        let page = paths.report().map_or(Ok(()), refuse_existing);
-        page.map_err(|error| error.without_resume("--report"))?;
+fn report_resumed(
+    results: &Path,
+    resumed: &Resumed,
+    manifest: Option<&Manifest>,
+    input: &Input,
+    now: SystemTime,
+    console: &Console,
+) {
+    let name = results.display();
+    let is_cut_off = manifest.is_some_and(|manifest| {
+        let last = manifest.passes.last();
+        manifest.kind.changes_users()
+            && last.is_some_and(|pass| pass.finished_at.is_none() || pass.given_up > 0)
+    });
+    if input.looks_up && is_cut_off {
+        console.warning(
+            "the earlier run was cut off with requests in flight: users whom these requests \
+             changed are recorded as if they had not needed it, and `verify` and `relock` leave \
+             them out",
+        );
     }
-    Ok(existing)
+    let rows = text::counted(resumed.done.n_rows(), "row", "rows");
+    console.note(&format!("Resuming {name}: {rows} recorded"));
+    // The findings of a job that only looks users up may be out of date.
+    let only_looks = |kind: CommandKind| kind.is_plan() || kind == CommandKind::Verify;
+    let complete = manifest.filter(|it| only_looks(it.kind) && it.unprocessed == 0);
+    if let Some(finished_at) = complete.and_then(|manifest| manifest.finished_at) {
+        let ago = text::duration(now.duration_since(finished_at).unwrap_or_default());
+        console.warning(&format!(
+            "{name} was finished {ago} ago; its users are not looked up again (--force looks them \
+             up again)"
+        ));
+    }
+    if resumed.n_torn_bytes > 0 {
+        let bytes = text::counted(resumed.n_torn_bytes, "byte", "bytes");
+        console.note(&format!(
+            "Removed an incomplete row ({bytes}) from the end; its user is processed again"
+        ));
+    }
+    if let Some(place) = &resumed.cut_path {
+        console.warning(&format!(
+            "{name} is damaged in the middle: the part from there on was moved to {}, and its \
+             users are processed again",
+            place.display()
+        ));
+    }
+    let recorded = manifest.and_then(|manifest| manifest.file("input"));
+    if recorded.is_some_and(|file| file.sha256 != input.files[0].sha256) {
+        console.warning("the input has changed since the first run; using it as it is now");
+    }
 }
 
 /// Refuses to resume a run of `--all-locked` with another list than that of its walk: users whom
 /// the filters left out could be unlocked.
 fn check_list(results: &Path, manifest: Option<&Manifest>, input: &Input) -> Result<(), Failure> {
-    let is_input = |file: &&FileEntry| file.role == "input";
-    let Some(found) = input.files.iter().find(is_input) else { return Ok(()) };
-    let recorded = manifest.and_then(|manifest| manifest.files.iter().find(is_input));
-    match recorded {
+    let found = &input.files[0];
+    match manifest.and_then(|manifest| manifest.file("input")) {
         Some(recorded) if recorded.sha256 == found.sha256 => Ok(()),
         Some(recorded) => Err(Failure::usage(format!(
             "{} was changed after the walk: its SHA-256 was {} and is now {}; restore the file, or \
@@ -172,63 +144,6 @@ fn check_list(results: &Path, manifest: Option<&Manifest>, input: &Input) -> Res
         ))),
     }
 }
-
-/// `--sandbox` replaces results of the sandbox: they are of no value, and the same command should
-/// work twice.
-fn is_result_of_the_sandbox(results: &Path, manifest: &Path) -> bool {
-    results.exists()
-        && Manifest::read(manifest)
-            .is_ok_and(|it| it.is_some_and(|it| it.instance == Instance::Sandbox.code()))
-}
-
-/// Whether nothing is left of a job that only looks users up: its findings may be out of date.
-fn is_complete_look_up(manifest: &Manifest) -> bool {
-    let only_looks = manifest.kind.is_plan() || manifest.kind == CommandKind::Verify;
-    only_looks && manifest.finished_at.is_some() && manifest.unprocessed == 0
-}
-
-fn check_kind(
-    settings: &JobSettings,
-    results: &Path,
-    resumed: &Resumed,
-    manifest: Option<&Manifest>,
-) -> Result<(), Failure> {
-    let kind = resumed.kind().or_else(|| manifest.map(|manifest| manifest.kind));
-    match kind.filter(|kind| *kind != settings.command) {
-        None => Ok(()),
-        Some(kind) => Err(Failure::output(format!(
-            "{} was written by `{}`, not by `{}`; give another path with -o",
-            results.display(),
-            kind.name(),
-            settings.command.name()
-        ))),
-    }
-}
-
-/// Settings that each row depends on: both halves of one file must have the same columns, and what
-/// was redacted in the first must not show in the second.
-const ROW_SETTINGS: [&str; 3] = ["by", "snapshot", "redact"];
-
-/// Settings that decide which users a list names. With others, a resumed run could unlock users
-/// whom the first run would not have unlocked.
-const INPUT_SETTINGS: [&str; 16] = [
-    "column",
-    "delimiter",
-    "plan",
-    "plan_sha256",
-    "retry_failed",
-    "shard",
-    "all_locked",
-    "organization",
-    "email_domain",
-    "last_sign_in_after",
-    "last_sign_in_before",
-    "created_after",
-    "created_before",
-    "password_changed_after",
-    "lock_ends_after",
-    "skip_banned",
-];
 
 /// Refuses to resume a plan with other exclude files: its recorded rows were made without them.
 fn check_excludes(results: &Path, manifest: &Manifest, input: &Input) -> Result<(), Failure> {
@@ -246,40 +161,48 @@ fn check_excludes(results: &Path, manifest: &Manifest, input: &Input) -> Result<
     )))
 }
 
+/// Flags that the rows depend on: all rows of a file have the same columns, and a field that is
+/// redacted in the first rows must not show in later ones.
+const OF_ROWS: [&str; 3] = ["by", "snapshot", "redact"];
+
+/// Flags that decide, with the filters, which users a list names. With others, a resumed run could
+/// unlock users whom the first run would not have unlocked.
+const OF_LIST: [&str; 7] =
+    ["column", "delimiter", "plan", "plan-sha256", "retry-failed", "shard", "all-locked"];
+
 /// Refuses to resume a run with other settings.
 pub(super) fn check_settings(
     results: &Path,
     manifest: &Manifest,
     now: &Map<String, Value>,
 ) -> Result<(), Failure> {
-    // A read-back at the end of a run has the settings of that run; `verify` has fewer.
-    let is_different = |name: &&str| match (manifest.setting(name), now.get(*name)) {
-        (Some(then), Some(now)) => then != now,
-        _ => false,
-    };
-    let refuse = |names: &[&str]| {
-        format!(
-            "{} was started with {}, but this command has {}; use the same flags, or give another \
-             path with -o",
-            results.display(),
-            flags(names, &manifest.settings),
-            flags(names, now)
-        )
-    };
-    if INPUT_SETTINGS.iter().any(&is_different) {
-        return Err(Failure::usage(refuse(&INPUT_SETTINGS)));
-    }
-    if ROW_SETTINGS.iter().any(is_different) {
-        return Err(Failure::output(refuse(&ROW_SETTINGS)));
+    let of_list = [OF_LIST.as_slice(), &FILTERS].concat();
+    for (flags, status) in
+        [(of_list.as_slice(), ExitStatus::Usage), (OF_ROWS.as_slice(), ExitStatus::Output)]
+    {
+        // A read-back at the end of a run has the settings of that run; `verify` has fewer.
+        let is_different = |flag: &&str| {
+            let name = flag.replace('-', "_");
+            manifest.setting(&name).zip(now.get(&name)).is_some_and(|(then, now)| then != now)
+        };
+        if flags.iter().any(is_different) {
+            let text = format!(
+                "{} was started with {}, but this command has {}; use the same flags, or give \
+                 another path with -o",
+                results.display(),
+                typed(flags, &manifest.settings),
+                typed(flags, now)
+            );
+            return Err(Failure::text(status, text));
+        }
     }
     Ok(())
 }
 
-/// The flags of these settings as they are typed.
-fn flags(names: &[&str], settings: &Map<String, Value>) -> String {
-    let flag = |name: &&str| {
-        let flag = name.replace('_', "-");
-        let value = match settings.get(*name)? {
+/// These flags as they are typed.
+fn typed(flags: &[&str], settings: &Map<String, Value>) -> String {
+    let typed = |flag: &&str| {
+        let value = match settings.get(&flag.replace('-', "_"))? {
             Value::Null | Value::Bool(false) => return None,
             Value::Bool(true) => return Some(format!("--{flag}")),
             Value::String(text) => text.clone(),
@@ -291,19 +214,27 @@ fn flags(names: &[&str], settings: &Map<String, Value>) -> String {
         };
         Some(format!("--{flag} {value}"))
     };
-    let flags: Vec<String> = names.iter().filter_map(flag).collect();
-    if flags.is_empty() { "none of these flags".to_owned() } else { flags.join(" ") }
+    let typed: Vec<String> = flags.iter().filter_map(typed).collect();
+    if typed.is_empty() { "none of these flags".to_owned() } else { typed.join(" ") }
 }
 
-/// Reads the manifest of a results file whose failed users are processed again, and refuses what
+/// The manifest of an earlier run's file.
+fn manifest_of(file: &Path) -> Result<Option<Manifest>, Failure> {
+    Manifest::read(&Sidecars::beside(file).manifest).map_err(Failure::usage)
+}
+
+fn hash_of(file: &Path) -> Result<String, Failure> {
+    sha256_file(file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
+}
+
+/// Reads the manifest of a results file whose failed users are processed again. Refuses a file that
 /// cannot be retried.
 pub(crate) fn check_retried(
     results: &Path,
     connection: &Connection,
     console: &Console,
 ) -> Result<Option<Manifest>, Failure> {
-    let path = Sidecars::beside(results).manifest;
-    let manifest = Manifest::read(&path).map_err(|error| Failure::usage(error.to_string()))?;
+    let manifest = manifest_of(results)?;
     check_finished(results, manifest.as_ref(), console)?;
     match &manifest {
         Some(manifest) if manifest.kind != CommandKind::Run => {
@@ -316,25 +247,22 @@ pub(crate) fn check_retried(
         None => console.warning(&format!(
             "{} is missing: cannot check the host, the kind of instance, --exclude, guards, and \
              look-up of the run that wrote {}",
-            path.display(),
+            Sidecars::beside(results).manifest.display(),
             results.display()
         )),
     }
     Ok(manifest)
 }
 
-/// Reads the manifest of the results of a run that is to be undone, and refuses whatever might name
-/// users whom this tool did not unlock in this instance, or not all of them.
+/// Reads the manifest of a run that is to be undone. Refuses results that may name users whom this
+/// tool did not unlock in this instance, or that are incomplete.
 pub(crate) fn check_undone(results: &Path, connection: &Connection) -> Result<Manifest, Failure> {
     let name = results.display();
-    let sha256 =
-        sha256_file(results).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
-    let path = Sidecars::beside(results).manifest;
-    let manifest = Manifest::read(&path).map_err(|error| Failure::usage(error.to_string()))?;
-    let manifest = manifest.ok_or_else(|| {
+    let sha256 = hash_of(results)?;
+    let manifest = manifest_of(results)?.ok_or_else(|| {
         Failure::usage(format!(
             "{} is missing: without it, nothing shows that {name} is of this instance and complete",
-            path.display()
+            Sidecars::beside(results).manifest.display()
         ))
     })?;
     if manifest.kind != CommandKind::Run {
@@ -348,8 +276,7 @@ pub(crate) fn check_undone(results: &Path, connection: &Connection) -> Result<Ma
             "{name} is incomplete: {why}; finish the run with --resume first"
         )));
     }
-    let made = manifest.files.iter().find(|file| file.role == "results");
-    if made.is_none_or(|made| made.sha256 != sha256) {
+    if manifest.file("results").is_none_or(|made| made.sha256 != sha256) {
         return Err(Failure::usage(format!(
             "{name} was changed after its run: it may name users whom the run did not unlock, or \
              lack some; restore the file as the run left it"
@@ -364,29 +291,28 @@ pub(crate) fn check_finished(
     manifest: Option<&Manifest>,
     console: &Console,
 ) -> Result<(), Failure> {
-    let Some(why) = Unfinished::check(results, manifest).map_err(Failure::usage)? else {
-        let files = manifest.into_iter().flat_map(|manifest| &manifest.files);
-        let made = files.into_iter().find(|file| file.role == "results");
-        if made.is_some_and(|made| sha256_file(results).is_ok_and(|it| it != made.sha256)) {
-            let n_rows = manifest.map(|manifest| text::counted(manifest.rows, "row", "rows"));
-            console.warning(&format!(
-                "{} was changed after its run, which left {}; using it as it is now",
-                results.display(),
-                n_rows.unwrap_or_default()
-            ));
+    let name = results.display();
+    match Unfinished::check(results, manifest).map_err(Failure::usage)? {
+        Some(why) => {
+            let text = format!("{name} is incomplete: {why}; finish the run with --resume first");
+            if why == Unfinished::Torn {
+                return Err(Failure::usage(text));
+            }
+            console.warning(&text);
         }
-        return Ok(());
-    };
-    let text =
-        format!("{} is incomplete: {why}; finish the run with --resume first", results.display());
-    if why == Unfinished::Torn {
-        return Err(Failure::usage(text));
+        None => {
+            if let Some(manifest) = manifest.filter(|manifest| manifest.is_changed(results)) {
+                let rows = text::counted(manifest.rows, "row", "rows");
+                console.warning(&format!(
+                    "{name} was changed after its run, which left {rows}; using it as it is now"
+                ));
+            }
+        }
     }
-    console.warning(&text);
     Ok(())
 }
 
-/// Warns of what cannot be checked of a results file without a manifest.
+/// Warns that a results file without a manifest cannot be checked.
 pub(crate) fn warn_without_manifest(results: &Path, console: &Console) {
     console.warning(&format!(
         "{} is missing: cannot check whether {} is of this instance and complete",
@@ -411,17 +337,16 @@ pub(crate) fn check_instance(
     manifest: &Manifest,
     connection: &Connection,
 ) -> Result<(), Failure> {
-    let now = (connection.instance.code(), connection.host.as_str());
-    if (manifest.instance.as_str(), manifest.host.as_str()) == now {
+    let (instance, host) = (connection.instance.code(), &connection.host);
+    if manifest.instance == instance && manifest.host == *host {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "{} was made for the {} instance at {}, but this command would call the {} instance at {}",
+        "{} was made for the {} instance at {}, but this command would call the {instance} \
+         instance at {host}",
         file.display(),
         manifest.instance,
-        manifest.host,
-        now.0,
-        now.1
+        manifest.host
     )))
 }
 
@@ -436,20 +361,18 @@ pub(crate) fn check_plan(
     console: &Console,
 ) -> Result<(Manifest, String), Failure> {
     let name = plan.display();
-    let sha256 = sha256_file(plan).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let sha256 = hash_of(plan)?;
     if let Some(expected) = expected.filter(|expected| *expected != sha256) {
         return Err(Failure::usage(format!(
             "{name} is not the plan that was approved: its SHA-256 is {sha256}, but --plan-sha256 \
              is {expected}"
         )));
     }
-    let path = Sidecars::beside(plan).manifest;
-    let manifest = Manifest::read(&path).map_err(|error| Failure::usage(error.to_string()))?;
-    let manifest = manifest.ok_or_else(|| {
+    let manifest = manifest_of(plan)?.ok_or_else(|| {
         Failure::usage(format!(
             "{name} is not a plan, or its manifest {} is missing; make a plan with `bulk-unlock \
              plan`",
-            path.display()
+            Sidecars::beside(plan).manifest.display()
         ))
     })?;
     if manifest.kind != CommandKind::Plan {
@@ -457,16 +380,19 @@ pub(crate) fn check_plan(
             "{name} is not a plan; make a plan with `bulk-unlock plan`"
         )));
     }
-    let Some(made) = manifest.files.iter().find(|file| file.role == "results") else {
-        return Err(Failure::usage(format!(
-            "{name} is incomplete; finish it with `plan --resume`, or make a new plan"
-        )));
-    };
-    if made.sha256 != sha256 {
-        return Err(Failure::usage(format!(
-            "{name} was changed after it was made; make a new plan, or keep only its user_id column \
-             and run that list with --only-locked"
-        )));
+    match manifest.file("results") {
+        None => {
+            return Err(Failure::usage(format!(
+                "{name} is incomplete; finish it with `plan --resume`, or make a new plan"
+            )));
+        }
+        Some(made) if made.sha256 != sha256 => {
+            return Err(Failure::usage(format!(
+                "{name} was changed after it was made; make a new plan, or keep only its user_id \
+                 column and run that list with --only-locked"
+            )));
+        }
+        Some(_) => {}
     }
     check_instance(plan, &manifest, connection)?;
     // The oldest row decides, also where the plan was resumed later.

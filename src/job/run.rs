@@ -2,34 +2,71 @@
 //! stages share one recorder.
 
 use std::collections::HashMap;
-use std::time::Instant;
 
 use tokio::runtime::Runtime;
 
+use super::connection::Connection;
 use super::exit::{ExitStatus, Failure};
 use super::finish::Finished;
 use super::input::Input;
 use super::prepare::Prepared;
-use super::{Ask, Job, confirm};
+use super::{Ask, Context, Job, confirm};
 use crate::engine::{
-    EventSender, LookUp, PoolSettings, Recorder, Recording, Session, Unlock, UnlockJobs, Work,
-    WorkerPool, batches, now, wall_clock,
+    EventSender, LookUp, PoolSettings, Recorder, RecorderGone, Recording, Session, Unlock,
+    UnlockJobs, Work, WorkerPool, batches, now, wall_clock,
 };
-use crate::model::{Event, Outcome, Row, StopReason, UserId};
+use crate::model::{Event, InputRecord, Outcome, Row, StopReason, UserId};
 use crate::policy::stop_rule::StopRule;
-use crate::report::{Console, Listener, Metrics, ReportContext, listeners, text};
+use crate::report::{Console, Listener, Metrics, Progress, ReportContext, listeners, text};
 use crate::results::{Outputs, WriteError, Writer};
+use crate::stats::Stats;
 use crate::stats::summary::CommandKind;
-use crate::stats::{Size, Stats};
+
+/// What the stages of a job or a walk share.
+pub(super) struct Stages<'scope, 'env> {
+    pub(super) connection: &'env Connection,
+    pub(super) context: Context<'env>,
+    pub(super) session: Session<'env>,
+    pub(super) runtime: Runtime,
+    pub(super) recorder: Recorder<'scope, 'env>,
+}
+
+impl<'env> Stages<'_, 'env> {
+    /// What reports a stage of this command about these records.
+    pub(super) fn listeners(
+        &self,
+        command: CommandKind,
+        records: &'env [InputRecord],
+        progress: Progress,
+    ) -> Vec<Box<dyn Listener + 'env>> {
+        let ceiling = Some(self.connection.ceiling());
+        let report = ReportContext { command, ceiling, records };
+        let mut listeners = listeners(self.context.console, progress, report);
+        listeners.extend(self.context.metrics.map(Metrics::listener));
+        listeners
+    }
+
+    /// Sends requests for these items as one stage.
+    pub(super) fn work<W: Work>(
+        &self,
+        work: &W,
+        items: impl IntoIterator<Item = W::Item>,
+        pool: PoolSettings,
+        listeners: Vec<Box<dyn Listener + 'env>>,
+    ) -> Result<(), RecorderGone> {
+        let Self { connection, session, runtime, recorder, .. } = self;
+        session.run(runtime, recorder, listeners, async |events| {
+            WorkerPool::new(work, items, pool, &connection.pacer, session.stop, events).run().await;
+        })
+    }
+}
 
 /// A job that is running.
 pub(super) struct RunningJob<'scope, 'env> {
     pub(super) job: &'env Job<'env>,
     pub(super) input: &'env Input,
     pub(super) outputs: Outputs,
-    pub(super) recorder: Recorder<'scope, 'env>,
-    runtime: Runtime,
-    deadline: Option<Instant>,
+    pub(super) stages: Stages<'scope, 'env>,
 }
 
 /// Why the stages of a job ended early.
@@ -37,9 +74,27 @@ enum Early {
     /// Refused before any user was changed: its files are rolled back.
     Refused(Failure),
     /// Its files cannot be written.
-    Unwritable(Failure),
+    Unwritable(WriteError),
     /// The recorder is gone.
-    Internal(Failure),
+    Internal(RecorderGone),
+}
+
+impl From<Failure> for Early {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
+
+impl From<WriteError> for Early {
+    fn from(error: WriteError) -> Self {
+        Self::Unwritable(error)
+    }
+}
+
+impl From<RecorderGone> for Early {
+    fn from(error: RecorderGone) -> Self {
+        Self::Internal(error)
+    }
 }
 
 /// Runs the stages of a prepared job and finishes it.
@@ -48,36 +103,36 @@ pub(super) fn run(
     prepared: Prepared,
     mut consent: Option<Ask>,
 ) -> Result<Finished, Failure> {
-    let Prepared { input, plan, known, count_check, outputs, writer, earlier, walk, runtime } =
-        prepared;
-    let n_jobs = plan.jobs.len() as u64;
-    let size = Size { n_records: outputs.manifest.records, n_jobs };
-    let mut stats = walk.unwrap_or_else(|| Stats::new(size, now(), wall_clock()));
-    stats.resize(size);
-    let stats = stats.resuming(earlier);
+    let Prepared { input, plan, known, n_tried, outputs, writer, stats, runtime } = prepared;
+    let Job { settings, connection, context, session, .. } = *job;
     let mut has_row = vec![false; input.records.records.len()];
     plan.recorded.iter().for_each(|&record| has_row[record] = true);
-    let stop_rule = StopRule { max_fail: job.settings.guards.max_fail, n_jobs };
-    let recording = Recording::new(Some(writer), stats, has_row, stop_rule, job.stop);
-    let max_duration = job.settings.execution.max_duration;
-    let from_now = || max_duration.and_then(|length| now().checked_add(length));
-    let deadline = job.deadline.or_else(from_now);
+    let stop_rule = StopRule { max_fail: settings.guards.max_fail, n_jobs: plan.jobs.len() as u64 };
+    let recording = Recording::new(Some(writer), stats, has_row, stop_rule, session.stop);
+    let from_now = || now().checked_add(settings.execution.max_duration?);
+    let session = Session { deadline: session.deadline.or_else(from_now), ..session };
     std::thread::scope(|scope| {
         let recorder = Recorder::spawn(scope, recording).map_err(Failure::internal)?;
-        let mut running = RunningJob { job, input: &input, outputs, recorder, runtime, deadline };
-        let stages = || {
+        let stages = Stages { connection, context, session, runtime, recorder };
+        let mut running = RunningJob { job, input: &input, outputs, stages };
+        let run_stages = || {
             running.record_left_out(plan.left_out)?;
             running.publish_lists()?;
             let jobs = running.look_up(plan.jobs, known)?;
             running.refuse_if_stopped_early()?;
             if running.needs_consent() {
-                let n_users = running.n_to_change(&jobs)?;
-                count_check.check(n_users).map_err(Early::Refused)?;
-                let counts = running.call(|it| *it.stats.counts())?;
-                confirm(job, &input, n_users, &counts, &mut consent, &running.runtime)
-                    .map_err(Early::Refused)?;
+                let aim = settings.command.aim();
+                let n_users = if settings.command.is_plan() {
+                    running.stages.recorder.call(move |it| it.stats.count_now(aim))?
+                } else {
+                    jobs.n_jobs() as u64
+                };
+                settings.guards.check(settings.command, n_users, n_tried)?;
+                let counts = running.stages.recorder.call(|it| *it.stats.counts())?;
+                let runtime = &running.stages.runtime;
+                confirm(job, &input, n_users, &counts, &mut consent, runtime)?;
             }
-            if job.settings.command.changes_users() {
+            if settings.command.changes_users() {
                 if running.needs_consent() {
                     running.commit()?;
                 }
@@ -86,25 +141,25 @@ pub(super) fn run(
             }
             running.commit()
         };
-        match stages() {
+        match run_stages() {
             Ok(()) => running.finish(),
-            Err(Early::Unwritable(failure)) => {
-                job.context.console.error(&failure.to_string());
-                job.stop.ask(StopReason::OutputFailed);
+            Err(Early::Unwritable(error)) => {
+                context.console.error(&Failure::from(error).to_string());
+                session.stop.ask(StopReason::OutputFailed);
                 running.finish()
             }
             Err(Early::Refused(failure)) => {
                 running.roll_back(failure.status);
                 Err(failure)
             }
-            Err(Early::Internal(failure)) => Err(failure),
+            Err(Early::Internal(error)) => Err(error.into()),
         }
     })
 }
 
 impl<'env> RunningJob<'_, 'env> {
     fn is_stopped(&self) -> bool {
-        self.job.stop.is_asked()
+        self.job.session.stop.is_asked()
     }
 
     /// Whether guards and a person decide now, as the look-up found the number of users.
@@ -112,22 +167,25 @@ impl<'env> RunningJob<'_, 'env> {
         self.job.settings.may_be_refused_later(self.input.looks_up) && !self.is_stopped()
     }
 
-    /// Does something with the recorder's state.
-    fn call<T: Send + 'env>(
-        &self,
-        action: impl FnOnce(&mut Recording<'env>) -> T + Send + 'env,
-    ) -> Result<T, Early> {
-        self.recorder.call(action).map_err(|error| Early::Internal(Failure::internal(error)))
-    }
-
     fn call_writer(&self, action: fn(&mut Writer) -> Result<(), WriteError>) -> Result<(), Early> {
-        let result = self.call(move |it| it.writer.as_mut().map_or(Ok(()), action))?;
-        result.map_err(|error| Early::Unwritable(error.into()))
+        Ok(self.stages.recorder.call(move |it| it.writer.as_mut().map_or(Ok(()), action))??)
     }
 
-    /// Records users of whom nothing is requested.
-    fn record_left_out(&self, rows: Vec<(usize, Row)>) -> Result<(), Early> {
-        self.stage(Vec::new(), async |events| {
+    fn listeners(&self) -> Vec<Box<dyn Listener + 'env>> {
+        let Job { settings, context, .. } = self.job;
+        self.stages.listeners(settings.command, &self.input.records.records, context.progress)
+    }
+
+    /// Starts a stage with this many jobs: the time left is that of the present stage.
+    fn begin_stage(&self, n_jobs: usize) -> Result<(), RecorderGone> {
+        let (at, wall) = (now(), wall_clock());
+        self.stages.recorder.call(move |it| it.stats.begin_stage(n_jobs as u64, at, wall))
+    }
+
+    /// Records users who need no request.
+    fn record_left_out(&self, rows: Vec<(usize, Row)>) -> Result<(), RecorderGone> {
+        let Stages { session, runtime, recorder, .. } = &self.stages;
+        session.run(runtime, recorder, Vec::new(), async |events: EventSender| {
             for (record, row) in rows {
                 let event = Event::JobFinished { record, row: Box::new(row), attempt: None };
                 if events.send(event).await.is_err() {
@@ -137,16 +195,15 @@ impl<'env> RunningJob<'_, 'env> {
         })
     }
 
-    /// Writes the files beside the results as they are now: should the program be killed, they name
-    /// every user who is outstanding.
+    /// Writes the files beside the results as they are now: if the program is killed, they list every
+    /// user without a row.
     fn publish_lists(&self) -> Result<(), Early> {
         if self.outputs.is_staged() || self.is_stopped() {
             return Ok(());
         }
         self.call_writer(Writer::publish_failed)?;
-        let recorded = self.call(|it| it.recorded.clone())?;
-        let written = self.outputs.write_unprocessed(&self.input.records, &recorded);
-        written.map_err(|error| Early::Unwritable(error.into()))
+        let recorded = self.stages.recorder.call(|it| it.recorded.clone())?;
+        Ok(self.outputs.write_unprocessed(&self.input.records, &recorded)?)
     }
 
     /// The users to change: those that a look-up selected, where one is made, otherwise all.
@@ -161,11 +218,10 @@ impl<'env> RunningJob<'_, 'env> {
         let Job { settings, connection, context, .. } = *self.job;
         let Input { records, excluded, .. } = self.input;
         let purpose = settings.purpose();
-        let work = LookUp::new(&connection.client, purpose, &records.records, excluded, known);
-        let work = match &settings.pass {
-            Some(pass) => work.keeping(&pass.locked_again),
-            None => work,
-        };
+        let mut work = LookUp::new(&connection.client, purpose, &records.records, excluded, known);
+        if let Some(pass) = &settings.pass {
+            work = work.keeping(&pass.locked_again);
+        }
         let pool = settings.execution.look_up_pool(connection.pace);
         let mut listeners = self.listeners();
         if settings.input.is_rows() && settings.command == CommandKind::Run {
@@ -176,11 +232,11 @@ impl<'env> RunningJob<'_, 'env> {
         let mut batches = batches(records, jobs);
         if self.outputs.is_staged() && !settings.may_be_refused_later(true) {
             let first: Vec<_> = batches.by_ref().take(1).collect();
-            self.work(&work, first, pool, self.listeners())?;
+            self.stages.work(&work, first, pool, self.listeners())?;
             self.refuse_if_stopped_early()?;
             self.commit()?;
         }
-        self.work(&work, batches, pool, listeners)?;
+        self.stages.work(&work, batches, pool, listeners)?;
         if let Some(exclusions) = self.input.describe_exclusions().filter(|_| !self.is_stopped()) {
             context.console.note(&format!("Excluded: {exclusions}"));
         }
@@ -201,83 +257,57 @@ impl<'env> RunningJob<'_, 'env> {
         };
         if self.outputs.is_staged() {
             let first: Vec<_> = jobs.by_ref().take(1).collect();
-            let n_before = self.call(|it| it.stats.n_asked())?;
-            self.work(&work, first, pool(canary.map(|_| 1)), self.listeners())?;
-            if self.call(|it| it.stats.n_asked())? == n_before {
+            let n_before = self.stages.recorder.call(|it| it.stats.n_asked())?;
+            self.stages.work(&work, first, pool(canary.map(|_| 1)), self.listeners())?;
+            if self.stages.recorder.call(|it| it.stats.n_asked())? == n_before {
                 self.refuse_if_stopped_early()?;
             }
             self.commit()?;
             canary = canary.map(|n| n.saturating_sub(1)).filter(|n| *n > 0);
         }
-        self.work(&work, jobs, pool(canary), self.listeners())
+        Ok(self.stages.work(&work, jobs, pool(canary), self.listeners())?)
     }
 
-    /// Sends requests for these items as one stage.
-    fn work<W: Work>(
-        &self,
-        work: &W,
-        items: impl IntoIterator<Item = W::Item> + 'env,
-        pool: PoolSettings,
-        listeners: Vec<Box<dyn Listener + 'env>>,
-    ) -> Result<(), Early> {
-        let Job { connection, stop, .. } = *self.job;
-        self.stage(listeners, async |events| {
-            WorkerPool::new(work, items, pool, &connection.pacer, stop, events).run().await;
-        })
-    }
-
-    /// The number of users to change; for a plan, the number that its run would change.
-    fn n_to_change(&self, jobs: &UnlockJobs) -> Result<u64, Early> {
-        let command = self.job.settings.command;
-        if command.is_plan() {
-            return self.call(move |it| it.stats.count_now(command.aim()));
-        }
-        Ok(jobs.n_jobs() as u64)
-    }
-
-    /// A job that was stopped before it changed anything leaves no file in the way of the next
-    /// attempt: its first request showed that the settings are wrong, or an earlier run's results
-    /// would be replaced by nothing.
+    /// Refuses a job that was stopped before it changed a user, so that its files are not in the way of
+    /// the next attempt: its first request showed that the settings are wrong, or its results would
+    /// replace those of an earlier run without having any.
     fn refuse_if_stopped_early(&self) -> Result<(), Early> {
-        let Some(reason) = self.job.stop.reason() else { return Ok(()) };
+        let Job { settings, connection, context, session, .. } = *self.job;
+        let Some(reason) = session.stop.reason() else { return Ok(()) };
         let is_misconfigured = matches!(
             reason,
             StopReason::Unauthorized | StopReason::ProxyRefused | StopReason::UntrustedCertificate
         );
-        let n_requests = self.call(|it| it.stats.n_requests())?;
+        let n_requests = self.stages.recorder.call(|it| it.stats.n_requests())?;
         let is_first_request = is_misconfigured && n_requests <= 1 && self.outputs.is_new();
         if !is_first_request && !self.outputs.is_staged() {
             return Ok(());
         }
-        let failure = self.call(|it| it.writer.as_ref()?.failure().cloned())?;
+        let failure = self.stages.recorder.call(|it| it.writer.as_ref()?.failure().cloned())?;
         if let Some(failure) = failure {
-            self.job.context.console.error(&failure.to_string());
+            context.console.error(&failure.to_string());
         }
-        let mut status = ExitStatus::of_stop(reason);
-        let Job { settings, connection, .. } = *self.job;
         let participle = settings.command.participle();
+        let (earlier, before) = match settings.pass {
+            Some(_) => ("pass", "during a pass".to_owned()),
+            None => ("run", format!("before any user was {participle}")),
+        };
         let mut text = match reason {
-            StopReason::Unauthorized => {
-                format!("the API refused the {} (401)", connection.key_and_host())
-            }
+            StopReason::Unauthorized => connection.refused_key(),
             StopReason::ProxyRefused => "the proxy refused the connection (407)".to_owned(),
             StopReason::UntrustedCertificate => {
                 format!("the certificate of {} is not trusted", connection.host)
             }
-            reason if settings.pass.is_some() => format!("stopped ({reason}) during a pass"),
-            reason => format!("stopped ({reason}) before any user was {participle}"),
+            reason => format!("stopped ({reason}) {before}"),
         };
         if is_misconfigured {
-            if reason != StopReason::Unauthorized {
-                status = ExitStatus::Usage;
-            }
             text += &format!("; no user was {participle}");
         }
         if self.outputs.is_staged() {
-            let earlier = if settings.pass.is_some() { "pass" } else { "run" };
-            text += &format!("; the earlier {earlier} in {} is unchanged", self.job.paths.name());
+            let results = settings.output.path.display();
+            text += &format!("; the earlier {earlier} in {results} is unchanged");
         }
-        Err(Early::Refused(Failure::new(status, anyhow::anyhow!(text))))
+        Err(Early::Refused(Failure::text(ExitStatus::of_early_stop(reason), text)))
     }
 
     /// The job may continue: its files replace those of an earlier run.
@@ -285,46 +315,16 @@ impl<'env> RunningJob<'_, 'env> {
         if !self.outputs.is_staged() {
             return Ok(());
         }
-        let has_row = self.call(|it| it.recorded.clone())?;
-        let recorder = &self.recorder;
+        let recorder = &self.stages.recorder;
+        let has_row = recorder.call(|it| it.recorded.clone())?;
         let commit_writer = || {
             let result =
                 recorder.call(|it| it.writer.as_mut().map_or(Ok(()), Writer::commit_staged));
             // The next call finds out that the recorder is gone.
             result.unwrap_or(Ok(()))
         };
-        let committed = self.outputs.commit(&self.input.records, &has_row, commit_writer);
-        committed.map_err(|error| Early::Unwritable(error.into()))?;
+        self.outputs.commit(&self.input.records, &has_row, commit_writer)?;
         self.call_writer(Writer::publish_failed)
-    }
-
-    /// Starts a stage with this many jobs: the time left is that of the present stage.
-    fn begin_stage(&self, n_jobs: usize) -> Result<(), Early> {
-        let (at, wall) = (now(), wall_clock());
-        self.call(move |it| it.stats.begin_stage(n_jobs as u64, at, wall))
-    }
-
-    fn stage<T>(
-        &self,
-        listeners: Vec<Box<dyn Listener + 'env>>,
-        work: impl AsyncFnOnce(EventSender) -> T,
-    ) -> Result<T, Early> {
-        let Job { context, stop, .. } = *self.job;
-        let session = Session { stop, signals: context.signals, deadline: self.deadline };
-        let ran = session.run(&self.runtime, &self.recorder, listeners, work);
-        ran.map_err(|error| Early::Internal(Failure::internal(error)))
-    }
-
-    fn listeners(&self) -> Vec<Box<dyn Listener + 'env>> {
-        let Job { settings, connection, context, .. } = *self.job;
-        let report = ReportContext {
-            command: settings.command,
-            ceiling: Some(connection.ceiling()),
-            records: &self.input.records.records,
-        };
-        let mut listeners = listeners(context.console, context.progress, report);
-        listeners.extend(context.metrics.map(Metrics::listener));
-        listeners
     }
 }
 

@@ -19,7 +19,7 @@ use crate::policy::pacing::Pace;
 use crate::policy::retry::RetryPolicy;
 use crate::policy::shard::Shard;
 use crate::policy::stop_rule::MaxFail;
-use crate::results::{Redaction, RowFormat, SnapshotMode};
+use crate::results::SnapshotMode;
 use crate::stats::summary::CommandKind;
 
 /// The settings in effect, whatever their source, in the two forms in which files and messages
@@ -43,7 +43,7 @@ pub(crate) enum Source {
     Environment,
     /// This line of a configuration file, as `FILE:LINE`.
     File(String),
-    /// Nobody set it.
+    /// It is not set.
     Default,
 }
 
@@ -184,41 +184,12 @@ impl JobSettings {
             CommandKind::Relock => Purpose::Relock,
         }
     }
-
-    /// Refuses flags that cannot be used with `-o -`.
-    pub(super) fn check_stdout(&self) -> Result<(), Failure> {
-        if !self.output.is_stdout() {
-            return Ok(());
-        }
-        let output = &self.output;
-        let flags = [
-            (self.input.is_instance(), "--all-locked"),
-            (self.pass.is_some(), "--watch"),
-            (output.json, "--json"),
-            (output.existing == ExistingFile::Resume, "--resume"),
-            (output.existing == ExistingFile::Replace, "--force"),
-            (output.report.is_some(), "--report"),
-            (self.verify, "--verify"),
-        ];
-        match flags.into_iter().find(|(is_given, _)| *is_given) {
-            None => Ok(()),
-            Some((_, flag)) => Err(Failure::usage(format!(
-                "{flag} cannot be used with -o -, which writes the results to stdout and no file"
-            ))),
-        }
-    }
 }
 
 impl OutputSettings {
     /// Whether the results go to stdout.
     pub(crate) fn is_stdout(&self) -> bool {
         self.path.as_os_str() == "-"
-    }
-
-    /// How rows are written.
-    pub(super) fn row_format(&self, carried: Vec<String>) -> RowFormat {
-        let redaction = Redaction::new(self.redact.iter().cloned());
-        RowFormat { snapshot: self.snapshot, redaction, carried }
     }
 }
 
@@ -259,31 +230,20 @@ impl Guards {
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
-}
 
-/// `--expect-count` and `--max-users`, checked before any user is changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CountCheck {
-    command: CommandKind,
-    expect_count: Option<u64>,
-    max_users: Option<u64>,
-    n_tried: u64,
-}
-
-impl CountCheck {
-    /// `n_tried` is the number of users that the resumed run has tried to change: `--expect-count`
-    /// is the number of the whole job.
-    pub(super) fn new(command: CommandKind, guards: Guards, n_tried: u64) -> Self {
-        let Guards { expect_count, max_users, .. } = guards;
-        Self { command, expect_count, max_users, n_tried }
-    }
-
-    /// Checks the number of users that are left to change.
-    pub(super) fn check(self, n_users: u64) -> Result<(), Failure> {
-        let total = n_users.saturating_add(self.n_tried);
-        let (verb, participle) = (self.command.verb(), self.command.participle());
+    /// Checks `--expect-count` and `--max-users` with the number of users that are left to change.
+    /// `n_tried` is the number of users that the resumed run has tried to change: `--expect-count` is
+    /// the number of the whole job.
+    pub(super) fn check(
+        &self,
+        command: CommandKind,
+        n_users: u64,
+        n_tried: u64,
+    ) -> Result<(), Failure> {
+        let total = n_users.saturating_add(n_tried);
+        let (verb, participle) = (command.verb(), command.participle());
         if let Some(expected) = self.expect_count.filter(|&expected| expected != total) {
-            let earlier = match self.n_tried {
+            let earlier = match n_tried {
                 0 => String::new(),
                 n => format!(", {n} of them in the earlier run"),
             };
@@ -300,13 +260,9 @@ impl CountCheck {
         Ok(())
     }
 
-    /// Checks what is known before a look-up, which can only reduce the number.
-    pub(super) fn check_upper_bound(self, n_users: u64) -> Result<(), Failure> {
-        let total = n_users.saturating_add(self.n_tried);
-        if self.expect_count.is_some_and(|expected| total < expected) {
-            return self.check(n_users);
-        }
-        Ok(())
+    /// Whether this number of users, which a look-up can only reduce, is too small already.
+    pub(super) fn expect_more(&self, n_users: u64, n_tried: u64) -> bool {
+        self.expect_count.is_some_and(|expected| n_users.saturating_add(n_tried) < expected)
     }
 }
 
@@ -314,32 +270,37 @@ impl CountCheck {
 mod tests {
     use super::*;
 
-    fn check(expect_count: Option<u64>, max_users: Option<u64>, n_tried: u64) -> CountCheck {
-        CountCheck { command: CommandKind::Run, expect_count, max_users, n_tried }
+    fn check(guards: Guards, n_users: u64, n_tried: u64) -> Result<(), Failure> {
+        guards.check(CommandKind::Run, n_users, n_tried)
+    }
+
+    fn expect(n_users: u64) -> Guards {
+        Guards { expect_count: Some(n_users), ..Guards::default() }
+    }
+
+    fn at_most(n_users: u64) -> Guards {
+        Guards { max_users: Some(n_users), ..Guards::default() }
     }
 
     #[test]
     fn a_number_other_than_expected_is_refused() {
-        let guard = check(Some(5), None, 0);
-        assert!(guard.check(5).is_ok());
-        assert!(guard.check(4).is_err() && guard.check(6).is_err());
-        assert!(guard.check_upper_bound(4).is_err() && guard.check_upper_bound(6).is_ok());
-        let resumed = check(Some(5), None, 3);
-        assert!(resumed.check(2).is_ok() && resumed.check(5).is_err());
+        assert!(check(expect(5), 5, 0).is_ok());
+        assert!(check(expect(5), 4, 0).is_err() && check(expect(5), 6, 0).is_err());
+        assert!(check(expect(5), 2, 3).is_ok() && check(expect(5), 5, 3).is_err());
+        assert!(expect(5).expect_more(4, 0) && !expect(5).expect_more(6, 0));
     }
 
     #[test]
     fn more_than_the_maximum_is_refused() {
-        let guard = check(None, Some(5), 0);
-        assert!(guard.check(5).is_ok() && guard.check(0).is_ok());
-        assert!(guard.check(6).is_err());
+        assert!(check(at_most(5), 5, 0).is_ok() && check(at_most(5), 0, 0).is_ok());
+        assert!(check(at_most(5), 6, 0).is_err());
     }
 
     #[test]
     fn refusals_name_both_numbers() {
-        let guards = [check(Some(5), None, 0), check(None, Some(5), 0), check(Some(9), None, 1)];
-        let texts = guards.map(|guard| guard.check(7).unwrap_err().to_string());
-        insta::assert_snapshot!(texts.join("\n"), @"
+        let refused = [(expect(5), 0), (at_most(5), 0), (expect(9), 1)]
+            .map(|(guards, n_tried)| check(guards, 7, n_tried).unwrap_err().to_string());
+        insta::assert_snapshot!(refused.join("\n"), @"
         found 7 users to unlock, but --expect-count is 5; no user was unlocked
         found 7 users to unlock, but --max-users is 5; no user was unlocked
         found 8 users to unlock, 1 of them in the earlier run, but --expect-count is 9; no user was unlocked

@@ -8,25 +8,17 @@ use tokio::runtime::Builder;
 
 use super::exit::{ExitStatus, Failure};
 use super::finish::Finished;
-use super::paths::check_own_verify;
+use super::outputs::{check_own_verify, refuse_existing_page};
 use super::settings::{ExistingFile, JobSettings};
 use super::{Connection, Context};
 use crate::engine::now;
 use crate::model::{Outcome, StopReason, UserId};
 use crate::report::{Level, stopped_by, text};
 use crate::results::sidecars::check_places;
-use crate::results::{Manifest, Reader, Sidecars, refuse_existing, sha256_file};
-
-/// How long to read back, and how often.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Watch {
-    pub(crate) length: Duration,
-    /// From the start of one pass to the start of the next.
-    pub(crate) every: Duration,
-}
+use crate::results::{Manifest, Reader, Sidecars, sha256_file};
 
 /// One pass of a watch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pass {
     /// Users whom earlier passes found locked again, and when the first of them did.
     pub(super) locked_again: HashMap<UserId, SystemTime>,
@@ -34,28 +26,27 @@ pub(crate) struct Pass {
     pub(super) is_last: bool,
 }
 
-/// Runs a read-back at the beginning, at each interval, and at the end of the watch. Each complete
-/// pass replaces the file of the one before. A pass that is stopped ends the watch.
+/// Runs a read-back at the beginning, at each interval from the start of one pass to the start of
+/// the next, and at the end of the watch. Each complete pass replaces the file of the one before. A
+/// pass that is stopped ends the watch.
 pub(crate) fn watch(
     mut settings: JobSettings,
-    watch: Watch,
+    length: Duration,
+    interval: Duration,
     connection: &Connection,
     context: Context<'_>,
 ) -> Result<Finished, Failure> {
     let console = context.console;
     let path = settings.output.path.clone();
-    settings.pass = Some(Pass::default());
     if settings.output.existing == ExistingFile::Refuse && !settings.output.is_stdout() {
         check_own_verify(&path)?;
         check_places(&Sidecars::beside(&path), false)?;
-        let page = settings.output.report.as_deref().map_or(Ok(()), refuse_existing);
-        page.map_err(|error| error.without_resume("--report"))?;
+        refuse_existing_page(settings.output.report.as_deref())?;
         settings.output.existing = ExistingFile::Replace;
     }
-    settings.pass =
-        Some(Pass { locked_again: of_earlier_watch(&settings, &path)?, is_last: false });
-    let end = now().checked_add(watch.length);
-    let end = end.ok_or_else(|| Failure::usage("--watch is too long"))?;
+    let locked_again_before = of_earlier_watch(&settings, &path)?;
+    settings.pass = Some(Pass { locked_again: locked_again_before, is_last: false });
+    let end = now().checked_add(length).ok_or_else(|| Failure::usage("--watch is too long"))?;
     loop {
         let begun = now();
         let mut finished = super::run(&settings, connection, context, None)?;
@@ -63,7 +54,7 @@ pub(crate) fn watch(
         if !is_complete || settings.pass.as_ref().is_some_and(|pass| pass.is_last) {
             return Ok(finished);
         }
-        let next = begun.checked_add(watch.every).unwrap_or(end).min(end);
+        let next = begun.checked_add(interval).unwrap_or(end).min(end);
         let wait = next.saturating_duration_since(now());
         console.note(&format!("Next pass in {}", text::duration(wait)));
         if let Some(reason) = sleep(wait, context)? {
@@ -86,9 +77,9 @@ fn of_earlier_watch(
     path: &Path,
 ) -> Result<HashMap<UserId, SystemTime>, Failure> {
     let manifest = Manifest::read(&Sidecars::beside(path).manifest)?;
-    let read_back = manifest.and_then(|it| it.files.into_iter().find(|file| file.role == "input"));
+    let read_back = manifest.as_ref().and_then(|manifest| manifest.file("input"));
     let results = settings.input.path().and_then(|results| sha256_file(results).ok());
-    if !path.exists() || read_back.is_none_or(|file| Some(file.sha256) != results) {
+    if !path.exists() || read_back.is_none_or(|file| Some(&file.sha256) != results.as_ref()) {
         return Ok(HashMap::new());
     }
     locked_again(path)

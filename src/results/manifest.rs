@@ -14,7 +14,7 @@ use crate::stats::summary::{CommandKind, Ending, ExcludeCounts, Summary};
 use crate::stats::{Counts, Stats};
 
 use super::error::{ReadError, WriteError};
-use super::files;
+use super::files::{self, sha256_file};
 use super::format::SCHEMA_VERSION;
 use super::lines::Moment;
 
@@ -210,6 +210,17 @@ impl Manifest {
         let json = json.map_err(|error| WriteError::new(path, &error.into()))?;
         // Someone may have typed a key into the reason or where a path belongs.
         Ok(mask_keys(&json).into_owned() + "\n")
+    }
+
+    /// The first file with this role.
+    pub fn file(&self, role: &str) -> Option<&FileEntry> {
+        self.files.iter().find(|file| file.role == role)
+    }
+
+    /// Whether the results were changed since it was written, as far as they can be read.
+    pub fn is_changed(&self, results: &Path) -> bool {
+        self.file("results")
+            .is_some_and(|made| sha256_file(results).is_ok_and(|it| it != made.sha256))
     }
 
     /// A setting, by the long name of its flag.

@@ -313,7 +313,10 @@ impl Outputs {
         let unprocessed = write_unprocessed(records, &totals.recorded, &sidecars.unprocessed);
         let unprocessed = totals.note(unprocessed.and_then(AtomicWriter::finish));
         totals.sha256 = writer.take_digest().or_else(|| digest_of(&mut writer));
-        let summary = conclude(&totals);
+        let mut summary = conclude(&totals);
+        // The closing lines name only files that were written.
+        summary.files.failed.take_if(|_| failed.is_none());
+        summary.files.unprocessed.take_if(|_| unprocessed.is_none());
         let outputs = [
             ("results", &results, totals.sha256.take()),
             ("failed", &sidecars.failed, failed),
@@ -327,6 +330,8 @@ impl Outputs {
             (self.manifest.counts, self.manifest.rows) = (*found.counts(), found.counts().total());
         }
         totals.note(self.manifest.write(&sidecars.manifest));
+        summary.files.manifest.take_if(|path| !path.exists());
+        summary.files.results.take_if(|path| !path.exists());
         Finalized {
             summary,
             failure: totals.failure,

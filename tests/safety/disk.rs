@@ -107,6 +107,24 @@ fn a_full_disk_stops_the_run_and_resume_finishes_it_once_there_is_room() {
     assert!(n_again <= N_WORKERS, "{n_again} calls were made again");
 }
 
+/// The results file begins with little more than its header, and the list of unprocessed records is
+/// larger than any file may be.
+#[test]
+fn closing_lines_name_only_files_that_were_written() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("ids.txt", list(&users(2_000)));
+    let line = format!("run ids.txt --yes --json {FAST}");
+    let limited = Running::start(stage.command_after("ulimit -f 64", &line)).wait().exits_with(6);
+    let limited = limited.says("cannot write ids.results.unprocessed.csv");
+    let summary: serde_json::Value = serde_json::from_str(&limited.stdout).expect("JSON");
+    let files = summary["files"].as_object().expect("files");
+    for path in files.values().filter_map(|path| path.as_str()) {
+        assert!(stage.path(path).exists(), "{path}");
+    }
+    assert!(files["unprocessed"].is_null(), "{files:?}");
+    limited.never_says("  ids.results.unprocessed.csv");
+}
+
 /// Rows of records that nobody is asked about are not requests that were cut off.
 #[test]
 fn rows_that_do_not_fit_are_not_requests() {

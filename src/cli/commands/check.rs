@@ -8,8 +8,7 @@ use crate::cli::check_args::CheckArgs;
 use crate::cli::connection::{self, KEY_VARIABLE};
 use crate::cli::consent::pace_in_words;
 use crate::cli::settings::OF_THE_TERMINAL;
-use crate::job::check::{Checked, check};
-use crate::job::{Connection, Context, ExitStatus, Failure, Instance};
+use crate::job::{Checked, Connection, Context, ExitStatus, Failure, Instance, check};
 use crate::model::mask_keys;
 use crate::report::text;
 

@@ -7,8 +7,7 @@ use crate::cli::connection;
 use crate::input::Filter;
 use crate::job::{
     self, Context, Execution, ExitStatus, Failure, Guards, IfEmpty, InputSource, JobSettings,
-    OutputSettings, Watch, check_finished, check_instance, warn_of_new_sandbox,
-    warn_without_manifest,
+    OutputSettings, check_finished, check_instance, warn_of_new_sandbox, warn_without_manifest,
 };
 use crate::model::{IdentifierKind, Outcome};
 use crate::policy::decide::AdminLocked;
@@ -46,9 +45,7 @@ pub(in crate::cli) fn verify(
     );
     let json = settings.output.json;
     let finished = match args.watch {
-        Some(length) => {
-            job::watch(settings, Watch { length, every: args.every }, &connection, context)?
-        }
+        Some(length) => job::watch(settings, length, args.every, &connection, context)?,
         None => job::run(&settings, &connection, context, None)?,
     };
     finished.print_json(json)

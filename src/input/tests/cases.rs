@@ -153,6 +153,25 @@ fn decorated_emails_are_unwrapped_or_invalid() {
 }
 
 #[test]
+fn a_plain_list_of_another_kind_is_refused() {
+    assert_eq!(
+        refusal(&Options::default(), "+15550001\n"),
+        "users.csv: no record can be a user: the list contains no valid user ID; for phone numbers \
+         give --by phone. To continue anyway, add --lenient"
+    );
+}
+
+#[test]
+fn several_cells_that_contain_records_are_counted() {
+    let text = "user_id,name\nuser_a,\"A\nuser_b,B\"\nuser_c,\"C\nuser_d,D\"\n";
+    assert_eq!(
+        refusal(&Options::default(), text),
+        "users.csv:2: the quoted cell that begins on line 2 contains lines that look like records; \
+         check its quotes (and those of 1 more cells). To continue anyway, add --lenient"
+    );
+}
+
+#[test]
 fn a_wrong_column_is_refused() {
     let records = |n_valid: usize, n_invalid: usize| {
         let valid = (0..n_valid).map(|n| format!("{n},user_{n}\n"));

@@ -2,8 +2,8 @@
 
 use super::sections;
 use crate::model::Outcome;
-use crate::report::Style;
 use crate::report::text::{clean, counted, minute, number};
+use crate::report::{Paint, Style};
 use crate::stats::summary::{CommandKind, Incident, Stage, Summary};
 
 /// The report of finished files, with a newline at the end of each line.
@@ -19,7 +19,7 @@ pub fn incident(incident: &Incident, style: Style) -> String {
         banned(summary),
         sections::errors(summary, style),
         sections::files(summary, style),
-        sections::next(summary, style),
+        next(incident, style),
     ];
     sections.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n")
 }
@@ -38,6 +38,17 @@ fn banned(summary: &Summary) -> String {
             counted(n, "user is", "users are")
         ),
     }
+}
+
+fn next(incident: &Incident, style: Style) -> String {
+    let title = match incident.next_commands.len() {
+        0 => return String::new(),
+        1 => "Next step:\n",
+        _ => "Next steps:\n",
+    };
+    // The commands are quoted so that they are safe to print.
+    let commands = incident.next_commands.iter().map(|it| style.paint(Paint::Bold, it));
+    commands.fold(title.to_owned(), |text, command| text + "  " + &command + "\n")
 }
 
 /// The result in one sentence. For a single file it is that of its command.

@@ -16,6 +16,8 @@ pub struct Incident {
     pub exit_code: Option<u8>,
     /// What each file says, in order of time.
     pub stages: Vec<Stage>,
+    /// The next command of each of several files that needs one, in order of time.
+    pub next_commands: Vec<String>,
 }
 
 /// What one file says.

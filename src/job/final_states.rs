@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::gather::Detail;
+use super::page::Detail;
 use crate::model::{Outcome, Row};
 use crate::report::page::FinalRow;
 
@@ -11,8 +11,6 @@ use crate::report::page::FinalRow;
 pub(super) struct FinalStates {
     is_single: bool,
     keeps_rows: bool,
-    /// Of a single file.
-    n_banned: u64,
     /// `None` where the row of another name of the same user replaced it.
     rows: Vec<Option<FinalRow>>,
     /// By instance, and by user ID or cell of the input.
@@ -25,21 +23,19 @@ impl FinalStates {
         Self {
             is_single: n_files == 1,
             keeps_rows: detail != Detail::Counts,
-            n_banned: 0,
             rows: Vec::new(),
             by_name: HashMap::new(),
         }
     }
 
-    /// Adds a row. Files are added in order of time. `instance` tells users of different instances
-    /// apart, `origin` the records of different inputs that name no user.
+    /// Adds a row. Files are added in order of time. `instance` distinguishes users of different
+    /// instances, `origin` records without a user in different inputs.
     pub(super) fn add(&mut self, instance: usize, origin: &str, row: FinalRow) {
         if self.is_single {
-            self.n_banned += u64::from(is_banned(&row));
             self.rows.extend(self.keeps_rows.then_some(Some(row)));
             return;
         }
-        // Its user has another row.
+        // The user has another row.
         if row.row.outcome == Outcome::Duplicate {
             return;
         }
@@ -81,21 +77,13 @@ impl FinalStates {
         self.rows[at].as_ref()
     }
 
-    /// Number of users who are to be unlocked or were, and who are banned.
-    pub(super) fn n_banned(&self) -> u64 {
-        if self.is_single {
-            return self.n_banned;
-        }
-        self.rows.iter().flatten().filter(|it| is_banned(it)).count() as u64
-    }
-
     /// All final rows.
     pub(super) fn finish(self) -> Vec<FinalRow> {
         self.rows.into_iter().flatten().collect()
     }
 }
 
-/// What the user of a row is known by, the surest first. A cell that names no user is told apart by
+/// The names of the user of a row, the most reliable first. A cell without a user is identified by
 /// its place.
 fn names(row: &Row, origin: &str) -> Vec<String> {
     if row.outcome == Outcome::Invalid || row.input.is_empty() && row.user_id.is_none() {
@@ -108,14 +96,8 @@ fn names(row: &Row, origin: &str) -> Vec<String> {
     names
 }
 
-/// A user who is to be unlocked, or was, and still cannot sign in.
-fn is_banned(row: &FinalRow) -> bool {
-    let is_banned = row.row.user.as_ref().is_some_and(|user| user.banned == Some(true));
-    is_banned && row.row.outcome.is_unlocked()
-}
-
-/// A user whom one command left out keeps the state that another gave them. So does a user whom a
-/// later plan finds unlocked: that is what the run did.
+/// Whether the new row replaces the old one. An exclusion does not replace another state. Neither
+/// does a later plan that finds a user unlocked: the run unlocked them.
 fn is_later(new: &FinalRow, old: &FinalRow) -> bool {
     let outcomes = (old.row.outcome, new.row.outcome);
     if let (Outcome::Unlocked | Outcome::StillUnlocked, Outcome::AlreadyUnlocked) = outcomes {
