@@ -52,7 +52,7 @@ pub(super) fn is_header_of(kind: IdentifierKind, cell: &str) -> bool {
 }
 
 /// Whether a cell is a header of a column of any kind. `user_id` and `user_name` have the form of a
-/// user ID, so this is asked before a first cell is taken for a user.
+/// user ID, so this must be checked before a first cell is read as a user.
 fn is_any_header(cell: &str) -> bool {
     IdentifierKind::ALL.into_iter().any(|kind| is_header_of(kind, cell))
 }
@@ -83,7 +83,7 @@ fn only(headers: &[String], places: &[usize]) -> Result<Option<usize>, Refusal> 
     }
 }
 
-/// A column as it is asked for (`--column`).
+/// The column that the user chose (`--column`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnChoice {
     /// By its header, compared without regard to case, white space, `-` and `_`.
@@ -328,7 +328,7 @@ impl Wanted<'_> {
     }
 }
 
-/// The column whose header is that number: a year, say.
+/// The column whose header is that number, such as a year.
 fn named_by_number(number: usize, first: &[String]) -> Option<UserColumn> {
     let index = find_named(first, &number.to_string()).ok()??;
     Some(UserColumn::named(first, index))

@@ -97,7 +97,7 @@ pub enum Refusal {
         line: u64,
         kind: CommandKind,
     },
-    /// Unlocked rows, of which this is the first, that do not say whether their users were locked.
+    /// Unlocked rows, of which this is the first, without a valid `was_locked`.
     WasLockedUnknown {
         line: u64,
         n_rows: u64,

@@ -103,12 +103,11 @@ fn is_left_alone(outcome: Outcome) -> bool {
     )
 }
 
-/// Which rows of a results or plan file are records, and what of them.
+/// Which rows of a results or plan file become records, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// Rows with one of these outcomes are records; the others are not.
     outcomes: Vec<Outcome>,
-    /// Which cell names the user.
     cell: CellFrom,
     /// Every row must be of a run.
     is_of_run: bool,
@@ -124,13 +123,13 @@ pub struct Filter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WasLocked {
     Anything,
-    /// `true`; a row that says neither true nor false is refused.
+    /// `true`; a row that contains neither `true` nor `false` is refused.
     True,
     /// Anything but `false`.
     NotFalse,
 }
 
-/// Which cell names the user.
+/// The cell that identifies the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CellFrom {
     /// `user_id`, and where that is empty, `input`. The records are of user IDs.
@@ -209,8 +208,8 @@ impl Filter {
 ///
 /// # Errors
 ///
-/// As [`read`](super::read), when the file is not such a file, and when it is not known whether users
-/// were locked and the filter asks for it.
+/// As [`read`](super::read), when the file is not such a file, and when the filter needs to know
+/// whether users were locked and the file does not contain it.
 pub fn recorded(source: Source<'_>, filter: &Filter) -> Result<ReadInput, Error> {
     let name = source.name().to_owned();
     filter.read(source, &name).map_err(|refusal| Error { name, refusal })

@@ -34,8 +34,8 @@ pub struct Options {
     /// The input is a results file of a run; only its rows that may yet succeed are records.
     /// `column` is ignored then: such a file's columns are known.
     pub retry_failed: bool,
-    /// Take the rows of a list of locked users that say `admin_locked: true`: users are looked up
-    /// first, or such users are meant.
+    /// Accept rows of a list of locked users with `admin_locked: true`: users are looked up first,
+    /// or such users are unlocked on purpose.
     pub takes_admin_locked: bool,
 }
 
@@ -50,7 +50,7 @@ pub struct ReadInput {
     pub delimiter: Option<char>,
     /// What is suspicious about its form; none unless [`Options::lenient`].
     pub suspicions: Vec<Suspicion>,
-    /// It is the file of a plan: to be run as such, not as a list.
+    /// It is a plan, which must be run as one and not as a list.
     pub is_plan: bool,
     /// How many lines it has.
     pub n_lines: u64,
@@ -178,7 +178,7 @@ struct Census<'a> {
     wanted: Wanted<'a>,
     column: UserColumn,
     delimiter: Option<char>,
-    /// The first record; the header where there is one.
+    /// The first record or the header.
     first: Vec<String>,
     /// Other columns with a known header, until one of them is seen to hold a user.
     others: Vec<usize>,
@@ -212,7 +212,7 @@ impl<'a> Census<'a> {
         if !is_header && Identifier::is_valid(self.wanted.kind, cell) {
             self.n_valid += 1;
         } else if self.n_valid == 0 {
-            self.look_elsewhere(row, cell);
+            self.search_elsewhere(row, cell);
         }
         for (line, text) in row.multi_line_cells() {
             if text.split('\n').skip(1).any(|line| self.is_like_a_record(line)) {
@@ -221,8 +221,8 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// Looks for users in other columns, and for users of another kind.
-    fn look_elsewhere(&mut self, row: &Row<'_>, cell: &str) {
+    /// Searches other columns for users, and the cell for a user of another kind.
+    fn search_elsewhere(&mut self, row: &Row<'_>, cell: &str) {
         use IdentifierKind::{Email, Phone, UserId};
 
         if self.better.is_none() {

@@ -52,7 +52,7 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// The cell as it stands in the file, without its quotes; lines end with `\n`.
+    /// The cell as in the file, without its quotes; lines end with `\n`.
     fn raw(&self, index: usize) -> &'a str {
         let span = self.spans.get(index).and_then(|&(start, end)| self.text.get(start..end));
         span.unwrap_or_default()
@@ -62,9 +62,9 @@ impl<'a> Row<'a> {
 /// Reads rows one by one. Blank lines, rows of blank cells and comments (lines that begin with `#`)
 /// are skipped, and counted as lines.
 ///
-/// The lines are split here and not by the `csv` crate, which takes what it is given: text after a
-/// closing quote, or a quote that is never closed, would move users to other rows and columns
-/// unnoticed. It also cannot tell the line on which a record begins after blank lines and comments.
+/// The `csv` crate is not used here because it accepts malformed input: text after a closing quote,
+/// or an unclosed quote, would move users to other rows and columns unnoticed. It also does not
+/// report the line on which a record begins after blank lines and comments.
 pub(super) struct RowReader<R> {
     pub(super) lines: LineReader<R>,
     splitter: Splitter,
@@ -91,7 +91,7 @@ impl<R: BufRead> RowReader<R> {
         }
     }
 
-    /// From here on a line that begins with `#` is a row like any other.
+    /// From now on, a line that begins with `#` is a row.
     pub(super) fn end_comments(&mut self) {
         self.takes_comments = false;
     }
@@ -111,7 +111,7 @@ impl<R: BufRead> RowReader<R> {
         Ok(Some(self.current()))
     }
 
-    /// The row that was read last is given once more.
+    /// The next read returns the last row again.
     pub(super) fn hold(&mut self) {
         self.is_held = true;
     }

@@ -132,7 +132,7 @@ fn time_of_redirected_file() -> Option<SystemTime> {
 }
 
 /// A reader that hashes all bytes read through it. It retries interrupted reads, and does not read
-/// again after the end: on a terminal that would ask the user twice.
+/// again after the end: on a terminal, the user would have to end the input twice.
 pub(super) struct Hashed<'a> {
     inner: Box<dyn Read + 'a>,
     hasher: Sha256,
@@ -147,7 +147,7 @@ impl Read for Hashed<'_> {
         let n_bytes = loop {
             match self.inner.read(buffer) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                answer => break answer?,
+                result => break result?,
             }
         };
         self.is_at_end = n_bytes == 0;

@@ -10,8 +10,8 @@ use super::source::{Bytes, Source, sha256};
 use crate::model::Records;
 use crate::results::format::OwnFile;
 
-/// How many records are looked at for a header below a title, and to tell a header from a user.
-const N_LOOKED_AT: usize = 20;
+/// Number of records that are searched for a header below a title, or compared with a header.
+const N_SEARCHED: usize = 20;
 
 /// An opened input whose delimiter and columns are known.
 pub(super) struct Table<'a> {
@@ -19,7 +19,7 @@ pub(super) struct Table<'a> {
     rows: RowReader<Bytes<'a>>,
     pub(super) delimiter: Option<char>,
     has_sep_line: bool,
-    /// The cells of the first record, the header where there is one; none in an empty input.
+    /// The cells of the first record or the header; none in an empty input.
     pub(super) first: Vec<String>,
     pub(super) column: UserColumn,
     /// Which of this program's own files it is.
@@ -109,7 +109,7 @@ impl<'a> Table<'a> {
         let mut rows = RowReader::new(head, delimiter, self.has_sep_line);
         let mut below = Vec::new();
         while let Ok(Some(row)) = rows.read()
-            && below.len() <= N_LOOKED_AT
+            && below.len() <= N_SEARCHED
         {
             below.push((row.line, row.cells()));
         }

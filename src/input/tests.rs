@@ -39,7 +39,7 @@ fn with(delimiter: Delimiter, options: Options) -> Options {
 }
 
 /// Lines and cells, as `2:user_a 3:user_b`.
-fn told(input: &ReadInput) -> String {
+fn records_of(input: &ReadInput) -> String {
     let records = input.records.records.iter();
     records.map(|it| format!("{}:{}", it.line(), it.cell())).collect::<Vec<_>>().join(" ")
 }
@@ -59,7 +59,7 @@ fn check(text: &str, expected: &str) {
 #[track_caller]
 fn check_with(options: &Options, text: &str, expected: &str) {
     let input = read_text(text, options).unwrap_or_else(|e| panic!("{text:?}: {e}"));
-    assert_eq!(told(&input), expected, "{text:?}");
+    assert_eq!(records_of(&input), expected, "{text:?}");
 }
 
 #[track_caller]
@@ -72,7 +72,7 @@ fn check_column(options: &Options, text: &str, expected: &str) {
 #[track_caller]
 fn refusal(options: &Options, text: &str) -> String {
     match read_text(text, options) {
-        Ok(input) => panic!("{text:?} is read as {}", told(&input)),
+        Ok(input) => panic!("{text:?} is read as {}", records_of(&input)),
         Err(error) => error.to_string(),
     }
 }
@@ -243,7 +243,7 @@ fn the_delimiter_may_be_named() {
 fn the_sep_line_of_excel_sets_the_delimiter_and_is_no_record() {
     let text = "sep=|\nname, first|user_id\nDoe, Ann|user_a\n";
     let input = read_text(text, &Options::default()).unwrap();
-    assert_eq!((told(&input).as_str(), input.has_sep_line), ("3:user_a", true));
+    assert_eq!((records_of(&input).as_str(), input.has_sep_line), ("3:user_a", true));
     assert_eq!(input.delimiter, Some('|'));
     let error = refusal(&Options::default(), "sep=:\nid:x\nuser_a:1\n");
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The results, or a file beside them, cannot be written.
+/// The results, or a sidecar file, cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot write {}: {problem}. {}.", name_of(path.as_deref()), self.advice())]
 pub struct WriteError {
@@ -30,7 +30,7 @@ impl WriteError {
         Self::of(Some(path.into()), Problem::of(error))
     }
 
-    /// A problem with the results at this path (`None`: standard output), or a file beside them.
+    /// A problem with the results at this path (`None`: standard output), or a sidecar file.
     pub(super) fn of(path: Option<PathBuf>, problem: Problem) -> Self {
         let remedy = if path.is_some() { Remedy::Resume } else { Remedy::UseFile };
         Self { path, problem, remedy }
@@ -130,7 +130,7 @@ pub enum OpenError {
         .0.display()
     )]
     NotAFile(PathBuf),
-    /// A file beside the results would be written over this one.
+    /// A sidecar file would be written over this one.
     #[error(
         "{} exists and was not written by an earlier run; move it away, or name another results \
          file with --output",
@@ -227,7 +227,7 @@ mod tests {
             Problem::of(&io::ErrorKind::PermissionDenied.into()),
             Problem::Removed,
             Problem::Changed,
-            Problem::of(&io::Error::other("it fell off")),
+            Problem::of(&io::Error::other("no such device")),
         ];
         let errors = errors.map(|problem| WriteError::of(Some(path()), problem).to_string());
         insta::assert_snapshot!(errors.join("\n"), @"
@@ -237,7 +237,7 @@ mod tests {
         cannot write out.csv: permission denied. Make it writable, then run the same command with --resume.
         cannot write out.csv: it was removed or replaced during the run. Put it back, then run the same command with --resume.
         cannot write out.csv: another process changed it during the run. Restore it and let no other process write to it, then run the same command with --resume.
-        cannot write out.csv: it fell off. Fix this, then run the same command with --resume.
+        cannot write out.csv: no such device. Fix this, then run the same command with --resume.
         ");
     }
 
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_read_error_names_the_file_and_the_reason() {
-        let why = || "it begins with a poem".to_owned();
+        let why = || "it begins with a title".to_owned();
         let errors = [
             ReadError::Io { path: path(), reason: io::ErrorKind::PermissionDenied.into() },
             ReadError::NoHeader(path()),
@@ -321,10 +321,10 @@ mod tests {
         insta::assert_snapshot!(errors.map(|it| it.to_string()).join("\n"), @"
         cannot read out.csv: permission denied
         out.csv has no rows: it is empty or was cut off before its first row
-        out.csv is not a bulk-unlock results file: it begins with a poem
-        out.csv:7: it begins with a poem
+        out.csv is not a bulk-unlock results file: it begins with a title
+        out.csv:7: it begins with a title
         out.csv was written by a later version of this program (format 9, this version reads 1); use that version
-        out.csv is not a bulk-unlock manifest: it begins with a poem
+        out.csv is not a bulk-unlock manifest: it begins with a title
         ");
     }
 }

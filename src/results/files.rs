@@ -107,8 +107,8 @@ fn rename(file: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A new file beside `path`, for appending. It is locked, so that no other run takes it for the
-/// leftover of a killed one.
+/// A new file in the directory of `path`, for appending. It is locked, so another run does not
+/// remove it as the leftover of a killed one.
 pub(super) fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     let file = tempfile::Builder::new()
         .prefix(&temporary_prefix(path))
@@ -236,8 +236,7 @@ impl RunningDigest {
         }
     }
 
-    /// The digest in lower-case hexadecimal; `None` when the thread failed. The file is to be read
-    /// then.
+    /// The digest in lower-case hexadecimal; `None` if the thread failed, so the file must be read.
     pub(super) fn finish(mut self) -> Option<String> {
         self.send();
         let (chunks, thread) = self.thread?;
@@ -246,7 +245,7 @@ impl RunningDigest {
     }
 }
 
-/// Whether two paths lead to the same file, by whatever names, links included. Files that do not
+/// Whether two paths lead to the same file, by any name or link. Files that do not
 /// exist yet are compared by the directory in which they would be.
 pub fn same_file(a: &Path, b: &Path) -> bool {
     let is_file = |path: &Path| path.metadata().ok().map(|it| it.is_file());

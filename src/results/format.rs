@@ -134,7 +134,7 @@ impl FieldWriter<'_> {
     }
 }
 
-/// The command that alone writes this outcome, if there is one.
+/// The only command that writes this outcome; `None` if several do.
 pub fn kind_of_outcome(outcome: Outcome) -> Option<CommandKind> {
     match outcome {
         Outcome::WouldUnlock => Some(CommandKind::Plan),
@@ -245,8 +245,8 @@ mod tests {
         reader.records().next().unwrap().unwrap()
     }
 
-    /// A user with an awkward value in every field.
-    fn awkward_row() -> Row {
+    /// A user with an unusual value in every field.
+    fn unusual_row() -> Row {
         let user = UserView::parse(
             r#"{
                 "id": "user_a", "locked": false, "banned": true,
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_with_awkward_values() {
+    fn rows_with_unusual_values() {
         let failed = Row {
             outcome: Outcome::Failed,
             http_status: Some(503),
@@ -296,7 +296,7 @@ mod tests {
             error_message: Some("a user id starts with \"user_\"".into()),
             ..Row::new(&record(4, "+49 30 1", &["a,b", "é"]), Outcome::Invalid, moment(0))
         };
-        insta::assert_snapshot!(written(&carrying(), &[awkward_row(), failed, invalid]), @r##"
+        insta::assert_snapshot!(written(&carrying(), &[unusual_row(), failed, invalid]), @r##"
         2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,false,true,,10,"'=HYPERLINK(""http://x"")",'+a@x.org,"'-7, or so",<script>alert(1)</script>,"O""Neill [31m",2023-11-14T22:13:20.123Z,,"{""id"":""user_a"",""locked"":false,""banned"":true,""lockout_expires_in_seconds"":null,""verification_attempts_remaining"":10,""username"":""=HYPERLINK(\""http://x\"")"",""primary_email_address_id"":""e1"",""email_addresses"":[{""id"":""e1"",""email_address"":""+a@x.org""}],""external_id"":""-7, or\nso"",""first_name"":""<script>alert(1)</script>"",""last_name"":""O\""Neill\u001b[31m"",""last_sign_in_at"":1700000000123,""updated_at"":99999999999999999,""private_metadata"":{""pin"":1.50}}",true,red,'=1+1
         2,user_b,user_b,failed,503,http_503,Service Unavailable,9,87,2023-11-14T22:13:20.005Z,,,,,,,,,,,,,,,,"#7"
         4,'+49 30 1,,invalid,,invalid,"a user id starts with ""user_""",0,0,2023-11-14T22:13:20.000Z,,,,,,,,,,,,,,,"a,b",é
@@ -306,13 +306,13 @@ mod tests {
     #[test]
     fn summary_has_the_columns_without_the_object() {
         let format = RowFormat { snapshot: SnapshotMode::Summary, ..RowFormat::default() };
-        insta::assert_snapshot!(written(&format, &[awkward_row()]), @r#"2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,false,true,,10,"'=HYPERLINK(""http://x"")",'+a@x.org,"'-7, or so",<script>alert(1)</script>,"O""Neill [31m",2023-11-14T22:13:20.123Z,,,true"#);
+        insta::assert_snapshot!(written(&format, &[unusual_row()]), @r#"2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,false,true,,10,"'=HYPERLINK(""http://x"")",'+a@x.org,"'-7, or so",<script>alert(1)</script>,"O""Neill [31m",2023-11-14T22:13:20.123Z,,,true"#);
     }
 
     #[test]
     fn none_leaves_the_columns_of_the_user_empty() {
         let format = RowFormat { snapshot: SnapshotMode::None, ..RowFormat::default() };
-        insta::assert_snapshot!(written(&format, &[awkward_row()]), @"2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,,,,,,,,,,,,,true");
+        insta::assert_snapshot!(written(&format, &[unusual_row()]), @"2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,,,,,,,,,,,,,true");
     }
 
     #[test]
@@ -321,7 +321,7 @@ mod tests {
             ["private_metadata", "email_addresses", "username", "last_sign_in_at", "absent"];
         let redaction = Redaction::new(fields.map(ToOwned::to_owned));
         let format = RowFormat { redaction, ..RowFormat::default() };
-        insta::assert_snapshot!(written(&format, &[awkward_row()]), @r#"2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,false,true,,10,[redacted],[redacted],"'-7, or so",<script>alert(1)</script>,"O""Neill [31m",[redacted],,"{""id"":""user_a"",""locked"":false,""banned"":true,""lockout_expires_in_seconds"":null,""verification_attempts_remaining"":10,""username"":""[redacted]"",""primary_email_address_id"":""e1"",""email_addresses"":""[redacted]"",""external_id"":""-7, or\nso"",""first_name"":""<script>alert(1)</script>"",""last_name"":""O\""Neill\u001b[31m"",""last_sign_in_at"":""[redacted]"",""updated_at"":99999999999999999,""private_metadata"":""[redacted]""}",true"#);
+        insta::assert_snapshot!(written(&format, &[unusual_row()]), @r#"2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,false,true,,10,[redacted],[redacted],"'-7, or so",<script>alert(1)</script>,"O""Neill [31m",[redacted],,"{""id"":""user_a"",""locked"":false,""banned"":true,""lockout_expires_in_seconds"":null,""verification_attempts_remaining"":10,""username"":""[redacted]"",""primary_email_address_id"":""e1"",""email_addresses"":""[redacted]"",""external_id"":""-7, or\nso"",""first_name"":""<script>alert(1)</script>"",""last_name"":""O\""Neill\u001b[31m"",""last_sign_in_at"":""[redacted]"",""updated_at"":99999999999999999,""private_metadata"":""[redacted]""}",true"#);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(super) trait Storage: Send {
     /// As [`Write::write`].
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Drops all but the first this many bytes. A stream cannot do that.
+    /// Cuts the file to this length. A stream returns an error.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
 
     /// Returns when everything written would survive a power cut.
@@ -84,7 +84,7 @@ impl JournalFile {
             Err(error) => return Err(cannot_open(path, &error)),
         };
         let journal = Self::lock(file, path)?;
-        // Otherwise a power cut could remove the name, whatever is synced behind it.
+        // Otherwise a power cut could remove the name of a file that is synced.
         sync_directory(path);
         Ok(journal)
     }
@@ -108,7 +108,7 @@ impl JournalFile {
         Ok(Self { file, path: path.to_owned(), staged })
     }
 
-    /// Opens and locks an existing file; `None` where there is none.
+    /// Opens and locks an existing file; `None` if it does not exist.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, OpenError> {
         match for_writing().open(path) {
             Ok(file) => Self::lock(file, path).map(Some),

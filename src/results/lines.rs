@@ -11,8 +11,7 @@ use memchr::memchr;
 
 use crate::model::{is_formula_start, is_guarded, one_line};
 
-/// Writes lines of CSV into memory. Each line is one line whatever its cells hold, and no text
-/// cell is a formula.
+/// Writes lines of CSV into memory. No cell contains a line break, and no text cell is a formula.
 pub(super) struct LineWriter {
     csv: csv::Writer<Vec<u8>>,
     scratch: String,
@@ -122,9 +121,8 @@ const MAX_LINE: usize = 64 << 20;
 
 /// Reads whole lines. The torn end of a file is counted and not returned.
 ///
-/// Rows are single lines, so searching for line breaks finds them, however much stands in their
-/// snapshots. A CSV parser would look at each byte and would not tell a torn row from a quoted line
-/// break.
+/// Rows are single lines, so a fast search for line breaks finds them. A CSV parser would read each
+/// byte and could not distinguish a torn row from a quoted line break.
 pub(super) struct LineReader<R> {
     input: BufReader<R>,
     /// The last line with its line break, or the torn bytes after it.
@@ -168,7 +166,7 @@ impl<R: Read> LineReader<R> {
         Ok(false)
     }
 
-    /// Reads up to and with the next line break; `false` where there is none. As
+    /// Reads up to and including the next line break; `false` at the end. As
     /// [`BufRead::read_until`], with a search that is four times as fast.
     fn read_line(&mut self) -> io::Result<bool> {
         loop {
@@ -209,7 +207,7 @@ impl CellParser {
         Self { core, text: Vec::new(), ends: Vec::new() }
     }
 
-    /// The cells of one line without its line break, at most this many. Cells beyond that are only
+    /// The first `max_cells` cells of one line without its line break. Cells beyond that are only
     /// checked for an open quote and for UTF-8.
     pub(super) fn parse(
         &mut self,
@@ -271,7 +269,7 @@ impl<'a> Cells<'a> {
         self.ends.len()
     }
 
-    /// One cell; empty where there is none.
+    /// One cell; empty if the line has fewer.
     pub(super) fn get(self, at: usize) -> &'a str {
         let start = if at == 0 { Some(0) } else { self.ends.get(at - 1).copied() };
         let cell = start.zip(self.ends.get(at)).and_then(|(start, &end)| self.text.get(start..end));

@@ -53,7 +53,7 @@ impl LockedFormat {
     }
 
     fn write_user(&self, user: &UserView, out: &mut LineWriter) {
-        // Without a snapshot, what identifies the user beside the ID is left out.
+        // Without a snapshot, identifiers other than the ID are left out.
         let shown =
             |value: &Option<String>| value.clone().filter(|_| self.snapshot != SnapshotMode::None);
         out.text(&user.id);
@@ -93,7 +93,7 @@ pub struct LockedList {
     users: BTreeMap<Answer, HashSet<u64>>,
     /// Users about whom pages disagree.
     disputed: HashSet<String>,
-    /// Users whose rows in the first so many bytes are void.
+    /// Users whose rows are void, and the length of the rows that this applies to, in bytes.
     withdrawn: (HashSet<String>, u64),
     failure: Option<WriteError>,
 }
@@ -339,7 +339,7 @@ impl Answer {
         }
         match (user.locked, selection.left_out_by(user)) {
             (Some(_), Some(condition)) => Self::LeftOut(condition),
-            // Nobody asked for this user, locked or not.
+            // Not selected, locked or not.
             (None, Some(_)) => Self::NotLocked,
             (None, None) => Self::Unknown,
             (Some(_), None) => Self::Locked {

@@ -30,8 +30,8 @@ pub struct Manifest {
     pub command: String,
     /// The command that wrote the results.
     pub kind: CommandKind,
-    /// Every effective setting by the long name of its flag (`snake_case`), whatever its source;
-    /// no secrets.
+    /// Every effective setting by the long name of its flag (`snake_case`), from any source,
+    /// without secrets.
     #[serde(default)]
     pub settings: Map<String, Value>,
     /// `production`, `development`, `sandbox` or `unknown`.
@@ -173,7 +173,7 @@ impl Manifest {
     /// The ending of a job that is running or was killed.
     pub const RUNNING: &str = "running";
 
-    /// Reads a manifest; `None` where there is none.
+    /// Reads a manifest; `None` if it does not exist.
     ///
     /// # Errors
     ///
@@ -208,7 +208,7 @@ impl Manifest {
     pub(super) fn to_json(&self, path: &Path) -> Result<String, WriteError> {
         let json = serde_json::to_string_pretty(self);
         let json = json.map_err(|error| WriteError::new(path, &error.into()))?;
-        // Someone may have typed a key into the reason or where a path belongs.
+        // A user may have pasted a key into the reason or a path.
         Ok(mask_keys(&json).into_owned() + "\n")
     }
 
@@ -255,7 +255,7 @@ impl Manifest {
         });
     }
 
-    /// Ends the pass, as the summary says.
+    /// Ends the pass with the figures of the summary.
     pub(super) fn end_pass(&mut self, summary: &Summary, stats: &Stats, now: SystemTime) {
         self.finished_at = Some(now);
         summary.ending.code().clone_into(&mut self.ending);

@@ -21,12 +21,12 @@ use super::writer::{Existing, Writer};
 
 /// All files of one job. A job whose results go to a stream has none.
 ///
-/// The results file and its manifest exist before the first request. The lists beside them exist
+/// The results file and its manifest exist before the first request. The sidecar lists exist
 /// once [`write_unprocessed`](Self::write_unprocessed) and [`Writer::publish_failed`] were called,
 /// and are complete once the job is [finalized](Self::finalize). Each file is complete or as it was
 /// before.
 ///
-/// A job that may still be refused, because a guard or a person decides after its look-up, does not
+/// A job that may still be refused, because a guard or the user decides after its look-up, does not
 /// touch files of an earlier run: its results have a temporary name until [`commit`](Self::commit)
 /// replaces them. Refused, it is [rolled back](Self::rollback); killed, it leaves a temporary file
 /// that the next run removes. `--resume` after that continues the earlier run, which is unchanged.
@@ -54,7 +54,7 @@ enum State {
     New,
     /// The results have a temporary name.
     Staged,
-    /// The files belong to a job that was begun earlier or that was committed.
+    /// The files are those of an earlier run that is resumed, or of a committed job.
     Kept,
 }
 
@@ -68,7 +68,7 @@ pub struct Totals {
     pub n_unprocessed: u64,
     /// Number of rows in the results file.
     pub n_rows_found: u64,
-    /// The SHA-256 of the results file; `None` where there is no file, or where it cannot be read.
+    /// The SHA-256 of the results file; `None` for a stream, or if it cannot be read.
     pub sha256: Option<String>,
     /// The first thing that went wrong with the files.
     pub failure: Option<OutputError>,
@@ -191,8 +191,8 @@ impl Outputs {
         self.manifest.write(&files.sidecars.manifest)
     }
 
-    /// Writes the list of records without a row as it is now: should the program be killed, it
-    /// names everyone who is outstanding. [`Writer::publish_failed`] does the same for rows. Until
+    /// Writes the list of records without a row as it is now: if the program is killed, it lists
+    /// all users that remain. [`Writer::publish_failed`] does the same for rows. Until
     /// the job is committed, both would replace files of an earlier run.
     ///
     /// # Errors
@@ -253,8 +253,8 @@ impl Outputs {
     }
 
     /// The job was refused before it changed anything: removes its files if they are new, and
-    /// leaves those of an earlier run unchanged. A job that was begun by an earlier run, of which
-    /// `false` is returned, is to be finalized instead.
+    /// leaves those of an earlier run unchanged. Returns `false` for a resumed job, which must be
+    /// finalized instead.
     #[must_use]
     pub fn rollback(&self) -> bool {
         let Some(Files { results, sidecars, state, has_list, .. }) = &self.files else {
@@ -264,18 +264,18 @@ impl Outputs {
             let Sidecars { failed, unprocessed, manifest, input, .. } = sidecars;
             let list = has_list.then_some(input);
             for path in [results, failed, unprocessed, manifest].into_iter().chain(list) {
-                // A link remains. A file that cannot be removed is harmless: it says that it is not
-                // finished.
+                // A link remains. A file that cannot be removed is harmless: its manifest shows that
+                // it is not finished.
                 let _ = path.canonicalize().and_then(fs::remove_file);
             }
         }
         *state != State::Kept
     }
 
-    /// Ends the job, however it went: closes the results, writes the lists beside them and the
-    /// manifest. Each step is taken whatever became of the others.
+    /// Ends the job: closes the results, and writes the sidecar lists and the manifest. A failed
+    /// step does not prevent the others.
     ///
-    /// `recorded` says of each record whether it has a row. `conclude` sums up what the files hold.
+    /// `recorded` holds for each record whether it has a row. `conclude` sums up the files.
     ///
     /// Where another process changed the results file, it is read again, and rows that are not in
     /// it do not count.
@@ -374,7 +374,7 @@ fn n_without_row(recorded: &[bool]) -> u64 {
 }
 
 impl Finalized {
-    /// Adds the page to the manifest. It shows what the manifest says, so it is written last.
+    /// Adds the page to the manifest. The page shows the manifest, so it is written last.
     ///
     /// # Errors
     ///
@@ -469,7 +469,7 @@ mod tests {
     use crate::stats::{Counts, Size};
 
     /// Three records, of which the first two get rows: one that ended well and one that did not.
-    struct Story {
+    struct TestRun {
         dir: tempfile::TempDir,
         records: Records,
     }
@@ -503,7 +503,7 @@ mod tests {
         manifest
     }
 
-    impl Story {
+    impl TestRun {
         fn new() -> Self {
             let records = ["user_a", "user_b", "user_c"];
             let records = records.into_iter().zip(2..).map(|(id, line)| record(line, id, &[]));
@@ -567,11 +567,11 @@ mod tests {
 
         /// A finished run.
         fn finished() -> Self {
-            let story = Self::new();
-            let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
+            let run = Self::new();
+            let (outputs, mut writer) = run.create(Existing::Refuse, false).unwrap();
             Self::append(&mut writer);
-            assert!(story.finalize(outputs, writer).failure.is_none());
-            story
+            assert!(run.finalize(outputs, writer).failure.is_none());
+            run
         }
 
         fn contents(&self) -> BTreeMap<String, String> {
@@ -594,9 +594,9 @@ mod tests {
 
     #[test]
     fn a_finished_job_has_all_files_and_the_manifest_has_their_digests() {
-        let story = Story::finished();
-        assert_eq!(story.contents().keys().collect::<Vec<_>>(), NAMES);
-        let manifest = story.manifest();
+        let run = TestRun::finished();
+        assert_eq!(run.contents().keys().collect::<Vec<_>>(), NAMES);
+        let manifest = run.manifest();
         assert_eq!((manifest.rows, manifest.unprocessed, manifest.exit_code), (2, 1, Some(1)));
         assert_eq!(manifest.counts.get(Outcome::Rejected), 1);
         let roles: Vec<_> = manifest.files.iter().map(|it| it.role.as_str()).collect();
@@ -604,104 +604,104 @@ mod tests {
         for file in &manifest.files[1..] {
             assert_eq!(file.sha256, sha256_file(Path::new(&file.name)).unwrap(), "{}", file.role);
         }
-        let contents = story.contents();
+        let contents = run.contents();
         assert!(contents["r.failed.csv"].ends_with("\nuser_b,3,rejected,,\n"));
         assert!(contents["r.unprocessed.csv"].ends_with("\nuser_c,4\n"));
     }
 
     #[test]
     fn a_new_job_has_a_running_manifest_and_leaves_nothing_when_it_is_refused() {
-        let story = Story::new();
-        let (outputs, writer) = story.create(Existing::Refuse, true).unwrap();
-        assert_eq!(story.manifest().ending, Manifest::RUNNING);
+        let run = TestRun::new();
+        let (outputs, writer) = run.create(Existing::Refuse, true).unwrap();
+        assert_eq!(run.manifest().ending, Manifest::RUNNING);
         assert!(outputs.rollback());
         drop(writer);
-        assert_eq!(story.contents().len(), 0);
+        assert_eq!(run.contents().len(), 0);
     }
 
     #[test]
     fn a_job_that_may_be_refused_changes_nothing_of_an_earlier_run_before_it_is_committed() {
-        let story = Story::finished();
-        let before = story.contents();
-        let (outputs, mut writer) = story.create(Existing::Replace, true).unwrap();
-        Story::append(&mut writer);
+        let run = TestRun::finished();
+        let before = run.contents();
+        let (outputs, mut writer) = run.create(Existing::Replace, true).unwrap();
+        TestRun::append(&mut writer);
         writer.commit().unwrap();
         assert!(outputs.is_staged() && outputs.rollback());
         drop((outputs, writer));
-        assert!(story.contents() == before, "refused");
+        assert!(run.contents() == before, "refused");
 
-        let (outputs, writer) = story.create(Existing::Replace, true).unwrap();
-        story.finalize(outputs, writer);
-        assert!(story.contents() == before, "ended before it was committed");
+        let (outputs, writer) = run.create(Existing::Replace, true).unwrap();
+        run.finalize(outputs, writer);
+        assert!(run.contents() == before, "ended before it was committed");
 
-        let (mut outputs, mut writer) = story.create(Existing::Replace, true).unwrap();
-        outputs.commit(&story.records, &[false; 3], || writer.commit_staged()).unwrap();
-        assert_eq!(story.manifest().ending, Manifest::RUNNING);
-        assert_eq!(story.contents()["r.unprocessed.csv"].lines().count(), 4);
-        assert_eq!(fs::read_to_string(story.path("r.csv")).unwrap().lines().count(), 1);
-        Story::append(&mut writer);
-        assert!(story.finalize(outputs, writer).failure.is_none());
-        assert_eq!(story.contents().keys().collect::<Vec<_>>(), NAMES);
+        let (mut outputs, mut writer) = run.create(Existing::Replace, true).unwrap();
+        outputs.commit(&run.records, &[false; 3], || writer.commit_staged()).unwrap();
+        assert_eq!(run.manifest().ending, Manifest::RUNNING);
+        assert_eq!(run.contents()["r.unprocessed.csv"].lines().count(), 4);
+        assert_eq!(fs::read_to_string(run.path("r.csv")).unwrap().lines().count(), 1);
+        TestRun::append(&mut writer);
+        assert!(run.finalize(outputs, writer).failure.is_none());
+        assert_eq!(run.contents().keys().collect::<Vec<_>>(), NAMES);
     }
 
     #[test]
     fn files_beside_results_that_were_moved_away_are_an_earlier_runs_too() {
-        let story = Story::finished();
-        fs::remove_file(story.path("r.csv")).unwrap();
-        let before = story.contents();
-        let (outputs, writer) = story.create(Existing::Refuse, true).unwrap();
+        let run = TestRun::finished();
+        fs::remove_file(run.path("r.csv")).unwrap();
+        let before = run.contents();
+        let (outputs, writer) = run.create(Existing::Refuse, true).unwrap();
         assert!(outputs.rollback());
         drop(writer);
-        assert!(story.contents() == before);
+        assert!(run.contents() == before);
     }
 
     #[test]
     fn a_job_that_cannot_be_refused_replaces_an_earlier_run_at_once() {
-        let story = Story::finished();
-        let (outputs, writer) = story.create(Existing::Replace, false).unwrap();
+        let run = TestRun::finished();
+        let (outputs, writer) = run.create(Existing::Replace, false).unwrap();
         assert!(!outputs.is_staged());
-        assert_eq!(story.manifest().ending, Manifest::RUNNING);
-        assert_eq!(fs::read_to_string(story.path("r.csv")).unwrap().lines().count(), 1);
+        assert_eq!(run.manifest().ending, Manifest::RUNNING);
+        assert_eq!(fs::read_to_string(run.path("r.csv")).unwrap().lines().count(), 1);
         drop(writer);
     }
 
     #[test]
     fn leftovers_of_killed_runs_are_removed() {
-        let story = Story::finished();
+        let run = TestRun::finished();
         for name in ["r.csv", "r.failed.csv", "r.unprocessed.csv", "r.manifest.json"] {
-            fs::write(story.path(&format!(".{name}.Ab12Cd.tmp")), "left behind").unwrap();
+            fs::write(run.path(&format!(".{name}.Ab12Cd.tmp")), "left behind").unwrap();
         }
-        let resumed = resume(&story.path("r.csv"), &story.records).unwrap().unwrap();
-        let results = story.path("r.csv");
+        let resumed = resume(&run.path("r.csv"), &run.records).unwrap().unwrap();
+        let results = run.path("r.csv");
         let format = RowFormat::default();
         let (outputs, writer) = Outputs::resume(&results, resumed, format, manifest()).unwrap();
-        story.finalize(outputs, writer);
-        assert_eq!(story.contents().keys().collect::<Vec<_>>(), NAMES);
+        run.finalize(outputs, writer);
+        assert_eq!(run.contents().keys().collect::<Vec<_>>(), NAMES);
     }
 
     /// The files of a run whose results are disturbed after two rows were recorded.
-    fn disturbed(disturb: impl Fn(&Path)) -> (Story, Finalized) {
-        let story = Story::new();
-        let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
-        Story::append(&mut writer);
+    fn disturbed(disturb: impl Fn(&Path)) -> (TestRun, Finalized) {
+        let run = TestRun::new();
+        let (outputs, mut writer) = run.create(Existing::Refuse, false).unwrap();
+        TestRun::append(&mut writer);
         writer.commit().unwrap();
-        disturb(&story.path("r.csv"));
-        let finalized = story.finalize(outputs, writer);
-        (story, finalized)
+        disturb(&run.path("r.csv"));
+        let finalized = run.finalize(outputs, writer);
+        (run, finalized)
     }
 
     #[track_caller]
-    fn check_disturbed(disturb: impl Fn(&Path), n_rows: u64, n_unprocessed: u64) -> Story {
-        let (story, finalized) = disturbed(disturb);
+    fn check_disturbed(disturb: impl Fn(&Path), n_rows: u64, n_unprocessed: u64) -> TestRun {
+        let (run, finalized) = disturbed(disturb);
         assert!(finalized.failure.is_some());
         assert!(finalized.summary.adds_up());
-        let manifest = story.manifest();
+        let manifest = run.manifest();
         assert_eq!((manifest.ending.as_str(), manifest.exit_code), ("output_failed", Some(6)));
         assert_eq!((manifest.rows, manifest.unprocessed), (n_rows, n_unprocessed));
         assert_eq!(manifest.counts.total(), n_rows);
-        let n_listed = story.contents()["r.unprocessed.csv"].lines().count() as u64 - 1;
+        let n_listed = run.contents()["r.unprocessed.csv"].lines().count() as u64 - 1;
         assert_eq!(n_listed, n_unprocessed);
-        story
+        run
     }
 
     fn set_len(path: &Path, len: u64) {
@@ -712,7 +712,7 @@ mod tests {
     fn rows_that_another_process_removed_do_not_count() {
         check_disturbed(|path| set_len(path, 0), 0, 3);
         check_disturbed(|path| set_len(path, 10), 0, 3);
-        let story = check_disturbed(
+        let run = check_disturbed(
             |path| {
                 let text = fs::read_to_string(path).unwrap();
                 set_len(path, (text.len() - text.lines().last().unwrap().len() - 1) as u64);
@@ -720,14 +720,14 @@ mod tests {
             1,
             2,
         );
-        assert_eq!(story.contents()["r.failed.csv"].lines().count(), 1, "its row is gone");
+        assert_eq!(run.contents()["r.failed.csv"].lines().count(), 1, "its row is gone");
     }
 
     #[cfg(unix)]
     #[test]
     fn a_results_file_that_is_gone_or_another_one_has_no_rows() {
-        let story = check_disturbed(|path| fs::remove_file(path).unwrap(), 0, 3);
-        let roles: Vec<_> = story.manifest().files.into_iter().map(|it| it.role).collect();
+        let run = check_disturbed(|path| fs::remove_file(path).unwrap(), 0, 3);
+        let roles: Vec<_> = run.manifest().files.into_iter().map(|it| it.role).collect();
         assert_eq!(roles, ["input", "failed", "unprocessed"], "there is no file to hash");
         check_disturbed(
             |path| {
@@ -746,53 +746,53 @@ mod tests {
             let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
             file.write_all(b"not a row\n").unwrap();
         };
-        let story = check_disturbed(append, 2, 1);
-        assert_eq!(story.contents()["r.failed.csv"].lines().count(), 2);
+        let run = check_disturbed(append, 2, 1);
+        assert_eq!(run.contents()["r.failed.csv"].lines().count(), 2);
     }
 
     #[test]
     fn a_copied_row_does_not_add_up() {
-        let (story, finalized) = disturbed(|path| {
+        let (run, finalized) = disturbed(|path| {
             let text = fs::read_to_string(path).unwrap();
             let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
             writeln!(file, "{}", text.lines().last().unwrap()).unwrap();
         });
         assert!(finalized.failure.is_none());
         assert!(!finalized.summary.adds_up());
-        assert_eq!((story.manifest().rows, story.manifest().unprocessed), (3, 1));
+        assert_eq!((run.manifest().rows, run.manifest().unprocessed), (3, 1));
     }
 
     #[cfg(unix)]
     #[test]
     fn one_file_that_cannot_be_written_does_not_cost_the_others() {
         for blocked in ["r.unprocessed.csv", "r.failed.csv", "r.manifest.json"] {
-            let story = Story::new();
-            let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
-            Story::append(&mut writer);
-            // A directory is no place for a file.
-            let _ = fs::remove_file(story.path(blocked));
-            fs::create_dir(story.path(blocked)).unwrap();
-            let finalized = story.finalize(outputs, writer);
+            let run = TestRun::new();
+            let (outputs, mut writer) = run.create(Existing::Refuse, false).unwrap();
+            TestRun::append(&mut writer);
+            // A directory blocks the path.
+            let _ = fs::remove_file(run.path(blocked));
+            fs::create_dir(run.path(blocked)).unwrap();
+            let finalized = run.finalize(outputs, writer);
             assert!(finalized.failure.unwrap().to_string().contains(blocked));
             for name in NAMES.into_iter().filter(|name| *name != blocked) {
-                assert!(story.path(name).is_file(), "{name} beside {blocked}");
+                assert!(run.path(name).is_file(), "{name} beside {blocked}");
             }
             if blocked != "r.manifest.json" {
-                assert_eq!(story.manifest().exit_code, Some(6));
+                assert_eq!(run.manifest().exit_code, Some(6));
             }
         }
     }
 
     #[test]
     fn a_report_is_added_to_the_manifest() {
-        let story = Story::new();
-        let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
-        Story::append(&mut writer);
-        let mut finalized = story.finalize(outputs, writer);
+        let run = TestRun::new();
+        let (outputs, mut writer) = run.create(Existing::Refuse, false).unwrap();
+        TestRun::append(&mut writer);
+        let mut finalized = run.finalize(outputs, writer);
         finalized.add_report(Path::new("page.html"), "00".into()).unwrap();
-        assert_eq!(story.manifest().files[4].role, "report");
+        assert_eq!(run.manifest().files[4].role, "report");
         finalized.set_exit_code(6).unwrap();
-        assert_eq!(story.manifest().exit_code, Some(6));
-        assert_eq!(story.manifest().files.len(), 5);
+        assert_eq!(run.manifest().exit_code, Some(6));
+        assert_eq!(run.manifest().files.len(), 5);
     }
 }

@@ -25,10 +25,10 @@ use super::sidecars::{FailedList, Sidecars};
 pub struct Resumed {
     /// What is recorded.
     pub done: Done,
-    /// What the rows say.
+    /// Statistics of the rows.
     pub rows: RowStats,
-    /// When the latest unlock requests were answered, and how many each row stands for; oldest
-    /// first.
+    /// When the latest unlock requests were answered, and the number of requests of each row;
+    /// oldest first.
     pub latest_calls: VecDeque<(SystemTime, u32)>,
     /// Length of the torn end that will be cut off, in bytes.
     pub n_torn_bytes: u64,
@@ -42,7 +42,7 @@ pub struct Resumed {
 }
 
 impl Resumed {
-    /// The command that wrote the rows, as far as they show it; the manifest knows better.
+    /// The command that wrote the rows, if they show it. The manifest is more reliable.
     pub fn kind(&self) -> Option<CommandKind> {
         self.rows.counts().iter().find_map(|(outcome, _)| kind_of_outcome(outcome))
     }
@@ -63,7 +63,7 @@ impl Resumed {
     }
 }
 
-/// Locks and reads an existing results file; `None` where there is none. A file that was cut off
+/// Locks and reads an existing results file; `None` if it does not exist. A file that was cut off
 /// before its first row is continued as if it were new. `records` is the input.
 ///
 /// # Errors
@@ -182,8 +182,8 @@ fn identity_of(row: &Row) -> impl Hash {
 /// More rows than any quota lets through in a window.
 const MAX_CALLS: usize = 10_000;
 
-/// The requests that a row stands for, all of them at the time of the last response. Look-ups are a
-/// hundredth of them, and each is in a hundred rows: they are left out.
+/// The number of requests of a row, counted at the time of the last response. Look-ups are left out:
+/// one look-up serves a hundred rows.
 fn requests_of(row: &Row) -> Option<(SystemTime, u32)> {
     let has_own_request = match row.outcome {
         Outcome::Unlocked | Outcome::StillLocked | Outcome::Failed | Outcome::Rejected => true,
@@ -378,7 +378,7 @@ mod tests {
         assert!(matches!(error, OpenError::Read(ReadError::BadRow { line: 5, .. })), "{error}");
     }
 
-    /// Counted twice it would be one user more than there are.
+    /// A copied row would be counted twice.
     #[test]
     fn a_copied_row_is_refused() {
         let dir = tempfile::tempdir().unwrap();

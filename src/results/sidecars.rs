@@ -1,5 +1,5 @@
-//! The files beside the results: the rows that did not end well, the records without a row, and the
-//! manifest.
+//! The sidecar files of results: their names, the list of rows that did not end well, and the list of
+//! records without a row.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -17,7 +17,7 @@ use super::reader::Reader;
 /// The header of the users' column, where the input has none.
 const DEFAULT_HEADER: &str = "user_id";
 
-/// Where the files beside a results file are.
+/// The paths of the sidecar files of a results file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sidecars {
     /// The rows that did not end well.
@@ -35,7 +35,7 @@ pub struct Sidecars {
 }
 
 impl Sidecars {
-    /// The files beside `NAME.csv`: `NAME.failed.csv` and so on.
+    /// `NAME.failed.csv` and so on, for `NAME.csv`.
     pub fn beside(results: &Path) -> Self {
         Self {
             failed: sibling(results, ".failed.csv"),
@@ -57,8 +57,8 @@ pub(super) fn sibling(path: &Path, ending: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Refuses a file beside the results that no run wrote: another run's results, or a file of the
-/// user's own. With `may_replace`, only results are refused.
+/// Refuses to replace sidecar files that no run wrote: the results of another run, or a file of the
+/// user. With `may_replace`, only results are refused.
 ///
 /// # Errors
 ///
@@ -142,7 +142,7 @@ impl FailedList {
         }
     }
 
-    /// The first this many rows of the batch were recorded, the others were not.
+    /// Keeps the first `n_recorded` rows of the batch; the others were not recorded.
     pub(super) fn commit(&mut self, n_recorded: usize) {
         if self.pending.is_empty() {
             return;
@@ -178,7 +178,7 @@ pub fn read_unprocessed(path: &Path) -> Option<Vec<String>> {
     reader.records().map(|row| row.ok().map(cell)).collect()
 }
 
-/// Writes the records that have no row, as input for another run. `recorded` says of each record
+/// Writes the records that have no row, as input for another run. `recorded` holds for each record
 /// whether it has one. The file has its name once it is finished.
 ///
 /// # Errors
@@ -269,7 +269,7 @@ mod tests {
         ]
     }
 
-    /// The list of these rows, of which this many are recorded.
+    /// The list of these rows, of which the first `n_recorded` are recorded.
     fn failed(header: Option<&str>, rows: &[Row], n_recorded: usize) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.failed.csv");

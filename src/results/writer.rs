@@ -1,4 +1,4 @@
-//! Records rows: in the results file, and those that did not end well in the list beside it.
+//! Records rows: in the results file, and those that did not end well in `NAME.failed.csv` too.
 
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub enum Existing {
     /// Refuse to start; the file is unchanged.
     #[default]
     Refuse,
-    /// Write the new file beside it, under a temporary name; [`Writer::commit_staged`] replaces it.
+    /// Write the new file under a temporary name; [`Writer::commit_staged`] replaces the old one.
     Replace,
 }
 
@@ -348,13 +348,13 @@ mod tests {
         }
     }
 
-    /// A disk with so much room.
+    /// A disk of limited size.
     #[derive(Clone, Default)]
     struct SmallDisk {
         bytes: Arc<Mutex<Vec<u8>>>,
         room: Arc<Mutex<usize>>,
-        /// The disk takes no more than this many bytes at a time.
-        mouthful: usize,
+        /// The most bytes that one write takes.
+        max_write: usize,
         can_cut: Arc<Mutex<bool>>,
         is_gone: Arc<Mutex<bool>>,
         /// How many of the bytes would survive a power cut.
@@ -364,7 +364,7 @@ mod tests {
     impl SmallDisk {
         fn new(room: usize) -> Self {
             let can_cut = Arc::new(Mutex::new(true));
-            Self { room: Arc::new(Mutex::new(room)), mouthful: 7, can_cut, ..Self::default() }
+            Self { room: Arc::new(Mutex::new(room)), max_write: 7, can_cut, ..Self::default() }
         }
 
         fn text(&self) -> String {
@@ -379,7 +379,7 @@ mod tests {
             if left == 0 {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            let n = bytes.len().min(left).min(self.mouthful);
+            let n = bytes.len().min(left).min(self.max_write);
             disk.extend_from_slice(&bytes[..n]);
             Ok(n)
         }
@@ -594,13 +594,13 @@ mod tests {
     fn an_existing_file_is_replaced_only_by_a_commit() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.csv");
-        fs::write(&path, "precious").unwrap();
+        fs::write(&path, "earlier").unwrap();
         let error = create(&path, Existing::Refuse).err().unwrap();
         assert!(matches!(error, OpenError::Exists { .. }), "{error}");
         let mut writer = create(&path, Existing::Replace).unwrap();
         append(&mut writer, "user_0");
         writer.commit().and_then(|()| writer.sync()).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "earlier");
         drop(writer);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "refused, it leaves no trace");
         let mut writer = create(&path, Existing::Replace).unwrap();
@@ -630,9 +630,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.csv");
         let mut writer = create(&path, Existing::Replace).unwrap();
-        fs::write(&path, "precious").unwrap();
+        fs::write(&path, "earlier").unwrap();
         assert!(writer.commit_staged().is_err());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "earlier");
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn a_quoted_cell_that_holds_records_is_refused_and_lenient_takes_it() {
          check its quotes. To continue anyway, add --lenient"
     );
     let input = read_text(&text, &lenient()).unwrap();
-    assert_eq!(told(&input), format!("2:{A} 5:{D}"));
+    assert_eq!(records_of(&input), format!("2:{A} 5:{D}"));
     assert_eq!(input.suspicions.iter().map(|it| it.line).collect::<Vec<_>>(), [Some(2)]);
     // Usernames: a line with as many cells as a record. A note on several lines is none.
     let username = by(IdentifierKind::Username);
@@ -104,7 +104,7 @@ fn the_id_of_clerk_is_preferred_to_that_of_a_database() {
 #[test]
 fn a_header_in_the_middle_of_joined_lists_is_no_user() {
     let input = read_text(&format!("user_id\n{A}\nuser_id\n{B}\n"), &Options::default()).unwrap();
-    assert_eq!(told(&input), format!("2:{A} 3:user_id 4:{B}"));
+    assert_eq!(records_of(&input), format!("2:{A} 3:user_id 4:{B}"));
     assert_eq!(invalid(&input), [3]);
 }
 

@@ -171,7 +171,7 @@ fn a_reader_that_fails_on_the_way_is_an_error_and_an_interrupted_one_is_not() {
     let read = |script| read(Source::reader("pipe", Scripted(script)), &lenient());
     let interrupted = || Err(std::io::ErrorKind::Interrupted.into());
     let input = read(vec![Ok(b'b'), Ok(b'\n'), interrupted(), Ok(b'a'), interrupted()]).unwrap();
-    assert_eq!(told(&input), "1:a 2:b");
+    assert_eq!(records_of(&input), "1:a 2:b");
 
     let error = read(vec![Err(std::io::Error::other("unplugged")), Ok(b'a')]).unwrap_err();
     assert_eq!(error.to_string(), "cannot read pipe: unplugged");
@@ -251,11 +251,11 @@ fn one_of_each() -> Vec<Refusal> {
 
 #[test]
 fn each_error_is_reported_in_these_words() {
-    let told = one_of_each()
+    let messages = one_of_each()
         .into_iter()
         .map(|refusal| Error { name: "users.csv".into(), refusal }.to_string());
-    let told: Vec<String> = told.collect();
-    insta::assert_snapshot!(told.join("\n"), @r#"
+    let messages: Vec<String> = messages.collect();
+    insta::assert_snapshot!(messages.join("\n"), @r#"
     cannot open users.csv: permission denied
     users.csv is a directory; give the file in it that lists the users
     cannot read users.csv: permission denied
