@@ -115,6 +115,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    #[expect(clippy::too_many_lines, reason = "a table of texts")]
     fn message(&self, name: &str) -> String {
         match self {
             Self::Open(reason) => format!("cannot open {name}: {reason}"),

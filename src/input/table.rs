@@ -259,13 +259,11 @@ fn find_delimiter(head: &[u8], wanted: &Wanted<'_>) -> Result<Option<char>, Refu
         };
     }
     found.retain(|&(fit, ..)| fit == best);
-    match found[..] {
-        [(.., delimiter)] => Ok(Some(delimiter)),
-        _ => {
-            let delimiters = found.into_iter().map(|(.., delimiter)| delimiter);
-            Err(Refusal::AmbiguousDelimiter(delimiters.collect()))
-        }
+    if let [(.., delimiter)] = found[..] {
+        return Ok(Some(delimiter));
     }
+    let delimiters = found.into_iter().map(|(.., delimiter)| delimiter);
+    Err(Refusal::AmbiguousDelimiter(delimiters.collect()))
 }
 
 /// Whether the delimiter is in the lines up to that of an error: the error is reported then.

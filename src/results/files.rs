@@ -20,9 +20,15 @@ use super::error::{Problem, WriteError};
 ///
 /// When it cannot be written; the old file is unchanged then.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<String, WriteError> {
+    stage(path, bytes)?.finish()
+}
+
+/// The same, but the old file is replaced only when the new one is [finished](AtomicWriter::finish).
+pub(super) fn stage(path: &Path, bytes: &[u8]) -> Result<AtomicWriter, WriteError> {
     let mut writer = AtomicWriter::create(path)?;
-    writer.write_all(bytes).map_err(|error| WriteError::new(path, &error))?;
-    writer.finish()
+    let written = writer.write_all(bytes).and_then(|()| writer.flush());
+    written.map_err(|error| WriteError::new(path, &error))?;
+    Ok(writer)
 }
 
 /// Writes a file under a temporary name; [`finish`](Self::finish) gives it its own. Dropped before

@@ -1,7 +1,6 @@
 //! All files of one job, from before its first request to after its last, however it ends.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -12,7 +11,7 @@ use crate::stats::summary::Summary;
 use crate::stats::{RowStats, Stats};
 
 use super::error::{OpenError, ReadError, WriteError};
-use super::files::{AtomicWriter, remove_stale, sha256};
+use super::files::{self, AtomicWriter, remove_stale, sha256};
 use super::format::RowFormat;
 use super::manifest::{FileEntry, Manifest};
 use super::resume::Resumed;
@@ -233,10 +232,7 @@ impl Outputs {
         if files.state == State::Staged {
             // Everything is written before anything is replaced: only renames are left then.
             let path = &files.sidecars.manifest;
-            let mut manifest = AtomicWriter::create(path)?;
-            let json = self.manifest.to_json(path)?;
-            let written = manifest.write_all(json.as_bytes()).and_then(|()| manifest.flush());
-            written.map_err(|error| WriteError::new(path, &error))?;
+            let manifest = files::stage(path, self.manifest.to_json(path)?.as_bytes())?;
             let unprocessed = write_unprocessed(records, recorded, &files.sidecars.unprocessed)?;
             // No results without their list: resuming compares its hash with the manifest.
             if let Some(list) = files.list.take() {

@@ -89,7 +89,6 @@ fn is_list(path: &Path) -> bool {
 /// it is finished.
 pub(super) struct FailedList {
     file: AtomicWriter,
-    path: PathBuf,
     lines: LineWriter,
     /// Rows that are not recorded yet: the index of each in its batch, and where its line ends.
     pending: Vec<(usize, usize)>,
@@ -106,13 +105,8 @@ impl FailedList {
     ) -> Result<Self, WriteError> {
         let mut lines = LineWriter::new();
         write_header(header, carried, &FAILED_COLUMNS, &mut lines);
-        let mut list = Self {
-            file: AtomicWriter::create(path)?,
-            path: path.to_owned(),
-            lines,
-            pending: Vec::new(),
-            failure: None,
-        };
+        let mut list =
+            Self { file: AtomicWriter::create(path)?, lines, pending: Vec::new(), failure: None };
         let header = list.lines.take(Vec::new());
         list.write(&header);
         list.failure.take().map_or(Ok(list), Err)
@@ -156,7 +150,7 @@ impl FailedList {
 
     fn write(&mut self, lines: &[u8]) {
         if let Err(error) = self.file.write_all(lines) {
-            self.failure.get_or_insert(WriteError::new(&self.path, &error));
+            self.failure.get_or_insert(WriteError::new(&self.file.path, &error));
         }
     }
 
