@@ -27,6 +27,8 @@
 //! own; `tests/layers.rs` checks it. Nothing in `model`, `stats`, and `policy` reads a clock, rolls
 //! dice, or touches a file, a socket, or a console.
 
+// The sandbox writes a user object of 46 properties with `json!`.
+#![recursion_limit = "256"]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 // Not each field of what `internals` shows has a comment; nothing of it is public otherwise.
 #![cfg_attr(feature = "internals", allow(missing_docs))]
@@ -34,7 +36,7 @@
 // 1. The client of the API, which imports nothing of ours, and the terms of a job.
 pub mod clerk;
 
-#[cfg(feature = "sandbox")]
+#[cfg(feature = "cli")]
 mod model;
 
 // 2. What was counted.

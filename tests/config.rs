@@ -1,5 +1,4 @@
-//! The configuration file: which settings it may have, which source of a setting takes precedence,
-//! and what is said about it.
+//! The configuration file: its settings, the precedence of sources, and messages.
 
 mod common;
 
@@ -29,7 +28,7 @@ fn setting(stage: &Stage, name: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_file_sets_flags_by_their_long_names() {
+fn keys_are_long_flag_names() {
     let stage = stage_with(
         "quota-share = \"30%\"\nmax_users = 4\nonly-locked = true\ncarry = []\nmax-fail = 2\n",
     );
@@ -42,7 +41,7 @@ fn a_file_sets_flags_by_their_long_names() {
 }
 
 #[test]
-fn the_variable_names_the_file_and_the_flag_takes_precedence() {
+fn variable_names_the_file_and_flag_takes_precedence() {
     let mut stage = stage_with("max-users = 3\n");
     stage.set("BULK_UNLOCK_CONFIG", "ops.toml");
     stage.refuses("run ids.csv --yes", 2).says("--max-users");
@@ -60,7 +59,7 @@ fn no_file_is_searched_for() {
 }
 
 #[test]
-fn a_flag_takes_precedence_over_a_variable_and_both_over_the_file() {
+fn flag_takes_precedence_over_variable_and_both_over_file() {
     let mut stage = stage_with("max-users = 1\n");
     let note = "--max-users replaces max-users of ops.toml:1";
     stage.run(&format!("{RUN} --max-users 4")).exits_with(0).says(note);
@@ -77,7 +76,7 @@ fn a_flag_takes_precedence_over_a_variable_and_both_over_the_file() {
 }
 
 #[test]
-fn a_variable_that_says_false_turns_a_switch_of_the_file_off() {
+fn false_variable_turns_off_a_switch_of_the_file() {
     let mut stage = stage_with("only-locked = true\n");
     stage.set("BULK_UNLOCK_ONLY_LOCKED", "false");
     stage.run(RUN).exits_with(0).says("BULK_UNLOCK_ONLY_LOCKED replaces only-locked");
@@ -85,14 +84,14 @@ fn a_variable_that_says_false_turns_a_switch_of_the_file_off() {
 }
 
 #[test]
-fn clerks_own_variables_take_precedence_over_the_file() {
+fn clerk_variables_take_precedence_over_the_file() {
     let stage = stage_with("api-url = \"http://127.0.0.1:1\"\nsecret-key-file = \"nowhere\"\n");
     let ended = stage.run(RUN).exits_with(0);
     ended.says("CLERK_API_URL replaces api-url").says("CLERK_SECRET_KEY replaces secret-key-file");
 }
 
 #[test]
-fn a_file_can_name_address_and_key() {
+fn file_can_set_address_and_key_file() {
     let mut stage = stage();
     let (url, key) = (stage.sandbox().url(), stage.sandbox().key().to_owned());
     stage.unset("CLERK_API_URL");
@@ -104,7 +103,7 @@ fn a_file_can_name_address_and_key() {
 }
 
 #[test]
-fn users_whom_any_source_excludes_are_excluded() {
+fn exclude_files_of_all_sources_add_up() {
     let users = locked_users(4);
     let mut stage = stage_with("exclude = [\"file.txt\"]\n");
     for (name, user) in [("flag.txt", 0), ("variable.txt", 1), ("file.txt", 2)] {
@@ -119,7 +118,7 @@ fn users_whom_any_source_excludes_are_excluded() {
 }
 
 #[test]
-fn a_setting_that_restricts_is_never_overruled_by_another_flag() {
+fn conflict_of_flag_and_restricting_setting_is_refused() {
     let stage = stage();
     stage.run("plan ids.csv").exits_with(0);
     for (file, line, place) in [
@@ -137,14 +136,14 @@ fn a_setting_that_restricts_is_never_overruled_by_another_flag() {
 }
 
 #[test]
-fn a_setting_of_the_file_and_a_variable_that_exclude_each_other_are_refused() {
+fn conflict_of_setting_and_variable_is_refused() {
     let mut stage = stage_with("quota-share = \"1%\"\n");
     stage.set("BULK_UNLOCK_RATE", "1000/s");
     stage.refuses(RUN, 2).says("quota-share (ops.toml:1)").says("BULK_UNLOCK_RATE");
 }
 
 #[test]
-fn how_an_input_is_read_means_nothing_for_a_plan_and_is_said_to_be_replaced() {
+fn plan_replaces_settings_about_reading_an_input() {
     let stage = stage_with("by = \"user-id\"\ncolumn = 1\ndelimiter = \"none\"\ncarry = \"all\"\n");
     stage.run("plan ids.csv --config ops.toml").exits_with(0);
     let ended = stage.run("run --plan ids.plan.csv --yes --config ops.toml").exits_with(0);
@@ -152,7 +151,7 @@ fn how_an_input_is_read_means_nothing_for_a_plan_and_is_said_to_be_replaced() {
 }
 
 #[test]
-fn settings_of_the_sandbox_are_for_runs_in_the_sandbox() {
+fn sandbox_settings_apply_only_with_sandbox() {
     let mut stage = stage_with("sandbox-latency = \"0ms\"\nsandbox-users = 7\n");
     stage.run(RUN).exits_with(0);
     assert_eq!(stage.n_requests(), 4);
@@ -167,7 +166,7 @@ fn settings_of_the_sandbox_are_for_runs_in_the_sandbox() {
 }
 
 #[test]
-fn a_bad_setting_is_refused_on_every_command_with_file_and_line() {
+fn every_command_refuses_an_invalid_setting_with_file_and_line() {
     let stage = stage();
     let commands = [
         "run ids.csv --yes",
@@ -177,7 +176,7 @@ fn a_bad_setting_is_refused_on_every_command_with_file_and_line() {
         "report ids.csv",
         "sandbox --port 0",
     ];
-    for (file, said) in [
+    for (file, expected) in [
         (
             "# limits\nmax-usrs = 5\n",
             "ops.toml:2: `max-usrs` is not a flag of any command; did you mean `max-users`?",
@@ -198,13 +197,13 @@ fn a_bad_setting_is_refused_on_every_command_with_file_and_line() {
     ] {
         stage.write("ops.toml", file);
         for command in commands {
-            stage.refuses(&format!("{command} --config ops.toml"), 2).says(said);
+            stage.refuses(&format!("{command} --config ops.toml"), 2).says(expected);
         }
     }
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_refused() {
+fn unreadable_file_is_refused() {
     let mut stage = stage();
     stage.refuses("run ids.csv --yes --config nowhere.toml", 2).says("nowhere.toml: No such file");
     stage.write("ops.toml", b"max-users = 5\n# caf\xe9\n");
@@ -216,7 +215,7 @@ fn a_file_that_cannot_be_read_is_refused() {
 }
 
 #[test]
-fn settings_of_other_commands_are_fine() {
+fn settings_of_other_commands_are_accepted() {
     let stage = stage_with("html = \"page.html\"\nport = 0\nmax-users = 4\n");
     stage.run(RUN).exits_with(0);
     stage.run("locked --config ops.toml").exits_with(0);
@@ -225,7 +224,7 @@ fn settings_of_other_commands_are_fine() {
 }
 
 #[test]
-fn verbose_shows_where_each_setting_comes_from_and_no_secret() {
+fn verbose_prints_each_setting_with_its_source_and_no_secret() {
     let mut stage =
         stage_with("# pace\nquota-share = \"30%\"\nredact = [\"username\", \"last_name\"]\n");
     stage.set("BULK_UNLOCK_MAX_USERS", "9");
@@ -259,7 +258,7 @@ fn next_command(stage: &Stage, manifest: &str) -> String {
 }
 
 #[test]
-fn printed_commands_repeat_the_settings_of_the_file_and_work_with_it_and_without() {
+fn printed_commands_repeat_settings_of_the_file() {
     let mut stage = stage_with(
         "exclude = [\"vip.txt\"]\nquota-share = \"30%\"\nmax-users = 9\nby = \"user-id\"\ncolumn = 1\n\
          carry = \"all\"\nmax-input-age = \"1h\"\nstate-dir = \"state\"\n",
@@ -284,7 +283,7 @@ fn printed_commands_repeat_the_settings_of_the_file_and_work_with_it_and_without
 }
 
 #[test]
-fn the_command_after_a_list_has_the_guards_that_the_file_has_for_it() {
+fn command_printed_by_locked_repeats_guards_of_the_file() {
     let stage = stage_with(
         "exclude = [\"vip.txt\"]\nmax-users = 9\nquota-share = \"30%\"\nby = \"email\"\n",
     );
@@ -297,7 +296,7 @@ fn the_command_after_a_list_has_the_guards_that_the_file_has_for_it() {
 }
 
 #[test]
-fn the_sample_is_a_configuration_that_works() {
+fn sample_file_works() {
     let stage = stage();
     let path = sample("bulk-unlock.toml");
     let text = std::fs::read_to_string(&path).expect("the sample");

@@ -1,4 +1,4 @@
-//! The help of every command, word by word; `run -h` stands in `terminal.rs`.
+//! The help of every command, as snapshots; `terminal.rs` has `run -h`.
 
 mod common;
 
@@ -18,7 +18,7 @@ const COMMANDS: [&str; 10] = [
     "man",
 ];
 
-/// What this asks for, on a terminal of a hundred columns: help goes to stdout and is no mistake.
+/// Help goes to stdout, with exit code 0.
 #[track_caller]
 fn check(line: &str) {
     let ended = Stage::new().run(line).exits_with(0);
@@ -27,27 +27,27 @@ fn check(line: &str) {
 }
 
 #[test]
-fn the_help_of_the_program_is_this() {
+fn program_help() {
     check("-h");
     check("--help");
 }
 
 #[test]
-fn the_short_help_of_each_command_is_this() {
+fn short_help_of_each_command() {
     for command in COMMANDS.into_iter().filter(|it| *it != "run") {
         check(&format!("{command} -h"));
     }
 }
 
 #[test]
-fn the_long_help_of_each_command_is_this() {
+fn long_help_of_each_command() {
     for command in COMMANDS {
         check(&format!("{command} --help"));
     }
 }
 
 #[test]
-fn the_short_help_of_each_command_fits_on_fifty_lines_of_eighty_columns() {
+fn short_help_fits_fifty_lines_of_eighty_columns() {
     for command in COMMANDS {
         let mut stage = Stage::new();
         stage.set("COLUMNS", "80");
@@ -65,7 +65,7 @@ fn examples(command: &str) -> Vec<String> {
     lines.filter_map(|line| line.strip_prefix("    ")).map(str::to_owned).collect()
 }
 
-/// A stage in whose directory every example of the help can be run, and no question is asked.
+/// A stage in which every example of the help can run without a confirmation prompt.
 fn stage_for_examples() -> Stage {
     let mut stage = Stage::with_users(300);
     let bin = stage.path("bin");
@@ -89,7 +89,7 @@ fn stage_for_examples() -> Stage {
     stage
 }
 
-/// Runs a line in a shell that knows the program by its name.
+/// Runs a line in a shell with the program in its PATH.
 #[track_caller]
 fn shell(stage: &Stage, line: &str, code: i32) {
     let command = stage.command("");
@@ -106,12 +106,12 @@ fn shell(stage: &Stage, line: &str, code: i32) {
         .env("PATH", path)
         .output()
         .expect("a shell");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{line}\n{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{line}\n{stderr}");
 }
 
 #[test]
-fn the_examples_of_the_help_work() {
+fn help_examples_work() {
     let stage = stage_for_examples();
     for command in
         ["plan", "run", "locked", "verify", "relock", "report", "check", "completions", "man"]
@@ -140,7 +140,7 @@ fn the_examples_of_the_help_work() {
 }
 
 #[test]
-fn without_a_command_the_help_is_shown_as_a_mistake() {
+fn missing_command_prints_help_and_exits_2() {
     let ended = Stage::new().run("").exits_with(2);
     assert_eq!(ended.stdout, "");
     assert_eq!(ended.stderr, Stage::new().run("-h").stdout);

@@ -21,7 +21,7 @@ fn stage() -> Stage {
 }
 
 #[test]
-fn every_command_that_calls_the_api_takes_the_key_from_a_program() {
+fn every_command_that_calls_the_api_accepts_a_key_command() {
     let stage = stage();
     let key = "--secret-key-command 'cat key'";
     for line in [
@@ -39,7 +39,7 @@ fn every_command_that_calls_the_api_takes_the_key_from_a_program() {
 }
 
 #[test]
-fn it_replaces_the_variable_and_excludes_the_file() {
+fn key_command_replaces_the_variable_and_conflicts_with_the_file() {
     let mut stage = stage();
     stage.set("CLERK_SECRET_KEY", "sk_test_a_key_that_is_not_the_right_one");
     let line = format!("plan ids.txt {FAST}");
@@ -53,7 +53,17 @@ fn it_replaces_the_variable_and_excludes_the_file() {
 }
 
 #[test]
-fn it_is_run_without_a_shell_and_in_the_programs_own_environment() {
+fn check_names_the_key_command_as_the_source_of_the_key() {
+    let mut stage = stage();
+    stage.set("CLERK_SECRET_KEY", "sk_test_a_key_that_is_not_the_right_one");
+    let ended = stage.run("check -v --secret-key-command 'cat key'").exits_with(0);
+    let expected = "sk_test_…KEY1 (development), from --secret-key-command cat\n";
+    assert!(ended.stdout.contains(expected), "{}", ended.stdout);
+    ended.never_says("setting CLERK_SECRET_KEY");
+}
+
+#[test]
+fn key_command_runs_without_a_shell_and_inherits_the_environment() {
     let mut stage = stage();
     stage.set("VAULT", KEY);
     let line = format!("plan ids.txt {FAST}");
@@ -63,7 +73,7 @@ fn it_is_run_without_a_shell_and_in_the_programs_own_environment() {
 }
 
 #[test]
-fn a_program_that_gives_no_key_is_named_with_its_status_and_never_its_output() {
+fn failed_key_command_is_named_without_its_output() {
     let stage = stage();
     for (command, expected) in [
         ("sh -c \"cat key; exit 7\"", "--secret-key-command: sh failed: exit status: 7"),
@@ -81,7 +91,7 @@ fn a_program_that_gives_no_key_is_named_with_its_status_and_never_its_output() {
 }
 
 #[test]
-fn its_stderr_is_shown_and_it_cannot_read_the_users_from_stdin() {
+fn key_command_keeps_stderr_and_has_no_stdin() {
     let stage = stage();
     let command = "--secret-key-command 'sh -c \"cat; echo touch the device >&2; cat key\"'";
     let line = format!("plan {command} {FAST}");
@@ -91,7 +101,7 @@ fn its_stderr_is_shown_and_it_cannot_read_the_users_from_stdin() {
 }
 
 #[test]
-fn the_key_is_masked_wherever_it_shows_up() {
+fn key_of_the_command_is_masked_everywhere() {
     let stage = stage();
     let line = format!("run ids.txt --yes --secret-key-command 'echo {KEY}' --reason {KEY} {FAST}");
     let ended = stage.run(&line).exits_with(0);

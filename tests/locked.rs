@@ -37,7 +37,7 @@ fn the_list_goes_to_stdout_and_all_that_is_said_to_stderr() {
     assert_eq!(users_of(&ended.stdout), locked_of(&listed(0..1_200)));
     assert!(stage.files().is_empty());
     let stats = stage.sandbox().stats();
-    assert_eq!((stats.n_requests, stats.n_posts), (1 + 3, 0), "a count and three pages");
+    assert_eq!((stats.n_requests, stats.n_gets), (1 + 3, 1 + 3), "a count and three pages");
     let said = ended.steady();
     let (_, headline) = said.split_once('\n').expect("what comes first, and the headline");
     insta::assert_snapshot!(

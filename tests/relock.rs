@@ -117,7 +117,7 @@ fn a_dry_run_locks_no_user_and_prints_the_command_that_does() {
     Forecast: 2 users to lock again, 3 requests, about T at 1,000,000/s.
 
     To lock them again:
-      bulk-unlock relock ids.results.csv --quota=1000000/1s --quota-share=100% --max-users=5 --api-url=http://127.0.0.1:PORT --force
+      bulk-unlock relock ids.results.csv --quota=1000000/1s --quota-share=100% --api-url=http://127.0.0.1:PORT --max-users=5 --force
     "#);
     let next = planned.next();
     assert!(next.contains("--max-users=5") && next.contains("--force"), "{next}");

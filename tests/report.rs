@@ -298,8 +298,7 @@ fn summary_of_several_files() {
       form_param_invalid  1  line 1 user_20CQupOStJJy6OYXwzhWVfF8nV2: <script>alert(1)</script>
       resource_not_found  1  line 11 user_170: No user was found with id user_170.
 
-    Next steps:
-      bulk-unlock verify ids.results.csv --quota=1000/1s --api-url=http://127.0.0.1:PORT
+    Next step:
       bulk-unlock verify more.results.csv --quota=1000/1s --api-url=http://127.0.0.1:PORT
     ");
 }
@@ -388,9 +387,6 @@ fn summary_of_an_incident() {
 
     Most frequent errors, each with its first example:
       resource_not_found  1  line 12 MISSING: no user has this user ID
-
-    Next step:
-      bulk-unlock verify retry.csv --quota=1000/1s --api-url=http://127.0.0.1:PORT
     ");
     insta::assert_snapshot!(told.stderr, @"warning: run.verify.csv was changed since its manifest was written");
 }

@@ -17,11 +17,13 @@ fn stage() -> Stage {
 
 /// Bodies of 5,000 users as they are at the start, then of 600 of them in other states.
 fn user_bodies(stage: &Stage) -> Vec<Value> {
-    let pages = (0..N_USERS).step_by(500).flat_map(|offset| {
-        let page = stage.ask("GET", &format!("/v1/users?limit=500&offset={offset}"));
-        page.as_array().expect("a page").clone()
-    });
-    let mut bodies: Vec<Value> = pages.collect();
+    let mut bodies: Vec<Value> = Vec::new();
+    while bodies.len() < N_USERS as usize {
+        let last = bodies.last().and_then(|body| body["id"].as_str());
+        let cursor = last.map(|id| format!("&starting_after={id}")).unwrap_or_default();
+        let page = stage.ask("GET", &format!("/v1/users?limit=500{cursor}"));
+        bodies.extend(page.as_array().expect("a page").iter().cloned());
+    }
     for id in users(200) {
         bodies.push(stage.ask("POST", &format!("/v1/users/{id}/lock")));
         bodies.push(stage.ask("POST", &format!("/v1/users/{id}/unlock")));

@@ -1,4 +1,4 @@
-//! The key never shows: not on a console, not in a file, not in an argument, not in a child.
+//! The key does not appear on a console, in a file, in an argument, or in a child process.
 
 #![cfg(unix)]
 
@@ -17,7 +17,7 @@ use common::{Ended, Running, Stage, list, users};
 const KEY: &str = "sk_test_Zq7Wm3KLEAKED9xT5bR1vN8cJ4hG6fD2sA0pY2u7";
 const FINGERPRINT: &str = "sk_test_…Y2u7";
 
-/// A part of it in the middle, which stands nowhere else.
+/// A part in the middle of the key, which appears nowhere else.
 const LEAK: &str = "LEAKED";
 
 fn stage(config: SandboxConfig) -> Stage {
@@ -26,9 +26,9 @@ fn stage(config: SandboxConfig) -> Stage {
     stage
 }
 
-/// The key is neither in what was printed nor in any file of the story.
+/// Checks that the key is neither in the output nor in any file of the stage.
 #[track_caller]
-fn shows_nothing(stage: &Stage, ended: Ended) -> Ended {
+fn check_key_is_hidden(stage: &Stage, ended: Ended) -> Ended {
     for name in stage.files() {
         let bytes = fs::read(stage.path(&name)).unwrap_or_default();
         let is_in = bytes.windows(LEAK.len()).any(|window| window == LEAK.as_bytes());
@@ -38,18 +38,18 @@ fn shows_nothing(stage: &Stage, ended: Ended) -> Ended {
 }
 
 #[test]
-fn a_run_that_ends_well_shows_the_fingerprint_and_never_the_key() {
+fn successful_run_shows_only_the_fingerprint() {
     for flags in ["", "-q", "-v", "-vv", "--json"] {
         let stage = stage(slow_config("0"));
         let ended = stage.run(&format!("run ids.txt --yes {FAST} {flags}")).exits_with(0);
-        shows_nothing(&stage, ended);
+        check_key_is_hidden(&stage, ended);
         assert_eq!(stage.json("ids.results.manifest.json")["key"], FINGERPRINT);
     }
 }
 
 #[test]
-fn whatever_goes_wrong_the_key_is_in_no_message_and_no_file() {
-    // Every fault befalls a user of its own, among so many others that it is no outage.
+fn faults_do_not_reveal_the_key() {
+    // Each fault meets one user among many others, so that it is not an outage.
     let ids = users(150);
     let met = ids.iter().step_by(5).zip(FaultKind::all());
     let script: Script =
@@ -59,33 +59,33 @@ fn whatever_goes_wrong_the_key_is_in_no_message_and_no_file() {
         stage.write("ids.txt", list(&ids));
         let line = "run ids.txt --yes --json --report page.html --max-retries 1 --timeout 300ms";
         let ended = stage.run(&format!("{line} --rate 150/s {flags}")).exits_with(1);
-        shows_nothing(&stage, ended);
+        check_key_is_hidden(&stage, ended);
         assert!(stage.read("page.html").contains("</html>"));
         let n_429s = stage.sandbox().stats().by_status.get(&429).copied();
-        assert_eq!(n_429s, Some(2), "the 429 was met, and all else besides");
-        assert!(stage.rows("ids.results.failed.csv").len() >= 14, "so were the others");
+        assert_eq!(n_429s, Some(2), "the 429 occurred twice");
+        assert!(stage.rows("ids.results.failed.csv").len() >= 14, "other faults occurred");
     });
 }
 
 #[test]
-fn the_loudest_logs_of_every_library_do_not_show_it() {
+fn library_logs_do_not_reveal_the_key() {
     let mut stage = stage(slow_config("0"));
     stage.set("RUST_LOG", "trace");
     stage.set("RUST_BACKTRACE", "full");
     let ended = stage.run(&format!("run ids.txt --yes -vv {FAST}")).exits_with(0);
-    shows_nothing(&stage, ended);
+    check_key_is_hidden(&stage, ended);
 }
 
 #[test]
-fn a_key_that_is_refused_is_not_repeated() {
+fn refused_key_is_not_shown() {
     let stage = stage(slow_config("0"));
     stage.sandbox().set_mode(Mode::Revoked);
     let ended = stage.run("run ids.txt --yes -vv").exits_with(4);
-    shows_nothing(&stage, ended);
+    check_key_is_hidden(&stage, ended);
 }
 
 #[test]
-fn a_key_that_is_malformed_is_not_repeated() {
+fn malformed_key_is_not_shown() {
     let mut stage = stage(slow_config("0"));
     for key in [
         format!("{KEY} {KEY}"),
@@ -99,16 +99,16 @@ fn a_key_that_is_malformed_is_not_repeated() {
     ] {
         stage.set("CLERK_SECRET_KEY", &key);
         let ended = stage.run("run ids.txt --yes -vv").exits_with(4);
-        shows_nothing(&stage, ended);
+        check_key_is_hidden(&stage, ended);
     }
 }
 
 #[test]
-fn a_key_in_the_wrong_place_is_not_repeated() {
+fn key_in_the_wrong_argument_is_not_shown() {
     let stage = stage(slow_config("0"));
     let check = |line: &str, code| {
         let ended = stage.run(line).exits_with(code);
-        shows_nothing(&stage, Ended { line: "a key in the wrong place".to_owned(), ..ended });
+        check_key_is_hidden(&stage, Ended { line: "a key in the wrong place".to_owned(), ..ended });
     };
     check(&format!("run ids.txt --yes --api-url https://{KEY}@api.example.com"), 2);
     check(&format!("run ids.txt --yes --api-url {KEY}"), 2);
@@ -122,12 +122,15 @@ fn a_key_in_the_wrong_place_is_not_repeated() {
 }
 
 #[test]
-fn a_key_that_was_taken_for_a_name_or_a_reason_is_in_no_message_and_no_file() {
+fn key_as_file_name_or_reason_is_masked() {
     let stage = stage(slow_config("0"));
     let check = |line: &str| {
         let ended = stage.run(line).exits_with(0).never_says(LEAK);
         assert!(!ended.stdout.contains(LEAK), "{}", ended.stdout);
-        shows_nothing(&stage, Ended { line: "a key that was taken for a name".to_owned(), ..ended })
+        check_key_is_hidden(
+            &stage,
+            Ended { line: "a key that was taken for a name".to_owned(), ..ended },
+        )
     };
     let named = check(&format!("run ids.txt --yes -vv --json -o {KEY}.csv {FAST}"));
     named.says(&format!("{FINGERPRINT}.csv"));
@@ -141,7 +144,7 @@ fn a_key_that_was_taken_for_a_name_or_a_reason_is_in_no_message_and_no_file() {
 }
 
 #[test]
-fn a_key_among_the_users_is_an_invalid_row_that_does_not_show_it() {
+fn key_in_the_input_is_an_invalid_row_and_masked() {
     let stage = stage(slow_config("0"));
     let ids = users(3);
     let rows = format!("{},{KEY}\n{KEY},x\n{},a {KEY}\n", ids[0], ids[1]);
@@ -156,7 +159,7 @@ fn a_key_among_the_users_is_an_invalid_row_that_does_not_show_it() {
         let flags = format!("{flags} -vv -o {results} --report {name}.html --report-pii {FAST}");
         let ended = stage.run(&format!("run {name} --yes {flags}")).exits_with(1);
         fs::remove_file(stage.path(name)).unwrap();
-        shows_nothing(&stage, ended);
+        check_key_is_hidden(&stage, ended);
         let outcomes = stage.column(&results, "outcome");
         assert_eq!(outcomes.iter().filter(|it| *it == "invalid").count(), 1, "{name}");
         assert_eq!(outcomes.len(), n_rows, "{name}");
@@ -165,7 +168,7 @@ fn a_key_among_the_users_is_an_invalid_row_that_does_not_show_it() {
 }
 
 #[test]
-fn a_server_that_escapes_the_key_it_repeats_shows_it_no_more_than_another() {
+fn escaped_key_in_a_response_is_masked() {
     let ids = users(20);
     let escaped = KEY.replacen('_', "\\u005f", 1).replace('Z', "\\u005a");
     let error =
@@ -178,14 +181,14 @@ fn a_server_that_escapes_the_key_it_repeats_shows_it_no_more_than_another() {
     let stage = stage(slow_config("0").script(script));
     let flags = "-vv --report page.html --report-pii";
     let ended = stage.run(&format!("run ids.txt --yes {flags} {FAST}")).exits_with(1);
-    shows_nothing(&stage, ended);
+    check_key_is_hidden(&stage, ended);
     let messages = stage.column("ids.results.csv", "error_message").join("\n");
     assert!(messages.contains(&format!("bad key {FINGERPRINT}")), "{messages}");
     assert!(stage.column("ids.results.csv", "first_name").contains(&FINGERPRINT.to_owned()));
 }
 
 #[test]
-fn a_server_that_repeats_the_key_finds_it_nowhere_again() {
+fn key_in_a_response_is_masked() {
     let ids = users(20);
     let body = format!(
         r#"{{"errors":[{{"message":"invalid key {KEY}","long_message":"the key {KEY} may not","code":"{KEY}","meta":{{}}}}],"clerk_trace_id":"{KEY}"}}"#
@@ -207,7 +210,7 @@ fn a_server_that_repeats_the_key_finds_it_nowhere_again() {
         ids.iter().cloned().zip(answers.into_iter().map(|answer| [answer].into())).collect();
     let stage = stage(slow_config("0").script(script));
     let ended = stage.run(&format!("run ids.txt --yes -vv {FAST}")).exits_with(1);
-    shows_nothing(&stage, ended);
+    check_key_is_hidden(&stage, ended);
     let messages = stage.column("ids.results.csv", "error_message").join("\n");
     assert!(messages.contains(&format!("the key {FINGERPRINT} may not")), "{messages}");
 
@@ -215,7 +218,7 @@ fn a_server_that_repeats_the_key_finds_it_nowhere_again() {
         [(ids[0].clone(), [Scripted::status(401).with_body(body)].into())].into_iter().collect();
     let stage = self::stage(slow_config("0").script(refused));
     let ended = stage.run(&format!("run ids.txt --yes -vv -c 1 {FAST}")).exits_with(4);
-    shows_nothing(&stage, ended);
+    check_key_is_hidden(&stage, ended);
 }
 
 /// A server that gives these responses, one per connection.
@@ -232,9 +235,9 @@ fn serve(responses: Vec<String>) -> String {
     url
 }
 
-/// Whatever is cut to a length is cut after the key was hidden.
+/// The key is masked first, as a truncated key would no longer be recognized.
 #[test]
-fn a_key_at_the_place_where_a_text_is_cut_leaves_no_part_of_it() {
+fn text_is_masked_before_it_is_truncated() {
     let ids = users(5);
     let behind = |n: usize| format!("{}{KEY}", "r".repeat(n));
     let response = |status: u16, ray: &str, body: &str| {
@@ -254,7 +257,7 @@ fn a_key_at_the_place_where_a_text_is_cut_leaves_no_part_of_it() {
         response(422, "8f", &error),
         // Only the first part of this page is read.
         response(422, "8f", &format!("{}{KEY}", " ".repeat(65_500))),
-        // The reason why it is not a user quotes it.
+        // The error message quotes the body.
         response(200, "8f", &format!("{{\"id\":{{\"{}\":1}}}}", behind(280))),
     ]);
     let mut stage = stage(slow_config("0"));
@@ -262,7 +265,7 @@ fn a_key_at_the_place_where_a_text_is_cut_leaves_no_part_of_it() {
     stage.write("ids.txt", list(&ids));
     let flags = "-vv -c 1 --max-retries 0 --report page.html --report-pii";
     let ended = stage.run(&format!("run ids.txt --yes {flags} {FAST}")).exits_with(1);
-    shows_nothing(&stage, ended);
+    check_key_is_hidden(&stage, ended);
     let hidden = format!("{}{FINGERPRINT}", "r".repeat(60));
     assert_eq!(
         stage.column("ids.results.csv", "trace_id"),
@@ -273,7 +276,7 @@ fn a_key_at_the_place_where_a_text_is_cut_leaves_no_part_of_it() {
 }
 
 #[test]
-fn the_key_of_a_file_is_in_no_argument_no_environment_and_there_are_no_children() {
+fn key_from_a_file_is_in_no_argument_environment_or_child_process() {
     let mut stage = stage(slow_config("30ms"));
     stage.write("key", format!("{KEY}\n"));
     stage.unset("CLERK_SECRET_KEY");
@@ -295,33 +298,33 @@ fn the_key_of_a_file_is_in_no_argument_no_environment_and_there_are_no_children(
     }
     let ended = running.wait().exits_with(0);
     fs::remove_file(stage.path("key")).unwrap();
-    shows_nothing(&stage, ended);
+    check_key_is_hidden(&stage, ended);
 }
 
 #[test]
-fn the_key_of_the_environment_is_in_no_argument() {
+fn key_from_the_environment_is_in_no_argument() {
     let stage = stage(slow_config("30ms"));
     let running = stage.spawn("run ids.txt --yes --rate 40/s");
     wait_until("a row is written", || stage.n_rows("ids.results.csv") > 2);
     let cmdline = fs::read(format!("/proc/{}/cmdline", running.id())).unwrap_or_default();
     assert!(!String::from_utf8_lossy(&cmdline).contains(LEAK));
     let ended = running.wait().exits_with(0);
-    shows_nothing(&stage, ended);
+    check_key_is_hidden(&stage, ended);
 }
 
 #[test]
-fn a_killed_run_leaves_no_key_behind() {
+fn killed_run_leaves_no_key() {
     let stage = stage(slow_config("30ms"));
     let running = stage.spawn("run ids.txt --yes -vv --rate 40/s");
     wait_until("a row is written", || stage.n_rows("ids.results.csv") > 2);
     running.signal("KILL");
     let ended = running.wait();
-    shows_nothing(&stage, ended);
+    check_key_is_hidden(&stage, ended);
 }
 
-/// A key of a shape that is not known, and a short one, typed where they do not belong.
+/// A key with an unknown prefix and a short key, in the wrong places.
 #[test]
-fn the_key_in_use_is_masked_wherever_it_was_typed_whatever_its_shape() {
+fn key_in_use_is_masked_in_any_argument() {
     for key in ["weirdkey_LEAKED_12345678", "sk_test_LEAKED"] {
         let config = slow_config("0").key(key.to_owned());
         let mut stage = Stage::with_sandbox(config);
@@ -329,12 +332,12 @@ fn the_key_in_use_is_masked_wherever_it_was_typed_whatever_its_shape() {
         let ids = format!("{}{key}\n", list(&users(3)));
         let line = format!("run - --yes -vv --json --report page.html --reason 'as {key}'");
         let ended = stage.pipe(ids, &format!("{line} {FAST}")).exits_with(1);
-        shows_nothing(&stage, ended);
+        check_key_is_hidden(&stage, ended);
         assert_eq!(stage.outcomes("stdin.results.csv")[3], "4 invalid");
         for line in ["run KEY", "verify KEY", "report KEY", "run x --quota KEY", "--KEY"] {
             let ended = stage.run(&line.replace("KEY", key));
             assert_ne!(ended.code, Some(0), "{line}");
-            shows_nothing(&stage, ended);
+            check_key_is_hidden(&stage, ended);
         }
     }
 }

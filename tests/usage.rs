@@ -1,4 +1,4 @@
-//! How the program is called: the key, the address, variables, consent, help, the sandbox.
+//! The command line: key, address, variables, confirmation, help, and sandbox.
 
 mod common;
 
@@ -9,7 +9,7 @@ use bulk_unlock::sandbox::{Mode, Scripted};
 use common::contract::sample;
 use common::{Running, Stage, list, users};
 
-/// Runs without a question, at a pace that keeps nobody waiting.
+/// A run without a confirmation prompt, at a fast pace.
 const RUN: &str = "run ids.csv --yes --quota 1000/1s";
 
 /// A stage with a sandbox and a list of two users.
@@ -19,23 +19,23 @@ fn stage() -> Stage {
     stage
 }
 
-/// A key that must never be seen, whole or in part.
+/// A part of keys that must not appear in any output.
 const SECRET: &str = "9vJq7TzXw2RkLmN4";
 
 #[track_caller]
-fn check_key_refused(key: &str, said: &str) {
+fn check_key_refused(key: &str, expected: &str) {
     let mut stage = stage();
     stage.set("CLERK_SECRET_KEY", key);
-    let ended = stage.refuses(RUN, 4).says("CLERK_SECRET_KEY").says(said);
+    let ended = stage.refuses(RUN, 4).says("CLERK_SECRET_KEY").says(expected);
     ended.never_says(SECRET).never_says(&SECRET[..6]);
     stage.unset("CLERK_SECRET_KEY");
     stage.write("key", key);
-    let ended = stage.refuses(&format!("{RUN} --secret-key-file key"), 4).says(said);
+    let ended = stage.refuses(&format!("{RUN} --secret-key-file key"), 4).says(expected);
     ended.never_says(SECRET).never_says(&SECRET[..6]);
 }
 
 #[test]
-fn without_a_key_it_says_how_to_set_one_and_how_to_try_the_sandbox() {
+fn missing_key_error_names_the_ways_to_set_one_and_the_sandbox() {
     let mut stage = stage();
     stage.unset("CLERK_SECRET_KEY");
     let ended = stage.refuses(RUN, 4).says("CLERK_SECRET_KEY");
@@ -43,7 +43,7 @@ fn without_a_key_it_says_how_to_set_one_and_how_to_try_the_sandbox() {
 }
 
 #[test]
-fn a_key_of_the_wrong_shape_is_refused_and_never_shown() {
+fn malformed_key_is_refused_and_not_shown() {
     check_key_refused(&format!("pk_live_{SECRET}"), "publishable key");
     check_key_refused(&format!("sk_live_{SECRET} {SECRET}"), "white space");
     check_key_refused(&format!("sk_live_{SECRET}\n{SECRET}"), "white space");
@@ -61,7 +61,7 @@ fn a_key_of_the_wrong_shape_is_refused_and_never_shown() {
 }
 
 #[test]
-fn a_key_file_is_read_without_the_line_break_at_its_end() {
+fn key_file_may_end_with_a_line_break() {
     let mut stage = stage();
     stage.unset("CLERK_SECRET_KEY");
     stage.write("key", format!("{}\n", stage.sandbox().key()));
@@ -73,7 +73,7 @@ fn a_key_file_is_read_without_the_line_break_at_its_end() {
 
 #[cfg(unix)]
 #[test]
-fn a_key_file_that_others_can_read_is_taken_with_a_warning() {
+fn key_file_readable_by_others_causes_a_warning() {
     use std::os::unix::fs::PermissionsExt;
 
     let stage = stage();
@@ -87,7 +87,7 @@ fn a_key_file_that_others_can_read_is_taken_with_a_warning() {
 }
 
 #[test]
-fn a_key_of_another_shape_is_taken_with_a_warning() {
+fn key_with_unknown_prefix_causes_a_warning() {
     let mut stage = stage();
     stage.set("CLERK_SECRET_KEY", &format!("ak_{SECRET}"));
     let ended = stage.run(RUN).exits_with(4).says("warning: the key starts with neither");
@@ -95,11 +95,11 @@ fn a_key_of_another_shape_is_taken_with_a_warning() {
     assert!(ended.stderr.contains("the API refused the key …LmN4"), "{}", ended.stderr);
 }
 
-/// The first line that a run says with this key in the variable, and one in a file that others can
+/// The first line on stderr of a run with this key in the variable, and a key file that others can
 /// read.
 #[cfg(unix)]
 #[track_caller]
-fn first_words(line: &str, key: Option<&str>) -> String {
+fn first_line(line: &str, key: Option<&str>) -> String {
     let mut stage = stage();
     stage.unset("CLERK_SECRET_KEY");
     if let Some(key) = key {
@@ -114,22 +114,22 @@ fn first_words(line: &str, key: Option<&str>) -> String {
 
 #[cfg(unix)]
 #[test]
-fn what_is_wrong_with_a_key_or_an_address_is_told_in_these_words() {
-    insta::assert_snapshot!(first_words("", None), @"error: no secret key: set CLERK_SECRET_KEY, or give --secret-key-file PATH or --secret-key-command CMD. The key stands in Clerk's dashboard under API keys and starts with sk_live_ or sk_test_. To try this program without a key or an account, add --sandbox");
-    insta::assert_snapshot!(first_words("", Some("pk_live_x")), @"error: CLERK_SECRET_KEY: this is a publishable key (pk_…), which cannot unlock users; use the secret key, which is next to it in Clerk's dashboard and starts with sk_live_ or sk_test_");
-    insta::assert_snapshot!(first_words("", Some(&format!("ak_{SECRET}"))), @"warning: the key starts with neither sk_live_ nor sk_test_; it is handled with the care of a production key and the quota of a development key");
-    insta::assert_snapshot!(first_words("--secret-key-file key", None), @"warning: others can read the secret key file key; chmod 600 key keeps it to its owner");
-    insta::assert_snapshot!(first_words("--secret-key-file nowhere", None), @"error: cannot read the secret key file nowhere: No such file or directory (os error 2)");
-    insta::assert_snapshot!(first_words("--secret-key-file ids.csv", None), @"error: the secret key file ids.csv does not hold a secret key: the secret key contains white space; copy only the key");
-    insta::assert_snapshot!(first_words("--secret-key-file -", None), @"error: the secret key cannot be read from stdin (-); name a file, or set CLERK_SECRET_KEY");
+fn messages_about_keys_and_addresses() {
+    insta::assert_snapshot!(first_line("", None), @"error: no secret key: set CLERK_SECRET_KEY, or give --secret-key-file PATH or --secret-key-command CMD. The key is in Clerk's dashboard under API keys and starts with sk_live_ or sk_test_. To try this program without a key or an account, add --sandbox");
+    insta::assert_snapshot!(first_line("", Some("pk_live_x")), @"error: CLERK_SECRET_KEY: this is a publishable key (pk_…), which cannot unlock users; use the secret key, which is next to it in Clerk's dashboard and starts with sk_live_ or sk_test_");
+    insta::assert_snapshot!(first_line("", Some(&format!("ak_{SECRET}"))), @"warning: the key starts with neither sk_live_ nor sk_test_; it is handled with the care of a production key and the quota of a development key");
+    insta::assert_snapshot!(first_line("--secret-key-file key", None), @"warning: others can read the secret key file key; chmod 600 key keeps it to its owner");
+    insta::assert_snapshot!(first_line("--secret-key-file nowhere", None), @"error: cannot read the secret key file nowhere: No such file or directory (os error 2)");
+    insta::assert_snapshot!(first_line("--secret-key-file ids.csv", None), @"error: the secret key file ids.csv does not hold a secret key: the secret key contains white space; copy only the key");
+    insta::assert_snapshot!(first_line("--secret-key-file -", None), @"error: the secret key cannot be read from stdin (-); name a file, or set CLERK_SECRET_KEY");
     let key = Some("sk_test_0123456789abcdef");
-    insta::assert_snapshot!(first_words("--api-url http://clerk.test", key), @"error: the API's address (--api-url, CLERK_API_URL): the API address is http:, which would send the secret key unencrypted; use https:, or add --allow-http if you trust the network");
+    insta::assert_snapshot!(first_line("--api-url http://clerk.test", key), @"error: the API's address (--api-url, CLERK_API_URL): the API address is http:, which would send the secret key unencrypted; use https:, or add --allow-http if you trust the network");
     let flags = "--api-url http://0.0.0.0:1 --allow-http --max-retries 0";
-    insta::assert_snapshot!(first_words(flags, key), @"warning: the address is http: the secret key travels in the clear");
+    insta::assert_snapshot!(first_line(flags, key), @"warning: the address is http: the secret key travels in the clear");
 }
 
 #[test]
-fn the_key_is_in_no_file_and_on_no_screen() {
+fn key_appears_in_no_file_and_no_output() {
     let mut stage = stage();
     let key = stage.sandbox().key().to_owned();
     let tail = key.trim_start_matches("sk_test_").to_owned();
@@ -145,7 +145,7 @@ fn the_key_is_in_no_file_and_on_no_screen() {
 }
 
 #[test]
-fn a_key_that_the_server_refuses_stops_the_run() {
+fn key_refused_by_the_server_stops_the_run() {
     let stage = stage();
     stage.sandbox().set_mode(Mode::Revoked);
     stage.run(RUN).exits_with(4).says("401").says("sk_test_…").says(" at 127.0.0.1:");
@@ -153,7 +153,7 @@ fn a_key_that_the_server_refuses_stops_the_run() {
 }
 
 #[test]
-fn the_address_is_taken_with_or_without_v1_and_slash() {
+fn address_may_end_with_v1_and_a_slash() {
     let mut stage = stage();
     let url = stage.sandbox().url();
     for end in ["", "/", "/v1", "/v1/"] {
@@ -163,17 +163,17 @@ fn the_address_is_taken_with_or_without_v1_and_slash() {
     let paths = stage.sandbox().requests();
     assert!(paths.iter().all(|it| it.path_and_query.starts_with("/v1/users/user_")));
     assert_eq!(paths.len(), 8);
-    // The flag goes before the variable.
+    // The flag takes precedence over the variable.
     stage.set("CLERK_API_URL", "http://127.0.0.1:1");
     stage.run(&format!("{RUN} --force --api-url {url}")).exits_with(0);
 }
 
 #[test]
-fn an_address_that_would_leak_or_lose_something_is_refused() {
+fn unsafe_or_malformed_address_is_refused() {
     let mut stage = stage();
-    let mut check = |url: &str, said: &str| {
+    let mut check = |url: &str, expected: &str| {
         stage.set("CLERK_API_URL", url);
-        stage.refuses(RUN, 2).says("address").says(said);
+        stage.refuses(RUN, 2).says("address").says(expected);
     };
     check("http://api.clerk.test", "unencrypted");
     check("http://127.0.0.1.example.test", "unencrypted");
@@ -185,14 +185,14 @@ fn an_address_that_would_leak_or_lose_something_is_refused() {
 }
 
 #[test]
-fn a_pasted_key_in_place_of_the_address_is_not_repeated() {
+fn key_in_place_of_the_address_is_not_shown() {
     let mut stage = stage();
     stage.set("CLERK_API_URL", &format!("sk_live_{SECRET}"));
     stage.refuses(RUN, 2).never_says(SECRET);
 }
 
 #[test]
-fn a_redirect_is_not_followed() {
+fn redirect_is_not_followed() {
     let id = users(1).remove(0);
     let elsewhere = Stage::with_quick_sandbox();
     let target = format!("{}/v1/users/{id}/unlock", elsewhere.sandbox().url());
@@ -205,14 +205,14 @@ fn a_redirect_is_not_followed() {
 }
 
 #[test]
-fn without_a_terminal_and_without_yes_a_run_is_refused() {
+fn run_without_terminal_and_without_yes_is_refused() {
     let stage = stage();
     stage.refuses("run ids.csv", 5).says("no terminal").says("--yes");
     stage.run("run ids.csv --sandbox --sandbox-latency 0ms").exits_with(0);
 }
 
 #[test]
-fn a_variable_stands_for_its_flag_and_the_flag_goes_before_it() {
+fn flag_takes_precedence_over_its_variable() {
     let mut stage = stage();
     stage.set("BULK_UNLOCK_YES", "true");
     stage.set("BULK_UNLOCK_LIMIT", "1");
@@ -231,7 +231,7 @@ fn a_variable_stands_for_its_flag_and_the_flag_goes_before_it() {
 }
 
 #[test]
-fn a_flag_replaces_variables_that_restrict_nothing() {
+fn flag_replaces_conflicting_variable_that_restricts_nothing() {
     let mut stage = stage();
     let mut check = |name: &str, value: &str, flags: &str| {
         stage.set(name, value);
@@ -245,7 +245,7 @@ fn a_flag_replaces_variables_that_restrict_nothing() {
 }
 
 #[test]
-fn a_variable_that_restricts_is_never_overruled_by_another_flag() {
+fn conflict_of_flag_and_restricting_variable_is_refused() {
     let mut stage = stage();
     stage.run("plan ids.csv").exits_with(0);
     let mut check = |name: &str, value: &str, line: &str| {
@@ -274,7 +274,7 @@ fn a_variable_that_restricts_is_never_overruled_by_another_flag() {
 }
 
 #[test]
-fn a_misspelt_variable_is_an_error_with_a_suggestion() {
+fn misspelt_variable_is_an_error_with_a_suggestion() {
     let mut stage = stage();
     stage.set("BULK_UNLOCK_EXLUDE", "compromised.csv");
     let ended = stage.refuses("run ids.csv --yes", 2);
@@ -282,11 +282,14 @@ fn a_misspelt_variable_is_an_error_with_a_suggestion() {
     stage.refuses("report ids.csv", 2);
     stage.unset("BULK_UNLOCK_EXLUDE");
     stage.set("BULK_UNLOCK_SOMETHING_ELSE_ALTOGETHER", "1");
-    stage.refuses("run ids.csv --yes", 2).says("stands for no flag").never_says("did you mean");
+    stage
+        .refuses("run ids.csv --yes", 2)
+        .says("does not belong to a flag")
+        .never_says("did you mean");
 }
 
 #[test]
-fn a_variable_that_says_false_is_as_good_as_none() {
+fn false_variable_equals_an_unset_one() {
     let mut stage = stage();
     let url = stage.sandbox().url();
     for name in ["SANDBOX", "QUIET", "RESUME", "FORCE", "DRY_RUN", "RETRY_FAILED", "ONLY_LOCKED"] {
@@ -299,7 +302,7 @@ fn a_variable_that_says_false_is_as_good_as_none() {
 }
 
 #[test]
-fn variables_about_the_sandbox_are_for_runs_in_the_sandbox() {
+fn sandbox_variables_apply_only_with_sandbox() {
     let mut stage = stage();
     stage.set("BULK_UNLOCK_SANDBOX_LATENCY", "0ms");
     stage.set("BULK_UNLOCK_SANDBOX_USERS", "10");
@@ -308,12 +311,12 @@ fn variables_about_the_sandbox_are_for_runs_in_the_sandbox() {
     stage.set("BULK_UNLOCK_SANDBOX", "true");
     stage.run(&format!("{RUN} --force")).exits_with(0);
     assert_eq!(stage.n_requests(), 2);
-    // Whoever set the sandbox for all runs is not surprised by a real one.
+    // With the variable, a run never reaches a real instance.
     stage.refuses(&format!("{RUN} --force --api-url {}", stage.sandbox().url()), 2);
 }
 
 #[test]
-fn a_flag_or_value_that_can_not_be_is_refused_before_anything_is_read() {
+fn invalid_flags_and_values_are_refused() {
     let stage = stage();
     for flags in [
         "--frobnicate",
@@ -338,7 +341,26 @@ fn a_flag_or_value_that_can_not_be_is_refused_before_anything_is_read() {
 }
 
 #[test]
-fn max_users_and_expect_count_refuse_another_number() {
+fn sandbox_flags_without_sandbox_are_refused_also_with_an_address() {
+    let mut stage = stage();
+    let expected = "--sandbox-latency requires --sandbox";
+    let url = stage.sandbox().url();
+    stage.refuses(&format!("{RUN} --sandbox-latency 0ms --api-url {url}"), 2).says(expected);
+    stage.unset("CLERK_API_URL");
+    stage.refuses(&format!("{RUN} --sandbox-latency 0ms"), 2).says(expected);
+}
+
+#[test]
+fn conflict_names_only_the_variables_in_conflict() {
+    let mut stage = stage();
+    stage.set("BULK_UNLOCK_RATE", "1/h");
+    stage.set("BULK_UNLOCK_MAX_USERS", "5");
+    let ended = stage.refuses("run ids.csv --yes --quota-share 100%", 2);
+    ended.says("Set in the environment: BULK_UNLOCK_RATE. ").never_says("MAX_USERS");
+}
+
+#[test]
+fn max_users_and_expect_count_refuse_other_numbers() {
     let stage = stage();
     stage
         .refuses(&format!("{RUN} --max-users 1"), 2)
@@ -352,7 +374,7 @@ fn max_users_and_expect_count_refuse_another_number() {
 }
 
 #[test]
-fn help_and_version_are_answers_on_stdout() {
+fn help_and_version_go_to_stdout() {
     let stage = Stage::new();
     let version = stage.run("-V").exits_with(0);
     assert_eq!(version.stdout, format!("bulk-unlock {}\n", env!("CARGO_PKG_VERSION")));
@@ -361,14 +383,14 @@ fn help_and_version_are_answers_on_stdout() {
     assert!(help.stdout.contains("BULK_UNLOCK_"));
 }
 
-/// What `sandbox` prints, once it has printed it.
+/// The two lines that `sandbox` prints.
 fn exports(child: &mut Running) -> Vec<String> {
     let stdout = child.take_stdout();
     BufReader::new(stdout).lines().take(2).map(|line| line.expect("a line")).collect()
 }
 
 #[test]
-fn the_sandbox_prints_what_to_export_and_serves_until_it_is_interrupted() {
+fn sandbox_prints_exports_and_serves_until_a_signal() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let mut stage = Stage::new();
         stage.write("ids.csv", list(&users(2)));
@@ -388,14 +410,14 @@ fn the_sandbox_prints_what_to_export_and_serves_until_it_is_interrupted() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_refused() {
+fn sandbox_port_in_use_is_refused() {
     let taken = Stage::with_quick_sandbox();
     let port = taken.sandbox().addr().port();
     Stage::new().refuses(&format!("sandbox --port {port}"), 2).says(&format!("127.0.0.1:{port}"));
 }
 
 #[test]
-fn the_sandbox_of_a_run_needs_no_key_and_asks_nothing() {
+fn embedded_sandbox_needs_neither_key_nor_confirmation() {
     let stage = Stage::new();
     for command in ["run", "plan"] {
         let line = format!("{command} {} --sandbox --sandbox-latency 0ms", sample("exclude.txt"));
@@ -407,7 +429,7 @@ fn the_sandbox_of_a_run_needs_no_key_and_asks_nothing() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_nothing_early() {
+fn closed_stdout_and_stderr_do_not_stop_a_run() {
     let stage = stage();
     let mut command = stage.command(RUN);
     let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");

@@ -1,28 +1,38 @@
 //! The command line as it is typed. What is in effect is resolved in `settings`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::builder::{
+    NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, RangedI64ValueParser,
+    TypedValueParser,
+};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{
+    ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
 use clap_complete::Shell;
 
-use super::check_args::CheckArgs;
-use super::filter_args::{self, FilterArgs};
+use super::connection::KeyCommand;
 use super::help;
-use super::key_command::KeyCommand;
-use super::metrics::MetricsArgs;
-use super::sandbox_args::{EmbeddedSandboxArgs, SandboxArgs};
 use super::shard::{ShardArg, shard};
-use super::values::{duration, max_fail, percent, quota, rate, sha256, verbosity};
-use super::{config, variables};
-use crate::input::Delimiter;
+use super::values::{
+    Moment, duration, email_domain, max_fail, moment, organization, percent, quota, rate, sha256,
+};
+use crate::input::{ColumnChoice, Delimiter};
 use crate::job::{Execution, ExistingFile, Guards, IfEmpty, OutputSettings};
 use crate::model::IdentifierKind;
 use crate::policy::pacing::Quota;
+use crate::policy::selection::{Condition, Selection};
 use crate::policy::stop_rule::MaxFail;
 use crate::report::LogFormat;
 use crate::results::{SnapshotMode, USER_FIELDS};
+use crate::sandbox::{Faults, InvalidSetting, Latency, Population, Rate};
+
+/// The heading of the filters in the help.
+const FILTERS: &str = "Filters";
 
 /// What `--version` prints; `-V` prints the first line.
 const LONG_VERSION: &str = concat!(
@@ -42,7 +52,6 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Unlock every listed user and write the results CSV
@@ -62,23 +71,43 @@ pub(super) enum Command {
     /// Start a local server that behaves like Clerk's Backend API, for rehearsals
     Sandbox(SandboxArgs),
     /// Print a shell's completion script
-    Completions(CompletionsArgs),
+    Completions {
+        // The shells whose scripts are tested.
+        /// Shell to print the script for
+        #[arg(value_name = "SHELL")]
+        #[arg(value_parser = PossibleValuesParser::new(["bash", "fish", "powershell", "zsh"])
+            .try_map(|it| it.parse::<Shell>()))]
+        shell: Shell,
+    },
     /// Print the manual page of the program or of a command
-    Man(ManArgs),
+    Man {
+        /// Command to print the page of; without one, the program's own page
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
+    },
 }
 
 impl Command {
     /// The flags about the terminal; `None` for a command that only prints.
     pub(super) fn terminal(&self) -> Option<&TerminalArgs> {
         match self {
-            Self::Run(args) | Self::Plan(args) => Some(&args.terminal),
-            Self::Locked(args) => Some(&args.terminal),
-            Self::Verify(args) => Some(&args.terminal),
-            Self::Relock(args) => Some(&args.terminal),
-            Self::Report(args) => Some(&args.terminal),
             Self::Check(args) => Some(&args.terminal),
+            Self::Report(args) => Some(&args.terminal),
             Self::Sandbox(args) => Some(&args.terminal),
-            Self::Completions(_) | Self::Man(_) => None,
+            _ => self.api().map(|(args, _)| &args.terminal),
+        }
+    }
+
+    /// The flags of a command that sends requests for users, and its name in the metrics.
+    pub(super) fn api(&self) -> Option<(&ApiArgs, &'static str)> {
+        match self {
+            Self::Run(args) if args.selection.dry_run => Some((&args.api, "plan")),
+            Self::Run(args) => Some((&args.api, "run")),
+            Self::Plan(args) => Some((&args.api, "plan")),
+            Self::Locked(args) => Some((&args.api, "locked")),
+            Self::Verify(args) => Some((&args.api, "verify")),
+            Self::Relock(args) => Some((&args.api, "relock")),
+            _ => None,
         }
     }
 }
@@ -94,6 +123,8 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) selection: SelectionArgs,
     #[command(flatten)]
+    pub(super) consent: ConsentArgs,
+    #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
     pub(super) guards: GuardArgs,
@@ -103,13 +134,7 @@ pub(super) struct RunArgs {
     #[arg(long, help_heading = "Output")]
     pub(super) verify: bool,
     #[command(flatten)]
-    pub(super) metrics: MetricsArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
-    #[command(flatten)]
-    pub(super) sandbox: EmbeddedSandboxArgs,
-    #[command(flatten)]
-    pub(super) terminal: TerminalArgs,
+    pub(super) api: ApiArgs,
 }
 
 /// `locked`.
@@ -124,24 +149,18 @@ pub(super) struct LockedArgs {
     /// How much of each user to write: columns and whole JSON, columns, or IDs
     #[arg(long, value_enum, value_name = "WHAT", default_value = "summary")]
     #[arg(help_heading = "Output", hide_short_help = true)]
-    pub(super) snapshot: SnapshotArg,
+    pub(super) snapshot: SnapshotMode,
     /// Top-level fields of the user to replace with "[redacted]"
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',', hide_possible_values = true)]
     #[arg(help_heading = "Output", hide_short_help = true)]
-    #[arg(value_parser = redacted_field())]
+    #[arg(value_parser = PossibleValuesParser::new(USER_FIELDS))]
     pub(super) redact: Vec<String>,
-    #[command(flatten)]
-    pub(super) metrics: MetricsArgs,
     #[command(flatten)]
     pub(super) filters: FilterArgs,
     #[command(flatten)]
     pub(super) execution: ExecutionArgs,
     #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
-    #[command(flatten)]
-    pub(super) sandbox: EmbeddedSandboxArgs,
-    #[command(flatten)]
-    pub(super) terminal: TerminalArgs,
+    pub(super) api: ApiArgs,
 }
 
 /// `verify`.
@@ -165,13 +184,7 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     pub(super) output: OutputArgs,
     #[command(flatten)]
-    pub(super) metrics: MetricsArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
-    #[command(flatten)]
-    pub(super) sandbox: EmbeddedSandboxArgs,
-    #[command(flatten)]
-    pub(super) terminal: TerminalArgs,
+    pub(super) api: ApiArgs,
 }
 
 /// `relock`.
@@ -193,12 +206,8 @@ pub(super) struct RelockArgs {
     /// Show what would be done, without changing anything
     #[arg(short = 'n', long, help_heading = "Selection and consent")]
     pub(super) dry_run: bool,
-    /// Skip the confirmation prompt
-    #[arg(short, long, help_heading = "Selection and consent")]
-    pub(super) yes: bool,
-    /// Reason to record, such as a ticket ID
-    #[arg(long, value_name = "TEXT", help_heading = "Selection and consent")]
-    pub(super) reason: Option<String>,
+    #[command(flatten)]
+    pub(super) consent: ConsentArgs,
     #[command(flatten)]
     pub(super) guards: GuardArgs,
     #[command(flatten)]
@@ -206,13 +215,7 @@ pub(super) struct RelockArgs {
     #[command(flatten)]
     pub(super) output: OutputArgs,
     #[command(flatten)]
-    pub(super) metrics: MetricsArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
-    #[command(flatten)]
-    pub(super) sandbox: EmbeddedSandboxArgs,
-    #[command(flatten)]
-    pub(super) terminal: TerminalArgs,
+    pub(super) api: ApiArgs,
 }
 
 /// `report`.
@@ -242,26 +245,91 @@ pub(super) struct ReportArgs {
     pub(super) terminal: TerminalArgs,
 }
 
-/// `completions`.
+/// `check`: the flags of a run that decide how the API is reached and paced.
 #[derive(Debug, Args)]
-pub(super) struct CompletionsArgs {
-    /// Shell to print the script for
-    #[arg(value_name = "SHELL", value_parser = shell())]
-    pub(super) shell: Shell,
+pub(super) struct CheckArgs {
+    /// Write the result as JSON
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pace: PaceArgs,
+    #[command(flatten)]
+    timeouts: TimeoutArgs,
+    /// Directory in which runs with the same key share their pace
+    ///
+    /// [default: $XDG_STATE_HOME/bulk-unlock or ~/.local/state/bulk-unlock]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
+    state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(super) terminal: TerminalArgs,
 }
 
-/// The shells whose scripts are tested.
-fn shell() -> impl TypedValueParser<Value = Shell> {
-    let values = PossibleValuesParser::new(["bash", "fish", "powershell", "zsh"]);
-    values.try_map(|it| it.parse::<Shell>())
+impl CheckArgs {
+    /// How its requests are sent: one after the other, each once.
+    pub(super) fn execution(&self) -> ExecutionArgs {
+        ExecutionArgs {
+            pace: self.pace.clone(),
+            concurrency: 1,
+            max_retries: 0,
+            timeouts: self.timeouts.clone(),
+            max_duration: None,
+            max_outage: Duration::MAX,
+            state_dir: self.state_dir.clone(),
+        }
+    }
 }
 
-/// `man`.
+/// `sandbox`.
 #[derive(Debug, Args)]
-pub(super) struct ManArgs {
-    /// Command to print the page of; without one, the program's own page
-    #[arg(value_name = "COMMAND")]
-    pub(super) command: Option<String>,
+pub(super) struct SandboxArgs {
+    /// Port on 127.0.0.1; 0 picks a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8787)]
+    pub(super) port: u16,
+    /// Play a development instance, with a development key and a quota of 100/10s
+    #[arg(long)]
+    pub(super) development: bool,
+    /// Rate limit, or none [default: 1000/10s, with --development 100/10s]
+    #[arg(long, value_name = "N/TIME", value_parser = sandbox_quota)]
+    pub(super) quota: Option<SandboxQuota>,
+    /// Play a live application with calls at this rate, such as 25/s, and report its refused calls
+    #[arg(long, value_name = "N/TIME")]
+    pub(super) live_app: Option<Rate>,
+    /// Latency of each response, such as 20ms..200ms
+    #[arg(long, value_name = "RANGE", default_value = "50ms..250ms")]
+    pub(super) latency: Latency,
+    /// Faults to inject, such as 20% or reset=2%,500=5%
+    #[arg(long, value_name = "FAULTS", default_value = "0%")]
+    pub(super) faults: Faults,
+    /// Number of users that it lists, at most 10 million
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = n_users())]
+    pub(super) users: u32,
+    /// Seed for the generated users
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    #[command(flatten)]
+    pub(super) terminal: TerminalArgs,
+}
+
+/// Where requests are sent, and what is shown meanwhile.
+#[derive(Debug, Args)]
+pub(super) struct ApiArgs {
+    /// Write metrics for Prometheus, at the end and every 10 s, readable by all users
+    ///
+    /// For the textfile collector of the node exporter, which reads files named *.prom. Each job needs its own file
+    #[arg(long, value_name = "PATH.prom", hide_short_help = true, help_heading = "Output")]
+    pub(super) metrics_file: Option<PathBuf>,
+    /// Value of the label `job` in the metrics
+    ///
+    /// [default: the command]
+    #[arg(long, value_name = "NAME", hide_short_help = true, requires = "metrics_file")]
+    #[arg(help_heading = "Output", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) metrics_job: Option<String>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(super) terminal: TerminalArgs,
 }
 
 /// What to read, and how.
@@ -277,10 +345,10 @@ pub(super) struct InputArgs {
     ///
     /// A number is 1-based. By default the column is found by its header
     #[arg(long, value_name = "NAME|N")]
-    pub(super) column: Option<String>,
+    pub(super) column: Option<ColumnChoice>,
     /// What the column holds: user-id, email, phone, username, external-id
-    #[arg(long, value_parser = identifier_kind(), value_name = "KIND", default_value = "user-id")]
-    #[arg(hide_possible_values = true)]
+    #[arg(long, value_name = "KIND", default_value = "user-id", hide_possible_values = true)]
+    #[arg(value_parser = one_of(IdentifierKind::ALL.map(|it| (it.flag_value(), it))))]
     pub(super) by: IdentifierKind,
     /// File of users who must not be changed
     ///
@@ -305,8 +373,8 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "K/N", value_parser = shard, hide_short_help = true)]
     pub(super) shard: Option<ShardArg>,
     /// What separates the cells; `none` takes each line whole
-    #[arg(long, value_parser = delimiter(), value_name = "WHAT", default_value = "auto")]
-    #[arg(hide_short_help = true)]
+    #[arg(long, value_name = "WHAT", default_value = "auto", hide_short_help = true)]
+    #[arg(value_parser = one_of(Delimiter::ALL.map(|it| (it.flag_value(), it))))]
     pub(super) delimiter: Delimiter,
     /// Warn instead of refusing an input whose shape is suspicious
     #[arg(long, hide_short_help = true)]
@@ -317,7 +385,7 @@ pub(super) struct InputArgs {
     /// What to do when the input has no records
     ///
     /// [default: fail; with --all-locked: ok]
-    #[arg(long, value_parser = if_empty(), value_name = "WHAT", hide_short_help = true)]
+    #[arg(long, value_name = "WHAT", hide_short_help = true, value_parser = if_empty())]
     pub(super) if_empty: Option<IfEmpty>,
     /// Refuse an input file that was last changed longer ago
     #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
@@ -330,47 +398,21 @@ pub(super) struct InputArgs {
 }
 
 fn if_empty() -> impl TypedValueParser<Value = IfEmpty> {
-    let values = ["ok", "warn", "fail"];
-    PossibleValuesParser::new(values).map(|value| match value.as_str() {
-        "ok" => IfEmpty::Ok,
-        "warn" => IfEmpty::Warn,
-        _ => IfEmpty::Fail,
+    one_of([("ok", IfEmpty::Ok), ("warn", IfEmpty::Warn), ("fail", IfEmpty::Fail)])
+}
+
+/// Parses one of these words.
+fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
+    values: [(&'static str, T); N],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(values.map(|(word, _)| word)).try_map(move |word| {
+        let value = values.iter().find(|(it, _)| *it == word);
+        value.map(|(_, value)| *value).ok_or("an unknown value")
     })
 }
 
-fn identifier_kind() -> impl TypedValueParser<Value = IdentifierKind> {
-    let values = PossibleValuesParser::new(IdentifierKind::ALL.map(IdentifierKind::flag_value));
-    values.try_map(|it| IdentifierKind::from_flag_value(&it).ok_or("not a kind of identifier"))
-}
-
-/// A misspelt field would not be redacted.
-fn redacted_field() -> impl TypedValueParser<Value = String> {
-    PossibleValuesParser::new(USER_FIELDS)
-}
-
-fn delimiter() -> impl TypedValueParser<Value = Delimiter> {
-    let values = PossibleValuesParser::new(Delimiter::ALL.map(Delimiter::flag_value));
-    values.try_map(|it| Delimiter::from_flag_value(&it).ok_or("not a delimiter"))
-}
-
-/// What selects users in an input, or reads it in another way than a plan: ignored in silence,
-/// `--limit 5` of a plan would unlock everyone in it.
-const OF_AN_INPUT: [&str; 12] = [
-    "input",
-    "all_locked",
-    "dry_run",
-    "column",
-    "by",
-    "delimiter",
-    "lenient",
-    "limit",
-    "skip",
-    "carry",
-    "max_input_age",
-    "retry_failed",
-];
-
-/// What belongs to a list of users that exists already.
+/// Flags about a list of users, which neither `--plan` nor `--all-locked` reads. If they were
+/// ignored, a run would unlock users who were to be skipped.
 const OF_A_LIST: [&str; 9] = [
     "input",
     "column",
@@ -383,7 +425,70 @@ const OF_A_LIST: [&str; 9] = [
     "retry_failed",
 ];
 
-/// Whom to unlock, and who agreed.
+/// Conditions that a locked user must meet.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = FILTERS)]
+pub(super) struct FilterArgs {
+    /// Only members of this organization
+    ///
+    /// The API checks it; the user objects that it returns do not show it
+    #[arg(long, value_name = "ID", value_parser = organization, hide_short_help = true)]
+    pub(super) organization: Option<String>,
+    /// Only users whose primary email address has this domain
+    ///
+    /// Its subdomains are other domains
+    #[arg(long, value_name = "DOMAIN", value_parser = email_domain, hide_short_help = true)]
+    pub(super) email_domain: Option<String>,
+    /// Only users who last signed in after this time, or less than this long ago
+    ///
+    /// A time is written with its zone, such as 2026-07-06T22:00:00Z, or as an age, such as 7d. This filter leaves out users who never signed in
+    #[arg(long, value_name = "TIME", value_parser = moment, hide_short_help = true)]
+    pub(super) last_sign_in_after: Option<Moment>,
+    /// Only users who last signed in before this time, or longer ago
+    ///
+    /// This filter leaves out users who never signed in
+    #[arg(long, value_name = "TIME", value_parser = moment, hide_short_help = true)]
+    pub(super) last_sign_in_before: Option<Moment>,
+    /// Only users who were created after this time, or less than this long ago
+    #[arg(long, value_name = "TIME", value_parser = moment, hide_short_help = true)]
+    pub(super) created_after: Option<Moment>,
+    /// Only users who were created before this time, or longer ago
+    #[arg(long, value_name = "TIME", value_parser = moment, hide_short_help = true)]
+    pub(super) created_before: Option<Moment>,
+    /// Only users who last changed their password after this time
+    ///
+    /// This filter leaves out users whose last change is not known
+    #[arg(long, value_name = "TIME", value_parser = moment, hide_short_help = true)]
+    pub(super) password_changed_after: Option<Moment>,
+    /// Only users whose lock lasts longer than this from now, or never ends
+    #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
+    pub(super) lock_ends_after: Option<Duration>,
+    /// Leave out banned users
+    #[arg(long, hide_short_help = true)]
+    pub(super) skip_banned: bool,
+}
+
+impl FilterArgs {
+    /// The conditions; an age counts from `now` on.
+    pub(super) fn selection(&self, now: SystemTime) -> Selection {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at = |moment: &Option<Moment>| Some(moment.as_ref()?.unix_ms(now));
+        let conditions = [
+            self.organization.clone().map(Condition::Organization),
+            at(&self.created_after).map(Condition::CreatedAfter),
+            at(&self.created_before).map(Condition::CreatedBefore),
+            at(&self.last_sign_in_after).map(Condition::LastSignInAfter),
+            at(&self.last_sign_in_before).map(Condition::LastSignInBefore),
+            at(&self.password_changed_after).map(Condition::PasswordChangedAfter),
+            self.email_domain.clone().map(Condition::EmailDomain),
+            self.lock_ends_after.map(Condition::LockEndsAfter),
+            self.skip_banned.then_some(Condition::NotBanned),
+        ];
+        Selection { conditions: conditions.into_iter().flatten().collect() }
+    }
+}
+
+/// Which of the users to unlock.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection and consent")]
 pub(super) struct SelectionArgs {
@@ -398,11 +503,11 @@ pub(super) struct SelectionArgs {
     /// Also unlock users who look locked on purpose
     ///
     /// They are locked although verification attempts are left
-    #[arg(long)]
-    #[arg(hide_short_help = true)]
+    #[arg(long, hide_short_help = true)]
     pub(super) include_admin_locked: bool,
     /// Unlock exactly the `would_unlock` rows of a plan
-    #[arg(long, value_name = "PLAN", conflicts_with_all = OF_AN_INPUT)]
+    #[arg(long, value_name = "PLAN", conflicts_with_all = OF_A_LIST)]
+    #[arg(conflicts_with_all = ["all_locked", "dry_run", "limit"])]
     pub(super) plan: Option<PathBuf>,
     /// Refuse a plan that is older
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "24h")]
@@ -413,6 +518,12 @@ pub(super) struct SelectionArgs {
     /// `plan` prints the hash; the reviewer of the plan passes it on
     #[arg(long, value_name = "HASH", value_parser = sha256, hide_short_help = true)]
     pub(super) plan_sha256: Option<String>,
+}
+
+/// Confirmation of a run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection and consent")]
+pub(super) struct ConsentArgs {
     /// Skip the confirmation prompt
     #[arg(short, long)]
     pub(super) yes: bool,
@@ -421,13 +532,12 @@ pub(super) struct SelectionArgs {
     pub(super) reason: Option<String>,
 }
 
-/// What stops a run, or keeps it from starting.
+/// Limits that stop a run or keep it from starting.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection and consent")]
 pub(super) struct GuardArgs {
     /// Refuse to start unless exactly N users would be unlocked
-    #[arg(long, value_name = "N")]
-    #[arg(hide_short_help = true)]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     pub(super) expect_count: Option<u64>,
     /// Refuse to unlock more than N users
     #[arg(long, value_name = "N")]
@@ -444,15 +554,14 @@ pub(super) struct GuardArgs {
     pub(super) max_fail: Option<MaxFail>,
 }
 
-/// How to send requests.
-#[derive(Debug, Args)]
+/// The pace of requests.
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Execution")]
-pub(super) struct ExecutionArgs {
+pub(super) struct PaceArgs {
     /// Documented rate limit of the instance
     ///
     /// [default: 1000/10s in production, 100/10s in development]
-    #[arg(long, value_name = "N/TIME", value_parser = quota)]
-    #[arg(hide_short_help = true)]
+    #[arg(long, value_name = "N/TIME", value_parser = quota, hide_short_help = true)]
     pub(super) quota: Option<Quota>,
     /// Part of the rate limit to use
     ///
@@ -468,14 +577,14 @@ pub(super) struct ExecutionArgs {
     #[arg(long, value_name = "N/TIME", value_parser = rate)]
     #[arg(conflicts_with_all = ["quota", "quota_share", "burst"])]
     pub(super) rate: Option<Quota>,
-    /// Maximum concurrent requests
-    #[arg(short, long, value_name = "N", default_value_t = 64)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
-    #[arg(hide_short_help = true)]
-    pub(super) concurrency: u16,
-    /// Maximum retries per user; a 429 does not use one up
-    #[arg(long, value_name = "N", default_value_t = 8, hide_short_help = true)]
-    pub(super) max_retries: u32,
+    /// The number of processes that divide the share; set by `--shard`.
+    #[arg(skip = 1_u32)]
+    pub(super) shards: u32,
+}
+
+/// How long to wait for a response.
+#[derive(Clone, Debug, Args)]
+pub(super) struct TimeoutArgs {
     /// Timeout of one attempt
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     #[arg(hide_short_help = true)]
@@ -484,9 +593,25 @@ pub(super) struct ExecutionArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
     #[arg(hide_short_help = true)]
     pub(super) connect_timeout: Duration,
+}
+
+/// How to send requests.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Execution")]
+pub(super) struct ExecutionArgs {
+    #[command(flatten)]
+    pub(super) pace: PaceArgs,
+    /// Maximum concurrent requests
+    #[arg(short, long, value_name = "N", default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024), hide_short_help = true)]
+    pub(super) concurrency: u16,
+    /// Maximum retries per user; a 429 does not use one up
+    #[arg(long, value_name = "N", default_value_t = 8, hide_short_help = true)]
+    pub(super) max_retries: u32,
+    #[command(flatten)]
+    pub(super) timeouts: TimeoutArgs,
     /// Stop after this long; requests in flight end
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    #[arg(hide_short_help = true)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     pub(super) max_duration: Option<Duration>,
     /// Stop after the API was unreachable for this long
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
@@ -497,9 +622,6 @@ pub(super) struct ExecutionArgs {
     /// [default: $XDG_STATE_HOME/bulk-unlock or ~/.local/state/bulk-unlock]
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     pub(super) state_dir: Option<PathBuf>,
-    /// The number of processes that divide the share; set by `--shard`.
-    #[arg(skip = 1_u32)]
-    pub(super) shards: u32,
 }
 
 /// What to write.
@@ -521,11 +643,10 @@ pub(super) struct OutputArgs {
     pub(super) force: bool,
     /// How much of the returned user to record: columns and whole JSON, columns, or neither
     #[arg(long, value_enum, value_name = "WHAT", default_value = "full", hide_short_help = true)]
-    pub(super) snapshot: SnapshotArg,
+    pub(super) snapshot: SnapshotMode,
     /// Top-level fields of the user to replace with "[redacted]"
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',', hide_possible_values = true)]
-    #[arg(hide_short_help = true)]
-    #[arg(value_parser = redacted_field())]
+    #[arg(hide_short_help = true, value_parser = PossibleValuesParser::new(USER_FIELDS))]
     pub(super) redact: Vec<String>,
     /// Also write a self-contained HTML page
     #[arg(long, value_name = "PATH.html")]
@@ -534,8 +655,7 @@ pub(super) struct OutputArgs {
     #[arg(long, hide_short_help = true)]
     pub(super) report_pii: bool,
     /// Write the summary as JSON to stdout
-    #[arg(long)]
-    #[arg(hide_short_help = true)]
+    #[arg(long, hide_short_help = true)]
     pub(super) json: bool,
 }
 
@@ -570,7 +690,7 @@ impl OutputArgs {
                 (false, true) => ExistingFile::Replace,
                 (false, false) => ExistingFile::Refuse,
             },
-            snapshot: self.snapshot.into(),
+            snapshot: self.snapshot,
             redact: self.redact,
             json: self.json,
             report: self.report,
@@ -579,24 +699,18 @@ impl OutputArgs {
     }
 }
 
-/// `--snapshot`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum SnapshotArg {
-    /// Columns and the whole JSON
-    Full,
-    /// Columns only
-    Summary,
-    /// Neither
-    None,
-}
+impl ValueEnum for SnapshotMode {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Full, Self::Summary, Self::None]
+    }
 
-impl From<SnapshotArg> for SnapshotMode {
-    fn from(snapshot: SnapshotArg) -> Self {
-        match snapshot {
-            SnapshotArg::Full => Self::Full,
-            SnapshotArg::Summary => Self::Summary,
-            SnapshotArg::None => Self::None,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Full => ("full", "Columns and the whole JSON"),
+            Self::Summary => ("summary", "Columns only"),
+            Self::None => ("none", "Neither"),
+        };
+        Some(PossibleValue::new(name).help(help))
     }
 }
 
@@ -616,8 +730,7 @@ pub(super) struct ConnectionArgs {
     /// Address of the API, instead of `CLERK_API_URL`
     ///
     /// [default: Clerk's own]
-    #[arg(long, value_name = "URL")]
-    #[arg(hide_short_help = true)]
+    #[arg(long, value_name = "URL", hide_short_help = true)]
     pub(super) api_url: Option<String>,
     /// Allow an http: address other than loopback, which sends the key unencrypted
     #[arg(long, hide_short_help = true)]
@@ -625,6 +738,8 @@ pub(super) struct ConnectionArgs {
     /// PEM file of certificate authorities to trust besides the system's
     #[arg(long, value_name = "PEM", hide_short_help = true)]
     pub(super) ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) sandbox: EmbeddedSandboxArgs,
 }
 
 impl ConnectionArgs {
@@ -632,6 +747,43 @@ impl ConnectionArgs {
     pub(super) fn files(&self) -> Vec<PathBuf> {
         self.secret_key_file.iter().chain(&self.ca_file).cloned().collect()
     }
+}
+
+/// A sandbox inside the program, for one run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sandbox")]
+pub(super) struct EmbeddedSandboxArgs {
+    /// Use a built-in server: no key, no account
+    #[arg(long, conflicts_with_all = ["api_url", "secret_key_file"])]
+    pub(super) sandbox: bool,
+    /// Number of users that the sandbox lists, at most 10 million
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = n_users())]
+    #[arg(hide_short_help = true)]
+    pub(super) sandbox_users: u32,
+    /// Seed for the generated users
+    #[arg(long, value_name = "N", default_value_t = 1, hide_short_help = true)]
+    pub(super) sandbox_seed: u64,
+    /// Faults to inject, such as 20% or reset=2%,500=5%
+    #[arg(long, value_name = "FAULTS", default_value = "0%", hide_short_help = true)]
+    pub(super) sandbox_faults: Faults,
+    /// Latency of each response, such as 20ms..200ms
+    #[arg(long, value_name = "RANGE", default_value = "50ms..250ms", hide_short_help = true)]
+    pub(super) sandbox_latency: Latency,
+    /// Rate limit of the sandbox, or none
+    #[arg(long, value_name = "N/TIME", default_value = "1000/10s", value_parser = sandbox_quota)]
+    #[arg(hide_short_help = true)]
+    pub(super) sandbox_quota: SandboxQuota,
+}
+
+/// A rate limit or none. (An alias, as clap reads a literal `Option` as a flag that may be absent.)
+pub(super) type SandboxQuota = Option<Rate>;
+
+fn sandbox_quota(text: &str) -> Result<SandboxQuota, InvalidSetting> {
+    if text.trim() == "none" { Ok(None) } else { text.parse().map(Some) }
+}
+
+fn n_users() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(..=i64::from(Population::MAX_LISTED))
 }
 
 /// What to show.
@@ -645,14 +797,21 @@ pub(super) struct TerminalArgs {
     #[arg(short, long, conflicts_with = "verbose")]
     pub(super) quiet: bool,
     /// Show failed attempts; twice: every request
-    #[arg(short, long, action = clap::ArgAction::Count, value_parser = verbosity)]
+    #[arg(short, long, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
     /// How to write messages: text, or one JSON object per line
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", hide_short_help = true)]
-    pub(super) log_format: LogFormatArg,
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_short_help = true)]
+    #[arg(value_parser = one_of([("text", LogFormat::Text), ("json", LogFormat::Json)]))]
+    pub(super) log_format: LogFormat,
     /// When to use color
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", hide_short_help = true)]
     pub(super) color: ColorArg,
+    // `settings` reads it before the command line is parsed.
+    /// File of settings in TOML, such as quota-share = "30%"
+    ///
+    /// Keys are long flag names, with `-` or `_`. A flag takes precedence over its environment variable, and both over the file; only --exclude files of the file are added to the others. `yes`, `force`, `plan`, `reason`, `limit`, and `skip` are errors in the file. Paths are relative to the current directory
+    #[arg(long, value_name = "FILE.toml", help_heading = "Configuration", hide_short_help = true)]
+    config: Option<PathBuf>,
 }
 
 /// `--progress`.
@@ -664,22 +823,6 @@ pub(super) enum ProgressArg {
     None,
 }
 
-/// `--log-format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormatArg {
-    Text,
-    Json,
-}
-
-impl From<LogFormatArg> for LogFormat {
-    fn from(format: LogFormatArg) -> Self {
-        match format {
-            LogFormatArg::Text => Self::Text,
-            LogFormatArg::Json => Self::Json,
-        }
-    }
-}
-
 /// `--color`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorArg {
@@ -688,10 +831,9 @@ pub(super) enum ColorArg {
     Never,
 }
 
-/// The whole command line, with an environment variable for each flag.
+/// The whole command line.
 pub(super) fn command() -> clap::Command {
-    let command = Cli::command().mut_subcommands(config::with_flag);
-    let command = command.mut_subcommands(variables::with_variables);
+    let command = Cli::command();
     let names: Vec<String> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
     let command = command.mut_subcommand("man", |man| {
         man.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(names)))
@@ -717,25 +859,28 @@ pub(super) fn command() -> clap::Command {
     // `run -h` has no room for filters.
     command.mut_subcommand("locked", |locked| {
         locked.mut_args(|arg| match arg.get_help_heading() {
-            Some(filter_args::HEADING) => arg.hide_short_help(false),
+            Some(FILTERS) => arg.hide_short_help(false),
             _ => arg,
         })
     })
 }
 
-/// The arguments that these matches of [`command`] hold.
-///
-/// # Errors
-///
-/// With clap's own text.
-pub(super) fn from_matches(matches: &clap::ArgMatches) -> Result<Cli, clap::Error> {
-    Cli::from_arg_matches(matches)
+/// Parses the arguments of [`command`].
+pub(super) fn parse(
+    command: &clap::Command,
+    arguments: &[OsString],
+) -> Result<(Cli, ArgMatches), clap::Error> {
+    let matches = command.clone().try_get_matches_from(arguments)?;
+    if let Some((_, given)) = matches.subcommand()
+        && given.try_get_one("sandbox").is_ok_and(|sandbox| sandbox == Some(&false))
+    {
+        // With `requires`, clap would accept them beside a flag that excludes `--sandbox`.
+        let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
+        let mut ids = given.ids().map(clap::Id::as_str);
+        if let Some(id) = ids.find(|id| id.starts_with("sandbox_") && is_given(id)) {
+            let text = format!("--{} requires --sandbox", id.replace('_', "-"));
+            return Err(command.clone().error(ErrorKind::MissingRequiredArgument, text));
+        }
+    }
+    Ok((Cli::from_arg_matches(&matches)?, matches))
 }
-
-#[cfg(test)]
-#[path = "args_tests.rs"]
-mod tests;
-
-#[cfg(test)]
-#[path = "sample_tests.rs"]
-mod sample_tests;

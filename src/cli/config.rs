@@ -1,24 +1,16 @@
-//! The configuration file (`--config`): settings in TOML under the long names of their flags.
-//!
-//! Each value is checked by the parser of its flag. It then becomes an argument before clap parses
-//! the command line, so that conflicts are found as they are between flags.
-
-mod merge;
+//! The configuration file (`--config`): settings in TOML under the long names of their flags. The
+//! parser of its flag checks each value.
 
 use std::any::TypeId;
-use std::path::PathBuf;
+use std::path::Path;
 
-use clap::builder::PathBufValueParser;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command};
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub(super) use merge::Merged;
-
-use super::failure::message_of;
-use super::settings::{is_number, is_of_clap};
-use super::variables::Given;
+use super::console::message_of;
+use super::settings::{Setting, find, is_number, long_names, nearest};
+use crate::job::Source;
 
 /// The long name of the flag that names the file.
 pub(super) const FLAG: &str = "config";
@@ -26,169 +18,90 @@ pub(super) const FLAG: &str = "config";
 /// Settings that belong to one run: a file that is used for many runs must not repeat them.
 const OF_ONE_RUN: [&str; 6] = ["yes", "force", "plan", "reason", "limit", "skip"];
 
-/// The settings of a file.
-#[derive(Debug)]
-pub(super) struct Config {
-    path: PathBuf,
-    settings: Vec<Setting>,
+/// Reads a file for this command. An error names the line.
+pub(super) fn read(path: &Path, top: &Command, command: &Command) -> Result<Vec<Setting>, String> {
+    let shown = path.display();
+    let bytes = std::fs::read(path)
+        .map_err(|error| format!("cannot read the configuration file {shown}: {error}"))?;
+    let text = str::from_utf8(&bytes).map_err(|error| {
+        let line = line_at(&bytes, error.valid_up_to());
+        format!("{shown}:{line}: not UTF-8; save the file as UTF-8")
+    })?;
+    parse(path, text, top, command)
 }
 
-/// One setting of a file.
-#[derive(Debug, PartialEq, Eq)]
-struct Setting {
-    /// The long name of the flag.
-    flag: String,
-    /// The line of its key, 1-based.
-    line: usize,
-    /// The arguments that say the same; none for a switch that is off.
-    arguments: Vec<String>,
-}
-
-/// Adds the flag to a command that has settings.
-pub(super) fn with_flag(command: Command) -> Command {
-    let has_settings = command.get_arguments().any(|arg| arg.get_id() == "verbose");
-    if !has_settings {
-        return command;
-    }
-    command.arg(
-        Arg::new(FLAG)
-            .long(FLAG)
-            .value_name("FILE.toml")
-            .value_parser(PathBufValueParser::new())
-            .help_heading("Configuration")
-            .hide_short_help(true)
-            .help("File of settings in TOML")
-            .long_help(
-                "File of settings in TOML, such as quota-share = \"30%\"\n\n\
-                 Keys are long flag names, with `-` or `_`. A flag takes precedence over its \
-                 environment variable, and both over the file; only --exclude files of the file \
-                 are added to the others. `yes`, `force`, `plan`, `reason`, `limit`, and `skip` \
-                 are errors in the file. Paths are relative to the current directory",
-            ),
-    )
-}
-
-impl Config {
-    /// Reads the file that the arguments or the variable name; `None` where they name none.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the file, and on which line.
-    pub(super) fn find(top: &Command, given: &Given) -> Result<Option<Self>, String> {
-        let Some(path) = given.path(FLAG) else { return Ok(None) };
-        let shown = path.display();
-        let bytes = std::fs::read(&path)
-            .map_err(|error| format!("cannot read the configuration file {shown}: {error}"))?;
-        let text = str::from_utf8(&bytes).map_err(|error| {
-            let line = line_at(&bytes, error.valid_up_to());
-            format!("{shown}:{line}: not UTF-8; save the file as UTF-8")
-        })?;
-        Self::parse(path.clone(), text, top, given.command()).map(Some)
-    }
-
-    fn parse(path: PathBuf, text: &str, top: &Command, present: &Command) -> Result<Self, String> {
-        let at = |offset| format!("{}:{}", path.display(), line_at(text.as_bytes(), offset));
-        let table = DeTable::parse(text).map_err(|error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            format!("{}: {}", at(offset), error.message())
-        })?;
-        let mut entries: Vec<_> = table.into_inner().into_iter().collect();
-        entries.sort_by_key(|(key, _)| key.span().start);
-        let mut settings: Vec<Setting> = Vec::new();
-        for (key, value) in entries {
-            let offset = key.span().start;
-            let refused = |why: String| format!("{}: {why}", at(offset));
-            let setting = setting(&key, value.get_ref(), top, present).map_err(refused)?;
-            if let Some(other) = settings.iter().find(|it| it.flag == setting.flag) {
-                let (flag, line) = (&other.flag, other.line);
-                return Err(refused(format!("`{flag}` is set on line {line} already")));
-            }
-            settings.push(Setting { line: line_at(text.as_bytes(), offset), ..setting });
+fn parse(
+    path: &Path,
+    text: &str,
+    top: &Command,
+    command: &Command,
+) -> Result<Vec<Setting>, String> {
+    let line_at = |offset| line_at(text.as_bytes(), offset);
+    let table = DeTable::parse(text).map_err(|error| {
+        let line = line_at(error.span().map_or(0, |span| span.start));
+        format!("{}:{line}: {}", path.display(), error.message())
+    })?;
+    let mut entries: Vec<_> = table.into_inner().into_iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let mut lines: Vec<(String, usize)> = Vec::new();
+    let mut settings = Vec::new();
+    for (key, value) in entries {
+        let line = line_at(key.span().start);
+        let place = format!("{}:{line}", path.display());
+        let refused = |why: String| format!("{place}: {why}");
+        let key = key.get_ref();
+        let flag = key.replace('_', "-");
+        let arguments = setting(key, &flag, value.get_ref(), top, command).map_err(refused)?;
+        if let Some((_, line)) = lines.iter().find(|(it, _)| *it == flag) {
+            return Err(refused(format!("`{flag}` is set on line {line} already")));
         }
-        Ok(Self { path, settings })
+        lines.push((flag.clone(), line));
+        settings.push(Setting {
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            name: format!("{flag} of {place}"),
+            source: Source::File(place),
+            flag,
+        });
     }
-
-    /// The place of a flag's setting, as `FILE:LINE`.
-    fn place(&self, setting: &Setting) -> String {
-        format!("{}:{}", self.path.display(), setting.line)
-    }
-
-    /// Whether a switch is on.
-    pub(super) fn has_switch(&self, flag: &str) -> bool {
-        self.settings.iter().any(|it| it.flag == flag && !it.arguments.is_empty())
-    }
-
-    /// The flags that the present command does not have, with their values; `None` for a switch.
-    pub(super) fn of_other_commands<'a>(
-        &'a self,
-        present: &'a Command,
-    ) -> impl Iterator<Item = (&'a str, Vec<Option<&'a str>>)> {
-        let others = self.settings.iter().filter(move |it| find(present, &it.flag).is_none());
-        others.map(|it| (it.flag.as_str(), it.arguments.iter().map(|it| value(it)).collect()))
-    }
-}
-
-impl Setting {
-    fn values(&self) -> impl Iterator<Item = &str> {
-        self.arguments.iter().filter_map(|argument| value(argument))
-    }
-}
-
-/// The value in `--flag=value`.
-fn value(argument: &str) -> Option<&str> {
-    argument.split_once('=').map(|(_, value)| value)
+    Ok(settings)
 }
 
 fn line_at(text: &[u8], offset: usize) -> usize {
     text.iter().take(offset).filter(|&&byte| byte == b'\n').count() + 1
 }
 
-/// The argument with this long name.
-fn find<'a>(command: &'a Command, flag: &str) -> Option<&'a Arg> {
-    command.get_arguments().find(|arg| arg.get_long() == Some(flag))
-}
-
+/// The arguments for a setting.
 fn setting(
-    key: &Spanned<impl AsRef<str>>,
+    key: &str,
+    flag: &str,
     value: &DeValue<'_>,
     top: &Command,
-    present: &Command,
-) -> Result<Setting, String> {
-    let key = key.get_ref().as_ref();
-    let flag = key.replace('_', "-");
-    if OF_ONE_RUN.contains(&flag.as_str()) || flag == FLAG {
+    command: &Command,
+) -> Result<Vec<String>, String> {
+    if OF_ONE_RUN.contains(&flag) || flag == FLAG {
         return Err(format!(
             "`{key}` cannot be set in a configuration file; give it on the command line"
         ));
     }
     // A flag may differ from command to command: that of the present one decides.
-    let own = find(present, &flag);
-    let args: Vec<&Arg> = match own {
+    let args: Vec<&Arg> = match find(command, flag) {
         Some(arg) => vec![arg],
-        None => top.get_subcommands().filter_map(|it| find(it, &flag)).collect(),
+        None => top.get_subcommands().filter_map(|it| find(it, flag)).collect(),
     };
-    if args.first().is_none_or(|arg| is_of_clap(arg)) {
+    let mut tried = args.into_iter().map(|arg| {
+        let arguments = arguments(flag, arg, value).map_err(|why| format!("`{key}`: {why}"))?;
+        check(flag, arg, &arguments).map(|()| arguments)
+    });
+    let first = tried.next().unwrap_or_else(|| {
         let hint = match value {
             DeValue::Table(_) => "; write flag names as keys, without tables".to_owned(),
-            _ => suggestion(&flag, top),
+            _ => nearest(flag, long_names(top), (flag.len() / 2).min(4))
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default(),
         };
-        return Err(format!("`{key}` is not a flag of any command{hint}"));
-    }
-    let mut tried = args.into_iter().map(|arg| {
-        let arguments = arguments(&flag, arg, value).map_err(|why| format!("`{key}`: {why}"))?;
-        check(&flag, arg, &arguments)?;
-        Ok(Setting { flag: flag.clone(), line: 0, arguments })
+        Err(format!("`{key}` is not a flag of any command{hint}"))
     });
-    let first = tried.next().unwrap_or_else(|| Err(format!("`{key}` is not a flag")));
     first.or_else(|why| tried.find_map(Result::ok).ok_or(why))
-}
-
-fn suggestion(flag: &str, top: &Command) -> String {
-    let flags = top.get_subcommands().flat_map(Command::get_arguments);
-    let known = flags.filter(|arg| !is_of_clap(arg)).filter_map(Arg::get_long);
-    let distance = |it: &&str| strsim::damerau_levenshtein(flag, it);
-    let near = known.min_by_key(distance).filter(|it| distance(it) <= (flag.len() / 2).min(4));
-    near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
 /// A value as it would be given on the command line.
@@ -196,11 +109,10 @@ fn arguments(flag: &str, arg: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, 
     let expected = |what: &str| Err(format!("expected {what}, found {}", found(value)));
     let switch = format!("--{flag}");
     match (arg.get_action(), value) {
-        (ArgAction::SetTrue, DeValue::Boolean(is_on)) => {
-            Ok(is_on.then_some(switch).into_iter().collect())
+        (ArgAction::SetTrue | ArgAction::Count, DeValue::Boolean(is_on)) => {
+            Ok(vec![switch; usize::from(*is_on)])
         }
         (ArgAction::SetTrue, _) => expected("true or false"),
-        (ArgAction::Count, DeValue::Boolean(is_on)) => Ok(vec![switch; usize::from(*is_on)]),
         (ArgAction::Count, value) => match integer(value).map(u8::try_from) {
             Some(Ok(n)) => Ok(vec![switch; n.into()]),
             _ => expected("true, false, or a small number"),
@@ -214,8 +126,8 @@ fn arguments(flag: &str, arg: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, 
             if let Some(item) = items.iter().find(|item| item.contains(',')) {
                 return Err(format!("the value {item:?} contains a comma"));
             }
-            let is_empty = items.is_empty();
-            Ok((!is_empty).then(|| format!("{switch}={}", items.join(","))).into_iter().collect())
+            let argument = format!("{switch}={}", items.join(","));
+            Ok(vec![argument; usize::from(!items.is_empty())])
         }
         (ArgAction::Append, DeValue::String(path))
             if arg.get_value_delimiter().is_none() && path.contains(',') =>
@@ -226,7 +138,7 @@ fn arguments(flag: &str, arg: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, 
     }
 }
 
-/// A value that is not a list, as text. Numbers are taken where the flag takes numbers.
+/// A value that is not a list, as text. Only flags that take numbers accept numbers.
 fn text(arg: &Arg, value: &DeValue<'_>) -> Result<String, String> {
     let is_percentage = arg.get_value_parser().type_id() == TypeId::of::<f64>();
     let is_or_number = arg
@@ -259,7 +171,7 @@ fn found(value: &DeValue<'_>) -> String {
     }
 }
 
-/// Whether the flag's own parser takes these arguments.
+/// Checks the arguments with the flag's own parser.
 fn check(flag: &str, arg: &Arg, arguments: &[String]) -> Result<(), String> {
     let mut alone = Arg::new(flag.to_owned())
         .long(flag.to_owned())
@@ -274,7 +186,7 @@ fn check(flag: &str, arg: &Arg, arguments: &[String]) -> Result<(), String> {
     let command = Command::new("config").no_binary_name(true).arg(alone);
     let parsed = command.try_get_matches_from(arguments);
     parsed.map(drop).map_err(|mut error| {
-        // Of a long list of values, the similar ones will do.
+        // The similar values suffice in place of a long list.
         let is_long =
             |it: &ContextValue| matches!(it, ContextValue::Strings(values) if values.len() > 10);
         if error.get(ContextKind::ValidValue).is_some_and(is_long) {
@@ -286,31 +198,29 @@ fn check(flag: &str, arg: &Arg, arguments: &[String]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::cli::args;
 
-    fn parse(text: &str) -> Result<Config, String> {
+    fn parse_for_run(text: &str) -> Result<Vec<Setting>, String> {
         let top = args::command();
         let run = top.find_subcommand("run").unwrap();
-        Config::parse(Path::new("ops.toml").to_owned(), text, &top, run)
+        parse(Path::new("ops.toml"), text, &top, run)
     }
 
     #[track_caller]
     fn check_arguments(text: &str, expected: &[&str]) {
         let arguments: Vec<_> =
-            parse(text).unwrap().settings.into_iter().flat_map(|it| it.arguments).collect();
+            parse_for_run(text).unwrap().into_iter().flat_map(|it| it.arguments).collect();
         assert_eq!(arguments, expected, "{text}");
     }
 
     #[track_caller]
     fn check_error(text: &str, expected: &str) {
-        assert_eq!(parse(text).unwrap_err(), expected, "{text}");
+        assert_eq!(parse_for_run(text).unwrap_err(), expected, "{text}");
     }
 
     #[test]
-    fn values_become_arguments_in_the_order_of_the_file() {
+    fn values_become_arguments_in_file_order() {
         check_arguments(
             "quota-share = \"30%\"\nmax_users = 5",
             &["--quota-share=30%", "--max-users=5"],
@@ -340,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_line_and_the_fix() {
+    fn error_names_the_line_and_the_fix() {
         check_error(
             "\n\nexlude = \"a\"",
             "ops.toml:3: `exlude` is not a flag of any command; did you mean `exclude`?",

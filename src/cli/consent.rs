@@ -1,21 +1,21 @@
-//! The question before users are changed, and whether there is anyone to answer it.
+//! The confirmation prompt before users are changed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::time::Duration;
 
-use crate::job::{Ask, ExitStatus, Failure, Instance, Question};
+use crate::job::{Ask, Connection, ExitStatus, Failure, Instance, Question};
 use crate::policy::pacing::Pace;
 use crate::report::{Console, Level, LogFormat, Paint, text};
 use crate::stats::summary::CommandKind;
 
-/// How to ask; `None` where nobody is asked (`--yes`, the sandbox). Called before anything is read
-/// or sent.
+/// How to ask; `None` without a question (`--yes`, the sandbox). Called before anything is read or
+/// sent.
 ///
 /// The question goes to stderr and the answer comes from the controlling terminal, wherever the
-/// users come from. Both must be terminals: a question that nobody sees would wait forever.
+/// users come from. Both must be terminals: an invisible question would wait forever.
 ///
-/// What was typed before the question was shown is discarded: it cannot be an answer to it.
+/// Input from before the question is discarded: it cannot be an answer to it.
 pub(super) fn ask(
     yes: bool,
     instance: Instance,
@@ -24,17 +24,20 @@ pub(super) fn ask(
     if yes || instance == Instance::Sandbox {
         return Ok(None);
     }
+    let refused = |why: &str| {
+        Failure::new(
+            ExitStatus::NotConfirmed,
+            anyhow::anyhow!(
+                "cannot ask for confirmation{why}; use --yes to skip the question (and \
+                 --expect-count or --max-users as a guard)"
+            ),
+        )
+    };
     if console.format() == LogFormat::Json {
-        let text = "cannot ask for confirmation in a JSON log; use --yes to skip the question (and \
-                    --expect-count or --max-users as a guard)";
-        return Err(Failure::new(ExitStatus::NotConfirmed, anyhow::anyhow!(text)));
+        return Err(refused(" in a JSON log"));
     }
     let terminal = controlling_terminal().filter(|_| io::stderr().is_terminal());
-    let Some(terminal) = terminal else {
-        let text = "cannot ask for confirmation: there is no terminal; use --yes to skip the \
-                    question (and --expect-count or --max-users as a guard)";
-        return Err(Failure::new(ExitStatus::NotConfirmed, anyhow::anyhow!(text)));
-    };
+    let terminal = terminal.ok_or_else(|| refused(": there is no terminal"))?;
     let console = console.clone();
     Ok(Some(Box::new(move |question| {
         let is_careful = matches!(instance, Instance::Production | Instance::Unknown);
@@ -72,7 +75,6 @@ fn text_of(question: &Question<'_>, is_careful: bool, console: &Console) -> Stri
         Instance::Sandbox => "sandbox",
     };
     let key = connection.fingerprint.as_deref().unwrap_or_default();
-    let pace = pace_in_words(connection.pace, connection.share_of.map(|(percent, _)| percent));
     let takes = text::duration(connection.pace.duration_of(*n_users).max(Duration::from_secs(1)));
     let users = text::counted(*n_users, "user", "users");
     let what = match command {
@@ -84,7 +86,7 @@ fn text_of(question: &Question<'_>, is_careful: bool, console: &Console) -> Stri
     let own = [
         ("instance", format!("{kind} (key {key})")),
         ("host", connection.host.clone()),
-        ("pace", pace),
+        ("pace", pace_in_words(connection)),
         ("duration", format!("about {takes}")),
     ];
     let lines =
@@ -100,11 +102,13 @@ fn text_of(question: &Question<'_>, is_careful: bool, console: &Console) -> Stri
 }
 
 /// The pace in words.
-pub(super) fn pace_in_words(pace: Pace, percent: Option<f64>) -> String {
+pub(super) fn pace_in_words(connection: &Connection) -> String {
+    let Connection { pace, share_of, .. } = connection;
     let quota = pace.quota();
     let n = text::number(u64::from(quota.n.get()));
     let per = text::duration(quota.per);
-    let share = percent.map(|it| format!(" ({it} % of the quota)")).unwrap_or_default();
+    let share = share_of.map(|(percent, _)| format!(" ({percent} % of the quota)"));
+    let share = share.unwrap_or_default();
     match pace {
         Pace::Share(_) => format!("{n} requests in {per}{share}, evenly spaced"),
         Pace::Burst(_) => format!("at most {n} requests in {per}{share}"),
@@ -126,11 +130,11 @@ fn controlling_terminal() -> Option<File> {
 fn discard_input(terminal: &File) {
     use rustix::termios::{QueueSelector, tcflush};
 
-    // A terminal that cannot discard has nothing to discard.
+    // A terminal without this call has no input to discard.
     let _ = tcflush(terminal, QueueSelector::IFlush);
 }
 
-/// Windows keeps no line of what was typed before a read.
+/// Windows does not keep input from before a read.
 #[cfg(not(unix))]
 fn discard_input(_: &File) {}
 
@@ -139,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_number_is_consent_to_a_production_instance() {
+    fn production_requires_the_number_of_users() {
         for yes in ["12", " 12\n", "12\r\n"] {
             assert!(is_yes(yes, 12, true), "{yes:?}");
         }
@@ -150,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn y_is_consent_to_a_development_instance() {
+    fn development_requires_y_or_yes() {
         for yes in ["y", "Y\n", "yes", " YES "] {
             assert!(is_yes(yes, 12, false), "{yes:?}");
         }

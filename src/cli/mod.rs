@@ -2,22 +2,19 @@
 //! code.
 
 mod args;
-mod check_args;
-mod commands;
+mod check;
 mod config;
 mod connection;
 mod consent;
 mod console;
-mod failure;
-mod filter_args;
 mod help;
-mod key_command;
-mod metrics;
-mod sandbox_args;
+mod report;
+mod run;
+mod sandbox;
 mod settings;
 mod shard;
 mod values;
-mod variables;
+mod verify;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -25,76 +22,47 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use args::Command;
-use config::{Config, Merged};
-use failure::Reporting;
-use variables::Given;
+use args::{Command, LockedArgs};
+use console::Reporting;
+use settings::Resolved;
 
 use crate::clerk::SecretKey;
 use crate::engine::wall_clock;
-use crate::job::{Context, Effective, ExitStatus, Failure};
+use crate::job::{Context, Effective, ExitStatus, Failure, ListSettings, list_locked};
 use crate::model::{mask_also, mask_keys};
-use crate::report::{Console, Level, LogFormat, Progress, stopped_by};
+use crate::report::{Console, Level, LogFormat, Metrics, Progress, stopped_by};
+use crate::results::{LockedFormat, Redaction};
 use crate::stats::summary::CommandKind;
 use crate::stop::{self, Ended};
 
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
-    mask_the_key();
-    let all = args::command();
-    let early = Reporting::of(&all, &arguments);
-    let problem = variables::unknown(&all);
-    let merged = problem.map_or_else(|| with_file(all, arguments), Err);
-    let (command, config, merged) = match merged {
-        Ok(merged) => merged,
-        Err(problem) => {
-            let failure = Failure::usage(problem);
-            failure::report(&failure, &console::early(early.format), early.json);
-            return ExitCode::from(failure.status.code());
-        }
-    };
-    let parsed = command
-        .clone()
-        .try_get_matches_from(&merged.arguments)
-        .and_then(|matches| args::from_matches(&matches).map(|cli| (cli, matches)));
-    match parsed {
-        Err(error) => print_usage(&error, &command, &merged),
-        Ok((cli, matches)) => {
-            let program = merged.arguments.first().map(OsString::as_os_str).unwrap_or_default();
-            let file = config.as_ref().map(|config| (config, &merged));
-            let effective = settings::effective(program, &command, &matches, file);
-            ExitCode::from(supervised(cli.command, effective, &merged.notes).code())
-        }
-    }
-}
-
-/// The command without idle variables, and the arguments with the settings of a file.
-fn with_file(
-    all: clap::Command,
-    arguments: Vec<OsString>,
-) -> Result<(clap::Command, Option<Config>, Merged), String> {
-    let Some(given) = Given::of(&all, &arguments) else {
-        return Ok((all, None, Merged::without_file(arguments)));
-    };
-    let config = Config::find(&all, &given)?;
-    let mut merged = match &config {
-        Some(config) => config.merge(&given, &arguments),
-        None => Merged::without_file(arguments),
-    };
-    merged.add_variables(&given);
-    Ok((variables::without_idle(all, &given, config.as_ref()), config, merged))
-}
-
-/// The key in the environment is never printed, even where it was typed as something else.
-fn mask_the_key() {
+    // Masks the key of the environment in all output, also where it was typed as something else.
     let key = std::env::var(connection::KEY_VARIABLE).ok();
     if let Some(key) = key.and_then(|key| SecretKey::parse(&key).ok()) {
         mask_also(key);
     }
+    let command = args::command();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let resolved = match settings::resolve(&command, &arguments) {
+        Ok(resolved) => resolved,
+        Err(problem) => {
+            let reporting = Reporting::of(&command, &arguments);
+            let failure = Failure::usage(problem);
+            console::report(&failure, &console::early(reporting.format), reporting.json);
+            return ExitCode::from(failure.status.code());
+        }
+    };
+    let status = match args::parse(&command, &resolved.arguments) {
+        Ok((cli, matches)) => {
+            supervised(cli.command, resolved.effective(&command, &matches), &resolved.notes)
+        }
+        Err(error) => print_usage(&error, &command, &resolved),
+    };
+    ExitCode::from(status.code())
 }
 
-/// Runs the command, and ends it when it is asked to end and does not.
+/// Runs the command under `stop::supervise`, which ends it after a second signal.
 fn supervised(command: Command, effective: Effective, notes: &[String]) -> ExitStatus {
     let (console, progress) = match command.terminal() {
         Some(args) => console::console(args),
@@ -111,13 +79,13 @@ fn supervised(command: Command, effective: Effective, notes: &[String]) -> ExitS
         let console = console.clone();
         std::panic::set_hook(Box::new(move |panic| console.error(&panic.to_string())));
     }
-    // Under `-o -`, stdout is for rows alone.
+    // With `-o -`, stdout contains only rows.
     let setting = |name: &str| effective.map.get(name).cloned().unwrap_or_default();
     let json = setting("json") == true && setting("output") != "-";
-    let metrics = match metrics::create(&command) {
+    let metrics = match create_metrics(&command) {
         Ok(metrics) => metrics.map(Arc::new),
         Err(failure) => {
-            failure::report(&failure, &console, json);
+            console::report(&failure, &console, json);
             return failure.status;
         }
     };
@@ -127,7 +95,7 @@ fn supervised(command: Command, effective: Effective, notes: &[String]) -> ExitS
         let (effective, signals) = (&effective, &*signals);
         let context = Context { effective, signals, console, progress, metrics };
         dispatch(command, context).unwrap_or_else(|failure| {
-            failure::report(&failure, console, json);
+            console::report(&failure, console, json);
             failure.status
         })
     });
@@ -141,14 +109,14 @@ fn supervised(command: Command, effective: Effective, notes: &[String]) -> ExitS
     }
 }
 
-/// The exit status of a command that ended like this, which is printed where the command did not.
+/// The exit status of a command. Prints why a command ended that could not print it itself.
 fn status_of(ended: io::Result<Ended<ExitStatus>>, console: &Console, json: bool) -> ExitStatus {
     let (status, message) = match ended {
         Ok(Ended::Done(status)) => return status,
         Ok(Ended::Panicked) => (ExitStatus::Internal, "internal error".to_owned()),
         Ok(Ended::CutOff(reason)) => {
             let message = format!("Ended at once {}.", stopped_by(reason));
-            // After a question, or after what is left of a bar.
+            // On a new line: the cursor may be behind a question or a bar.
             console.print(Level::Answer, &format!("\n{message}\n"));
             (ExitStatus::of_stop(reason), message)
         }
@@ -159,51 +127,77 @@ fn status_of(ended: io::Result<Ended<ExitStatus>>, console: &Console, json: bool
         }
     };
     if json {
-        failure::print_object(status, &message, status.hint());
+        console::print_object(status, &message, status.hint());
     }
     status
 }
 
 fn dispatch(command: Command, context: Context<'_>) -> Result<ExitStatus, Failure> {
     match command {
-        Command::Run(args) => commands::run::run(*args, CommandKind::Run, context),
-        Command::Plan(args) => commands::run::run(*args, CommandKind::Plan, context),
-        Command::Locked(args) => commands::locked::locked(*args, context),
-        Command::Verify(args) => commands::verify::verify(*args, context),
-        Command::Relock(args) => commands::relock::relock(*args, context),
-        Command::Check(args) => commands::check::command(&args, context),
-        Command::Report(args) => commands::report::report(&args, context.console),
-        Command::Sandbox(args) => commands::sandbox::sandbox(args, context),
-        Command::Completions(args) => commands::generate::completions(args.shell),
-        Command::Man(args) => commands::generate::man(args.command.as_deref()),
+        Command::Run(args) => run::run(*args, CommandKind::Run, context),
+        Command::Plan(args) => run::run(*args, CommandKind::Plan, context),
+        Command::Locked(args) => locked(*args, context),
+        Command::Verify(args) => verify::verify(*args, context),
+        Command::Relock(args) => verify::relock(*args, context),
+        Command::Check(args) => check::check(&args, context),
+        Command::Report(args) => report::report(&args, context.console),
+        Command::Sandbox(args) => sandbox::sandbox(args, context),
+        Command::Completions { shell } => help::completions(shell),
+        Command::Man { command } => help::man(command.as_deref()),
     }
 }
 
-/// Help and version go to stdout and are no errors.
-fn print_usage(error: &clap::Error, command: &clap::Command, merged: &Merged) -> ExitCode {
+/// Lists the users who are locked now.
+fn locked(args: LockedArgs, context: Context<'_>) -> Result<ExitStatus, Failure> {
+    let LockedArgs { api, execution, .. } = &args;
+    let connection = connection::open(&api.connection, execution, context.console)?;
+    let settings = ListSettings {
+        execution: execution.execution(),
+        output: Some(args.output).filter(|path| path.as_os_str() != "-"),
+        may_replace: args.force,
+        selection: args.filters.selection(wall_clock()),
+        format: LockedFormat { snapshot: args.snapshot, redaction: Redaction::new(args.redact) },
+    };
+    list_locked(settings, &connection, context)
+}
+
+/// Creates the metrics file (`--metrics-file`).
+fn create_metrics(command: &Command) -> Result<Option<Metrics>, Failure> {
+    let Some((args, name)) = command.api() else { return Ok(None) };
+    let Some(path) = &args.metrics_file else { return Ok(None) };
+    let job = args.metrics_job.clone().unwrap_or_else(|| name.to_owned());
+    Metrics::create(path.clone(), job, wall_clock()).map(Some).map_err(|error| {
+        Failure::output(format!("cannot write the metrics file {}: {error}", path.display()))
+    })
+}
+
+/// Prints why the arguments were not accepted; or help or the version, which is no error.
+fn print_usage(error: &clap::Error, command: &clap::Command, resolved: &Resolved) -> ExitStatus {
     if !error.use_stderr() {
         // A closed stdout is no error of the program.
         drop(error.print());
-        return ExitCode::from(ExitStatus::Success.code());
+        return ExitStatus::Success;
     }
-    let note =
-        merged.conflict_note(error) + &variables::conflict_note(error, command, &merged.arguments);
-    let reporting = Reporting::of(command, &merged.arguments);
-    let message = failure::message_of(error);
+    let reporting = Reporting::of(command, &resolved.arguments);
+    let note = resolved.conflict_note(error);
+    let message = console::message_of(error);
     let hint = if note.is_empty() { "use --help for all flags" } else { note.trim() };
     let status = ExitStatus::Usage;
+    let console = console::early(reporting.format);
     if reporting.format == LogFormat::Json {
-        let console = console::early(reporting.format);
-        failure::print(status, &message, Some(hint), &console, reporting.json);
-        return ExitCode::from(status.code());
+        console::print(status, &message, Some(hint), &console, reporting.json);
+        return status;
     }
     match mask_keys(&error.to_string()) {
         Cow::Borrowed(_) => drop(error.print()),
-        Cow::Owned(masked) => console::early(reporting.format).print(Level::Answer, &masked),
+        Cow::Owned(masked) => console.print(Level::Answer, &masked),
     }
-    console::early(reporting.format).print(Level::Answer, &note);
+    console.print(Level::Answer, &note);
     if reporting.json {
-        failure::print_object(status, &message, Some(hint));
+        console::print_object(status, &message, Some(hint));
     }
-    ExitCode::from(status.code())
+    status
 }
+
+#[cfg(test)]
+mod tests;

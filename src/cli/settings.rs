@@ -1,153 +1,397 @@
-//! The settings that are in effect, whatever their source: a flag, a variable, a file, or a default.
+//! Settings and their sources: a flag takes precedence over its environment variable, and both over
+//! the configuration file.
+//!
+//! Variables and settings of the file become arguments before clap parses the command line, so that
+//! their values and conflicts are checked as those of flags are.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 
-use super::config::{self, Config, Merged};
-use super::connection::KEY_VARIABLE;
-use super::variables::variable;
+use super::config;
+use super::connection::{ADDRESS_VARIABLE, KEY_VARIABLE};
 use crate::clerk::SecretKey;
-use crate::job::command_line::{AcceptedFlags, CommandLine};
+use crate::job::command_line::CommandLine;
 use crate::job::{Effective, Source};
 use crate::report::{Console, Level, LogType};
 
-/// The variable that names the API's address for all of Clerk's tools.
-pub(super) const ADDRESS_VARIABLE: &str = "CLERK_API_URL";
+/// The prefix of the variables; the flag's long name in capitals follows.
+const PREFIX: &str = "BULK_UNLOCK_";
 
-/// Flags about what is shown: they change nothing that is done, and are not repeated.
+/// Flags about what is shown: they do not change what is done, and are not repeated.
 pub(super) const OF_THE_TERMINAL: [&str; 5] =
     ["progress", "quiet", "verbose", "color", "log-format"];
 
-/// The settings in effect: those of the matches of the whole command line, and the values that a
-/// file has for the commands that may come next.
-///
-/// The settings of a file are repeated as flags, so the file itself is not named.
-pub(super) fn effective(
-    program: &OsStr,
-    top: &Command,
-    matches: &ArgMatches,
-    file: Option<(&Config, &Merged)>,
-) -> Effective {
-    let accepted = accepted(top);
-    let (name, matches) = matches.subcommand().unwrap_or(("", matches));
-    let mut map = Map::new();
-    let mut sources = BTreeMap::new();
-    let mut line = CommandLine::new(program, name, accepted);
-    let arguments = top.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
-    for arg in arguments.filter(|arg| !is_of_clap(arg)) {
-        let Some(long) = arg.get_long() else {
-            if let Some(operand) = values(arg, matches).into_iter().next() {
-                line = line.operand(operand);
-            }
-            continue;
-        };
-        let value = value(arg, matches);
-        if is_given(arg, matches) && !OF_THE_TERMINAL.contains(&long) && long != config::FLAG {
-            line = match &value {
-                Value::Bool(true) => line.switch(long),
-                Value::Bool(false) => line,
-                _ if is_repeated(arg) => line.values(long, values(arg, matches)),
-                _ => line.value(long, values(arg, matches).join(OsStr::new(","))),
-            };
-        }
-        let name = long.replace('-', "_");
-        sources.insert(name.clone(), source(long, arg, matches, file.map(|(_, merged)| merged)));
-        map.insert(name, value);
+/// Settings that restrict nothing: a flag that excludes them replaces them. All others are kept, so
+/// that a conflict with a flag is an error: a guard must not be dropped silently.
+const REPLACEABLE: [&str; 6] =
+    ["quiet", "verbose", "force", "api-url", "secret-key-file", "secret-key-command"];
+
+/// How an input is read. A plan or a results file has its own columns and names the users itself,
+/// so in a file these settings are replaceable too.
+const OF_AN_INPUT: [&str; 6] = ["column", "by", "delimiter", "lenient", "carry", "max-input-age"];
+
+/// The variable of a flag.
+pub(super) fn variable(long: &str) -> String {
+    format!("{PREFIX}{}", long.replace('-', "_").to_uppercase())
+}
+
+/// A setting of a variable or of the file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Setting {
+    /// The long name of the flag.
+    pub(super) flag: String,
+    /// The equivalent arguments; none for a switch that is off.
+    pub(super) arguments: Vec<OsString>,
+    pub(super) source: Source,
+    /// How messages name it: the variable, or the flag and its place in the file.
+    pub(super) name: String,
+}
+
+/// The command line with the settings of variables and the file.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    /// The arguments to parse.
+    pub(super) arguments: Vec<OsString>,
+    /// The source of each setting that was not given as a flag, by the long name of its flag.
+    sources: BTreeMap<String, Source>,
+    /// Settings of the file for other commands.
+    of_other_commands: Vec<Setting>,
+    /// Settings that were replaced by others with another value.
+    pub(super) notes: Vec<String>,
+}
+
+/// Adds the settings of variables and the file to the arguments.
+pub(super) fn resolve(top: &Command, arguments: &[OsString]) -> Result<Resolved, String> {
+    check_variables(top)?;
+    let Some(given) = Given::new(top, arguments) else {
+        return Ok(Resolved { arguments: arguments.to_vec(), ..Resolved::default() });
+    };
+    let command = given.command;
+    let mut settings = variables(command)?;
+    if let Some(path) = given.config_file() {
+        settings.extend(config::read(&path, top, command)?);
     }
-    if let (Some((config, _)), Some(present)) = (file, top.find_subcommand(name)) {
-        for (flag, values) in config.of_other_commands(present) {
-            let values: Vec<OsString> = values.into_iter().flatten().map(Into::into).collect();
+    let is_of_command = |setting: &mut Setting| find(command, &setting.flag).is_none();
+    let of_other_commands = settings.extract_if(.., is_of_command).collect();
+    let mut resolved = Resolved { of_other_commands, ..Resolved::default() };
+    let mut added: Vec<OsString> = Vec::new();
+    for setting in &settings {
+        match given.fate(setting, &settings) {
+            Fate::Holds => {
+                let is_new = |it: &&OsString| !arguments.contains(it);
+                added.extend(setting.arguments.iter().filter(is_new).cloned());
+                resolved.sources.insert(setting.flag.clone(), setting.source.clone());
+            }
+            Fate::ReplacedBy(name) => {
+                resolved.notes.push(format!("{name} replaces {}", setting.name));
+            }
+            Fate::Dropped => {}
+        }
+    }
+    // The program and the command come first.
+    let (head, tail) = arguments.split_at(arguments.len().min(2));
+    resolved.arguments = [head, &added, tail].concat();
+    Ok(resolved)
+}
+
+/// Refuses a variable that does not belong to a flag: it is most likely misspelt.
+fn check_variables(top: &Command) -> Result<(), String> {
+    let known: Vec<String> = long_names(top).map(variable).collect();
+    let mut set: Vec<String> =
+        std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+    set.sort();
+    let Some(name) = set.iter().find(|it| it.starts_with(PREFIX) && !known.contains(it)) else {
+        return Ok(());
+    };
+    let near = nearest(name, known.iter().map(String::as_str), 4);
+    let hint = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+    Err(format!(
+        "the environment variable {name} does not belong to a flag{hint}; correct or unset it, \
+         because a misspelt guard would have no effect"
+    ))
+}
+
+/// The long names of the flags of all commands.
+pub(super) fn long_names(top: &Command) -> impl Iterator<Item = &str> {
+    top.get_subcommands().flat_map(Command::get_arguments).filter_map(Arg::get_long)
+}
+
+/// The most similar known word within a distance.
+pub(super) fn nearest<'a>(
+    word: &str,
+    known: impl Iterator<Item = &'a str>,
+    max_distance: usize,
+) -> Option<&'a str> {
+    let distance = |other: &&str| strsim::damerau_levenshtein(word, other);
+    known.min_by_key(distance).filter(|other| distance(other) <= max_distance)
+}
+
+/// The variables that are set for a command.
+fn variables(command: &Command) -> Result<Vec<Setting>, String> {
+    let mut settings = Vec::new();
+    for arg in command.get_arguments() {
+        let Some(flag) = arg.get_long() else { continue };
+        let mut name = variable(flag);
+        let mut value = std::env::var_os(&name);
+        if value.is_none() && flag == "api-url" {
+            ADDRESS_VARIABLE.clone_into(&mut name);
+            value = clerk_variable(ADDRESS_VARIABLE);
+        }
+        let Some(value) = value else { continue };
+        let switch = OsString::from(format!("--{flag}"));
+        let text = value.to_string_lossy();
+        let arguments = match (arg.get_action(), &*text) {
+            (ArgAction::SetTrue | ArgAction::Count, "true") => vec![switch],
+            (ArgAction::SetTrue | ArgAction::Count, "false") => Vec::new(),
+            (ArgAction::SetTrue, _) => {
+                return Err(format!("{name} is {text:?}, expected true or false"));
+            }
+            (ArgAction::Count, number) => match number.parse::<u8>() {
+                Ok(n) => vec![switch; n.into()],
+                Err(_) => {
+                    return Err(format!("{name} is {text:?}, expected true, false, or a number"));
+                }
+            },
+            _ => vec![argument(flag, &value)],
+        };
+        settings.push(Setting {
+            flag: flag.to_owned(),
+            arguments,
+            source: Source::Environment,
+            name,
+        });
+    }
+    Ok(settings)
+}
+
+/// `--flag=value`.
+fn argument(flag: &str, value: &OsStr) -> OsString {
+    let mut argument = OsString::from(format!("--{flag}="));
+    argument.push(value);
+    argument
+}
+
+/// The value of a variable of Clerk's own tools, for which empty means not set.
+fn clerk_variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// What becomes of a setting.
+enum Fate {
+    Holds,
+    /// A flag or variable of this name has another value for it, or excludes it.
+    ReplacedBy(String),
+    /// It has no effect, or changes nothing.
+    Dropped,
+}
+
+/// A command and the flags that the arguments give it.
+struct Given<'a> {
+    command: &'a Command,
+    matches: ArgMatches,
+}
+
+impl<'a> Given<'a> {
+    /// `None` where the arguments name no command or ask for help. Errors in the arguments are
+    /// reported later, by the parser of the whole command line.
+    fn new(top: &'a Command, arguments: &[OsString]) -> Option<Self> {
+        let parsed = top.clone().ignore_errors(true).try_get_matches_from(arguments);
+        let (name, matches) = parsed.ok()?.remove_subcommand()?;
+        Some(Self { command: top.find_subcommand(name)?, matches })
+    }
+
+    fn has(&self, arg: &Arg) -> bool {
+        self.matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+    }
+
+    fn config_file(&self) -> Option<PathBuf> {
+        let arg = find(self.command, config::FLAG)?;
+        let given = self.matches.get_one::<PathBuf>(arg.get_id().as_str()).cloned();
+        let set = || std::env::var_os(variable(config::FLAG)).filter(|path| !path.is_empty());
+        given.or_else(|| set().map(PathBuf::from))
+    }
+
+    /// `all` are the settings of all sources in the order of their precedence.
+    fn fate(&self, setting: &Setting, all: &[Setting]) -> Fate {
+        let flag = setting.flag.as_str();
+        let Some(arg) = find(self.command, flag) else { return Fate::Dropped };
+        // Exclude files of all sources add up.
+        if flag == "exclude" {
+            return Fate::Holds;
+        }
+        let is_of_file = matches!(setting.source, Source::File(_));
+        if self.has(arg) {
+            let is_noted =
+                is_of_file || !OF_THE_TERMINAL.contains(&flag) && setting.name != ADDRESS_VARIABLE;
+            let is_changed = is_noted && !self.has_value_of(arg, setting);
+            return if is_changed { Fate::ReplacedBy(format!("--{flag}")) } else { Fate::Dropped };
+        }
+        let first = all.iter().find(|it| it.flag == flag).filter(|first| *first != setting);
+        if let Some(first) = first {
+            let is_changed = first.arguments != setting.arguments;
+            return if is_changed { Fate::ReplacedBy(first.name.clone()) } else { Fate::Dropped };
+        }
+        if setting.arguments.is_empty() {
+            return Fate::Holds;
+        }
+        let is_in_sandbox = self.is_in_sandbox(all);
+        let is_for_sandbox = flag.starts_with("sandbox-");
+        if is_for_sandbox && !is_in_sandbox || setting.name == ADDRESS_VARIABLE && is_in_sandbox {
+            return Fate::Dropped;
+        }
+        if REPLACEABLE.contains(&flag) || is_of_file && OF_AN_INPUT.contains(&flag) {
+            match self.excluded_by(arg, all, is_of_file) {
+                Some(other) if is_of_file => return Fate::ReplacedBy(other),
+                Some(_) => return Fate::Dropped,
+                None => {}
+            }
+        }
+        let is_key = matches!(flag, "secret-key-file" | "secret-key-command");
+        if is_of_file && is_key && clerk_variable(KEY_VARIABLE).is_some() {
+            return Fate::ReplacedBy(KEY_VARIABLE.to_owned());
+        }
+        Fate::Holds
+    }
+
+    /// Whether a flag was given with the value of this setting.
+    fn has_value_of(&self, arg: &Arg, setting: &Setting) -> bool {
+        if matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::Count) {
+            return !setting.arguments.is_empty();
+        }
+        let given = values(arg, &self.matches).into_iter();
+        given.map(|value| argument(&setting.flag, &value)).eq(setting.arguments.iter().cloned())
+    }
+
+    fn is_in_sandbox(&self, all: &[Setting]) -> bool {
+        let set = all.iter().find(|it| it.flag == "sandbox");
+        find(self.command, "sandbox").is_some_and(|arg| self.has(arg))
+            || set.is_some_and(|it| !it.arguments.is_empty())
+    }
+
+    /// The flag or, for a setting of the file, the variable that excludes a flag.
+    fn excluded_by(&self, arg: &Arg, all: &[Setting], is_of_file: bool) -> Option<String> {
+        let excludes = |one: &Arg, other: &Arg| {
+            self.command.get_arg_conflicts_with(one).iter().any(|it| it.get_id() == other.get_id())
+        };
+        let others = self.command.get_arguments();
+        let others = others.filter(|other| excludes(other, arg) || excludes(arg, other));
+        others.into_iter().find_map(|other| {
+            let long = other.get_long();
+            if self.has(other) {
+                let positional = || other.get_id().as_str().to_uppercase();
+                return Some(long.map_or_else(positional, |long| format!("--{long}")));
+            }
+            let is_set = |it: &&Setting| {
+                long == Some(&it.flag)
+                    && it.source == Source::Environment
+                    && !it.arguments.is_empty()
+            };
+            all.iter().filter(|_| is_of_file).find(is_set).map(|it| it.name.clone())
+        })
+    }
+}
+
+/// The argument with this long name.
+pub(super) fn find<'a>(command: &'a Command, flag: &str) -> Option<&'a Arg> {
+    command.get_arguments().find(|arg| arg.get_long() == Some(flag))
+}
+
+impl Resolved {
+    /// What to add to clap's message about a conflict, which does not name a variable or the file.
+    pub(super) fn conflict_note(&self, error: &clap::Error) -> String {
+        if error.kind() != ErrorKind::ArgumentConflict {
+            return String::new();
+        }
+        let named: Vec<&str> = [ContextKind::InvalidArg, ContextKind::PriorArg]
+            .into_iter()
+            .filter_map(|kind| error.get(kind))
+            .flat_map(|value| match value {
+                ContextValue::String(text) => vec![text.as_str()],
+                ContextValue::Strings(texts) => texts.iter().map(String::as_str).collect(),
+                _ => Vec::new(),
+            })
+            .filter_map(|text| text.split([' ', '=']).next()?.strip_prefix("--"))
+            .collect();
+        let (mut of_file, mut variables) = (Vec::new(), Vec::new());
+        for (flag, source) in self.sources.iter().filter(|(flag, _)| named.contains(&&***flag)) {
+            match source {
+                Source::File(place) => of_file.push(format!("{flag} ({place})")),
+                _ => variables.push(variable(flag)),
+            }
+        }
+        let mut note = String::new();
+        if !of_file.is_empty() {
+            note += &format!(
+                "Set in the configuration file: {}. A setting is never overruled by another flag; \
+                 remove it from the file.\n",
+                of_file.join(", ")
+            );
+        }
+        if !variables.is_empty() {
+            note += &format!(
+                "Set in the environment: {}. A variable is never overruled by another flag; unset \
+                 it.\n",
+                variables.join(", ")
+            );
+        }
+        note
+    }
+
+    /// The settings in effect. The printed commands repeat the settings of the file as flags, so
+    /// they do not name the file itself.
+    pub(super) fn effective(&self, top: &Command, matches: &ArgMatches) -> Effective {
+        let program = self.arguments.first().map(OsString::as_os_str).unwrap_or_default();
+        let (name, matches) = matches.subcommand().unwrap_or(("", matches));
+        let mut map = Map::new();
+        let mut sources = BTreeMap::new();
+        let flags = |command: &Command| {
+            command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect()
+        };
+        let accepted = top.get_subcommands().map(|it| (it.get_name().to_owned(), flags(it)));
+        let mut line = CommandLine::new(program, name, accepted.collect());
+        let arguments = top.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
+        for arg in arguments {
+            let Some(long) = arg.get_long() else {
+                if let Some(operand) = values(arg, matches).into_iter().next() {
+                    line = line.operand(operand);
+                }
+                continue;
+            };
+            let value = value(arg, matches);
+            let id = arg.get_id().as_str();
+            let is_given = matches.value_source(id) == Some(ValueSource::CommandLine);
+            if is_given && !OF_THE_TERMINAL.contains(&long) && long != config::FLAG {
+                line = match &value {
+                    Value::Bool(true) => line.switch(long),
+                    Value::Bool(false) => line,
+                    _ if is_repeated(arg) => line.values(long, values(arg, matches)),
+                    _ => line.value(long, values(arg, matches).join(OsStr::new(","))),
+                };
+            }
+            let default = if is_given { Source::Flag } else { Source::Default };
+            let name = long.replace('-', "_");
+            sources.insert(name.clone(), self.sources.get(long).cloned().unwrap_or(default));
+            map.insert(name, value);
+        }
+        for Setting { flag, arguments, .. } in &self.of_other_commands {
+            let texts = arguments.iter().filter_map(|it| it.to_str()?.split_once('='));
+            let values: Vec<OsString> = texts.map(|(_, value)| value.into()).collect();
             line = if values.is_empty() { line.switch(flag) } else { line.values(flag, values) };
         }
+        Effective { map, line, sources }
     }
-    let mut effective = Effective { map, line, sources };
-    add_address(&mut effective);
-    effective
-}
-
-/// Prints each setting that has a value, and where it comes from (`-v`).
-pub(super) fn print(effective: &Effective, console: &Console) {
-    if !console.is_enabled(Level::Detail) {
-        return;
-    }
-    for (name, value) in &effective.map {
-        let value = match value {
-            Value::Null => continue,
-            Value::Array(values) if values.is_empty() => continue,
-            Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(", "),
-            value => shown(value),
-        };
-        let source = effective.sources.get(name).unwrap_or(&Source::Default);
-        print_setting(&name.replace('_', "-"), &value, source, console);
-    }
-    let is_null = |name: &str| effective.map.get(name).is_some_and(Value::is_null);
-    let key = std::env::var(KEY_VARIABLE).ok().and_then(|key| SecretKey::parse(&key).ok());
-    if let Some(key) = key.filter(|_| is_null("secret_key_file")) {
-        print_setting(KEY_VARIABLE, &key.fingerprint(), &Source::Environment, console);
-    }
-}
-
-fn print_setting(name: &str, value: &str, source: &Source, console: &Console) {
-    let text = format!("setting {name}: {value} ({source})");
-    let fields = json!({ "name": name, "value": value, "source": source.to_string() });
-    console.log_as(LogType::Setting, Level::Detail, &text, fields);
-}
-
-fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn source(long: &str, arg: &Arg, matches: &ArgMatches, file: Option<&Merged>) -> Source {
-    let place = file.and_then(|file| file.places.get(long));
-    match (matches.value_source(arg.get_id().as_str()), place) {
-        (Some(ValueSource::CommandLine), None) => Source::Flag,
-        (Some(ValueSource::EnvVariable), _) => Source::Environment,
-        (_, Some(place)) => Source::File(place.clone()),
-        // Also a switch that is off, whose variable clap does not see.
-        (_, None) if std::env::var_os(variable(long)).is_some() => Source::Environment,
-        _ => Source::Default,
-    }
-}
-
-/// `CLERK_API_URL` is a setting like any other.
-fn add_address(effective: &mut Effective) {
-    let is_open = effective.map.get("api_url").is_some_and(Value::is_null)
-        && effective.map.get("sandbox").is_none_or(|it| *it == Value::Bool(false));
-    let address = std::env::var(ADDRESS_VARIABLE).ok().filter(|it| !it.is_empty());
-    if let Some(address) = address.filter(|_| is_open) {
-        effective.map.insert("api_url".to_owned(), address.clone().into());
-        effective.sources.insert("api_url".to_owned(), Source::Environment);
-        effective.line = effective.line.clone().value("api-url", address);
-    }
-}
-
-/// The long flag names that each command accepts.
-fn accepted(top: &Command) -> AcceptedFlags {
-    let names = |command: &Command| {
-        command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect()
-    };
-    top.get_subcommands().map(|it| (it.get_name().to_owned(), names(it))).collect()
-}
-
-/// Whether clap itself handles an argument.
-pub(super) fn is_of_clap(arg: &Arg) -> bool {
-    matches!(arg.get_action(), ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong)
-        || matches!(arg.get_action(), ArgAction::Version)
-}
-
-fn is_given(arg: &Arg, matches: &ArgMatches) -> bool {
-    let source = matches.value_source(arg.get_id().as_str());
-    matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
 }
 
 fn values(arg: &Arg, matches: &ArgMatches) -> Vec<OsString> {
-    let values = matches.get_raw(arg.get_id().as_str());
-    values.into_iter().flatten().map(OsStr::to_owned).collect()
+    let values = matches.get_raw(arg.get_id().as_str()).into_iter().flatten();
+    values.map(OsStr::to_owned).collect()
 }
 
 /// Whether a flag is given once for each value, as values may contain commas.
@@ -183,4 +427,40 @@ fn value(arg: &Arg, matches: &ArgMatches) -> Value {
 pub(super) fn is_number(arg: &Arg) -> bool {
     let kind = arg.get_value_parser().type_id();
     [TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>()].iter().any(|it| kind == *it)
+}
+
+/// The settings that have a value, with their sources.
+pub(super) fn with_value(effective: &Effective) -> impl Iterator<Item = (&str, &Value, &Source)> {
+    let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+    let settings = effective.map.iter().filter(move |(_, it)| !it.is_null() && !is_empty(it));
+    settings.map(|(name, value)| {
+        (name.as_str(), value, effective.sources.get(name).unwrap_or(&Source::Default))
+    })
+}
+
+/// Prints each setting that has a value, and where it comes from (`-v`).
+pub(super) fn print(effective: &Effective, console: &Console) {
+    if !console.is_enabled(Level::Detail) {
+        return;
+    }
+    let print = |name: &str, value: &str, source: &Source| {
+        let text = format!("setting {name}: {value} ({source})");
+        let fields = json!({ "name": name, "value": value, "source": source.to_string() });
+        console.log_as(LogType::Setting, Level::Detail, &text, fields);
+    };
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    for (name, value, source) in with_value(effective) {
+        let value = match value {
+            Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(", "),
+            value => shown(value),
+        };
+        print(&name.replace('_', "-"), &value, source);
+    }
+    // Where neither flag has a value, the key comes from the variable.
+    let is_null = |name: &str| effective.map.get(name).is_some_and(Value::is_null);
+    let key = std::env::var(KEY_VARIABLE).ok().and_then(|key| SecretKey::parse(&key).ok());
+    let is_used = is_null("secret_key_file") && is_null("secret_key_command");
+    if let Some(key) = key.filter(|_| is_used) {
+        print(KEY_VARIABLE, &key.fingerprint(), &Source::Environment);
+    }
 }

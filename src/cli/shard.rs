@@ -1,17 +1,16 @@
-//! `--shard`: which part of the input this process takes, as typed or as an engine that starts
-//! several processes names it in variables.
+//! `--shard`: the part of the input for this process, from the flag or from the variables of an
+//! engine that starts several processes.
 
 use std::num::NonZeroU32;
 
 use serde_json::Value;
 
-use super::args::ExecutionArgs;
+use super::args::PaceArgs;
 use crate::job::{Effective, Failure};
-use crate::policy::pacing::Quota;
 use crate::policy::shard::Shard;
 use crate::results::Manifest;
 
-/// The value of `--shard` as it is typed.
+/// The value of `--shard`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ShardArg {
     /// `K/N`.
@@ -38,47 +37,31 @@ pub(super) fn shard(text: &str) -> Result<ShardArg, String> {
 struct Engine {
     name: &'static str,
     index: &'static str,
-    first: First,
+    /// The index of the first process, or the variable that holds it.
+    first: Result<u32, &'static str>,
     count: Option<&'static str>,
 }
 
-/// The index of the first process.
-enum First {
-    Number(u32),
-    /// The variable that holds it.
-    Variable(&'static str),
-}
-
 const ENGINES: [Engine; 5] = [
-    Engine {
-        name: "Kubernetes",
-        index: "JOB_COMPLETION_INDEX",
-        first: First::Number(0),
-        count: None,
-    },
+    Engine { name: "Kubernetes", index: "JOB_COMPLETION_INDEX", first: Ok(0), count: None },
     Engine {
         name: "Cloud Run",
         index: "CLOUD_RUN_TASK_INDEX",
-        first: First::Number(0),
+        first: Ok(0),
         count: Some("CLOUD_RUN_TASK_COUNT"),
     },
     Engine {
         name: "AWS Batch",
         index: "AWS_BATCH_JOB_ARRAY_INDEX",
-        first: First::Number(0),
+        first: Ok(0),
         count: Some("AWS_BATCH_JOB_ARRAY_SIZE"),
     },
     // GitLab sets CI_NODE_TOTAL in every job, but the index only with `parallel`.
-    Engine {
-        name: "GitLab",
-        index: "CI_NODE_INDEX",
-        first: First::Number(1),
-        count: Some("CI_NODE_TOTAL"),
-    },
+    Engine { name: "GitLab", index: "CI_NODE_INDEX", first: Ok(1), count: Some("CI_NODE_TOTAL") },
     Engine {
         name: "Slurm",
         index: "SLURM_ARRAY_TASK_ID",
-        first: First::Variable("SLURM_ARRAY_TASK_MIN"),
+        first: Err("SLURM_ARRAY_TASK_MIN"),
         count: Some("SLURM_ARRAY_TASK_COUNT"),
     },
 ];
@@ -86,22 +69,21 @@ const ENGINES: [Engine; 5] = [
 /// The value of a variable; `None` where it is not set.
 type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The part of the input that this process takes. Puts it into the settings in place of `auto`, and
-/// divides the share.
+/// The part of the input for this process. Replaces `auto` in the settings, and divides the share.
 pub(super) fn apply(
     arg: Option<ShardArg>,
-    execution: &mut ExecutionArgs,
+    pace: &mut PaceArgs,
     effective: &mut Effective,
 ) -> Result<Option<Shard>, Failure> {
     let Some(arg) = arg else { return Ok(None) };
     let variable =
         |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-    let shard = resolve(arg, &variable)?;
+    let shard = resolve(arg, &variable).map_err(Failure::usage)?;
     effective.set_value("shard", shard.to_string());
-    execution.shards = shard.count().get();
-    if execution.rate.is_none() {
-        // The commands that follow may have no shards, and need the share to divide it.
-        let percent = format!("{}%", execution.quota_share);
+    pace.shards = shard.count().get();
+    if pace.rate.is_none() {
+        // Printed commands may have no shards: they repeat the undivided share.
+        let percent = format!("{}%", pace.quota_share);
         effective.line = effective.line.clone().value("quota-share", percent);
     }
     Ok(Some(shard))
@@ -118,16 +100,19 @@ pub(super) fn check_same(shard: Option<Shard>, manifest: &Manifest) -> Result<()
     }
 }
 
-fn resolve(arg: ShardArg, variables: Variables<'_>) -> Result<Shard, Failure> {
-    match arg {
-        ShardArg::Part(shard) => Ok(shard),
-        ShardArg::Auto(count) => auto(count, variables).map_err(Failure::usage),
-    }
-}
-
-fn auto(given: Option<NonZeroU32>, variables: Variables<'_>) -> Result<Shard, String> {
+fn resolve(arg: ShardArg, variables: Variables<'_>) -> Result<Shard, String> {
+    let given = match arg {
+        ShardArg::Part(shard) => return Ok(shard),
+        ShardArg::Auto(count) => count,
+    };
+    let number = |name: &str| {
+        let value = variables(name).ok_or_else(|| format!("--shard auto: {name} is not set"))?;
+        value.trim().parse::<u32>().map_err(|_| {
+            format!("--shard auto: {name} is \"{}\", expected a number", value.escape_debug())
+        })
+    };
     let engines: Vec<&Engine> = ENGINES.iter().filter(|it| variables(it.index).is_some()).collect();
-    let engine = match engines[..] {
+    let Engine { name, index, first, count } = match engines[..] {
         [engine] => engine,
         [] => {
             return Err(format!(
@@ -143,71 +128,37 @@ fn auto(given: Option<NonZeroU32>, variables: Variables<'_>) -> Result<Shard, St
             ));
         }
     };
-    let count = count(engine, given, variables)?;
-    let id = number(engine.index, variables)?;
-    let first = match engine.first {
-        First::Number(first) => first,
-        First::Variable(name) => number(name, variables)?,
+    let set = count.filter(|count| variables(count).is_some());
+    let n_shards = match (set, given, count) {
+        (Some(count), given, _) => {
+            let n = NonZeroU32::new(number(count)?)
+                .ok_or_else(|| format!("--shard auto: {count} is 0"))?;
+            if let Some(given) = given.filter(|&given| given != n) {
+                return Err(format!("--shard auto/{given}: {count} is {n}"));
+            }
+            n
+        }
+        (None, Some(given), _) => given,
+        (None, None, Some(count)) => {
+            return Err(format!("--shard auto: {index} is set, but {count} is not"));
+        }
+        (None, None, None) => {
+            return Err(format!(
+                "--shard auto: {name} sets {index} but no count; give --shard auto/N with the \
+                 number of completions"
+            ));
+        }
     };
-    let index = id.checked_sub(first);
-    index.and_then(|index| Shard::new(index, count.get()).ok()).ok_or_else(|| {
-        let last = u64::from(first) + u64::from(count.get()) - 1;
+    let id = number(index)?;
+    let first = first.or_else(number)?;
+    let shard = id.checked_sub(first).and_then(|at| Shard::new(at, n_shards.get()).ok());
+    shard.ok_or_else(|| {
+        let last = u64::from(first) + u64::from(n_shards.get()) - 1;
         format!(
-            "--shard auto: {} is {id}, but {} must number {count} shards from {first} to {last}",
-            engine.index, engine.name
+            "--shard auto: {index} is {id}, but {name} must number {n_shards} shards from {first} \
+             to {last}"
         )
     })
-}
-
-/// The number of shards: the engine's, which must be the same as a given one.
-fn count(
-    engine: &Engine,
-    given: Option<NonZeroU32>,
-    variables: Variables<'_>,
-) -> Result<NonZeroU32, String> {
-    let set = engine.count.filter(|name| variables(name).is_some());
-    match (set, given) {
-        (None, Some(given)) => Ok(given),
-        (None, None) => {
-            let index = engine.index;
-            Err(match engine.count {
-                Some(count) => format!("--shard auto: {index} is set, but {count} is not"),
-                None => format!(
-                    "--shard auto: {} sets {index} but no count; give --shard auto/N with the \
-                     number of completions",
-                    engine.name
-                ),
-            })
-        }
-        (Some(name), given) => {
-            let count = NonZeroU32::new(number(name, variables)?)
-                .ok_or_else(|| format!("--shard auto: {name} is 0"))?;
-            match given.filter(|&given| given != count) {
-                None => Ok(count),
-                Some(given) => Err(format!("--shard auto/{given}: {name} is {count}")),
-            }
-        }
-    }
-}
-
-fn number(name: &str, variables: Variables<'_>) -> Result<u32, String> {
-    let value = variables(name).ok_or_else(|| format!("--shard auto: {name} is not set"))?;
-    value.trim().parse().map_err(|_| {
-        format!("--shard auto: {name} is \"{}\", expected a number", value.escape_debug())
-    })
-}
-
-/// Refuses a share of which a shard would get less than one request per window: the shards
-/// together would use more than the share.
-pub(super) fn check_share(quota: Quota, percent: f64, shards: u32) -> Result<(), Failure> {
-    let share = quota.share(percent).n.get();
-    if shards <= share || shards == 1 {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "--shard: {shards} shards cannot divide {share} requests per window; use fewer shards or a \
-         larger --quota-share"
-    )))
 }
 
 #[cfg(test)]
@@ -218,8 +169,7 @@ mod tests {
         let find = |name: &str| {
             set.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned())
         };
-        let shard = resolve(shard(arg).unwrap(), &find);
-        shard.map(|it| it.to_string()).map_err(|failure| failure.to_string())
+        resolve(shard(arg).unwrap(), &find).map(|shard| shard.to_string())
     }
 
     #[track_caller]
@@ -234,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn each_engine_counts_from_its_own_base() {
+    fn auto_reads_the_variables_of_each_engine() {
         check("2/4", &[], "2/4");
         check("auto/4", &[("JOB_COMPLETION_INDEX", "0")], "1/4");
         check("auto/4", &[("JOB_COMPLETION_INDEX", "3")], "4/4");
@@ -255,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_name_one_part_is_refused_with_the_variable() {
+    fn incomplete_or_ambiguous_variables_are_refused() {
         refused("auto", &[], &["JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID", "K/N"]);
         refused("auto/4", &[], &["CLOUD_RUN_TASK_INDEX"]);
         refused("auto", &[("JOB_COMPLETION_INDEX", "0")], &["JOB_COMPLETION_INDEX", "auto/N"]);
@@ -291,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_form_is_refused() {
+    fn malformed_shard_is_refused() {
         for text in ["", "0/4", "5/4", "4", "auto/", "auto/0", "auto/x", "auto4", "AUTO", "1/0"] {
             assert!(shard(text).is_err(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! How values of flags are written.
+//! Parsers for the values of flags.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A moment as it is typed.
+/// A time of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
     /// In Unix milliseconds.
@@ -76,12 +76,12 @@ pub(super) fn sha256(text: &str) -> Result<String, String> {
     if is_hash { Ok(text.to_ascii_lowercase()) } else { Err(hint.to_owned()) }
 }
 
-/// `1000/10s`: so many requests in such a window.
+/// `1000/10s`: requests per window.
 pub(super) fn quota(text: &str) -> Result<Quota, String> {
     per_time(text, "a quota is written as requests per window, such as 1000/10s")
 }
 
-/// `80/s`, `6000/m`: so many requests, evenly.
+/// `80/s`, `6000/m`: evenly spaced requests.
 pub(super) fn rate(text: &str) -> Result<Quota, String> {
     per_time(text, "a rate is written as requests per time, such as 80/s or 6000/m")
 }
@@ -95,7 +95,7 @@ fn per_time(text: &str, hint: &str) -> Result<Quota, String> {
     Ok(Quota { n, per: per.map_err(|_| hint.to_owned())? })
 }
 
-/// `80%` or `80`: more than nothing, at most all.
+/// `80%` or `80`: above 0, at most 100.
 pub(super) fn percent(text: &str) -> Result<f64, String> {
     let hint = "a share is a percentage above 0 and at most 100, such as 80%";
     let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| hint.to_owned())?;
@@ -113,21 +113,12 @@ pub(super) fn max_fail(text: &str) -> Result<MaxFail, String> {
     }
 }
 
-/// How verbose, as a variable says it: `true`, `false`, or how often the flag would be given.
-pub(super) fn verbosity(text: &str) -> Result<u8, String> {
-    match text {
-        "true" => Ok(1),
-        "false" => Ok(0),
-        number => number.parse().map_err(|_| "true, false, or a number".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn durations_need_their_unit() {
+    fn duration_requires_a_unit() {
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
@@ -138,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_has_a_zone_or_is_an_age() {
+    fn moment_requires_a_zone_or_a_unit() {
         assert_eq!(moment("1970-01-01T00:00:01Z"), Ok(Moment::At(1_000)));
         assert_eq!(moment("1970-01-01T02:00:00.5+02:00"), Ok(Moment::At(500)));
         assert_eq!(moment("7d"), Ok(Moment::Ago(Duration::from_secs(7 * 86_400))));
@@ -152,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_domains_and_hashes_have_their_shape() {
+    fn ids_domains_and_hashes_are_checked() {
         assert_eq!(organization("org_2abC"), Ok("org_2abC".to_owned()));
         for text in ["", "org_", "-org_a", "+org_a", "user_a", "org_a&b", "org_a,org_b", " org_a"] {
             assert!(organization(text).is_err(), "{text}");
@@ -171,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn quotas_and_rates_name_a_time() {
+    fn quota_and_rate_require_a_time() {
         let of = |n, secs| Quota { n: NonZeroU32::new(n).unwrap(), per: Duration::from_secs(secs) };
         assert_eq!(quota("1000/10s"), Ok(of(1000, 10)));
         assert_eq!(rate("80/s"), Ok(of(80, 1)));
@@ -182,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_more_than_nothing_and_at_most_all() {
+    fn share_is_above_0_and_at_most_100() {
         assert_eq!(percent("80%"), Ok(80.0));
         assert_eq!(percent("12.5"), Ok(12.5));
         for text in ["0%", "101%", "-1", "NaN", "all"] {
@@ -191,13 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn verbosity_is_a_switch_or_a_number() {
-        assert_eq!(["true", "false", "2"].map(verbosity), [Ok(1), Ok(0), Ok(2)]);
-        assert!(verbosity("very").is_err());
-    }
-
-    #[test]
-    fn failures_are_counted_or_measured() {
+    fn max_fail_is_a_count_or_a_percentage() {
         assert_eq!(max_fail("25"), Ok(MaxFail::Count(25)));
         assert_eq!(max_fail("5%"), Ok(MaxFail::Percent(5.0)));
         assert!(max_fail("0").is_err());

@@ -19,8 +19,7 @@ use crate::clerk::{MAX_LOOK_UP, MAX_PAGE};
 use crate::model::{
     Attempt, Event, Failure, Identifier, InputRecord, Outcome, Reply, Row, UserId, UserView,
 };
-use crate::policy::classify::{self, Verdict};
-use crate::policy::decide::{AdminLocked, decide, decide_relock, read_back};
+use crate::policy::classify::{self, AdminLocked, Verdict, decide, decide_relock, read_back};
 use crate::policy::exclude::ExcludeList;
 use crate::policy::plan::duplicate_of;
 

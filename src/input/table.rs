@@ -191,11 +191,6 @@ impl Delimiter {
         }
     }
 
-    /// The delimiter with this [`flag_value`](Self::flag_value).
-    pub fn from_flag_value(value: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|delimiter| delimiter.flag_value() == value)
-    }
-
     /// The character; `None` for [`Delimiter::Auto`] and [`Delimiter::None`].
     pub(super) fn char(self) -> Option<char> {
         match self {

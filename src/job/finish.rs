@@ -12,8 +12,7 @@ use super::{Job, JobSettings};
 use crate::engine::{Recorded, wall_clock};
 use crate::model::StopReason;
 use crate::report::{Level, closing};
-use crate::results::AtomicWriter;
-use crate::results::{Finalized, Manifest, Totals};
+use crate::results::{AtomicWriter, Finalized, Manifest, Totals};
 use crate::stats::summary::{CommandKind, Ending, Files, Forecast, Summary};
 
 impl RunningJob<'_, '_> {

@@ -10,7 +10,7 @@ use super::locked::Walked;
 use super::settings::{IfEmpty, JobSettings};
 use crate::input::{self, Filter, Options, ReadInput, Source};
 use crate::model::{IdentifierKind, Records, excerpt, mask_keys};
-use crate::policy::decide::AdminLocked;
+use crate::policy::classify::AdminLocked;
 use crate::policy::exclude::ExcludeList;
 use crate::policy::selection::Selection;
 use crate::report::{Console, text};

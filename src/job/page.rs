@@ -13,11 +13,10 @@ use crate::report::closing;
 use crate::report::page::{
     Facts, FinalRow, Pass, Source, SourceFile, TimedBucket, render, render_markdown,
 };
-use crate::results::AtomicWriter;
 use crate::results::manifest::{self, FileEntry, Manifest};
 use crate::results::{
-    ReadError, Reader, Sidecars, WriteError, kind_of_outcome, read_unprocessed, same_file,
-    sha256_file,
+    AtomicWriter, ReadError, Reader, Sidecars, WriteError, kind_of_outcome, read_unprocessed,
+    same_file, sha256_file,
 };
 use crate::stats::summary::{
     CommandKind, Ending, Files, Incident, LatencySummary, NextStep, Stage, Summary,
@@ -449,9 +448,15 @@ fn incident(
     incident
 }
 
-/// The next command of each file that needs one: it applies to users who are left, and no later file
-/// continues this one.
+/// The next command of the newest manifest. Where files are shards, that of each file that needs
+/// one: it applies to users who are left, and no later file continues this one.
 fn next_commands(files: &[ReportedFile], stages: &[Stage], rows: &[FinalRow]) -> Vec<String> {
+    let command = |stage: &Stage| Some(stage.summary.next.as_ref()?.command.clone());
+    let is_shard = |manifest: &Manifest| manifest.setting("shard").is_some_and(|it| !it.is_null());
+    if !files.iter().filter_map(|file| file.manifest.as_ref()).any(is_shard) {
+        let newest = stages.iter().rev().find(|stage| stage.ending.is_some());
+        return newest.and_then(command).into_iter().collect();
+    }
     let needs_one = |index: usize, stage: &Stage| {
         let later = files[index + 1..].iter();
         let mut continued = later.filter_map(|later| later.input_from(&files[index]));
@@ -466,7 +471,7 @@ fn next_commands(files: &[ReportedFile], stages: &[Stage], rows: &[FinalRow]) ->
         continued.next().is_none() && rows.iter().any(is_left)
     };
     let needed = stages.iter().enumerate().filter(|(index, stage)| needs_one(*index, stage));
-    needed.filter_map(|(_, stage)| Some(stage.summary.next.as_ref()?.command.clone())).collect()
+    needed.filter_map(|(_, stage)| command(stage)).collect()
 }
 
 fn summary_of_rows(rows: &RowStats) -> Summary {

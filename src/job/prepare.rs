@@ -14,7 +14,7 @@ use super::previous::{self, PreviousRun};
 use super::{Ask, Job, confirm};
 use crate::engine::{now, wall_clock};
 use crate::model::UserId;
-use crate::policy::decide::AdminLocked;
+use crate::policy::classify::AdminLocked;
 use crate::policy::plan::Plan;
 use crate::results::{Outputs, Writer};
 use crate::stats::{Counts, Size, Stats};

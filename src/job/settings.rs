@@ -14,7 +14,7 @@ use super::exit::Failure;
 use super::input::InputSource;
 use super::watch::Pass;
 use crate::engine::{PoolSettings, Purpose};
-use crate::policy::decide::AdminLocked;
+use crate::policy::classify::AdminLocked;
 use crate::policy::pacing::Pace;
 use crate::policy::retry::RetryPolicy;
 use crate::policy::shard::Shard;

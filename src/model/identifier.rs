@@ -27,58 +27,44 @@ impl IdentifierKind {
     pub const ALL: [Self; 5] =
         [Self::UserId, Self::Email, Self::Phone, Self::Username, Self::ExternalId];
 
-    /// The word for it in a sentence: "no user has this email address".
-    pub fn noun(self) -> &'static str {
+    /// Flag value, query parameter, article, noun, and plural.
+    fn words(self) -> [&'static str; 5] {
         match self {
-            Self::UserId => "user ID",
-            Self::Email => "email address",
-            Self::Phone => "phone number",
-            Self::Username => "username",
-            Self::ExternalId => "external ID",
+            Self::UserId => ["user-id", "user_id", "a", "user ID", "user IDs"],
+            Self::Email => ["email", "email_address", "an", "email address", "email addresses"],
+            Self::Phone => ["phone", "phone_number", "a", "phone number", "phone numbers"],
+            Self::Username => ["username", "username", "a", "username", "usernames"],
+            Self::ExternalId => ["external-id", "external_id", "an", "external ID", "external IDs"],
         }
-    }
-
-    /// The words for several of them: "user IDs".
-    pub fn plural(self) -> &'static str {
-        match self {
-            Self::UserId => "user IDs",
-            Self::Email => "email addresses",
-            Self::Phone => "phone numbers",
-            Self::Username => "usernames",
-            Self::ExternalId => "external IDs",
-        }
-    }
-
-    /// Whether they can be recognised by their form. Any word may be a username or an external ID.
-    pub fn has_shape(self) -> bool {
-        matches!(self, Self::UserId | Self::Email | Self::Phone)
     }
 
     /// The word for it on the command line and in a manifest.
     pub fn flag_value(self) -> &'static str {
-        match self {
-            Self::UserId => "user-id",
-            Self::Email => "email",
-            Self::Phone => "phone",
-            Self::Username => "username",
-            Self::ExternalId => "external-id",
-        }
-    }
-
-    /// The kind with this [`flag_value`](Self::flag_value).
-    pub fn from_flag_value(value: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.flag_value() == value)
+        self.words()[0]
     }
 
     /// The query parameter of `GET /v1/users` that looks users up by it.
     pub fn query_parameter(self) -> &'static str {
-        match self {
-            Self::UserId => "user_id",
-            Self::Email => "email_address",
-            Self::Phone => "phone_number",
-            Self::Username => "username",
-            Self::ExternalId => "external_id",
-        }
+        self.words()[1]
+    }
+
+    fn article(self) -> &'static str {
+        self.words()[2]
+    }
+
+    /// The word for it in a sentence: "no user has this email address".
+    pub fn noun(self) -> &'static str {
+        self.words()[3]
+    }
+
+    /// The words for several of them: "user IDs".
+    pub fn plural(self) -> &'static str {
+        self.words()[4]
+    }
+
+    /// Whether they can be recognized by their form. Any word may be a username or an external ID.
+    pub fn has_shape(self) -> bool {
+        matches!(self, Self::UserId | Self::Email | Self::Phone)
     }
 }
 
@@ -153,7 +139,7 @@ impl Identifier {
         }
     }
 
-    /// The user's id, where that is what the input gave.
+    /// The user ID, if the input has it.
     pub fn user_id(&self) -> Option<&UserId> {
         match self {
             Self::UserId(id) => Some(id),
@@ -181,7 +167,7 @@ pub enum InvalidIdentifier {
     #[error("the cell repeats the column header")]
     Header,
     /// Longer than [`Identifier::MAX_LEN`].
-    #[error("{length} bytes are too long for {article} {noun}", article = article(*kind), noun = kind.noun())]
+    #[error("{length} bytes are too long for {article} {noun}", article = kind.article(), noun = kind.noun())]
     TooLong {
         /// What it should have been.
         kind: IdentifierKind,
@@ -189,7 +175,7 @@ pub enum InvalidIdentifier {
         length: usize,
     },
     /// A character that no identifier of this kind holds.
-    #[error("{article} {noun} cannot contain {name}", article = article(*kind), noun = kind.noun(), name = name_of_char(*found))]
+    #[error("{article} {noun} cannot contain {name}", article = kind.article(), noun = kind.noun(), name = name_of_char(*found))]
     Character {
         /// What it should have been.
         kind: IdentifierKind,
@@ -202,13 +188,6 @@ pub enum InvalidIdentifier {
     /// Not in international form.
     #[error("a phone number must be in international form, such as +15551234567")]
     Phone,
-}
-
-fn article(kind: IdentifierKind) -> &'static str {
-    match kind {
-        IdentifierKind::Email | IdentifierKind::ExternalId => "an",
-        IdentifierKind::UserId | IdentifierKind::Phone | IdentifierKind::Username => "a",
-    }
 }
 
 /// Address books write `<a@x.org>`, links `mailto:a@x.org`.
@@ -253,7 +232,7 @@ fn username(cell: &Arc<str>) -> Result<Identifier, InvalidIdentifier> {
     }
 }
 
-/// People write `+1 (555) 123-4567`; Clerk holds `+15551234567`.
+/// People write `+1 (555) 123-4567`; Clerk stores `+15551234567`.
 fn phone(cell: &str) -> Result<Identifier, InvalidIdentifier> {
     let digits = cell.strip_prefix('+').ok_or(InvalidIdentifier::Phone)?;
     let bare: String =
@@ -306,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_that_no_email_holds_is_named() {
+    fn the_error_names_a_character_that_no_email_contains() {
         for (cell, name) in [
             ("a b@x.org", "a space"),
             ("a@x.org;", "\";\""),
@@ -326,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_username_holds_neither_white_space_nor_invisible_characters() {
+    fn a_username_contains_neither_white_space_nor_invisible_characters() {
         assert_eq!(parse(IdentifierKind::Username, "Ann.B"), Ok("ann.b".into()));
         for (cell, found) in [("ann b", ' '), ("ann\u{200b}", '\u{200b}')] {
             let why = InvalidIdentifier::Character { kind: IdentifierKind::Username, found };
@@ -335,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phone_number_loses_what_people_write_between_the_digits() {
+    fn punctuation_in_a_phone_number_is_removed() {
         assert_eq!(parse(IdentifierKind::Phone, "+1 (555) 123-4567"), Ok("+15551234567".into()));
         assert_eq!(parse(IdentifierKind::Phone, "5551234567"), Err(InvalidIdentifier::Phone));
         assert_eq!(parse(IdentifierKind::Phone, "+1x"), Err(InvalidIdentifier::Phone));

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 
-use super::packed_id::PackedId;
 use super::{Identifier, IdentifierKind, InvalidIdentifier, UserId};
 
-/// One record of the input. Every one of them ends as exactly one row.
+/// One record of the input. Each one ends as exactly one row.
 ///
 /// An input may have millions of them, most of which are a user ID and nothing else. Those take 32
 /// bytes.
@@ -131,12 +131,12 @@ pub struct Records {
     pub header: Option<String>,
     /// The headers of the carried columns, as written.
     pub carried: Vec<String>,
-    /// The places of the records that repeat the header of the users' column: they name nobody.
+    /// The places of the records that repeat the header of the users' column: they name no user.
     pub repeated_headers: BTreeSet<usize>,
 }
 
 impl Records {
-    /// Whom the record at this place is about: the user who is known, or the one its cell names.
+    /// The user of the record at this place: the known one, or the one that its cell names.
     ///
     /// # Errors
     ///
@@ -190,8 +190,70 @@ impl TargetKey {
     }
 }
 
+/// A user ID in 21 bytes, which would take 64 as text: `user_` and at most 28 ASCII letters and
+/// digits, six bits each. Clerk's IDs have 27.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct PackedId([u8; PackedId::N_BYTES]);
+
+impl PackedId {
+    const N_BYTES: usize = 21;
+    const N_CHARS: usize = 28;
+    /// What follows the last character.
+    const END: u8 = 0;
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+    /// `None` if the text is not such an ID.
+    fn pack(text: &str) -> Option<Self> {
+        let tail = text.strip_prefix(UserId::PREFIX)?.as_bytes();
+        if tail.is_empty() || tail.len() > Self::N_CHARS {
+            return None;
+        }
+        let mut codes = [Self::END; Self::N_CHARS];
+        for (code, &byte) in codes.iter_mut().zip(tail) {
+            *code = 1 + match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'A'..=b'Z' => byte - b'A' + 10,
+                b'a'..=b'z' => byte - b'a' + 36,
+                _ => return None,
+            };
+        }
+        let mut bytes = [0; Self::N_BYTES];
+        for (three, four) in bytes.chunks_exact_mut(3).zip(codes.chunks_exact(4)) {
+            three[0] = four[0] << 2 | four[1] >> 4;
+            three[1] = four[1] << 4 | four[2] >> 2;
+            three[2] = four[2] << 6 | four[3];
+        }
+        Some(Self(bytes))
+    }
+
+    fn unpack(&self) -> String {
+        let mut text = Vec::with_capacity(UserId::PREFIX.len() + Self::N_CHARS);
+        text.extend_from_slice(UserId::PREFIX.as_bytes());
+        let codes = self.0.chunks_exact(3).flat_map(|three| {
+            [
+                three[0] >> 2,
+                three[0] << 4 & 0x3f | three[1] >> 4,
+                three[1] << 2 & 0x3f | three[2] >> 6,
+                three[2] & 0x3f,
+            ]
+        });
+        let codes = codes.take_while(|&code| code != Self::END);
+        text.extend(codes.map(|code| Self::ALPHABET[usize::from(code) - 1]));
+        // All of it is ASCII.
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for PackedId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.unpack(), f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ID: &str = "user_2NNEqL2nrIRdJ194ndJqAHwEfxC";
@@ -203,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_has_what_it_was_given_whatever_that_is() {
+    fn a_record_returns_the_values_it_was_built_from() {
         let lines = [1, u64::from(u32::MAX), 1 << 32, u64::MAX];
         for (line, cell) in lines.into_iter().zip([ID, "", "a@x.org", "user_ä"]) {
             let record = InputRecord::new(line, cell);
@@ -242,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_replaced_wherever_they_stand() {
+    fn texts_are_replaced_in_all_cells() {
         let mut record = InputRecord::new(7, ID).with_carried(["a".into(), ID.into()].into());
         let mut packed = InputRecord::new(7, ID);
         for record in [&mut record, &mut packed] {
@@ -250,5 +312,25 @@ mod tests {
             assert_eq!((record.line(), &*record.cell()), (7, "x"));
         }
         assert_eq!(record.carried(), [Box::from("a"), Box::from("x")]);
+    }
+
+    #[test]
+    fn other_texts_are_not_packed() {
+        let long = format!("user_{}", "a".repeat(29));
+        for text in ["", "user_", "user", "User_a", "user_a b", "user_é", "user_a_b", &long] {
+            assert_eq!(PackedId::pack(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_unpacked_as_it_was(text in "user_[0-9A-Za-z]{1,28}") {
+            prop_assert_eq!(PackedId::pack(&text).unwrap().unpack(), text);
+        }
+
+        #[test]
+        fn different_ids_are_different_when_packed(a in "user_[0aZ]{1,3}", b in "user_[0aZ]{1,3}") {
+            prop_assert_eq!(PackedId::pack(&a) == PackedId::pack(&b), a == b);
+        }
     }
 }

@@ -1,8 +1,9 @@
-//! Text from outside, made safe for a cell or a console, and compared.
+//! Text from outside: made safe for a cell or a console, masked, and compared.
 
 use std::borrow::Cow;
+use std::sync::{PoisonError, RwLock};
 
-use super::mask_keys;
+use crate::clerk::SecretKey;
 
 /// Breaks a line and is no control character: Unicode's line and paragraph separators.
 pub fn is_separator(c: char) -> bool {
@@ -42,7 +43,7 @@ pub fn excerpt(text: &str) -> String {
     }
 }
 
-/// A character as a message names it, so that it is recognised even where it cannot be seen.
+/// The name of a character in a message, recognizable even if the character is invisible.
 pub fn name_of_char(c: char) -> String {
     match c {
         ' ' => "a space".to_owned(),
@@ -59,8 +60,8 @@ pub fn is_formula_start(c: char) -> bool {
     matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r')
 }
 
-/// Whether a `'` before this text is the guard of a formula. The space stands for a tab or a line
-/// break that was replaced.
+/// Whether a `'` before this text is the guard of a formula. A space may be a replaced tab or line
+/// break.
 pub fn is_guarded(text: &str) -> bool {
     text.starts_with(is_formula_start) || text.starts_with(' ')
 }
@@ -101,6 +102,54 @@ fn header_chars(header: &str) -> impl Iterator<Item = char> {
     header.chars().filter(is_kept).flat_map(char::to_lowercase)
 }
 
+/// The prefixes of Clerk's secret keys.
+const PREFIXES: [&str; 2] = ["sk_live_", "sk_test_"];
+
+/// Clerk's keys have more than forty characters after the prefix; file names seldom have half of
+/// that without a dot or a dash.
+const SHORTEST_TO_MASK: usize = 20;
+
+/// The keys that this process uses.
+static IN_USE: RwLock<Vec<SecretKey>> = RwLock::new(Vec::new());
+
+/// Makes [`mask_keys`] mask this key too, whatever its kind.
+pub fn mask_also(key: SecretKey) {
+    IN_USE.write().unwrap_or_else(PoisonError::into_inner).push(key);
+}
+
+/// The text with a fingerprint in place of everything that looks like a secret key, and of the keys
+/// in use.
+pub fn mask_keys(text: &str) -> Cow<'_, str> {
+    let in_use = IN_USE.read().unwrap_or_else(PoisonError::into_inner);
+    let text = in_use.iter().fold(Cow::Borrowed(text), |text, key| {
+        let hidden = match key.hide_in(&text) {
+            Cow::Owned(hidden) => Some(hidden),
+            Cow::Borrowed(_) => None,
+        };
+        hidden.map_or(text, Cow::Owned)
+    });
+    PREFIXES.iter().fold(text, |text, prefix| {
+        if !text.contains(prefix) {
+            return text;
+        }
+        let masked = mask(&text, prefix);
+        if masked == text { text } else { Cow::Owned(masked) }
+    })
+}
+
+fn mask(text: &str, prefix: &str) -> String {
+    let mut parts = text.split(prefix);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |masked, part| {
+        let end = part.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(part.len());
+        let (secret, rest) = part.split_at(end);
+        if secret.len() < SHORTEST_TO_MASK {
+            return masked + prefix + part;
+        }
+        masked + prefix + "…" + &secret[secret.len() - 4..] + rest
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_loses_its_padding_and_its_formula_guard_and_nothing_else() {
+    fn only_padding_and_formula_guards_are_removed_from_a_cell() {
         assert_eq!(canonical_cell("  user_a \t"), "user_a");
         assert_eq!(canonical_cell("'+15551234"), "+15551234");
         assert_eq!(canonical_cell("' =1"), "=1");
@@ -134,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_is_named_even_if_it_cannot_be_seen() {
+    fn invisible_characters_have_names() {
         let names = [' ', ';', '\u{200b}', '\u{202e}', '\u{a0}', '“', '\u{7}'].map(name_of_char);
         assert_eq!(
             names,
@@ -157,5 +206,19 @@ mod tests {
             assert!(is_header(header, "userid"), "{header:?}");
         }
         assert!(!is_header("user_ids", "userid") && !is_header("user", "userid"));
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(mask_keys(text), expected);
+    }
+
+    #[test]
+    fn only_text_that_looks_like_a_key_is_masked() {
+        let key = "0123456789abcdefghijXYZ1";
+        check(&format!("cannot open sk_live_{key}: no"), "cannot open sk_live_…XYZ1: no");
+        check(&format!("sk_test_{key}, sk_live_{key}é"), "sk_test_…XYZ1, sk_live_…XYZ1é");
+        check("cannot open sk_live_users.csv", "cannot open sk_live_users.csv");
+        check("a key starts with sk_live_ or sk_test_", "a key starts with sk_live_ or sk_test_");
     }
 }

@@ -1,10 +1,9 @@
-//! The first question: what does this reply mean? Answered without regard to attempts and time.
+//! What a reply means, without regard to attempts and time, and what a look-up decides.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::clerk::ApiError;
 use crate::clerk::body::{count_of, error_of, user_of, users_of};
 use crate::model::{
     Answer, ErrorCode, Failure, Fault, Head, Identifier, Outcome, Reply, StopReason, UserId,
@@ -14,7 +13,7 @@ use crate::model::{
 /// What one reply means.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict<T> {
-    /// The answer that was wanted.
+    /// The expected answer.
     Good(T),
     /// 200 and this user's object, but the user is locked: try again.
     StillLocked(Box<UserSnapshot>, Failure),
@@ -22,12 +21,12 @@ pub enum Verdict<T> {
     Transient {
         /// What went wrong.
         failure: Failure,
-        /// How long the server asks to wait before the next attempt.
+        /// The shortest wait before the next attempt, where the server sent one.
         at_least: Option<Duration>,
     },
     /// Too many requests: all requests pause. Uses up no retry.
     Throttled {
-        /// How long the server asks to wait (`Retry-After`).
+        /// The wait in `Retry-After`.
         retry_after: Option<Duration>,
         /// The 429, for the log.
         failure: Failure,
@@ -40,8 +39,8 @@ pub enum Verdict<T> {
 
 /// What the reply to an unlock means for that user.
 ///
-/// An answer without `locked` counts as unlocked: it does not say `locked: true`. One whose
-/// `locked` is neither true nor false is not trusted.
+/// An answer without `locked` counts as unlocked. One whose `locked` is neither true nor false is
+/// not trusted.
 pub fn unlock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
     classify(reply, |answer| match user_of::<UserSnapshot>(&answer.body, user) {
         Err(why) => untrusted(answer, &why),
@@ -58,7 +57,7 @@ pub fn unlock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
 
 /// What the reply to a lock means for that user.
 ///
-/// Only an answer that says `locked: true` counts as locked.
+/// Only an answer with `locked: true` counts as locked.
 pub fn lock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
     classify(reply, |answer| match user_of::<UserSnapshot>(&answer.body, user) {
         Err(why) => untrusted(answer, &why),
@@ -69,7 +68,7 @@ pub fn lock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
 
 /// What the reply to a look-up of these identifiers means.
 ///
-/// An answer with a user who was not asked for is not trusted: a server that ignores the filter
+/// An answer with a user who was not requested is not trusted: a server that ignores the filter
 /// would make all others look missing.
 pub fn look_up(asked: &[Identifier], limit: usize, reply: Reply) -> Verdict<Vec<UserSnapshot>> {
     classify(reply, |answer| match users_of::<UserSnapshot>(&answer.body) {
@@ -110,7 +109,47 @@ pub fn is_silence(failure: &Failure) -> bool {
     failure.status.is_none_or(|status| matches!(status, 408 | 425 | 500..=599))
 }
 
-/// Whether an identifier is one of this user's.
+/// Whether `--include-admin-locked` was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AdminLocked {
+    /// Leave users alone who look locked on purpose.
+    #[default]
+    LeaveAlone,
+    /// Unlock them too.
+    Include,
+}
+
+/// What to do with a user after a look-up; `None` if the answer does not show whether the user is
+/// locked: then the user may be neither unlocked nor skipped.
+///
+/// [`Outcome::WouldUnlock`] means that the request must be sent.
+pub fn decide(user: &UserSnapshot, admin_locked: AdminLocked) -> Option<Outcome> {
+    let is_left_alone = admin_locked == AdminLocked::LeaveAlone && user.is_admin_locked();
+    user.locked.map(|is_locked| match is_locked {
+        false => Outcome::AlreadyUnlocked,
+        true if is_left_alone => Outcome::AdminLocked,
+        true => Outcome::WouldUnlock,
+    })
+}
+
+/// The same for a user who is to be locked again. [`Outcome::WouldRelock`] means that the request
+/// must be sent.
+pub fn decide_relock(user: &UserSnapshot) -> Option<Outcome> {
+    let outcome = |is_locked| if is_locked { Outcome::AlreadyLocked } else { Outcome::WouldRelock };
+    user.locked.map(outcome)
+}
+
+/// What a look-up after an unlock shows; `None`: no such user.
+pub fn read_back(user: Option<&UserSnapshot>) -> Outcome {
+    match user.map(|user| user.locked) {
+        None => Outcome::Gone,
+        Some(Some(true)) => Outcome::LockedAgain,
+        Some(Some(false)) => Outcome::StillUnlocked,
+        Some(None) => Outcome::Unknown,
+    }
+}
+
+/// Whether the user has this identifier.
 pub fn matches(identifier: &Identifier, user: &UserSnapshot) -> bool {
     let same = |text: &str, other: &str| other.to_lowercase() == text;
     match identifier {
@@ -122,7 +161,7 @@ pub fn matches(identifier: &Identifier, user: &UserSnapshot) -> bool {
     }
 }
 
-/// The users, each once; `None` if the answer contradicts itself about one of them.
+/// The users, each once; `None` if the answer has two versions of one of them.
 fn without_repeats(users: Vec<UserSnapshot>) -> Option<Vec<UserSnapshot>> {
     let mut places: HashMap<String, usize> = HashMap::with_capacity(users.len());
     let mut distinct: Vec<UserSnapshot> = Vec::with_capacity(users.len());
@@ -205,25 +244,20 @@ fn failure(answer: &Answer, code: &'static str, message: &str) -> Failure {
 /// A refusal has Clerk's own code: that is what people search for.
 fn refusal(answer: &Answer) -> Failure {
     let error = error_of(&answer.body).unwrap_or_default();
-    let code = error.code.as_deref();
-    let code = code.map_or_else(|| status_code(answer.status), |code| word(code).into());
-    described(answer, code, error)
-}
-
-/// A server error has its status as code: the body is as often a proxy's as Clerk's.
-fn server_fault(answer: &Answer) -> Failure {
-    let error = error_of(&answer.body).unwrap_or_default();
-    described(answer, status_code(answer.status), error)
-}
-
-fn described(answer: &Answer, code: ErrorCode, error: ApiError) -> Failure {
+    let word = |text: &str| fit(text, MAX_WORD);
+    let code = error.code.as_deref().map(|code| word(code).into());
     let message = error.message.map(|message| fit(&message, MAX_MESSAGE));
     Failure {
-        code,
+        code: code.unwrap_or_else(|| status_code(answer.status)),
         message: message.unwrap_or_else(|| in_words(answer.status)),
         status: Some(answer.status),
         trace_id: error.trace_id.as_deref().map(word).or_else(|| answer.ray.clone()),
     }
+}
+
+/// A server error has its status as code: the body is as often a proxy's as Clerk's.
+fn server_fault(answer: &Answer) -> Failure {
+    Failure { code: status_code(answer.status), ..refusal(answer) }
 }
 
 /// The longest code or trace id that is kept, in characters.
@@ -231,12 +265,8 @@ const MAX_WORD: usize = 100;
 /// The longest message that is kept, in characters.
 const MAX_MESSAGE: usize = 1_000;
 
-fn word(text: &str) -> String {
-    fit(text, MAX_WORD)
-}
-
-/// The text without keys, and at most so many characters long. Masked first: a part of a key would
-/// not be recognised.
+/// The text without keys, cut to this many characters. Masked first: a part of a key would not be
+/// recognized.
 fn fit(text: &str, max_chars: usize) -> String {
     mask_keys(text).chars().take(max_chars).collect()
 }

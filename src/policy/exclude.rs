@@ -1,9 +1,9 @@
 //! Users who must stay as they are (`--exclude`).
 //!
-//! The file is a bag of possible identifiers, whatever its header, delimiter or comments: reading it
-//! as a table could misread it, and then a user would be unlocked who was not meant to be. So every
-//! part of every line counts, in every plausible form, as an identifier of every kind. An entry that
-//! matches nobody does no harm; it is counted and reported.
+//! The file is a set of possible identifiers, whatever its header, delimiter or comments: a table
+//! could be misread, and then a user would be unlocked by mistake. So every part of every line
+//! counts, in every plausible form, as an identifier of every kind. An entry that matches no user
+//! does no harm; it is counted and reported.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Deserialize;
 
 use crate::model::{
-    Identifier, IdentifierKind, UserId, UserView, excerpt, is_invisible, is_separator,
+    Identifier, IdentifierKind, UserId, UserSnapshot, excerpt, is_invisible, is_separator,
     unwrapped_email,
 };
 use crate::stats::summary::ExcludeCounts;
@@ -42,7 +42,7 @@ pub struct ExcludeList {
     phones: Index,
 }
 
-/// The entries that one reading of a text stands for.
+/// The entries that contain each text.
 type Index = HashMap<Box<str>, Vec<usize>>;
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ struct Entry {
 }
 
 impl ExcludeList {
-    /// The entries that follow are of another file; `name` is what messages call it.
+    /// The entries that follow are of another file; `name` is its name in messages.
     pub fn begin_file(&mut self, name: &str) {
         self.files.push(name.to_owned());
     }
@@ -88,7 +88,7 @@ impl ExcludeList {
         has_entry
     }
 
-    /// The place of the entry with this text; a new one where there is none yet.
+    /// The index of the entry with this text, which is added if it is new.
     fn entry(&mut self, text: &str, line: u64) -> usize {
         if let Some(&place) = self.places.get(text) {
             return place;
@@ -118,12 +118,12 @@ impl ExcludeList {
         }
     }
 
-    /// Whether it holds no entry.
+    /// Whether it has no entry.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// What messages call its files.
+    /// The names of its files in messages.
     pub fn files(&self) -> &[String] {
         &self.files
     }
@@ -137,26 +137,29 @@ impl ExcludeList {
 
     /// Whether the identifiers in a user object can be read: a field of another type than documented
     /// could hide one that is in the list.
-    pub fn can_check(&self, user: &UserView) -> bool {
+    pub fn can_check(&self, user: &UserSnapshot) -> bool {
         self.is_empty() || serde_json::from_str::<Names>(&user.json).is_ok()
     }
 
     /// The entry that names this user, by ID or by anything else the user has. Marks all such
     /// entries as matched.
-    pub fn find(&self, user: &UserView) -> Option<Exclusion<'_>> {
+    pub fn find(&self, user: &UserSnapshot) -> Option<Exclusion<'_>> {
         use IdentifierKind::{Email, ExternalId, Phone, UserId, Username};
 
         if self.is_empty() {
             return None;
         }
-        let each = |kind, texts| std::iter::zip(std::iter::repeat(kind), texts);
-        let id = std::iter::once((UserId, &user.id));
-        let emails = each(Email, user.emails.as_slice());
-        let phones = each(Phone, user.phones.as_slice());
-        let username = each(Username, user.username.as_slice());
-        let external_id = each(ExternalId, user.external_id.as_slice());
-        let texts = id.chain(emails).chain(phones).chain(username).chain(external_id);
-        self.mark(texts.flat_map(|(kind, text)| self.entries_of(kind, text)))
+        let texts = [
+            (UserId, std::slice::from_ref(&user.id)),
+            (Email, &user.emails),
+            (Phone, &user.phones),
+            (Username, user.username.as_slice()),
+            (ExternalId, user.external_id.as_slice()),
+        ];
+        let entries = texts.into_iter().flat_map(|(kind, texts)| {
+            texts.iter().flat_map(move |text| self.entries_of(kind, text))
+        });
+        self.mark(entries)
     }
 
     /// The entry that is this identifier. Marks all such entries as matched.
@@ -212,14 +215,14 @@ impl ExcludeList {
     }
 
     /// How many entries matched so far. Complete once all users of the input were looked up, or
-    /// planned where nobody is looked up.
+    /// planned where no user is looked up.
     pub fn counts(&self) -> ExcludeCounts {
         let entries = self.entries.len() as u64;
         let unmatched = self.unmatched().count() as u64;
         ExcludeCounts { entries, matched: entries - unmatched, unmatched }
     }
 
-    /// The entries that matched nobody so far, in the order of the files.
+    /// The entries that matched no user so far, in the order of the files.
     pub fn unmatched(&self) -> impl Iterator<Item = Exclusion<'_>> {
         let entries = self.entries.iter().filter(|it| !it.is_matched.load(Ordering::Relaxed));
         entries.map(|entry| self.exclusion(entry))
@@ -251,11 +254,11 @@ struct PhoneNumber {
 /// The entry of an exclude list that names a user; shows as `excluded by "x" on line 3 of FILE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exclusion<'a> {
-    /// What messages call the file.
+    /// The name of the file in messages.
     pub file: &'a str,
     /// The entry.
     pub text: &'a str,
-    /// The first line on which it stands, 1-based.
+    /// The first line that contains it, 1-based.
     pub line: u64,
 }
 
@@ -266,7 +269,7 @@ impl fmt::Display for Exclusion<'_> {
 }
 
 /// Whether a text has the form of Clerk's user IDs, or is the header above them. A shorter one, such
-/// as `user_bob`, may be somebody's username.
+/// as `user_bob`, may be a username.
 fn is_only_a_user_id(text: &str) -> bool {
     /// The length of a KSUID in base 62.
     const KSUID: usize = 27;
@@ -274,7 +277,7 @@ fn is_only_a_user_id(text: &str) -> bool {
     rest == "id" || rest.len() == KSUID && text.parse::<UserId>().is_ok()
 }
 
-/// Whatever breaks a line in some program ends an entry too.
+/// Every character that any program reads as a line break ends an entry too.
 fn is_delimiter(c: char) -> bool {
     DELIMITERS.contains(&c) || c.is_control() || is_separator(c)
 }
@@ -283,7 +286,7 @@ fn is_blank(c: char) -> bool {
     c.is_whitespace() || c.is_control() || is_invisible(c)
 }
 
-/// The texts between delimiters. A part of nothing but `#` names nobody.
+/// The texts between delimiters. A part of nothing but `#` names no user.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     let parts = text.split(is_delimiter).map(|part| part.trim_matches(is_blank));
     parts.filter(|part| !part.chars().all(|c| c == '#' || is_blank(c)))

@@ -3,7 +3,6 @@
 //! Time and chance are parameters; nothing here sleeps.
 
 pub mod classify;
-pub mod decide;
 pub mod exclude;
 pub mod pacing;
 pub mod plan;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Exponential backoff with full jitter, capped, for the attempts of one user.
 ///
-/// Full jitter (a wait drawn evenly between zero and the ceiling) spreads a crowd of failures best;
+/// Full jitter (a wait drawn evenly between zero and the ceiling) spreads simultaneous retries best;
 /// see "Exponential Backoff And Jitter" in the AWS Architecture Blog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -51,8 +51,8 @@ impl RetryPolicy {
 
 /// The retries of a whole run, so that an outage cannot multiply the load.
 ///
-/// There are as many retries as good replies, and a few more per second. A retry beyond the budget
-/// is not refused, it waits: no user fails because others did. So the load stays below twice that
+/// Each good reply adds one retry, and a few more accrue per second. A retry beyond the budget is
+/// not refused but waits: no user fails because others did. So the load stays below twice that
 /// of a run without faults, and falls to the few retries per second when nothing succeeds.
 #[derive(Clone, Debug)]
 pub struct RetryBudget {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_last_retry_there_is_no_wait() {
+    fn the_last_retry_has_no_wait() {
         check(8, 1.0, None, None);
     }
 
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn after_many_retries_the_cap_holds() {
+    fn the_cap_holds_after_many_retries() {
         let policy = RetryPolicy { max_retries: u32::MAX, ..RetryPolicy::default() };
         for n_retries in [31, 32, 64, u32::MAX - 1] {
             assert_eq!(policy.wait(n_retries, 1.0, None), Some(policy.longest_delay));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn when_nothing_succeeds_a_few_per_second_are_allowed() {
+    fn a_few_retries_per_second_are_allowed_without_success() {
         let start = Instant::now();
         let mut budget = RetryBudget::new(10.0, 5.0, start);
         let mut now = start;

@@ -4,17 +4,16 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clerk::UserFilter;
-use crate::model::UserView;
+use crate::model::UserSnapshot;
 
-/// The conditions that a user must meet; without any, everybody does.
+/// The conditions that a user must meet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// In the order in which they are checked.
     pub conditions: Vec<Condition>,
 }
 
-/// A condition that a user must meet. Moments are Unix milliseconds and are not included
-/// themselves.
+/// A condition that a user must meet. Moments are Unix milliseconds, exclusive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// The user is a member of this organization. Only the API can check it.
@@ -42,9 +41,9 @@ pub enum Condition {
 impl Selection {
     /// The index of the first condition that a locked user does not meet.
     ///
-    /// Whatever the API filters is checked again where the user object shows it: a parameter that a
-    /// server ignores must not widen the list.
-    pub fn left_out_by(&self, user: &UserView) -> Option<usize> {
+    /// Conditions that the API filters by are checked again where the user object shows them: a
+    /// parameter that a server ignores must not widen the list.
+    pub fn left_out_by(&self, user: &UserSnapshot) -> Option<usize> {
         self.conditions.iter().position(|condition| !condition.is_met_by(user))
     }
 
@@ -79,7 +78,7 @@ impl Condition {
         }
     }
 
-    fn is_met_by(&self, user: &UserView) -> bool {
+    fn is_met_by(&self, user: &UserSnapshot) -> bool {
         let after = |date: Option<i64>, at: i64| date.is_some_and(|date| date > at);
         let before = |date: Option<i64>, at: i64| date.is_some_and(|date| date < at);
         match self {
@@ -98,7 +97,7 @@ impl Condition {
                 let left = user.lockout_expires_in_seconds;
                 left.is_none_or(|left| i128::from(left) * 1_000 > as_millis(*least))
             }
-            // An answer that does not say so may hide a ban.
+            // An answer without `banned` may hide a ban.
             Self::NotBanned => user.banned == Some(false),
             Self::NotAdminLocked => !user.is_admin_locked(),
         }
@@ -138,13 +137,13 @@ mod tests {
 
     #[track_caller]
     fn check(condition: Condition, user: &str, is_met: bool) {
-        let user = UserView::parse(user).unwrap();
+        let user = UserSnapshot::parse(user).unwrap();
         let selection = Selection { conditions: vec![condition] };
         assert_eq!(selection.left_out_by(&user).is_none(), is_met, "{selection:?}");
     }
 
     #[test]
-    fn moments_themselves_are_neither_before_nor_after() {
+    fn a_moment_is_neither_before_nor_after_itself() {
         for (condition, at) in [
             (Condition::CreatedAfter as fn(i64) -> Condition, 1_000),
             (Condition::LastSignInAfter, 2_000),
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_without_end_ends_after_any_duration() {
+    fn an_endless_lock_ends_after_any_duration() {
         let of = |seconds| Condition::LockEndsAfter(Duration::from_secs(seconds));
         check(of(59), USER, true);
         check(of(60), USER, false);
@@ -200,7 +199,7 @@ mod tests {
     fn the_first_condition_that_is_not_met_leaves_a_user_out() {
         let conditions = vec![Condition::CreatedAfter(0), Condition::NotBanned];
         let selection = Selection { conditions };
-        let left_out_by = |json: &str| selection.left_out_by(&UserView::parse(json).unwrap());
+        let left_out_by = |json: &str| selection.left_out_by(&UserSnapshot::parse(json).unwrap());
         assert_eq!(left_out_by(r#"{"created_at":1,"banned":false}"#), None);
         assert_eq!(left_out_by(r#"{"created_at":1,"banned":true}"#), Some(1));
         assert_eq!(left_out_by(r#"{"created_at":0,"banned":true}"#), Some(0));
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_of_the_api_has_what_the_api_knows() {
+    fn the_filter_has_the_conditions_that_the_api_supports() {
         let conditions = vec![
             Condition::Organization("org_a".to_owned()),
             Condition::EmailDomain("acme.com".to_owned()),

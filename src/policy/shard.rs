@@ -1,7 +1,7 @@
 //! A part of an input (`--shard`), for several processes that share one list.
 //!
 //! A record belongs to the shard that the SHA-256 of its identifier chooses, so each process finds
-//! its own part without asking the others. The rule is stable: all versions of this program, on all
+//! its own part without communication. The rule is stable: all versions of this program, on all
 //! machines, put a user into the same shard.
 
 use std::fmt;
@@ -41,7 +41,7 @@ impl Shard {
         self.count
     }
 
-    /// Its name in names of files: `shard-2-of-4`.
+    /// Its form in file names: `shard-2-of-4`.
     pub fn file_part(self) -> String {
         format!("shard-{}-of-{}", u64::from(self.index) + 1, self.count)
     }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_is_one_of_a_number() {
+    fn a_shard_is_written_as_k_of_n() {
         for text in ["1/1", "2/4", "4/4", "4294967295/4294967295"] {
             assert_eq!(text.parse::<Shard>().unwrap().to_string(), text);
         }

@@ -3,29 +3,29 @@
 use crate::model::{Outcome, StopReason};
 use crate::stats::Stats;
 
-/// `--max-fail`: how many users may end badly before the run stops.
+/// `--max-fail`: how many users may fail before the run stops.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MaxFail {
-    /// So many users.
+    /// This number of users.
     Count(u64),
-    /// So many of a hundred, asked once [`MaxFail::ENOUGH`] users ended, or all of a smaller job.
+    /// This percentage of users, checked once [`MaxFail::ENOUGH`] users ended, or all of a smaller job.
     Percent(f64),
 }
 
 impl MaxFail {
-    /// How many users must have ended before a percentage says anything.
+    /// How many users must have ended before a percentage counts.
     pub const ENOUGH: u64 = 100;
 }
 
-/// How many users must have been refused, and nobody else met, to call the key forbidden.
+/// The key counts as forbidden once this number of users ended and all of them were refused.
 const FORBIDDEN: u64 = 5;
 
-/// The guards that look at the running stats.
+/// The guards that depend on the running stats.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StopRule {
     /// `--max-fail`.
     pub max_fail: Option<MaxFail>,
-    /// How many users this run has to ask about.
+    /// How many users this run sends requests for.
     pub n_jobs: u64,
 }
 
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_failures_stop_the_run_and_one_less_does_not() {
+    fn max_fail_stops_the_run_at_the_limit() {
         let most = Some(MaxFail::Count(3));
         check(most, 1_000, &[(Outcome::Failed, 503, 2)], None);
         let rows = [(Outcome::Failed, 503, 2), (Outcome::NotFound, 404, 1)];
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_may_not_is_known_after_five_users_and_only_if_nobody_else_was_met() {
+    fn five_forbidden_users_stop_the_run_unless_any_other_user_ended() {
         check(None, 100, &[(Outcome::Rejected, 403, 4)], None);
         check(None, 100, &[(Outcome::Rejected, 403, 5)], Some(StopReason::Forbidden));
         check(None, 100, &[(Outcome::Rejected, 402, 5)], Some(StopReason::Forbidden));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::model::UserId;
+use crate::clerk::UserId;
 
 use super::{FaultKind, Faults, Rate};
 
@@ -112,7 +112,7 @@ impl SandboxConfig {
         self
     }
 
-    /// Keeps the first million requests for [`Sandbox::requests`](super::Sandbox::requests).
+    /// Keeps all requests for [`Sandbox::requests`](super::Sandbox::requests).
     pub fn log_requests(mut self, log_requests: bool) -> Self {
         self.log_requests = log_requests;
         self
@@ -176,7 +176,7 @@ pub enum Mode {
     Normal,
     /// Answers every request with this status, as in an outage.
     AllStatus(u16),
-    /// Closes connections when they are opened or used again.
+    /// Closes each connection at its next request.
     Refuse,
     /// Answers every request with 401, as if the key had been revoked.
     Revoked,

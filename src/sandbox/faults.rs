@@ -1,4 +1,4 @@
-//! Faults: their names, their shares, and which request meets one.
+//! Faults: their names, their shares, and which request gets one.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use super::InvalidSetting;
 
 /// A way for a response to go wrong.
 ///
-/// A `GET` request meets the same faults, except that `other-user` leaves counts and unfiltered
+/// A `GET` request gets the same faults, except that `other-user` leaves counts and unfiltered
 /// lists alone and `still-locked` leaves all of them alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -95,13 +95,13 @@ impl fmt::Display for FaultKind {
     }
 }
 
-/// Faults and the share of the responses that each befalls.
+/// Faults and the share of the responses that each affects.
 ///
 /// Written `reset=2%,500=5%`, `5%` (an even mix) or `none`. The mix consists of the faults that pass
 /// when the request is repeated and do not keep a client waiting: `500`, `502`, `503`, `504`,
 /// `reset`, `reset-after`, `truncated`, `garbage`, `empty`, `other-user`, `still-locked`.
 ///
-/// The same request meets at most three faults in a row, so that eight retries unlock every user.
+/// The same request gets at most three faults in a row, so that eight retries unlock every user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults(Vec<(FaultKind, f64)>);
 
@@ -169,11 +169,11 @@ fn parse_share(text: &str) -> Result<f64, InvalidSetting> {
     }
 }
 
-/// Decides which request meets a fault, from a seed and in the order of arrival.
+/// Decides which request gets a fault, from a seed and in the order of arrival.
 pub(super) struct FaultInjector {
     faults: Faults,
     rng: fastrand::Rng,
-    n_in_a_row: HashMap<u64, u8>,
+    n_in_a_row: HashMap<String, u8>,
 }
 
 impl FaultInjector {
@@ -183,13 +183,13 @@ impl FaultInjector {
         Self { faults, rng: fastrand::Rng::with_seed(seed), n_in_a_row: HashMap::new() }
     }
 
-    /// The fault of the next request; `request` is the same number for the same request.
-    pub(super) fn next(&mut self, request: u64) -> Option<FaultKind> {
-        let n = self.n_in_a_row.get(&request).copied().unwrap_or(0);
+    /// The fault of the next request to this path and query.
+    pub(super) fn next(&mut self, path_and_query: &str) -> Option<FaultKind> {
+        let n = self.n_in_a_row.get(path_and_query).copied().unwrap_or(0);
         let fault = self.faults.pick(self.rng.f64()).filter(|_| n < Self::MAX_IN_A_ROW);
         match fault {
-            Some(_) => self.n_in_a_row.insert(request, n + 1),
-            None => self.n_in_a_row.remove(&request),
+            Some(_) => self.n_in_a_row.insert(path_and_query.to_owned(), n + 1),
+            None => self.n_in_a_row.remove(path_and_query),
         };
         fault
     }
@@ -254,16 +254,17 @@ mod tests {
     }
 
     #[test]
-    fn the_fourth_attempt_of_a_request_meets_no_fault() {
+    fn the_fourth_attempt_of_a_request_gets_no_fault() {
         let mut injector = FaultInjector::new(Faults::only(FaultKind::Reset, 1.0), 1);
-        let faulty: Vec<bool> = (0..8).map(|_| injector.next(7).is_some()).collect();
+        let faulty: Vec<bool> =
+            (0..8).map(|_| injector.next("/v1/users/user_a").is_some()).collect();
         assert_eq!(faulty, [true, true, true, false, true, true, true, false]);
     }
 
     #[test]
-    fn the_share_of_the_requests_meets_a_fault() {
+    fn the_share_of_the_requests_gets_a_fault() {
         let mut injector = FaultInjector::new(Faults::mix(0.2), 1);
-        let n = (0..10_000).filter(|&request| injector.next(request).is_some()).count();
+        let n = (0..10_000).filter(|n| injector.next(&n.to_string()).is_some()).count();
         assert!((1_800..2_200).contains(&n), "{n}");
     }
 
@@ -271,7 +272,7 @@ mod tests {
     fn the_same_seed_injects_the_same_faults() {
         let faults = |seed| {
             let mut injector = FaultInjector::new(Faults::mix(0.5), seed);
-            (0..100).map(|request| injector.next(request)).collect::<Vec<_>>()
+            (0..100).map(|n| injector.next(&n.to_string())).collect::<Vec<_>>()
         };
         assert_eq!(faults(1), faults(1));
         assert_ne!(faults(1), faults(2));

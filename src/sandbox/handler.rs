@@ -1,44 +1,71 @@
 //! Answers requests: as Clerk does, as scripted, or with a fault.
 #![allow(clippy::disallowed_methods, reason = "a server has its own time")]
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use serde::Serialize;
-use serde_json::json;
+use axum::http::uri::PathAndQuery;
+use serde_json::{Value, json};
 
-use crate::model::UserId;
+use crate::clerk::UserId;
 
 use super::faults::FaultInjector;
-use super::population::hash;
 use super::query::{Directory, ListQuery};
-use super::quota::Admission;
-use super::response::{ApiError, Delivery, Response};
-use super::stats::RequestLog;
-use super::user::Lock;
-use super::{
-    FakeUser, FaultKind, Latency, LoggedRequest, Mode, Population, SandboxConfig, Script, Scripted,
-    Stats,
-};
+use super::quota::Quota;
+use super::response::{Delivery, Response};
+use super::{FakeUser, FaultKind, Lock, Mode, Population, SandboxConfig, Scripted};
 
-/// Answers all requests of a sandbox.
-pub(super) struct Handler {
-    bearer: String,
-    pub(super) directory: Directory,
-    state: Mutex<State>,
+/// Counts of requests and responses so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Requests that arrived.
+    pub n_requests: u64,
+    /// Requests with the method `GET`.
+    pub n_gets: u64,
+    /// Responses by status. A request whose client disconnected before the response is in none.
+    pub by_status: BTreeMap<u16, u64>,
+    /// Requests left unanswered on purpose: closed connections and hangs.
+    pub n_unanswered: u64,
+    /// Requests refused because the quota was used up; injected 429s are not included.
+    pub n_throttled: u64,
+    /// Unlocks carried out, whether or not the response arrived.
+    pub n_unlocks: u64,
+    /// Calls of the live application.
+    pub n_live_calls: u64,
+    /// Calls of the live application refused because the quota was used up.
+    pub n_live_refused: u64,
 }
 
-pub(super) struct State {
-    started_at: Instant,
+/// A request in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoggedRequest {
+    /// Time of arrival.
+    pub at: Instant,
+    /// HTTP method.
+    pub method: String,
+    /// Path and query as sent, without an empty query.
+    pub path_and_query: String,
+    /// IDs of the users in the path or in `user_id`.
+    pub user_ids: Vec<String>,
+    /// Status of the response; `None` if none was sent, or not yet.
+    pub status: Option<u16>,
+}
+
+/// The state of a running sandbox.
+pub(super) struct Handler {
     pub(super) mode: Mode,
-    admission: Admission,
-    pub(super) log: RequestLog,
+    pub(super) requests: Vec<LoggedRequest>,
+    config: SandboxConfig,
+    directory: Directory,
+    started_at: Instant,
+    quota: Quota,
+    stats: Stats,
     injector: FaultInjector,
-    script: Script,
-    latency: Latency,
     rng: fastrand::Rng,
     /// Users whose lock a request changed, and the time of the change in Unix milliseconds.
     changes: HashMap<UserId, (Lock, u64)>,
@@ -53,241 +80,223 @@ enum Call {
     Count(ListQuery),
 }
 
+/// Answers one request, after the latency.
+pub(super) async fn handle(handler: &Mutex<Handler>, request: &Parts) -> axum::response::Response {
+    let (serial, admitted) = lock(handler).admit(request, Instant::now());
+    let response = match admitted {
+        Ok((call, latency)) => {
+            if !latency.is_zero() {
+                tokio::time::sleep(latency).await;
+            }
+            lock(handler).answer(&call, path_and_query(request))
+        }
+        Err(response) => response,
+    };
+    lock(handler).count_response(serial, response.sent_status());
+    response.into_http().await
+}
+
+fn path_and_query(request: &Parts) -> &str {
+    request.uri.path_and_query().map_or("", PathAndQuery::as_str)
+}
+
+pub(super) fn lock(handler: &Mutex<Handler>) -> MutexGuard<'_, Handler> {
+    handler.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Handler {
     pub(super) fn new(config: SandboxConfig) -> Self {
         let started_at = Instant::now();
-        let state = State {
-            started_at,
+        Self {
             mode: Mode::Normal,
-            admission: Admission::new(&config, started_at),
-            log: RequestLog::new(&config),
-            injector: FaultInjector::new(config.faults, config.seed),
-            script: config.script,
-            latency: config.latency,
+            requests: Vec::new(),
+            directory: Directory::new(Population::new(config.seed), config.n_users),
+            started_at,
+            quota: Quota::new(config.quota, config.live_app, started_at),
+            stats: Stats::default(),
+            injector: FaultInjector::new(config.faults.clone(), config.seed),
             rng: fastrand::Rng::with_seed(!config.seed),
             changes: HashMap::new(),
-        };
-        Self {
-            bearer: format!("Bearer {}", config.key),
-            directory: Directory::new(Population::new(config.seed), config.n_users),
-            state: Mutex::new(state),
+            config,
         }
     }
 
-    /// Admits a request, waits for the latency, carries the request out and answers it.
-    pub(super) async fn handle(&self, request: &Parts) -> axum::response::Response {
-        let now = Instant::now();
-        let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
-        let call = Call::parse(request.method.as_str(), path, query);
-        let (serial, admitted) = {
-            let state = &mut *self.state();
-            let method = request.method.as_str();
-            let serial = state.log.arrived(method, now, || LoggedRequest {
+    /// Counts and logs a request, and checks mode, key, quota, path and parameters, in this order:
+    /// only requests with the key use up the quota. Returns the serial number of the request, from
+    /// 0, and either the latency to wait or the refusal.
+    fn admit(
+        &mut self,
+        request: &Parts,
+        now: Instant,
+    ) -> (usize, Result<(Call, Duration), Response>) {
+        let (method, uri) = (request.method.as_str(), &request.uri);
+        let query = uri.query().unwrap_or_default();
+        let call = Call::parse(method, uri.path(), query, self.directory.population);
+        let serial = usize::try_from(self.stats.n_requests).unwrap_or(usize::MAX);
+        self.stats.n_requests += 1;
+        self.stats.n_gets += u64::from(method == "GET");
+        if self.config.log_requests {
+            self.requests.push(LoggedRequest {
                 at: now,
                 method: method.to_owned(),
-                path_and_query: request.uri.to_string().trim_end_matches('?').to_owned(),
+                path_and_query: path_and_query(request).trim_end_matches('?').to_owned(),
                 user_ids: call.as_ref().map(Call::user_ids).unwrap_or_default(),
                 status: None,
             });
-            let admitted = self.admit(request, state, now).and_then(|()| {
-                let call = call.map_err(ApiError::into_response)?;
-                Ok((call, state.latency.pick(state.rng.f64())))
-            });
-            (serial, admitted)
-        };
-        let response = match admitted {
-            Ok((call, latency)) => {
-                if !latency.is_zero() {
-                    tokio::time::sleep(latency).await;
-                }
-                self.answer(&call, hash(hash(0, path), query))
-            }
-            Err(response) => response,
-        };
-        self.state().log.answered(serial, response.status);
-        response.into_http().await
+        }
+        let admitted = self.check_access(request, now).and(call);
+        (serial, admitted.map(|call| (call, self.config.latency.pick(self.rng.f64()))))
     }
 
-    /// Checks mode, key and quota, in this order: only requests with the key use up the quota.
-    fn admit(&self, request: &Parts, state: &mut State, now: Instant) -> Result<(), Response> {
-        let refuse = |error: ApiError| Err(error.into_response());
-        match state.mode {
+    fn check_access(&mut self, request: &Parts, now: Instant) -> Result<(), Response> {
+        match self.mode {
             Mode::Normal => {}
-            Mode::AllStatus(status) => return refuse(ApiError::of_status(status)),
+            Mode::AllStatus(status) => return Err(Response::of_status(status)),
             Mode::Refuse => return Err(Response::closed()),
-            Mode::Revoked => return refuse(ApiError::of_status(401)),
+            Mode::Revoked => return Err(Response::of_status(401)),
         }
-        let key = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        if key != Some(self.bearer.as_str()) {
-            return refuse(ApiError::of_status(401));
+        let value = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        if value.and_then(|value| value.strip_prefix("Bearer ")) != Some(&self.config.key) {
+            return Err(Response::of_status(401));
         }
-        if let Err(wait) = state.admission.admit(now) {
-            state.log.stats.n_throttled += 1;
+        self.quota.admit(now).map_err(|wait| {
+            self.stats.n_throttled += 1;
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            let retry_after = Some(seconds.max(1));
-            return refuse(ApiError { retry_after, ..ApiError::of_status(429) });
-        }
-        Ok(())
+            Response::of_status(429).with_header("Retry-After", &seconds.max(1).to_string())
+        })
     }
 
-    /// `request` is the same number for the same request.
-    fn answer(&self, call: &Call, request: u64) -> Response {
-        let state = &mut *self.state();
-        if let Call::Unlock(id) | Call::Lock(id) = call
-            && let Some(scripted) = state.script.get_mut(id).and_then(VecDeque::pop_front)
-        {
-            return self.play(scripted, call, state);
+    fn count_response(&mut self, serial: usize, status: Option<u16>) {
+        match status {
+            Some(status) => *self.stats.by_status.entry(status).or_default() += 1,
+            None => self.stats.n_unanswered += 1,
         }
-        match state.injector.next(request) {
-            Some(fault) => self.inject_fault(fault, call, state),
-            None => self.respond(call, state),
+        if let Some(request) = self.requests.get_mut(serial) {
+            request.status = status;
         }
     }
 
-    fn play(&self, scripted: Scripted, call: &Call, state: &mut State) -> Response {
+    fn answer(&mut self, call: &Call, path_and_query: &str) -> Response {
+        let mut scripted = None;
+        if let Call::Unlock(id) | Call::Lock(id) = call {
+            scripted = self.config.script.get_mut(id).and_then(VecDeque::pop_front);
+        }
         let (status, body, headers) = match scripted {
-            Scripted::Fault(fault) => return self.inject_fault(fault, call, state),
-            Scripted::Answer { status, body, headers } => (status, body, headers),
-        };
-        let mut response = match body {
-            Some(body) => Response::json(status, body),
-            None if (200..300).contains(&status) => {
-                Response { status: Some(status), ..self.respond(call, state) }
+            Some(Scripted::Answer { status, body, headers }) => (status, body, headers),
+            Some(Scripted::Fault(fault)) => return self.inject_fault(fault, call),
+            None => {
+                return match self.injector.next(path_and_query) {
+                    Some(fault) => self.inject_fault(fault, call),
+                    None => self.respond(call),
+                };
             }
-            None => ApiError::of_status(status).into_response(),
         };
-        let is_scripted = |name: &str| headers.iter().any(|(it, _)| it.eq_ignore_ascii_case(name));
-        response.headers.retain(|(name, _)| !is_scripted(name));
-        response.headers.extend(headers);
-        response
+        let response = match body {
+            Some(body) => Response::json(status, body),
+            None if (200..300).contains(&status) => Response { status, ..self.respond(call) },
+            None => Response::of_status(status),
+        };
+        headers.iter().fold(response, |response, (name, value)| response.with_header(name, value))
     }
 
     /// The right response.
-    fn respond(&self, call: &Call, state: &mut State) -> Response {
-        match self.execute(call, state) {
-            Ok(body) => Response::json(200, body),
-            Err(error) => error.into_response(),
-        }
-    }
-
-    /// The body of the right response.
-    fn execute(&self, call: &Call, state: &mut State) -> Result<String, ApiError> {
-        let user = |id: &UserId, state: &State| {
-            let user = self.directory.population.user(id);
-            user.map(|user| state.now(user)).ok_or_else(|| ApiError::no_user(id.as_str()))
-        };
+    fn respond(&mut self, call: &Call) -> Response {
         match call {
-            Call::Get(id) => Ok(body_of(&user(id, state)?)),
-            Call::Unlock(id) => {
-                let user = user(id, state)?;
-                state.log.stats.n_unlocks += 1;
-                Ok(body_of(&state.change(user, Lock::OPEN)))
-            }
-            Call::Lock(id) => {
-                let user = user(id, state)?;
-                let lock = Lock { locked: true, expires_in: None, ..user.lock };
-                Ok(body_of(&state.change(user, lock)))
+            Call::Unlock(id) | Call::Lock(id) | Call::Get(id) => {
+                let Some(mut user) = self.user(id) else { return Response::no_user(id.as_str()) };
+                match call {
+                    Call::Unlock(_) => {
+                        self.stats.n_unlocks += 1;
+                        self.change(&mut user, Lock::OPEN);
+                    }
+                    Call::Lock(_) => {
+                        let lock = Lock { locked: true, expires_in: None, ..user.lock };
+                        self.change(&mut user, lock);
+                    }
+                    _ => {}
+                }
+                Response::json(200, user.to_json().to_string())
             }
             Call::List(query) => {
-                let page = self.directory.page(query)?.into_iter();
-                Ok(body_of(&page.map(|user| state.now(user)).collect::<Vec<_>>()))
+                let page = self.directory.page(query).into_iter();
+                let page: Value = page.map(|user| self.as_of_now(user).to_json()).collect();
+                Response::json(200, page.to_string())
             }
             Call::Count(query) => {
-                let n = self.directory.count(query)?;
-                Ok(body_of(&json!({ "object": "total_count", "total_count": n })))
+                let n = self.directory.count(query);
+                let body = json!({ "object": "total_count", "total_count": n });
+                Response::json(200, body.to_string())
             }
         }
     }
 
-    fn inject_fault(&self, fault: FaultKind, call: &Call, state: &mut State) -> Response {
-        let error = |status| ApiError::of_status(status).into_response();
+    fn inject_fault(&mut self, fault: FaultKind, call: &Call) -> Response {
         match fault {
-            FaultKind::InternalError => error(500),
+            FaultKind::InternalError => Response::of_status(500),
             FaultKind::BadGateway => Response::new(502, "text/html; charset=UTF-8", BAD_GATEWAY),
-            FaultKind::Unavailable => {
-                ApiError { retry_after: Some(1), ..ApiError::of_status(503) }.into_response()
-            }
+            FaultKind::Unavailable => Response::of_status(503).with_header("Retry-After", "1"),
             FaultKind::GatewayTimeout => {
-                let _ = self.execute(call, state);
-                error(504)
+                self.respond(call);
+                Response::of_status(504)
             }
-            FaultKind::Throttled => error(429),
+            FaultKind::Throttled => Response::of_status(429),
             FaultKind::Reset => Response::closed(),
-            FaultKind::ResetAfter => {
-                let _ = self.execute(call, state);
-                Response::closed()
+            FaultKind::ResetAfter => Response { delivery: Delivery::Closed, ..self.respond(call) },
+            FaultKind::Hang => Response { delivery: Delivery::Hang, ..Response::closed() },
+            FaultKind::Truncated => {
+                Response { delivery: Delivery::Truncated, ..self.respond(call) }
             }
-            FaultKind::Hang => Response::closed().with_delivery(Delivery::Late),
-            FaultKind::Truncated => self.respond(call, state).with_delivery(Delivery::Truncated),
             FaultKind::Garbage => Response::json(200, "{\"id\":\"user_\u{fffd}\",,,upstream"),
             FaultKind::Empty => {
-                let _ = self.execute(call, state);
+                self.respond(call);
                 Response::json(200, "")
             }
-            FaultKind::Slow => self.respond(call, state).with_delivery(Delivery::Slow),
-            FaultKind::OtherUser => self.other_user(call, state),
-            FaultKind::StillLocked => match call {
-                Call::Unlock(id) => self.still_locked(id),
-                _ => self.respond(call, state),
-            },
-            FaultKind::Huge => Response::json(200, "").with_delivery(Delivery::Huge),
+            FaultKind::Slow => Response { delivery: Delivery::Slow, ..self.respond(call) },
+            FaultKind::OtherUser => self.other_user(call),
+            FaultKind::StillLocked => self.still_locked(call),
+            FaultKind::Huge => Response { delivery: Delivery::Huge, ..Response::json(200, "") },
             FaultKind::Gzip => {
                 Response::json(200, &GZIP[..]).with_header("Content-Encoding", "gzip")
             }
-            // The discard port: a key that is sent there reaches nobody.
+            // The discard port: no server receives a key that is sent there.
             FaultKind::Redirect => {
                 Response::new(307, "text/plain", "").with_header("Location", "http://127.0.0.1:9/")
             }
             FaultKind::Deep => Response::json(200, "[".repeat(DEPTH) + &"]".repeat(DEPTH)),
-            FaultKind::Escapes => ApiError::new(422, ESCAPES).into_response(),
+            FaultKind::Escapes => Response::error(422, ESCAPES),
         }
     }
 
     /// Another user's object, where the request names users.
-    fn other_user(&self, call: &Call, state: &mut State) -> Response {
+    fn other_user(&mut self, call: &Call) -> Response {
         let is_list = match call {
-            Call::List(query) if query.identifies_users() => true,
-            Call::List(_) | Call::Count(_) => return self.respond(call, state),
             Call::Unlock(_) | Call::Lock(_) | Call::Get(_) => false,
+            Call::List(query) if query.identifies_users() => true,
+            Call::List(_) | Call::Count(_) => return self.respond(call),
         };
-        let asked = call.user_ids();
-        let population = &self.directory.population;
-        let mut users = (0..Population::MAX_LISTED)
-            .filter_map(|index| population.user(&population.listed_id(index)));
-        let other = users.find(|user| !asked.iter().any(|id| id == user.id.as_str()));
-        let user = other.map(|user| state.now(user));
-        let body = if is_list { body_of(&user.as_slice()) } else { body_of(&user) };
-        Response::json(200, body)
+        let named = call.user_ids();
+        let mut listed = (0..).map(|index| self.directory.population.listed_id(index));
+        let other = listed.find(|id| !named.iter().any(|it| it == id.as_str()));
+        let user = other.and_then(|id| self.user(&id)).map(|user| user.to_json());
+        let body = if is_list { json!([user]) } else { json!(user) };
+        Response::json(200, body.to_string())
     }
 
-    fn still_locked(&self, id: &UserId) -> Response {
+    fn still_locked(&mut self, call: &Call) -> Response {
+        let Call::Unlock(id) = call else { return self.respond(call) };
+        let Some(mut user) = self.user(id) else { return Response::no_user(id.as_str()) };
         let expires_in = Some(Duration::from_secs(1_800));
-        let lock = Lock { locked: true, attempts_left: 0, expires_in };
-        match self.directory.population.user(id) {
-            Some(user) => Response::json(200, body_of(&FakeUser { lock, ..user })),
-            None => ApiError::no_user(id.as_str()).into_response(),
-        }
+        user.lock = Lock { locked: true, attempts_left: 0, expires_in };
+        Response::json(200, user.to_json().to_string())
     }
 
-    pub(super) fn is_locked(&self, id: &UserId) -> bool {
-        let user = self.directory.population.user(id);
-        user.is_some_and(|user| self.state().now(user).is_locked())
+    /// The user as of now.
+    fn user(&self, id: &UserId) -> Option<FakeUser> {
+        self.directory.population.user(id).map(|user| self.as_of_now(user))
     }
 
-    pub(super) fn stats(&self) -> Stats {
-        let state = &mut *self.state();
-        let (n_live_calls, n_live_refused) = state.admission.live_calls(Instant::now());
-        Stats { n_live_calls, n_live_refused, ..state.log.stats.clone() }
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// The user as of now: changed by requests, and with a lock that has come closer to its end.
-    fn now(&self, mut user: FakeUser) -> FakeUser {
+    /// Applies the changes by requests, and the time that passed, to the user's lock.
+    fn as_of_now(&self, mut user: FakeUser) -> FakeUser {
         if let Some(&(lock, changed_at)) = self.changes.get(&user.id) {
             (user.lock, user.updated_at) = (lock, changed_at);
         }
@@ -295,31 +304,42 @@ impl State {
         user
     }
 
-    fn change(&mut self, user: FakeUser, lock: Lock) -> FakeUser {
+    fn change(&mut self, user: &mut FakeUser, lock: Lock) {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now = u64::try_from(since_epoch.unwrap_or_default().as_millis()).unwrap_or_default();
+        (user.lock, user.updated_at) = (lock, now);
         self.changes.insert(user.id.clone(), (lock, now));
-        FakeUser { lock, updated_at: now, ..user }
+    }
+
+    pub(super) fn is_locked(&self, id: &UserId) -> bool {
+        self.user(id).is_some_and(|user| user.is_locked())
+    }
+
+    pub(super) fn stats(&mut self) -> Stats {
+        let (n_live_calls, n_live_refused) = self.quota.live_calls(Instant::now());
+        Stats { n_live_calls, n_live_refused, ..self.stats.clone() }
     }
 }
 
 impl Call {
-    fn parse(method: &str, path: &str, query: &str) -> Result<Self, ApiError> {
-        let user = |id: &str| id.parse().map_err(|_| ApiError::no_user(id));
-        let no_route = || ApiError::new(404, "The sandbox does not have this path.");
+    fn parse(
+        method: &str,
+        path: &str,
+        query: &str,
+        population: Population,
+    ) -> Result<Self, Response> {
+        let user = |id: &str| id.parse().map_err(|_| Response::no_user(id));
+        let list = || ListQuery::parse(query, population);
+        let no_route = || Response::error(404, "The sandbox does not have this path.");
+        let path = path.strip_prefix("/v1/users").ok_or_else(no_route)?;
         let segments: Vec<&str> = path.split('/').collect();
-        let ["", "v1", "users", rest @ ..] = segments.as_slice() else {
-            return Err(no_route());
-        };
-        match (method, rest) {
-            ("GET", []) => Ok(Self::List(ListQuery::parse(query)?)),
-            ("GET", ["count"]) => Ok(Self::Count(ListQuery::parse(query)?)),
-            ("GET", [id]) => Ok(Self::Get(user(id)?)),
-            ("POST", [id, "unlock"]) => Ok(Self::Unlock(user(id)?)),
-            ("POST", [id, "lock"]) => Ok(Self::Lock(user(id)?)),
-            (_, [] | [_] | [_, "unlock" | "lock"]) => {
-                Err(ApiError::new(405, "The path does not accept this method."))
-            }
+        match (method, segments.as_slice()) {
+            ("GET", [""]) => Ok(Self::List(list()?)),
+            ("GET", ["", "count"]) => Ok(Self::Count(list()?)),
+            ("GET", ["", id]) => Ok(Self::Get(user(id)?)),
+            ("POST", ["", id, "unlock"]) => Ok(Self::Unlock(user(id)?)),
+            ("POST", ["", id, "lock"]) => Ok(Self::Lock(user(id)?)),
+            (_, [""] | ["", _] | ["", _, "unlock" | "lock"]) => Err(Response::of_status(405)),
             _ => Err(no_route()),
         }
     }
@@ -328,13 +348,9 @@ impl Call {
     fn user_ids(&self) -> Vec<String> {
         match self {
             Self::Unlock(id) | Self::Lock(id) | Self::Get(id) => vec![id.to_string()],
-            Self::List(query) | Self::Count(query) => query.user_ids.clone(),
+            Self::List(query) | Self::Count(query) => query.user_ids().to_vec(),
         }
     }
-}
-
-fn body_of(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// Error page of a proxy.
@@ -361,7 +377,7 @@ mod tests {
 
     #[track_caller]
     fn check(method: &str, path: &str, expected: Result<&str, u16>) {
-        let call = Call::parse(method, path, "").map_err(|error| error.status);
+        let call = Call::parse(method, path, "", Population::new(1)).map_err(|error| error.status);
         let name = call.map(|call| match call {
             Call::Unlock(_) => "unlock",
             Call::Lock(_) => "lock",
@@ -373,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_told_apart_by_method_and_path() {
+    fn method_and_path_select_the_call() {
         check("POST", "/v1/users/user_a/unlock", Ok("unlock"));
         check("POST", "/v1/users/user_a/lock", Ok("lock"));
         check("GET", "/v1/users/user_a", Ok("get"));

@@ -1,154 +1,146 @@
 //! The query of `GET /v1/users` and `GET /v1/users/count`, and the users that match it.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use url::form_urlencoded;
 
-use crate::model::UserId;
+use crate::clerk::UserId;
 
-use super::response::ApiError;
+use super::response::Response;
 use super::{FakeUser, Population};
 
-/// Parameters that identify users: each value leads to its users without a walk.
-const IDENTIFIERS: [&str; 5] =
-    ["user_id", "email_address", "phone_number", "username", "external_id"];
-const ORGANIZATION: &str = "organization_id";
 const MAX_VALUES: usize = 100;
 const MAX_LIMIT: usize = 500;
 
 /// A parsed query. A user must pass all filters.
 pub(super) struct ListQuery {
-    /// Values to include of the first identifier parameter.
-    identified: Option<(&'static str, Vec<String>)>,
-    /// IDs to include, for the request log.
-    pub(super) user_ids: Vec<String>,
-    filters: Vec<Filter>,
+    values: Vec<ValueFilter>,
     /// Time of creation in Unix milliseconds; both bounds are exclusive in the API.
     created: Range<u64>,
-    starting_after: Option<UserId>,
+    signed_in: Option<Range<u64>>,
+    banned: Option<bool>,
     is_oldest_first: bool,
     limit: usize,
-    offset: usize,
 }
 
-type Filter = Box<dyn Fn(&FakeUser) -> bool + Send + Sync>;
+/// The values of an identifier or an organization.
+struct ValueFilter {
+    parameter: String,
+    included: Vec<String>,
+    excluded: Vec<String>,
+}
 
 impl ListQuery {
-    pub(super) fn parse(query: &str) -> Result<Self, ApiError> {
+    pub(super) fn parse(query: &str, population: Population) -> Result<Self, Response> {
         let mut list = Self {
-            identified: None,
-            user_ids: Vec::new(),
-            filters: Vec::new(),
+            values: Vec::new(),
             created: 0..u64::MAX,
-            starting_after: None,
+            signed_in: None,
+            banned: None,
             is_oldest_first: false,
             limit: 10,
-            offset: 0,
         };
-        let mut values = BTreeMap::<&str, Vec<String>>::new();
-        let mut order = None;
+        let (mut order, mut cursor) = (None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let repeated = IDENTIFIERS.into_iter().chain([ORGANIZATION]).find(|it| *it == name);
-            if let Some(name) = repeated {
-                values.entry(name).or_default().push(value.into_owned());
-            } else if name == "order_by" {
+            let invalid = |expected| Response::invalid_parameter(&name, expected);
+            let number = || value.parse::<u64>().map_err(|_| invalid("not a number"));
+            match &*name {
+                "user_id" | "email_address" | "phone_number" | "username" | "external_id"
+                | "organization_id" => list.add_value(&name, &value)?,
+                "created_at_after" => list.created.start = number()?.saturating_add(1),
+                "created_at_before" => list.created.end = number()?,
+                "last_sign_in_at_after" => {
+                    list.signed_in.get_or_insert(0..u64::MAX).start = number()?.saturating_add(1);
+                }
+                "last_sign_in_at_before" => {
+                    list.signed_in.get_or_insert(0..u64::MAX).end = number()?;
+                }
+                "banned" => {
+                    list.banned = Some(value.parse().map_err(|_| invalid("not a boolean"))?);
+                }
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+                    list.limit = limit.ok_or_else(|| invalid("not from 1 to 500"))?;
+                }
+                "starting_after" => {
+                    let id: UserId = value.parse().map_err(|_| invalid("not a user ID"))?;
+                    let user = population.user(&id);
+                    cursor = Some(user.ok_or_else(|| invalid("no such user"))?.created_at);
+                }
                 // Clerk ignores all but the first.
-                order = order.or(Some(value));
-            } else {
-                list.set(&name, &value)?;
+                "order_by" => order = order.or(Some(value)),
+                _ => return Err(invalid("not a parameter of the sandbox")),
             }
-        }
-        for (name, values) in values {
-            list.match_any(name, values)?;
         }
         list.is_oldest_first = match order.as_deref() {
             None | Some("-created_at") => false,
             // A plus sign that was not encoded arrives as a space.
             Some("created_at" | "+created_at" | " created_at") => true,
-            Some(_) => return Err(ApiError::parameter("order_by", "must be created_at")),
+            Some(_) => return Err(Response::invalid_parameter("order_by", "must be created_at")),
         };
-        if list.starting_after.is_some() && list.offset > 0 {
-            return Err(ApiError::parameter("starting_after", "cannot be combined with offset"));
+        // No two listed users share a time of creation, so a cursor is a bound too.
+        let created = &mut list.created;
+        match cursor {
+            Some(cursor) if list.is_oldest_first => created.start = created.start.max(cursor + 1),
+            Some(cursor) => created.end = created.end.min(cursor),
+            None => {}
         }
+        created.end = created.end.max(created.start);
         Ok(list)
+    }
+
+    /// Users must have one of the values of a parameter. IDs may have a sign: `+` to include those
+    /// users, `-` to exclude them.
+    fn add_value(&mut self, parameter: &str, value: &str) -> Result<(), Response> {
+        let found = self.values.iter().position(|filter| filter.parameter == parameter);
+        let index = found.unwrap_or_else(|| {
+            let parameter = parameter.to_owned();
+            self.values.push(ValueFilter { parameter, included: vec![], excluded: vec![] });
+            self.values.len() - 1
+        });
+        let filter = &mut self.values[index];
+        if filter.included.len() + filter.excluded.len() == MAX_VALUES {
+            return Err(Response::invalid_parameter(parameter, "more than 100 values"));
+        }
+        let is_signed = parameter.ends_with("_id");
+        if let Some(value) = value.strip_prefix('-').filter(|_| is_signed) {
+            filter.excluded.push(value.to_owned());
+        } else {
+            let unsigned = value.strip_prefix('+').filter(|_| is_signed);
+            filter.included.push(unsigned.unwrap_or(value).to_owned());
+        }
+        Ok(())
+    }
+
+    /// A filter that identifies users: each of its values leads to its users without a walk.
+    fn identifiers(&self) -> Option<&ValueFilter> {
+        self.values.iter().find(|it| it.parameter != "organization_id" && !it.included.is_empty())
     }
 
     /// Whether the query identifies users, in contrast to a walk.
     pub(super) fn identifies_users(&self) -> bool {
-        self.identified.is_some()
+        self.identifiers().is_some()
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), ApiError> {
-        let number = || value.parse::<u64>().map_err(|_| ApiError::parameter(name, "not a number"));
-        match name {
-            "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-                self.limit = limit.ok_or_else(|| ApiError::parameter(name, "not from 1 to 500"))?;
-            }
-            "offset" => self.offset = usize::try_from(number()?).unwrap_or(usize::MAX),
-            "starting_after" => {
-                let id = value.parse().map_err(|_| ApiError::parameter(name, "not a user ID"))?;
-                self.starting_after = Some(id);
-            }
-            "created_at_after" => self.created.start = number()?.saturating_add(1),
-            "created_at_before" => self.created.end = number()?,
-            "last_sign_in_at_after"
-            | "last_sign_in_at_before"
-            | "last_active_at_after"
-            | "last_active_at_before" => {
-                let at = number()?;
-                let is_after = name.ends_with("_after");
-                let is_sign_in = name.starts_with("last_sign_in");
-                self.filters.push(Box::new(move |user| {
-                    let date =
-                        if is_sign_in { user.last_sign_in_at } else { user.last_active_at() };
-                    date.is_some_and(|date| if is_after { date > at } else { date < at })
-                }));
-            }
-            "banned" => {
-                let banned = value.parse::<bool>();
-                let banned = banned.map_err(|_| ApiError::parameter(name, "not a boolean"))?;
-                self.filters.push(Box::new(move |user| user.banned == banned));
-            }
-            "query"
-            | "email_address_query"
-            | "phone_number_query"
-            | "username_query"
-            | "name_query" => {
-                let (name, needle) = (name.to_owned(), value.to_lowercase());
-                self.filters.push(Box::new(move |user| user.contains(&name, &needle)));
-            }
-            _ => return Err(ApiError::parameter(name, "not a parameter of the sandbox")),
-        }
-        Ok(())
+    /// IDs to include.
+    pub(super) fn user_ids(&self) -> &[String] {
+        let filter = self.values.iter().find(|filter| filter.parameter == "user_id");
+        filter.map_or(&[], |filter| &filter.included)
     }
 
-    /// Users must have one of the values of this parameter. IDs may have a sign: `+` to include
-    /// those users, `-` to exclude them.
-    fn match_any(&mut self, name: &'static str, values: Vec<String>) -> Result<(), ApiError> {
-        if values.len() > MAX_VALUES {
-            return Err(ApiError::parameter(name, "more than 100 values"));
-        }
-        let is_signed = name.ends_with("_id");
-        let (excluded, included): (Vec<_>, Vec<_>) =
-            values.into_iter().partition(|value| is_signed && value.starts_with('-'));
-        let sign: &[char] = if is_signed { &['+', '-'] } else { &[] };
-        let unsigned = |values: Vec<String>| -> Vec<String> {
-            values.iter().map(|it| it.strip_prefix(sign).unwrap_or(it).to_owned()).collect()
-        };
-        let (included, excluded) = (unsigned(included), unsigned(excluded));
-        if name == "user_id" {
-            self.user_ids.clone_from(&included);
-        }
-        if name != ORGANIZATION && !included.is_empty() && self.identified.is_none() {
-            self.identified = Some((name, included.clone()));
-        }
-        self.filters.push(Box::new(move |user| {
-            let has_any = |values: &[String]| values.iter().any(|value| user.has(name, value));
-            (included.is_empty() || has_any(&included)) && !has_any(&excluded)
-        }));
-        Ok(())
+    fn matches(&self, user: &FakeUser) -> bool {
+        let signed_in = self.signed_in.as_ref();
+        self.created.contains(&user.created_at)
+            && signed_in.is_none_or(|it| user.last_sign_in_at.is_some_and(|at| it.contains(&at)))
+            && self.banned.is_none_or(|banned| user.banned == banned)
+            && self.values.iter().all(|filter| filter.matches(user))
+    }
+}
+
+impl ValueFilter {
+    fn matches(&self, user: &FakeUser) -> bool {
+        let has_any = |values: &[String]| values.iter().any(|it| user.has(&self.parameter, it));
+        (self.included.is_empty() || has_any(&self.included)) && !has_any(&self.excluded)
     }
 }
 
@@ -167,60 +159,36 @@ impl Directory {
     }
 
     /// One page of the users that match.
-    pub(super) fn page(&self, query: &ListQuery) -> Result<Vec<FakeUser>, ApiError> {
-        Ok(self.matching(query)?.skip(query.offset).take(query.limit).collect())
+    pub(super) fn page(&self, query: &ListQuery) -> Vec<FakeUser> {
+        let users = self.candidates(query);
+        let ordered: Box<dyn Iterator<Item = FakeUser>> =
+            if query.is_oldest_first { users } else { Box::new(users.rev()) };
+        ordered.filter(|it| query.matches(it)).take(query.limit).collect()
     }
 
     /// Number of users that match, on all pages.
-    pub(super) fn count(&self, query: &ListQuery) -> Result<usize, ApiError> {
-        if query.filters.is_empty() {
-            return Ok(self.listed(&self.created(query)?).len());
+    pub(super) fn count(&self, query: &ListQuery) -> usize {
+        if query.values.is_empty() && query.signed_in.is_none() && query.banned.is_none() {
+            return self.listed(&query.created).len();
         }
-        Ok(self.matching(query)?.count())
+        self.candidates(query).filter(|user| query.matches(user)).count()
     }
 
-    fn matching<'a>(
+    /// All users that may match, oldest first.
+    fn candidates<'a>(
         &'a self,
-        query: &'a ListQuery,
-    ) -> Result<Box<dyn Iterator<Item = FakeUser> + 'a>, ApiError> {
-        let created = self.created(query)?;
-        let passes = |user: &FakeUser| query.filters.iter().all(|filter| filter(user));
-        let users: Box<dyn DoubleEndedIterator<Item = FakeUser>> = match &query.identified {
-            Some((name, values)) => {
-                let found = values.iter().flat_map(|value| self.population.find(name, value));
-                let mut users: Vec<_> =
-                    found.filter(|user| created.contains(&user.created_at)).collect();
-                users.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-                users.dedup_by(|a, b| a.id == b.id);
-                Box::new(users.into_iter())
-            }
-            None => Box::new(
-                self.listed(&created)
-                    .iter()
-                    .filter_map(|&index| self.population.user(&self.population.listed_id(index))),
-            ),
-        };
-        if query.is_oldest_first {
-            Ok(Box::new(users.filter(passes)))
-        } else {
-            Ok(Box::new(users.rev().filter(passes)))
+        query: &ListQuery,
+    ) -> Box<dyn DoubleEndedIterator<Item = FakeUser> + 'a> {
+        let population = &self.population;
+        if let Some(ValueFilter { parameter, included, .. }) = query.identifiers() {
+            let found = included.iter().flat_map(|value| population.find(parameter, value));
+            let mut users: Vec<_> = found.collect();
+            users.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+            users.dedup_by(|a, b| a.id == b.id);
+            return Box::new(users.into_iter());
         }
-    }
-
-    /// Times of creation of the users that match. No two listed users share one, so a cursor is a
-    /// bound too.
-    fn created(&self, query: &ListQuery) -> Result<Range<u64>, ApiError> {
-        let Range { mut start, mut end } = query.created;
-        if let Some(id) = &query.starting_after {
-            let user = self.population.user(id);
-            let user = user.ok_or_else(|| ApiError::parameter("starting_after", "no such user"))?;
-            if query.is_oldest_first {
-                start = start.max(user.created_at + 1);
-            } else {
-                end = end.min(user.created_at);
-            }
-        }
-        Ok(start..end.max(start))
+        let listed = self.listed(&query.created).iter();
+        Box::new(listed.filter_map(|&index| population.user(&population.listed_id(index))))
     }
 
     fn listed(&self, created: &Range<u64>) -> &[u32] {
@@ -250,12 +218,19 @@ mod tests {
         ids.find(|id| Population::new(1).user(id).is_none()).unwrap()
     }
 
-    fn page(query: &str) -> Vec<FakeUser> {
-        directory().page(&ListQuery::parse(query).unwrap_or_else(|_| panic!("{query}"))).unwrap()
+    #[track_caller]
+    fn parse(query: &str) -> ListQuery {
+        ListQuery::parse(query, Population::new(1)).unwrap()
     }
 
+    #[track_caller]
+    fn page(query: &str) -> Vec<FakeUser> {
+        directory().page(&parse(query))
+    }
+
+    #[track_caller]
     fn count(query: &str) -> usize {
-        directory().count(&ListQuery::parse(query).unwrap_or_else(|_| panic!("{query}"))).unwrap()
+        directory().count(&parse(query))
     }
 
     fn walk(extra: &str) -> Vec<FakeUser> {
@@ -294,8 +269,6 @@ mod tests {
         assert!(walk("&order_by=%2Bcreated_at") == expected);
         expected.reverse();
         assert!(seen == expected);
-        let pages = (0..13).flat_map(|n| page(&format!("limit=100&offset={}", n * 100)));
-        assert!(pages.eq(expected), "a walk by offset lists the same users");
     }
 
     #[test]
@@ -312,9 +285,6 @@ mod tests {
         check(&format!("last_sign_in_at_before={signed_in}"), |it| {
             is_earlier(it.last_sign_in_at, signed_in)
         });
-        let day = (0..).find_map(|index| user(index).last_active_at()).unwrap();
-        check(&format!("last_active_at_after={day}"), |it| is_later(it.last_active_at(), day));
-        check(&format!("last_active_at_before={day}"), |it| is_earlier(it.last_active_at(), day));
         let range = format!("created_at_after={created_at}&created_at_before={created_at}");
         assert_eq!(count(&range), 0);
     }
@@ -334,13 +304,9 @@ mod tests {
     }
 
     #[test]
-    fn banned_users_and_partial_matches_filter() {
+    fn banned_users_filter() {
         check("banned=true", |it| it.banned);
         check("banned=false", |it| !it.banned);
-        check("query=NOAH", |it| it.contains("query", "noah"));
-        check("email_address_query=work.example", |it| {
-            it.emails.len() == 2 && it.emails[1].ends_with("work.example")
-        });
     }
 
     #[test]
@@ -351,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_who_is_named_twice_is_found_once() {
+    fn a_user_listed_twice_is_found_once() {
         let id = user(5).id;
         assert_eq!(page(&format!("user_id={id}&user_id=%2B{id}")).len(), 1);
     }
@@ -371,7 +337,7 @@ mod tests {
 
     /// The values to include of the first identifier.
     fn included(query: &str) -> Vec<String> {
-        ListQuery::parse(query).ok().and_then(|it| it.identified).map(|it| it.1).unwrap_or_default()
+        parse(query).identifiers().map_or(Vec::new(), |it| it.included.clone())
     }
 
     #[test]
@@ -386,8 +352,10 @@ mod tests {
 
     #[track_caller]
     fn refused(query: &str, parameter: &str) {
-        let error = ListQuery::parse(query).and_then(|it| directory().page(&it)).unwrap_err();
-        assert_eq!((error.status, error.parameter.as_deref()), (422, Some(parameter)), "{query}");
+        let response = ListQuery::parse(query, Population::new(1)).err().unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        let found = (response.status, body["errors"][0]["meta"]["param_name"].as_str());
+        assert_eq!(found, (422, Some(parameter)), "{query}");
     }
 
     #[test]
@@ -402,10 +370,9 @@ mod tests {
         refused("last_sign_in_at_before=7d", "last_sign_in_at_before");
         refused("starting_after=7", "starting_after");
         refused(&format!("starting_after={}", missing()), "starting_after");
-        refused("starting_after=user_a&offset=1", "starting_after");
         refused("order_by=email_address", "order_by");
         let values = |n: usize| vec!["user_id=user_a"; n].join("&");
-        assert!(ListQuery::parse(&values(100)).is_ok());
+        parse(&values(100));
         refused(&values(101), "user_id");
     }
 

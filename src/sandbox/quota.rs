@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use super::config::parse_duration;
-use super::{InvalidSetting, LoggedRequest, SandboxConfig};
+use super::{InvalidSetting, LoggedRequest};
 
 /// A number of requests per length of time. Written `1000/10s` or `25/s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,9 @@ impl FromStr for Rate {
 }
 
 /// Admits requests and the calls of the live application.
-pub(super) struct Admission {
-    window: Option<SlidingWindow>,
+pub(super) struct Quota {
+    limit: Option<Rate>,
+    admitted: VecDeque<Instant>,
     live_app: Option<LiveApp>,
 }
 
@@ -71,21 +72,21 @@ struct LiveApp {
     n_refused: u64,
 }
 
-impl Admission {
-    pub(super) fn new(config: &SandboxConfig, now: Instant) -> Self {
-        let live_app = config.live_app.map(|rate| {
+impl Quota {
+    pub(super) fn new(limit: Option<Rate>, live_app: Option<Rate>, now: Instant) -> Self {
+        let live_app = live_app.map(|rate| {
             // The lower bound keeps the number of calls to account for small.
             let spacing = (rate.per / rate.n.get()).max(Duration::from_micros(1));
             LiveApp { spacing, next_call: now.checked_add(spacing), n_calls: 0, n_refused: 0 }
         });
-        Self { window: config.quota.map(SlidingWindow::new), live_app }
+        Self { limit, admitted: VecDeque::new(), live_app }
     }
 
     /// Counts a request at `now`, or returns the time until the quota has room for it. `now` must
     /// not go back.
     pub(super) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
         self.catch_up(now);
-        self.window.as_mut().map_or(Ok(()), |window| window.admit(now))
+        self.admit_call(now)
     }
 
     /// Calls of the live application until `now`, and how many of them were refused.
@@ -95,59 +96,28 @@ impl Admission {
     }
 
     fn catch_up(&mut self, now: Instant) {
-        let Some(app) = &mut self.live_app else { return };
+        let Some(mut app) = self.live_app.take() else { return };
         while let Some(call) = app.next_call.filter(|call| *call <= now) {
             app.n_calls += 1;
-            if let Some(window) = &mut self.window {
-                app.n_refused += u64::from(window.admit(call).is_err());
-            }
+            app.n_refused += u64::from(self.admit_call(call).is_err());
             app.next_call = call.checked_add(app.spacing);
         }
-    }
-}
-
-/// A limit on every window, wherever the window starts.
-struct SlidingWindow {
-    limit: Rate,
-    admitted: VecDeque<Instant>,
-}
-
-impl SlidingWindow {
-    fn new(limit: Rate) -> Self {
-        Self { limit, admitted: VecDeque::new() }
+        self.live_app = Some(app);
     }
 
-    /// Refused requests do not count.
-    fn admit(&mut self, now: Instant) -> Result<(), Duration> {
-        forget_before(&mut self.admitted, now, self.limit.per);
+    /// Refused calls do not count.
+    fn admit_call(&mut self, now: Instant) -> Result<(), Duration> {
+        let Some(limit) = self.limit else { return Ok(()) };
+        forget_before(&mut self.admitted, now, limit.per);
         match self.admitted.front() {
-            Some(oldest) if self.admitted.len() >= self.limit.n.get() as usize => {
-                Err(self.limit.per.saturating_sub(now.duration_since(*oldest)))
+            Some(oldest) if self.admitted.len() >= limit.n.get() as usize => {
+                Err(limit.per.saturating_sub(now.duration_since(*oldest)))
             }
             _ => {
                 self.admitted.push_back(now);
                 Ok(())
             }
         }
-    }
-}
-
-/// Counts the requests in the fullest window so far.
-pub(super) struct FullestWindow {
-    length: Duration,
-    recent: VecDeque<Instant>,
-    pub(super) n_max: usize,
-}
-
-impl FullestWindow {
-    pub(super) fn new(length: Duration) -> Self {
-        Self { length, recent: VecDeque::new(), n_max: 0 }
-    }
-
-    pub(super) fn count(&mut self, now: Instant) {
-        forget_before(&mut self.recent, now, self.length);
-        self.recent.push_back(now);
-        self.n_max = self.n_max.max(self.recent.len());
     }
 }
 
@@ -158,11 +128,17 @@ impl FullestWindow {
 ///
 /// [`Sandbox::requests`]: super::Sandbox::requests
 pub fn max_in_any(requests: &[LoggedRequest], window: Duration) -> usize {
-    let mut fullest = FullestWindow::new(window);
-    for request in requests {
-        fullest.count(request.at);
-    }
-    fullest.n_max
+    max_in_window(requests.iter().map(|request| request.at), window)
+}
+
+fn max_in_window(moments: impl Iterator<Item = Instant>, length: Duration) -> usize {
+    let mut recent = VecDeque::new();
+    let counts = moments.map(|now| {
+        forget_before(&mut recent, now, length);
+        recent.push_back(now);
+        recent.len()
+    });
+    counts.max().unwrap_or(0)
 }
 
 fn forget_before(moments: &mut VecDeque<Instant>, now: Instant, length: Duration) {
@@ -177,8 +153,8 @@ mod tests {
 
     use super::*;
 
-    fn window(limit: &str) -> SlidingWindow {
-        SlidingWindow::new(limit.parse().unwrap())
+    fn quota(limit: &str, live_app: Option<&str>, start: Instant) -> Quota {
+        Quota::new(limit.parse().ok(), live_app.map(|it| it.parse().unwrap()), start)
     }
 
     proptest! {
@@ -187,12 +163,12 @@ mod tests {
             n in 1_u32..20,
             gaps in prop::collection::vec(0_u64..400, 1..300),
         ) {
-            let mut window = window(&format!("{n}/1s"));
             let mut now = Instant::now();
+            let mut quota = quota(&format!("{n}/1s"), None, now);
             let mut admitted = Vec::new();
             for gap in gaps {
                 now += Duration::from_millis(gap);
-                if window.admit(now).is_ok() {
+                if quota.admit(now).is_ok() {
                     admitted.push(now);
                 }
             }
@@ -201,24 +177,21 @@ mod tests {
                 admitted.iter().filter(is_inside).count()
             }).max();
             prop_assert!(fullest <= Some(n as usize));
-            let mut counted = FullestWindow::new(Duration::from_secs(1));
-            for now in admitted {
-                counted.count(now);
-            }
-            prop_assert_eq!(fullest, Some(counted.n_max));
+            let counted = max_in_window(admitted.iter().copied(), Duration::from_secs(1));
+            prop_assert_eq!(fullest, Some(counted));
         }
 
         #[test]
         fn the_returned_wait_is_exact(gaps in prop::collection::vec(0_u64..400, 1..100)) {
-            let mut window = window("3/1s");
             let mut now = Instant::now();
+            let mut quota = quota("3/1s", None, now);
             for gap in gaps {
                 now += Duration::from_millis(gap);
-                if let Err(wait) = window.admit(now) {
+                if let Err(wait) = quota.admit(now) {
                     let just_before = now + wait.saturating_sub(Duration::from_nanos(1));
-                    prop_assert!(window.admit(just_before).is_err());
+                    prop_assert!(quota.admit(just_before).is_err());
                     now += wait;
-                    prop_assert!(window.admit(now).is_ok());
+                    prop_assert!(quota.admit(now).is_ok());
                 }
             }
         }
@@ -226,47 +199,43 @@ mod tests {
 
     #[test]
     fn refused_requests_do_not_prolong_the_wait() {
-        let mut window = window("1/10s");
         let start = Instant::now();
-        assert_eq!(window.admit(start), Ok(()));
+        let mut quota = quota("1/10s", None, start);
+        assert_eq!(quota.admit(start), Ok(()));
         for second in 1..10 {
             let now = start + Duration::from_secs(second);
-            assert_eq!(window.admit(now), Err(Duration::from_secs(10 - second)));
+            assert_eq!(quota.admit(now), Err(Duration::from_secs(10 - second)));
         }
-        assert_eq!(window.admit(start + Duration::from_secs(10)), Ok(()));
+        assert_eq!(quota.admit(start + Duration::from_secs(10)), Ok(()));
     }
 
     #[test]
     fn a_live_application_and_the_requests_share_one_quota() {
-        let config =
-            SandboxConfig::default().quota("10/1s".parse().ok()).live_app("5/s".parse().ok());
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
-        let mut admission = Admission::new(&config, start);
-        assert_eq!(admission.live_calls(at(199)), (0, 0));
+        let mut quota = quota("10/1s", Some("5/s"), start);
+        assert_eq!(quota.live_calls(at(199)), (0, 0));
         // Calls at 200, 400, 600, 800 and 1,000 ms, beside five requests.
         for _ in 0..5 {
-            assert_eq!(admission.admit(at(1_000)), Ok(()));
+            assert_eq!(quota.admit(at(1_000)), Ok(()));
         }
-        assert_eq!(admission.live_calls(at(1_000)), (5, 0));
-        assert_eq!(admission.admit(at(1_000)), Err(Duration::from_millis(200)));
+        assert_eq!(quota.live_calls(at(1_000)), (5, 0));
+        assert_eq!(quota.admit(at(1_000)), Err(Duration::from_millis(200)));
         // One request takes the place of the call at 200 ms, so the call at 1,200 ms has its own.
-        assert_eq!(admission.live_calls(at(1_200)), (6, 0));
-        assert_eq!(admission.admit(at(1_399)), Err(Duration::from_millis(1)));
-        assert_eq!(admission.live_calls(at(3_000)), (15, 0));
+        assert_eq!(quota.live_calls(at(1_200)), (6, 0));
+        assert_eq!(quota.admit(at(1_399)), Err(Duration::from_millis(1)));
+        assert_eq!(quota.live_calls(at(3_000)), (15, 0));
     }
 
     #[test]
     fn calls_of_the_live_application_are_refused_when_requests_use_the_quota() {
-        let config =
-            SandboxConfig::default().quota("10/1s".parse().ok()).live_app("5/s".parse().ok());
         let start = Instant::now();
-        let mut admission = Admission::new(&config, start);
+        let mut quota = quota("10/1s", Some("5/s"), start);
         for _ in 0..10 {
-            assert_eq!(admission.admit(start), Ok(()));
+            assert_eq!(quota.admit(start), Ok(()));
         }
         // 200 to 800 ms are refused; the window is free again from 1,000 ms.
-        assert_eq!(admission.live_calls(start + Duration::from_secs(2)), (10, 4));
+        assert_eq!(quota.live_calls(start + Duration::from_secs(2)), (10, 4));
     }
 
     #[track_caller]

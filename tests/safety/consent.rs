@@ -1,13 +1,13 @@
 //! The question, asked at a terminal: `script` of util-linux makes one. Where it is missing, only
 //! what needs no terminal is shown; in CI that is a failure.
 
-use bulk_unlock::sandbox::Sandbox;
+use bulk_unlock::sandbox::Population;
 
 use crate::common::lookups::admin_locked_users;
 use crate::common::terminal::{Shown, at_a_terminal, typing_ahead};
 use crate::common::tools::is_installed;
 use crate::common::watch::{FAST, slow_config};
-use crate::common::{Stage, list, locked_users, users};
+use crate::common::{SEED, Stage, list, locked_users, users};
 
 const N_USERS: usize = 12;
 
@@ -223,7 +223,7 @@ fn after_a_look_up_those_are_asked_about_who_are_locked_and_no_takes_the_files_a
         return;
     }
     let stage = stage();
-    let n_locked = locked(stage.sandbox());
+    let n_locked = n_locked();
     let line = "\"$BU\" run ids.txt --only-locked";
     let shown = at_a_terminal(&stage, line, "n\n");
     let what = format!("About to unlock {n_locked} users.");
@@ -233,9 +233,10 @@ fn after_a_look_up_those_are_asked_about_who_are_locked_and_no_takes_the_files_a
     assert_eq!(stage.n_posts(), n_locked, "{}", shown.text);
 }
 
-fn locked(sandbox: &Sandbox) -> usize {
+fn n_locked() -> usize {
+    let population = Population::new(SEED);
     let is_to_unlock = |id: &&bulk_unlock::clerk::UserId| {
-        let user = sandbox.population().user(id);
+        let user = population.user(id);
         user.is_some_and(|user| user.is_locked() && !user.is_admin_locked())
     };
     users(N_USERS).iter().filter(is_to_unlock).count()

@@ -5,7 +5,7 @@ use crate::engine::testing::{
     timed_out,
 };
 use crate::model::{IdentifierKind, Records, StopReason};
-use crate::policy::decide::AdminLocked::{Include, LeaveAlone};
+use crate::policy::classify::AdminLocked::{Include, LeaveAlone};
 
 /// A user of the instance, as JSON.
 fn user(id: &str, emails: &[&str], facts: &str) -> UserView {

@@ -50,7 +50,7 @@ fn table() -> String {
 }
 
 #[test]
-fn only_an_answer_that_says_so_counts_as_locked() {
+fn only_an_answer_with_locked_true_counts_as_locked() {
     let of = |body| word(&lock(&user(), answer(200, body)));
     assert_eq!(of(r#"{"id":"user_a","locked":true}"#), "good");
     for body in [
@@ -86,7 +86,7 @@ fn every_status_has_one_meaning() {
 }
 
 #[test]
-fn transport_faults_are_tried_again_unless_a_setting_is_at_fault() {
+fn transport_faults_are_transient_unless_a_setting_causes_them() {
     let faults = [
         Fault::Timeout(Duration::from_secs(30)),
         Fault::Connection("connection refused".into()),
@@ -134,7 +134,7 @@ fn a_200_counts_only_as_this_users_object() {
 }
 
 #[test]
-fn a_refusal_is_named_as_clerk_names_it_and_a_fault_by_its_status() {
+fn a_refusal_has_clerks_code_and_a_server_error_its_status() {
     let body = r#"{"errors":[{"message":"m","code":"resource_not_found"}],"clerk_trace_id":"t"}"#;
     let verdict = unlock(&user(), answer(404, body));
     assert_eq!(code(&verdict), "resource_not_found");
@@ -145,7 +145,7 @@ fn a_refusal_is_named_as_clerk_names_it_and_a_fault_by_its_status() {
 }
 
 #[test]
-fn long_texts_are_masked_first_and_then_cut_between_characters() {
+fn long_texts_are_masked_before_they_are_cut() {
     let key = "sk_live_0123456789abcdefghijXYZ1";
     let long = |n: usize| format!("{}{key}", "é".repeat(n));
     let body = format!(
@@ -161,7 +161,7 @@ fn long_texts_are_masked_first_and_then_cut_between_characters() {
 }
 
 #[test]
-fn where_the_body_names_no_trace_the_ray_does() {
+fn the_ray_replaces_a_missing_trace_id() {
     let reply = Answer { status: 502, ray: Some("8f2-FRA".into()), ..Answer::default() };
     let Verdict::Transient { failure, .. } = unlock(&user(), Reply::Answer(reply)) else {
         panic!("a 502 is transient")
@@ -174,7 +174,7 @@ fn asked(emails: &[&str]) -> Vec<Identifier> {
 }
 
 #[test]
-fn a_look_up_that_answers_with_a_stranger_is_not_trusted() {
+fn a_look_up_with_an_unrequested_user_is_not_trusted() {
     let body = |email: &str| {
         format!(r#"[{{"id":"user_a","email_addresses":[{{"id":"e","email_address":"{email}"}}]}}]"#)
     };
@@ -184,7 +184,7 @@ fn a_look_up_that_answers_with_a_stranger_is_not_trusted() {
 }
 
 #[test]
-fn a_look_up_that_fills_its_page_is_not_trusted_to_be_whole() {
+fn a_look_up_with_a_full_page_is_not_trusted() {
     let body = r#"[{"id":"user_a"},{"id":"user_b"}]"#;
     let asked: Vec<Identifier> =
         ["user_a", "user_b"].map(|id| Identifier::UserId(id.parse().unwrap())).into();
@@ -193,13 +193,68 @@ fn a_look_up_that_fills_its_page_is_not_trusted_to_be_whole() {
 }
 
 #[test]
-fn a_look_up_that_contradicts_itself_about_a_user_is_not_trusted() {
+fn a_look_up_with_contradictory_users_is_not_trusted() {
     let asked = [Identifier::UserId("user_a".parse().unwrap())];
     let of = |body: &str| look_up(&asked, 500, answer(200, body));
     let twice = r#"[{"id":"user_a","locked":true},{"id":"user_a","locked":true}]"#;
     assert!(matches!(of(twice), Verdict::Good(users) if users.len() == 1));
     let both = r#"[{"id":"user_a","locked":true},{"id":"user_a","locked":false}]"#;
     assert_eq!(word(&of(both)), "transient");
+}
+
+#[track_caller]
+fn check_decision(json: &str, admin_locked: AdminLocked, expected: Option<Outcome>) {
+    let user = UserSnapshot::parse(json).unwrap();
+    assert_eq!(decide(&user, admin_locked), expected, "{json}");
+}
+
+#[test]
+fn only_locked_users_are_unlocked_and_admin_locked_ones_only_on_request() {
+    use AdminLocked::{Include, LeaveAlone};
+    let by_attempts = r#"{"locked":true,"verification_attempts_remaining":0}"#;
+    let on_purpose = r#"{"locked":true,"verification_attempts_remaining":9}"#;
+    check_decision(r#"{"locked":false}"#, Include, Some(Outcome::AlreadyUnlocked));
+    check_decision(by_attempts, LeaveAlone, Some(Outcome::WouldUnlock));
+    check_decision(on_purpose, LeaveAlone, Some(Outcome::AdminLocked));
+    check_decision(on_purpose, Include, Some(Outcome::WouldUnlock));
+}
+
+/// Everything but `true` and `false`.
+const UNDECIDED: [&str; 6] = [
+    "{}",
+    r#"{"locked":null}"#,
+    r#"{"locked":"true"}"#,
+    r#"{"locked":"false"}"#,
+    r#"{"locked":1}"#,
+    r#"{"locked":{}}"#,
+];
+
+#[test]
+fn an_answer_without_a_boolean_locked_decides_nothing() {
+    for json in UNDECIDED {
+        check_decision(json, AdminLocked::LeaveAlone, None);
+        check_decision(json, AdminLocked::Include, None);
+        assert_eq!(decide_relock(&UserSnapshot::parse(json).unwrap()), None, "{json}");
+        assert_eq!(read_back(Some(&UserSnapshot::parse(json).unwrap())), Outcome::Unknown);
+    }
+}
+
+#[test]
+fn only_unlocked_users_are_locked_again() {
+    let of = |json| decide_relock(&UserSnapshot::parse(json).unwrap());
+    assert_eq!(of(r#"{"locked":false}"#), Some(Outcome::WouldRelock));
+    assert_eq!(of(r#"{"locked":true}"#), Some(Outcome::AlreadyLocked));
+}
+
+#[test]
+fn a_read_back_reports_only_what_the_response_shows() {
+    let of = |json| read_back(Some(&UserSnapshot::parse(json).unwrap()));
+    assert_eq!(of(r#"{"locked":false}"#), Outcome::StillUnlocked);
+    assert_eq!(of(r#"{"locked":true}"#), Outcome::LockedAgain);
+    for garbled in ["{}", r#"{"locked":null}"#, r#"{"locked":"true"}"#, r#"{"locked":1}"#] {
+        assert_eq!(of(garbled), Outcome::Unknown, "{garbled}");
+    }
+    assert_eq!(read_back(None), Outcome::Gone);
 }
 
 proptest! {

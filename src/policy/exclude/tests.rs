@@ -4,8 +4,8 @@ fn list(lines: &[&str]) -> ExcludeList {
     ExcludeList::of_lines("keep.csv", lines)
 }
 
-fn user() -> UserView {
-    UserView::parse(
+fn user() -> UserSnapshot {
+    UserSnapshot::parse(
         r#"{"id":"user_a","username":"Ann","external_id":"ext_1|eu",
             "email_addresses":[{"email_address":"Ann@x.org"},{"email_address":"ann+2@y.org"}],
             "phone_numbers":[{"phone_number":"+15551234567"}]}"#,
@@ -60,7 +60,7 @@ fn any_identifier_of_a_user_in_any_form_excludes_the_user() {
 }
 
 #[test]
-fn another_identifier_excludes_nobody() {
+fn another_identifier_excludes_no_user() {
     for line in ["user_A", "user_ab", "ann@x.orgs", "EXT_1|EU", "+1555123456", "an", "", "x", "#"] {
         check(line, false);
     }
@@ -69,7 +69,7 @@ fn another_identifier_excludes_nobody() {
 #[test]
 fn a_user_object_that_may_hide_an_identifier_cannot_be_checked() {
     let keep = list(&["ann@x.org"]);
-    let can_check = |json: &str| keep.can_check(&UserView::parse(json).unwrap());
+    let can_check = |json: &str| keep.can_check(&UserSnapshot::parse(json).unwrap());
     assert!(keep.can_check(&user()));
     assert!(can_check(r#"{"id":"user_a"}"#));
     assert!(can_check(r#"{"id":"user_a","username":null,"external_id":"x","phone_numbers":[]}"#));
@@ -82,7 +82,7 @@ fn a_user_object_that_may_hide_an_identifier_cannot_be_checked() {
     ] {
         let json = format!(r#"{{"id":"user_a",{field}}}"#);
         assert!(!can_check(&json), "{json}");
-        assert!(ExcludeList::default().can_check(&UserView::parse(&json).unwrap()));
+        assert!(ExcludeList::default().can_check(&UserSnapshot::parse(&json).unwrap()));
     }
 }
 
@@ -110,7 +110,7 @@ fn an_exclusion_names_the_entry_its_line_and_the_file() {
 }
 
 #[test]
-fn entries_that_matched_a_user_are_told_from_those_that_matched_nobody() {
+fn matched_and_unmatched_entries_are_counted() {
     let list = list(&["user_a,Ann Lee,ann@x.org", "user_z", "user_a", "ext_1|eu;note"]);
     assert_eq!(list.counts(), ExcludeCounts { entries: 7, matched: 0, unmatched: 7 });
     list.find(&user());

@@ -1,4 +1,4 @@
-//! The outage breaker: when the API stops answering, ask it rarely until it answers again.
+//! The outage breaker: while the API does not answer, requests leave rarely.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -63,16 +63,15 @@ impl Breaker {
         }
     }
 
-    /// The API replied, neither with a failure of its own nor with a 429. Returns whether this
-    /// ended an outage.
-    pub fn on_answered(&mut self) -> bool {
+    /// The API replied, neither with a failure of its own nor with a 429.
+    pub fn on_answered(&mut self) {
         self.known.extend(self.streak.drain().map(|(subject, _)| subject));
-        self.outage.take().is_some()
+        self.outage = None;
     }
 
     /// One attempt failed.
     ///
-    /// During an outage only probes count: a request that left before it says nothing new.
+    /// During an outage only probes count: a request that left before it proves nothing.
     pub(super) fn on_failed(&mut self, miss: Miss, is_probe: bool, now: Instant) -> Beat {
         match &mut self.outage {
             None => {
@@ -149,7 +148,7 @@ mod tests {
         for user in 0..100 {
             breaker.on_failed(silent(user), false, now);
             if user % 10 == 0 {
-                assert!(!breaker.on_answered());
+                breaker.on_answered();
             }
         }
         assert!(!breaker.is_outage());
@@ -219,7 +218,8 @@ mod tests {
             }
         }
         assert_eq!(pauses, [2, 4, 8, 16, 30, 30]);
-        assert!(breaker.on_answered());
+        breaker.on_answered();
+        assert!(!breaker.is_outage());
         assert!(!breaker.is_outage());
     }
 

@@ -3,14 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::breaker::Beat;
-use super::record::Own;
-use super::{Breaker, Ledger, Limits, Miss, Moment, Pace, PaceRecord, Refusal, Room, Throttle};
+use super::{Breaker, Entry, Ledger, Limits, Miss, Moment, Pace, PaceRecord, Refusal, Throttle};
 use crate::model::{Pause, PauseReason};
 
 /// The settings of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateSettings {
-    /// The pace of all shards together. The caller spaces requests evenly where the pace says so.
+    /// The pace of all shards together. The caller spaces requests evenly where the pace requires it.
     pub pace: Pace,
     /// The number of shards that divide the pace; this process is one of them.
     pub shards: u32,
@@ -34,17 +33,6 @@ pub struct Gate {
     silent_until: Option<Instant>,
     is_probing: bool,
     is_proven: bool,
-}
-
-/// Whether a request may leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// It may leave now.
-    Ready,
-    /// Ask again then.
-    At(Instant),
-    /// Ask again after the reply to a request in flight.
-    AfterReply,
 }
 
 /// One request in flight.
@@ -143,11 +131,7 @@ impl Gate {
         if self.next_is_probe() && self.is_probing {
             return Entry::AfterReply;
         }
-        match self.ledger.room(now, self.places(now), self.next_is_probe()) {
-            Room::Now => Entry::Ready,
-            Room::At(then) => Entry::At(then),
-            Room::AfterReply => Entry::AfterReply,
-        }
+        self.ledger.room(now, self.places(now), self.next_is_probe())
     }
 
     /// Notes that a request leaves, after [`Gate::check`] found it ready.
@@ -161,30 +145,43 @@ impl Gate {
     /// Notes the result of a request. Any reply but a 429 ends an outage: a proxy that throttles
     /// may stand before an API that is down.
     pub fn report(&mut self, sent: Sent, now: Instant, report: Report) -> Change {
-        let n_held = self.ledger.held();
-        match report {
-            Report::Answered | Report::Throttled(_) | Report::Failed(_, Delivery::Replied) => {
-                self.ledger.on_reply(sent.at, now);
-            }
-            Report::Failed(_, Delivery::Lost) => self.ledger.on_lost(now),
-            Report::Failed(_, Delivery::Unknown) | Report::Abandoned => {
-                self.ledger.on_given_up(sent.at, now);
-            }
-        }
+        let (n_held, before) = (self.ledger.held(), self.pause());
         if sent.is_probe {
             self.is_probing = false;
         }
         self.is_proven |= report != Report::Abandoned;
-        let before = self.pause();
         match report {
-            Report::Abandoned => {}
-            Report::Answered => self.on_answered(sent),
-            Report::Throttled(retry_after) => self.on_throttled(sent, n_held, now, retry_after),
-            Report::Failed(miss, _) => match self.on_failed(sent, now, miss) {
-                Beat::Closed => {}
-                Beat::Pause(until) => self.silent_until = Some(until),
-                Beat::GiveUp => return Change::GiveUp,
-            },
+            Report::Abandoned => self.ledger.on_given_up(sent.at, now),
+            Report::Answered => {
+                self.ledger.on_reply(sent.at, now);
+                self.throttle.on_answered(sent.at, sent.is_probe);
+                self.breaker.on_answered();
+                self.silent_until = None;
+                self.end_throttle(sent);
+            }
+            // Neither a good reply nor silence: it proves nothing about an outage.
+            Report::Throttled(retry_after) => {
+                self.ledger.on_reply(sent.at, now);
+                let is_probe = sent.is_probe && is_over(self.throttled_until, sent);
+                let refusal = Refusal { sent_at: sent.at, is_probe, n_held };
+                let until = self.throttle.on_throttled(refusal, now, retry_after);
+                self.pause_until(until);
+            }
+            Report::Failed(miss, delivery) => {
+                match delivery {
+                    Delivery::Replied => self.ledger.on_reply(sent.at, now),
+                    Delivery::Lost => self.ledger.on_lost(now),
+                    Delivery::Unknown => self.ledger.on_given_up(sent.at, now),
+                }
+                // Not by a 429, so the throttling is over.
+                self.end_throttle(sent);
+                let is_probe = sent.is_probe && is_over(self.silent_until, sent);
+                match self.breaker.on_failed(miss, is_probe, now) {
+                    Beat::Closed => {}
+                    Beat::Pause(until) => self.silent_until = Some(until),
+                    Beat::GiveUp => return Change::GiveUp,
+                }
+            }
         }
         match self.pause() {
             pause if pause == before => Change::None,
@@ -226,7 +223,7 @@ impl Gate {
         let (places, is_probe) = (self.places(moment.now), self.next_is_probe());
         self.ledger.reserve(moment.now, places, is_probe, n);
         let shares = !matches!(self.pace, Pace::Rate(_));
-        record.set_own(&Own { id, shares, window, places: self.ledger.own() }, moment);
+        record.set_own(id, shares, &self.ledger.own(), moment, window);
         let n_active = if shares { record.n_active(id, moment) } else { 1 };
         let pause = self.pause().filter(|_| later.is_some() && self.pause() != before);
         Exchanged { n_active, pause }
@@ -279,40 +276,12 @@ impl Gate {
         silent.into_iter().chain(throttled).max_by_key(|pause| pause.until)
     }
 
-    fn on_answered(&mut self, sent: Sent) {
-        self.throttle.on_answered(sent.at, sent.is_probe);
-        self.breaker.on_answered();
-        self.silent_until = None;
-        self.end_throttle(sent);
-    }
-
-    /// Neither a good reply nor silence: it says nothing about an outage.
-    fn on_throttled(
-        &mut self,
-        sent: Sent,
-        n_held: u32,
-        now: Instant,
-        retry_after: Option<Duration>,
-    ) {
-        let is_probe = sent.is_probe && is_over(self.throttled_until, sent);
-        let refusal = Refusal { sent_at: sent.at, is_probe, n_held };
-        let until = self.throttle.on_throttled(refusal, now, retry_after);
-        self.pause_until(until);
-    }
-
     fn pause_until(&mut self, until: Instant) {
         self.throttled_until = self.throttled_until.max(Some(until));
         self.latest_pause = self.latest_pause.max(Some(until));
     }
 
-    fn on_failed(&mut self, sent: Sent, now: Instant, miss: Miss) -> Beat {
-        // Not by a 429, so the throttling is over.
-        self.end_throttle(sent);
-        let is_probe = sent.is_probe && is_over(self.silent_until, sent);
-        self.breaker.on_failed(miss, is_probe, now)
-    }
-
-    /// A request that left before the end of the pause says nothing about the API after it.
+    /// A request that left before the end of the pause proves nothing about the API after it.
     fn end_throttle(&mut self, sent: Sent) {
         if sent.is_probe && is_over(self.throttled_until, sent) {
             self.throttled_until = None;

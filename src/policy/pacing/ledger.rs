@@ -32,8 +32,8 @@ pub struct Places {
     pub(super) gave_up_at: Option<Instant>,
     /// With a reply, by when it came.
     pub(super) answered: VecDeque<Batch>,
-    n_answered: u32,
-    /// When the request was sent that was sent last of those with a reply.
+    pub(super) n_answered: u32,
+    /// Send time of the latest request with a reply.
     pub(super) replied_to: Option<Instant>,
 }
 
@@ -47,12 +47,12 @@ pub(super) struct Batch {
 
 /// Whether one more request may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Room {
-    /// Now.
-    Now,
+pub enum Entry {
+    /// It may leave now.
+    Ready,
     /// Not before then.
     At(Instant),
-    /// Not before a reply to a request in flight.
+    /// Not before the reply to a request in flight.
     AfterReply,
 }
 
@@ -63,12 +63,6 @@ pub struct Limits {
     pub all: u32,
     /// Of this run: less where it is one of several shards, which may run on other machines.
     pub own: u32,
-}
-
-impl From<u32> for Limits {
-    fn from(n: u32) -> Self {
-        Self { all: n, own: n }
-    }
 }
 
 impl Ledger {
@@ -83,40 +77,39 @@ impl Ledger {
     /// Some of the places are kept for probes: if the server stalls, every request in flight may
     /// have to be given up, and without a free place no later request could find out that the
     /// server is back. Where nothing is in flight, the next request is used as a probe.
-    pub fn room(&mut self, now: Instant, limits: impl Into<Limits>, is_probe: bool) -> Room {
+    pub fn room(&mut self, now: Instant, limits: Limits, is_probe: bool) -> Entry {
         self.own.expire(now, self.window);
-        let Limits { all, own } = limits.into();
+        let Limits { all, own } = limits;
         let among_all = self.room_among(&self.all().collect::<Vec<_>>(), now, all, is_probe);
         if own >= all {
             return among_all;
         }
         match (among_all, self.room_among(&[&self.own], now, own, is_probe)) {
-            (Room::AfterReply, _) | (_, Room::AfterReply) => Room::AfterReply,
-            (Room::At(one), Room::At(other)) => Room::At(one.max(other)),
-            (Room::Now, room) | (room, Room::Now) => room,
+            (Entry::AfterReply, _) | (_, Entry::AfterReply) => Entry::AfterReply,
+            (Entry::At(one), Entry::At(other)) => Entry::At(one.max(other)),
+            (Entry::Ready, room) | (room, Entry::Ready) => room,
         }
     }
 
-    fn room_among(&self, runs: &[&Places], now: Instant, limit: u32, is_probe: bool) -> Room {
+    fn room_among(&self, runs: &[&Places], now: Instant, limit: u32, is_probe: bool) -> Entry {
         let n_held = held(runs);
         if n_held < limit {
             let is_probe = is_probe || runs.iter().all(|it| it.n_in_flight == 0);
             let n_for_others = if is_probe { limit } else { limit - limit / 8 };
             let n_unanswered = runs.iter().map(|it| it.unanswered()).fold(0, u32::saturating_add);
-            return if n_unanswered < n_for_others { Room::Now } else { Room::AfterReply };
+            return if n_unanswered < n_for_others { Entry::Ready } else { Entry::AfterReply };
         }
         let nth = n_held + 1 - limit;
         match self.nth_release(runs, nth).or_else(|| self.may_exceed_at(runs)) {
-            Some(at) if at <= now => Room::Now,
-            Some(at) => Room::At(at),
-            None => Room::AfterReply,
+            Some(at) if at <= now => Entry::Ready,
+            Some(at) => Entry::At(at),
+            None => Entry::AfterReply,
         }
     }
 
     /// Takes a place for a request that leaves now, a reserved one if there is any.
-    pub fn send(&mut self, now: Instant, limits: impl Into<Limits>) {
-        let Limits { all, own } = limits.into();
-        if self.held() >= all || self.own.held() >= own {
+    pub fn send(&mut self, now: Instant, limits: Limits) {
+        if self.held() >= limits.all || self.own.held() >= limits.own {
             self.exceeded_at = Some(now);
         }
         self.n_reserved = self.n_reserved.saturating_sub(1);
@@ -124,21 +117,14 @@ impl Ledger {
     }
 
     /// Reserves up to `n` places, as far as there is room. Those reserved before are among them.
-    pub fn reserve(
-        &mut self,
-        now: Instant,
-        limits: impl Into<Limits>,
-        is_probe: bool,
-        n: u32,
-    ) -> u32 {
-        let limits = limits.into();
+    pub fn reserve(&mut self, now: Instant, limits: Limits, is_probe: bool, n: u32) -> u32 {
         self.n_reserved = match self.room(now, limits, is_probe) {
-            Room::Now => {
+            Entry::Ready => {
                 let n_free = limits.all.saturating_sub(self.held());
                 let n_own_free = limits.own.saturating_sub(self.own.held());
                 n.min(n_free.min(n_own_free).max(1))
             }
-            Room::At(_) | Room::AfterReply => 0,
+            Entry::At(_) | Entry::AfterReply => 0,
         };
         self.n_reserved
     }
@@ -228,17 +214,6 @@ fn held(runs: &[&Places]) -> u32 {
 }
 
 impl Places {
-    /// Places with replies at these times, the oldest first.
-    pub(super) fn with_answered(
-        mut self,
-        answered: impl IntoIterator<Item = (Instant, u32)>,
-    ) -> Self {
-        for (at, n) in answered {
-            self.add_answered(at, n, Duration::ZERO);
-        }
-        self
-    }
-
     fn held(&self) -> u32 {
         self.unanswered().saturating_add(self.n_answered)
     }
@@ -257,7 +232,7 @@ impl Places {
     }
 
     /// Replies within a thousandth of the window share an entry and are free when its last one is.
-    fn add_answered(&mut self, at: Instant, n: u32, window: Duration) {
+    pub(super) fn add_answered(&mut self, at: Instant, n: u32, window: Duration) {
         let n = n.min(u32::MAX - self.n_answered);
         self.n_answered += n;
         match self.answered.back_mut() {

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::ledger::Places;
 use super::throttle::Learned;
 
-/// The requests of all runs that still hold a place, and what 429s have taught them.
+/// The requests of all runs that still hold a place, and what was learned from 429s.
 ///
 /// Times are milliseconds since the Unix epoch; runs do not share any other clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PaceRecord {
-    /// Runs that are alive, or were when somebody last looked.
+    /// Runs that have not ended, as far as is known.
     runs: Vec<RunRecord>,
     /// Requests of runs that have ended.
     ended: PlacesRecord,
@@ -41,7 +41,7 @@ struct PlacesRecord {
     gave_up_at: u64,
     /// With a reply: when it came, and how many.
     answered: Vec<(u64, u32)>,
-    /// When the request was sent that was sent last of those with a reply.
+    /// Send time of the latest request with a reply.
     replied_to: u64,
 }
 
@@ -69,14 +69,6 @@ const LONGEST_PAUSE_MS: u64 = 600_000;
 /// A run that wanted to send within this time is active.
 const ACTIVE_MS: u64 = 2_000;
 
-/// What a run writes down about itself.
-pub(super) struct Own<'a> {
-    pub(super) id: &'a str,
-    pub(super) shares: bool,
-    pub(super) window: Duration,
-    pub(super) places: Places,
-}
-
 impl PaceRecord {
     /// The record to assume if the real one is lost: other runs have used any share just now.
     pub fn unknown(moment: Moment) -> Self {
@@ -85,7 +77,7 @@ impl PaceRecord {
         Self { ended: PlacesRecord { answered, ..PlacesRecord::default() }, ..Self::default() }
     }
 
-    /// The runs that it takes to be alive.
+    /// The runs that have not ended, as far as is known.
     pub fn run_ids(&self) -> impl Iterator<Item = &str> {
         self.runs.iter().map(|run| run.id.as_str())
     }
@@ -128,20 +120,22 @@ impl PaceRecord {
     }
 
     /// Replaces the entry of a run.
-    pub(super) fn set_own(&mut self, own: &Own<'_>, moment: Moment) {
-        let mut places = PlacesRecord::of(&own.places, moment);
+    pub(super) fn set_own(
+        &mut self,
+        id: &str,
+        shares: bool,
+        places: &Places,
+        moment: Moment,
+        window: Duration,
+    ) {
+        let mut places = PlacesRecord::of(places, moment);
         places.coarsen(self.window_ms);
-        let run = RunRecord {
-            id: own.id.to_owned(),
-            active_at: moment.wall_ms,
-            shares: own.shares,
-            places,
-        };
-        match self.runs.iter_mut().find(|it| it.id == own.id) {
+        let run = RunRecord { id: id.to_owned(), active_at: moment.wall_ms, shares, places };
+        match self.runs.iter_mut().find(|it| it.id == id) {
             Some(known) => *known = run,
             None => self.runs.push(run),
         }
-        self.refresh(moment, own.window);
+        self.refresh(moment, window);
     }
 
     /// The places that all runs but this one hold.
@@ -158,7 +152,7 @@ impl PaceRecord {
         u32::try_from(others.count()).unwrap_or(u32::MAX).saturating_add(1)
     }
 
-    /// When the request was sent that was sent last of those with a reply, of all runs.
+    /// Send time of the latest request with a reply, of all runs.
     pub(super) fn last_replied_to(&self, moment: Moment) -> Option<Instant> {
         let at = self.replied_to();
         (at > 0).then(|| moment.instant(at))
@@ -216,10 +210,10 @@ impl PlacesRecord {
 
     fn to_places(&self, moment: Moment, window_ms: u64) -> Places {
         let is_held = |at: u64| at.saturating_add(window_ms) > moment.wall_ms;
-        let answered = self.answered.iter().filter(|(at, _)| is_held(*at));
-        let mut places =
-            Places::default().with_answered(answered.map(|&(at, n)| (moment.instant(at), n)));
-        places.n_in_flight = self.in_flight;
+        let mut places = Places { n_in_flight: self.in_flight, ..Places::default() };
+        for &(at, n) in self.answered.iter().filter(|(at, _)| is_held(*at)) {
+            places.add_answered(moment.instant(at), n, Duration::ZERO);
+        }
         let gave_up_at = moment.instant(self.gave_up_at);
         for &(sent_at, n) in &self.given_up {
             places.add_given_up(moment.instant(sent_at), n, gave_up_at);

@@ -27,7 +27,7 @@ pub struct Throttle {
     unhinted: Option<(Instant, u32)>,
 }
 
-/// What 429s have taught about the quota that is left; shared by all runs with one key.
+/// What was learned from 429s about the remaining quota; shared by all runs with one key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Learned {
     /// When the first 429 of the latest episode came.
@@ -70,6 +70,8 @@ const PLATEAU: f64 = 0.9;
 const LEAST_KEPT: f64 = 0.6;
 /// The smallest part of the share that is ever used.
 const FLOOR: f64 = 1.0 / 16.0;
+/// Levels no further apart than this are the same.
+const SAME_LEVEL: f64 = 1.2;
 /// How long it takes to approach the plateau, first and at most.
 const FIRST_GROWTH: Duration = Duration::from_secs(100);
 const LONGEST_GROWTH: Duration = Duration::from_secs(300);
@@ -150,7 +152,7 @@ impl Throttle {
 
     fn unhinted_pause(&mut self, sent_at: Instant, now: Instant) -> Duration {
         let n_pauses = match self.unhinted {
-            // The same pause as another request has met.
+            // The same pause as for another request.
             Some((began, n_pauses)) if sent_at <= began => n_pauses,
             last => {
                 let n_pauses = last.map_or(0, |(_, n_pauses)| n_pauses).saturating_add(1);
@@ -172,7 +174,19 @@ impl Throttle {
         let limit = self.limit(now);
         let level = limit.min(f64::from(refusal.n_held));
         self.episode = Episode { level, ..Episode::default() };
-        self.learn(last, level.max(failed_at(limit * LEAST_KEPT)), now, until);
+        // The level whose failure leaves the least share.
+        let failed_level = level.max(limit * LEAST_KEPT / (PLATEAU * START));
+        let growth = match last {
+            Some(last) if failed_level < last.failed_level * SAME_LEVEL => last.growth * 2,
+            _ => FIRST_GROWTH,
+        };
+        self.learned = Some(Learned {
+            failed_at: now,
+            failed_level,
+            plateau: failed_level * PLATEAU,
+            grows_from: until,
+            growth: growth.min(LONGEST_GROWTH),
+        });
     }
 
     fn within_episode(&mut self, mut learned: Learned, refusal: Refusal, until: Instant) {
@@ -186,22 +200,6 @@ impl Throttle {
             learned.plateau = self.episode.level * PLATEAU;
         }
         self.learned = Some(learned);
-    }
-
-    fn learn(&mut self, last: Option<Learned>, failed_level: f64, now: Instant, until: Instant) {
-        /// Levels no further apart than this are the same.
-        const SAME: f64 = 1.2;
-        let growth = match last {
-            Some(last) if failed_level < last.failed_level * SAME => last.growth * 2,
-            _ => FIRST_GROWTH,
-        };
-        self.learned = Some(Learned {
-            failed_at: now,
-            failed_level,
-            plateau: failed_level * PLATEAU,
-            grows_from: until,
-            growth: growth.min(LONGEST_GROWTH),
-        });
     }
 }
 
@@ -221,11 +219,6 @@ impl Episode {
         let are_most_refused = self.n_refused >= 3 && self.n_refused >= 3 * self.n_answered;
         !self.is_settled && (are_most_refused || n_refused_probes >= 3)
     }
-}
-
-/// The level whose failure leaves this share.
-fn failed_at(kept: f64) -> f64 {
-    kept / (PLATEAU * START)
 }
 
 #[cfg(test)]
@@ -335,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn three_refused_probes_in_a_row_are_as_good_as_many_429s() {
+    fn three_refused_probes_in_a_row_count_like_many_429s() {
         let start = Instant::now();
         let mut throttle = throttle();
         throttle.on_throttled(refusal(start, 100), start, Some(secs(1)));
@@ -349,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_never_shrinks_to_nothing() {
+    fn the_share_has_a_floor() {
         let mut now = Instant::now();
         let mut throttle = throttle();
         for _ in 0..40 {
@@ -362,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_run_learned_later_replaces_what_this_one_learned_before() {
+    fn newer_knowledge_of_another_run_replaces_older() {
         let start = Instant::now();
         let (mut one, mut other) = (throttle(), throttle());
         one.on_throttled(refusal(start, 400), start, Some(secs(1)));

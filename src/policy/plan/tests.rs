@@ -36,7 +36,7 @@ fn left_out(plan: &Plan) -> Vec<(usize, Outcome)> {
 }
 
 #[test]
-fn each_user_becomes_one_job_and_the_rest_become_rows_at_once() {
+fn each_user_becomes_one_job_and_other_records_become_rows() {
     let records = records(&["user_a", "oops", "user_b", "user_a", "user_c"]);
     let plan = Plan::build(&records, &excluded(&["user_c"]), Done::default(), NOW);
     assert_eq!(jobs(&plan, &records), ["user_a", "user_b"]);
@@ -80,7 +80,7 @@ fn a_duplicate_names_the_line_of_the_first() {
 }
 
 #[test]
-fn recorded_users_are_not_done_again_wherever_they_stand() {
+fn recorded_users_are_skipped_on_any_line() {
     let records = records(&["user_a", "user_b"]);
     let rows = done(&records, &[("user_b", Outcome::Failed), ("user_z", Outcome::Unlocked)]);
     let plan = Plan::build(&records, &excluded(&[]), rows, NOW);
@@ -90,7 +90,7 @@ fn recorded_users_are_not_done_again_wherever_they_stand() {
 }
 
 #[test]
-fn each_recorded_mistake_stands_for_one_record() {
+fn each_invalid_row_counts_for_one_record() {
     let records = records(&["oops", "oops"]);
     let rows = done(&records, &[("oops", Outcome::Invalid)]);
     let plan = Plan::build(&records, &excluded(&[]), rows, NOW);
@@ -99,7 +99,7 @@ fn each_recorded_mistake_stands_for_one_record() {
 }
 
 #[test]
-fn a_recorded_duplicate_never_stands_for_the_first_line_of_its_user() {
+fn a_duplicate_row_never_counts_for_the_first_line_of_its_user() {
     let records = records(&["user_a", "user_a", "user_a"]);
     let rows = done(&records, &[("user_a", Outcome::Duplicate)]);
     let plan = Plan::build(&records, &excluded(&[]), rows, NOW);
@@ -110,7 +110,7 @@ fn a_recorded_duplicate_never_stands_for_the_first_line_of_its_user() {
 
 /// A part of the input was run first, and then all of it: each record keeps the row of its line.
 #[test]
-fn rows_stand_for_the_records_on_their_own_lines() {
+fn rows_count_for_the_records_on_their_own_lines() {
     let records = records(&["user_a", "user_b", "user_a", "oops", "user_a", "oops"]);
     let mut rows = Done::default();
     for (line, cell, outcome) in [
@@ -131,7 +131,7 @@ fn rows_stand_for_the_records_on_their_own_lines() {
 
 /// What a crash leaves when it comes between the row of the second name and that of the first.
 #[test]
-fn a_user_found_by_a_second_name_is_still_to_be_done_under_the_first() {
+fn a_user_found_by_a_second_identifier_is_still_processed_under_the_first() {
     let mut records = records(&["first@x.org", "second@x.org", "second@x.org"]);
     records.kind = IdentifierKind::Email;
     let user: UserId = "user_a".parse().unwrap();
@@ -148,7 +148,7 @@ fn a_user_found_by_a_second_name_is_still_to_be_done_under_the_first() {
 }
 
 #[test]
-fn two_ways_to_write_one_address_are_one_user() {
+fn two_spellings_of_one_address_are_one_user() {
     let mut records = records(&["A@x.org", "a@X.org"]);
     records.kind = IdentifierKind::Email;
     let plan = Plan::build(&records, &ExcludeList::default(), Done::default(), NOW);
@@ -158,7 +158,7 @@ fn two_ways_to_write_one_address_are_one_user() {
 
 proptest! {
     #[test]
-    fn every_record_is_a_job_a_row_or_recorded_whatever_was_done_before(
+    fn every_record_is_a_job_a_row_or_recorded(
         cells in prop::collection::vec("(user_[ab]?[0-9]|oops[0-3])", 0..60),
         earlier in prop::collection::vec("(user_[ab]?[0-9]|oops[0-3])", 0..60),
         out in prop::collection::vec("user_[ab]?[0-9]", 0..5),

@@ -16,7 +16,7 @@ pub struct Incident {
     pub exit_code: Option<u8>,
     /// What each file says, in order of time.
     pub stages: Vec<Stage>,
-    /// The next command of each of several files that needs one, in order of time.
+    /// The next command of the newest of several files, or of each shard that needs one.
     pub next_commands: Vec<String>,
 }
 

@@ -18,7 +18,7 @@ use crate::engine::testing::{
 };
 use crate::engine::{LookUp, Pacer, Purpose, Unlock, UnlockJobs, WorkerPool, wall_clock};
 use crate::model::{Identifier, IdentifierKind, InputRecord, Records};
-use crate::policy::decide::AdminLocked;
+use crate::policy::classify::AdminLocked;
 use crate::policy::exclude::ExcludeList;
 use crate::policy::plan::{Done, Plan};
 use crate::results::{OpenError, resume};

@@ -46,7 +46,7 @@ fn the_first_request_goes_alone() {
 }
 
 #[test]
-fn a_429_pauses_all_requests_and_then_one_goes_alone() {
+fn a_429_pauses_all_requests_before_a_single_probe() {
     let start = Instant::now();
     let mut gate = gate(100);
     let first = go(&mut gate, start);
@@ -80,7 +80,7 @@ fn after_a_429_the_share_is_smaller() {
 }
 
 #[test]
-fn a_second_429_sets_a_later_time_and_never_an_earlier_one() {
+fn a_second_429_only_extends_the_pause() {
     let start = Instant::now();
     let mut gate = gate(100);
     let (a, b, c) = (go(&mut gate, start), go(&mut gate, start), go(&mut gate, start));
@@ -92,7 +92,7 @@ fn a_second_429_sets_a_later_time_and_never_an_earlier_one() {
 }
 
 #[test]
-fn an_outage_lets_one_probe_out_at_a_time_and_ends_with_the_first_answer() {
+fn an_outage_sends_one_probe_at_a_time_and_ends_with_the_first_answer() {
     let start = Instant::now();
     let mut gate = gate(100);
     let requests: Vec<Sent> = (0..25).map(|_| go(&mut gate, start)).collect();
@@ -119,7 +119,7 @@ fn an_outage_lets_one_probe_out_at_a_time_and_ends_with_the_first_answer() {
 }
 
 #[test]
-fn after_an_abandoned_probe_the_next_one_may_leave() {
+fn an_abandoned_probe_allows_the_next_one() {
     let start = Instant::now();
     let mut gate = gate(100);
     let request = go(&mut gate, start);
@@ -142,7 +142,7 @@ fn paused(until: Instant, reason: PauseReason) -> Change {
 }
 
 #[test]
-fn a_probe_does_not_end_a_pause_that_began_after_it_had_left() {
+fn a_probe_does_not_end_a_pause_that_began_after_it_was_sent() {
     let start = Instant::now();
     let (mut gate, mut requests) = busy(start);
     gate.report(requests.pop().unwrap(), start, Report::Throttled(Some(secs(5))));
@@ -173,7 +173,7 @@ fn the_end_of_an_outage_does_not_end_the_pause_of_a_429() {
 }
 
 #[test]
-fn a_429_in_an_outage_sets_its_own_pause_and_the_outage_goes_on() {
+fn a_429_in_an_outage_sets_its_own_pause_and_does_not_end_the_outage() {
     let start = Instant::now();
     let (mut gate, mut requests) = busy(start);
     for user in 0..20 {

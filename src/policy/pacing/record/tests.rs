@@ -85,7 +85,7 @@ fn two_runs_together_hold_no_more_places_than_the_share() {
 }
 
 #[test]
-fn a_run_that_comes_after_another_waits_for_its_window() {
+fn a_later_run_waits_for_the_window_of_an_earlier_one() {
     let mut runs = Runs::new();
     let mut plan = gate(10);
     runs.begin(&mut plan, "plan");
@@ -105,7 +105,7 @@ fn a_run_that_comes_after_another_waits_for_its_window() {
 }
 
 #[test]
-fn what_a_killed_run_had_in_flight_holds_its_places_until_a_later_request_is_answered() {
+fn requests_of_a_killed_run_hold_their_places_until_a_later_one_is_answered() {
     let mut runs = Runs::new();
     let mut killed = gate(10);
     runs.begin(&mut killed, "killed");

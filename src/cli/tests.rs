@@ -1,10 +1,56 @@
-//! The commands of the samples, read by the real parser.
+//! The definition of the command line, and the commands of the samples, which the real parser reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::command;
+use clap::ArgAction;
+
+use super::args::command;
+use super::help;
+
+/// Every flag of every subcommand.
+fn flags() -> Vec<(String, clap::Arg)> {
+    let of = |command: &clap::Command| -> Vec<(String, clap::Arg)> {
+        let name = command.get_name().to_owned();
+        let is_ours = |arg: &&clap::Arg| !matches!(arg.get_long(), Some("help" | "version"));
+        command.get_arguments().filter(is_ours).map(|arg| (name.clone(), arg.clone())).collect()
+    };
+    command().get_subcommands().flat_map(of).collect()
+}
+
+#[test]
+fn command_line_is_consistent() {
+    command().debug_assert();
+}
+
+#[test]
+fn every_command_has_examples_and_exit_codes() {
+    let command = command();
+    let names: BTreeSet<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    assert_eq!(names, help::COMMANDS.iter().map(|it| it.command).collect());
+}
+
+#[test]
+fn flag_help_is_a_sentence_without_full_stop() {
+    for (command, arg) in flags() {
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let name = format!("{command} {}", arg.get_id());
+        assert!(help.starts_with(|c: char| c.is_uppercase()), "{name}: {help:?}");
+        assert!(!help.ends_with('.'), "{name}: {help:?}");
+    }
+}
+
+#[test]
+fn no_flag_takes_a_key() {
+    for (command, arg) in flags() {
+        let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+        let long = arg.get_long().unwrap_or_default();
+        let is_place = matches!(long, "secret-key-file" | "secret-key-command");
+        let is_key = long.contains("key") && !is_place;
+        assert!(!(takes_value && is_key), "{command} --{long}");
+    }
+}
 
 fn samples() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
@@ -63,7 +109,7 @@ fn expanded(line: &str) -> String {
 }
 
 #[test]
-fn the_parser_accepts_every_command_of_the_samples() {
+fn parser_accepts_every_command_of_the_samples() {
     let mut n_commands = BTreeMap::new();
     for path in samples() {
         for words in commands(&path) {

@@ -1,4 +1,4 @@
-//! `sandbox`: serves until it is interrupted.
+//! `sandbox`: serves until a signal.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -6,15 +6,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::runtime::Builder;
 
-use crate::cli::sandbox_args::SandboxArgs;
+use super::args::SandboxArgs;
 use crate::job::{Context, ExitStatus, Failure};
 use crate::report::{Level, text};
 use crate::sandbox::{Rate, Sandbox, SandboxConfig, Stats};
 
-pub(in crate::cli) fn sandbox(
-    args: SandboxArgs,
-    context: Context<'_>,
-) -> Result<ExitStatus, Failure> {
+pub(super) fn sandbox(args: SandboxArgs, context: Context<'_>) -> Result<ExitStatus, Failure> {
     let console = context.console;
     let (key, quota) = if args.development {
         (SandboxConfig::DEVELOPMENT_KEY, Rate::DEVELOPMENT_QUOTA)
@@ -33,7 +30,7 @@ pub(in crate::cli) fn sandbox(
         .with_context(|| format!("cannot start the sandbox on 127.0.0.1:{}", args.port))
         .map_err(|error| Failure::new(ExitStatus::Usage, error))?;
     let mut stdout = std::io::stdout();
-    // A person pastes the lines into a shell; a script reads names and values.
+    // On a terminal, the lines can be pasted into a shell; a script reads names and values.
     let word = if stdout.is_terminal() { "export " } else { "" };
     let (url, key) = (sandbox.url(), sandbox.key());
     let exports = format!("{word}CLERK_API_URL={url}\n{word}CLERK_SECRET_KEY={key}\n");
@@ -50,7 +47,7 @@ pub(in crate::cli) fn sandbox(
     Ok(status)
 }
 
-/// Prints a line for every second in which something happened.
+/// Prints a line for every second with requests.
 async fn serve(sandbox: &Sandbox, context: Context<'_>) -> ExitStatus {
     let watch = async {
         let mut before = Stats::default();
@@ -71,7 +68,7 @@ async fn serve(sandbox: &Sandbox, context: Context<'_>) -> ExitStatus {
     }
 }
 
-/// What happened between the two; `None` if nothing did but calls of the live application.
+/// The difference of the two; `None` if it has only calls of the live application.
 fn line(before: &Stats, now: &Stats) -> Option<String> {
     let n_requests = now.n_requests - before.n_requests;
     let since = |status: &u16, n: u64| n - before.by_status.get(status).copied().unwrap_or(0);
@@ -109,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_what_happened_in_a_second() {
+    fn line_summarizes_one_second() {
         let mut before = Stats::default();
         (before.n_requests, before.by_status) = (1_000, [(200, 1_000)].into());
         let with = |by_status: &[(u16, u64)], n_requests: u64, n_unanswered| {
