@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_to_the_letter_comes_before_a_name_that_reads_the_same() {
+    fn an_exact_name_comes_before_an_equivalent_one() {
         let headers = headers("User-Id,user_id,Team");
         let find = |name| find_named(&headers, name);
         assert_eq!(find("user_id").unwrap(), Some(1));
@@ -512,13 +512,13 @@ mod tests {
     }
 
     #[test]
-    fn cells_are_alike_that_have_a_digit_and_the_same_form() {
+    fn cells_with_a_digit_and_the_same_form_are_alike() {
         assert!(is_alike("ext_298", "ext_9"));
         assert!(!is_alike("legacy_id", "ext_298") && !is_alike("ann", "bob"));
     }
 
     #[test]
-    fn columns_are_numbered_and_not_too_many_are_named() {
+    fn columns_are_numbered_and_at_most_thirty_are_named() {
         let headers = |n: usize| (1..=n).map(|i| format!("c{i}")).collect::<Vec<_>>();
         assert_eq!(Columns::of(&headers(2)).to_string(), r#"1 "c1", 2 "c2""#);
         assert!(Columns::of(&headers(30)).to_string().ends_with(r#"30 "c30""#));

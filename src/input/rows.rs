@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_around_a_quoted_cell_is_no_part_of_it() {
+    fn white_space_around_a_quoted_cell_is_ignored() {
         check("1, \"user_a\" , \"b, c\"", ',', &["1: 1/user_a/b, c"]);
         check("a\t \"b\tc\"", '\t', &["1: a/b\tc".replace('\t', " ").as_str()]);
         check("\"a\nb\", \"Doe, user_z, Jr.\", user_a", ',', &["1: a b/Doe, user_z, Jr./user_a"]);

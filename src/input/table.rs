@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn the_column_that_is_asked_for_decides() {
+    fn the_chosen_column_decides() {
         check_for(Some(&ColumnChoice::Name("kunde".into())), "Kunde;id, name, x\n", Some(';'));
         check_for(Some(&ColumnChoice::Number(3)), "a;b;c, d\n", Some(';'));
         let number = ColumnChoice::Number(2);

@@ -88,14 +88,14 @@ fn a_plain_list_has_one_record_per_line() {
 }
 
 #[test]
-fn white_space_before_a_quoted_cell_is_no_part_of_it() {
+fn white_space_before_a_quoted_cell_is_ignored() {
     check("n, \"user_id\"\n1, \"user_a\"\n\"2, 3\" , \"user_b\"\n", "2:user_a 3:user_b");
     check("  \"user_a\"\n", "1:user_a");
     check_with(&by(IdentifierKind::Phone), "phone\n\" +4930123\"\n", "2:+4930123");
 }
 
 #[test]
-fn a_number_is_a_header_if_there_are_not_so_many_columns() {
+fn a_number_beyond_the_last_column_is_a_header() {
     check_with(&column("2024"), "n,2024\n1,user_a\n", "2:user_a");
     check_with(&column("2"), "2,n\nuser_x,user_a\n", "2:user_a");
 }
@@ -305,7 +305,7 @@ fn the_hash_is_the_one_of_sha256sum() {
 }
 
 #[test]
-fn very_many_columns_do_no_harm() {
+fn many_columns_are_accepted() {
     let text = format!("{}id\n{}user_a\n", "x,".repeat(199_999), ",".repeat(199_999));
     check(&text, "2:user_a");
 }

@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_about_whom_pages_disagree_is_listed_as_the_look_up_shows() {
+    fn a_user_whose_pages_disagree_is_listed_by_the_look_up() {
         for (then, now, look_up, is_listed) in [
             ("true", "false", Some("true"), true),
             ("true", "false", Some("false"), false),

@@ -560,7 +560,7 @@ mod tests {
     }
 
     #[test]
-    fn the_instance_words_of_early_versions_are_known() {
+    fn instance_words_of_early_versions_are_accepted() {
         let instance = |word: &str| {
             let word = format!("\"instance\": \"{word}\"");
             read_changed(&[("\"instance\": \"production\"", &word)]).instance

@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_hole_of_a_power_cut_is_cut_off_and_kept() {
+    fn rows_after_a_hole_left_by_a_power_cut_are_cut_off_and_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = file(&dir, &rows());
         let whole = fs::read(&path).unwrap();

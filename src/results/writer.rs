@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_is_full_at_any_byte_keeps_whole_rows_and_the_writer_knows_which() {
+    fn a_disk_full_at_any_byte_keeps_whole_rows_and_counts_them() {
         let all = whole(3);
         for room in whole(0).len()..all.len() {
             let disk = SmallDisk::new(room);
@@ -707,7 +707,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_an_error_of_its_own() {
+    fn a_closed_pipe_is_a_broken_pipe_error() {
         let error = Writer::stream(ClosedPipe, RowFormat::default()).err().unwrap();
         assert_eq!(error, WriteError::of(None, Problem::BrokenPipe));
     }

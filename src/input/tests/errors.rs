@@ -36,7 +36,7 @@ fn an_unknown_column_names_the_columns_there_are() {
 }
 
 #[test]
-fn another_encoding_gets_the_command_that_converts_it() {
+fn the_error_of_another_encoding_has_the_command_to_convert_it() {
     insta::assert_snapshot!(
         error(b"id,name\nuser_a,Jos\xe9\n"),
         @"users.csv:2: this is not UTF-8: line 2 looks like Windows-1252 or Latin-1. Convert the file: iconv -f WINDOWS-1252 -t UTF-8 users.csv > new.csv"
@@ -147,7 +147,7 @@ fn a_path_that_cannot_be_read_is_named_with_the_reason() {
 }
 
 #[test]
-fn a_file_tells_when_it_was_changed_and_bytes_do_not() {
+fn the_modification_time_of_a_file_is_known() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "user_a\n").unwrap();
     let input = read(Source::path(file.path()), &Options::default()).unwrap();
@@ -167,7 +167,7 @@ impl std::io::Read for Scripted {
 }
 
 #[test]
-fn a_reader_that_fails_on_the_way_is_an_error_and_an_interrupted_one_is_not() {
+fn a_failed_read_is_an_error_and_an_interrupted_one_is_not() {
     let read = |script| read(Source::reader("pipe", Scripted(script)), &lenient());
     let interrupted = || Err(std::io::ErrorKind::Interrupted.into());
     let input = read(vec![Ok(b'b'), Ok(b'\n'), interrupted(), Ok(b'a'), interrupted()]).unwrap();
@@ -178,7 +178,7 @@ fn a_reader_that_fails_on_the_way_is_an_error_and_an_interrupted_one_is_not() {
 }
 
 #[test]
-fn an_exclude_file_that_is_not_read_whole_or_names_nobody_is_an_error() {
+fn an_incomplete_or_empty_exclude_file_is_an_error() {
     let read = |bytes: &[u8]| read_exclusions(Source::bytes("keep.txt", bytes));
     let error = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
     insta::assert_snapshot!(
@@ -250,7 +250,7 @@ fn one_of_each() -> Vec<Refusal> {
 }
 
 #[test]
-fn each_error_is_reported_in_these_words() {
+fn each_error_has_a_message() {
     let messages = one_of_each()
         .into_iter()
         .map(|refusal| Error { name: "users.csv".into(), refusal }.to_string());
