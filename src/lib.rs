@@ -47,29 +47,31 @@ mod stats;
 #[cfg(feature = "cli")]
 mod policy;
 
-// 4. Edges: one module for each outside thing.
-#[cfg(feature = "cli")]
-mod report;
+// 4. The files that the program reads and writes.
 #[cfg(feature = "cli")]
 mod results;
+
+// 5. Other edges: one module for each outside thing.
+#[cfg(feature = "cli")]
+mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 #[cfg(feature = "cli")]
 mod stop;
 
-// 5. The input recognizes our own files through their owner.
+// 6. The input recognizes our own files through their owner.
 #[cfg(feature = "cli")]
 mod input;
 
-// 6. The engine joins decisions to edges.
+// 7. The engine joins decisions to edges.
 #[cfg(feature = "cli")]
 mod engine;
 
-// 7. One job, from its input to its last line.
+// 8. One job, from its input to its last line.
 #[cfg(feature = "cli")]
 mod job;
 
-// 8. The command line joins everything.
+// 9. The command line joins everything.
 #[cfg(feature = "cli")]
 mod cli;
 

@@ -1,4 +1,4 @@
-//! The bar, drawn in place on a terminal and nowhere else.
+//! The progress bar, which is drawn only on a terminal.
 
 mod common;
 
@@ -17,7 +17,7 @@ fn stage() -> Stage {
     stage
 }
 
-/// What a terminal of 100 columns gets to see of this command.
+/// The output of this command on a terminal of 100 columns.
 #[track_caller]
 fn shown(stage: &Stage, line: &str) -> String {
     let line = format!("stty cols 100 rows 30; exec \"$BU\" {line}");
@@ -26,7 +26,7 @@ fn shown(stage: &Stage, line: &str) -> String {
     shown.text
 }
 
-/// How far the work was each time that the bar was drawn: `12` of `12/60`.
+/// The number of processed records each time the bar was drawn: `12` of `12/60`.
 fn drawn(text: &str, n_all: &str) -> Vec<String> {
     let total = format!("/{n_all}  ");
     let ends = text.match_indices(&total).map(|(at, _)| &text[..at]);
@@ -35,7 +35,7 @@ fn drawn(text: &str, n_all: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_bar_is_drawn_again_and_again_and_is_gone_before_the_closing_lines() {
+fn the_bar_is_redrawn_and_is_removed_before_the_closing_lines() {
     if !is_installed("script") {
         return;
     }
@@ -50,8 +50,8 @@ fn a_bar_is_drawn_again_and_again_and_is_gone_before_the_closing_lines() {
     });
 }
 
-/// Both lines of the bar were cleared after it was drawn for the last time, and nothing but the
-/// closing lines follows.
+/// Asserts that both lines of the bar were cleared after they were drawn for the last time, and that only the
+/// closing lines follow.
 #[track_caller]
 fn assert_gone(text: &str, closing: &str) {
     let (before, _) = text.split_once(closing).expect("the closing lines");
@@ -61,7 +61,7 @@ fn assert_gone(text: &str, closing: &str) {
 }
 
 #[test]
-fn in_a_pipe_there_is_no_bar_even_where_one_is_asked_for() {
+fn a_pipe_gets_no_bar_even_with_progress_bar() {
     with_each(["bar", "auto"], |progress| {
         let line = format!("run ids.txt --yes --rate 200/s --progress {progress}");
         let ended = stage().run(&line).exits_with(0).says("Done: unlocked 60 of 60 users");
@@ -71,7 +71,7 @@ fn in_a_pipe_there_is_no_bar_even_where_one_is_asked_for() {
 }
 
 #[test]
-fn progress_lines_and_none_and_quiet_draw_no_bar_on_a_terminal() {
+fn progress_lines_none_and_quiet_draw_no_bar_on_a_terminal() {
     if !is_installed("script") {
         return;
     }
@@ -83,7 +83,7 @@ fn progress_lines_and_none_and_quiet_draw_no_bar_on_a_terminal() {
 }
 
 #[test]
-fn the_bar_of_a_walk_counts_up_to_what_the_api_says_there_is() {
+fn the_bar_of_a_walk_counts_to_the_total_that_the_api_returns() {
     if !is_installed("script") {
         return;
     }

@@ -1,5 +1,5 @@
-//! What machines read: the log under `--log-format json`, the objects of `--json`, and manifests, each
-//! checked against its schema in `samples/schemas`.
+//! The log under `--log-format json`, the objects of `--json`, and manifests, each checked against its
+//! schema in `samples/schemas`.
 
 mod common;
 
@@ -29,7 +29,7 @@ fn check(name: &str, value: &Value) {
     assert!(errors.is_empty(), "{name}: {}\n{value:#}", errors.join("\n"));
 }
 
-/// The lines on stderr, each of which is checked.
+/// The lines on stderr, after a check against the schema.
 #[track_caller]
 fn log(ended: &Ended) -> Vec<Value> {
     let parse = |line: &str| {
@@ -48,7 +48,7 @@ fn log(ended: &Ended) -> Vec<Value> {
     lines
 }
 
-/// The object on stdout, which is checked.
+/// The object on stdout, after a check against the schema.
 #[track_caller]
 fn object(ended: &Ended) -> Value {
     let object = serde_json::from_str(&ended.stdout);
@@ -91,7 +91,7 @@ fn every_line_of_every_command_is_an_object_of_the_schema() {
         ("frobnicate", 2),
     ] {
         let ended = stage.run(&format!("{line} {JSON}")).exits_with(code);
-        // Without a known command the flag has no meaning yet; its value is heeded all the same.
+        // The flag applies even without a known command.
         let lines = log(&ended);
         let has_error = lines.iter().any(|it| it["type"] == "error");
         assert_eq!(has_error, code > 1, "{line}: {}", ended.stderr);
@@ -120,7 +120,7 @@ fn the_lines_of_a_run_have_these_types() {
 }
 
 #[test]
-fn failed_attempts_and_bad_rows_are_details() {
+fn failed_attempts_and_rows_that_did_not_end_well_are_details() {
     let stage = stage();
     stage.write("ids.csv", list(&[missing_user()]));
     let ended = stage.run(&format!("run ids.csv --yes -v {JSON}")).exits_with(1);
@@ -128,7 +128,7 @@ fn failed_attempts_and_bad_rows_are_details() {
 }
 
 #[test]
-fn the_first_line_names_version_and_trace_and_each_run_has_an_id() {
+fn the_first_line_has_version_and_trace_and_each_run_has_an_id() {
     let mut stage = stage();
     let first = |stage: &Stage| {
         let ended = stage.run(&format!("run ids.csv --yes --force {JSON}")).exits_with(0);
@@ -145,7 +145,7 @@ fn the_first_line_names_version_and_trace_and_each_run_has_an_id() {
 }
 
 #[test]
-fn variable_and_file_set_the_format_also_for_errors_of_usage() {
+fn variable_and_file_set_the_format_of_usage_errors_too() {
     let mut stage = stage();
     stage.write("ops.toml", "log-format = \"json\"\njson = true\nquota-share = \"5%\"\n");
     log(&stage.run("run ids.csv --yes --config ops.toml").exits_with(0));
@@ -162,14 +162,14 @@ fn variable_and_file_set_the_format_also_for_errors_of_usage() {
 }
 
 #[test]
-fn a_terminal_gets_neither_bar_nor_question_in_a_json_log() {
+fn a_json_log_on_a_terminal_has_no_bar_and_no_question() {
     let stage = stage();
-    let shown = at_a_terminal(&stage, &format!("$BU run ids.csv {JSON} --color always"), "");
-    assert_eq!(shown.code, Some(5));
+    let unconfirmed = at_a_terminal(&stage, &format!("$BU run ids.csv {JSON} --color always"), "");
+    assert_eq!(unconfirmed.code, Some(5));
     let line = format!("$BU run ids.csv --yes --progress bar --color always {JSON}");
-    let asked = at_a_terminal(&stage, &line, "");
-    assert_eq!(asked.code, Some(0));
-    for text in [shown.text, asked.text] {
+    let run = at_a_terminal(&stage, &line, "");
+    assert_eq!(run.code, Some(0));
+    for text in [unconfirmed.text, run.text] {
         let lines = text.lines().filter(|line| !line.starts_with("Script "));
         for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
             check("log", &serde_json::from_str(line).expect(line));
@@ -263,7 +263,7 @@ fn commands_without_json_print_no_object() {
 }
 
 #[test]
-fn a_refused_key_is_an_object_too() {
+fn a_refused_key_is_an_object() {
     let stage = stage();
     stage.sandbox().set_mode(Mode::Revoked);
     let ended = stage.run(&format!("run ids.csv --yes --json {JSON}")).exits_with(4);
@@ -289,7 +289,7 @@ fn manifests_are_objects_of_the_schema() {
     }
 }
 
-/// Changes a valid object at this place, and expects the schema to refuse it.
+/// Asserts that the schema accepts this object, and refuses it with this value at the pointer.
 #[track_caller]
 fn check_refused(name: &str, valid: &Value, pointer: &str, value: Value) {
     let schema = schema(name);
@@ -334,7 +334,7 @@ fn the_schemas_refuse_unknown_fields_and_wrong_types() {
     }
     for line in &lines {
         check_refused("log", line, "/surprise", json!(1));
-        check_refused("log", line, "/type", json!("gossip"));
+        check_refused("log", line, "/type", json!("other"));
         check_refused("log", line, "/run_id", json!(1));
         check_refused("log", line, "/time", json!("now"));
     }

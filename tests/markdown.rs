@@ -24,7 +24,7 @@ fn finished() -> Stage {
     stage
 }
 
-/// What the program wrote to stdout.
+/// The text on stdout.
 #[track_caller]
 fn printed(stage: &Stage, line: &str) -> String {
     stage.run(line).exits_with(0).stdout
@@ -81,14 +81,14 @@ fn neither_names_nor_addresses_nor_messages_are_on_the_page() {
 }
 
 #[test]
-fn stdout_is_the_page_alone_and_a_file_leaves_the_summary() {
+fn the_page_on_stdout_replaces_the_summary_and_a_file_does_not() {
     let stage = finished();
     let page = printed(&stage, "report ids.results.csv --markdown -");
     assert!(!page.contains("Next step:"), "{page}");
     let ended = stage.run("report ids.results.csv --markdown page.md").exits_with(0);
     let ended = ended.says("wrote the page page.md");
     assert!(ended.stdout.contains("Next step:"), "{}", ended.stdout);
-    // The last line says when the page was made.
+    // The last line has the time at which the page was made.
     let body = |page: &str| page.rsplit_once("\n\n").expect("a last line").0.to_owned();
     assert_eq!(body(&stage.read("page.md")), body(&page));
 }
@@ -107,26 +107,26 @@ fn the_html_and_the_markdown_page_can_be_written_together() {
 #[test]
 fn an_existing_page_is_overwritten_only_with_force() {
     let stage = finished();
-    stage.write("page.md", "mine");
+    stage.write("page.md", "other content");
     let line = "report ids.results.csv --markdown page.md";
     stage.run(&format!("{line} --html page.html")).exits_with(6).says(
         "page.md already exists; use --force to overwrite it, or name another file with --markdown",
     );
-    assert_eq!(stage.read("page.md"), "mine");
+    assert_eq!(stage.read("page.md"), "other content");
     assert!(!stage.files().contains(&"page.html".to_owned()), "nothing is written");
     stage.run(&format!("{line} --force")).exits_with(0);
     assert!(stage.read("page.md").starts_with("# INC-1 "));
 }
 
 #[test]
-fn two_outputs_in_one_place_are_refused() {
+fn two_outputs_to_one_file_are_refused() {
     let stage = finished();
     let results = stage.read("ids.results.csv");
     let check = |flags: &str, why: &str| {
         let line = format!("report ids.results.csv --force {flags}");
         let ended = stage.run(&line).exits_with(2);
-        let told = if flags.contains("--json") { &ended.stdout } else { &ended.stderr };
-        assert!(told.contains(why), "{told}");
+        let message = if flags.contains("--json") { &ended.stdout } else { &ended.stderr };
+        assert!(message.contains(why), "{message}");
         assert!(!ended.stdout.contains("# INC-1"), "{}", ended.stdout);
     };
     check("--json --markdown -", "--json and `--markdown -` both write to stdout");
@@ -138,7 +138,7 @@ fn two_outputs_in_one_place_are_refused() {
 }
 
 #[test]
-fn a_page_is_not_appended_to_the_file_it_is_about() {
+fn a_page_is_not_appended_to_its_own_results_file() {
     let stage = finished();
     let results = stage.read("ids.results.csv");
     let path = stage.path("ids.results.csv");
@@ -163,9 +163,9 @@ fn several_files_are_listed_in_the_order_of_time() {
     has_line(&page, "| `still_unlocked` | 9 | 81.8 % | read back: not locked |");
 }
 
-/// What the page of a plan tells the operator to run.
+/// Runs the command on the page of a plan.
 #[track_caller]
-fn runs_from_the_page(stage: &Stage, command: &str) -> Ended {
+fn run_from_page(stage: &Stage, command: &str) -> Ended {
     stage.run_printed(&format!("{command} --yes --quiet"))
 }
 
@@ -188,17 +188,17 @@ fn the_pages_of_a_plan_show_its_hash_and_the_command_for_the_operator() {
     assert!(html.contains("<p>Command for the operator. It runs exactly this plan"));
     assert!(html.contains("data-outcome=\"would_unlock\" data-count=\"1\">1</td>"));
     assert!(html.contains(&format!("<span>--plan-sha256={hash}</span>")));
-    runs_from_the_page(&stage, command).exits_with(0);
+    run_from_page(&stage, command).exits_with(0);
 }
 
 #[test]
-fn the_command_on_the_page_refuses_a_plan_that_was_changed() {
+fn the_command_on_the_page_refuses_a_changed_plan() {
     let stage = finished();
     stage.run("plan ids.txt --quota 1000/1s").exits_with(0);
     let approved = printed(&stage, "report ids.plan.csv --markdown -");
     let changed = stage.read("ids.plan.csv").replacen("already_unlocked", "would_unlock", 1);
     stage.write("ids.plan.csv", changed);
-    runs_from_the_page(&stage, command(&approved)).exits_with(2);
+    run_from_page(&stage, command(&approved)).exits_with(2);
     let page = printed(&stage, "report ids.plan.csv --markdown -");
     has_line(&page, "> Warning: ids.plan.csv was changed since its manifest was written.");
     assert!(!page.contains("Command for the operator"), "{page}");

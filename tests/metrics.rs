@@ -1,4 +1,4 @@
-//! `--metrics-file`: what a monitor reads of a run, whatever its end.
+//! `--metrics-file`: the metrics of each command, for every exit code.
 
 mod common;
 
@@ -73,7 +73,7 @@ fn a_run_writes_its_counts_and_keeps_the_last_success() {
 }
 
 #[test]
-fn a_refusal_is_written_too() {
+fn refused_commands_write_metrics() {
     let mut stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(2)));
     stage.run(&format!("run nowhere.txt -y {FILE}")).exits_with(2);
@@ -92,7 +92,7 @@ fn a_refusal_is_written_too() {
 }
 
 #[test]
-fn every_command_that_calls_the_api_names_itself() {
+fn each_command_writes_metrics_under_its_own_job() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(2)));
     stage.run(&format!("plan ids.txt {FILE}")).exits_with(0);
@@ -119,7 +119,7 @@ fn every_command_that_calls_the_api_names_itself() {
 }
 
 #[test]
-fn the_file_exists_from_the_beginning_and_has_the_end_of_a_run_that_is_cut_off() {
+fn the_file_exists_from_the_start_and_records_an_interrupted_run() {
     let stage = Stage::with_sandbox(slow_config("300ms"));
     stage.write("ids.txt", list(&locked_users(40)));
     let running = stage.spawn(&format!("run ids.txt -y --rate 5/s {FILE}"));
@@ -138,7 +138,7 @@ fn the_file_exists_from_the_beginning_and_has_the_end_of_a_run_that_is_cut_off()
 }
 
 #[test]
-fn a_file_that_holds_something_else_is_kept_and_nothing_is_sent() {
+fn a_file_of_another_kind_is_kept_and_nothing_is_sent() {
     let stage = Stage::with_quick_sandbox();
     let ids = list(&locked_users(1));
     stage.write("ids.txt", &ids);

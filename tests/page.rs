@@ -18,22 +18,22 @@ use common::watch::FAST;
 use common::{Stage, list, locked_users, users};
 use tempfile::TempDir;
 
-/// What a browser made of a page.
+/// A page as the browser shows it.
 struct Seen {
     dom: String,
     console: Vec<String>,
-    asked_the_network: bool,
+    sent_a_request: bool,
 }
 
 /// Longer than any page takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[test]
-fn the_page_loads_nothing_and_breaks_no_rule_of_its_policy() {
+fn the_page_loads_nothing_and_follows_its_policy() {
     let Some(browser) = browser() else { return };
     let seen = open(&browser, &page(""), "");
     assert_eq!(seen.console, [""; 0]);
-    assert!(!seen.asked_the_network);
+    assert!(!seen.sent_a_request);
     for attribute in ["src=", "srcset=", "url(", "@import", "style="] {
         assert!(!seen.dom.contains(attribute), "{attribute}");
     }
@@ -41,10 +41,10 @@ fn the_page_loads_nothing_and_breaks_no_rule_of_its_policy() {
 }
 
 #[test]
-fn a_page_that_loads_something_or_breaks_its_policy_is_noticed() {
+fn the_checks_detect_a_page_that_loads_something_or_breaks_its_policy() {
     let Some(browser) = browser() else { return };
-    let asking = "<!DOCTYPE html><title>x</title><img src='http://images.invalid/x.png'>";
-    assert!(open(&browser, asking, "").asked_the_network);
+    let loading = "<!DOCTYPE html><title>x</title><img src='http://images.invalid/x.png'>";
+    assert!(open(&browser, loading, "").sent_a_request);
     let tampered = page("").replace("color-scheme: light dark;", "color-scheme: dark;");
     let seen = open(&browser, &tampered, "");
     assert!(seen.console.iter().any(|line| line.contains("Content Security Policy")));
@@ -55,7 +55,7 @@ fn names_that_contain_markup_are_text() {
     let Some(browser) = browser() else { return };
     let seen = open(&browser, &page("--report-pii"), "");
     assert_eq!(seen.console, [""; 0]);
-    assert!(!seen.asked_the_network);
+    assert!(!seen.sent_a_request);
     assert!(seen.dom.contains("<bdi>@&lt;script&gt;alert(1)&lt;/script&gt;</bdi>"));
     assert_eq!(seen.dom.matches("<script").count(), 1);
     assert!(!seen.dom.contains("<img"));
@@ -74,7 +74,7 @@ fn the_counts_are_those_of_the_rows() {
 }
 
 #[test]
-fn the_filter_is_in_the_address() {
+fn the_address_selects_the_rows() {
     let Some(browser) = browser() else { return };
     let shown = |address: &str| shown_users(&open(&browser, &page(""), address).dom);
     assert_eq!(shown("").len(), 44);
@@ -98,17 +98,17 @@ fn without_script(page: &str) -> String {
     format!("{before}{}", script.split_once("</script>").unwrap().1)
 }
 
-/// The console is empty, nothing was loaded, and no row is missing.
+/// Asserts that the console is empty, that nothing was loaded, and that no row is missing.
 #[track_caller]
-fn is_quiet_and_complete(seen: &Seen, n_rows: u64) {
+fn assert_quiet_and_complete(seen: &Seen, n_rows: u64) {
     assert_eq!(seen.console, [""; 0]);
-    assert!(!seen.asked_the_network);
+    assert!(!seen.sent_a_request);
     assert_eq!(shown_users(&seen.dom).len() as u64, n_rows);
     assert_eq!(found(&seen.dom), format!("{n_rows} of {n_rows} rows"));
 }
 
 #[test]
-fn the_pages_of_run_and_plan_count_what_their_files_count() {
+fn the_counts_of_run_and_plan_are_those_of_their_files() {
     let Some(browser) = browser() else { return };
     let stage = Stage::new();
     let fixed = "--lenient --sandbox --sandbox-latency 0ms --report page.html --force";
@@ -119,7 +119,7 @@ fn the_pages_of_run_and_plan_count_what_their_files_count() {
         let counts = stage.counts("out.csv");
         assert!(counts.len() > 2, "{counts:?}");
         assert_eq!(outcomes_on_page(&seen.dom), counts, "{command}");
-        is_quiet_and_complete(&seen, counts.values().sum());
+        assert_quiet_and_complete(&seen, counts.values().sum());
     }
 }
 
@@ -138,13 +138,13 @@ fn a_name_that_is_a_script_is_text_on_the_page_of_a_run() {
     let line = format!("run ids.txt --yes --report page.html --report-pii {FAST}");
     stage.run(&line).exits_with(0);
     let seen = open(&browser, &stage.read("page.html"), "");
-    is_quiet_and_complete(&seen, 1);
+    assert_quiet_and_complete(&seen, 1);
     let text = "&lt;script&gt;alert(1)&lt;/script&gt;";
-    assert!(seen.dom.matches(text).count() >= 2, "the names are there, as text");
-    assert_eq!(seen.dom.matches("<script").count(), 1, "the page's own");
+    assert!(seen.dom.matches(text).count() >= 2, "the names are shown as text");
+    assert_eq!(seen.dom.matches("<script").count(), 1, "the script of the page");
 }
 
-/// Opens the page and sets its field with this ID, as a reader would.
+/// Opens the page and sets the value of the field with this ID.
 fn open_and_set(browser: &Path, page: &str, id: &str, value: &str, event: &str) -> Seen {
     let (before, after) = page.split_once("<meta http-equiv=").unwrap();
     let (_, after) = after.split_once('>').unwrap();
@@ -156,7 +156,7 @@ fn open_and_set(browser: &Path, page: &str, id: &str, value: &str, event: &str) 
     open(browser, &format!("{before}{body}<script>{action}</script></body>{end}"), "")
 }
 
-/// The number of rows that the page says it shows.
+/// The number of rows as the page shows it.
 fn found(dom: &str) -> String {
     let (_, output) = dom.split_once("id=\"found\"").unwrap();
     output.split(['>', '<']).nth(1).unwrap().to_owned()
@@ -171,14 +171,14 @@ fn a_search_shows_the_rows_that_contain_it() {
 }
 
 #[test]
-fn a_chosen_outcome_shows_its_rows_only() {
+fn selecting_an_outcome_shows_only_its_rows() {
     let Some(browser) = browser() else { return };
     let seen = open_and_set(&browser, &page(""), "outcome", "failed", "change");
     assert_eq!(shown_users(&seen.dom), ["user_2", "user_3", "user_4"]);
     assert_eq!(found(&seen.dom), "3 of 44 rows");
 }
 
-/// 50,000 rows with IDs as long as real ones.
+/// 50,000 rows with IDs of the usual length.
 fn large() -> Stage {
     let stage = Stage::new();
     let row = |line: u32| {
@@ -211,7 +211,7 @@ fn a_search_covers_all_of_fifty_thousand_users() {
 }
 
 #[test]
-fn the_summary_is_printed_on_at_most_two_pages_without_the_users() {
+fn without_the_users_the_page_prints_on_at_most_two_sheets() {
     let Some(browser) = browser() else { return };
     let stage = large();
     stage.write("large.html", stage.read("page.html"));
@@ -226,7 +226,7 @@ fn the_summary_is_printed_on_at_most_two_pages_without_the_users() {
     assert!(n_printed_pages(&browser, &stage.path("users.html")) > 2, "on request");
 }
 
-/// The page of a plan, a run and a verification of users with every mistake that a list can have.
+/// The page of plans, a run and a verification of a list with all kinds of mistakes.
 fn incident() -> String {
     let stage = Stage::with_quick_sandbox();
     let users = list(&locked_users(30));
@@ -323,7 +323,7 @@ fn shown_users(dom: &str) -> Vec<String> {
     rows.map(user).collect()
 }
 
-/// Chromium; `None` where there is none. In CI that is a failure.
+/// Chromium; `None` if it is not installed, which is a failure in CI.
 fn browser() -> Option<PathBuf> {
     let named = env::var_os("CHROMIUM").map(PathBuf::from);
     let found = named.or_else(|| {
@@ -339,7 +339,7 @@ fn browser() -> Option<PathBuf> {
     found
 }
 
-/// Chromium with a profile of its own, without requests of its own.
+/// Chromium with a temporary profile and without background requests.
 fn chromium(browser: &Path, dir: &TempDir) -> Command {
     let mut command = Command::new(browser);
     command
@@ -367,7 +367,7 @@ fn open(browser: &Path, html: &str, address: &str) -> Seen {
         .unwrap();
     let began = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > TIMEOUT {
             child.kill().unwrap();
         }
         sleep(Duration::from_millis(20));
@@ -378,7 +378,7 @@ fn open(browser: &Path, html: &str, address: &str) -> Seen {
     Seen {
         dom,
         console: log.lines().filter(|line| line.contains("CONSOLE")).map(Into::into).collect(),
-        // Requests of pages that were opened from a file; Chromium's own have another key.
-        asked_the_network: read("net.json").contains("\"network_isolation_key\":\"file://"),
+        // Requests of pages opened from a file. Those of Chromium itself have another key.
+        sent_a_request: read("net.json").contains("\"network_isolation_key\":\"file://"),
     }
 }

@@ -31,13 +31,13 @@ fn the_counts_on_the_page_are_those_of_the_csv() {
     let html = stage.read("page.html");
     assert_eq!(outcomes_on_page(&html), stage.counts("ids.results.csv"));
     assert!(html.contains("INC-1"), "the reason is on the page");
-    assert!(!html.contains("<script>alert"), "what a server says is no markup");
+    assert!(!html.contains("<script>alert"), "text from the server is not markup");
 }
 
 #[test]
-fn an_existing_page_is_an_error_that_names_the_flag() {
+fn an_existing_page_is_refused_with_the_name_of_its_flag() {
     let stage = finished();
-    stage.write("page.html", "precious");
+    stage.write("page.html", "other content");
     let ended = stage.run("report ids.results.csv --html page.html").exits_with(6);
     ended.says(
         "page.html already exists; use --force to overwrite it, or name another file with --html",
@@ -47,7 +47,7 @@ fn an_existing_page_is_an_error_that_names_the_flag() {
         .run(run)
         .exits_with(6)
         .says("use --force to overwrite it, or name another file with --report");
-    assert_eq!(stage.read("page.html"), "precious");
+    assert_eq!(stage.read("page.html"), "other content");
 }
 
 #[test]
@@ -66,8 +66,8 @@ fn the_page_shows_only_ids_without_report_pii() {
 #[test]
 fn the_summary_is_written_to_stdout_as_text_and_as_json() {
     let stage = finished();
-    let told = stage.run("report ids.results.csv").exits_with(0);
-    assert!(told.stdout.contains("unlocked 9 of 12 users"), "{}", told.stdout);
+    let report = stage.run("report ids.results.csv").exits_with(0);
+    assert!(report.stdout.contains("unlocked 9 of 12 users"), "{}", report.stdout);
     let json = stage.run("report ids.results.csv --json").exits_with(0).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["counts"]["unlocked"], 9);
@@ -77,7 +77,7 @@ fn the_summary_is_written_to_stdout_as_text_and_as_json() {
 }
 
 #[test]
-fn several_files_are_summed_up_by_user() {
+fn several_files_are_counted_by_user() {
     let stage = finished();
     stage.write("more.txt", list(&locked_users(14)[10..]));
     stage.run("run more.txt --yes --quota 1000/1s").exits_with(0);
@@ -87,7 +87,7 @@ fn several_files_are_summed_up_by_user() {
     assert_eq!(
         (&json["records"], &json["rows"]),
         (&15.into(), &15.into()),
-        "a duplicate is no user"
+        "a duplicate is not counted"
     );
 }
 
@@ -119,12 +119,12 @@ fn a_run_and_its_retry_count_each_user_once() {
 }
 
 #[test]
-fn a_killed_run_is_reported_by_its_rows_and_names_resume() {
+fn the_report_of_a_killed_run_counts_its_rows_and_suggests_resume() {
     let ids = locked_users(200);
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&ids));
     let running = stage.spawn("run ids.txt --yes --rate 50/s");
-    wait_until("some are done", || stage.n_rows("ids.results.csv") > 9);
+    wait_until("some rows are written", || stage.n_rows("ids.results.csv") > 9);
     drop(running);
     let n_rows = stage.n_rows("ids.results.csv");
     let ended = stage.run("report ids.results.csv --json").exits_with(0).says(
@@ -136,14 +136,14 @@ fn a_killed_run_is_reported_by_its_rows_and_names_resume() {
     assert_eq!((&json["ending"], &json["exit_code"]), (&"running".into(), &Value::Null));
 }
 
-/// Records that one run left and another took as its input are counted there.
+/// Records that one run left unprocessed are counted in the run that processed them.
 #[test]
-fn a_stopped_run_and_the_run_of_its_unprocessed_records_are_complete() {
+fn a_stopped_run_and_the_run_of_its_unprocessed_records_leave_no_record() {
     let ids = locked_users(60);
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&ids));
     let running = stage.spawn("run ids.txt --yes --rate 50/s");
-    wait_until("some are done", || stage.n_rows("ids.results.csv") > 3);
+    wait_until("some rows are written", || stage.n_rows("ids.results.csv") > 3);
     running.signal("INT");
     running.wait().exits_with(130);
     let rest = "run ids.results.unprocessed.csv --yes --quota 1000/1s -o rest.csv";
@@ -154,15 +154,15 @@ fn a_stopped_run_and_the_run_of_its_unprocessed_records_are_complete() {
     assert_eq!((&json["counts"]["unlocked"], &json["exit_code"]), (&60.into(), &0.into()));
 }
 
-/// In any order: stopped, its rest killed, and the rest of that.
+/// In any order of the files: a stopped run, a killed run of its rest, and a run of the remaining records.
 #[test]
-fn a_chain_of_runs_over_what_the_one_before_left_is_complete() {
+fn a_chain_of_runs_of_unprocessed_records_leaves_no_record() {
     let ids = locked_users(60);
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&ids));
     let stopped = |line: &str, results: &str, signal: &str| {
         let running = stage.spawn(&format!("{line} --yes --rate 50/s"));
-        wait_until("some are done", || stage.n_rows(results) > 3);
+        wait_until("some rows are written", || stage.n_rows(results) > 3);
         running.signal(signal);
         running.wait();
     };
@@ -178,7 +178,7 @@ fn a_chain_of_runs_over_what_the_one_before_left_is_complete() {
 }
 
 #[test]
-fn a_file_that_was_changed_since_gets_a_warning() {
+fn a_changed_results_file_gives_a_warning() {
     let stage = finished();
     let edited = stage.read("ids.results.csv").replacen(",not_found,", ",unlocked,", 1);
     stage.write("ids.results.csv", edited);
@@ -189,9 +189,9 @@ fn a_file_that_was_changed_since_gets_a_warning() {
 #[test]
 fn an_existing_page_is_overwritten_only_with_force() {
     let stage = finished();
-    stage.write("page.html", "mine");
+    stage.write("page.html", "other content");
     stage.run("report ids.results.csv --html page.html").exits_with(6);
-    assert_eq!(stage.read("page.html"), "mine");
+    assert_eq!(stage.read("page.html"), "other content");
     stage.run("report ids.results.csv --html page.html --force").exits_with(0);
     stage.run("report ids.results.csv --html ids.results.csv --force").exits_with(2);
 }
@@ -204,7 +204,7 @@ fn a_file_that_is_not_a_results_file_is_refused() {
 }
 
 #[test]
-fn run_plan_and_verify_write_the_page_too() {
+fn run_plan_and_verify_write_the_page() {
     let stage = finished();
     stage.run("plan ids.txt --report plan.html --quota 1000/1s").exits_with(0);
     assert_eq!(outcomes_on_page(&stage.read("plan.html")), stage.counts("ids.plan.csv"));
@@ -225,8 +225,8 @@ fn a_page_that_cannot_be_written_is_refused_before_the_first_request() {
 
 #[test]
 fn summary_of_a_run() {
-    let told = finished().run("report ids.results.csv").exits_with(0);
-    insta::assert_snapshot!(steady(&told.stdout), @"
+    let report = finished().run("report ids.results.csv").exits_with(0);
+    insta::assert_snapshot!(steady(&report.stdout), @"
     Done: unlocked 9 of 12 users in T.
 
       unlocked   9  unlocked by this run
@@ -246,15 +246,15 @@ fn summary_of_a_run() {
     Next step:
       bulk-unlock verify ids.results.csv --quota=1000/1s --api-url=http://127.0.0.1:PORT
     ");
-    assert_eq!(told.stderr, "");
+    assert_eq!(report.stderr, "");
 }
 
 #[test]
 fn summary_of_a_plan_with_a_page() {
     let stage = finished();
     stage.run("plan ids.txt --quota 1000/1s").exits_with(0);
-    let told = stage.run("report ids.plan.csv --html page.html").exits_with(0);
-    insta::assert_snapshot!(steady(&told.stdout), @"
+    let report = stage.run("report ids.plan.csv --html page.html").exits_with(0);
+    insta::assert_snapshot!(steady(&report.stdout), @"
     Planned: `run` would unlock 1 of 12 users. Nothing was changed.
 
       would_unlock      1  locked; the run would unlock this user
@@ -274,7 +274,7 @@ fn summary_of_a_plan_with_a_page() {
     Next step:
       bulk-unlock run --quota=1000/1s --api-url=http://127.0.0.1:PORT --plan=ids.plan.csv --plan-sha256=HASH
     ");
-    insta::assert_snapshot!(told.stderr, @"wrote the page page.html");
+    insta::assert_snapshot!(report.stderr, @"wrote the page page.html");
 }
 
 #[test]
@@ -282,8 +282,8 @@ fn summary_of_several_files() {
     let stage = finished();
     stage.write("more.txt", list(&locked_users(14)[10..]));
     stage.run("run more.txt --yes --quota 1000/1s").exits_with(0);
-    let told = stage.run("report ids.results.csv more.results.csv").exits_with(0);
-    insta::assert_snapshot!(steady(&told.stdout), @"
+    let report = stage.run("report ids.results.csv more.results.csv").exits_with(0);
+    insta::assert_snapshot!(steady(&report.stdout), @"
     13 of 15 users are unlocked; 2 not unlocked.
 
       WHEN  ids.results.csv: Done: unlocked 9 of 12 users in T.
@@ -307,8 +307,8 @@ fn json(ended: &Ended) -> Value {
     serde_json::from_str(&ended.stdout).expect("JSON")
 }
 
-/// Ten locked users are planned with two excluded, run, one of them fails, is retried, and all are
-/// verified after two were locked again. Two of them are banned.
+/// A plan of ten locked users, two of them excluded; its run, in which one user fails; the retry; and a
+/// verification after which two users are locked again.
 fn incident() -> (Stage, Vec<String>) {
     let ids = locked_users(10);
     let script: Script = [(ids[1].clone(), vec![Scripted::status(500); 2].into())].into();
@@ -366,9 +366,9 @@ fn an_incident_has_one_final_state_per_user_in_any_order_of_the_files() {
 #[test]
 fn summary_of_an_incident() {
     let (stage, ids) = incident();
-    let told = stage.run(&format!("report {}", FILES.join(" "))).exits_with(0);
+    let report = stage.run(&format!("report {}", FILES.join(" "))).exits_with(0);
     let missing = missing_user().to_string();
-    let text = steady(&told.stdout).replace(&missing, "MISSING");
+    let text = steady(&report.stdout).replace(&missing, "MISSING");
     assert!(!ids.iter().any(|id| text.contains(id)));
     insta::assert_snapshot!(text, @"
     6 of 11 users are unlocked; 2 locked again, 2 excluded, 1 not unlocked.
@@ -388,10 +388,10 @@ fn summary_of_an_incident() {
     Most frequent errors, each with its first example:
       resource_not_found  1  line 12 MISSING: no user has this user ID
     ");
-    insta::assert_snapshot!(told.stderr, @"warning: run.verify.csv was changed since its manifest was written");
+    insta::assert_snapshot!(report.stderr, @"warning: run.verify.csv was changed since its manifest was written");
 }
 
-/// The run left users of the plan unprocessed: their state is still that of the plan.
+/// Users of the plan that the run did not process keep the state of the plan.
 #[test]
 fn planned_users_of_a_stopped_run_are_not_counted_as_done() {
     let ids = locked_users(60);
@@ -399,7 +399,7 @@ fn planned_users_of_a_stopped_run_are_not_counted_as_done() {
     stage.write("ids.txt", list(&ids));
     stage.run("plan ids.txt --quiet").exits_with(0);
     let running = stage.spawn("run --plan ids.plan.csv --yes --rate 50/s -o run.csv");
-    wait_until("some are done", || stage.n_rows("run.csv") > 3);
+    wait_until("some rows are written", || stage.n_rows("run.csv") > 3);
     running.signal("INT");
     running.wait().exits_with(130);
     let n_rows = stage.n_rows("run.csv");
@@ -428,7 +428,7 @@ fn the_exit_code_is_that_of_the_run() {
 }
 
 #[test]
-fn a_missing_manifest_is_said_with_what_cannot_be_checked() {
+fn a_missing_manifest_gives_a_warning_of_what_cannot_be_checked() {
     let stage = finished();
     std::fs::remove_file(stage.path("ids.results.manifest.json")).expect("a manifest");
     let ended = stage.run("report ids.results.csv --json").exits_with(0);
@@ -442,7 +442,7 @@ fn a_missing_manifest_is_said_with_what_cannot_be_checked() {
 }
 
 #[test]
-fn a_row_torn_inside_its_json_is_an_incomplete_run() {
+fn a_row_cut_off_inside_its_json_is_an_incomplete_run() {
     let stage = finished();
     let whole = stage.read("ids.results.csv");
     let torn = &whole[..whole.rfind("\"\"object\"\"").expect("a user")];
@@ -455,7 +455,7 @@ fn a_row_torn_inside_its_json_is_an_incomplete_run() {
 }
 
 #[test]
-fn a_plan_that_did_not_find_everybody_is_shown_without_red() {
+fn a_plan_with_missing_users_is_not_shown_as_a_failure() {
     let stage = finished();
     stage.run("plan ids.txt --quota 1000/1s --report plan.html").exits_with(0);
     let page = stage.read("plan.html");
@@ -466,7 +466,7 @@ fn a_plan_that_did_not_find_everybody_is_shown_without_red() {
 }
 
 #[test]
-fn without_manifests_the_rows_give_the_order() {
+fn without_manifests_files_are_ordered_by_their_rows() {
     let (stage, _) = incident();
     for name in FILES {
         let manifest = name.replace(".csv", ".manifest.json");
@@ -483,7 +483,7 @@ fn without_manifests_the_rows_give_the_order() {
     assert!(stages.iter().all(|it| it["exit_code"].is_null() && it["ending"].is_null()));
 }
 
-/// The rows of a run say who is banned, although only the plan warned.
+/// Rows of a run have `banned` too, although only the plan gave a warning.
 #[test]
 fn banned_users_are_counted_after_they_were_unlocked() {
     let stage = Stage::with_quick_sandbox();
@@ -534,7 +534,7 @@ fn a_rehearsal_does_not_change_the_state_of_a_real_user() {
 }
 
 #[test]
-fn unprocessed_records_are_counted_where_their_list_is_lost() {
+fn unprocessed_records_are_counted_without_their_file() {
     let stage = Stage::new();
     write_run(&stage, "one", "production", &[("user_a", "unlocked")], 3);
     write_run(&stage, "two", "production", &[("user_b", "unlocked")], 0);
@@ -546,7 +546,7 @@ fn unprocessed_records_are_counted_where_their_list_is_lost() {
     assert!(stage.read("page.html").contains("<div class=\"verdict bad\">"));
 }
 
-/// The text without what differs from run to run.
+/// The text without values that differ between runs.
 fn steady(text: &str) -> String {
     let program = env!("CARGO_BIN_EXE_bulk-unlock");
     let text = without_times(text).replace(program, "bulk-unlock");

@@ -1,30 +1,30 @@
-//! What is said where stderr is no terminal.
+//! The output of commands to a stderr that is not a terminal.
 
 mod common;
 
 use bulk_unlock::sandbox::{Mode, Script, Scripted};
 use common::{Ended, Stage, list, locked_users, missing_user, users};
 
-/// Runs without a question, at a pace that keeps nobody waiting.
+/// Runs without confirmation, and fast.
 const RUN: &str = "run ids.csv --yes --quota 1000/1s";
 
-/// A stage with a list of two users, a third who does not exist, and a line that is nobody.
+/// A list of two users, one that does not exist, and a line that is not a user.
 fn stage() -> Stage {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&[users(2), vec![missing_user()]].concat()) + "nobody\n");
     stage
 }
 
-/// What was said, with what differs from run to run replaced.
-fn told(ended: &Ended) -> String {
+/// The text on stderr, without values that differ between runs.
+fn printed(ended: &Ended) -> String {
     ended.steady().replace(missing_user().as_str(), "user_GONE")
 }
 
 #[test]
-fn the_closing_lines_say_what_happened_and_where_the_files_are() {
+fn the_closing_lines_show_the_result_and_the_files() {
     let ended = stage().run(RUN).exits_with(1);
     assert_eq!(ended.stdout, "");
-    insta::assert_snapshot!(told(&ended), @r#"
+    insta::assert_snapshot!(printed(&ended), @r#"
     Read 4 records; user IDs from a plain list, one per line
     Done: unlocked 2 of 4 users in T.
 
@@ -50,13 +50,13 @@ fn the_closing_lines_say_what_happened_and_where_the_files_are() {
 }
 
 #[test]
-fn the_closing_lines_of_a_stop_name_the_command_that_goes_on() {
+fn the_closing_lines_of_a_stopped_run_have_the_command_to_resume() {
     let stage = Stage::with_quick_sandbox();
     let mut ids = vec![missing_user()];
     ids.extend(users(9));
     stage.write("my ids.csv", list(&ids));
     let ended = stage.run("run 'my ids.csv' -y --rate 1000/s --canary 1 --force").exits_with(3);
-    insta::assert_snapshot!(told(&ended), @"
+    insta::assert_snapshot!(printed(&ended), @"
     Read 10 records; user IDs from a plain list, one per line
     Stopped by --canary (not all of the first users ended well) after 1 of 10 records: 9 not processed.
 
@@ -81,11 +81,11 @@ fn the_closing_lines_of_a_stop_name_the_command_that_goes_on() {
 }
 
 #[test]
-fn the_closing_lines_of_a_plan_say_what_a_run_would_do() {
+fn the_closing_lines_of_a_plan_show_the_effect_of_a_run() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&[locked_users(3), vec![missing_user()]].concat()));
     let ended = stage.run("plan ids.csv --quota 1000/1s").exits_with(0);
-    insta::assert_snapshot!(told(&ended), @"
+    insta::assert_snapshot!(printed(&ended), @"
     Read 4 records; user IDs from a plain list, one per line
     Planned: `run` would unlock 3 of 4 users. Nothing was changed.
 
@@ -112,12 +112,12 @@ fn the_closing_lines_of_a_plan_say_what_a_run_would_do() {
 }
 
 #[test]
-fn the_closing_lines_of_a_failure_name_the_command_that_tries_again() {
+fn the_closing_lines_of_a_failure_have_the_command_to_retry() {
     let id = users(1).remove(0);
     let stage = Stage::with_script(Script::from([(id.clone(), [Scripted::status(503)].into())]));
     stage.write("ids.csv", list(&[id]));
     let ended = stage.run(&format!("{RUN} --max-retries 0")).exits_with(1);
-    insta::assert_snapshot!(told(&ended), @"
+    insta::assert_snapshot!(printed(&ended), @"
     Read 1 record; user IDs from a plain list, one per line
     Done: unlocked 0 of 1 user in T.
 
@@ -139,7 +139,7 @@ fn the_closing_lines_of_a_failure_name_the_command_that_tries_again() {
     ");
 }
 
-/// The command that the closing lines name, without the program's own name.
+/// The command in the closing lines, without the name of the program.
 #[track_caller]
 fn next_command(ended: &Ended) -> String {
     let program = concat!("  ", env!("CARGO_BIN_EXE_bulk-unlock"), " ");
@@ -148,15 +148,15 @@ fn next_command(ended: &Ended) -> String {
 }
 
 #[test]
-fn the_command_that_goes_on_is_one_that_does() {
+fn the_printed_commands_resume_retry_and_verify() {
     let ids = [vec![missing_user()], locked_users(5)].concat();
     let answer = Scripted::status(503);
     let stage = Stage::with_script(Script::from([(ids[3].clone(), [answer].into())]));
     let rows = ids.iter().fold("team,id".to_owned(), |rows, id| rows + "\nred," + id.as_str());
-    stage.write("it's mine.csv", rows);
+    stage.write("it's new.csv", rows);
     let flags = "--carry team --redact private_metadata --max-retries 0";
     let line = format!(r#"-y -o "my out.csv" --column ID --quota 1000/1s {flags}"#);
-    let ended = stage.run(&format!(r#"run "it's mine.csv" {line} --canary 1 --force"#));
+    let ended = stage.run(&format!(r#"run "it's new.csv" {line} --canary 1 --force"#));
     let ended = stage.run(&next_command(&ended.exits_with(3))).exits_with(1);
     assert!(ended.line.contains("--resume") && !ended.line.contains("--force"));
     assert_eq!(stage.rows("my out.csv").len(), 6);
@@ -168,7 +168,7 @@ fn the_command_that_goes_on_is_one_that_does() {
 }
 
 #[test]
-fn the_command_that_runs_a_plan_does() {
+fn the_printed_command_runs_the_plan() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&[locked_users(3), vec![missing_user()]].concat()));
     let ended = stage.run("run -n ids.csv --quota 1000/1s --yes --max-users 9 --reason 'a b'");
@@ -178,7 +178,7 @@ fn the_command_that_runs_a_plan_does() {
 }
 
 #[test]
-fn the_command_that_tries_failed_look_ups_again_looks_up_by_the_same() {
+fn the_printed_retry_looks_users_up_by_the_same_identifier() {
     let stage = Stage::with_quick_sandbox();
     stage.write("who.csv", "email\nnobody@nowhere.example\n");
     stage.sandbox().set_mode(Mode::AllStatus(503));
@@ -191,7 +191,7 @@ fn the_command_that_tries_failed_look_ups_again_looks_up_by_the_same() {
 }
 
 #[test]
-fn the_command_that_goes_on_with_piped_users_is_one_that_does() {
+fn the_printed_command_resumes_a_run_of_piped_users() {
     let stage = Stage::with_quick_sandbox();
     let ids = [vec![missing_user()], users(4)].concat();
     let line = "run --yes --quota 1000/1s --canary 1";
@@ -201,40 +201,40 @@ fn the_command_that_goes_on_with_piped_users_is_one_that_does() {
 }
 
 #[test]
-fn quiet_is_one_closing_line_and_nothing_else() {
+fn quiet_prints_one_closing_line() {
     let ended = stage().run(&format!("{RUN} -q")).exits_with(1);
-    insta::assert_snapshot!(told(&ended), @"Done: unlocked 2 of 4 users in T.");
+    insta::assert_snapshot!(printed(&ended), @"Done: unlocked 2 of 4 users in T.");
     assert_eq!(ended.stdout, "");
 }
 
 #[test]
-fn quiet_says_errors() {
+fn quiet_prints_errors() {
     let stage = stage();
     stage.write("ids.results.csv", "");
     let ended = stage.refuses(&format!("{RUN} -q"), 6);
-    insta::assert_snapshot!(told(&ended), @"error: ids.results.csv already exists; use --resume to continue it, --force to overwrite it, or --output to name another file");
+    insta::assert_snapshot!(printed(&ended), @"error: ids.results.csv already exists; use --resume to continue it, --force to overwrite it, or --output to name another file");
 }
 
 #[test]
-fn verbose_tells_each_failed_attempt_and_each_row_that_did_not_end_well() {
+fn verbose_prints_failed_attempts_and_rows_that_did_not_end_well() {
     let id = users(1).remove(0);
     let stage = Stage::with_script(Script::from([(id.clone(), [Scripted::status(503)].into())]));
     stage.write("ids.csv", list(&[id.clone(), missing_user()]));
     let ended = stage.run(&format!("{RUN} -v")).exits_with(1);
-    let said = told(&ended);
-    assert!(said.contains(&format!("line 1 {id}: http_503 after T: ")), "{said}");
-    assert!(said.contains("line 2 user_GONE: not_found (resource_not_found: "), "{said}");
-    assert!(!said.contains(&format!("line 1 {id}: unlocked")), "{said}");
+    let text = printed(&ended);
+    assert!(text.contains(&format!("line 1 {id}: http_503 after T: ")), "{text}");
+    assert!(text.contains("line 2 user_GONE: not_found (resource_not_found: "), "{text}");
+    assert!(!text.contains(&format!("line 1 {id}: unlocked")), "{text}");
 }
 
 #[test]
-fn very_verbose_tells_each_row_and_each_request() {
-    let said = told(&stage().run(&format!("{RUN} -vv")).exits_with(1));
-    assert!(said.contains(&format!("line 1 {}: unlocked (200 in T, waited T)", users(1)[0])));
+fn very_verbose_prints_every_row_and_request() {
+    let text = printed(&stage().run(&format!("{RUN} -vv")).exits_with(1));
+    assert!(text.contains(&format!("line 1 {}: unlocked (200 in T, waited T)", users(1)[0])));
 }
 
 #[test]
-fn nothing_is_colored_where_no_terminal_is_unless_color_says_always() {
+fn without_a_terminal_only_color_always_gives_color() {
     let mut stage = stage();
     let has_color = |stage: &Stage, flags: &str| {
         stage.run(&format!("{RUN} --force {flags}")).exits_with(1).stderr.contains('\u{1b}')
@@ -245,26 +245,26 @@ fn nothing_is_colored_where_no_terminal_is_unless_color_says_always() {
     assert!(has_color(&stage, "--color always"));
     stage.set("NO_COLOR", "1");
     assert!(!has_color(&stage, ""));
-    // The flag goes before the variable.
+    // The flag has precedence over the variable.
     assert!(has_color(&stage, "--color always"));
 }
 
 #[test]
-fn control_characters_of_the_input_and_the_server_reach_no_screen() {
+fn control_characters_from_the_input_and_the_server_are_removed() {
     let id = users(1).remove(0);
     let body = r#"{"errors":[{"message":"no\u001b[2Jno\u0007","code":"\u001b]0;x\u0007"}]}"#;
     let answer = Scripted::status(422).with_body(body);
     let stage = Stage::with_script(Script::from([(id.clone(), [answer].into())]));
     stage.write("ids.csv", format!("the\u{1b}[31m id,user_id\nx,{id}\ny,\u{1b}[2Jevil\u{7}\n"));
     let ended = stage.run(&format!("{RUN} -vv --column user_id")).exits_with(1);
-    let is_moving = |c: char| c.is_control() && c != '\n';
-    assert!(!ended.stderr.contains(is_moving), "{:?}", ended.stderr);
+    let is_control = |c: char| c.is_control() && c != '\n';
+    assert!(!ended.stderr.contains(is_control), "{:?}", ended.stderr);
     let ended = stage.run(&format!("{RUN} --force --column none")).exits_with(2);
-    assert!(!ended.stderr.contains(is_moving), "{:?}", ended.stderr);
+    assert!(!ended.stderr.contains(is_control), "{:?}", ended.stderr);
 }
 
 #[test]
-fn progress_none_and_lines_leave_a_short_run_without_any() {
+fn a_short_run_prints_no_progress_lines() {
     let stage = stage();
     for progress in ["auto", "lines", "none"] {
         let ended = stage.run(&format!("{RUN} --force --progress {progress}")).exits_with(1);
@@ -273,7 +273,7 @@ fn progress_none_and_lines_leave_a_short_run_without_any() {
 }
 
 #[test]
-fn the_short_help_of_run_is_this() {
+fn the_short_help_of_run() {
     let help = Stage::new().run("run -h").exits_with(0).stdout;
     insta::assert_snapshot!(help, @"
     Unlock every listed user and write the results CSV

@@ -33,7 +33,7 @@ pub(super) fn ask(
             ),
         )
     };
-    if console.format() == LogFormat::Json {
+    if console.format == LogFormat::Json {
         return Err(refused(" in a JSON log"));
     }
     let terminal = controlling_terminal().filter(|_| io::stderr().is_terminal());
@@ -98,7 +98,7 @@ fn text_of(question: &Question<'_>, is_careful: bool, console: &Console) -> Stri
     } else {
         "Continue? [y/N] ".to_owned()
     };
-    format!("\n{}\n{lines}{prompt}", console.style().paint(Paint::Bold, &what))
+    format!("\n{}\n{lines}{prompt}", console.style.paint(Paint::Bold, &what))
 }
 
 /// The pace in words.

@@ -75,7 +75,7 @@ fn supervised(command: Command, effective: Effective, notes: &[String]) -> ExitS
     if let Err(error) = stop::outlive_file_size_limit() {
         console.warning(&format!("a file size limit would end this program: {error}"));
     }
-    if console.format() == LogFormat::Json {
+    if console.format == LogFormat::Json {
         let console = console.clone();
         std::panic::set_hook(Box::new(move |panic| console.error(&panic.to_string())));
     }

@@ -7,7 +7,7 @@ use super::args::ReportArgs;
 use crate::job::page::{self, Detail, gather};
 use crate::job::{ExitStatus, Failure};
 use crate::model::mask_keys;
-use crate::report::{Console, Style, closing};
+use crate::report::{Console, closing};
 use crate::results::{AtomicWriter, WriteError, is_stdout, refuse_existing, same_file};
 
 pub(super) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus, Failure> {
@@ -36,7 +36,7 @@ pub(super) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus,
     } else if args.json {
         facts.incident.to_json().map_err(Failure::internal)? + "\n"
     } else {
-        closing::incident(&facts.incident, Style { color: false })
+        closing::incident(&facts.incident)
     };
     let written = std::io::stdout().write_all(mask_keys(&text).as_bytes());
     written

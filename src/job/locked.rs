@@ -271,7 +271,7 @@ impl Walker<'_, '_> {
         let counted = self.count(&self.filter)?;
         let n_users = counted.unwrap_or(0);
         let size = Size { n_records: n_users, n_jobs: n_users };
-        recorder.call(move |recording| recording.stats.resize(size))?;
+        recorder.call(move |recording| recording.stats.size = size)?;
         let stretches = self.stretches(n_users)?;
         let walk = Walk::new(&connection.client, counted);
         self.work(&walk, stretches, context.progress)?;

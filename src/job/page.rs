@@ -9,19 +9,16 @@ use super::Failure;
 use super::final_states::FinalStates;
 use crate::engine::wall_clock;
 use crate::model::{Outcome, Row, mask_keys};
-use crate::report::closing;
-use crate::report::page::{
-    Facts, FinalRow, Pass, Source, SourceFile, TimedBucket, render, render_markdown,
-};
-use crate::results::manifest::{self, FileEntry, Manifest};
+use crate::report::page::{Facts, FinalRow, Source, render, render_markdown};
+use crate::results::manifest::{FileEntry, Manifest, seconds};
 use crate::results::{
     AtomicWriter, ReadError, Reader, Sidecars, WriteError, kind_of_outcome, read_unprocessed,
     same_file, sha256_file,
 };
+use crate::stats::RowStats;
 use crate::stats::summary::{
     CommandKind, Ending, Files, Incident, LatencySummary, NextStep, Stage, Summary,
 };
-use crate::stats::{Bucket, RowStats};
 
 /// The page as text, without any secret key.
 pub(crate) fn html(facts: &Facts, pii: bool) -> Result<String, Failure> {
@@ -97,9 +94,7 @@ pub(crate) fn gather(paths: &[PathBuf], detail: Detail) -> Result<Facts, Failure
     }
     let rows = finals.finish();
     let incident = incident(&files, stages, &rows, n_unprocessed);
-    let result = closing::incident_headline(&incident);
-    let made_by = env!("CARGO_PKG_VERSION").to_owned();
-    Ok(Facts { made_at: Some(wall_clock()), made_by, result, incident, sources, rows, warnings })
+    Ok(Facts { made_at: Some(wall_clock()), incident, sources, rows, warnings })
 }
 
 /// A number for each file: files of the same instance share it. A file without a manifest is taken
@@ -214,34 +209,14 @@ impl ReportedFile {
         earlier.files.iter().find(is_input).map(|file| file.role.as_str())
     }
 
-    /// What the page shows of the file and its manifest.
+    /// The file as the page shows it.
     fn source(&self) -> Source {
         let is_plan = self.kind == Some(CommandKind::Plan);
-        let source = Source {
+        Source {
             name: self.path.display().to_string(),
             kind: self.kind,
             plan_sha256: is_plan.then(|| sha256_file(&self.path).ok()).flatten(),
-            ..Source::default()
-        };
-        let Some(manifest) = &self.manifest else { return source };
-        let file = |file: &FileEntry| SourceFile {
-            role: file.role.clone(),
-            name: file.name.clone(),
-            sha256: file.sha256.clone(),
-        };
-        Source {
-            program_version: Some(manifest.program_version.clone()),
-            command: Some(manifest.command.clone()),
-            instance: Some(manifest.instance.clone()),
-            host: Some(manifest.host.clone()),
-            key: manifest.key.clone(),
-            operator: manifest.operator.clone(),
-            reason: manifest.reason.clone(),
-            ending: Some(manifest.ending.clone()),
-            exit_code: manifest.exit_code,
-            files: manifest.files.iter().map(file).collect(),
-            passes: manifest.passes.iter().map(pass).collect(),
-            ..source
+            manifest: self.manifest.clone(),
         }
     }
 
@@ -250,7 +225,7 @@ impl ReportedFile {
         let manifest = self.manifest.as_ref();
         let mut summary = Summary {
             command: self.kind.unwrap_or_default(),
-            n_records: rows.counts().total(),
+            n_records: rows.counts.total(),
             elapsed: elapsed(self.passes()),
             files: Files { results: Some(self.path.clone()), ..Files::default() },
             ..summary_of_rows(rows)
@@ -324,44 +299,6 @@ impl ReportedFile {
         };
         incomplete.into_iter().chain(unchecked).collect()
     }
-}
-
-fn pass(pass: &manifest::Pass) -> Pass {
-    let bucket = |bucket: &manifest::Bucket| TimedBucket {
-        start: pass.started_at + seconds(bucket.at),
-        width: seconds(bucket.bucket_seconds),
-        counts: Bucket {
-            n_requests: bucket.requests,
-            n_throttled: bucket.throttled,
-            n_failed: bucket.failed_attempts,
-            ..Bucket::default()
-        },
-    };
-    let latency = |latency: &manifest::Latency| LatencySummary {
-        p50: seconds(latency.p50 / 1e3),
-        p90: seconds(latency.p90 / 1e3),
-        p99: seconds(latency.p99 / 1e3),
-        max: seconds(latency.max / 1e3),
-    };
-    Pass {
-        started_at: pass.started_at,
-        finished_at: pass.finished_at,
-        ending: pass.ending.clone(),
-        n_requests: pass.requests,
-        n_lookups: pass.look_ups,
-        n_retries: pass.retries,
-        n_throttled: pass.throttled,
-        paused: seconds(pass.paused_seconds),
-        latency: (pass.requests > 0).then(|| latency(&pass.latency_ms)),
-        timeline: pass.timeline.iter().map(bucket).collect(),
-    }
-}
-
-/// A manifest is a file like any other: a number in it may be anything.
-fn seconds(seconds: f64) -> Duration {
-    /// More than any run.
-    const LONGEST: f64 = 1e9;
-    Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST)).unwrap_or_default()
 }
 
 /// How long these passes took. The time during which several of them ran at once counts once.
@@ -476,10 +413,10 @@ fn next_commands(files: &[ReportedFile], stages: &[Stage], rows: &[FinalRow]) ->
 
 fn summary_of_rows(rows: &RowStats) -> Summary {
     Summary {
-        counts: *rows.counts(),
-        n_banned: rows.n_banned(),
-        latency: LatencySummary::of(rows.durations()),
-        errors: rows.errors().most_frequent_first(),
+        counts: rows.counts,
+        n_banned: rows.n_banned,
+        latency: LatencySummary::of(&rows.durations),
+        errors: rows.errors.most_frequent_first(),
         ..Summary::default()
     }
 }
@@ -501,7 +438,7 @@ fn summary_of_all(stages: &[Stage], rows: &RowStats, n_unprocessed: u64) -> Summ
         host: host.unwrap_or_default(),
         ending: ending.unwrap_or_default(),
         excluded: excluded.unwrap_or_default(),
-        n_records: rows.counts().total() + n_unprocessed,
+        n_records: rows.counts.total() + n_unprocessed,
         n_unprocessed,
         ..summary_of_rows(rows)
     };

@@ -72,11 +72,11 @@ pub(super) fn prepare(
     }
     // From here on, the first Ctrl-C ends the job in order, because its files exist.
     context.signals.begin_orderly();
-    let (list, counts) = (walked.list, *earlier.counts());
+    let (list, counts) = (walked.list, earlier.counts);
     let (outputs, writer) = open_outputs(job, &input, list, &plan, previous, counts, effective)?;
     let size = Size { n_records: outputs.manifest.records, n_jobs };
     let mut stats = walked.stats.unwrap_or_else(|| Stats::new(size, now(), wall_clock()));
-    stats.resize(size);
+    stats.size = size;
     let stats = stats.resuming(earlier);
     Ok(Prepared { input, plan, known, n_tried, outputs, writer, stats, runtime })
 }

@@ -257,9 +257,9 @@ impl<'env> RunningJob<'_, 'env> {
         };
         if self.outputs.is_staged() {
             let first: Vec<_> = jobs.by_ref().take(1).collect();
-            let n_before = self.stages.recorder.call(|it| it.stats.n_asked())?;
+            let n_before = self.stages.recorder.call(|it| it.stats.n_asked)?;
             self.stages.work(&work, first, pool(canary.map(|_| 1)), self.listeners())?;
-            if self.stages.recorder.call(|it| it.stats.n_asked())? == n_before {
+            if self.stages.recorder.call(|it| it.stats.n_asked)? == n_before {
                 self.refuse_if_stopped_early()?;
             }
             self.commit()?;
@@ -278,7 +278,7 @@ impl<'env> RunningJob<'_, 'env> {
             reason,
             StopReason::Unauthorized | StopReason::ProxyRefused | StopReason::UntrustedCertificate
         );
-        let n_requests = self.stages.recorder.call(|it| it.stats.n_requests())?;
+        let n_requests = self.stages.recorder.call(|it| it.stats.n_requests)?;
         let is_first_request = is_misconfigured && n_requests <= 1 && self.outputs.is_new();
         if !is_first_request && !self.outputs.is_staged() {
             return Ok(());

@@ -32,8 +32,8 @@ pub struct StopRule {
 impl StopRule {
     /// Whether the run should stop, and why.
     pub fn check(&self, stats: &Stats) -> Option<StopReason> {
-        let n_ended = stats.n_asked();
-        if n_ended >= FORBIDDEN && stats.n_forbidden() == n_ended {
+        let n_ended = stats.n_asked;
+        if n_ended >= FORBIDDEN && stats.n_forbidden == n_ended {
             return Some(StopReason::Forbidden);
         }
         let n_failed: u64 = Outcome::ALL

@@ -1,5 +1,5 @@
-//! The console: all output to stderr goes through it, so that lines do not mix with the bar, and the
-//! verbosity holds everywhere.
+//! The console: all output to stderr. It keeps lines apart from the bar, and applies verbosity, color
+//! and log format.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,9 +8,8 @@ use std::time::SystemTime;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::style::{Paint, Style};
 use super::text::clean;
 use crate::model::mask_keys;
 
@@ -19,7 +18,7 @@ use crate::model::mask_keys;
 pub enum Verbosity {
     /// `-q`: errors and one closing line.
     Quiet,
-    /// What most people want to know.
+    /// Progress, warnings, and the closing lines.
     #[default]
     Normal,
     /// `-v`: failed attempts, and rows that did not end well.
@@ -28,43 +27,36 @@ pub enum Verbosity {
     VeryVerbose,
 }
 
-/// How much a message matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The importance of a message; in a JSON log, its `level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// The command fails.
     Error,
-    /// What was asked for and the headline at the end; also under `-q`.
+    /// A requested answer or the final headline; also under `-q`.
+    #[serde(rename = "info")]
     Answer,
-    /// Something to know about.
+    /// A problem that does not stop the command.
     Warning,
     /// What the program does.
+    #[serde(rename = "info")]
     Note,
     /// Only under `-v`.
+    #[serde(rename = "debug")]
     Detail,
     /// Only under `-vv`.
     Trace,
 }
 
-impl Level {
-    fn code(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Answer | Self::Note => "info",
-            Self::Detail => "debug",
-            Self::Trace => "trace",
-        }
-    }
-}
-
-/// What a line of a JSON log is about: its `type`. The names are stable; types are only ever added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The `type` of a line of a JSON log. The names are stable; types are only ever added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogType {
-    /// The first line: which program writes the log.
+    /// The first line, with the version of the program.
     Version,
     /// The command fails.
     Error,
-    /// Something to know about.
+    /// A problem that does not stop the command.
     Warning,
     /// What the program does.
     Note,
@@ -90,20 +82,6 @@ impl LogType {
             Level::Trace => Self::Trace,
         }
     }
-
-    fn code(self) -> &'static str {
-        match self {
-            Self::Version => "version",
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Note => "note",
-            Self::Detail => "detail",
-            Self::Trace => "trace",
-            Self::Progress => "progress",
-            Self::Summary => "summary",
-            Self::Setting => "setting",
-        }
-    }
 }
 
 /// How messages are written (`--log-format`).
@@ -116,15 +94,18 @@ pub enum LogFormat {
     Json,
 }
 
-/// The console. Clones share it. What cannot be written, to a closed pipe for example, is lost: no
-/// run ends because nobody reads its messages.
+/// The console. Clones share it. Failed writes, to a closed pipe for example, are ignored: they must
+/// not end a run.
 #[derive(Clone)]
 pub struct Console {
-    verbosity: Verbosity,
-    style: Style,
-    format: LogFormat,
+    /// How much is printed.
+    pub verbosity: Verbosity,
+    /// Whether to color.
+    pub style: Style,
+    /// How messages are written.
+    pub format: LogFormat,
     clock: fn() -> SystemTime,
-    /// The same in all lines of a JSON log.
+    /// In all lines of a JSON log.
     run_id: Arc<str>,
     out: Arc<Mutex<Out>>,
 }
@@ -139,11 +120,10 @@ impl Console {
     #[allow(clippy::disallowed_methods, reason = "only the time of log lines")]
     pub fn stderr(verbosity: Verbosity, style: Style, format: LogFormat) -> Self {
         let run_id = format!("{:032x}", fastrand::u128(..));
-        Self::to(Box::new(io::stderr()), verbosity, style, format, SystemTime::now, &run_id)
+        Self::new(Box::new(io::stderr()), verbosity, style, format, SystemTime::now, &run_id)
     }
 
-    /// One that writes elsewhere. The clock gives JSON lines their time.
-    pub fn to(
+    fn new(
         sink: Box<dyn Write + Send>,
         verbosity: Verbosity,
         style: Style,
@@ -155,8 +135,8 @@ impl Console {
         Self { verbosity, style, format, clock, run_id: run_id.into(), out }
     }
 
-    /// Writes the first line of a JSON log, whatever the verbosity. `traceparent` is that of the
-    /// process that started this one, as W3C Trace Context defines it.
+    /// Writes the first line of a JSON log. `traceparent` is the W3C Trace Context of the parent
+    /// process.
     pub fn begin(&self, traceparent: Option<&str>) {
         if self.format == LogFormat::Json {
             let version = env!("CARGO_PKG_VERSION");
@@ -170,21 +150,6 @@ impl Console {
         }
     }
 
-    /// Whether to color.
-    pub fn style(&self) -> Style {
-        self.style
-    }
-
-    /// How messages are written.
-    pub fn format(&self) -> LogFormat {
-        self.format
-    }
-
-    /// How much is printed.
-    pub fn verbosity(&self) -> Verbosity {
-        self.verbosity
-    }
-
     /// Whether a message of this level is printed.
     pub fn is_enabled(&self, level: Level) -> bool {
         let least = match level {
@@ -196,24 +161,22 @@ impl Console {
         least <= self.verbosity
     }
 
-    /// Prints "error: …". The text may have several lines; other characters that could move the cursor
-    /// are removed, as in all messages.
+    /// Prints "error: …".
     pub fn error(&self, text: &str) {
-        self.error_with(text, Value::Null);
+        self.log(Level::Error, text);
     }
 
-    /// The same, with these fields in a JSON log.
+    /// Prints "error: …"; a JSON log has these fields, too.
     pub fn error_with(&self, text: &str, fields: Value) {
-        self.message((LogType::Error, Level::Error), ("error: ", Paint::Bad), text, fields);
+        self.log_as(LogType::Error, Level::Error, text, fields);
     }
 
     /// Prints "warning: …".
     pub fn warning(&self, text: &str) {
-        let kind = (LogType::Warning, Level::Warning);
-        self.message(kind, ("warning: ", Paint::Warn), text, Value::Null);
+        self.log(Level::Warning, text);
     }
 
-    /// What the program does.
+    /// Prints what the program does.
     pub fn note(&self, text: &str) {
         self.log(Level::Note, text);
     }
@@ -223,25 +186,21 @@ impl Console {
         self.log_as(LogType::of(level), level, text, Value::Null);
     }
 
-    /// The same, of this type and with these fields in a JSON log.
+    /// Prints a message of this level; a JSON log has this type and these fields. The text may have
+    /// several lines; characters that move the cursor are removed.
     pub fn log_as(&self, kind: LogType, level: Level, text: &str, fields: Value) {
-        self.message((kind, level), ("", Paint::Plain), text, fields);
-    }
-
-    fn message(
-        &self,
-        (kind, level): (LogType, Level),
-        (prefix, paint): (&str, Paint),
-        text: &str,
-        fields: Value,
-    ) {
         if !self.is_enabled(level) {
             return;
         }
         let lines: Vec<_> = text.split('\n').map(clean).collect();
         let text = lines.join("\n");
+        let prefix = match level {
+            Level::Error => self.style.paint(Paint::Bad, "error: "),
+            Level::Warning => self.style.paint(Paint::Warn, "warning: "),
+            _ => String::new(),
+        };
         match self.format {
-            LogFormat::Text => self.write(&format!("{}{text}\n", self.style.paint(paint, prefix))),
+            LogFormat::Text => self.write(&format!("{prefix}{text}\n")),
             LogFormat::Json => self.write(&self.json_line(kind, level, &text, fields)),
         }
     }
@@ -249,22 +208,19 @@ impl Console {
     fn json_line(&self, kind: LogType, level: Level, text: &str, fields: Value) -> String {
         let time = Timestamp::try_from((self.clock)()).unwrap_or(Timestamp::UNIX_EPOCH);
         let line = JsonLine {
-            kind: kind.code(),
+            kind,
             time: format!("{time:.3}"),
             run_id: &self.run_id,
-            level: level.code(),
+            level,
             message: text.trim(),
-            fields: match fields {
-                Value::Object(fields) => fields,
-                _ => Map::new(),
-            },
+            fields,
         };
         // A map of JSON values always serializes.
         serde_json::to_string(&line).unwrap_or_default() + "\n"
     }
 
-    /// Prints a finished text, colored and laid out by the caller, without adding a line break, so
-    /// that a question can be asked. A JSON log has it as a message.
+    /// Prints a text that is colored and laid out, without a line break at its end. In a JSON log, it
+    /// is a message.
     pub fn print(&self, level: Level, text: &str) {
         match self.format {
             LogFormat::Text if self.is_enabled(level) => self.write(text),
@@ -273,7 +229,7 @@ impl Console {
         }
     }
 
-    /// Removes secret keys from all output: people put them where paths belong.
+    /// Masks secret keys in all output: one may have been typed in place of a path.
     fn write(&self, text: &str) {
         let text = mask_keys(text);
         let mut out = self.out();
@@ -291,7 +247,7 @@ impl Console {
     }
 
     fn out(&self) -> MutexGuard<'_, Out> {
-        // A panic while printing left at most half a line.
+        // After a panic while printing, at most a part of a line is missing.
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -303,13 +259,53 @@ const LOG_SCHEMA_VERSION: u32 = 1;
 #[derive(Serialize)]
 struct JsonLine<'a> {
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: LogType,
     time: String,
     run_id: &'a str,
-    level: &'static str,
+    level: Level,
     message: &'a str,
     #[serde(flatten)]
-    fields: Map<String, Value>,
+    fields: Value,
+}
+
+/// The meaning of a color.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    /// No color.
+    Plain,
+    /// Success.
+    Good,
+    /// Failure.
+    Bad,
+    /// A warning.
+    Warn,
+    /// A hint.
+    Dim,
+    /// The most important text.
+    Bold,
+}
+
+/// Whether to color.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Whether the terminal supports colors and the user allows them.
+    pub color: bool,
+}
+
+impl Style {
+    /// The text in its color.
+    pub fn paint(self, paint: Paint, text: &str) -> String {
+        let code = match paint {
+            _ if !self.color || text.is_empty() => return text.to_owned(),
+            Paint::Plain => return text.to_owned(),
+            Paint::Good => "32",
+            Paint::Bad => "31",
+            Paint::Warn => "33",
+            Paint::Dim => "2",
+            Paint::Bold => "1",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
 }
 
 #[cfg(test)]
@@ -318,25 +314,25 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A sink that can be read, and that can be told to be closed.
+    /// A sink whose text can be read, and which can be closed.
     #[derive(Clone, Default)]
-    pub(in crate::report) struct Page {
+    pub(in crate::report) struct Sink {
         bytes: Arc<Mutex<Vec<u8>>>,
         is_closed: bool,
     }
 
-    impl Page {
+    impl Sink {
         pub(in crate::report) fn console(&self, verbosity: Verbosity) -> Console {
-            self.screen_in(verbosity, LogFormat::Text)
+            self.console_in(verbosity, LogFormat::Text)
         }
 
-        pub(in crate::report) fn screen_in(
+        pub(in crate::report) fn console_in(
             &self,
             verbosity: Verbosity,
             format: LogFormat,
         ) -> Console {
             let clock = || SystemTime::UNIX_EPOCH + Duration::from_millis(11_565_250);
-            Console::to(Box::new(self.clone()), verbosity, Style::default(), format, clock, "1d")
+            Console::new(Box::new(self.clone()), verbosity, Style::default(), format, clock, "1d")
         }
 
         pub(in crate::report) fn text(&self) -> String {
@@ -344,7 +340,7 @@ pub(super) mod tests {
         }
     }
 
-    impl Write for Page {
+    impl Write for Sink {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             if self.is_closed {
                 return Err(io::ErrorKind::BrokenPipe.into());
@@ -358,43 +354,43 @@ pub(super) mod tests {
         }
     }
 
-    fn said(verbosity: Verbosity) -> String {
-        let page = Page::default();
-        let console = page.console(verbosity);
+    fn printed(verbosity: Verbosity) -> String {
+        let sink = Sink::default();
+        let console = sink.console(verbosity);
         console.error("e");
         console.log(Level::Answer, "a");
         console.warning("w");
         console.note("n");
         console.log(Level::Detail, "d");
         console.log(Level::Trace, "t");
-        page.text().replace('\n', "|")
+        sink.text().replace('\n', "|")
     }
 
     #[test]
-    fn each_voice_says_what_it_may() {
-        assert_eq!(said(Verbosity::Quiet), "error: e|a|");
-        assert_eq!(said(Verbosity::Normal), "error: e|a|warning: w|n|");
-        assert_eq!(said(Verbosity::Verbose), "error: e|a|warning: w|n|d|");
-        assert_eq!(said(Verbosity::VeryVerbose), "error: e|a|warning: w|n|d|t|");
+    fn each_verbosity_prints_its_levels() {
+        assert_eq!(printed(Verbosity::Quiet), "error: e|a|");
+        assert_eq!(printed(Verbosity::Normal), "error: e|a|warning: w|n|");
+        assert_eq!(printed(Verbosity::Verbose), "error: e|a|warning: w|n|d|");
+        assert_eq!(printed(Verbosity::VeryVerbose), "error: e|a|warning: w|n|d|t|");
     }
 
     #[test]
-    fn a_message_has_lines_but_never_moves_the_cursor() {
-        let page = Page::default();
-        page.console(Verbosity::Normal).warning("one\ntwo \u{1b}[2J\u{9b}31m\r\u{202e}three");
-        assert_eq!(page.text(), "warning: one\ntwo  [2J 31m \u{fffd}three\n");
+    fn a_message_keeps_line_breaks_but_no_other_control_characters() {
+        let sink = Sink::default();
+        sink.console(Verbosity::Normal).warning("one\ntwo \u{1b}[2J\u{9b}31m\r\u{202e}three");
+        assert_eq!(sink.text(), "warning: one\ntwo  [2J 31m \u{fffd}three\n");
     }
 
     #[test]
     fn every_line_of_a_json_log_is_an_object_with_type_time_and_run_id() {
-        let page = Page::default();
-        let console = page.screen_in(Verbosity::Quiet, LogFormat::Json);
+        let sink = Sink::default();
+        let console = sink.console_in(Verbosity::Quiet, LogFormat::Json);
         console.begin(Some("00-1-2-00"));
         console.error_with("the key \"x\"\nis old", json!({ "exit_code": 4 }));
         console.warning("not shown under -q");
         console.print(Level::Answer, "\nEnded at once.\n");
         console.print(Level::Answer, "\n");
-        insta::assert_snapshot!(page.text(), @r#"
+        insta::assert_snapshot!(sink.text(), @r#"
         {"type":"version","time":"1970-01-01T03:12:45.250Z","run_id":"1d","level":"info","message":"bulk-unlock 0.1.0","schema_version":1,"traceparent":"00-1-2-00","version":"0.1.0"}
         {"type":"error","time":"1970-01-01T03:12:45.250Z","run_id":"1d","level":"error","message":"the key \"x\"\nis old","exit_code":4}
         {"type":"note","time":"1970-01-01T03:12:45.250Z","run_id":"1d","level":"info","message":"Ended at once."}
@@ -403,16 +399,25 @@ pub(super) mod tests {
 
     #[test]
     fn a_closed_stderr_is_not_an_error() {
-        let page = Page { is_closed: true, ..Page::default() };
-        page.console(Verbosity::Normal).error("to a closed pipe");
+        let sink = Sink { is_closed: true, ..Sink::default() };
+        sink.console(Verbosity::Normal).error("to a closed pipe");
     }
 
     #[test]
     fn messages_are_printed_above_a_bar() {
-        let page = Page::default();
-        let console = page.console(Verbosity::Normal);
+        let sink = Sink::default();
+        let console = sink.console(Verbosity::Normal);
         console.set_bar(Some(ProgressBar::hidden()));
         console.note("above the bar");
-        assert_eq!(page.text(), "above the bar\n");
+        assert_eq!(sink.text(), "above the bar\n");
+    }
+
+    #[test]
+    fn without_color_a_text_is_not_changed() {
+        assert_eq!(Style { color: false }.paint(Paint::Bad, "2 failed"), "2 failed");
+        assert_eq!(
+            Style { color: true }.paint(Paint::Bad, "2 failed"),
+            "\u{1b}[31m2 failed\u{1b}[0m"
+        );
     }
 }

@@ -1,19 +1,20 @@
 //! The metrics file (`--metrics-file`): gauges of one run in the Prometheus text format, for
 //! `node_exporter`'s textfile collector.
 //!
-//! The file is replaced at the beginning, every ten seconds, and at the end, whatever the end is.
-//! The exit code and the time of the last success are those of the run before until this one ends.
+//! The file is replaced at the beginning, every ten seconds, and at any end of the command. Until
+//! then, the exit code and the time of the last success are those of the run before.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write as _};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Listener;
 use crate::model::{Event, Outcome};
-use crate::stats::Stats;
+use crate::stats::{Latency, Stats};
 
 /// How often the file is replaced during a run.
 const EVERY: Duration = Duration::from_secs(10);
@@ -21,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(10);
 /// The upper bounds of the latency histogram, in milliseconds.
 const BOUNDS_MS: [u64; 11] = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000];
 
-/// What every metrics file begins with.
+/// The beginning of every metrics file.
 const BEGINNING: &str = "# HELP bulk_unlock_";
 
 const LAST_SUCCESS: &str = "last_success_timestamp_seconds";
@@ -32,19 +33,25 @@ const EXIT_CODE: &str = "exit_code";
 pub struct Metrics {
     path: PathBuf,
     job: String,
-    state: Mutex<State>,
+    inner: Mutex<Inner>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// The jobs of this command that have ended: a run, and its read-back.
-    ended: Snapshot,
-    current: Snapshot,
+struct Inner {
+    /// The jobs that have ended: a run, and its read-back.
+    ended: Vec<Job>,
+    current: Option<Job>,
     earlier: Earlier,
     written_at: Option<Instant>,
 }
 
-/// What the file of an earlier run says.
+#[derive(Debug)]
+struct Job {
+    stats: Stats,
+    n_unprocessed: u64,
+}
+
+/// The values in the file of an earlier run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Earlier {
     exit_code: Option<u8>,
@@ -52,62 +59,54 @@ struct Earlier {
 }
 
 impl Metrics {
-    /// Writes the file for the first time, with the label `job` and all counts at zero.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written, or when another kind of file is in its place.
+    /// Writes the file for the first time, with the label `job` and all counts at zero. Fails if the
+    /// file cannot be written, or if another kind of file is in its place.
     pub fn create(path: PathBuf, job: String, now: SystemTime) -> io::Result<Self> {
         let earlier = Earlier::read(&path, &job)?;
-        let state = Mutex::new(State { earlier, ..State::default() });
-        let metrics = Self { path, job, state };
-        metrics.write(&metrics.state(), earlier, now)?;
+        let inner = Mutex::new(Inner { earlier, ..Inner::default() });
+        let metrics = Self { path, job, inner };
+        metrics.write(&metrics.lock(), earlier, now)?;
         Ok(metrics)
     }
 
-    /// Counts a job of this command that has ended.
+    /// Adds a job of this command that has ended.
     pub fn end_job(&self, stats: &Stats, n_unprocessed: u64) {
-        let snapshot = Snapshot { n_unprocessed, ..Snapshot::of(stats) };
-        let known = &mut *self.state();
-        known.ended = known.ended.and(&snapshot);
-        known.current = Snapshot::default();
+        let mut inner = self.lock();
+        inner.ended.push(Job { stats: stats.clone(), n_unprocessed });
+        inner.current = None;
     }
 
-    /// Writes the file for the last time, with the exit code.
-    ///
-    /// # Errors
-    ///
-    /// As [`create`](Self::create).
+    /// Writes the file for the last time, with the exit code. Fails as [`create`](Self::create).
     pub fn finish(&self, exit_code: u8, now: SystemTime) -> io::Result<()> {
-        let state = self.state();
+        let inner = self.lock();
         let success = (exit_code == 0).then(|| unix_seconds(now));
-        let last_success = success.or(state.earlier.last_success);
-        self.write(&state, Earlier { exit_code: Some(exit_code), last_success }, now)
+        let last_success = success.or(inner.earlier.last_success);
+        self.write(&inner, Earlier { exit_code: Some(exit_code), last_success }, now)
     }
 
     /// Updates the file while a job is running.
     pub fn listener(&self) -> Box<dyn Listener + '_> {
-        Box::new(Updates(self))
+        Box::new(self)
     }
 
     fn update(&self, stats: &Stats, at: Instant, now: SystemTime) {
-        let known = &mut *self.state();
-        known.current = Snapshot::of(stats);
-        let due = known.written_at.get_or_insert(at);
-        if at < *due + EVERY {
+        let inner = &mut *self.lock();
+        inner.current = Some(Job { stats: stats.clone(), n_unprocessed: stats.n_unprocessed() });
+        let written_at = inner.written_at.get_or_insert(at);
+        if at < *written_at + EVERY {
             return;
         }
-        *due = at;
-        // The next one may succeed, and the last one reports an error.
-        let _ = self.write(known, known.earlier, now);
+        *written_at = at;
+        // A later update may succeed, and `finish` reports errors.
+        let _ = self.write(inner, inner.earlier, now);
     }
 
-    fn write(&self, state: &State, ending: Earlier, now: SystemTime) -> io::Result<()> {
+    fn write(&self, inner: &Inner, ending: Earlier, now: SystemTime) -> io::Result<()> {
         check_own(&self.path)?;
-        let snapshot = state.ended.and(&state.current);
-        let text = render(&self.job, &snapshot, ending, unix_seconds(now));
+        let jobs: Vec<&Job> = inner.ended.iter().chain(&inner.current).collect();
+        let text = render(&self.job, &jobs, ending, unix_seconds(now));
         let directory = self.path.parent().filter(|it| !it.as_os_str().is_empty());
-        // The collector reads `*.prom`, and must not find this one before it is complete.
+        // The collector reads `*.prom`. It must not find this file before it is complete.
         let mut file = tempfile::Builder::new()
             .prefix(".bulk-unlock-metrics.")
             .suffix(".tmp")
@@ -118,8 +117,8 @@ impl Metrics {
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,37 +136,34 @@ fn readable_by_all(_: &fs::File) -> io::Result<()> {
 
 /// Refuses to replace anything but a metrics file of this program or an empty file.
 fn check_own(path: &Path) -> io::Result<()> {
-    let foreign = || io::Error::other("the file that exists is not a bulk-unlock metrics file");
-    match path.metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(it) if !it.is_file() => Err(io::Error::other("it is not a regular file")),
-        Ok(it) if it.len() == 0 => Ok(()),
-        Ok(_) => {
-            let mut beginning = Vec::new();
-            let length = BEGINNING.len() as u64;
-            io::Read::read_to_end(
-                &mut io::Read::take(fs::File::open(path)?, length),
-                &mut beginning,
-            )?;
-            if beginning == BEGINNING.as_bytes() { Ok(()) } else { Err(foreign()) }
-        }
+    let metadata = match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata?,
+    };
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
     }
+    if metadata.len() == 0 {
+        return Ok(());
+    }
+    let mut beginning = Vec::new();
+    fs::File::open(path)?.take(BEGINNING.len() as u64).read_to_end(&mut beginning)?;
+    if beginning != BEGINNING.as_bytes() {
+        return Err(io::Error::other("the file that exists is not a bulk-unlock metrics file"));
+    }
+    Ok(())
 }
 
-/// Updates the file on ticks.
-struct Updates<'a>(&'a Metrics);
-
-impl Listener for Updates<'_> {
+impl Listener for &Metrics {
     fn on_event(&mut self, event: &Event, stats: &Stats) {
         if let Event::Ticked { at, wall } = event {
-            self.0.update(stats, *at, *wall);
+            self.update(stats, *at, *wall);
         }
     }
 }
 
 impl Earlier {
-    /// Reads what a file says of this job; nothing where there is no file.
+    /// Reads the values of this job. A missing file has none.
     fn read(path: &Path, job: &str) -> io::Result<Self> {
         check_own(path)?;
         let text = match fs::read_to_string(path) {
@@ -185,113 +181,48 @@ impl Earlier {
     }
 }
 
-/// The counts of one or more jobs.
-#[derive(Clone, Debug, PartialEq)]
-struct Snapshot {
-    users: [u64; Outcome::ALL.len()],
-    /// By status; 0: no response.
-    requests: Vec<(u16, u64)>,
-    n_retries: u64,
-    n_throttled: u64,
-    paused: Duration,
-    /// Number of requests that took no longer than each bound, and of all.
-    durations: [u64; BOUNDS_MS.len() + 1],
-    duration_sum: Duration,
-    n_records: u64,
-    n_unprocessed: u64,
-}
-
-impl Default for Snapshot {
-    fn default() -> Self {
-        Self {
-            users: [0; Outcome::ALL.len()],
-            requests: Vec::new(),
-            n_retries: 0,
-            n_throttled: 0,
-            paused: Duration::ZERO,
-            durations: [0; BOUNDS_MS.len() + 1],
-            duration_sum: Duration::ZERO,
-            n_records: 0,
-            n_unprocessed: 0,
-        }
-    }
-}
-
-impl Snapshot {
-    fn of(stats: &Stats) -> Self {
-        let latency = stats.latency();
-        let mut durations = [latency.n(); BOUNDS_MS.len() + 1];
-        for (n, bound) in durations.iter_mut().zip(BOUNDS_MS) {
-            *n = latency.n_up_to(Duration::from_millis(bound));
-        }
-        let requests = stats.requests_by_status().iter();
-        let requests = requests.map(|(status, &n)| (status.unwrap_or(0), n));
-        let given_up = (0, stats.n_given_up());
-        Self {
-            users: Outcome::ALL.map(|outcome| stats.count(outcome)),
-            requests: sum_of(requests.chain([given_up])),
-            n_retries: stats.n_retries(),
-            n_throttled: stats.n_throttled(),
-            paused: stats.paused(),
-            durations,
-            duration_sum: latency.sum(),
-            n_records: stats.size().n_records,
-            n_unprocessed: stats.n_unprocessed(),
-        }
-    }
-
-    /// Both together. The records are those of the first: a read-back has no others.
-    fn and(&self, other: &Self) -> Self {
-        let first = if self.n_records > 0 { self } else { other };
-        let mut sum = Self {
-            requests: sum_of(self.requests.iter().chain(&other.requests).copied()),
-            n_retries: self.n_retries + other.n_retries,
-            n_throttled: self.n_throttled + other.n_throttled,
-            paused: self.paused + other.paused,
-            duration_sum: self.duration_sum + other.duration_sum,
-            n_records: first.n_records,
-            n_unprocessed: first.n_unprocessed,
-            ..self.clone()
-        };
-        sum.users.iter_mut().zip(other.users).for_each(|(n, more)| *n += more);
-        sum.durations.iter_mut().zip(other.durations).for_each(|(n, more)| *n += more);
-        sum
-    }
-}
-
-fn sum_of(requests: impl Iterator<Item = (u16, u64)>) -> Vec<(u16, u64)> {
-    let mut sums = std::collections::BTreeMap::new();
-    requests.filter(|(_, n)| *n > 0).for_each(|(status, n)| *sums.entry(status).or_default() += n);
-    sums.into_iter().collect()
-}
-
-/// The file. Every metric has its HELP and TYPE lines, also one without a value.
-fn render(job: &str, snapshot: &Snapshot, ending: Earlier, now: u64) -> String {
+/// The file, with the counts of all jobs. Every metric has its HELP and TYPE lines, also one without
+/// a value.
+fn render(job: &str, jobs: &[&Job], ending: Earlier, now: u64) -> String {
+    let sum = |of: fn(&Stats) -> u64| jobs.iter().map(|job| of(&job.stats)).sum::<u64>();
     let mut text = Text { text: String::new(), job: escape(job) };
     text.family("users", "gauge", "Users by outcome.");
-    for (outcome, n) in Outcome::ALL.into_iter().zip(snapshot.users) {
-        text.labelled("users", "outcome", outcome.code(), n);
+    for outcome in Outcome::ALL {
+        let n: u64 = jobs.iter().map(|job| job.stats.count(outcome)).sum();
+        text.sample("users", &format!(",outcome=\"{}\"", outcome.code()), n);
     }
     text.family("requests", "gauge", "Requests by HTTP status; none: no response.");
-    for &(status, n) in &snapshot.requests {
-        let status = if status == 0 { "none".to_owned() } else { status.to_string() };
-        text.labelled("requests", "status", &status, n);
+    let mut requests: BTreeMap<Option<u16>, u64> = BTreeMap::new();
+    for Job { stats, .. } in jobs {
+        let by_status = stats.requests_by_status.iter().map(|(status, n)| (*status, *n));
+        for (status, n) in by_status.chain([(None, stats.n_given_up)]).filter(|(_, n)| *n > 0) {
+            *requests.entry(status).or_default() += n;
+        }
+    }
+    for (status, n) in requests {
+        let status = status.map_or("none".to_owned(), |status| status.to_string());
+        text.sample("requests", &format!(",status=\"{status}\""), n);
     }
     text.gauge(
         "retries",
         "Attempts that failed and were retried, 429s not counted.",
-        Some(snapshot.n_retries),
+        Some(sum(|stats| stats.n_retries)),
     );
-    text.gauge("throttled", "Requests that were answered 429.", Some(snapshot.n_throttled));
-    let paused = snapshot.paused.as_secs_f64();
+    let n_throttled = sum(Stats::n_throttled);
+    text.gauge("throttled", "Requests that were answered 429.", Some(n_throttled));
+    let paused: Duration = jobs.iter().map(|job| job.stats.paused()).sum();
     text.gauge(
         "paused_seconds",
         "Time in which no request was sent because of a 429 or an outage.",
-        Some(paused),
+        Some(paused.as_secs_f64()),
     );
-    text.histogram(snapshot);
-    text.gauge("records", "Records of the input.", Some(snapshot.n_records));
-    text.gauge("unprocessed", "Records without an outcome.", Some(snapshot.n_unprocessed));
+    text.histogram(jobs);
+    // A read-back has no records of its own.
+    let first = jobs.iter().find(|job| job.stats.size.n_records > 0);
+    let n_records = first.map_or(0, |job| job.stats.size.n_records);
+    let n_unprocessed = first.map_or(0, |job| job.n_unprocessed);
+    text.gauge("records", "Records of the input.", Some(n_records));
+    text.gauge("unprocessed", "Records without an outcome.", Some(n_unprocessed));
     text.gauge(EXIT_CODE, "Exit code of the last run that ended.", ending.exit_code);
     text.gauge(
         "last_run_timestamp_seconds",
@@ -306,7 +237,6 @@ fn render(job: &str, snapshot: &Snapshot, ending: Earlier, now: u64) -> String {
     text.text
 }
 
-/// The file as it grows.
 struct Text {
     text: String,
     /// Escaped.
@@ -315,47 +245,48 @@ struct Text {
 
 impl Text {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
-        self.line(format_args!("# HELP bulk_unlock_{name} {help}"));
-        self.line(format_args!("# TYPE bulk_unlock_{name} {kind}"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "# HELP bulk_unlock_{name} {help}");
+        let _ = writeln!(self.text, "# TYPE bulk_unlock_{name} {kind}");
     }
 
-    /// A metric with one value, or with none.
-    fn gauge<T: std::fmt::Display>(&mut self, name: &str, help: &str, value: Option<T>) {
+    /// One value. `labels` follow the label `job`.
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        let job = &self.job;
+        let _ = writeln!(self.text, "bulk_unlock_{name}{{job=\"{job}\"{labels}}} {value}");
+    }
+
+    /// A metric with at most one value.
+    fn gauge(&mut self, name: &str, help: &str, value: Option<impl Display>) {
         self.family(name, "gauge", help);
         if let Some(value) = value {
-            let job = self.job.clone();
-            self.line(format_args!("bulk_unlock_{name}{{job=\"{job}\"}} {value}"));
+            self.sample(name, "", value);
         }
     }
 
-    fn labelled(&mut self, name: &str, label: &str, value: &str, n: u64) {
-        let job = self.job.clone();
-        self.line(format_args!("bulk_unlock_{name}{{job=\"{job}\",{label}=\"{value}\"}} {n}"));
-    }
-
-    fn histogram(&mut self, snapshot: &Snapshot) {
+    fn histogram(&mut self, jobs: &[&Job]) {
         let name = "request_duration_seconds";
         self.family(name, "histogram", "Time from sending a request to its response or failure.");
-        #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
-        // OpenMetrics wants 1.0 and not 1.
-        let bounds = BOUNDS_MS.map(|bound| format!("{:?}", bound as f64 / 1e3));
-        let bounds = bounds.iter().map(String::as_str).chain(["+Inf"]);
-        for (bound, n) in bounds.zip(snapshot.durations) {
-            self.labelled(&format!("{name}_bucket"), "le", bound, n);
+        let sum = |of: &dyn Fn(&Latency) -> u64| -> u64 {
+            jobs.iter().map(|job| of(&job.stats.latency)).sum()
+        };
+        let bucket = format!("{name}_bucket");
+        for millis in BOUNDS_MS {
+            let n = sum(&|latency| latency.n_up_to(Duration::from_millis(millis)));
+            #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
+            // OpenMetrics requires 1.0 instead of 1.
+            let bound = format!("{:?}", millis as f64 / 1e3);
+            self.sample(&bucket, &format!(",le=\"{bound}\""), n);
         }
-        let n = snapshot.durations.last().copied().unwrap_or_default();
-        let (job, sum) = (self.job.clone(), snapshot.duration_sum.as_secs_f64());
-        self.line(format_args!("bulk_unlock_{name}_sum{{job=\"{job}\"}} {sum}"));
-        self.line(format_args!("bulk_unlock_{name}_count{{job=\"{job}\"}} {n}"));
-    }
-
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.text, "{line}");
+        let n = sum(&Latency::n);
+        self.sample(&bucket, ",le=\"+Inf\"", n);
+        let total: Duration = jobs.iter().map(|job| job.stats.latency.sum).sum();
+        self.sample(&format!("{name}_sum"), "", total.as_secs_f64());
+        self.sample(&format!("{name}_count"), "", n);
     }
 }
 
-/// The value of a label as the text format writes it.
+/// Escapes the value of a label.
 fn escape(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -387,9 +318,9 @@ mod tests {
             .paused(PauseReason::Throttled, 1_500)
             .at(4_200)
             .stats;
-        let snapshot = Snapshot::of(&stats);
+        let job = Job { n_unprocessed: stats.n_unprocessed(), stats };
         let ending = Earlier { exit_code: Some(3), last_success: Some(1_700) };
-        insta::assert_snapshot!(render("run", &snapshot, ending, 1_800));
+        insta::assert_snapshot!(render("run", &[&job], ending, 1_800));
     }
 
     #[test]
@@ -399,11 +330,9 @@ mod tests {
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
         let stats = Story::of(1).rows(1, Outcome::Unlocked).stats;
-        let empty = render("run", &Snapshot::default(), Earlier::default(), 1);
-        assert_eq!(
-            fixed(&empty),
-            fixed(&render("other", &Snapshot::of(&stats), Earlier::default(), 2))
-        );
+        let job = Job { stats, n_unprocessed: 0 };
+        let empty = render("run", &[], Earlier::default(), 1);
+        assert_eq!(fixed(&empty), fixed(&render("other", &[&job], Earlier::default(), 2)));
         for outcome in Outcome::ALL {
             let name = format!("bulk_unlock_users{{job=\"run\",outcome=\"{}\"}}", outcome.code());
             assert_eq!(sample(&empty, &name), Some("0"));
@@ -411,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_success_is_kept_until_the_next_one() {
+    fn the_last_success_is_kept_until_the_next_success() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("it.prom");
         let job = "it's \"a\" job\\\n";
@@ -430,7 +359,7 @@ mod tests {
         assert_eq!(run(10, 2), [(None, None), (some("2"), None)]);
         assert_eq!(run(20, 0), [(some("2"), None), (some("0"), some("21"))]);
         assert_eq!(run(30, 1), [(some("0"), some("21")), (some("1"), some("21"))]);
-        // Another job's success is none of this one.
+        // The success of another job does not count.
         let other = Metrics::create(path.clone(), "other".to_owned(), at(40)).unwrap();
         other.finish(1, at(41)).unwrap();
         assert_eq!(run(50, 1), [(None, None), (some("1"), None)]);
@@ -452,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_and_its_read_back_are_counted_together() {
+    fn the_counts_of_a_run_and_its_read_back_are_added() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("it.prom");
         let metrics = Metrics::create(path.clone(), "run".to_owned(), at(1)).unwrap();
@@ -472,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_never_fall() {
+    fn buckets_are_cumulative() {
         let mut stats = Story::of(1).rows(1, Outcome::Unlocked).stats;
         for ms in [0, 9, 10, 11, 24, 25, 26, 999, 1_000, 1_001, 29_999, 31_000, 9_000_000] {
             stats.add_request(&crate::model::Attempt {
@@ -482,9 +411,12 @@ mod tests {
                 ended_at: at(0),
             });
         }
-        let durations = Snapshot::of(&stats).durations;
-        assert!(durations.is_sorted(), "{durations:?}");
-        assert_eq!(durations.last(), Some(&14));
+        let text = render("run", &[&Job { stats, n_unprocessed: 0 }], Earlier::default(), 1);
+        let buckets = text.lines().filter(|line| line.contains("_bucket{"));
+        let counts: Vec<u64> =
+            buckets.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+        assert!(counts.is_sorted(), "{counts:?}");
+        assert_eq!(counts.last(), Some(&14));
     }
 
     #[test]

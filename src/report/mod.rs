@@ -1,29 +1,25 @@
-//! What people read: the progress bar, log lines, the closing text, the HTML and Markdown pages, and
-//! metrics.
+//! Output for people and monitors: progress, log lines, closing lines, the HTML and Markdown pages,
+//! and metrics.
 //!
-//! During a run, a [`Listener`] receives each event together with the statistics so far, after the
-//! event was recorded and counted. Text from outside is cleaned before it is printed.
+//! During a run, a [`Listener`] receives each event with the statistics so far, after the event was
+//! recorded and counted. Text from outside is cleaned before it is printed.
 
 mod bar;
 pub mod closing;
 mod console;
-mod details;
+mod events;
 mod metrics;
-mod notices;
 pub mod page;
-mod status;
-mod style;
+mod progress;
 pub mod text;
-mod words;
 
-pub use bar::Bar;
-pub use console::{Console, Level, LogFormat, LogType, Verbosity};
-pub use details::Details;
+pub use console::{Console, Level, LogFormat, LogType, Paint, Style, Verbosity};
 pub use metrics::Metrics;
-pub use notices::Notices;
-pub use status::{Lines, print_status};
-pub use style::{Paint, Style};
-pub use words::stopped_by;
+pub use text::stopped_by;
+
+use bar::Bar;
+use events::EventLog;
+use progress::{Lines, print_status};
 
 use crate::model::{Event, InputRecord};
 use crate::stats::summary::CommandKind;
@@ -31,14 +27,14 @@ use crate::stats::{Ceiling, Stats};
 
 /// Receives every event after it was recorded and counted.
 pub trait Listener: Send {
-    /// One event, and the counts up to and with it.
+    /// An event, and the statistics that include it.
     fn on_event(&mut self, event: &Event, stats: &Stats);
 
-    /// There are no more events: takes down what must not stay on the console.
+    /// No more events follow.
     fn finish(self: Box<Self>) {}
 }
 
-/// How progress is shown (`--progress`); "auto" was decided before.
+/// How progress is shown (`--progress`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Drawn in place, on a terminal.
@@ -49,14 +45,14 @@ pub enum Progress {
     None,
 }
 
-/// What a listener must know of the run beforehand.
+/// The run that a listener reports.
 #[derive(Clone, Copy, Debug)]
 pub struct ReportContext<'a> {
-    /// What is done.
+    /// The command.
     pub command: CommandKind,
-    /// What the job allows itself.
+    /// The maximum rate of the job.
     pub ceiling: Option<Ceiling>,
-    /// The records of the input, for their lines and cells.
+    /// The records of the input.
     pub records: &'a [InputRecord],
 }
 
@@ -64,17 +60,14 @@ pub struct ReportContext<'a> {
 pub fn listeners<'a>(
     console: &Console,
     progress: Progress,
-    scene: ReportContext<'a>,
+    context: ReportContext<'a>,
 ) -> Vec<Box<dyn Listener + 'a>> {
-    let mut listeners: Vec<Box<dyn Listener + 'a>> = Vec::new();
-    if console.is_enabled(Level::Detail) {
-        listeners.push(Box::new(Details::new(console.clone(), scene.records)));
-    }
-    listeners.push(Box::new(Notices::new(console.clone(), scene, progress)));
+    let log = EventLog::new(console.clone(), context, progress);
+    let mut listeners: Vec<Box<dyn Listener + 'a>> = vec![Box::new(log)];
     if console.is_enabled(Level::Note) {
         match progress {
-            Progress::Bar => listeners.push(Box::new(Bar::new(console.clone(), scene))),
-            Progress::Lines => listeners.push(Box::new(Lines::new(console.clone(), scene))),
+            Progress::Bar => listeners.push(Box::new(Bar::new(console.clone(), context))),
+            Progress::Lines => listeners.push(Box::new(Lines::new(console.clone(), context))),
             Progress::None => {}
         }
     }

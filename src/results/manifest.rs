@@ -275,14 +275,14 @@ impl Pass {
     fn end(&mut self, ending: Ending, stats: &Stats, now: SystemTime) {
         self.finished_at = Some(now);
         ending.code().clone_into(&mut self.ending);
-        self.requests = stats.n_requests();
-        self.retries = stats.n_retries();
+        self.requests = stats.n_requests;
+        self.retries = stats.n_retries;
         self.throttled = stats.n_throttled();
-        self.given_up = stats.n_given_up();
+        self.given_up = stats.n_given_up;
         self.paused_seconds = stats.paused().as_secs_f64();
-        self.look_ups = stats.n_lookups();
-        let width = stats.timeline().width();
-        let buckets = stats.timeline().buckets().iter().zip(0_u32..);
+        self.look_ups = stats.n_lookups;
+        let width = stats.timeline.width;
+        let buckets = stats.timeline.buckets.iter().zip(0_u32..);
         self.timeline = buckets
             .map(|(bucket, index)| Bucket {
                 at: (width * index).as_secs_f64(),
@@ -292,7 +292,7 @@ impl Pass {
                 failed_attempts: bucket.n_failed,
             })
             .collect();
-        self.latency_ms = Latency::of(stats.latency());
+        self.latency_ms = Latency::of(&stats.latency);
     }
 }
 
@@ -305,10 +305,17 @@ impl Latency {
             p50: ms(latency.quantile(0.5)),
             p90: ms(latency.quantile(0.9)),
             p99: ms(latency.quantile(0.99)),
-            max: ms(latency.max()),
-            mean: ms(latency.sum()) / n,
+            max: ms(latency.max),
+            mean: ms(latency.sum) / n,
         }
     }
+}
+
+/// A number of seconds in a manifest, which may be any number, as a duration.
+pub fn seconds(seconds: f64) -> Duration {
+    /// More than any run.
+    const LONGEST: f64 = 1e9;
+    Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST)).unwrap_or_default()
 }
 
 /// The instance, also in the words of early versions.

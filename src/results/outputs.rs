@@ -286,7 +286,7 @@ impl Outputs {
     ) -> Finalized {
         writer.close();
         let mut totals = Totals {
-            n_records: stats.size().n_records,
+            n_records: stats.size.n_records,
             n_unprocessed: n_without_row(&recorded),
             n_rows_found: stats.n_earlier() + writer.n_rows(),
             sha256: None,
@@ -323,7 +323,7 @@ impl Outputs {
         }
         self.manifest.end_pass(&summary, &totals.stats, now);
         if let Some(found) = &totals.found {
-            (self.manifest.counts, self.manifest.rows) = (*found.counts(), found.counts().total());
+            (self.manifest.counts, self.manifest.rows) = (found.counts, found.counts.total());
         }
         totals.note(self.manifest.write(&sidecars.manifest));
         summary.files.manifest.take_if(|path| !path.exists());
@@ -352,7 +352,7 @@ impl Totals {
             done.note(records, row.line, &row.input, row.user_id.as_ref(), row.outcome);
         });
         self.note(read);
-        self.n_rows_found = rows.counts().total();
+        self.n_rows_found = rows.counts.total();
         if self.failure.is_some() {
             let plan = Plan::build(records, &ExcludeList::default(), done, SystemTime::UNIX_EPOCH);
             self.recorded = vec![false; records.records.len()];

@@ -44,7 +44,7 @@ pub struct Resumed {
 impl Resumed {
     /// The command that wrote the rows, if they show it. The manifest is more reliable.
     pub fn kind(&self) -> Option<CommandKind> {
-        self.rows.counts().iter().find_map(|(outcome, _)| kind_of_outcome(outcome))
+        self.rows.counts.iter().find_map(|(outcome, _)| kind_of_outcome(outcome))
     }
 
     fn torn_end(&self) -> io::Result<Vec<u8>> {
@@ -301,8 +301,8 @@ mod tests {
             crate::policy::plan::Plan::build(&records, &ExcludeList::default(), done, moment(0));
         assert_eq!(plan.recorded, [0, 1, 2, 3]);
         assert_eq!(resumed.done.n_rows(), 7);
-        assert_eq!(resumed.rows.counts().total(), 7);
-        assert_eq!(resumed.rows.counts().get(Outcome::Duplicate), 2);
+        assert_eq!(resumed.rows.counts.total(), 7);
+        assert_eq!(resumed.rows.counts.get(Outcome::Duplicate), 2);
     }
 
     #[test]

@@ -1,31 +1,24 @@
 //! The statistics of a run, computed from its events.
 //!
-//! Nothing here reads a clock: the time is the one that events carry.
+//! Nothing here reads a clock: events carry the time.
 
-mod clock;
-mod latency;
 mod pace;
-mod recent;
 mod rows;
 #[cfg(test)]
 pub(crate) mod story;
 pub mod summary;
-#[cfg(test)]
-mod tests;
-mod timeline;
+mod time;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::{Attempt, Event, Failure, Outcome, Row, StopReason};
 
-use clock::{Clock, Pauses};
-pub use latency::Latency;
-use pace::Stage;
 pub use pace::{Ceiling, Limit, Pace};
-use recent::Recent;
-pub use rows::{Counts, ErrorCounts, ErrorGroup, Example, RowStats};
-pub use timeline::{Bucket, Timeline};
+use pace::{Recent, Stage};
+pub use rows::{Counts, ErrorCounts, ErrorGroup, Example, Latency, RowStats};
+pub use time::{Bucket, Timeline};
+use time::{Clock, Pauses};
 
 /// The size of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,46 +32,59 @@ pub struct Size {
 /// The statistics of one run.
 #[derive(Clone, Debug)]
 pub struct Stats {
-    size: Size,
-    rows: RowStats,
+    /// The size of the job.
+    pub size: Size,
+    /// The rows, those of an earlier run included.
+    pub rows: RowStats,
     earlier: Counts,
-    requests: BTreeMap<Option<u16>, u64>,
-    n_requests: u64,
-    n_lookups: u64,
-    n_retries: u64,
-    n_given_up: u64,
-    n_asked: u64,
-    n_forbidden: u64,
+    /// Number of requests, look-ups and retries included.
+    pub n_requests: u64,
+    /// Number of requests by status; `None`: no response.
+    pub requests_by_status: BTreeMap<Option<u16>, u64>,
+    /// Number of requests that looked users up.
+    pub n_lookups: u64,
+    /// Number of attempts that failed and were retried, 429s not counted.
+    pub n_retries: u64,
+    /// The errors of those.
+    pub retried: ErrorCounts,
+    /// Number of requests that were cut off before their response came.
+    pub n_given_up: u64,
+    /// Number of rows of this run for which requests were made.
+    pub n_asked: u64,
+    /// Number of those that the API refused with 402 or 403.
+    pub n_forbidden: u64,
     n_looked_up: u64,
+    /// The latency of responses.
+    pub latency: Latency,
+    /// Requests and rows over time.
+    pub timeline: Timeline,
     stage: Stage,
-    retried: ErrorCounts,
-    latency: Latency,
-    timeline: Timeline,
     recent: Recent,
     clock: Clock,
     pauses: Pauses,
-    stopping: Option<StopReason>,
+    /// Why the run is stopping.
+    pub stopping: Option<StopReason>,
 }
 
 impl Stats {
-    /// The statistics of a run that starts at this moment, given on both clocks.
+    /// The statistics of a run that starts at this time, given on both clocks.
     pub fn new(size: Size, at: Instant, wall: SystemTime) -> Self {
         Self {
             size,
             rows: RowStats::default(),
             earlier: Counts::default(),
-            requests: BTreeMap::new(),
             n_requests: 0,
+            requests_by_status: BTreeMap::new(),
             n_lookups: 0,
             n_retries: 0,
+            retried: ErrorCounts::default(),
             n_given_up: 0,
             n_asked: 0,
             n_forbidden: 0,
             n_looked_up: 0,
-            stage: Stage::default(),
-            retried: ErrorCounts::default(),
             latency: Latency::default(),
             timeline: Timeline::default(),
+            stage: Stage::default(),
             recent: Recent::default(),
             clock: Clock::new(at, wall),
             pauses: Pauses::default(),
@@ -89,16 +95,11 @@ impl Stats {
     /// The same, continuing an earlier run with these rows.
     #[must_use]
     pub fn resuming(self, earlier: RowStats) -> Self {
-        Self { earlier: *earlier.counts(), rows: earlier, ..self }
+        Self { earlier: earlier.counts, rows: earlier, ..self }
     }
 
-    /// Sets the size of a job that is known only after its first request.
-    pub fn resize(&mut self, size: Size) {
-        self.size = size;
-    }
-
-    /// Takes the rows of the results file for those that were counted: another process removed
-    /// some of them.
+    /// Replaces the counted rows with those of the results file, after another process removed some
+    /// of them.
     pub fn replace_rows(&mut self, found: RowStats) {
         self.earlier = Counts::default();
         self.rows = found;
@@ -126,7 +127,11 @@ impl Stats {
                 self.rows.add_listed(users);
                 self.timeline.at(self.clock.elapsed()).n_finished += users.len() as u64;
             }
-            Event::GivenUp => self.count_given_up(),
+            Event::GivenUp => {
+                self.n_requests += 1;
+                self.n_given_up += 1;
+                self.timeline.at(self.clock.elapsed()).n_requests += 1;
+            }
             Event::Paused(pause) => self.pauses.begin(*pause, self.clock.now()),
             Event::Resumed => self.pauses.end(self.clock.now()),
             Event::Ticked { at, wall } => self.clock.set(*at, *wall),
@@ -135,13 +140,13 @@ impl Stats {
         }
     }
 
-    /// Counts a request that was answered or failed. Called for a request whose row could not be
-    /// written; every other one comes with an event.
+    /// Counts a request that was answered or failed. To be called only for a request whose row could
+    /// not be written: all others come with an event.
     pub fn add_request(&mut self, attempt: &Attempt) {
         self.clock.reach(attempt.ended_at);
         let elapsed = self.elapsed();
         self.n_requests += 1;
-        *self.requests.entry(attempt.status).or_default() += 1;
+        *self.requests_by_status.entry(attempt.status).or_default() += 1;
         self.latency.add(attempt.took);
         self.recent.add(elapsed, attempt.waited, attempt.took);
         let bucket = self.timeline.at(elapsed);
@@ -149,18 +154,12 @@ impl Stats {
         bucket.n_throttled += u64::from(is_throttled(attempt));
     }
 
-    fn count_given_up(&mut self) {
-        self.n_requests += 1;
-        self.n_given_up += 1;
-        self.timeline.at(self.clock.elapsed()).n_requests += 1;
-    }
-
     fn count_retry(&mut self, attempt: &Attempt, failure: &Failure) {
         if is_throttled(attempt) {
             return;
         }
         self.timeline.at(self.clock.elapsed()).n_failed += 1;
-        // A refused key ends the run: nothing follows.
+        // A refused key ends the run, so it is not retried.
         if attempt.status != Some(401) {
             self.n_retries += 1;
             self.retried.add(&failure.code, Example::default);
@@ -187,24 +186,19 @@ fn is_throttled(attempt: &Attempt) -> bool {
 
 /// Results.
 impl Stats {
-    /// Number of requests that were cut off before their response came.
-    pub fn n_given_up(&self) -> u64 {
-        self.n_given_up
-    }
-
-    /// The size of the job.
-    pub fn size(&self) -> Size {
-        self.size
-    }
-
-    /// What the rows say, those of an earlier run included.
-    pub fn rows(&self) -> &RowStats {
-        &self.rows
-    }
-
     /// Number of rows by outcome, those of an earlier run included.
     pub fn counts(&self) -> &Counts {
-        self.rows.counts()
+        &self.rows.counts
+    }
+
+    /// Number of rows with this outcome, those of an earlier run included.
+    pub fn count(&self, outcome: Outcome) -> u64 {
+        self.rows.counts.get(outcome)
+    }
+
+    /// Number of rows of this run with this outcome.
+    pub fn count_now(&self, outcome: Outcome) -> u64 {
+        self.count(outcome) - self.earlier.get(outcome)
     }
 
     /// Number of rows of an earlier run.
@@ -212,29 +206,9 @@ impl Stats {
         self.earlier.total()
     }
 
-    /// Number of rows with this outcome, those of an earlier run included.
-    pub fn count(&self, outcome: Outcome) -> u64 {
-        self.counts().get(outcome)
-    }
-
-    /// Number of rows of this run with this outcome.
-    pub fn count_now(&self, outcome: Outcome) -> u64 {
-        self.counts().get(outcome) - self.earlier.get(outcome)
-    }
-
-    /// Number of rows of this run for which requests were made.
-    pub fn n_asked(&self) -> u64 {
-        self.n_asked
-    }
-
-    /// Number of those that the API refused with 402 or 403.
-    pub fn n_forbidden(&self) -> u64 {
-        self.n_forbidden
-    }
-
     /// Number of all rows, those of an earlier run included.
     pub fn n_rows(&self) -> u64 {
-        self.counts().total()
+        self.rows.counts.total()
     }
 
     /// Number of records without a row.
@@ -242,55 +216,15 @@ impl Stats {
         self.size.n_records.saturating_sub(self.n_rows())
     }
 
-    /// Number of jobs without a row.
-    pub fn n_jobs_left(&self) -> u64 {
-        // Records that became no job have their rows before any job has.
-        self.size.n_records.saturating_sub(self.n_rows()).min(self.size.n_jobs)
-    }
-
     /// Number of jobs with a row.
-    pub fn n_jobs_done(&self) -> u64 {
-        self.size.n_jobs - self.n_jobs_left()
-    }
-
-    /// Number of requests, look-ups and retries included.
-    pub fn n_requests(&self) -> u64 {
-        self.n_requests
-    }
-
-    /// Number of requests by status; `None`: no response.
-    pub fn requests_by_status(&self) -> &BTreeMap<Option<u16>, u64> {
-        &self.requests
-    }
-
-    /// Number of requests that looked users up.
-    pub fn n_lookups(&self) -> u64 {
-        self.n_lookups
-    }
-
-    /// Number of attempts that failed and were retried, 429s not counted.
-    pub fn n_retries(&self) -> u64 {
-        self.n_retries
+    fn n_jobs_done(&self) -> u64 {
+        // Records that became no job have their rows before any job has.
+        self.size.n_jobs - self.n_unprocessed().min(self.size.n_jobs)
     }
 
     /// Number of requests that were answered 429.
     pub fn n_throttled(&self) -> u64 {
-        self.requests.get(&Some(429)).copied().unwrap_or_default()
-    }
-
-    /// What went wrong with attempts that were retried, 429s not counted.
-    pub fn retried(&self) -> &ErrorCounts {
-        &self.retried
-    }
-
-    /// The latency of responses.
-    pub fn latency(&self) -> &Latency {
-        &self.latency
-    }
-
-    /// What happened when.
-    pub fn timeline(&self) -> &Timeline {
-        &self.timeline
+        self.requests_by_status.get(&Some(429)).copied().unwrap_or_default()
     }
 
     /// From the start to the latest event.
@@ -302,9 +236,7 @@ impl Stats {
     pub fn paused(&self) -> Duration {
         self.pauses.total(self.clock.now())
     }
-
-    /// Why the run is stopping, if it is.
-    pub fn stopping(&self) -> Option<StopReason> {
-        self.stopping
-    }
 }
+
+#[cfg(test)]
+mod tests;

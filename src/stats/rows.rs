@@ -1,19 +1,25 @@
-//! What the rows say: outcomes, errors, durations and banned users. Live rows and rows of finished
-//! files are counted by the same code.
+//! The statistics of rows: outcomes, errors, durations and banned users, for the rows of a running
+//! job and of finished files alike.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::{Serialize, Serializer};
 
 use crate::model::{ErrorCode, Outcome, Row, UserView};
 
-use super::Latency;
-
-/// What a set of rows says.
+/// The statistics of a set of rows.
 #[derive(Clone, Debug, Default)]
 pub struct RowStats {
-    counts: Counts,
-    errors: ErrorCounts,
-    durations: Latency,
-    n_banned: u64,
+    /// Number of rows by outcome.
+    pub counts: Counts,
+    /// Why rows did not end well.
+    pub errors: ErrorCounts,
+    /// The durations of records for which requests were made, retries included.
+    pub durations: Latency,
+    /// Number of users whom the plan would unlock and who are banned.
+    pub n_banned: u64,
     n_failed_unlocks: u64,
 }
 
@@ -36,43 +42,20 @@ impl RowStats {
         }
     }
 
-    /// Number of rows by outcome.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
-    /// Why rows did not end well.
-    pub fn errors(&self) -> &ErrorCounts {
-        &self.errors
-    }
-
-    /// How long the records took for which requests were made, retries included.
-    pub fn durations(&self) -> &Latency {
-        &self.durations
-    }
-
-    /// Number of users whom the plan would unlock and who are banned.
-    pub fn n_banned(&self) -> u64 {
-        self.n_banned
-    }
-
-    /// Number of users whom a job unlocked, or locked again, or tried to. After a look-up, a user who failed
-    /// counts only if the look-up found them locked: otherwise the look-up itself failed.
+    /// Number of users whom a job unlocked or locked again, or failed to. If the job looks users up,
+    /// a failed user counts only if found locked: otherwise the look-up itself failed.
     pub fn n_tried(&self, looks_up: bool) -> u64 {
         let n_failed = self.counts.n_where(Outcome::counts_as_failure);
         let n_failed = if looks_up { self.n_failed_unlocks } else { n_failed };
         self.counts.get(Outcome::Unlocked) + self.counts.get(Outcome::Relocked) + n_failed
     }
 
-    /// Counts users of a list, who have no rows.
+    /// Counts listed users, who have no rows.
     pub(super) fn add_listed(&mut self, users: &[UserView]) {
         for user in users {
             let is_locked = user.is_locked();
-            self.counts.add(if is_locked {
-                Outcome::WouldUnlock
-            } else {
-                Outcome::AlreadyUnlocked
-            });
+            let outcome = if is_locked { Outcome::WouldUnlock } else { Outcome::AlreadyUnlocked };
+            self.counts.add(outcome);
         }
     }
 }
@@ -113,6 +96,13 @@ impl Counts {
     }
 }
 
+/// A map from the code of an outcome to its number, in the order of summaries.
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter().map(|(outcome, n)| (outcome.code(), n)))
+    }
+}
+
 impl FromIterator<(Outcome, u64)> for Counts {
     fn from_iter<T: IntoIterator<Item = (Outcome, u64)>>(each: T) -> Self {
         let mut counts = Self::default();
@@ -135,18 +125,19 @@ pub struct ErrorCounts {
 }
 
 /// All errors with one code. The texts are as the server sent them: not safe for a console.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ErrorGroup {
     /// The code.
     pub code: String,
     /// Number of errors.
+    #[serde(rename = "count")]
     pub n: u64,
     /// The first of them.
     pub example: Example,
 }
 
 /// One error. The texts are as the server sent them: not safe for a console.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Example {
     /// The record's line in the input.
     pub line: u64,
@@ -205,6 +196,57 @@ fn shortened(code: &ErrorCode) -> ErrorCode {
     }
 }
 
+/// A histogram of durations, to two significant digits, in constant memory.
+#[derive(Clone, Debug)]
+pub struct Latency {
+    micros: Histogram<u64>,
+    /// The sum of the durations.
+    pub sum: Duration,
+    /// The maximum; zero without durations.
+    pub max: Duration,
+}
+
+/// An hour; anything longer counts as an hour.
+const LONGEST_MICROS: u64 = 3_600_000_000;
+
+impl Default for Latency {
+    fn default() -> Self {
+        match Histogram::new_with_bounds(1, LONGEST_MICROS, 2) {
+            Ok(micros) => Self { micros, sum: Duration::ZERO, max: Duration::ZERO },
+            Err(why) => unreachable!("hdrhistogram accepts these constant bounds: {why}"),
+        }
+    }
+}
+
+impl Latency {
+    /// Adds a duration.
+    pub fn add(&mut self, took: Duration) {
+        self.micros.saturating_record(micros(took));
+        self.sum = self.sum.saturating_add(took);
+        self.max = self.max.max(took);
+    }
+
+    /// Number of durations.
+    pub fn n(&self) -> u64 {
+        self.micros.len()
+    }
+
+    /// Number of durations up to this limit.
+    pub fn n_up_to(&self, limit: Duration) -> u64 {
+        self.micros.count_between(0, micros(limit))
+    }
+
+    /// The quantile of this share (0 to 1); zero without durations.
+    pub fn quantile(&self, share: f64) -> Duration {
+        // The histogram rounds up to the end of a bin, which may exceed the maximum.
+        Duration::from_micros(self.micros.value_at_quantile(share)).min(self.max)
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(LONGEST_MICROS).min(LONGEST_MICROS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_invents_codes_uses_bounded_memory() {
+    fn the_number_and_length_of_error_codes_are_bounded() {
         let mut stats = RowStats::default();
         for n in 0..1000 {
             for code in [format!("{n:0>999}"), format!("code_{n}")] {
@@ -256,9 +298,33 @@ mod tests {
                 stats.add(&row);
             }
         }
-        // All the long codes share their first 64 zeros, so they are one code.
-        let groups = stats.errors().most_frequent_first();
+        // All long codes have the same first 64 characters, so they are one code.
+        let groups = stats.errors.most_frequent_first();
         assert_eq!((groups.len(), groups[0].n), (100, 1000));
         assert!(groups.iter().all(|it| it.code.len() <= 64 && it.example.message.len() <= 600));
+    }
+
+    #[test]
+    fn quantiles_are_right_to_two_digits() {
+        let mut latency = Latency::default();
+        (1..=100).for_each(|n| latency.add(Duration::from_millis(n)));
+        let is_near = |is: Duration, millis: u64| {
+            is.abs_diff(Duration::from_millis(millis)) <= Duration::from_micros(millis * 10)
+        };
+        assert!(is_near(latency.quantile(0.5), 50), "{:?}", latency.quantile(0.5));
+        assert!(is_near(latency.quantile(0.99), 99), "{:?}", latency.quantile(0.99));
+        assert_eq!(latency.max, Duration::from_millis(100));
+        assert_eq!((latency.n(), latency.sum), (100, Duration::from_millis(5050)));
+        assert_eq!(latency.n_up_to(Duration::from_millis(25)), 25);
+    }
+
+    #[test]
+    fn zero_and_the_longest_duration_are_counted() {
+        let mut latency = Latency::default();
+        assert_eq!(latency.max, Duration::ZERO);
+        latency.add(Duration::ZERO);
+        latency.add(Duration::MAX);
+        assert_eq!(latency.n(), 2);
+        assert_eq!(latency.n_up_to(Duration::MAX), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Events made by hand, for tests: a run as a story with its own time.
+//! For tests: the events of a run, with their own time.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -47,20 +47,20 @@ impl Story {
         self
     }
 
-    /// It is this many milliseconds after the start.
+    /// Sets the time to this many milliseconds after the start.
     pub(crate) fn at(mut self, millis: u64) -> Self {
         self.now = Duration::from_millis(millis);
         let event = Event::Ticked { at: self.start.0 + self.now, wall: self.wall() };
         self.on_event(event)
     }
 
-    /// The moment this many milliseconds after the start, on both clocks.
+    /// The time this many milliseconds after the start, on both clocks.
     pub(crate) fn moment(&self, millis: u64) -> (Instant, SystemTime) {
         let after = Duration::from_millis(millis);
         (self.start.0 + after, self.start.1 + after)
     }
 
-    /// From here on attempts wait and take this many milliseconds.
+    /// Sets how many milliseconds each attempt waits and takes.
     pub(crate) fn attempts_take(mut self, waited: u64, took: u64) -> Self {
         (self.waited, self.took) = (Duration::from_millis(waited), Duration::from_millis(took));
         self
@@ -85,7 +85,7 @@ impl Story {
         self.row(outcome, status, Some((code, message)))
     }
 
-    /// Rows for which nothing was asked.
+    /// Rows without requests.
     pub(crate) fn unasked_rows(mut self, n: usize, outcome: Outcome) -> Self {
         for _ in 0..n {
             let row = self.next_row(outcome);
@@ -154,7 +154,7 @@ impl Story {
         self
     }
 
-    /// Everybody pauses for this many milliseconds.
+    /// A pause of this many milliseconds.
     pub(crate) fn paused(self, reason: PauseReason, millis: u64) -> Self {
         let until = self.start.0 + self.now + Duration::from_millis(millis);
         self.on_event(Event::Paused(Pause { until, reason }))
@@ -173,7 +173,7 @@ impl Story {
     }
 }
 
-/// Records on the lines 2, 3, … with the users that rows of a story have.
+/// The records of the rows of a story, on the lines 2, 3, ….
 pub(crate) fn records(n: usize) -> Vec<InputRecord> {
     (0..n).map(record).collect()
 }

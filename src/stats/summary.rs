@@ -1,26 +1,22 @@
-//! The summary of a finished run. Closing text, JSON, manifest, metrics and page all use it.
-
-mod incident;
-mod json;
-
-pub use json::ErrorReport;
+//! The summary of a finished run, as data and as JSON. Closing lines, manifest, metrics and page use
+//! it.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Ceiling, Counts, ErrorCounts, ErrorGroup, Latency, Stats};
-use crate::model::{Outcome, StopReason};
-
-pub use incident::{Incident, Stage};
+use super::{Ceiling, Counts, ErrorGroup, Latency, Stats};
+use crate::model::{Outcome, StopReason, mask_keys};
 
 /// The summary of a finished run.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// The command.
     pub command: CommandKind,
-    /// Whether it covers files of several commands: their requests are not summed up.
+    /// Whether it covers files of several commands. If so, requests are not added up.
     pub is_mixed: bool,
     /// `production`, `development`, `sandbox` or `unknown`.
     pub instance: String,
@@ -36,7 +32,7 @@ pub struct Summary {
     pub verified: Option<Counts>,
     /// The entries of the exclude files.
     pub excluded: ExcludeCounts,
-    /// How many users a walk listed, and how many each filter left out.
+    /// How many users a walk listed, and how many each filter excluded.
     pub lines_of_walk: Vec<String>,
     /// Number of users who are unlocked first (`--canary`).
     pub canary: Option<u64>,
@@ -46,7 +42,7 @@ pub struct Summary {
     pub n_records: u64,
     /// Number of records without a row.
     pub n_unprocessed: u64,
-    /// Number of rows that the results file holds, where that was checked.
+    /// Number of rows in the results file, if that was checked.
     pub n_rows_found: Option<u64>,
     /// Number of rows that an earlier run recorded.
     pub n_earlier: u64,
@@ -58,8 +54,8 @@ pub struct Summary {
     pub n_lookups: u64,
     /// Number of attempts that failed and were retried, 429s not counted.
     pub n_retries: u64,
-    /// The error codes of those, the most frequent first.
-    pub retried: Vec<(String, u64)>,
+    /// The errors of those, the most frequent first.
+    pub retried: Vec<ErrorGroup>,
     /// Number of requests that were cut off before their response came.
     pub n_given_up: u64,
     /// Number of requests that were answered 429.
@@ -68,7 +64,7 @@ pub struct Summary {
     pub paused: Duration,
     /// From the start to the last event.
     pub elapsed: Duration,
-    /// The latency of responses; `None` where there was none.
+    /// The latency of responses; `None` without a response.
     pub latency: Option<LatencySummary>,
     /// Why rows did not end well, the most frequent reason first.
     pub errors: Vec<ErrorGroup>,
@@ -81,29 +77,27 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Summarizes the statistics.
-    ///
-    /// What the statistics cannot know (instance, host, files, exit code, forecast, next step) is
-    /// left empty for the caller to fill in.
+    /// Summarizes the statistics. The caller fills in the rest: instance, host, files, exit code,
+    /// forecast and next step.
     pub fn new(stats: &Stats, command: CommandKind, ending: Ending) -> Self {
         Self {
             command,
             ending,
             counts: *stats.counts(),
-            n_records: stats.size().n_records,
+            n_records: stats.size.n_records,
             n_unprocessed: stats.n_unprocessed(),
             n_earlier: stats.n_earlier(),
-            n_banned: stats.rows().n_banned(),
-            n_requests: stats.n_requests(),
-            n_lookups: stats.n_lookups(),
-            n_retries: stats.n_retries(),
-            retried: retried(stats.retried()),
-            n_given_up: stats.n_given_up(),
+            n_banned: stats.rows.n_banned,
+            n_requests: stats.n_requests,
+            n_lookups: stats.n_lookups,
+            n_retries: stats.n_retries,
+            retried: stats.retried.most_frequent_first(),
+            n_given_up: stats.n_given_up,
             n_throttled: stats.n_throttled(),
             paused: stats.paused(),
             elapsed: stats.elapsed(),
-            latency: LatencySummary::of(stats.latency()),
-            errors: stats.rows().errors().most_frequent_first(),
+            latency: LatencySummary::of(&stats.latency),
+            errors: stats.rows.errors.most_frequent_first(),
             ..Self::default()
         }
     }
@@ -121,12 +115,8 @@ impl Summary {
     /// Whether every record is accounted for, and the file holds what was recorded.
     pub fn adds_up(&self) -> bool {
         let is_complete = self.n_rows_found.is_none_or(|n_rows| n_rows == self.n_rows());
-        is_complete && self.n_records == self.n_rows() + self.n_unprocessed
+        is_complete && self.n_rows().checked_add(self.n_unprocessed) == Some(self.n_records)
     }
-}
-
-fn retried(errors: &ErrorCounts) -> Vec<(String, u64)> {
-    errors.most_frequent_first().into_iter().map(|group| (group.code, group.n)).collect()
 }
 
 /// How many entries of the exclude files matched a listed user.
@@ -137,7 +127,7 @@ pub struct ExcludeCounts {
     pub entries: u64,
     /// Those that matched at least one listed user.
     pub matched: u64,
-    /// Those that matched nobody.
+    /// Those that matched no user.
     pub unmatched: u64,
 }
 
@@ -191,7 +181,7 @@ impl CommandKind {
         matches!(self, Self::Plan | Self::RelockPlan)
     }
 
-    /// What it does to users, or would do: "users to unlock".
+    /// The verb for its effect on users, as in "users to unlock".
     pub fn verb(self) -> &'static str {
         match self {
             Self::Run | Self::Plan | Self::Verify | Self::Locked => "unlock",
@@ -199,7 +189,7 @@ impl CommandKind {
         }
     }
 
-    /// The same, done: "no user was unlocked".
+    /// The participle of that verb, as in "no user was unlocked".
     pub fn participle(self) -> &'static str {
         match self {
             Self::Run | Self::Plan | Self::Verify | Self::Locked => "unlocked",
@@ -207,7 +197,7 @@ impl CommandKind {
         }
     }
 
-    /// The outcome that it aims at.
+    /// The outcome of users for whom it succeeded.
     pub fn aim(self) -> Outcome {
         match self {
             Self::Run => Outcome::Unlocked,
@@ -222,14 +212,14 @@ impl CommandKind {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ending {
-    /// Every record has its row.
+    /// Every record has a row.
     #[default]
     Completed,
     /// It was stopped before the last record.
     Stopped(StopReason),
     /// It was not confirmed; nothing was sent.
     NotConfirmed,
-    /// It was killed or is still running: known from files alone.
+    /// It was killed or is still running. Only finished files give this ending.
     Unfinished,
     /// Records, rows and unprocessed records do not add up.
     Unaccounted,
@@ -272,18 +262,18 @@ pub struct LatencySummary {
 }
 
 impl LatencySummary {
-    /// `None` where there was no response.
+    /// `None` without a response.
     pub fn of(latency: &Latency) -> Option<Self> {
         (latency.n() > 0).then(|| Self {
             p50: latency.quantile(0.5),
             p90: latency.quantile(0.9),
             p99: latency.quantile(0.99),
-            max: latency.max(),
+            max: latency.max,
         })
     }
 }
 
-/// The files that were written; `None` where there is no such file.
+/// The files that were written; `None` for a file that was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
     /// The results, or the plan.
@@ -303,7 +293,7 @@ pub struct Files {
 pub struct Forecast {
     /// Number of requests, look-ups included.
     pub n_requests: u64,
-    /// How long they take at this ceiling.
+    /// The time that they take at this ceiling.
     pub takes: Duration,
     /// The ceiling.
     pub ceiling: Ceiling,
@@ -312,7 +302,7 @@ pub struct Forecast {
 /// The command to continue with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextStep {
-    /// A file to look at before that: the rows that did not end well.
+    /// The file of rows that did not end well, if it should be checked first.
     pub look_first: Option<PathBuf>,
     /// Its purpose, without a full stop: "To unlock these users".
     pub why: String,
@@ -320,9 +310,238 @@ pub struct NextStep {
     pub command: String,
 }
 
+/// The finished files of one incident: what each command did, and the final state of each user.
+#[derive(Clone, Debug, Default)]
+pub struct Incident {
+    /// The final state of each user. For a single file, the summary of its command.
+    pub summary: Summary,
+    /// How it ended; `None` without a manifest.
+    pub ending: Option<Ending>,
+    /// The exit code; `None` if it is not known.
+    pub exit_code: Option<u8>,
+    /// The files in order of time.
+    pub stages: Vec<Stage>,
+    /// The next command of the newest of several files, or of each shard that needs one.
+    pub next_commands: Vec<String>,
+}
+
+/// One finished file.
+#[derive(Clone, Debug, Default)]
+pub struct Stage {
+    /// The name of the file.
+    pub file: String,
+    /// The reason (`--reason`).
+    pub reason: Option<String>,
+    /// When it began, from the manifest or else from its first row.
+    pub started_at: Option<SystemTime>,
+    /// When it ended, from the manifest or else from its last row.
+    pub finished_at: Option<SystemTime>,
+    /// How it ended; `None` without a manifest.
+    pub ending: Option<Ending>,
+    /// The exit code; `None` if it is not known.
+    pub exit_code: Option<u8>,
+    /// Number of its records that neither it nor a later command processed.
+    pub n_left: u64,
+    /// Its own counts.
+    pub summary: Summary,
+}
+
+impl Incident {
+    /// Whether users were looked up only.
+    pub fn is_plan(&self) -> bool {
+        !self.stages.is_empty()
+            && self.stages.iter().all(|stage| stage.summary.command == CommandKind::Plan)
+    }
+
+    /// Number of users to unlock in a plan whom no run processed.
+    pub fn n_planned_only(&self) -> u64 {
+        if self.is_plan() { 0 } else { self.summary.counts.get(Outcome::WouldUnlock) }
+    }
+
+    /// Whether no user needs further action.
+    pub fn all_ended_well(&self) -> bool {
+        self.summary.all_ended_well() && self.n_planned_only() == 0
+    }
+
+    /// The exit code of several commands together: that of the newest one that did not succeed,
+    /// unless all users ended well.
+    pub fn exit_code_of_all(&self) -> Option<u8> {
+        if self.all_ended_well() {
+            return Some(0);
+        }
+        let codes: Option<Vec<u8>> = self.stages.iter().map(|stage| stage.exit_code).collect();
+        Some(codes?.into_iter().rev().find(|&code| code != 0).unwrap_or(0))
+    }
+}
+
+/// The version of the JSON below. Its names are stable; fields are only ever added.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Indented, without a newline at the end and without any secret key.
+fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(mask_keys(&serde_json::to_string_pretty(value)?).into_owned())
+}
+
+/// What `--json` prints where a command failed without a summary.
+#[derive(Debug, Serialize)]
+pub struct ErrorReport<'a> {
+    schema_version: u32,
+    error: ErrorBody<'a>,
+    exit_code: u8,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorBody<'a> {
+    code: &'a str,
+    message: &'a str,
+    hint: Option<&'a str>,
+}
+
+impl<'a> ErrorReport<'a> {
+    /// An error with a stable code, and its fix.
+    pub fn new(code: &'a str, message: &'a str, hint: Option<&'a str>, exit_code: u8) -> Self {
+        let error = ErrorBody { code, message, hint };
+        Self { schema_version: SCHEMA_VERSION, error, exit_code }
+    }
+
+    /// The object that `--json` prints.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        to_json(self)
+    }
+}
+
+impl Summary {
+    /// The object that `--json` prints.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        to_json(self)
+    }
+
+    /// Writes all fields but `schema_version`. `ending` and `exit_code` are `null` if unknown.
+    fn serialize_fields<M: SerializeMap>(
+        &self,
+        json: &mut M,
+        ending: Option<Ending>,
+        exit_code: Option<u8>,
+    ) -> Result<(), M::Error> {
+        json.serialize_entry("command", &(!self.is_mixed).then_some(self.command))?;
+        json.serialize_entry("instance", &self.instance)?;
+        json.serialize_entry("host", &self.host)?;
+        json.serialize_entry("ending", &ending.map(Ending::code))?;
+        json.serialize_entry("exit_code", &exit_code)?;
+        json.serialize_entry("counts", &self.counts)?;
+        json.serialize_entry("excluded", &self.excluded)?;
+        if let Some(verified) = &self.verified {
+            json.serialize_entry("verified", verified)?;
+        }
+        json.serialize_entry("records", &self.n_records)?;
+        json.serialize_entry("rows", &self.n_rows())?;
+        json.serialize_entry("unprocessed", &self.n_unprocessed)?;
+        json.serialize_entry("banned", &self.n_banned)?;
+        if !self.is_mixed {
+            json.serialize_entry("requests", &self.n_requests)?;
+            json.serialize_entry("retries", &self.n_retries)?;
+            json.serialize_entry("throttled", &self.n_throttled)?;
+            json.serialize_entry("given_up", &self.n_given_up)?;
+            json.serialize_entry("paused_seconds", &seconds(self.paused))?;
+            json.serialize_entry("elapsed_seconds", &seconds(self.elapsed))?;
+            json.serialize_entry("latency_ms", &self.latency)?;
+        }
+        json.serialize_entry("errors", &self.errors)?;
+        json.serialize_entry("files", &self.files)?;
+        if let Some(hash) = &self.plan_sha256 {
+            json.serialize_entry("plan_sha256", hash)?;
+        }
+        json.serialize_entry("forecast", &self.forecast)?;
+        json.serialize_entry("next_command", &self.next.as_ref().map(|next| &next.command))
+    }
+}
+
+impl Serialize for Summary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_map(None)?;
+        json.serialize_entry("schema_version", &SCHEMA_VERSION)?;
+        self.serialize_fields(&mut json, Some(self.ending), Some(self.exit_code))?;
+        json.end()
+    }
+}
+
+impl Incident {
+    /// The object that `report --json` prints: `counts` has one final state per user, `stages` one
+    /// entry per file.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        to_json(self)
+    }
+}
+
+impl Serialize for Incident {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_map(None)?;
+        json.serialize_entry("schema_version", &SCHEMA_VERSION)?;
+        self.summary.serialize_fields(&mut json, self.ending, self.exit_code)?;
+        json.serialize_entry("stages", &self.stages)?;
+        json.end()
+    }
+}
+
+impl Serialize for Stage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_map(None)?;
+        json.serialize_entry("file", &self.file)?;
+        json.serialize_entry("reason", &self.reason)?;
+        json.serialize_entry("started_at", &self.started_at.and_then(rfc3339))?;
+        json.serialize_entry("finished_at", &self.finished_at.and_then(rfc3339))?;
+        self.summary.serialize_fields(&mut json, self.ending, self.exit_code)?;
+        json.end()
+    }
+}
+
+impl Serialize for Files {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let files = [
+            ("results", &self.results),
+            ("failed", &self.failed),
+            ("unprocessed", &self.unprocessed),
+            ("manifest", &self.manifest),
+            ("report", &self.report),
+        ];
+        // serde refuses paths that are not Unicode.
+        let lossy = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        serializer.collect_map(files.map(|(name, path)| (name, lossy(path))))
+    }
+}
+
+impl Serialize for LatencySummary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let times = [("p50", self.p50), ("p90", self.p90), ("p99", self.p99), ("max", self.max)];
+        // In milliseconds, to the microsecond.
+        let millis = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+        serializer.collect_map(times.map(|(name, time)| (name, millis(time))))
+    }
+}
+
+impl Serialize for Forecast {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_map(None)?;
+        json.serialize_entry("requests", &self.n_requests)?;
+        json.serialize_entry("seconds", &seconds(self.takes))?;
+        json.end()
+    }
+}
+
+/// To the millisecond.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e3).round() / 1e3
+}
+
+fn rfc3339(time: SystemTime) -> Option<String> {
+    let timestamp = Timestamp::try_from(time).ok()?;
+    Some(timestamp.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PauseReason;
     use crate::stats::story::Story;
 
     #[test]
@@ -334,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_row_that_did_not_end_well_is_enough() {
+    fn one_row_that_did_not_end_well_is_enough() {
         let all_well = |outcome| {
             let stats = Story::of(2).rows(1, Outcome::Unlocked).rows(1, outcome).stats;
             Summary::new(&stats, CommandKind::Run, Ending::Completed).all_ended_well()
@@ -344,10 +563,142 @@ mod tests {
     }
 
     #[test]
-    fn an_example_without_a_user_id_names_the_cell() {
+    fn an_example_without_a_user_id_shows_the_cell() {
         let stats = Story::of(2).invalid_row().stats;
         let summary = Summary::new(&stats, CommandKind::Run, Ending::Completed);
         let example = &summary.errors[0].example;
         assert_eq!((example.line, example.user.as_str()), (2, "user_1"));
+    }
+
+    fn incident(outcomes: &[Outcome], stages: &[(CommandKind, Option<u8>)]) -> Incident {
+        let counts = outcomes.iter().copied().collect();
+        let stage = |&(command, exit_code): &(CommandKind, Option<u8>)| Stage {
+            exit_code,
+            summary: Summary { command, ..Summary::default() },
+            ..Stage::default()
+        };
+        Incident {
+            summary: Summary { counts, ..Summary::default() },
+            stages: stages.iter().map(stage).collect(),
+            ..Incident::default()
+        }
+    }
+
+    #[test]
+    fn the_exit_code_is_that_of_the_newest_command_that_did_not_succeed() {
+        use CommandKind::{Plan, Run, Verify};
+        use Outcome::{Failed, LockedAgain, NotFound, StillUnlocked, Unlocked, WouldUnlock};
+        let code = |outcomes: &[_], stages: &[_]| incident(outcomes, stages).exit_code_of_all();
+        let retried = [(Run, Some(1)), (Run, Some(0))];
+        assert_eq!(code(&[Unlocked], &retried), Some(0));
+        assert_eq!(code(&[Unlocked, Failed], &[(Run, Some(3)), (Run, Some(1))]), Some(1));
+        assert_eq!(code(&[LockedAgain], &[(Run, Some(0)), (Verify, Some(1))]), Some(1));
+        assert_eq!(code(&[WouldUnlock, NotFound], &[(Plan, Some(0))]), Some(0));
+        assert_eq!(code(&[WouldUnlock], &[(Plan, Some(0)), (Run, Some(3))]), Some(3));
+        assert_eq!(code(&[Failed], &[(Run, None), (Verify, Some(0))]), None);
+        assert_eq!(code(&[StillUnlocked], &[(Run, None), (Verify, Some(0))]), Some(0));
+    }
+
+    #[test]
+    fn the_summary_as_json() {
+        let stats = Story::of(200)
+            .rows(117, Outcome::Unlocked)
+            .retries(1, 429, "http_429")
+            .retries(2, 503, "http_503")
+            .paused(PauseReason::Throttled, 1500)
+            .failed_row(Outcome::NotFound, 404, "resource_not_found", "No \"user\"\nwas found.")
+            .unasked_rows(2, Outcome::Duplicate)
+            .at(4200)
+            .stats;
+        let ending = Ending::Stopped(StopReason::MaxFail);
+        let mut summary = Summary::new(&stats, CommandKind::Run, ending);
+        (summary.instance, summary.host) = ("test".into(), "api.clerk.com".into());
+        summary.exit_code = 3;
+        summary.files.results = Some("ids.results.csv".into());
+        summary.next = Some(NextStep {
+            look_first: None,
+            why: "To go on".into(),
+            command: "bulk-unlock run ids.csv --resume".into(),
+        });
+        insta::assert_snapshot!(summary.to_json().unwrap(), @r#"
+        {
+          "schema_version": 1,
+          "command": "run",
+          "instance": "test",
+          "host": "api.clerk.com",
+          "ending": "max_fail",
+          "exit_code": 3,
+          "counts": {
+            "unlocked": 117,
+            "duplicate": 2,
+            "not_found": 1
+          },
+          "excluded": {
+            "entries": 0,
+            "matched": 0,
+            "unmatched": 0
+          },
+          "records": 200,
+          "rows": 120,
+          "unprocessed": 80,
+          "banned": 0,
+          "requests": 121,
+          "retries": 2,
+          "throttled": 1,
+          "given_up": 0,
+          "paused_seconds": 1.5,
+          "elapsed_seconds": 4.2,
+          "latency_ms": {
+            "p50": 80.0,
+            "p90": 80.0,
+            "p99": 80.0,
+            "max": 80.0
+          },
+          "errors": [
+            {
+              "code": "resource_not_found",
+              "count": 1,
+              "example": {
+                "line": 119,
+                "user": "user_118",
+                "message": "No \"user\"\nwas found."
+              }
+            }
+          ],
+          "files": {
+            "results": "ids.results.csv",
+            "failed": null,
+            "unprocessed": null,
+            "manifest": null,
+            "report": null
+          },
+          "forecast": null,
+          "next_command": "bulk-unlock run ids.csv --resume"
+        }
+        "#);
+    }
+
+    #[test]
+    fn an_error_as_json_shows_no_key() {
+        let message = "cannot open sk_live_0123456789abcdefghijXYZ1";
+        let report = ErrorReport::new("key", message, None, 4);
+        insta::assert_snapshot!(report.to_json().unwrap(), @r#"
+        {
+          "schema_version": 1,
+          "error": {
+            "code": "key",
+            "message": "cannot open sk_live_…XYZ1",
+            "hint": null
+          },
+          "exit_code": 4
+        }
+        "#);
+    }
+
+    #[test]
+    fn absent_values_are_null_or_empty() {
+        let stats = Story::of(0).stats;
+        let summary = Summary::new(&stats, CommandKind::Plan, Ending::NotConfirmed);
+        insta::assert_snapshot!(serde_json::to_string(&summary).unwrap(), @r#"{"schema_version":1,"command":"plan","instance":"","host":"","ending":"not_confirmed","exit_code":0,"counts":{},"excluded":{"entries":0,"matched":0,"unmatched":0},"records":0,"rows":0,"unprocessed":0,"banned":0,"requests":0,"retries":0,"throttled":0,"given_up":0,"paused_seconds":0.0,"elapsed_seconds":0.0,"latency_ms":null,"errors":[],"files":{"results":null,"failed":null,"unprocessed":null,"manifest":null,"report":null},"forecast":null,"next_command":null}"#);
     }
 }

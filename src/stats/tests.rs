@@ -7,7 +7,7 @@ const SHARE: Option<Ceiling> =
 const EVEN: Option<Ceiling> =
     Some(Ceiling { n_requests: 1000, per: Duration::from_secs(10), is_spaced: true });
 
-/// The rows of a story, as if they were read from its file.
+/// The statistics of the rows of a story.
 fn rows(story: &Story) -> RowStats {
     let mut rows = RowStats::default();
     for event in &story.events {
@@ -19,13 +19,13 @@ fn rows(story: &Story) -> RowStats {
 }
 
 #[test]
-fn rows_of_a_file_are_counted_as_live_rows_are() {
+fn rows_of_a_file_are_counted_like_rows_of_a_run() {
     let story = Story::of(9)
         .rows(3, Outcome::Unlocked)
         .failed_row(Outcome::Failed, 503, "http_503", "service unavailable")
         .banned_row()
         .invalid_row();
-    assert_eq!(format!("{:?}", rows(&story)), format!("{:?}", story.stats.rows()));
+    assert_eq!(format!("{:?}", rows(&story)), format!("{:?}", story.stats.rows));
 }
 
 fn secs(n: u64) -> Duration {
@@ -33,7 +33,7 @@ fn secs(n: u64) -> Duration {
 }
 
 #[test]
-fn every_call_is_counted_once_whatever_it_was_for() {
+fn every_request_is_counted_once() {
     let stats = Story::of(10)
         .lookups(2)
         .retries(3, 503, "http_503")
@@ -43,40 +43,40 @@ fn every_call_is_counted_once_whatever_it_was_for() {
         .failed_row(Outcome::NotFound, 404, "resource_not_found", "no such user")
         .unasked_rows(1, Outcome::Invalid)
         .stats;
-    assert_eq!(stats.n_requests(), 13);
-    assert_eq!((stats.n_lookups(), stats.n_retries(), stats.n_throttled()), (2, 5, 1));
-    assert_eq!(stats.requests_by_status()[&None], 2);
+    assert_eq!(stats.n_requests, 13);
+    assert_eq!((stats.n_lookups, stats.n_retries, stats.n_throttled()), (2, 5, 1));
+    assert_eq!(stats.requests_by_status[&None], 2);
     assert_eq!((stats.n_rows(), stats.count(Outcome::Unlocked)), (6, 4));
-    assert_eq!(stats.latency().n(), 13);
+    assert_eq!(stats.latency.n(), 13);
 }
 
 #[test]
-fn rows_of_an_earlier_run_count_but_are_no_work_of_this_one() {
+fn rows_of_an_earlier_run_count_but_not_as_jobs_of_this_one() {
     let earlier = rows(&Story::of(5).rows(5, Outcome::Unlocked));
     let mut story = Story::with(Size { n_records: 10, n_jobs: 4 });
     story.stats = story.stats.resuming(earlier);
     let stats = story.unasked_rows(1, Outcome::Invalid).rows(1, Outcome::Unlocked).stats;
     assert_eq!((stats.n_rows(), stats.count(Outcome::Unlocked)), (7, 6));
     assert_eq!((stats.count_now(Outcome::Unlocked), stats.n_earlier()), (1, 5));
-    assert_eq!((stats.n_jobs_done(), stats.n_jobs_left()), (1, 3));
+    assert_eq!((stats.n_jobs_done(), stats.n_unprocessed()), (1, 3));
 }
 
 #[test]
-fn only_rows_that_did_not_end_well_and_say_why_are_errors() {
+fn only_explained_rows_that_did_not_end_well_are_errors() {
     let stats = Story::of(9)
-        .failed_row(Outcome::Duplicate, 0, "duplicate", "stands on line 2")
+        .failed_row(Outcome::Duplicate, 0, "duplicate", "same user as on line 2")
         .failed_row(Outcome::Failed, 503, "http_503", "service unavailable")
         .failed_row(Outcome::Failed, 503, "http_503", "service unavailable")
         .failed_row(Outcome::Invalid, 0, "invalid_user_id", "a user id starts with \"user_\"")
         .unasked_rows(2, Outcome::AdminLocked)
         .stats;
-    let groups = stats.rows().errors().most_frequent_first();
+    let groups = stats.rows.errors.most_frequent_first();
     let codes: Vec<_> = groups.iter().map(|group| (group.code.as_str(), group.n)).collect();
     assert_eq!(codes, [("http_503", 2), ("invalid_user_id", 1)]);
 }
 
 #[test]
-fn the_timeline_tells_throttles_from_faults() {
+fn the_timeline_counts_429s_and_failures_separately() {
     let stats = Story::of(9)
         .at(1500)
         .retries(2, 429, "http_429")
@@ -90,7 +90,7 @@ fn the_timeline_tells_throttles_from_faults() {
         Bucket { n_requests: 4, n_throttled: 2, n_failed: 2, n_finished: 1 },
         Bucket { n_requests: 3, n_finished: 3, ..Bucket::default() },
     ];
-    assert_eq!(stats.timeline().buckets(), expected);
+    assert_eq!(stats.timeline.buckets, expected);
 }
 
 #[track_caller]
@@ -117,7 +117,7 @@ fn the_rate_of_a_burst_is_that_of_a_window() {
 }
 
 #[test]
-fn the_rate_is_never_zero_while_a_window_is_waited_for() {
+fn the_rate_is_not_zero_during_the_wait_for_a_window() {
     let story = Story::of(9000).at(1000).rows(600, Outcome::Unlocked);
     assert_rate(&story.at(30_000), EVEN, 20.0);
     let long = Some(Ceiling { n_requests: 9_000, per: secs(600), is_spaced: false });
@@ -126,7 +126,7 @@ fn the_rate_is_never_zero_while_a_window_is_waited_for() {
 }
 
 #[test]
-fn the_pace_limits_where_workers_wait_longer_for_permits_than_for_replies() {
+fn the_pace_is_the_limit_if_permits_take_longer_than_replies() {
     let limit = |story: Story| story.stats.pace(SHARE).limit;
     assert_eq!(limit(Story::of(9)), None);
     assert_eq!(
@@ -140,13 +140,13 @@ fn the_pace_limits_where_workers_wait_longer_for_permits_than_for_replies() {
 }
 
 #[test]
-fn a_spent_window_limits_while_nothing_ends() {
+fn a_used_up_window_is_the_limit_while_no_request_ends() {
     let story = Story::of(3000).attempts_take(0, 80).at(1000).rows(800, Outcome::Unlocked).at(8000);
     assert_eq!(story.stats.pace(SHARE).limit, Some(Limit::Pace));
 }
 
 #[test]
-fn a_pause_is_the_limit_whatever_the_attempts_say() {
+fn a_pause_is_the_limit_regardless_of_attempts() {
     let story =
         Story::of(9).rows(3, Outcome::Unlocked).paused(PauseReason::Throttled, 12_000).at(2000);
     let Some(Limit::Pause { reason, left, .. }) = story.stats.pace(SHARE).limit else {
@@ -159,14 +159,15 @@ fn a_pause_is_the_limit_whatever_the_attempts_say() {
 }
 
 #[test]
-fn a_fresh_window_spent_at_once_promises_nothing() {
+fn the_time_left_after_a_first_burst_counts_further_windows() {
     let story = Story::of(3000).at(1000).rows(800, Outcome::Unlocked);
     assert_eq!(story.stats.pace(None).left, Some(Duration::from_millis(2750)));
     // Further windows begin at 11, 21 and 31 s.
     assert_eq!(story.stats.pace(SHARE).left, Some(secs(30)));
 }
 
-/// So many of the jobs are done, at moments in milliseconds; how many seconds are left at the end?
+/// Asserts the time left in seconds, after these numbers of jobs were done at these times in
+/// milliseconds.
 #[track_caller]
 fn left(n_jobs: u64, done: &[(u64, usize)], at: u64, pause: u64, expected: u64) {
     let mut story = Story::of(n_jobs);
@@ -183,17 +184,17 @@ fn left(n_jobs: u64, done: &[(u64, usize)], at: u64, pause: u64, expected: u64) 
 
 #[test]
 fn the_time_left_counts_the_wait_for_the_window() {
-    // The window is full until 10 s after it was spent.
+    // The window is full until 10 s after it was used up.
     left(820, &[(500, 800)], 1_000, 0, 10);
     left(820, &[(500, 800)], 9_000, 0, 2);
-    // Those who left first give their places first.
+    // The oldest requests leave the window first.
     left(820, &[(500, 400), (5_000, 400)], 6_000, 0, 5);
     left(1_300, &[(500, 400), (5_000, 400)], 6_000, 0, 9);
-    // Free places first, then those of others, then a whole window more.
+    // Free places first, then those of earlier requests, then another window.
     left(800, &[(500, 400)], 1_000, 0, 1);
     left(900, &[(500, 400)], 1_000, 0, 10);
     left(1_700, &[(500, 400)], 1_000, 0, 20);
-    // A full window that is over holds nobody back.
+    // A window that is over does not delay requests.
     left(820, &[(500, 800)], 11_000, 0, 0);
 }
 
@@ -206,7 +207,7 @@ fn the_time_left_counts_the_rest_of_a_pause() {
 }
 
 #[test]
-fn the_time_left_of_a_window_longer_than_the_memory_is_that_of_the_plain_rate() {
+fn the_time_left_of_a_window_beyond_the_recorded_span_is_estimated_by_rate() {
     let ceiling = |per| Some(Ceiling { n_requests: 800, per: secs(per), is_spaced: false });
     let story = Story::of(820).at(500).rows(800, Outcome::Unlocked).at(1_000);
     assert_eq!(story.stats.pace(ceiling(60)).left, Some(Duration::from_millis(59_500)));
@@ -222,7 +223,7 @@ fn a_look_up_of_a_hundred_is_one_request_of_the_time_left() {
 }
 
 #[test]
-fn pauses_are_no_pace_and_what_is_left_of_one_is_added() {
+fn pauses_do_not_slow_the_pace_and_the_rest_of_one_is_added() {
     let story = Story::of(200)
         .paused(PauseReason::Throttled, 10_000)
         .at(20_000)
@@ -232,7 +233,7 @@ fn pauses_are_no_pace_and_what_is_left_of_one_is_added() {
 }
 
 #[test]
-fn evenly_spaced_requests_take_the_time_of_their_pace() {
+fn the_time_left_is_not_shorter_than_the_ceiling_allows() {
     let story = Story::of(1_100).at(1000).rows(100, Outcome::Unlocked);
     assert_eq!(story.stats.pace(EVEN).left, Some(secs(10)));
     let story = Story::of(1_100).at(500).rows(100, Outcome::Unlocked);
@@ -242,7 +243,7 @@ fn evenly_spaced_requests_take_the_time_of_their_pace() {
 }
 
 #[test]
-fn the_time_left_is_that_of_the_last_half_minute() {
+fn the_time_left_is_estimated_from_the_last_half_minute() {
     let slow = |mut story: Story, from: u64, to: u64| {
         for second in from..to {
             story = story.at(second * 1000).rows(10, Outcome::Unlocked);
@@ -255,7 +256,7 @@ fn the_time_left_is_that_of_the_last_half_minute() {
 }
 
 #[test]
-fn a_question_that_was_open_is_in_no_estimate() {
+fn the_time_of_an_open_question_is_not_counted() {
     let mut story = Story::of(10_000).at(100).lookups(100).at(200);
     let (at, wall) = story.moment(60_000);
     story.stats.begin_stage(10_000, at, wall);
@@ -265,12 +266,12 @@ fn a_question_that_was_open_is_in_no_estimate() {
 }
 
 #[test]
-fn the_time_left_of_a_look_up_counts_the_users_who_are_looked_up() {
+fn the_time_left_of_look_ups_counts_users() {
     let mut story = Story::of(1_000);
     let (at, wall) = story.moment(0);
     story.stats.begin_stage(1_000, at, wall);
     let story = story.at(1000).lookups(5);
-    assert_eq!(story.stats.pace(None).left, Some(secs(1)), "no row says so");
+    assert_eq!(story.stats.pace(None).left, Some(secs(1)), "without rows");
 }
 
 #[test]
@@ -282,5 +283,5 @@ fn the_end_of_an_outage_is_not_known() {
 #[test]
 fn the_strongest_reason_to_stop_is_kept() {
     let story = Story::of(9).stopping(StopReason::Unauthorized).stopping(StopReason::MaxFail);
-    assert_eq!(story.stats.stopping(), Some(StopReason::Unauthorized));
+    assert_eq!(story.stats.stopping, Some(StopReason::Unauthorized));
 }

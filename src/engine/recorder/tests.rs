@@ -177,7 +177,7 @@ fn a_request_whose_row_cannot_be_written_is_a_request_and_was_not_cut_off() {
     };
     let recorded = run(recording(50, writer, &stop), vec![], (0..50).map(with_request));
     assert!(recorded.stats.n_rows() < 10);
-    assert_eq!((recorded.stats.n_requests(), recorded.stats.n_given_up()), (25, 0));
+    assert_eq!((recorded.stats.n_requests, recorded.stats.n_given_up), (25, 0));
 }
 
 #[test]

@@ -1,15 +1,13 @@
-use std::time::Duration;
-
 use super::*;
-use crate::model::{Outcome, PauseReason, StopReason};
-use crate::report::console::tests::Page;
+use crate::model::PauseReason;
+use crate::report::console::tests::Sink;
 use crate::stats::story::Story;
-use crate::stats::summary::{Ending, Files, Forecast, NextStep};
+use crate::stats::summary::{Files, Forecast, NextStep};
 use crate::stats::{Ceiling, Size};
 
 const PLAIN: Style = Style { color: false };
 
-fn summed_up(story: &Story, command: CommandKind, ending: Ending) -> Summary {
+fn summary(story: &Story, command: CommandKind, ending: Ending) -> Summary {
     Summary::new(&story.stats, command, ending)
 }
 
@@ -32,7 +30,7 @@ fn next(why: &str, command: &str) -> NextStep {
 #[test]
 fn a_run_in_which_all_ended_well() {
     let story = Story::of(200).rows(200, Outcome::Unlocked).at(2100);
-    let summary = summed_up(&story, CommandKind::Run, Ending::Completed);
+    let summary = summary(&story, CommandKind::Run, Ending::Completed);
     insta::assert_snapshot!(text(&with_files(summary, "ids.results"), PLAIN), @"
     Done: unlocked 200 of 200 users in 2.1 s.
 
@@ -81,7 +79,7 @@ fn mixed() -> Summary {
         )
         .at(14_200);
     let mut summary =
-        with_files(summed_up(&story, CommandKind::Run, Ending::Completed), "ids.results");
+        with_files(summary(&story, CommandKind::Run, Ending::Completed), "ids.results");
     summary.next = Some(next(
         "To try again what may yet succeed",
         "bulk-unlock run ids.results.csv --retry-failed -o ids.again.csv",
@@ -119,7 +117,7 @@ fn a_run_in_which_some_did_not_end_well() {
 }
 
 #[test]
-fn colors_are_put_around_the_same_texts() {
+fn colors_do_not_change_the_text() {
     insta::assert_snapshot!(text(&mixed(), Style { color: true }).replace('\u{1b}', "ESC"), @r#"
     ESC[1mDone: unlocked 196 of 204 users in 14 s.ESC[0m
 
@@ -155,7 +153,7 @@ fn a_run_that_a_guard_stopped() {
         .stopping(StopReason::MaxFail)
         .at(2000);
     let ending = Ending::Stopped(StopReason::MaxFail);
-    let mut summary = with_files(summed_up(&story, CommandKind::Run, ending), "ids.results");
+    let mut summary = with_files(summary(&story, CommandKind::Run, ending), "ids.results");
     summary.next = Some(next("To go on", "bulk-unlock run ids.csv --resume --max-fail 50"));
     insta::assert_snapshot!(text(&summary, PLAIN), @"
     Stopped by --max-fail after 120 of 5,000 records: 4,880 not processed.
@@ -191,7 +189,7 @@ fn each_reason_to_stop_has_its_headline() {
         StopReason::Unauthorized,
         StopReason::OutputFailed,
     ]
-    .map(|reason| headline(&summed_up(&story, CommandKind::Run, Ending::Stopped(reason))));
+    .map(|reason| headline(&summary(&story, CommandKind::Run, Ending::Stopped(reason))));
     insta::assert_snapshot!(headlines.join("\n"), @"
         Stopped by --max-duration after 120 of 5,000 records: 4,880 not processed.
         Stopped by --canary (not all of the first users ended well) after 120 of 5,000 records: 4,880 not processed.
@@ -208,10 +206,10 @@ fn each_reason_to_stop_has_its_headline() {
 #[test]
 fn the_other_endings() {
     let story = Story::of(3).rows(2, Outcome::Unlocked);
-    let of = |ending| headline(&summed_up(&story, CommandKind::Run, ending));
+    let of = |ending| headline(&summary(&story, CommandKind::Run, ending));
     insta::assert_snapshot!(of(Ending::NotConfirmed), @"Not confirmed: nothing was sent.");
     insta::assert_snapshot!(of(Ending::Unaccounted), @"The accounting does not add up: 3 records, but 2 rows and 1 unprocessed. This is a bug.");
-    let nothing = summed_up(&Story::of(0), CommandKind::Run, Ending::Completed);
+    let nothing = summary(&Story::of(0), CommandKind::Run, Ending::Completed);
     insta::assert_snapshot!(text(&nothing, PLAIN), @"Done: the input has no records.");
 }
 
@@ -227,8 +225,7 @@ fn a_plan() {
         .unasked_rows(12, Outcome::AdminLocked)
         .unasked_rows(8, Outcome::NotFound)
         .at(900);
-    let mut summary =
-        with_files(summed_up(&story, CommandKind::Plan, Ending::Completed), "ids.plan");
+    let mut summary = with_files(summary(&story, CommandKind::Plan, Ending::Completed), "ids.plan");
     summary.forecast = Some(Forecast {
         n_requests: 1515,
         takes: Duration::from_millis(11_300),
@@ -268,7 +265,7 @@ fn a_verification() {
         .unasked_rows(2, Outcome::LockedAgain)
         .unasked_rows(1, Outcome::Gone)
         .at(400);
-    let summary = summed_up(&story, CommandKind::Verify, Ending::Completed);
+    let summary = summary(&story, CommandKind::Verify, Ending::Completed);
     insta::assert_snapshot!(text(&summary, PLAIN), @"
     Verified: 195 of 198 users are still unlocked.
 
@@ -282,12 +279,12 @@ fn a_verification() {
 }
 
 #[test]
-fn a_resumed_run_says_what_was_done_before() {
-    let earlier = Story::of(150).rows(150, Outcome::Unlocked).stats.rows().clone();
+fn a_resumed_run_shows_earlier_rows() {
+    let earlier = Story::of(150).rows(150, Outcome::Unlocked).stats.rows.clone();
     let mut story = Story::with(Size { n_records: 200, n_jobs: 50 });
     story.stats = story.stats.resuming(earlier);
     let story = story.rows(50, Outcome::Unlocked).at(600);
-    insta::assert_snapshot!(text(&summed_up(&story, CommandKind::Run, Ending::Completed), PLAIN), @"
+    insta::assert_snapshot!(text(&summary(&story, CommandKind::Run, Ending::Completed), PLAIN), @"
     Done: unlocked 200 of 200 users in 600 ms.
     150 rows are from an earlier run.
 
@@ -299,13 +296,13 @@ fn a_resumed_run_says_what_was_done_before() {
 }
 
 #[test]
-fn many_codes_are_summed_up() {
+fn further_codes_are_counted() {
     let codes = ["a", "b", "c", "d", "e", "f", "g"];
     let story = codes
         .into_iter()
         .fold(Story::of(7), |story, code| story.failed_row(Outcome::Rejected, 422, code, "no"));
-    let told = sections::errors(&summed_up(&story, CommandKind::Run, Ending::Completed), PLAIN);
-    insta::assert_snapshot!(told, @"
+    let text = errors(&summary(&story, CommandKind::Run, Ending::Completed), PLAIN);
+    insta::assert_snapshot!(text, @"
         Most frequent errors, each with its first example:
           a  1  line 2 user_1: no
           b  1  line 3 user_2: no
@@ -317,22 +314,22 @@ fn many_codes_are_summed_up() {
 }
 
 #[test]
-fn a_quiet_screen_gets_one_line_and_a_log_for_machines_too() {
-    let said = |verbosity, format| {
-        let page = Page::default();
-        print(&mixed(), &page.screen_in(verbosity, format));
-        page.text()
+fn a_quiet_console_and_a_json_log_get_one_line() {
+    let printed = |verbosity, format| {
+        let sink = Sink::default();
+        print(&mixed(), &sink.console_in(verbosity, format));
+        sink.text()
     };
-    assert_eq!(said(Verbosity::Quiet, LogFormat::Text), headline(&mixed()) + "\n");
-    assert_eq!(said(Verbosity::Normal, LogFormat::Text), text(&mixed(), PLAIN));
-    assert_eq!(said(Verbosity::Normal, LogFormat::Json).lines().count(), 1);
+    assert_eq!(printed(Verbosity::Quiet, LogFormat::Text), headline(&mixed()) + "\n");
+    assert_eq!(printed(Verbosity::Normal, LogFormat::Text), text(&mixed(), PLAIN));
+    assert_eq!(printed(Verbosity::Normal, LogFormat::Json).lines().count(), 1);
 }
 
 #[test]
-fn only_a_whole_plan_with_somebody_to_unlock_foretells_its_run() {
-    let told = |outcome, ending| {
+fn only_a_complete_plan_with_users_to_unlock_has_a_forecast() {
+    let forecast = |outcome, ending| {
         let story = Story::of(9).lookups(1).unasked_rows(3, outcome);
-        let mut summary = summed_up(&story, CommandKind::Plan, ending);
+        let mut summary = summary(&story, CommandKind::Plan, ending);
         summary.forecast = Some(Forecast {
             n_requests: 4,
             takes: Duration::from_millis(184),
@@ -340,9 +337,9 @@ fn only_a_whole_plan_with_somebody_to_unlock_foretells_its_run() {
         });
         text(&summary, PLAIN).lines().find(|it| it.starts_with("Forecast")).map(str::to_owned)
     };
-    let whole = told(Outcome::WouldUnlock, Ending::Completed);
+    let complete = forecast(Outcome::WouldUnlock, Ending::Completed);
     let line = "Forecast: 3 users to unlock, 4 requests, about 1 s at 80/s.";
-    assert_eq!(whole.as_deref(), Some(line));
-    assert_eq!(told(Outcome::AlreadyUnlocked, Ending::Completed), None);
-    assert_eq!(told(Outcome::WouldUnlock, Ending::Stopped(StopReason::Unauthorized)), None);
+    assert_eq!(complete.as_deref(), Some(line));
+    assert_eq!(forecast(Outcome::AlreadyUnlocked, Ending::Completed), None);
+    assert_eq!(forecast(Outcome::WouldUnlock, Ending::Stopped(StopReason::Unauthorized)), None);
 }

@@ -1,6 +1,10 @@
-//! What error codes mean, and what to do about them and about outcomes.
+//! The meaning of error codes, and what to do about codes and outcomes.
 
 use crate::model::Outcome;
+
+const RETRY: &str = "Retry these users.";
+const NETWORK: &str = "Check the network, DNS and the proxy, then retry.";
+const SUPPORT: &str = "Retry. If it happens again, send the trace ID to Clerk's support.";
 
 /// The meaning of a code of the `error_code` column, and what to do about it.
 pub(super) fn of_code(code: &str) -> (&'static str, &'static str) {
@@ -52,53 +56,52 @@ pub(super) fn of_code(code: &str) -> (&'static str, &'static str) {
             "The API rejected a value of the request.",
             "Check the user's ID, and that this version of bulk-unlock is current.",
         ),
-        code => other(code),
+        code => match code.strip_prefix("http_").and_then(|it| it.bytes().next()) {
+            Some(b'3') => (
+                "The API redirected. Redirects are not followed.",
+                "Check --api-url and the proxy.",
+            ),
+            Some(b'4') => ("The API refused the request.", SUPPORT),
+            Some(b'5') => ("The API, or the network in front of it, failed.", RETRY),
+            _ => (
+                "A code of the API.",
+                "Look it up in Clerk's documentation, or ask Clerk's support.",
+            ),
+        },
     }
 }
 
-const RETRY: &str = "Retry these users.";
-const NETWORK: &str = "Check the network, DNS and the proxy, then retry.";
-const SUPPORT: &str = "Retry. If it happens again, send the trace ID to Clerk's support.";
-
-fn other(code: &str) -> (&'static str, &'static str) {
-    match code.strip_prefix("http_").and_then(|it| it.bytes().next()) {
-        Some(b'3') => {
-            ("The API redirected. Redirects are not followed.", "Check --api-url and the proxy.")
-        }
-        Some(b'4') => ("The API refused the request.", SUPPORT),
-        Some(b'5') => ("The API, or the network in front of it, failed.", RETRY),
-        _ => ("A code of the API.", "Look it up in Clerk's documentation, or ask Clerk's support."),
-    }
-}
-
-/// What to do about records that did not end well; empty where nothing is to do.
-pub(super) fn of_outcome(outcome: Outcome) -> &'static str {
+/// The class that colors an outcome, and what to do about it; empty if no action is needed.
+pub(super) fn of_outcome(outcome: Outcome) -> (&'static str, &'static str) {
     match outcome {
         Outcome::Unlocked
         | Outcome::WouldUnlock
-        | Outcome::AlreadyUnlocked
-        | Outcome::Duplicate
-        | Outcome::Excluded
         | Outcome::StillUnlocked
         | Outcome::Relocked
-        | Outcome::WouldRelock
-        | Outcome::AlreadyLocked => "",
-        Outcome::AdminLocked => {
-            "Probably locked on purpose. Find out who locked them and why before you unlock them."
-        }
+        | Outcome::WouldRelock => ("good", ""),
+        Outcome::AlreadyUnlocked
+        | Outcome::AlreadyLocked
+        | Outcome::Duplicate
+        | Outcome::Excluded => ("done", ""),
+        Outcome::AdminLocked => (
+            "warn",
+            "Probably locked on purpose. Find out who locked them and why before you unlock them.",
+        ),
         Outcome::NotFound => {
-            "Check that the list is of this instance. Deleted users need no action."
+            ("warn", "Check that the list is of this instance. Deleted users need no action.")
         }
-        Outcome::Ambiguous => "List these users by user ID.",
-        Outcome::Invalid => "Correct these lines of the list.",
-        Outcome::Rejected => "See the error codes. A retry alone does not help.",
-        Outcome::StillLocked => SUPPORT,
-        Outcome::Failed => RETRY,
+        Outcome::Ambiguous => ("warn", "List these users by user ID."),
+        Outcome::Invalid => ("warn", "Correct these lines of the list."),
+        Outcome::Gone => ("warn", "Deleted since they were unlocked. No action needed."),
+        Outcome::Unknown => {
+            ("warn", "Verify these users again, or check them in the Clerk dashboard.")
+        }
+        Outcome::Rejected => ("bad", "See the error codes. A retry alone does not help."),
+        Outcome::StillLocked => ("bad", SUPPORT),
+        Outcome::Failed => ("bad", RETRY),
         Outcome::LockedAgain => {
-            "Sign-ins with wrong passwords go on. Check whether the attack has stopped."
+            ("bad", "Sign-ins with wrong passwords go on. Check whether the attack has stopped.")
         }
-        Outcome::Unknown => "Verify these users again, or check them in the Clerk dashboard.",
-        Outcome::Gone => "Deleted since they were unlocked. No action needed.",
     }
 }
 
@@ -107,9 +110,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn advice_is_given_for_exactly_the_outcomes_that_did_not_end_well() {
+    fn exactly_the_outcomes_that_did_not_end_well_have_advice() {
         for outcome in Outcome::ALL {
-            assert_eq!(of_outcome(outcome).is_empty(), outcome.ended_well(), "{outcome}");
+            assert_eq!(of_outcome(outcome).1.is_empty(), outcome.ended_well(), "{outcome}");
         }
     }
 

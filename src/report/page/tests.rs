@@ -1,18 +1,17 @@
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::model::{Outcome, Row, UserView};
-use crate::stats::summary::{
-    CommandKind, Ending, Incident, LatencySummary, NextStep, Stage, Summary,
-};
-use crate::stats::{Bucket, RowStats};
+use crate::results::manifest::FileEntry;
+use crate::stats::RowStats;
+use crate::stats::summary::{CommandKind, Ending, Incident, NextStep, Stage, Summary};
 
-mod colors;
 mod markdown;
 
-/// Four in the morning of a day in January 2026, and this number of seconds.
+/// This number of seconds after 03:12:45 on a day in January 2026.
 fn at(second: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_829_165 + second)
 }
@@ -42,7 +41,7 @@ fn row(line: u64, outcome: Outcome) -> FinalRow {
     FinalRow { source: 0, row }
 }
 
-/// A row with an error and everything personal that a row may contain.
+/// A row with an error and all personal data that a row may contain.
 fn failed(line: u64, outcome: Outcome, code: &str) -> FinalRow {
     let mut it = row(line, outcome);
     it.row.error_code = Some(code.to_owned().into());
@@ -59,29 +58,47 @@ fn failed(line: u64, outcome: Outcome, code: &str) -> FinalRow {
     it
 }
 
-fn pass() -> Pass {
-    let bucket = |(second, n_requests)| TimedBucket {
-        start: at(second),
-        width: Duration::from_secs(1),
-        counts: Bucket {
-            n_requests,
-            n_throttled: u64::from(second == 2),
-            n_failed: u64::from(second == 1),
-            n_finished: 0,
-        },
+/// The manifest of a finished run with one pass.
+fn manifest() -> Manifest {
+    let bucket = |(at, requests): (u64, u64)| {
+        json!({
+            "at": at,
+            "bucket_seconds": 1,
+            "requests": requests,
+            "throttled": u64::from(at == 2),
+            "failed_attempts": u64::from(at == 1),
+        })
     };
-    Pass {
-        started_at: at(0),
-        finished_at: Some(at(61)),
-        ending: "completed".to_owned(),
-        n_requests: 12,
-        n_lookups: 1,
-        n_retries: 2,
-        n_throttled: 1,
-        paused: ms(2500),
-        latency: Some(LatencySummary { p50: ms(80), p90: ms(120), p99: ms(900), max: ms(1240) }),
-        timeline: (0..).zip([5, 4, 3]).map(bucket).collect(),
-    }
+    let timeline: Vec<_> = (0..).zip([5, 4, 3]).map(bucket).collect();
+    let (began, ended) = ("2026-01-31T03:12:45Z", "2026-01-31T03:13:46Z");
+    let manifest = json!({
+        "schema_version": 1,
+        "program_version": "0.1.0",
+        "command": "bulk-unlock run ids.csv",
+        "kind": "run",
+        "instance": "production",
+        "host": "api.clerk.com",
+        "key": "sk_live_…a1b2",
+        "operator": "ada",
+        "reason": "INC-4312",
+        "started_at": began,
+        "ending": "completed",
+        "exit_code": 1,
+        "files": [{ "role": "input", "name": "ids.csv", "sha256": "5feceb66" }],
+        "passes": [{
+            "started_at": began,
+            "finished_at": ended,
+            "ending": "completed",
+            "requests": 12,
+            "look_ups": 1,
+            "retries": 2,
+            "throttled": 1,
+            "paused_seconds": 2.5,
+            "latency_ms": { "p50": 80, "p90": 120, "p99": 900, "max": 1240, "mean": 90 },
+            "timeline": timeline,
+        }],
+    });
+    serde_json::from_value(manifest).unwrap()
 }
 
 /// A page about one file with these rows, of this number of records.
@@ -93,8 +110,8 @@ fn page_of(kind: CommandKind, n_records: u64, rows: Vec<FinalRow>) -> Facts {
     let n_unprocessed = n_records.saturating_sub(rows.len() as u64);
     let summary = Summary {
         command: kind,
-        counts: *stats.counts(),
-        errors: stats.errors().most_frequent_first(),
+        counts: stats.counts,
+        errors: stats.errors.most_frequent_first(),
         n_records,
         n_unprocessed,
         next: Some(NextStep {
@@ -112,32 +129,14 @@ fn page_of(kind: CommandKind, n_records: u64, rows: Vec<FinalRow>) -> Facts {
         summary: summary.clone(),
         ..Stage::default()
     };
-    let file = SourceFile {
-        role: "input".to_owned(),
-        name: "ids.csv".to_owned(),
-        sha256: "5feceb66".to_owned(),
-    };
     let source = Source {
         name: "ids.results.csv".to_owned(),
         kind: Some(kind),
-        program_version: Some("0.1.0".to_owned()),
-        command: Some("bulk-unlock run ids.csv".to_owned()),
-        instance: Some("production".to_owned()),
-        host: Some("api.clerk.com".to_owned()),
-        key: Some("sk_live_…a1b2".to_owned()),
-        operator: Some("ada".to_owned()),
-        reason: Some("INC-4312".to_owned()),
-        ending: Some("completed".to_owned()),
-        exit_code: Some(1),
         plan_sha256: None,
-        files: vec![file],
-        passes: vec![pass()],
+        manifest: Some(manifest()),
     };
-    let result = crate::report::closing::headline(&summary);
     Facts {
         made_at: Some(at(600)),
-        made_by: "0.1.0".to_owned(),
-        result,
         incident: Incident { summary, stages: vec![stage], ..Incident::default() },
         sources: vec![source],
         rows,
@@ -177,7 +176,7 @@ fn without_pii_nothing_personal_is_on_the_page() {
 }
 
 #[test]
-fn with_pii_everything_is_on_the_page() {
+fn with_pii_all_personal_data_is_on_the_page() {
     let page = render(&facts(), true).unwrap();
     for what in ["-message", "-username", "-email", "-first", "-last", "-cell", " code"] {
         assert!(page.contains(&format!("private{what}")), "{what}");
@@ -185,7 +184,7 @@ fn with_pii_everything_is_on_the_page() {
 }
 
 #[test]
-fn a_plan_that_did_not_find_everybody_is_no_failure() {
+fn a_plan_with_missing_users_is_not_a_failure() {
     use Outcome::{NotFound, WouldUnlock};
     let plan = page_of(CommandKind::Plan, 2, vec![row(2, WouldUnlock), row(3, NotFound)]);
     assert_eq!(tone(&plan), "warn");
@@ -202,7 +201,7 @@ fn records_left_are_worse_than_rows_that_need_attention() {
 }
 
 #[test]
-fn rows_that_do_not_match_the_manifest_are_the_first_thing_said() {
+fn rows_that_do_not_match_the_manifest_are_the_headline() {
     let mut facts = page_of(CommandKind::Run, 2, vec![row(2, Outcome::Unlocked)]);
     facts.incident.stages[0].summary.n_unprocessed = 0;
     assert!(html(&facts).contains("<p class=\"headline\">The accounting does not add up.</p>"));
@@ -239,8 +238,8 @@ proptest! {
         prop_assert_eq!(page.matches("</script").count(), 1);
         let controls = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
         prop_assert!(!page.contains(controls));
-        let turns_around = |c| matches!(c, '\u{202a}'..='\u{202e}');
-        prop_assert!(!page.contains(turns_around));
+        let reverses = |c| matches!(c, '\u{202a}'..='\u{202e}');
+        prop_assert!(!page.contains(reverses));
         let same = render(&of_texts(&vec!["x".to_owned(); 24]), pii).unwrap();
         prop_assert!(tags(&page) == tags(&same));
         prop_assert!(tags(&page).iter().all(|tag| !tag.contains("://")));
@@ -277,8 +276,8 @@ fn n_cells(page: &str) -> (usize, usize) {
     (data.lines().count() - 1, data.lines().skip(1).map(|line| line.split('\t').count()).sum())
 }
 
-/// Those texts wherever a text may come from outside, in a page that has the same tags whatever
-/// they are: none is left out for being empty.
+/// Facts with these texts in all places of texts from outside. No text is empty, so that the page always
+/// has the same tags.
 fn of_texts(texts: &[String]) -> Facts {
     let mut texts = texts.iter().map(|it| format!("x{it}"));
     let mut text = || texts.next().unwrap_or_default();
@@ -290,22 +289,21 @@ fn of_texts(texts: &[String]) -> Facts {
         (user.first_name, user.last_name) = (Some(text()), Some(text()));
     }
     let mut facts = page_of(CommandKind::Run, 1, vec![it]);
-    let source = &mut facts.sources[0];
-    (source.name, source.program_version) = (text(), Some(text()));
-    (source.command, source.instance) = (Some(text()), Some(text()));
-    (source.host, source.key, source.reason) = (Some(text()), Some(text()), Some(text()));
-    source.ending = Some(text());
-    source.files = vec![SourceFile { role: text(), name: text(), sha256: text() }];
-    source.passes[0].ending = text();
+    facts.sources[0].name = text();
+    let manifest = facts.sources[0].manifest.as_mut().unwrap();
+    (manifest.program_version, manifest.command) = (text(), text());
+    (manifest.instance, manifest.host) = (text(), text());
+    (manifest.key, manifest.reason, manifest.ending) = (Some(text()), Some(text()), text());
+    manifest.files = vec![FileEntry { role: text(), name: text(), sha256: text() }];
+    manifest.passes[0].ending = text();
     facts.warnings = vec![text()];
     facts.incident.summary.next =
         Some(NextStep { look_first: None, why: String::new(), command: text() });
-    (facts.made_by, facts.result) = (text(), text());
     facts.incident.stages[0].file = text();
     facts
 }
 
-/// All tags of the page except those of its script and its style sheet, and those around each word.
+/// All tags of the page but those of its script and style sheet, and those around each word.
 fn tags(page: &str) -> Vec<&str> {
     let body = page.split_once("<body>").unwrap().1.split_once("<script>").unwrap().0;
     body.split('<')
@@ -313,4 +311,58 @@ fn tags(page: &str) -> Vec<&str> {
         .map(|part| part.split_once('>').unwrap().0)
         .filter(|tag| !matches!(*tag, "span" | "/span"))
         .collect()
+}
+
+/// The colors of the light, the dark and the printed page, by name.
+fn palettes() -> Vec<Vec<(&'static str, [u8; 3])>> {
+    let blocks =
+        include_str!("page.css").split(":root {").skip(1).map(|it| it.split_once('}').unwrap().0);
+    let color = |line: &'static str| {
+        let (name, value) = line.trim().strip_prefix("--")?.split_once(": #")?;
+        let channel = |at: usize| u8::from_str_radix(&value[at..at + 2], 16).unwrap();
+        Some((name, [channel(0), channel(2), channel(4)]))
+    };
+    blocks.map(|block| block.split(';').filter_map(color).collect()).collect()
+}
+
+/// Relative luminance, as WCAG 2 defines it.
+fn luminance(color: [u8; 3]) -> f64 {
+    let linear = |channel: u8| match f64::from(channel) / 255.0 {
+        low if low <= 0.04045 => low / 12.92,
+        high => ((high + 0.055) / 1.055).powf(2.4),
+    };
+    let [red, green, blue] = color.map(linear);
+    0.2126 * red + 0.7152 * green + 0.0722 * blue
+}
+
+fn contrast(one: [u8; 3], other: [u8; 3]) -> f64 {
+    let [one, other] = [one, other].map(luminance);
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+/// The color of each text, the colors of its backgrounds, and the minimum contrast: WCAG 2 requires
+/// 4.5 to 1 for text.
+const TEXTS: [(&str, &[&str], f64); 7] = [
+    ("ink", &["page", "panel", "good-tint", "warn-tint", "bad-tint"], 4.5),
+    ("soft", &["page", "panel"], 4.5),
+    ("link", &["panel"], 4.5),
+    ("good", &["panel", "good-tint"], 4.5),
+    ("warn", &["panel", "warn-tint"], 4.5),
+    ("bad", &["panel", "bad-tint"], 4.5),
+    ("fill-open", &["panel"], 2.0),
+];
+
+#[test]
+fn texts_have_enough_contrast_in_light_in_dark_and_in_print() {
+    let palettes = palettes();
+    assert_eq!(palettes.len(), 3);
+    for palette in palettes {
+        let color = |name| palette.iter().find(|(it, _)| *it == name).unwrap().1;
+        for (text, grounds, wanted) in TEXTS {
+            for ground in grounds {
+                let is = contrast(color(text), color(ground));
+                assert!(is >= wanted, "{text} on {ground}: {is:.2}");
+            }
+        }
+    }
 }

@@ -17,7 +17,7 @@ fn events(page: &str) -> Vec<Event<'_>> {
     Parser::new_ext(page, options).collect()
 }
 
-/// The kinds of all parts of the page, without the texts in them. Code in a cell is a text, too.
+/// The kinds of all parts of the page, without their texts. Code in a cell counts as text.
 fn structure(page: &str) -> Vec<String> {
     let mut kinds: Vec<String> = Vec::new();
     for event in events(page) {
@@ -73,11 +73,14 @@ fn commands(page: &str) -> Vec<String> {
 #[test]
 fn the_page_of_a_run() {
     let mut facts = facts();
-    facts.sources[0].reason = Some("INC-1 | <b>`x`</b>\n# all *good*".to_owned());
+    facts.sources[0].manifest.as_mut().unwrap().reason =
+        Some("INC-1 | <b>`x`</b>\n# all *good*".to_owned());
     facts.warnings = vec!["a|b.csv was changed".to_owned()];
     let stage = &mut facts.incident.stages[0];
     (stage.started_at, stage.finished_at) = (Some(at(0)), Some(at(61)));
-    insta::assert_snapshot!(markdown(&facts));
+    let page = markdown(&facts);
+    assert!(page.ends_with("UTC.\n"), "{page:?}");
+    insta::assert_snapshot!(page);
 }
 
 #[test]
@@ -104,8 +107,9 @@ fn hostile_texts_are_shown_as_they_are() {
         "a_ b_",
     ] {
         let mut facts = facts();
-        facts.sources[0].files[0].name = text.to_owned();
-        facts.sources[0].host = Some(text.to_owned());
+        let manifest = facts.sources[0].manifest.as_mut().unwrap();
+        manifest.files[0].name = text.to_owned();
+        manifest.host = text.to_owned();
         let page = markdown(&facts);
         let rows = rows(&page);
         let shows = |cell: &str| rows.iter().flatten().any(|it| it == cell);
@@ -115,7 +119,7 @@ fn hostile_texts_are_shown_as_they_are() {
 }
 
 #[test]
-fn the_command_is_shown_to_its_last_flag() {
+fn the_command_is_not_clipped() {
     let files = "--exclude='a`b```c|<d>\\e.csv' ".repeat(200);
     let command = format!("bulk-unlock run {files}--max-users=5");
     let mut facts = facts();
@@ -139,7 +143,7 @@ fn the_page_of_a_plan_shows_its_hash_and_the_command_that_requires_it() {
     assert!(page.contains("Command for the operator."), "{page}");
     assert_eq!(commands(&page), [command + "\n"]);
     assert!(html(&facts).contains("<p>Command for the operator."));
-    // The plan was changed: the command refuses it.
+    // The hash of the changed plan is not that of the command.
     facts.sources[0].plan_sha256 = Some(hash.replace('5', "6"));
     assert!(markdown(&facts).contains("\nNext command:\n"));
 }
@@ -148,7 +152,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn text_from_outside_is_no_markup(
+    fn text_from_outside_is_not_markup(
         texts in prop::collection::vec(
             "\\PC{0,12}|[-<>&\"'`|*_~#$!\\[\\](){}\\\\+=.: \r\na-z0-9]{0,20}|<script>x</script>|\\|\\|a\n---\n# b",
             24),

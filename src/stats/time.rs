@@ -1,4 +1,4 @@
-//! The time as events give it, and how much of it was pause.
+//! The time of events: the clock, the pauses, and the timeline.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +12,7 @@ pub(super) struct Clock {
     at: Instant,
 }
 
-/// Attempts carry wall time, which may jump: it is trusted only this far beyond a tick.
+/// Attempts carry wall time, which may jump: it is used only up to this long after a tick.
 const MAX_LEAD: Duration = Duration::from_secs(2);
 
 impl Clock {
@@ -60,7 +60,7 @@ struct Current {
 }
 
 impl Current {
-    /// A throttle is over at its end, an outage when the API answers.
+    /// A pause by a 429 ends at its time, an outage when the API responds.
     fn is_on(&self, now: Instant) -> bool {
         self.pause.reason == PauseReason::Outage || now < self.pause.until
     }
@@ -91,7 +91,7 @@ impl Pauses {
         }
     }
 
-    /// Whether there was no pause in the last `span`.
+    /// Whether the last `span` contains no pause.
     pub(super) fn is_over_for(&self, span: Duration, now: Instant) -> bool {
         let current = self.current.map(|it| it.since + it.lasted(now));
         let ended_at = current.max(self.ended_at);
@@ -107,8 +107,80 @@ impl Pauses {
     }
 }
 
+/// Counts of one bucket of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// Number of requests that ended.
+    pub n_requests: u64,
+    /// Number of those that were answered 429.
+    pub n_throttled: u64,
+    /// Number of those that failed otherwise.
+    pub n_failed: u64,
+    /// Number of rows.
+    pub n_finished: u64,
+}
+
+impl Bucket {
+    /// Adds the counts of another bucket.
+    pub fn add(&mut self, other: Self) {
+        self.n_requests = self.n_requests.saturating_add(other.n_requests);
+        self.n_throttled = self.n_throttled.saturating_add(other.n_throttled);
+        self.n_failed = self.n_failed.saturating_add(other.n_failed);
+        self.n_finished = self.n_finished.saturating_add(other.n_finished);
+    }
+}
+
+/// Requests and rows over time. Buckets are one second wide; beyond the maximum number, neighbors
+/// merge and the width doubles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeline {
+    /// The length of each bucket.
+    pub width: Duration,
+    /// The buckets, from the start of the run.
+    pub buckets: Vec<Bucket>,
+}
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Self { width: Duration::from_secs(1), buckets: Vec::new() }
+    }
+}
+
+impl Timeline {
+    /// The maximum number of buckets.
+    pub const MAX_BUCKETS: usize = 600;
+
+    /// The bucket of this moment, counted from the start of the run.
+    pub(super) fn at(&mut self, elapsed: Duration) -> &mut Bucket {
+        let index = loop {
+            match usize::try_from(elapsed.as_millis() / self.width.as_millis()) {
+                Ok(index) if index < Self::MAX_BUCKETS => break index,
+                _ => self.merge(),
+            }
+        };
+        if self.buckets.len() <= index {
+            self.buckets.resize(index + 1, Bucket::default());
+        }
+        &mut self.buckets[index]
+    }
+
+    fn merge(&mut self) {
+        let merged = self.buckets.chunks(2).map(|pair| {
+            let mut sum = Bucket::default();
+            for bucket in pair {
+                sum.add(*bucket);
+            }
+            sum
+        });
+        self.buckets = merged.collect();
+        self.width *= 2;
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const fn secs(n: u64) -> Duration {
@@ -117,16 +189,16 @@ mod tests {
 
     /// Pauses as (begins, until, reason) in seconds; the total as seen after 100 s.
     #[track_caller]
-    fn check(told: &[(u64, u64, PauseReason)], resumed: Option<u64>, expected: u64) {
+    fn check(begun: &[(u64, u64, PauseReason)], resumed: Option<u64>, expected: u64) {
         let zero = Instant::now();
         let mut pauses = Pauses::default();
-        for &(begins, until, reason) in told {
+        for &(begins, until, reason) in begun {
             pauses.begin(Pause { until: zero + secs(until), reason }, zero + secs(begins));
         }
         if let Some(at) = resumed {
             pauses.end(zero + secs(at));
         }
-        assert_eq!(pauses.total(zero + secs(100)), secs(expected), "{told:?}");
+        assert_eq!(pauses.total(zero + secs(100)), secs(expected), "{begun:?}");
     }
 
     #[test]
@@ -142,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn between_ticks_the_wall_clock_leads_on_but_not_far() {
+    fn wall_time_advances_the_clock_by_at_most_two_seconds_after_a_tick() {
         let (at, wall) = (Instant::now(), SystemTime::UNIX_EPOCH + secs(1000));
         let mut clock = Clock::new(at, wall);
         clock.reach(wall + secs(1));
@@ -153,5 +225,31 @@ mod tests {
         assert_eq!(clock.elapsed(), secs(2));
         clock.set(at + secs(9), wall);
         assert_eq!((clock.elapsed(), clock.wall()), (secs(9), wall));
+    }
+
+    proptest! {
+        #[test]
+        fn buckets_merge_and_lose_nothing(moments in prop::collection::vec(0u64..1_000_000, 1..200)) {
+            let mut timeline = Timeline::default();
+            for &second in &moments {
+                timeline.at(Duration::from_secs(second)).n_requests += 1;
+            }
+            let width = timeline.width.as_secs();
+            prop_assert!(timeline.buckets.len() <= Timeline::MAX_BUCKETS);
+            for (number, bucket) in (0..).zip(timeline.buckets) {
+                let n = moments.iter().filter(|second| *second / width == number).count() as u64;
+                prop_assert_eq!(bucket.n_requests, n);
+            }
+        }
+    }
+
+    #[test]
+    fn after_ten_minutes_buckets_are_two_seconds_wide() {
+        let mut timeline = Timeline::default();
+        timeline.at(Duration::from_secs(599)).n_finished += 1;
+        assert_eq!(timeline.width, Duration::from_secs(1));
+        timeline.at(Duration::from_secs(600)).n_finished += 1;
+        assert_eq!(timeline.width, Duration::from_secs(2));
+        assert_eq!(timeline.buckets.len(), 301);
     }
 }

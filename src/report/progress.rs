@@ -1,110 +1,101 @@
-//! The state of a run in one line: every ten seconds in a log, and on SIGUSR1.
+//! The progress of a run in one line: every ten seconds in a log, and on SIGUSR1.
 
 use std::time::Duration;
 
-use super::text::{counted, number};
 use serde_json::json;
 
-use super::{Console, Level, Listener, LogType, ReportContext, words};
+use super::text::{self, counted, number};
+use super::{Console, Level, Listener, LogType, ReportContext};
 use crate::model::{Event, Outcome};
 use crate::stats::summary::CommandKind;
-use crate::stats::{Ceiling, Pace, Stats};
+use crate::stats::{Pace, Stats};
 
-/// The state of a run, in the words of the command.
-pub(super) struct Standing {
+/// The progress of a run.
+pub(super) struct Status {
     pub(super) n_done: u64,
     pub(super) n_records: u64,
     pub(super) percent: u64,
     pub(super) n_aimed: u64,
+    /// `3,590 unlocked`
     pub(super) aimed: String,
     pub(super) n_failed: u64,
+    /// `1 failed`
     pub(super) failed: String,
+    /// `12 retries`
     pub(super) retries: String,
     pub(super) pace: Pace,
+    /// With and without the ceiling.
+    pub(super) rate: [String; 2],
+    /// `18 s left`
+    pub(super) left: Option<String>,
+    pub(super) is_stopping: bool,
 }
 
-impl Standing {
-    pub(super) fn of(stats: &Stats, command: CommandKind, ceiling: Option<Ceiling>) -> Self {
-        let (n_done, n_records) = (stats.n_rows(), stats.size().n_records);
+impl Status {
+    pub(super) fn new(stats: &Stats, context: ReportContext<'_>) -> Self {
+        let ReportContext { command, ceiling, .. } = context;
+        let (n_done, n_records) = (stats.n_rows(), stats.size.n_records);
         let n_aimed = stats.count(command.aim());
-        let n_failed = stats.counts().n_where(|outcome| is_failure(outcome, command));
+        // `verify` has no users that were left alone on purpose.
+        let (n_failed, failed) = match command {
+            CommandKind::Verify => (stats.counts().n_not_well(), "locked or gone"),
+            _ => (stats.counts().n_where(Outcome::counts_as_failure), "failed"),
+        };
+        let pace = stats.pace(ceiling);
         Self {
             n_done,
             n_records,
             percent: (n_done * 100).checked_div(n_records).unwrap_or(100),
             n_aimed,
-            aimed: format!("{} {}", number(n_aimed), aim(command)),
+            aimed: format!("{} {}", number(n_aimed), text::aim(command)),
             n_failed,
-            failed: format!("{} {}", number(n_failed), failure(command)),
-            retries: counted(stats.n_retries(), "retry", "retries"),
-            pace: stats.pace(ceiling),
+            failed: format!("{} {failed}", number(n_failed)),
+            retries: counted(stats.n_retries, "retry", "retries"),
+            rate: text::rate(&pace, ceiling),
+            left: pace.left.map(text::left),
+            pace,
+            is_stopping: stats.stopping.is_some(),
         }
     }
-}
 
-/// A user who was left alone did not fail; `verify` leaves none alone.
-fn is_failure(outcome: Outcome, command: CommandKind) -> bool {
-    match command {
-        CommandKind::Verify => !outcome.ended_well(),
-        _ => outcome.counts_as_failure(),
+    /// The status in one line, without a full stop.
+    fn line(&self) -> String {
+        let limit = match &self.pace.limit {
+            _ if self.is_stopping => "stopping".to_owned(),
+            Some(limit) => text::limit(limit)[0].clone(),
+            None => String::new(),
+        };
+        let counts = format!(
+            "{} of {} ({} %): {}, {}, {}",
+            number(self.n_done),
+            number(self.n_records),
+            self.percent,
+            self.aimed,
+            self.failed,
+            self.retries,
+        );
+        let pace = joined([self.rate[0].clone(), limit], ", ");
+        joined([counts, pace, self.left.clone().unwrap_or_default()], "; ")
     }
 }
 
-fn aim(command: CommandKind) -> &'static str {
-    match command {
-        CommandKind::Run => "unlocked",
-        CommandKind::Plan => "to unlock",
-        CommandKind::Verify => "still unlocked",
-        CommandKind::Locked => "locked",
-        CommandKind::Relock => "locked again",
-        CommandKind::RelockPlan => "to lock again",
-    }
+/// The parts that are not empty.
+fn joined<const N: usize>(parts: [String; N], separator: &str) -> String {
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(separator)
 }
 
-fn failure(command: CommandKind) -> &'static str {
-    match command {
-        CommandKind::Verify => "locked or gone",
-        _ => "failed",
-    }
-}
-
-/// The state of a run in one line, without a full stop.
-pub fn status_line(stats: &Stats, command: CommandKind, ceiling: Option<Ceiling>) -> String {
-    let standing = Standing::of(stats, command, ceiling);
-    let limit = match stats.stopping() {
-        Some(_) => Some("stopping".to_owned()),
-        None => standing.pace.limit.as_ref().map(words::limit),
-    };
-    let rate = Some(words::rate(&standing.pace, ceiling)).filter(|rate| !rate.is_empty());
-    let pace: Vec<String> = rate.into_iter().chain(limit).collect();
-    let left = standing.pace.left.map(words::left);
-    let counts = format!(
-        "{} of {} ({} %): {}, {}, {}",
-        number(standing.n_done),
-        number(standing.n_records),
-        standing.percent,
-        standing.aimed,
-        standing.failed,
-        standing.retries,
-    );
-    let pace = Some(pace.join(", ")).filter(|pace| !pace.is_empty());
-    [Some(counts), pace, left].into_iter().flatten().collect::<Vec<_>>().join("; ")
-}
-
-/// Prints the state of a run in one line.
+/// Prints the status in one line.
 pub fn print_status(console: &Console, level: Level, context: ReportContext<'_>, stats: &Stats) {
-    let ReportContext { command, ceiling, .. } = context;
-    let standing = Standing::of(stats, command, ceiling);
+    let progress = Status::new(stats, context);
     let fields = json!({
-        "command": command.code(),
-        "done": standing.n_done,
-        "total": standing.n_records,
-        "succeeded": standing.n_aimed,
-        "failed": standing.n_failed,
-        "retries": stats.n_retries(),
+        "command": context.command.code(),
+        "done": progress.n_done,
+        "total": progress.n_records,
+        "succeeded": progress.n_aimed,
+        "failed": progress.n_failed,
+        "retries": stats.n_retries,
     });
-    let line = status_line(stats, command, ceiling);
-    console.log_as(LogType::Progress, level, &line, fields);
+    console.log_as(LogType::Progress, level, &progress.line(), fields);
 }
 
 /// Progress for a log: a line every ten seconds.
@@ -135,16 +126,18 @@ impl Listener for Lines<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::console::tests::Page;
+    use super::super::console::tests::Sink;
     use super::*;
     use crate::model::{PauseReason, StopReason};
     use crate::report::Verbosity;
+    use crate::stats::Ceiling;
     use crate::stats::story::Story;
 
     fn line(story: &Story, command: CommandKind) -> String {
         let per = Duration::from_secs(10);
         let ceiling = Ceiling { n_requests: 800, per, is_spaced: true };
-        status_line(&story.stats, command, Some(ceiling))
+        let context = ReportContext { command, ceiling: Some(ceiling), records: &[] };
+        Status::new(&story.stats, context).line()
     }
 
     #[test]
@@ -181,21 +174,22 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_do_is_done() {
-        insta::assert_snapshot!(status_line(&Story::of(0).stats, CommandKind::Run, None), @"0 of 0 (100 %): 0 unlocked, 0 failed, 0 retries");
+    fn a_run_without_records_is_at_100_percent() {
+        let context = ReportContext { command: CommandKind::Run, ceiling: None, records: &[] };
+        insta::assert_snapshot!(Status::new(&Story::of(0).stats, context).line(), @"0 of 0 (100 %): 0 unlocked, 0 failed, 0 retries");
     }
 
     #[test]
     fn a_log_has_a_line_every_ten_seconds() {
-        let page = Page::default();
+        let sink = Sink::default();
         let context = ReportContext { command: CommandKind::Run, ceiling: None, records: &[] };
-        let mut lines = Lines::new(page.console(Verbosity::Normal), context);
+        let mut lines = Lines::new(sink.console(Verbosity::Normal), context);
         let mut story = Story::of(50);
         for second in 0..25 {
             story = story.at(second * 1000).rows(1, Outcome::Unlocked).at(second * 1000 + 100);
             lines.on_event(story.events.last().unwrap(), &story.stats);
         }
-        insta::assert_snapshot!(page.text(), @"
+        insta::assert_snapshot!(sink.text(), @"
             11 of 50 (22 %): 11 unlocked, 0 failed, 0 retries; 1.1/s, limited by latency; 36 s left
             21 of 50 (42 %): 21 unlocked, 0 failed, 0 retries; 1.1/s, limited by latency; 28 s left
             ");
