@@ -22,9 +22,9 @@ use crate::engine::{
 use crate::model::{Identifier, StopReason};
 use crate::policy::selection::{Condition, Selection};
 use crate::report::{Console, Level, LogType, Progress, text};
-use crate::results::atomic::AtomicWriter;
 use crate::results::{
-    ListCounts, LockedFormat, LockedList, Redaction, SnapshotMode, check_own_list, refuse_existing,
+    AtomicWriter, ListCounts, LockedFormat, LockedList, Redaction, SnapshotMode, check_own_list,
+    refuse_existing,
 };
 use crate::stats::summary::CommandKind;
 use crate::stats::{Size, Stats};
