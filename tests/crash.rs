@@ -1,4 +1,4 @@
-//! Nothing lost: killed at any moment, gone on with, and every record has its row once.
+//! A run that is killed at any moment can be resumed, and each record gets exactly one row.
 
 #![cfg(unix)]
 
@@ -13,13 +13,13 @@ use bulk_unlock::sandbox::{FaultKind, Mode, SandboxConfig, Script, Scripted};
 use common::watch::{FAST, for_each_in_parallel, slow_config, wait_until};
 use common::{SEED, Stage, exists, list, locked_users, users};
 
-/// A pace at which fewer than the sixteen workers have a request in flight on average, as in any
-/// run that its quota limits.
+/// A rate that keeps fewer than the sixteen workers busy on average, as in any run that its quota
+/// limits.
 const LINE: &str = "run ids.txt --yes --resume -c 16 --rate 250/s";
 
-/// What must hold right after a kill, however far the run had come.
+/// Checks what must hold right after a kill, at any stage of the run.
 #[track_caller]
-fn what_is_left_is_whole(stage: &Stage, ids: &[UserId]) {
+fn check_files_after_a_kill(stage: &Stage, ids: &[UserId]) {
     let results = fs::read(stage.path("ids.results.csv")).unwrap_or_default();
     let whole = results.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let mut reader = csv::Reader::from_reader(&results[..whole]);
@@ -48,7 +48,7 @@ fn what_is_left_is_whole(stage: &Stage, ids: &[UserId]) {
 }
 
 #[test]
-fn killed_a_dozen_times_and_resumed_every_user_has_one_row_and_few_are_called_again() {
+fn a_run_killed_a_dozen_times_ends_with_one_row_per_user() {
     const N_KILLS: usize = 12;
     let stage = Stage::with_sandbox(slow_config("10ms..40ms"));
     let ids = users(800);
@@ -57,7 +57,7 @@ fn killed_a_dozen_times_and_resumed_every_user_has_one_row_and_few_are_called_ag
     for n_kills in 0..N_KILLS {
         let n_before = stage.n_rows("ids.results.csv");
         let mut running = stage.spawn(LINE);
-        // Some die while they start, some in the middle of their work.
+        // Some are killed while they start, some in the middle of the run.
         if n_kills % 3 > 0 {
             let n_more = rng.usize(1..30);
             wait_until("it works", || stage.n_rows("ids.results.csv") >= n_before + n_more);
@@ -66,7 +66,7 @@ fn killed_a_dozen_times_and_resumed_every_user_has_one_row_and_few_are_called_ag
         assert!(running.is_alive(), "it should have been killed in the middle");
         running.signal("KILL");
         assert_eq!(running.wait().code, None);
-        what_is_left_is_whole(&stage, &ids);
+        check_files_after_a_kill(&stage, &ids);
     }
     let n_before = stage.n_rows("ids.results.csv");
     assert!(0 < n_before && n_before < ids.len(), "{n_before} rows before the last run");
@@ -80,7 +80,7 @@ fn killed_a_dozen_times_and_resumed_every_user_has_one_row_and_few_are_called_ag
 }
 
 #[test]
-fn killed_while_users_are_looked_up_it_goes_on_all_the_same() {
+fn a_run_killed_during_its_look_up_is_resumed() {
     const N_KILLS: usize = 10;
     let stage = Stage::with_sandbox(slow_config("20ms..80ms"));
     let ids = users(600);
@@ -92,7 +92,7 @@ fn killed_while_users_are_looked_up_it_goes_on_all_the_same() {
     for n_kills in 0..N_KILLS {
         let (n_posts_before, n_gets_before) = (stage.n_posts(), n_gets());
         let mut running = stage.spawn(line);
-        // Some die in the first look-ups, some wherever they are.
+        // Some are killed during the first look-ups, some at any other time.
         if n_kills % 2 == 0 {
             wait_until("it looks up", || n_gets() > n_gets_before || !running.is_alive());
         } else {
@@ -117,7 +117,7 @@ fn killed_while_users_are_looked_up_it_goes_on_all_the_same() {
 }
 
 #[test]
-fn a_row_that_was_torn_off_is_cut_said_and_asked_again() {
+fn a_torn_row_is_removed_reported_and_repeated() {
     let stage = Stage::with_quick_sandbox();
     let ids = users(20);
     stage.write("ids.txt", list(&ids));
@@ -134,7 +134,7 @@ fn a_row_that_was_torn_off_is_cut_said_and_asked_again() {
 }
 
 #[test]
-fn a_power_cut_that_left_a_hole_costs_only_what_stands_behind_it() {
+fn a_hole_left_by_a_power_cut_costs_only_the_rows_after_it() {
     let stage = Stage::with_quick_sandbox();
     let ids = users(20);
     stage.write("ids.txt", list(&ids));
@@ -151,7 +151,7 @@ fn a_power_cut_that_left_a_hole_costs_only_what_stands_behind_it() {
 }
 
 #[test]
-fn a_file_cut_off_inside_its_header_is_begun_anew_by_resume() {
+fn resume_restarts_a_file_cut_off_in_its_header() {
     let stage = Stage::with_quick_sandbox();
     let ids = users(5);
     stage.write("ids.txt", list(&ids));
@@ -164,7 +164,7 @@ fn a_file_cut_off_inside_its_header_is_begun_anew_by_resume() {
 }
 
 #[test]
-fn resume_without_a_file_starts_a_new_one_and_says_so() {
+fn resume_without_a_file_starts_a_new_one() {
     let stage = Stage::with_quick_sandbox();
     let ids = users(5);
     stage.write("ids.txt", list(&ids));
@@ -176,7 +176,7 @@ fn resume_without_a_file_starts_a_new_one_and_says_so() {
 }
 
 #[test]
-fn resuming_what_is_finished_calls_nobody() {
+fn resume_of_a_finished_run_sends_no_request() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(5)));
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
@@ -187,7 +187,7 @@ fn resuming_what_is_finished_calls_nobody() {
 }
 
 #[test]
-fn an_input_edited_meanwhile_is_said_and_taken_by_the_set_and_not_by_position() {
+fn resume_reports_an_edited_input_and_matches_it_by_user() {
     let stage = Stage::with_quick_sandbox();
     let ids = users(12);
     stage.write("ids.txt", list(&ids[..8]));
@@ -200,12 +200,12 @@ fn an_input_edited_meanwhile_is_said_and_taken_by_the_set_and_not_by_position() 
         .exits_with(0)
         .prints("the input has changed since");
     stage.check_one_row_each("ids.results.csv", &ids);
-    assert!(stage.posts().into_values().all(|n_calls| n_calls == 1), "nobody was called twice");
+    assert!(stage.posts().into_values().all(|n_calls| n_calls == 1), "no user was called twice");
 }
 
-/// The server counts in its window what the run before sent, whoever sent it.
+/// The server counts the requests of both runs in its window.
 #[test]
-fn a_run_that_is_resumed_at_once_keeps_the_quota_with_the_run_before() {
+fn a_resumed_run_shares_the_quota_with_the_earlier_run() {
     for signal in ["INT", "KILL"] {
         let config = slow_config("10ms..30ms").quota("20/4s".parse().ok());
         let stage = Stage::with_sandbox(config);
@@ -221,9 +221,9 @@ fn a_run_that_is_resumed_at_once_keeps_the_quota_with_the_run_before() {
     }
 }
 
-/// Of what was given up, or in flight when it was killed, no row tells.
+/// The results have no row for a request that was in flight when the run was killed.
 #[test]
-fn requests_that_were_cut_off_count_in_the_window_of_the_run_that_goes_on() {
+fn interrupted_requests_count_in_the_window_of_the_resumed_run() {
     for_each_in_parallel([["INT", "INT"], ["KILL", "KILL"]], |signals| {
         let config = slow_config("1s").quota("20/3s".parse().ok());
         let stage = Stage::with_sandbox(config);
@@ -244,7 +244,7 @@ fn requests_that_were_cut_off_count_in_the_window_of_the_run_that_goes_on() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_untouched_and_nothing_is_sent() {
+fn resume_refuses_files_that_do_not_match() {
     let stage = Stage::with_quick_sandbox();
     let ids = users(3);
     stage.write("ids.csv", format!("user_id,team\n{}", list(&ids).replace('\n', ",red\n")));
@@ -273,16 +273,16 @@ fn what_does_not_fit_is_refused_untouched_and_nothing_is_sent() {
     assert_eq!(stage.n_posts(), n_posts);
 }
 
-/// The rows of one file are all of one kind; what was hidden in the first half stays hidden.
+/// All rows of a file are of one kind, and what was redacted stays redacted.
 #[test]
-fn rows_of_another_kind_are_not_added_to_a_file_that_was_begun() {
+fn resume_refuses_settings_that_change_the_kind_of_rows() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(6)));
     let begin = format!("run ids.txt --yes --limit 3 --redact last_name,first_name {FAST}");
     stage.run(&begin).exits_with(0);
     let rows = stage.read("ids.results.csv");
     let go_on = format!("run ids.txt --yes --resume {FAST}");
-    for (flags, said) in [
+    for (flags, message) in [
         ("", "--by user-id --snapshot full --redact first_name,last_name"),
         ("--redact first_name,last_name --snapshot none", "this command has --by user-id --snap"),
         (
@@ -293,7 +293,7 @@ fn rows_of_another_kind_are_not_added_to_a_file_that_was_begun() {
         stage
             .run(&format!("{go_on} {flags}"))
             .exits_with(6)
-            .prints(said)
+            .prints(message)
             .prints("use the same flags");
     }
     let manifest = stage.read("ids.results.manifest.json");
@@ -309,7 +309,7 @@ fn rows_of_another_kind_are_not_added_to_a_file_that_was_begun() {
 }
 
 #[test]
-fn who_failed_on_another_instance_is_not_tried_again_on_this_one() {
+fn retry_failed_refuses_results_of_another_instance() {
     let mut stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
@@ -319,9 +319,9 @@ fn who_failed_on_another_instance_is_not_tried_again_on_this_one() {
     assert_eq!(stage.n_posts(), 3);
 }
 
-/// Rows of one line and one user, but not of one moment: the next resume goes on.
+/// Two rows with one line and one user, but different times, are not copies.
 #[test]
-fn a_run_whose_input_was_reordered_can_be_resumed_again_and_again() {
+fn a_run_with_a_reordered_input_is_resumed_repeatedly() {
     let stage = Stage::with_quick_sandbox();
     let ids = users(2);
     stage.write("ids.txt", format!("{}\n{}\n", ids[0], ids[1]));
@@ -334,7 +334,7 @@ fn a_run_whose_input_was_reordered_can_be_resumed_again_and_again() {
 }
 
 #[test]
-fn who_failed_by_email_is_tried_again_by_email() {
+fn retry_failed_by_email_keeps_the_email() {
     let stage = Stage::with_quick_sandbox();
     let emails: Vec<String> = locked_users(2).iter().map(|id| stage.emails(id).remove(0)).collect();
     stage.write("who.csv", format!("email\n{}\n", emails.join("\n")));
@@ -347,9 +347,9 @@ fn who_failed_by_email_is_tried_again_by_email() {
     assert_eq!(stage.column("again.csv", "input"), emails);
 }
 
-/// What a power cut tore a hole into: the run goes on, and nothing of the file is thrown away.
+/// After a hole that a power cut left: the run is resumed, and no byte of the file is lost.
 #[test]
-fn a_file_damaged_in_the_middle_is_cut_there_and_the_rest_is_kept_aside() {
+fn a_file_damaged_in_the_middle_is_cut_there_and_the_rest_is_kept() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(9)));
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
@@ -364,7 +364,7 @@ fn a_file_damaged_in_the_middle_is_cut_there_and_the_rest_is_kept_aside() {
 }
 
 #[test]
-fn a_file_of_another_instance_is_not_gone_on_with() {
+fn resume_refuses_a_file_of_another_instance() {
     let mut stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
@@ -379,7 +379,7 @@ fn a_file_of_another_instance_is_not_gone_on_with() {
 }
 
 #[test]
-fn retry_failed_asks_those_again_who_may_yet_succeed_and_nobody_else() {
+fn retry_failed_calls_only_users_who_may_yet_succeed() {
     let ids = users(6);
     let faults = [
         (&ids[1], vec![Scripted::status(500); 2]),

@@ -1,4 +1,4 @@
-//! `--exclude` holds in every command, in whatever form its file names a user.
+//! `--exclude` applies to every command and to every identifier of a user.
 
 mod common;
 
@@ -12,7 +12,7 @@ use common::{Stage, list, locked_users};
 use fastrand::Rng;
 use serde_json::Value;
 
-/// A user of the sandbox, and all that names the user.
+/// A user of the sandbox, and all identifiers of that user.
 struct User {
     id: UserId,
     emails: Vec<String>,
@@ -34,7 +34,7 @@ impl User {
         }
     }
 
-    /// What names the user, by the value of `--by`.
+    /// The identifier for this value of `--by`.
     fn named_by(&self, by: &str) -> Option<String> {
         match by {
             "user-id" => Some(self.id.to_string()),
@@ -52,7 +52,7 @@ impl User {
     }
 }
 
-/// An exclude file that names these users, each by anything and in any form.
+/// An exclude file with a random identifier of each of these users, in a random format.
 fn exclude_file(rng: &mut Rng, users: &[&User]) -> String {
     let delimiter = [",", ";", "\t", "|"][rng.usize(..4)];
     let is_quoted = rng.bool();
@@ -83,7 +83,7 @@ fn exclude_file(rng: &mut Rng, users: &[&User]) -> String {
     format!("{bom}{}{end}", lines.join(end))
 }
 
-/// The rows of a run in which all of these failed.
+/// The results of a run in which all of these failed.
 fn failed_results(cells: &[String]) -> String {
     let header = "line,input,user_id,outcome,http_status,error_code\n".to_owned();
     let rows = cells.iter().enumerate();
@@ -94,8 +94,8 @@ fn failed_results(cells: &[String]) -> String {
     })
 }
 
-/// Unlocks the users of `who.csv` in one of several ways. All of them exclude the users of that file,
-/// most of them because a printed command or an earlier run says so.
+/// Unlocks the users of `who.csv` in one of several ways. All of them apply the exclude file, most
+/// of them because a printed command or an earlier run includes it.
 fn unlock(stage: &Stage, way: usize, by: &str, cells: &[String]) {
     let flags = format!("--by {by} --exclude keep.csv --include-admin-locked {FAST}");
     let ends = |line: &str| {
@@ -108,7 +108,7 @@ fn unlock(stage: &Stage, way: usize, by: &str, cells: &[String]) {
         1 => drop(ends(&format!("run who.csv {flags} --yes --only-locked"))),
         2 => {
             let plan = ends(&format!("plan who.csv {flags} --yes"));
-            // Where nobody is left to unlock, nothing is printed.
+            // If no user is left to unlock, no command is printed.
             for command in plan.printed_commands() {
                 let ended = stage.run_printed(&command);
                 assert!(matches!(ended.code, Some(0 | 1)), "{command}: {}", ended.stderr);
@@ -146,7 +146,7 @@ fn unlock(stage: &Stage, way: usize, by: &str, cells: &[String]) {
     }
 }
 
-/// One story: some of the listed users are excluded, and never called; all others are.
+/// Excludes some of the listed users, and checks that all others are called and these are not.
 fn check(seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let stage = Stage::with_quick_sandbox();
@@ -178,7 +178,7 @@ fn check(seed: u64) {
 }
 
 #[test]
-fn no_excluded_user_is_called_in_whatever_form_and_command() {
+fn no_command_calls_an_excluded_user() {
     for seed in 0..49 {
         check(seed);
     }
@@ -190,9 +190,9 @@ fn stage_of(ids: &[UserId]) -> Stage {
     stage
 }
 
-/// Looked up first, as an input of user IDs shows nothing else of its users.
+/// An input of user IDs does not contain the other identifiers, so users are looked up first.
 #[test]
-fn an_entry_of_another_kind_than_the_input_makes_the_job_look_users_up() {
+fn an_entry_of_another_kind_than_the_input_causes_a_look_up() {
     let ids = locked_users(3);
     let stage = stage_of(&ids);
     let email = stage.emails(&ids[1]).remove(0).to_uppercase();
@@ -223,10 +223,10 @@ fn user_ids_alone_need_no_look_up() {
 }
 
 #[test]
-fn an_exclude_file_that_cannot_protect_anybody_is_refused() {
+fn an_unusable_exclude_file_is_refused() {
     let stage = stage_of(&locked_users(2));
     let line = format!("run ids.txt --yes {FAST} --exclude");
-    for (text, said) in [
+    for (text, message) in [
         (b"".as_slice(), "contains no entry"),
         (b" ,;\n\t|\"\"\n", "contains no entry"),
         (b"user_a\nJos\xe9\n", "keep.txt:2: this is not UTF-8"),
@@ -235,7 +235,7 @@ fn an_exclude_file_that_cannot_protect_anybody_is_refused() {
         (b"user_a\0", "NUL"),
     ] {
         stage.write("keep.txt", text);
-        stage.run_refused(&format!("{line} keep.txt"), 2).prints("keep.txt").prints(said);
+        stage.run_refused(&format!("{line} keep.txt"), 2).prints("keep.txt").prints(message);
     }
     stage.run_refused(&format!("{line} nowhere.txt"), 2).prints("cannot open nowhere.txt");
     stage.run_refused(&format!("{line} ."), 2).prints("is a directory");
@@ -262,7 +262,7 @@ fn entries_that_matched_before_a_resume_still_count() {
 }
 
 #[test]
-fn the_files_of_this_program_may_be_exclude_files() {
+fn files_of_this_program_can_be_exclude_files() {
     let ids = locked_users(3);
     let stage = stage_of(&ids);
     stage.write("one.txt", ids[1].as_str());
@@ -278,7 +278,7 @@ fn the_files_of_this_program_may_be_exclude_files() {
 }
 
 #[test]
-fn files_of_the_flag_and_of_the_variable_add_up() {
+fn exclude_files_of_the_flag_and_the_variable_are_combined() {
     let ids = locked_users(3);
     let mut stage = stage_of(&ids);
     stage.write("flag.txt", format!("{}\n", ids[0]));
@@ -292,7 +292,7 @@ fn files_of_the_flag_and_of_the_variable_add_up() {
 }
 
 #[test]
-fn a_plan_is_run_with_its_exclude_files_and_not_resumed_with_others() {
+fn a_plan_is_run_with_its_exclude_files_and_resume_refuses_others() {
     let ids = locked_users(3);
     let stage = stage_of(&ids);
     stage.write("keep.txt", format!("{}\n", ids[0]));
@@ -309,7 +309,7 @@ fn a_plan_is_run_with_its_exclude_files_and_not_resumed_with_others() {
 
 /// A username may look like a user ID.
 #[test]
-fn an_entry_that_looks_like_a_user_id_is_looked_up_unless_it_has_the_form_of_clerks() {
+fn an_entry_like_a_user_id_is_looked_up_unless_it_has_the_form_of_clerk_ids() {
     let ids = locked_users(2);
     for (entry, n_requests) in [("user_bob", 3), ("user_2NNEqL2nrIRdJ194ndJqAHwEfxC", 2)] {
         let stage = stage_of(&ids);

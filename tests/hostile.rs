@@ -1,5 +1,5 @@
-//! Hostile content, from the server and from the input: the right outcome, little memory, a clean
-//! terminal, cells that no spreadsheet runs, and never a panic.
+//! Hostile content from the server and the input: correct outcomes, little memory, no escape
+//! sequences on the terminal, no formulas in cells, and no panic.
 
 #![cfg(unix)]
 
@@ -17,19 +17,19 @@ use bulk_unlock::sandbox::{FaultKind, Faults, Script, Scripted};
 use common::watch::{FAST, for_each_in_parallel, slow_config};
 use common::{Ended, Running, SEED, Stage, list, throttled, users};
 
-/// What a terminal would act upon. Line breaks are the program's own.
-fn moves_the_cursor(c: char) -> bool {
+/// Whether a terminal would act on the character. The program itself prints line breaks.
+fn is_control(c: char) -> bool {
     (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[track_caller]
 fn is_clean(ended: Ended) -> Ended {
-    let found = ended.stderr.chars().find(|&c| moves_the_cursor(c));
+    let found = ended.stderr.chars().find(|&c| is_control(c));
     assert_eq!(found, None, "{}: on stderr\n{:?}", ended.line, ended.stderr);
     ended.does_not_print("panicked")
 }
 
-/// No cell of it can be run, no line holds what a terminal would act upon.
+/// Checks that no cell is a formula and no line contains a control character.
 #[track_caller]
 fn is_safe_csv(stage: &Stage, name: &str) {
     let text = stage.read(name);
@@ -44,8 +44,8 @@ fn is_safe_csv(stage: &Stage, name: &str) {
     }
 }
 
-/// A run in which the first user is answered with this, and the others well.
-fn told(answer: Scripted, flags: &str) -> (Stage, Ended) {
+/// A run in which this is the response for the first user; the others succeed.
+fn run_with(answer: Scripted, flags: &str) -> (Stage, Ended) {
     let ids = users(3);
     let script: Script = [(ids[0].clone(), vec![answer; 9].into())].into_iter().collect();
     let stage = Stage::with_sandbox(slow_config("0").script(script));
@@ -61,7 +61,7 @@ fn told(answer: Scripted, flags: &str) -> (Stage, Ended) {
 
 #[track_caller]
 fn ends_as(answer: &Scripted, outcome: &str, code: &str) {
-    let (stage, ended) = told(answer.clone(), "");
+    let (stage, ended) = run_with(answer.clone(), "");
     assert_eq!(
         stage.column("ids.results.csv", "outcome"),
         [outcome, "unlocked", "unlocked"],
@@ -81,7 +81,7 @@ fn object(fields: &str) -> String {
 }
 
 #[test]
-fn a_200_that_can_not_be_trusted_is_never_an_unlock() {
+fn an_untrusted_200_is_never_an_unlock() {
     let untrusted = [
         String::new(),
         "null".to_owned(),
@@ -104,7 +104,7 @@ fn a_200_that_can_not_be_trusted_is_never_an_unlock() {
 }
 
 #[test]
-fn odd_but_trustworthy_answers_are_taken() {
+fn unusual_but_valid_responses_are_accepted() {
     for fields in [
         "",
         r#","brand_new":{"a":[1,2,{"b":null}]}"#,
@@ -112,21 +112,21 @@ fn odd_but_trustworthy_answers_are_taken() {
         r#","created_at":1e400,"updated_at":-1,"last_sign_in_at":99999999999999999999"#,
         r#","lockout_expires_in_seconds":-5,"verification_attempts_remaining":"many""#,
     ] {
-        let (stage, ended) = told(ok(object(fields)), "");
+        let (stage, ended) = run_with(ok(object(fields)), "");
         assert_eq!(ended.code, Some(0), "{fields}: {}", ended.stderr);
         assert_eq!(stage.column("ids.results.csv", "outcome")[0], "unlocked", "{fields}");
     }
 }
 
 #[test]
-fn an_answer_that_says_locked_is_no_unlock_and_one_that_says_both_is_not_trusted() {
+fn a_response_with_locked_true_is_no_unlock_and_a_contradictory_one_is_untrusted() {
     let locked = object("").replace("false", "true");
     ends_as(&ok(locked), "still_locked", "still_locked");
     ends_as(&ok(object(r#","locked":true"#)), "failed", "untrusted_answer");
 }
 
 #[test]
-fn names_that_are_escape_sequences_or_formulas_are_tamed_in_every_file_and_on_the_screen() {
+fn escape_sequences_and_formulas_in_names_are_neutralized_everywhere() {
     let nasty = [
         r"\u001b[31mred\u001b[0m",
         r"\u001b]0;owned\u0007",
@@ -144,26 +144,26 @@ fn names_that_are_escape_sequences_or_formulas_are_tamed_in_every_file_and_on_th
         let fields = format!(
             r#","username":"{name}","first_name":"{name}","last_name":"{name}","external_id":"{name}","primary_email_address_id":"e","email_addresses":[{{"id":"e","email_address":"{name}"}}],"public_metadata":{{"{name}":"{name}"}}"#
         );
-        let (stage, ended) = told(ok(object(&fields)), "");
+        let (stage, ended) = run_with(ok(object(&fields)), "");
         assert_eq!(ended.code, Some(0), "{name}: {}", ended.stderr);
         assert_eq!(stage.n_rows("ids.results.csv"), 3, "one line each");
     }
 }
 
 #[test]
-fn messages_that_are_escape_sequences_or_formulas_are_tamed_too() {
+fn escape_sequences_and_formulas_in_messages_are_neutralized() {
     ends_as(&Scripted::Fault(FaultKind::Escapes), "rejected", "form_param_value_invalid");
     for text in [r"=cmd|' /C calc'!A0", r"\u001b[2J\u001b[H", r"a\nb\rc\u0000", r"@x", r"\t-1"] {
         let body = format!(
             r#"{{"errors":[{{"message":"{text}","long_message":"{text}","code":"{text}"}}],"clerk_trace_id":"{text}"}}"#
         );
-        let (stage, _) = told(Scripted::status(422).with_body(body), "");
+        let (stage, _) = run_with(Scripted::status(422).with_body(body), "");
         assert_eq!(stage.column("ids.results.csv", "outcome")[0], "rejected", "{text}");
     }
 }
 
 #[test]
-fn error_bodies_of_any_kind_change_nothing_about_the_outcome() {
+fn the_body_of_an_error_does_not_change_the_outcome() {
     const BODIES: [&str; 6] =
         ["", "null", "<html>", r#"{"errors":7}"#, r#"{"errors":[null,{"code":[]}]}"#, "\u{0}"];
     for_each_in_parallel(BODIES, |body| {
@@ -177,9 +177,9 @@ fn error_bodies_of_any_kind_change_nothing_about_the_outcome() {
     ends_as(&Scripted::status(422).with_body(endless), "rejected", "http_422");
 }
 
-/// A run whose first answer is a 429 with this `Retry-After`.
+/// Checks a run whose first response is a 429 with this `Retry-After`.
 #[track_caller]
-fn told_to_come_back(retry_after: &str, flags: &str, code: i32) {
+fn check_retry_after(retry_after: &str, flags: &str, code: i32) {
     let ids = users(3);
     let script: Script = [(ids[0].clone(), [throttled(retry_after)].into())].into_iter().collect();
     let stage = Stage::with_sandbox(slow_config("0").script(script));
@@ -189,19 +189,19 @@ fn told_to_come_back(retry_after: &str, flags: &str, code: i32) {
 }
 
 #[test]
-fn a_retry_after_that_is_no_time_to_wait_is_taken_for_none() {
+fn an_invalid_retry_after_is_ignored() {
     const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
     let odd = ["0", "-1", "NaN", "1e9", "tomorrow", "0.2", "", "1, 1", DATE];
-    for_each_in_parallel(odd, |value| told_to_come_back(value, "", 0));
+    for_each_in_parallel(odd, |value| check_retry_after(value, "", 0));
 }
 
 #[test]
-fn a_retry_after_of_years_is_obeyed_and_given_up_by_max_duration() {
+fn max_duration_ends_the_wait_for_a_retry_after_of_years() {
     let long = ["600.5", "999999999", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"];
-    for_each_in_parallel(long, |value| told_to_come_back(value, "--max-duration 2s", 3));
+    for_each_in_parallel(long, |value| check_retry_after(value, "--max-duration 2s", 3));
 }
 
-/// A server that speaks HTTP only so far: each connection gets these bytes, and is closed.
+/// A server that sends these bytes on each connection and closes it.
 fn raw_server(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -210,7 +210,7 @@ fn raw_server(answer: &'static [u8]) -> String {
             let Ok(mut stream) = stream else { return };
             let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
             let _ = stream.read(&mut [0; 4_096]);
-            // Whoever leaves early has seen enough.
+            // The client may close the connection first.
             let _ = stream.write_all(answer);
         }
     });
@@ -218,7 +218,7 @@ fn raw_server(answer: &'static [u8]) -> String {
 }
 
 #[test]
-fn what_is_no_http_at_all_fails_that_user_and_no_more() {
+fn a_response_that_is_not_http_fails_only_its_user() {
     let answers: [&[u8]; 8] = [
         b"",
         b"SSH-2.0-OpenSSH_9.9\r\n",
@@ -242,14 +242,14 @@ fn what_is_no_http_at_all_fails_that_user_and_no_more() {
     });
 }
 
-/// On Linux the peak is known.
+/// The peak is known only on Linux.
 #[track_caller]
 fn is_below(peak: Option<u64>, limit: u64) {
     assert!(peak.is_some_and(|mib| mib > 0) || !cfg!(target_os = "linux"), "{peak:?} MiB");
     assert!(peak.is_none_or(|mib| mib < limit), "{peak:?} MiB");
 }
 
-/// The most memory that a run against this may take, in MiB.
+/// Checks that a run takes less memory than this, in MiB.
 #[track_caller]
 fn stays_below(limit: u64, stage: &Stage, line: &str) {
     let (ended, peak) = stage.spawn(line).wait_with_peak_memory();
@@ -265,7 +265,7 @@ fn against(faults: Faults, n_users: usize) -> Stage {
 }
 
 #[test]
-fn answers_of_64_mebibytes_take_little_memory() {
+fn responses_of_64_mebibytes_take_little_memory() {
     let stage = against(Faults::only(FaultKind::Huge, 0.5), 20);
     // Each of four workers holds 4 MiB at most, twice while it grows.
     stays_below(80, &stage, &format!("run ids.txt --yes -c 4 {FAST}"));
@@ -280,7 +280,7 @@ fn deep_nesting_takes_little_memory() {
 }
 
 #[test]
-fn an_answer_that_comes_a_piece_every_100_ms_is_cut_off_by_the_timeout() {
+fn the_timeout_ends_a_response_that_trickles() {
     let ids = users(3);
     let script: Script =
         [(ids[0].clone(), vec![Scripted::Fault(FaultKind::Slow); 9].into())].into_iter().collect();
@@ -292,7 +292,7 @@ fn an_answer_that_comes_a_piece_every_100_ms_is_cut_off_by_the_timeout() {
 }
 
 #[test]
-fn hostile_answers_to_a_look_up_make_nobody_look_unlocked() {
+fn a_hostile_look_up_response_shows_no_user_as_unlocked() {
     let kinds = [
         FaultKind::Garbage,
         FaultKind::Empty,
@@ -315,7 +315,7 @@ fn hostile_answers_to_a_look_up_make_nobody_look_unlocked() {
 const IN_SANDBOX: &str =
     "--sandbox --sandbox-latency 0ms --sandbox-quota none --quota 1000000/1s --progress none";
 
-/// The program reads this from stdin: it may refuse it or run it, and does nothing else.
+/// Gives this to the program on stdin, which must refuse it or run it, without a panic.
 #[track_caller]
 fn survives(input: impl AsRef<[u8]>) -> (Stage, Ended) {
     let stage = Stage::new();
@@ -331,7 +331,7 @@ fn survives(input: impl AsRef<[u8]>) -> (Stage, Ended) {
     (stage, ended)
 }
 
-/// The program refuses this, with its reason, before it sends anything or makes a file.
+/// Checks that the program refuses this with a reason before it sends a request or creates a file.
 #[track_caller]
 fn is_refused(input: impl AsRef<[u8]>, text: &str) {
     let stage = Stage::with_quick_sandbox();
@@ -341,7 +341,7 @@ fn is_refused(input: impl AsRef<[u8]>, text: &str) {
 }
 
 #[test]
-fn input_that_is_no_text_is_refused_with_its_reason() {
+fn binary_input_is_refused_with_the_reason() {
     is_refused(b"user_id\nuser_a\0b\n", "NUL");
     is_refused(b"\xff\xfeu\0s\0e\0r\0_\0a\0\n\0", "UTF-16");
     is_refused(b"user_id\nuser_\xe9\n", "this is not UTF-8");
@@ -357,7 +357,7 @@ fn input_that_is_no_text_is_refused_with_its_reason() {
 }
 
 #[test]
-fn one_line_without_end_is_refused_long_before_its_end_and_takes_little_memory() {
+fn an_endless_line_is_refused_and_takes_little_memory() {
     let stage = Stage::with_quick_sandbox();
     let mut command = stage.command("run --yes");
     command.stdin(Stdio::piped());
@@ -365,7 +365,7 @@ fn one_line_without_end_is_refused_long_before_its_end_and_takes_little_memory()
     let mut pipe = running.take_stdin();
     let feeder = thread::spawn(move || {
         let chunk = vec![b'x'; 64 << 10];
-        // A gibibyte, if anybody wanted it.
+        // At most a gibibyte.
         (0..16_384_u32).find(|_| pipe.write_all(&chunk).is_err())
     });
     let (ended, peak) = running.wait_with_peak_memory();
@@ -378,7 +378,7 @@ fn one_line_without_end_is_refused_long_before_its_end_and_takes_little_memory()
 }
 
 #[test]
-fn a_hundred_thousand_columns_are_read_and_a_million_and_more_refused() {
+fn a_hundred_thousand_columns_are_read_and_more_than_a_million_refused() {
     let header = format!("user_id{}", ",x".repeat(100_000));
     let row = format!("{}{}", users(1)[0], ",y".repeat(100_000));
     survives(format!("{header}\n{row}\n")).1.exits_with(0);
@@ -386,7 +386,7 @@ fn a_hundred_thousand_columns_are_read_and_a_million_and_more_refused() {
 }
 
 #[test]
-fn cells_that_are_formulas_or_escape_sequences_are_invalid_and_tamed() {
+fn cells_with_formulas_or_escape_sequences_are_invalid_and_neutralized() {
     let input = "user_id,team\n=1+1,=2+2\n\u{1b}[31muser_a,\u{1b}[2J\n\"user_b\nuser_c\",\"x\ny\"\n\
         @x,+1\n'=1,-1\nuser_../../v1/users,\u{202e}x\nuser_a?x=1#y,\u{9b}5m\n";
     let stage = Stage::new();
@@ -397,13 +397,13 @@ fn cells_that_are_formulas_or_escape_sequences_are_invalid_and_tamed() {
     for name in ["stdin.results.csv", "stdin.results.failed.csv"] {
         is_safe_csv(&stage, name);
     }
-    // What was written can be read again, and means the same.
+    // The files can be read back as input.
     stage.run(&format!("run stdin.results.failed.csv --lenient {IN_SANDBOX}")).exits_with(1);
     assert_eq!(stage.rows("stdin.results.failed.results.csv").len(), 7);
 }
 
 #[test]
-fn a_path_in_an_id_never_reaches_the_address() {
+fn a_path_in_an_id_is_never_sent() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", "user_a/../../x\nuser_a%2f..\nuser_\nuser_a b\nuser_é\nuser_a;b\n");
     stage.run(&format!("run ids.txt --lenient --yes {FAST}")).exits_with(1);
@@ -411,7 +411,7 @@ fn a_path_in_an_id_never_reaches_the_address() {
     assert!(stage.sandbox().requests().is_empty());
 }
 
-/// A good CSV file in which some bytes were changed, taken away or doubled.
+/// A valid CSV file in which some bytes were changed, removed, or doubled.
 fn mutated(rng: &mut fastrand::Rng, ids: &[UserId]) -> Vec<u8> {
     const BAD: &[u8] = b"\"\"\",;\t|\n\r#'=\0\xff\xc3\xa9\xef\xbb\xbf\x1b ";
     let rows = list(ids).replace('\n', ",\"Doe, \"\"J\"\"\",2\n");
@@ -434,7 +434,7 @@ fn mutated(rng: &mut fastrand::Rng, ids: &[UserId]) -> Vec<u8> {
 }
 
 #[test]
-fn mutated_csv_is_refused_or_run_and_never_a_panic() {
+fn mutated_csv_is_refused_or_run_without_a_panic() {
     let ids = users(8);
     let mut rng = fastrand::Rng::with_seed(SEED);
     let mut codes = [0; 3];
@@ -446,7 +446,7 @@ fn mutated_csv_is_refused_or_run_and_never_a_panic() {
 }
 
 #[test]
-fn mutated_results_are_refused_or_gone_on_with_and_never_a_panic() {
+fn mutated_results_are_refused_or_resumed_without_a_panic() {
     let ids = users(6);
     let stage = Stage::new();
     stage.write("ids.txt", list(&ids));

@@ -1,4 +1,4 @@
-//! Users named by something other than their id.
+//! Users identified by something other than their ID.
 
 mod common;
 
@@ -11,17 +11,17 @@ use common::watch::{FAST, slow_config, wait_until};
 use common::{Stage, list, locked_users};
 use serde_json::Value;
 
-/// So many users fit on one page.
+/// Number of users on one page.
 const PAGE: u32 = 500;
 
-/// A stage whose server lists a page of users, and all of them. The log holds one request more.
-fn with_people() -> (Stage, Vec<Value>) {
+/// A stage and the first page of its users. Listing them adds one request to the log.
+fn with_page_of_users() -> (Stage, Vec<Value>) {
     let stage = Stage::with_users(PAGE);
     let people = people(&stage);
     (stage, people)
 }
 
-/// Everybody whom the server lists.
+/// The users that the server lists.
 fn people(stage: &Stage) -> Vec<Value> {
     let people = stage.request_ok("GET", &format!("/v1/users?limit={PAGE}"));
     people.as_array().expect("a list").clone()
@@ -35,7 +35,7 @@ fn primary_email(user: &Value) -> Option<String> {
     text(&user["email_addresses"][0], "email_address")
 }
 
-/// Each of these identifiers, and the user who alone has it.
+/// The identifiers that belong to exactly one user, with that user.
 fn unambiguous(
     people: &[Value],
     identifier: impl Fn(&Value) -> Option<String>,
@@ -50,7 +50,7 @@ fn unambiguous(
     single.map(|(value, mut ids)| (value, ids.remove(0))).collect()
 }
 
-/// The primary email addresses that nobody else has, not even as a second one.
+/// The primary email addresses that no other user has, not even as a secondary one.
 fn unambiguous_emails(people: &[Value]) -> BTreeMap<String, String> {
     let mut owners = unambiguous(people, primary_email);
     for user in people {
@@ -61,7 +61,7 @@ fn unambiguous_emails(people: &[Value]) -> BTreeMap<String, String> {
     owners
 }
 
-/// The secondary email addresses that one user alone has, with the primary one of that user.
+/// The secondary email addresses that exactly one user has, with the primary one of that user.
 fn second_emails(people: &[Value]) -> Vec<(String, String, UserId)> {
     let with_two = people.iter().filter_map(|user| {
         let second = text(&user["email_addresses"][1], "email_address")?;
@@ -75,7 +75,7 @@ fn column(header: &str, values: impl IntoIterator<Item = impl AsRef<str>>) -> St
     values.into_iter().fold(header.to_owned() + "\n", |text, value| text + value.as_ref() + "\n")
 }
 
-/// Plans these users by that kind of identifier, and holds the plan to the truth.
+/// Plans these users by that kind of identifier, and compares the plan with the sandbox.
 #[track_caller]
 fn check(
     stage: &Stage,
@@ -102,37 +102,37 @@ fn check(
 }
 
 #[test]
-fn users_are_found_by_email_with_a_plus_in_it_and_whatever_its_case() {
-    let (stage, people) = with_people();
+fn users_are_found_by_email_with_a_plus_and_in_any_case() {
+    let (stage, people) = with_page_of_users();
     let owners = unambiguous_emails(&people);
     assert!(owners.keys().all(|email| email.contains('+')));
     check(&stage, "email", "Email address", &owners, str::to_uppercase);
 }
 
 #[test]
-fn users_are_found_by_phone_however_its_digits_are_set() {
-    let (stage, people) = with_people();
+fn users_are_found_by_phone_in_any_notation() {
+    let (stage, people) = with_page_of_users();
     let owners = unambiguous(&people, |user| text(&user["phone_numbers"][0], "phone_number"));
     let typed = |phone: &str| format!("+1 ({}) {}-{}", &phone[2..5], &phone[5..8], &phone[8..]);
     check(&stage, "phone", "Phone", &owners, typed);
 }
 
 #[test]
-fn users_are_found_by_user_name_whatever_its_case() {
-    let (stage, people) = with_people();
+fn users_are_found_by_username_in_any_case() {
+    let (stage, people) = with_page_of_users();
     let owners = unambiguous(&people, |user| text(user, "username"));
     check(&stage, "username", "login", &owners, str::to_uppercase);
 }
 
 #[test]
 fn users_are_found_by_external_id() {
-    let (stage, people) = with_people();
+    let (stage, people) = with_page_of_users();
     let owners = unambiguous(&people, |user| text(user, "external_id"));
     check(&stage, "external-id", "external_id", &owners, str::to_owned);
 }
 
 #[test]
-fn an_external_id_in_another_case_is_another_one() {
+fn external_ids_are_case_sensitive() {
     let stage = Stage::with_quick_sandbox();
     let external_id = |user: &Value| text(user, "external_id");
     let external_id = people(&stage).iter().find_map(external_id).expect("somebody has one");
@@ -143,8 +143,8 @@ fn an_external_id_in_another_case_is_another_one() {
 }
 
 #[test]
-fn an_external_id_that_begins_with_a_sign_is_neither_left_out_nor_turned_around() {
-    let (stage, people) = with_people();
+fn an_external_id_that_begins_with_a_sign_is_found() {
+    let (stage, people) = with_page_of_users();
     let known = people.iter().find(|user| user["external_id"].is_string()).expect("somebody");
     let known_id = text(known, "external_id").expect("a text");
     let signed = [format!("-{known_id}"), format!("+{known_id}"), known_id.clone()];
@@ -162,21 +162,21 @@ fn an_external_id_that_begins_with_a_sign_is_neither_left_out_nor_turned_around(
 }
 
 #[test]
-fn an_identifier_of_nobody_is_not_found_and_costs_nobody_else() {
-    let (stage, people) = with_people();
+fn an_unknown_identifier_is_not_found_and_affects_no_other_user() {
+    let (stage, people) = with_page_of_users();
     let known = primary_email(&people[0]).expect("an email");
     let cells = ["nobody@nowhere.example", "a&b=c#d%e+f@nowhere.example", &known];
     stage.write("who.csv", column("email", cells));
     stage.run(&format!("plan who.csv --by email {FAST}")).exits_with(0);
     assert_eq!(stage.outcomes("who.plan.csv")[..2], ["2 not_found", "3 not_found"]);
     let row = stage.row("who.plan.csv", 2);
-    let told = ["user_id", "error_code", "error_message"].map(|it| row[it].as_str());
-    assert_eq!(told, ["", "resource_not_found", "no user has this email address"]);
+    let cells = ["user_id", "error_code", "error_message"].map(|it| row[it].as_str());
+    assert_eq!(cells, ["", "resource_not_found", "no user has this email address"]);
     assert_eq!(stage.row("who.plan.csv", 4)["user_id"], text(&people[0], "id").expect("an id"));
 }
 
 #[test]
-fn a_cell_that_cannot_be_such_an_identifier_is_invalid_and_is_not_sent() {
+fn an_invalid_identifier_is_not_sent() {
     let stage = Stage::with_quick_sandbox();
     for (by, cell) in [("email", "alice"), ("phone", "5551234567"), ("username", "two words")] {
         stage.write("who.csv", column("user", [cell]));
@@ -188,7 +188,7 @@ fn a_cell_that_cannot_be_such_an_identifier_is_invalid_and_is_not_sent() {
 }
 
 #[test]
-fn an_identifier_of_several_users_is_ambiguous_and_none_of_them_is_called() {
+fn an_identifier_of_several_users_is_ambiguous_and_calls_none_of_them() {
     let stage = Stage::with_quick_sandbox();
     let shared = stage.user(&listed(50..51)[0]);
     let phone = text(&shared["phone_numbers"][0], "phone_number").expect("a phone");
@@ -201,8 +201,8 @@ fn an_identifier_of_several_users_is_ambiguous_and_none_of_them_is_called() {
         [("phones.results.csv", listed(50..52)), ("emails.results.csv", listed(52..54))]
     {
         let row = stage.row(file, 2);
-        let told = ["outcome", "user_id", "error_code", "user"].map(|it| row[it].as_str());
-        assert_eq!(told, ["ambiguous", "", "ambiguous_identifier", ""]);
+        let cells = ["outcome", "user_id", "error_code", "user"].map(|it| row[it].as_str());
+        assert_eq!(cells, ["ambiguous", "", "ambiguous_identifier", ""]);
         assert!(row["error_message"].starts_with("2 users have this "), "{row:?}");
         assert!(users.iter().all(|id| row["error_message"].contains(id.as_str())), "{row:?}");
     }
@@ -210,9 +210,9 @@ fn an_identifier_of_several_users_is_ambiguous_and_none_of_them_is_called() {
 }
 
 #[test]
-fn the_same_user_by_two_emails_is_a_duplicate_of_the_earlier_line_and_called_once() {
-    let (stage, people) = with_people();
-    // The first names stand in other look-ups than the second ones.
+fn a_user_listed_by_two_emails_is_called_once() {
+    let (stage, people) = with_page_of_users();
+    // The primary addresses are in other look-ups than the secondary ones.
     let pairs: Vec<_> = second_emails(&people).into_iter().take(30).collect();
     let (first, second): (Vec<_>, Vec<_>) =
         pairs.iter().map(|(first, second, _)| (first.clone(), second.clone())).unzip();
@@ -224,8 +224,8 @@ fn the_same_user_by_two_emails_is_a_duplicate_of_the_earlier_line_and_called_onc
         let (line, earlier) = (n as u64 + 132, n as u64 + 2);
         let row = stage.row("who.results.csv", line);
         let message = format!("the same user stands on line {earlier}");
-        let told = ["outcome", "user_id", "error_message"].map(|it| row[it].as_str());
-        assert_eq!(told, ["duplicate", id.as_str(), &message]);
+        let cells = ["outcome", "user_id", "error_message"].map(|it| row[it].as_str());
+        assert_eq!(cells, ["duplicate", id.as_str(), &message]);
         let row = stage.row("who.results.csv", earlier);
         assert_eq!(row["user_id"], id.as_str());
         assert_ne!(row["outcome"], "duplicate");
@@ -235,7 +235,7 @@ fn the_same_user_by_two_emails_is_a_duplicate_of_the_earlier_line_and_called_onc
 
 #[test]
 fn the_same_email_in_two_cases_is_looked_up_once() {
-    let (stage, people) = with_people();
+    let (stage, people) = with_page_of_users();
     let email = primary_email(&people[0]).expect("an email");
     stage.write("who.csv", column("email", [&email, &email.to_uppercase()]));
     let n_before = stage.sandbox().requests().len();
@@ -246,8 +246,8 @@ fn the_same_email_in_two_cases_is_looked_up_once() {
 }
 
 #[test]
-fn excluded_users_are_left_alone_under_whatever_name_they_are_known() {
-    let (stage, people) = with_people();
+fn excluded_users_are_left_alone_by_each_of_their_identifiers() {
+    let (stage, people) = with_page_of_users();
     let pairs: Vec<_> = second_emails(&people).into_iter().take(3).collect();
     let emails = pairs.iter().map(|(first, ..)| first.as_str());
     stage.write("who.csv", column("email", emails));
@@ -264,8 +264,8 @@ fn excluded_users_are_left_alone_under_whatever_name_they_are_known() {
 }
 
 #[test]
-fn the_run_of_a_plan_by_email_heeds_an_exclude_file_of_emails() {
-    let (stage, people) = with_people();
+fn the_run_of_a_plan_by_email_applies_an_exclude_file_of_emails() {
+    let (stage, people) = with_page_of_users();
     let pairs = second_emails(&people);
     stage.write("who.csv", column("email", pairs.iter().map(|(first, ..)| first.as_str())));
     stage.run(&format!("plan who.csv --by email {FAST}")).exits_with(0);
@@ -284,7 +284,7 @@ fn the_run_of_a_plan_by_email_heeds_an_exclude_file_of_emails() {
 }
 
 #[test]
-fn a_user_locked_on_purpose_is_left_alone_whenever_looked_up_by_a_name() {
+fn an_admin_locked_user_is_left_alone_after_any_look_up() {
     let stage = Stage::with_quick_sandbox();
     let ids = admin_locked_users(2);
     let emails: Vec<String> = ids.iter().map(|id| stage.emails(id).remove(0)).collect();
@@ -298,7 +298,7 @@ fn a_user_locked_on_purpose_is_left_alone_whenever_looked_up_by_a_name() {
 }
 
 #[test]
-fn a_killed_run_by_email_is_resumed_and_every_user_is_called_though_known_by_two_names() {
+fn a_killed_run_by_email_is_resumed_and_calls_every_user() {
     let stage = Stage::with_sandbox(slow_config("15ms"));
     let pairs: Vec<_> = second_emails(&people(&stage))
         .into_iter()
@@ -310,7 +310,7 @@ fn a_killed_run_by_email_is_resumed_and_every_user_is_called_though_known_by_two
     stage.write("who.csv", column("email", &emails));
     let line = format!("run who.csv --by email --yes {FAST}");
     let run = stage.spawn(&format!("{line} -c 1"));
-    // The rows of the second names are there before the first user is called.
+    // The rows of the secondary addresses are written before the first user is called.
     wait_until("some are unlocked", || stage.n_rows("who.results.csv") >= pairs.len() + 5);
     run.signal("KILL");
     run.wait();
@@ -324,8 +324,8 @@ fn a_killed_run_by_email_is_resumed_and_every_user_is_called_though_known_by_two
 }
 
 #[test]
-fn look_ups_by_email_through_faults_still_tell_the_truth() {
-    let (_, people) = with_people();
+fn look_ups_by_email_are_correct_despite_faults() {
+    let (_, people) = with_page_of_users();
     let faults = Faults::mix(0.2);
     let stage = Stage::with_sandbox(SandboxConfig::default().faults(faults));
     let owners = unambiguous_emails(&people);
@@ -336,8 +336,8 @@ fn look_ups_by_email_through_faults_still_tell_the_truth() {
 }
 
 #[test]
-fn a_look_up_that_is_refused_for_one_value_is_cut_until_the_others_are_found() {
-    // Half of the calls are refused for good, as they are when one value can't be stomached.
+fn a_look_up_refused_for_one_value_is_split_until_the_others_are_found() {
+    // Half of the calls get a final error, as they do when the server rejects one value.
     let faults = Faults::only(FaultKind::Escapes, 0.5);
     let config = SandboxConfig::default().faults(faults).log_requests(true);
     let stage = Stage::with_sandbox(config);
@@ -350,13 +350,13 @@ fn a_look_up_that_is_refused_for_one_value_is_cut_until_the_others_are_found() {
     assert!(refused.len() < 100, "{} of 500 refused", refused.len());
     assert!(told.iter().all(|(id, outcome)| refused.contains(id) || *outcome == truth[id]));
     let n_calls = stage.n_requests();
-    assert!(n_calls > 5, "nobody was refused");
+    assert!(n_calls > 5, "no look-up was refused");
 }
 
 const FAILED_BY_EMAIL: &str = "email,line,outcome,error_code,error_message";
 
 #[test]
-fn a_plan_made_by_email_runs_by_id_on_its_own_lines() {
+fn a_plan_by_email_runs_by_id_and_keeps_its_lines() {
     let stage = Stage::with_quick_sandbox();
     let ids = locked_users(3);
     let emails: Vec<String> = ids.iter().map(|id| stage.emails(id).remove(0)).collect();

@@ -1,4 +1,4 @@
-//! What is read, and what is refused to be read.
+//! Input: the formats that are accepted, and what is refused.
 
 mod common;
 
@@ -9,10 +9,10 @@ use bulk_unlock::clerk::UserId;
 use common::population::admin_locked_users;
 use common::{Stage, list, locked_users, missing_user, users};
 
-/// Runs without a question, at a pace that keeps nobody waiting.
+/// Runs without a confirmation prompt and without pauses.
 const RUN: &str = "--yes --quota 1000/1s";
 
-/// Reads that text as a list and checks `line outcome` of each row; gives what was said.
+/// Runs on this text and checks `line outcome` of each row. Returns stderr.
 #[track_caller]
 fn check(text: impl AsRef<[u8]>, flags: &str, expected: &[&str]) -> String {
     let stage = Stage::with_quick_sandbox();
@@ -23,13 +23,13 @@ fn check(text: impl AsRef<[u8]>, flags: &str, expected: &[&str]) -> String {
     ended.stderr
 }
 
-/// Reads that text as a list, which must be refused with all of these words.
+/// Runs on this text, which must be refused with all of these words.
 #[track_caller]
-fn check_refused(text: impl AsRef<[u8]>, flags: &str, said: &[&str]) {
+fn check_refused(text: impl AsRef<[u8]>, flags: &str, expected: &[&str]) {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", text);
     let mut ended = stage.run_refused(&format!("run ids.csv {RUN} {flags}"), 2);
-    for words in said {
+    for words in expected {
         ended = ended.prints(words);
     }
 }
@@ -41,71 +41,71 @@ fn two() -> (UserId, UserId) {
 }
 
 #[test]
-fn the_delimiter_is_found_by_looking() {
+fn the_delimiter_is_detected() {
     let (a, b) = two();
     for delimiter in [",", ";", "\t", "|"] {
         let rows =
             [["name", "userID", "team"], ["Ann", a.as_str(), "red"], ["Bob", b.as_str(), ""]];
         let text: String = rows.map(|row| row.join(delimiter) + "\n").concat();
-        let said = check(text, "", &["2 unlocked", "3 unlocked"]);
-        assert!(said.contains("Read 2 records; user IDs from column 2 (\"userID\")"), "{said}");
+        let stderr = check(text, "", &["2 unlocked", "3 unlocked"]);
+        assert!(stderr.contains("Read 2 records; user IDs from column 2 (\"userID\")"), "{stderr}");
     }
 }
 
 #[test]
-fn marks_line_ends_quotes_blank_lines_and_comments_above_the_header_are_read() {
+fn byte_order_marks_line_ends_quotes_blank_lines_and_comments_are_read() {
     let (a, b) = two();
     let text = format!(
         "\u{feff}# from the desk\r\n\r\n\"name\",\"user_id\"\r\n\"Ann,\r\nthe first\",{a}\r\n\r\n#2,\"{b}\""
     );
-    let said = check(text, "", &["4 unlocked", "7 unlocked"]);
-    assert!(said.contains("Skipped 1 comment line\n"), "{said}");
+    let stderr = check(text, "", &["4 unlocked", "7 unlocked"]);
+    assert!(stderr.contains("Skipped 1 comment line\n"), "{stderr}");
 }
 
 #[test]
-fn the_column_is_found_by_its_header_however_it_is_written() {
+fn the_column_is_found_by_its_header_in_any_spelling() {
     let (a, b) = two();
     for header in ["user_id", "userId", "id", "clerk_id", "Clerk User-ID", "USER ID"] {
-        let said =
+        let stderr =
             check(format!("team,{header}\nred,{a}\nblue,{b}\n"), "", &["2 unlocked", "3 unlocked"]);
-        assert!(said.contains(&format!("Read 2 records; user IDs from column 2 (\"{header}\")")));
+        assert!(stderr.contains(&format!("Read 2 records; user IDs from column 2 (\"{header}\")")));
     }
 }
 
 #[test]
-fn one_column_without_a_known_header_is_a_plain_list_with_one_record_per_line() {
+fn one_column_without_a_known_header_is_a_plain_list() {
     let (a, b) = two();
-    let said = check(format!("{a}\n{b}\n"), "", &["1 unlocked", "2 unlocked"]);
-    assert!(said.contains("user IDs from a plain list, one per line"), "{said}");
+    let stderr = check(format!("{a}\n{b}\n"), "", &["1 unlocked", "2 unlocked"]);
+    assert!(stderr.contains("user IDs from a plain list, one per line"), "{stderr}");
     check(format!("accounts\n{a}\n"), "", &["1 invalid", "2 unlocked"]);
 }
 
 #[test]
-fn several_columns_whose_first_cell_is_a_user_have_no_header() {
+fn a_csv_without_a_header_is_read_from_its_first_column() {
     let (a, b) = two();
-    let said = check(format!("{a},red\n{b},blue\n"), "", &["1 unlocked", "2 unlocked"]);
-    assert!(said.contains("column 1 (no header)"), "{said}");
+    let stderr = check(format!("{a},red\n{b},blue\n"), "", &["1 unlocked", "2 unlocked"]);
+    assert!(stderr.contains("column 1 (no header)"), "{stderr}");
 }
 
 #[test]
-fn several_columns_without_a_known_header_are_refused_with_the_columns_there_are() {
+fn columns_without_a_known_header_are_refused_and_listed() {
     let (a, _) = two();
     check_refused(format!("name,account\nAnn,{a}\n"), "", &["\"name\"", "\"account\"", "--column"]);
 }
 
 #[test]
-fn column_names_or_numbers_the_column_that_holds_the_users() {
+fn column_takes_a_name_or_a_number() {
     let (a, b) = two();
     let text = format!("user_id,account\nx,{a}\ny,{b}\n");
     check(&text, "--column account", &["2 unlocked", "3 unlocked"]);
     check(&text, "--column ACCOUNT", &["2 unlocked", "3 unlocked"]);
     check(&text, "--column 2", &["2 unlocked", "3 unlocked"]);
-    let said = check(format!("x,{a}\ny,{b}\n"), "--column 2", &["1 unlocked", "2 unlocked"]);
-    assert!(said.contains("column 2 (no header)"), "{said}");
+    let stderr = check(format!("x,{a}\ny,{b}\n"), "--column 2", &["1 unlocked", "2 unlocked"]);
+    assert!(stderr.contains("column 2 (no header)"), "{stderr}");
 }
 
 #[test]
-fn column_that_is_not_there_is_refused_with_the_columns_there_are() {
+fn an_unknown_column_is_refused_and_the_columns_are_listed() {
     let (a, _) = two();
     let text = format!("name,user_id\nAnn,{a}\n");
     check_refused(&text, "--column accounts", &["\"accounts\"", "\"name\"", "\"user_id\""]);
@@ -114,7 +114,7 @@ fn column_that_is_not_there_is_refused_with_the_columns_there_are() {
 }
 
 #[test]
-fn white_space_and_the_guard_of_a_formula_are_taken_off() {
+fn white_space_and_formula_guards_are_removed() {
     let (a, b) = two();
     check(format!("user_id\n  {a}\t\n\" {b}\u{a0}\"\n"), "", &["2 unlocked", "3 unlocked"]);
     let stage = Stage::with_quick_sandbox();
@@ -124,7 +124,7 @@ fn white_space_and_the_guard_of_a_formula_are_taken_off() {
 }
 
 #[test]
-fn blank_lines_and_rows_are_no_records_and_a_blank_cell_in_another_row_is_invalid() {
+fn blank_rows_are_skipped_and_a_blank_cell_in_another_row_is_invalid() {
     let (a, _) = two();
     check(
         format!("name,user_id\n\nAnn,\n   \nBob,\"  \"\nCid,{a}\nDan\n,\n\"\", \n"),
@@ -134,7 +134,7 @@ fn blank_lines_and_rows_are_no_records_and_a_blank_cell_in_another_row_is_invali
 }
 
 #[test]
-fn a_user_on_a_later_line_again_is_a_duplicate_that_names_the_earlier_line() {
+fn a_repeated_user_is_a_duplicate_that_names_the_first_line() {
     let (a, b) = two();
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", format!("user_id\n{a}\n{b}\n {a}\n"));
@@ -146,7 +146,7 @@ fn a_user_on_a_later_line_again_is_a_duplicate_that_names_the_earlier_line() {
 }
 
 #[test]
-fn stdin_is_read_when_it_is_named_or_when_nothing_is() {
+fn stdin_is_read_for_a_dash_or_without_input() {
     let (a, b) = two();
     for line in ["run -", "run"] {
         let stage = Stage::with_quick_sandbox();
@@ -168,14 +168,14 @@ fn the_outputs_of_a_descriptor_are_named_after_stdin() {
 }
 
 #[test]
-fn the_whole_input_is_checked_before_the_first_call() {
+fn the_whole_input_is_checked_before_the_first_request() {
     let ids = list(&users(50));
     check_refused(format!("user_id\n{ids}\"user_open\n"), "", &["line 52", "quote"]);
     check_refused([b"user_id\n", ids.as_bytes(), b"caf\xe9\n"].concat(), "", &["line 52", "UTF-8"]);
 }
 
 #[test]
-fn what_is_no_utf8_text_is_refused_with_what_it_looks_like_and_how_to_convert_it() {
+fn other_encodings_and_formats_are_refused_with_the_way_to_convert_them() {
     check_refused(b"name,user_id\nJos\xe9,user_1\n", "", &["line 2", "iconv -f WINDOWS-1252"]);
     let utf16: Vec<u8> = "user_id\nuser_1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     check_refused([b"\xff\xfe", &*utf16].concat(), "", &["UTF-16", "iconv -f UTF-16LE -t UTF-8"]);
@@ -186,7 +186,7 @@ fn what_is_no_utf8_text_is_refused_with_what_it_looks_like_and_how_to_convert_it
 }
 
 #[test]
-fn an_input_that_can_not_be_opened_is_refused_with_its_path_and_the_reason() {
+fn a_missing_input_is_refused_with_path_and_reason() {
     let stage = Stage::with_quick_sandbox();
     std::fs::create_dir(stage.path("lists")).expect("a directory");
     stage
@@ -198,13 +198,13 @@ fn an_input_that_can_not_be_opened_is_refused_with_its_path_and_the_reason() {
 
 #[cfg(unix)]
 #[test]
-fn an_input_that_may_not_be_read_is_refused_with_its_path_and_the_reason() {
+fn an_unreadable_input_is_refused_with_path_and_reason() {
     use std::os::unix::fs::PermissionsExt;
 
     let stage = Stage::with_quick_sandbox();
     let path = stage.write("ids.csv", list(&users(1)));
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o000)).expect("permissions");
-    // Whoever may read everything can't be kept out.
+    // The superuser can read every file.
     if File::open(&path).is_err() {
         let ended = stage.run(&format!("run ids.csv {RUN}")).exits_with(2);
         ended.prints("ids.csv").prints("Permission denied");
@@ -213,19 +213,19 @@ fn an_input_that_may_not_be_read_is_refused_with_its_path_and_the_reason() {
 }
 
 #[test]
-fn an_input_without_a_record_is_refused_and_if_empty_takes_it() {
+fn an_empty_input_is_refused_unless_if_empty_allows_it() {
     for text in ["", "user_id\n", "# nobody today\n\n", "\u{feff}"] {
         check_refused(text, "", &["ids.csv has no records", "--if-empty ok"]);
         check_refused(text, "--if-empty fail", &["ids.csv has no records"]);
-        let said = check(text, "--if-empty warn", &[]);
-        assert!(said.contains("warning: ids.csv has no records"), "{said}");
-        let said = check(text, "--if-empty ok", &[]);
-        assert!(!said.contains("warning"), "{said}");
+        let stderr = check(text, "--if-empty warn", &[]);
+        assert!(stderr.contains("warning: ids.csv has no records"), "{stderr}");
+        let stderr = check(text, "--if-empty ok", &[]);
+        assert!(!stderr.contains("warning"), "{stderr}");
     }
 }
 
 #[test]
-fn limit_and_skip_leave_the_other_records_out_of_every_count() {
+fn limit_and_skip_exclude_records_from_all_counts() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", format!("user_id\n{}", list(&users(10))));
     stage.run(&format!("run ids.csv {RUN} --skip 3 --limit 2")).exits_with(0);
@@ -236,7 +236,7 @@ fn limit_and_skip_leave_the_other_records_out_of_every_count() {
 }
 
 #[test]
-fn exclude_keeps_users_from_being_changed() {
+fn excluded_users_are_not_changed() {
     let ids = users(3);
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&ids));
@@ -251,9 +251,9 @@ fn exclude_keeps_users_from_being_changed() {
     assert_eq!(files[1]["sha256"], stage.sha256("taken-over.csv"));
 }
 
-/// A plan's failed file, or a list of locked users, names those too who are locked on purpose.
+/// The failed file of a plan and a list of locked users contain admin-locked users too.
 #[test]
-fn rows_of_users_who_were_left_alone_on_purpose_are_refused() {
+fn rows_of_users_left_alone_on_purpose_are_refused() {
     let stage = Stage::with_quick_sandbox();
     let ids = [admin_locked_users(2), locked_users(1)].concat();
     stage.write("ids.csv", list(&ids));
@@ -281,7 +281,7 @@ fn rows_of_users_who_were_left_alone_on_purpose_are_refused() {
 }
 
 #[test]
-fn users_who_are_listed_as_locked_on_purpose_are_refused_unless_they_are_looked_up_or_meant() {
+fn listed_admin_locked_users_are_refused_without_a_look_up_or_a_flag() {
     let stage = Stage::with_quick_sandbox();
     let ids = [admin_locked_users(1), locked_users(1)].concat();
     let text =
@@ -301,7 +301,7 @@ fn users_who_are_listed_as_locked_on_purpose_are_refused_unless_they_are_looked_
 }
 
 #[test]
-fn retry_failed_takes_the_results_of_a_run_and_keeps_their_lines() {
+fn retry_failed_keeps_the_lines_of_the_first_run() {
     let stage = Stage::with_quick_sandbox();
     let ids = locked_users(3);
     stage.write("ids.csv", format!("# locked\nuser_id\n{}", list(&ids)));
@@ -331,24 +331,24 @@ fn retry_failed_takes_the_results_of_a_run_and_keeps_their_lines() {
 }
 
 #[test]
-fn a_list_in_which_nobody_can_be_a_user_is_refused_and_lenient_takes_it() {
+fn a_list_without_a_valid_user_is_refused_unless_lenient() {
     let text = "ann@example.com\nbob@example.com\n";
     check_refused(text, "", &["no record can be a user", "for email addresses give --by email"]);
-    let said = check(text, "--lenient", &["1 invalid", "2 invalid"]);
-    assert!(said.contains("warning: ids.csv: no record can be a user"), "{said}");
+    let stderr = check(text, "--lenient", &["1 invalid", "2 invalid"]);
+    assert!(stderr.contains("warning: ids.csv: no record can be a user"), "{stderr}");
 }
 
-/// What could be read in two ways, or is malformed: nothing is sent, whatever else the file holds.
+/// Input that has two readings or is malformed: nothing is sent.
 #[test]
-fn an_input_that_could_be_misread_is_refused_with_the_flag_that_decides() {
+fn an_ambiguous_input_is_refused_with_the_flag_that_decides() {
     let (a, b) = two();
     let swallowed = format!("user_id,name\n{a},\"Ann\n{b},Bob\n{a},\"Cy\n{b},Dee\n");
     check_refused(&swallowed, "", &["ids.csv:4: text after a closing quote", "lines 2 to 4"]);
     check_refused(&swallowed, "--lenient", &["ids.csv:4: text after a closing quote"]);
     let in_a_cell = format!("user_id,name\n{a},\"Ann\n{b},Cy\"\n");
     check_refused(&in_a_cell, "", &["ids.csv:2:", "lines that look like records", "--lenient"]);
-    let said = check(&in_a_cell, "--lenient", &["2 unlocked"]);
-    assert!(said.contains("warning: ids.csv: the quoted cell"), "{said}");
+    let stderr = check(&in_a_cell, "--lenient", &["2 unlocked"]);
+    assert!(stderr.contains("warning: ids.csv: the quoted cell"), "{stderr}");
     check_refused(
         format!("notes,reporter,user_id\nlate, again,{a},{b}\n"),
         "",
@@ -385,16 +385,16 @@ fn an_input_that_could_be_misread_is_refused_with_the_flag_that_decides() {
 #[test]
 fn skipped_lines_are_counted() {
     let (a, b) = two();
-    let said = check(
+    let stderr = check(
         format!("sep=;\r\n# who\r\nuser_id;x\r\n{a};1\r\n#,;2\r\n{b};3\r\n"),
         "",
         &["4 unlocked", "5 invalid", "6 unlocked"],
     );
-    assert!(said.contains("Skipped 1 sep= line\nSkipped 1 comment line\n"), "{said}");
+    assert!(stderr.contains("Skipped 1 sep= line\nSkipped 1 comment line\n"), "{stderr}");
 }
 
 #[test]
-fn a_header_in_the_middle_of_a_list_is_never_sent() {
+fn a_repeated_header_is_not_sent() {
     let (a, b) = two();
     check(format!("user_id\n{a}\nuser_id\n{b}\n"), "", &["2 unlocked", "3 invalid", "4 unlocked"]);
     check(format!("{a}\nuser_id\n{b}\n"), "", &["1 unlocked", "2 invalid", "3 unlocked"]);
@@ -419,7 +419,7 @@ fn max_input_age_refuses_an_older_file() {
 }
 
 #[test]
-fn carry_repeats_input_columns_in_the_results_and_beside_them() {
+fn carried_columns_are_in_the_results_and_the_sidecar_files() {
     let stage = Stage::with_quick_sandbox();
     let (a, b) = two();
     let text = format!("Ticket,user_id,team\nT-1,{a},red\nT-2,{},\nT-3,{b}\n", missing_user());
@@ -443,7 +443,7 @@ fn carry_repeats_input_columns_in_the_results_and_beside_them() {
 }
 
 #[test]
-fn by_looks_users_up_by_what_the_column_holds() {
+fn by_looks_users_up_by_other_identifiers() {
     let stage = Stage::with_quick_sandbox();
     let ids = users(5);
     stage.write("ids.txt", list(&ids));
@@ -470,7 +470,7 @@ fn by_looks_users_up_by_what_the_column_holds() {
 }
 
 #[test]
-fn the_files_of_an_earlier_run_are_inputs() {
+fn files_of_an_earlier_run_are_accepted_as_input() {
     let stage = Stage::with_quick_sandbox();
     let (a, b) = two();
     let gone = missing_user();
@@ -500,7 +500,7 @@ fn the_files_of_an_earlier_run_are_inputs() {
 }
 
 #[test]
-fn a_file_of_unprocessed_records_goes_on_where_the_run_was_stopped() {
+fn the_unprocessed_file_continues_a_stopped_run() {
     let stage = Stage::with_quick_sandbox();
     let mut ids = vec![missing_user()];
     ids.extend(users(30));
@@ -520,7 +520,7 @@ fn a_file_of_unprocessed_records_goes_on_where_the_run_was_stopped() {
 
 /// A spreadsheet may write booleans in another language, and `sort` may move the header.
 #[test]
-fn own_files_are_refused_as_plain_input_however_they_were_changed() {
+fn edited_own_files_are_refused_as_plain_input() {
     let header = "user_id,line,outcome,error_code,error_message";
     let rows = "user_b,4,failed,timeout,x\nuser_z,3,admin_locked,,";
     for text in [

@@ -8,8 +8,7 @@ use crate::job::page::{self, Detail, gather};
 use crate::job::{ExitStatus, Failure};
 use crate::model::mask_keys;
 use crate::report::{Console, closing};
-use crate::results::atomic::AtomicWriter;
-use crate::results::{WriteError, is_stdout, refuse_existing, same_file};
+use crate::results::{AtomicWriter, WriteError, is_stdout, refuse_existing, same_file};
 
 pub(super) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus, Failure> {
     let markdown = args.markdown.as_deref();
@@ -77,13 +76,13 @@ type BegunPage<'a> = (AtomicWriter, &'a Path);
 
 fn begin<'a>(path: &'a Path, flag: &'static str, force: bool) -> Result<BegunPage<'a>, Failure> {
     if !force {
-        refuse_existing(path).map_err(|error| error.of_a_whole(flag))?;
+        refuse_existing(path).map_err(|error| error.without_resume(flag))?;
     }
-    Ok((AtomicWriter::create(path).map_err(WriteError::of_a_whole)?, path))
+    Ok((AtomicWriter::create(path).map_err(WriteError::without_resume)?, path))
 }
 
 fn finish((writer, path): BegunPage<'_>, text: &str, console: &Console) -> Result<(), Failure> {
-    page::fill(writer, path, text).map_err(WriteError::of_a_whole)?;
+    page::fill(writer, path, text).map_err(WriteError::without_resume)?;
     console.note(&format!("wrote the page {}", path.display()));
     Ok(())
 }

@@ -1,42 +1,13 @@
-//! Which column holds the users.
+//! Which column holds the users, and which others are carried into the results.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use super::Error;
+use super::error::Refusal;
+use super::rows::Row;
 use crate::model::{Identifier, IdentifierKind, excerpt, is_header, normalized_header};
-use crate::results::own_file::OwnFile;
-
-/// The headers of a column of user IDs, normalized, the most specific first.
-const USER_ID: &[&str] = &["userid", "clerkid", "clerkuserid", "id"];
-const EMAIL: &[&str] =
-    &["email", "emailaddress", "primaryemailaddress", "primaryemail", "useremail", "mail"];
-const PHONE: &[&str] = &[
-    "phone",
-    "phonenumber",
-    "primaryphonenumber",
-    "primaryphone",
-    "userphone",
-    "mobile",
-    "mobilephone",
-    "mobilenumber",
-    "telephone",
-    "tel",
-];
-const USERNAME: &[&str] = &["username", "cognito:username", "userlogin", "loginname", "login"];
-const EXTERNAL_ID: &[&str] = &["externalid", "extid", "externaluserid", "userexternalid"];
-
-/// The headers of a column of that kind, normalized.
-fn known(kind: IdentifierKind) -> &'static [&'static str] {
-    match kind {
-        IdentifierKind::UserId => USER_ID,
-        IdentifierKind::Email => EMAIL,
-        IdentifierKind::Phone => PHONE,
-        IdentifierKind::Username => USERNAME,
-        IdentifierKind::ExternalId => EXTERNAL_ID,
-    }
-}
+use crate::results::format::{CARRIED_PREFIX, OwnFile};
 
 /// The usual header of a column of that kind.
 pub(super) fn usual_header(kind: IdentifierKind) -> &'static str {
@@ -49,29 +20,51 @@ pub(super) fn usual_header(kind: IdentifierKind) -> &'static str {
     }
 }
 
+/// The headers of a column of that kind, normalized, the most specific first.
+fn known_headers(kind: IdentifierKind) -> &'static [&'static str] {
+    match kind {
+        IdentifierKind::UserId => &["userid", "clerkid", "clerkuserid", "id"],
+        IdentifierKind::Email => {
+            &["email", "emailaddress", "primaryemailaddress", "primaryemail", "useremail", "mail"]
+        }
+        IdentifierKind::Phone => &[
+            "phone",
+            "phonenumber",
+            "primaryphonenumber",
+            "primaryphone",
+            "userphone",
+            "mobile",
+            "mobilephone",
+            "mobilenumber",
+            "telephone",
+            "tel",
+        ],
+        IdentifierKind::Username => {
+            &["username", "cognito:username", "userlogin", "loginname", "login"]
+        }
+        IdentifierKind::ExternalId => &["externalid", "extid", "externaluserid", "userexternalid"],
+    }
+}
+
 /// Whether a cell is a header of a column of that kind.
 pub(super) fn is_header_of(kind: IdentifierKind, cell: &str) -> bool {
-    known(kind).iter().any(|name| is_header(cell, name))
+    known_headers(kind).iter().any(|name| is_header(cell, name))
 }
 
 /// Whether a cell is a header of a column of any kind. `user_id` and `user_name` have the form of a
-/// user ID, so this is asked before a first cell is taken for a user.
+/// user ID, so this must be checked before a first cell is read as a user.
 fn is_any_header(cell: &str) -> bool {
     IdentifierKind::ALL.into_iter().any(|kind| is_header_of(kind, cell))
 }
 
 /// The column with a name: the one that has it to the letter, else the one that reads the same.
-pub(super) fn find_named(
-    name: &str,
-    headers: &[String],
-    wanted: &str,
-) -> Result<Option<usize>, Error> {
+fn find_named(headers: &[String], wanted: &str) -> Result<Option<usize>, Refusal> {
     let exact = places(headers, |header| header == wanted.trim());
     if !exact.is_empty() {
-        return only(name, headers, &exact);
+        return only(headers, &exact);
     }
     let normalized = normalized_header(wanted);
-    only(name, headers, &places(headers, |header| is_header(header, &normalized)))
+    only(headers, &places(headers, |header| is_header(header, &normalized)))
 }
 
 fn places(headers: &[String], is_it: impl Fn(&str) -> bool) -> Vec<usize> {
@@ -79,19 +72,18 @@ fn places(headers: &[String], is_it: impl Fn(&str) -> bool) -> Vec<usize> {
 }
 
 /// Two columns with one name may hold different users.
-fn only(name: &str, headers: &[String], places: &[usize]) -> Result<Option<usize>, Error> {
+fn only(headers: &[String], places: &[usize]) -> Result<Option<usize>, Refusal> {
     match *places {
         [] => Ok(None),
         [place] => Ok(Some(place)),
-        [first, second, ..] => Err(Error::RepeatedColumn {
-            name: name.to_owned(),
+        [first, second, ..] => Err(Refusal::RepeatedColumn {
             header: headers[first].clone(),
             numbers: (first + 1, second + 1),
         }),
     }
 }
 
-/// A column as it is asked for (`--column`).
+/// The column that the user chose (`--column`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnChoice {
     /// By its header, compared without regard to case, white space, `-` and `_`.
@@ -189,6 +181,8 @@ impl HeaderFinder {
 /// What the first record must contain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
+    /// The name of the input.
+    pub(super) name: &'a str,
     pub(super) kind: IdentifierKind,
     pub(super) column: Option<&'a ColumnChoice>,
 }
@@ -196,22 +190,22 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     /// How well a first and a second record match the wanted column: from 0 (not at all) to 3 (a
     /// header, or a user in the right place). The delimiter with the best match is used.
-    pub(super) fn fit(&self, name: &str, first: &[String], second: &[String]) -> u8 {
+    pub(super) fn fit(&self, first: &[String], second: &[String]) -> u8 {
         let is_user = |cells: &[String], index: usize| {
             self.kind.has_shape() && cells.get(index).is_some_and(|cell| self.is_user(cell))
         };
         match self.column {
             Some(ColumnChoice::Name(wanted)) => {
-                u8::from(!matches!(find_named(name, first, wanted), Ok(None))) * 3
+                u8::from(!matches!(find_named(first, wanted), Ok(None))) * 3
             }
             Some(&ColumnChoice::Number(number)) => match number.checked_sub(1) {
                 Some(index) if is_user(first, index) => 3,
                 Some(index) if is_user(second, index) => 2,
                 Some(index) if index < first.len() => 1,
-                _ => 3 * u8::from(named_by_number(name, number, first).is_some()),
+                _ => 3 * u8::from(named_by_number(number, first).is_some()),
             },
-            None if self.own_file(name, first).is_some() => 3,
-            None if !matches!(self.find_known(name, first), Ok(None)) => 3,
+            None if self.own_file(first).is_some() => 3,
+            None if !matches!(self.find_known(first), Ok(None)) => 3,
             None => 2 * u8::from(is_user(first, 0)),
         }
     }
@@ -220,27 +214,20 @@ impl Wanted<'_> {
     /// [`ColumnChoice::Number`] names, in later records.
     pub(super) fn choose(
         &self,
-        name: &str,
         line: u64,
         first: &[String],
         others: &[String],
-    ) -> Result<UserColumn, Error> {
+    ) -> Result<UserColumn, Refusal> {
         let columns = || Columns::of(first);
         match self.column {
-            Some(ColumnChoice::Name(wanted)) => match find_named(name, first, wanted)? {
+            Some(ColumnChoice::Name(wanted)) => match find_named(first, wanted)? {
                 Some(index) => Ok(UserColumn::named(first, index)),
-                None => Err(Error::UnknownColumn {
-                    name: name.to_owned(),
-                    wanted: wanted.clone(),
-                    columns: columns(),
-                }),
+                None => Err(Refusal::UnknownColumn { wanted: wanted.clone(), columns: columns() }),
             },
-            Some(&ColumnChoice::Number(number)) => self.numbered(name, line, number, first, others),
-            None => self.found(name, first)?.ok_or_else(|| Error::NoUserColumn {
-                name: name.to_owned(),
-                kind: self.kind,
-                columns: columns(),
-            }),
+            Some(&ColumnChoice::Number(number)) => self.numbered(line, number, first, others),
+            None => self
+                .found(first)?
+                .ok_or_else(|| Refusal::NoUserColumn { kind: self.kind, columns: columns() }),
         }
     }
 
@@ -255,14 +242,13 @@ impl Wanted<'_> {
     }
 
     /// Which of this program's own files the first record is the header of.
-    pub(super) fn own_file(&self, name: &str, first: &[String]) -> Option<OwnFile> {
-        OwnFile::recognize(name, first, |header| is_header_of(self.kind, header))
+    pub(super) fn own_file(&self, first: &[String]) -> Option<OwnFile> {
+        OwnFile::recognize(self.name, first, |header| is_header_of(self.kind, header))
     }
 
     /// Whether a first record is a header of a file of such users.
-    pub(super) fn is_header_row(&self, name: &str, cells: &[String]) -> bool {
-        self.own_file(name, cells).is_some()
-            || cells.iter().any(|cell| is_header_of(self.kind, cell))
+    pub(super) fn is_header_row(&self, cells: &[String]) -> bool {
+        self.own_file(cells).is_some() || cells.iter().any(|cell| is_header_of(self.kind, cell))
     }
 
     /// Whether a cell of a first record is a user and no header.
@@ -277,19 +263,15 @@ impl Wanted<'_> {
 
     fn numbered(
         &self,
-        name: &str,
         line: u64,
         number: usize,
         first: &[String],
         others: &[String],
-    ) -> Result<UserColumn, Error> {
+    ) -> Result<UserColumn, Refusal> {
         let Some((index, cell)) = number.checked_sub(1).and_then(|it| Some((it, first.get(it)?)))
         else {
-            return named_by_number(name, number, first).ok_or_else(|| Error::NoSuchNumber {
-                name: name.to_owned(),
-                number,
-                columns: Columns::of(first),
-            });
+            return named_by_number(number, first)
+                .ok_or_else(|| Refusal::NoSuchNumber { number, columns: Columns::of(first) });
         };
         let is_data = if first.len() == 1 {
             !is_any_header(cell) && (!self.kind.has_shape() || self.is_valid(cell))
@@ -299,12 +281,7 @@ impl Wanted<'_> {
             true
         } else {
             // Any word may be such a user, and the look-up of a header may find one.
-            return Err(Error::HeaderOrUser {
-                name: name.to_owned(),
-                line,
-                kind: self.kind,
-                cell: cell.clone(),
-            });
+            return Err(Refusal::HeaderOrUser { line, kind: self.kind, cell: cell.clone() });
         };
         Ok(match is_data {
             true if first.len() == 1 => UserColumn::PlainList,
@@ -313,9 +290,9 @@ impl Wanted<'_> {
         })
     }
 
-    fn found(&self, name: &str, first: &[String]) -> Result<Option<UserColumn>, Error> {
+    fn found(&self, first: &[String]) -> Result<Option<UserColumn>, Refusal> {
         let known = |index: Option<usize>| index.map(|index| UserColumn::named(first, index));
-        match self.own_file(name, first) {
+        match self.own_file(first) {
             Some(OwnFile::Failed | OwnFile::Unprocessed) => return Ok(known(Some(0))),
             Some(OwnFile::Rows { user_id, .. } | OwnFile::Locked { user_id })
                 if self.kind == IdentifierKind::UserId =>
@@ -323,11 +300,11 @@ impl Wanted<'_> {
                 return Ok(known(Some(user_id)));
             }
             Some(OwnFile::Rows { input, .. }) => {
-                return Ok(known(Some(self.find_known(name, first)?.unwrap_or(input))));
+                return Ok(known(Some(self.find_known(first)?.unwrap_or(input))));
             }
             Some(OwnFile::Locked { .. }) | None => {}
         }
-        if let Some(index) = self.find_known(name, first)? {
+        if let Some(index) = self.find_known(first)? {
             return Ok(known(Some(index)));
         }
         Ok(match first {
@@ -340,20 +317,20 @@ impl Wanted<'_> {
     }
 
     /// The column with a known header, the most specific one.
-    fn find_known(&self, name: &str, headers: &[String]) -> Result<Option<usize>, Error> {
-        for known in known(self.kind) {
+    fn find_known(&self, headers: &[String]) -> Result<Option<usize>, Refusal> {
+        for known in known_headers(self.kind) {
             let places = places(headers, |header| is_header(header, known));
             if !places.is_empty() {
-                return only(name, headers, &places);
+                return only(headers, &places);
             }
         }
         Ok(None)
     }
 }
 
-/// The column whose header is that number: a year, say.
-fn named_by_number(name: &str, number: usize, first: &[String]) -> Option<UserColumn> {
-    let index = find_named(name, first, &number.to_string()).ok()??;
+/// The column whose header is that number, such as a year.
+fn named_by_number(number: usize, first: &[String]) -> Option<UserColumn> {
+    let index = find_named(first, &number.to_string()).ok()??;
     Some(UserColumn::named(first, index))
 }
 
@@ -407,6 +384,80 @@ impl fmt::Display for Columns {
     }
 }
 
+/// Which columns besides the users' one are carried into the results (`--carry`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Carry {
+    /// None of them; of a results file those that it carried itself.
+    #[default]
+    None,
+    /// All of them; of a results file those that it carried itself.
+    All,
+    /// Those with these headers, in this order.
+    Named(Vec<String>),
+}
+
+/// The carried columns: the index of each, and the header under which it is carried.
+pub(super) struct Carried(Vec<(usize, String)>);
+
+impl Carried {
+    /// The columns of an ordinary input, by its first record.
+    pub(super) fn of_input(
+        carry: &Carry,
+        first: &[String],
+        users: &UserColumn,
+    ) -> Result<Self, Refusal> {
+        let is_named = users.header().is_some();
+        let columns = first.iter().enumerate().map(|(index, header)| {
+            (index, if is_named { header.clone() } else { format!("column_{}", index + 1) })
+        });
+        match carry {
+            Carry::None => Ok(Self(Vec::new())),
+            Carry::All => Ok(Self(columns.filter(|(index, _)| *index != users.index()).collect())),
+            // An empty input has no columns.
+            Carry::Named(names) if names.is_empty() || first.is_empty() => Ok(Self(Vec::new())),
+            Carry::Named(names) if is_named => Self::named(names, &columns.collect::<Vec<_>>()),
+            Carry::Named(names) => Err(Refusal::CarryWithoutHeader { wanted: names[0].clone() }),
+        }
+    }
+
+    /// The columns that a results file carried, under the headers they had in its input.
+    pub(super) fn of_results(carry: &Carry, headers: &[String]) -> Result<Self, Refusal> {
+        let columns: Vec<(usize, String)> = headers
+            .iter()
+            .enumerate()
+            .filter_map(|(index, it)| Some((index, it.strip_prefix(CARRIED_PREFIX)?.to_owned())))
+            .collect();
+        match carry {
+            Carry::Named(names) => Self::named(names, &columns),
+            Carry::None | Carry::All => Ok(Self(columns)),
+        }
+    }
+
+    fn named(names: &[String], columns: &[(usize, String)]) -> Result<Self, Refusal> {
+        let headers: Vec<String> = columns.iter().map(|(_, header)| header.clone()).collect();
+        let mut carried = Vec::new();
+        for wanted in names {
+            let place = find_named(&headers, wanted)?.ok_or_else(|| Refusal::UnknownCarry {
+                wanted: wanted.clone(),
+                columns: Columns::of(&headers),
+            })?;
+            if !carried.contains(&columns[place]) {
+                carried.push(columns[place].clone());
+            }
+        }
+        Ok(Self(carried))
+    }
+
+    /// The carried cells of one row.
+    pub(super) fn cells(&self, row: &Row<'_>) -> Box<[Box<str>]> {
+        self.0.iter().map(|(index, _)| row.cell(*index).into()).collect()
+    }
+
+    pub(super) fn into_headers(self) -> Vec<String> {
+        self.0.into_iter().map(|(_, header)| header).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -417,8 +468,8 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, kind: IdentifierKind, expected: Option<usize>) {
-        let wanted = Wanted { kind, column: None };
-        assert_eq!(wanted.find_known("users.csv", &headers(text)).unwrap(), expected, "{text}");
+        let wanted = Wanted { name: "users.csv", kind, column: None };
+        assert_eq!(wanted.find_known(&headers(text)).unwrap(), expected, "{text}");
     }
 
     #[test]
@@ -444,9 +495,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_to_the_letter_comes_before_a_name_that_reads_the_same() {
+    fn an_exact_name_comes_before_an_equivalent_one() {
         let headers = headers("User-Id,user_id,Team");
-        let find = |name| find_named("users.csv", &headers, name);
+        let find = |name| find_named(&headers, name);
         assert_eq!(find("user_id").unwrap(), Some(1));
         assert_eq!(find(" team ").unwrap(), Some(2));
         assert_eq!(find("ticket").unwrap(), None);
@@ -455,21 +506,19 @@ mod tests {
 
     #[test]
     fn two_columns_of_one_name_are_refused() {
-        let wanted = Wanted { kind: IdentifierKind::UserId, column: None };
-        insta::assert_snapshot!(
-            wanted.find_known("users.csv", &headers("user_id,name,userId")).unwrap_err(),
-            @r#"users.csv: columns 1 and 3 are both named "user_id"; choose one by its number with --column"#
-        );
+        let wanted = Wanted { name: "users.csv", kind: IdentifierKind::UserId, column: None };
+        let refused = wanted.find_known(&headers("user_id,name,userId"));
+        assert!(matches!(refused, Err(Refusal::RepeatedColumn { numbers: (1, 3), .. })));
     }
 
     #[test]
-    fn cells_are_alike_that_have_a_digit_and_the_same_form() {
+    fn cells_with_a_digit_and_the_same_form_are_alike() {
         assert!(is_alike("ext_298", "ext_9"));
         assert!(!is_alike("legacy_id", "ext_298") && !is_alike("ann", "bob"));
     }
 
     #[test]
-    fn columns_are_numbered_and_not_too_many_are_named() {
+    fn columns_are_numbered_and_at_most_thirty_are_named() {
         let headers = |n: usize| (1..=n).map(|i| format!("c{i}")).collect::<Vec<_>>();
         assert_eq!(Columns::of(&headers(2)).to_string(), r#"1 "c1", 2 "c2""#);
         assert!(Columns::of(&headers(30)).to_string().ends_with(r#"30 "c30""#));

@@ -1,21 +1,22 @@
 //! Files of this program as input: rows of an earlier run, and the decisions in them.
 
-use super::carry::{Carried, Carry};
-use super::columns::{Wanted, usual_header};
+use super::columns::{Carried, Carry, UserColumn, Wanted, usual_header};
+use super::error::{Error, LeftAlone, Refusal};
+use super::read::{Options, ReadInput};
 use super::rows::Row;
-use super::table::Table;
-use super::{Delimiter, Error, LeftAlone, Options, ReadInput, Source, UserColumn};
+use super::source::Source;
+use super::table::{Delimiter, Table};
 use crate::model::{IdentifierKind, InputRecord, Outcome, Records};
+use crate::results::format::{OwnFile, columns_named};
 use crate::results::kind_of_outcome;
-use crate::results::own_file::{
-    self, DecisionColumns, OwnFile, bool_of, is_false, is_left_alone, outcome_of,
-};
 use crate::stats::summary::CommandKind;
 
 /// The decisions of an earlier job in the rows of a plain input. A user who was left alone on
 /// purpose must not be unlocked because the file is given as a list.
 pub(super) struct Decisions {
-    columns: DecisionColumns,
+    /// The columns `outcome` and `admin_locked`. Edited files still have them.
+    outcomes: Vec<usize>,
+    admin_locked: Vec<usize>,
     has_header: bool,
     takes_admin_locked: bool,
     is_rows: bool,
@@ -26,13 +27,10 @@ pub(super) struct Decisions {
 impl Decisions {
     pub(super) fn new(table: &Table<'_>, options: &Options) -> Self {
         let has_header = table.column.header().is_some();
-        let columns = if has_header {
-            DecisionColumns::find(&table.first)
-        } else {
-            DecisionColumns::default()
-        };
+        let headers = if has_header { table.first.as_slice() } else { &[] };
         Self {
-            columns,
+            outcomes: columns_named(headers, "outcome").collect(),
+            admin_locked: columns_named(headers, "admin_locked").collect(),
             has_header,
             takes_admin_locked: options.takes_admin_locked,
             is_rows: matches!(table.own, Some(OwnFile::Rows { .. })),
@@ -42,7 +40,7 @@ impl Decisions {
     }
 
     pub(super) fn note(&mut self, row: &Row<'_>) {
-        for &column in &self.columns.outcomes {
+        for &column in &self.outcomes {
             let outcome = outcome_of(&row.cell(column));
             self.is_plan |= self.is_rows && outcome == Some(Outcome::WouldUnlock);
             if let Some(outcome) = outcome.filter(|&outcome| is_left_alone(outcome)) {
@@ -57,9 +55,11 @@ impl Decisions {
                 count(&mut self.left_alone, row.line, outcome, false);
             }
         }
-        for &column in &self.columns.admin_locked {
+        for &column in &self.admin_locked {
             // A spreadsheet may write `true` in another language.
-            if !self.takes_admin_locked && !is_false(&row.cell(column)) {
+            let cell = row.cell(column);
+            let is_false = cell.is_empty() || bool_of(&cell) == Some(false);
+            if !self.takes_admin_locked && !is_false {
                 count(&mut self.left_alone, row.line, Outcome::AdminLocked, true);
             }
         }
@@ -70,11 +70,8 @@ impl Decisions {
     /// # Errors
     ///
     /// When the user of a row was left alone on purpose.
-    pub(super) fn finish(self, name: &str) -> Result<bool, Error> {
-        match self.left_alone {
-            Some(what) => Err(Error::LeftAlone { name: name.to_owned(), what }),
-            None => Ok(self.is_plan),
-        }
+    pub(super) fn finish(self) -> Result<bool, Refusal> {
+        self.left_alone.map_or(Ok(self.is_plan), |what| Err(Refusal::LeftAlone(what)))
     }
 }
 
@@ -83,12 +80,34 @@ fn count(left_alone: &mut Option<LeftAlone>, line: u64, outcome: Outcome, is_loc
     left_alone.get_or_insert(first).n_rows += 1;
 }
 
-/// Which rows of a results or plan file are records, and what of them.
+/// The outcome in a cell, if it is one.
+fn outcome_of(cell: &str) -> Option<Outcome> {
+    cell.trim().to_ascii_lowercase().parse().ok()
+}
+
+/// `true` or `false`, as this program or a spreadsheet writes it; `None` for anything else.
+fn bool_of(cell: &str) -> Option<bool> {
+    cell.trim().to_ascii_lowercase().parse().ok()
+}
+
+/// Whether an outcome means that the user was left alone, or locked again, on purpose.
+fn is_left_alone(outcome: Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Excluded
+            | Outcome::AdminLocked
+            | Outcome::Ambiguous
+            | Outcome::Relocked
+            | Outcome::AlreadyLocked
+            | Outcome::WouldRelock
+    )
+}
+
+/// Which rows of a results or plan file become records, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// Rows with one of these outcomes are records; the others are not.
     outcomes: Vec<Outcome>,
-    /// Which cell names the user.
     cell: CellFrom,
     /// Every row must be of a run.
     is_of_run: bool,
@@ -104,13 +123,13 @@ pub struct Filter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WasLocked {
     Anything,
-    /// `true`; a row that says neither true nor false is refused.
+    /// `true`; a row that contains neither `true` nor `false` is refused.
     True,
     /// Anything but `false`.
     NotFalse,
 }
 
-/// Which cell names the user.
+/// The cell that identifies the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CellFrom {
     /// `user_id`, and where that is empty, `input`. The records are of user IDs.
@@ -183,119 +202,89 @@ impl Filter {
     }
 }
 
-/// The columns of a results file that make its rows records.
-struct Places {
-    line: usize,
-    input: usize,
-    user_id: usize,
-    outcome: usize,
-}
-
 /// Reads rows that an earlier run recorded, in a results or plan file of this program. The records
 /// have the `line` of that run's input, and the columns that the file carried, under the headers
 /// they had there.
 ///
 /// # Errors
 ///
-/// As [`read`](super::read), when the file is not such a file, and when it is not known whether users
-/// were locked and the filter asks for it.
+/// As [`read`](super::read), when the file is not such a file, and when the filter needs to know
+/// whether users were locked and the file does not contain it.
 pub fn recorded(source: Source<'_>, filter: &Filter) -> Result<ReadInput, Error> {
     let name = source.name().to_owned();
-    let wanted = Wanted { kind: IdentifierKind::UserId, column: None };
-    let mut table =
-        Table::open(source, &wanted, filter.delimiter).map_err(|error| match error {
-            Error::NoUserColumn { name, .. } | Error::TitleLine { name, .. } => {
-                Error::NotResults { name }
-            }
-            error => error,
-        })?;
-    let Some(OwnFile::Rows { line, input, user_id, outcome }) = table.own else {
-        return Err(Error::NotResults { name });
-    };
-    // Early versions did not write it.
-    let was_locked = own_file::column_of(&table.first, "was_locked");
-    let places = Places { line, input, user_id, outcome };
-    let carried = Carried::of_results(&filter.carry, &name, &table.first)?;
-    let (mut records, mut n_records) = (Vec::new(), 0);
-    let mut unknown = None;
-    while let Some(row) = table.read()? {
-        let Some(record) = filter.record(&name, &row, &places)? else { continue };
-        match (filter.was_locked, was_locked.and_then(|at| bool_of(&row.cell(at)))) {
-            (WasLocked::Anything, _) | (_, Some(true)) | (WasLocked::NotFalse, None) => {}
-            (WasLocked::True | WasLocked::NotFalse, Some(false)) => continue,
-            (WasLocked::True, None) => {
-                let (_, n_rows) = unknown.get_or_insert((row.line, 0));
-                *n_rows += 1;
-                continue;
-            }
-        }
-        n_records += 1;
-        if n_records > filter.skip && n_records - filter.skip <= filter.limit {
-            records.push(record.with_carried(carried.cells(&row)));
-        }
-    }
-    if let Some((line, n_rows)) = unknown {
-        return Err(Error::WasLockedUnknown { name, line, n_rows });
-    }
-    records.shrink_to_fit();
-    let (kind, kind_of_cells, column) = match filter.cell {
-        CellFrom::UserId => (IdentifierKind::UserId, IdentifierKind::UserId, user_id),
-        CellFrom::Found(kind) => (IdentifierKind::UserId, kind, user_id),
-        CellFrom::Input(kind) => (kind, kind, input),
-    };
-    table.column = UserColumn::named(&table.first, column);
-    let records = Records {
-        records,
-        kind,
-        header: Some(usual_header(kind_of_cells).to_owned()),
-        carried: carried.into_headers(),
-        ..Records::default()
-    };
-    Ok(ReadInput::new(table, records, Vec::new(), false))
+    filter.read(source, &name).map_err(|refusal| Error { name, refusal })
 }
 
 impl Filter {
-    /// The record of a row; `None` where its outcome is not wanted.
-    fn record(
-        &self,
-        name: &str,
-        row: &Row<'_>,
-        places: &Places,
-    ) -> Result<Option<InputRecord>, Error> {
-        let outcome = outcome(name, row, places)?;
-        let kind = kind_of_outcome(outcome).filter(|&kind| kind != CommandKind::Run);
-        if let Some(kind) = kind.filter(|_| self.is_of_run) {
-            return Err(Error::NotARun { name: name.to_owned(), line: row.line, kind });
-        }
-        if !self.outcomes.contains(&outcome) {
-            return Ok(None);
-        }
-        let (user_id, input) = (row.cell(places.user_id), row.cell(places.input));
-        let is_by_id = self.cell == CellFrom::UserId && !user_id.is_empty();
-        let cell = if is_by_id { &user_id } else { &input };
-        let user = match self.cell {
-            CellFrom::Found(_) => user_id.parse().ok(),
-            CellFrom::UserId | CellFrom::Input(_) => None,
+    fn read(&self, source: Source<'_>, name: &str) -> Result<ReadInput, Refusal> {
+        let wanted = Wanted { name, kind: IdentifierKind::UserId, column: None };
+        let mut table =
+            Table::open(source, &wanted, self.delimiter).map_err(|refusal| match refusal {
+                Refusal::NoUserColumn { .. } | Refusal::TitleLine { .. } => Refusal::NotResults,
+                refusal => refusal,
+            })?;
+        let Some(OwnFile::Rows { line, input, user_id, outcome }) = table.own else {
+            return Err(Refusal::NotResults);
         };
-        let line = line(name, row, places)?;
-        Ok(Some(InputRecord::new(line, cell).with_user(user)))
+        // Early versions did not write it.
+        let was_locked = columns_named(&table.first, "was_locked").next();
+        let carried = Carried::of_results(&self.carry, &table.first)?;
+        let (mut records, mut n_records) = (Vec::new(), 0);
+        let mut unknown = None;
+        while let Some(row) = table.read()? {
+            if !self.has_wanted_outcome(&row, outcome)? {
+                continue;
+            }
+            let cell = row.cell(line);
+            let of_line = cell
+                .parse()
+                .map_err(|_| Refusal::BadLine { line: row.line, value: cell.into_owned() })?;
+            match (self.was_locked, was_locked.and_then(|at| bool_of(&row.cell(at)))) {
+                (WasLocked::Anything, _) | (_, Some(true)) | (WasLocked::NotFalse, None) => {}
+                (WasLocked::True | WasLocked::NotFalse, Some(false)) => continue,
+                (WasLocked::True, None) => {
+                    unknown.get_or_insert((row.line, 0)).1 += 1;
+                    continue;
+                }
+            }
+            n_records += 1;
+            if n_records > self.skip && n_records - self.skip <= self.limit {
+                let (id, input) = (row.cell(user_id), row.cell(input));
+                let is_by_id = self.cell == CellFrom::UserId && !id.is_empty();
+                let is_found = matches!(self.cell, CellFrom::Found(_));
+                let user = if is_found { id.parse().ok() } else { None };
+                let record = InputRecord::new(of_line, if is_by_id { &id } else { &input });
+                records.push(record.with_user(user).with_carried(carried.cells(&row)));
+            }
+        }
+        if let Some((line, n_rows)) = unknown {
+            return Err(Refusal::WasLockedUnknown { line, n_rows });
+        }
+        records.shrink_to_fit();
+        let (kind, column) = match self.cell {
+            CellFrom::UserId | CellFrom::Found(_) => (IdentifierKind::UserId, user_id),
+            CellFrom::Input(kind) => (kind, input),
+        };
+        table.column = UserColumn::named(&table.first, column);
+        let records = Records {
+            records,
+            kind,
+            header: Some(usual_header(self.kind_of_cells()).to_owned()),
+            carried: carried.into_headers(),
+            ..Records::default()
+        };
+        Ok(table.into_input(records, Vec::new(), false))
     }
-}
 
-fn outcome(name: &str, row: &Row<'_>, places: &Places) -> Result<Outcome, Error> {
-    let value = row.cell(places.outcome);
-    value.parse().map_err(|_| Error::BadOutcome {
-        name: name.to_owned(),
-        line: row.line,
-        value: value.into_owned(),
-    })
-}
-
-fn line(name: &str, row: &Row<'_>, places: &Places) -> Result<u64, Error> {
-    let value = row.cell(places.line);
-    value.parse().map_err(|_| Error::BadLine {
-        name: name.to_owned(),
-        line: row.line,
-        value: value.into_owned(),
-    })
+    fn has_wanted_outcome(&self, row: &Row<'_>, column: usize) -> Result<bool, Refusal> {
+        let (line, cell) = (row.line, row.cell(column));
+        let outcome: Outcome =
+            cell.parse().map_err(|_| Refusal::BadOutcome { line, value: cell.to_string() })?;
+        match kind_of_outcome(outcome) {
+            Some(kind) if self.is_of_run && kind != CommandKind::Run => {
+                Err(Refusal::NotARun { line, kind })
+            }
+            _ => Ok(self.outcomes.contains(&outcome)),
+        }
+    }
 }

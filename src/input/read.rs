@@ -1,18 +1,18 @@
-//! An ordinary input, read whole.
+//! Reads an ordinary input, and the users to exclude.
 
+use std::path::Path;
 use std::time::SystemTime;
 
-use super::carry::{Carried, Carry};
-use super::columns::{HeaderFinder, Wanted};
-use super::own_files::Decisions;
-use super::rows::Row;
-use super::table::{Finished, Table};
-use super::{
-    ColumnChoice, Columns, Delimiter, Error, Filter, Source, Suspicion, UserColumn, delimiter,
-    recorded,
-};
-use crate::model::{Identifier, IdentifierKind, InputRecord, Records, canonical_cell};
-use crate::results::own_file::OwnFile;
+use super::ColumnChoice;
+use super::columns::{Carried, Carry, Columns, HeaderFinder, UserColumn, Wanted};
+use super::error::{Error, Refusal, Suspicion, by_hint};
+use super::own_files::{Decisions, Filter, recorded};
+use super::rows::{LineReader, MAX_LEN, Row};
+use super::source::{Source, sha256};
+use super::table::{CANDIDATES, Delimiter, Table};
+use crate::model::{Identifier, IdentifierKind, InputRecord, Records, canonical_cell, excerpt};
+use crate::policy::exclude::ExcludeList;
+use crate::results::format::OwnFile;
 
 /// How an input is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub struct Options {
     /// The input is a results file of a run; only its rows that may yet succeed are records.
     /// `column` is ignored then: such a file's columns are known.
     pub retry_failed: bool,
-    /// Take the rows of a list of locked users that say `admin_locked: true`: users are looked up
-    /// first, or such users are meant.
+    /// Accept rows of a list of locked users with `admin_locked: true`: users are looked up first,
+    /// or such users are unlocked on purpose.
     pub takes_admin_locked: bool,
 }
 
@@ -50,7 +50,7 @@ pub struct ReadInput {
     pub delimiter: Option<char>,
     /// What is suspicious about its form; none unless [`Options::lenient`].
     pub suspicions: Vec<Suspicion>,
-    /// It is the file of a plan: to be run as such, not as a list.
+    /// It is a plan, which must be run as one and not as a list.
     pub is_plan: bool,
     /// How many lines it has.
     pub n_lines: u64,
@@ -69,28 +69,6 @@ impl ReadInput {
     pub fn is_empty(&self) -> bool {
         self.records.records.is_empty()
     }
-
-    pub(super) fn new(
-        table: Table<'_>,
-        records: Records,
-        suspicions: Vec<Suspicion>,
-        is_plan: bool,
-    ) -> Self {
-        let (column, delimiter) = (table.column.clone(), table.delimiter);
-        let Finished { n_lines, n_comments, has_sep_line, sha256, modified } = table.finish();
-        Self {
-            records,
-            column,
-            delimiter,
-            suspicions,
-            is_plan,
-            n_lines,
-            n_comments,
-            has_sep_line,
-            sha256,
-            modified,
-        }
-    }
 }
 
 /// Reads an input whole. Every record becomes one [`InputRecord`], also one whose cell cannot be a
@@ -105,15 +83,20 @@ pub fn read(source: Source<'_>, options: &Options) -> Result<ReadInput, Error> {
     if options.retry_failed {
         return recorded(source, &Filter::retry(options));
     }
-    let wanted = Wanted { kind: options.kind, column: options.column.as_ref() };
+    let name = source.name().to_owned();
+    read_table(source, &name, options).map_err(|refusal| Error { name, refusal })
+}
+
+fn read_table(source: Source<'_>, name: &str, options: &Options) -> Result<ReadInput, Refusal> {
+    let kind = options.kind;
+    let wanted = Wanted { name, kind, column: options.column.as_ref() };
     let mut table = Table::open(source, &wanted, options.delimiter)?;
-    let carried = Carried::of_input(&options.carry, table.name(), &table.first, &table.column)?;
-    let (column, kind) = (table.column.clone(), options.kind);
+    let carried = Carried::of_input(&options.carry, &table.first, &table.column)?;
+    let column = table.column.clone();
     let second_choice = match table.own {
         Some(OwnFile::Rows { input, .. }) if options.column.is_none() => Some(input),
         _ => None,
     };
-    let name = table.name().to_owned();
     let headers = HeaderFinder::new(kind, &column);
     let mut decisions = Decisions::new(&table, options);
     let mut census = Census::new(wanted, &table);
@@ -126,9 +109,9 @@ pub fn read(source: Source<'_>, options: &Options) -> Result<ReadInput, Error> {
         if let (true, Some(second)) = (cell.is_empty(), second_choice) {
             cell = row.cell(second);
         }
-        if is_delimiter_guessed && cell.contains(delimiter::CANDIDATES) {
+        if is_delimiter_guessed && cell.contains(CANDIDATES) {
             let columns = columns_of(&cell);
-            return Err(Error::LineOrColumns { name, line: row.line, kind, columns });
+            return Err(Refusal::LineOrColumns { line: row.line, kind, columns });
         }
         let is_header = headers.is_header(&cell);
         decisions.note(&row);
@@ -145,18 +128,47 @@ pub fn read(source: Source<'_>, options: &Options) -> Result<ReadInput, Error> {
     }
     records.records.shrink_to_fit();
     records.carried = carried.into_headers();
-    let is_plan = decisions.finish(&name)?;
-    let suspicions = census.finish();
-    match suspicions.first() {
-        Some(what) if !options.lenient => Err(Error::Suspicious { name, what: what.clone() }),
-        _ => Ok(ReadInput::new(table, records, suspicions, is_plan)),
+    let is_plan = decisions.finish()?;
+    let mut suspicions = census.finish();
+    if !options.lenient && !suspicions.is_empty() {
+        return Err(Refusal::Suspicious(suspicions.swap_remove(0)));
     }
+    Ok(table.into_input(records, suspicions, is_plan))
+}
+
+/// Adds an exclude file: any text, such as a list, a CSV, or a file of this program. Returns the
+/// SHA-256 of its bytes in lower-case hexadecimal, taken while it is read: a pipe cannot be read
+/// twice.
+///
+/// # Errors
+///
+/// When it cannot be read to its end, is not UTF-8 text, or contains no entry: a list that is not
+/// read whole would leave users unprotected.
+pub fn read_exclude_file(path: &Path, list: &mut ExcludeList) -> Result<String, Error> {
+    read_exclude_source(Source::path(path), list)
+}
+
+pub(super) fn read_exclude_source(
+    source: Source<'_>,
+    list: &mut ExcludeList,
+) -> Result<String, Error> {
+    let name = source.name().to_owned();
+    list.begin_file(&name);
+    let read = || {
+        let mut lines = LineReader::new(source.open()?.into_bytes());
+        let mut has_entry = false;
+        while let Some((number, line)) = lines.read(MAX_LEN)? {
+            has_entry |= list.add_line(number, line);
+        }
+        if has_entry { Ok(sha256(lines.input)) } else { Err(Refusal::NoEntries) }
+    };
+    read().map_err(|refusal| Error { name, refusal })
 }
 
 /// The cells that a line would have under the delimiter that it contains most often.
 fn columns_of(line: &str) -> Columns {
     let count = |delimiter: &char| line.matches(*delimiter).count();
-    let delimiter = delimiter::CANDIDATES.into_iter().max_by_key(count).unwrap_or(',');
+    let delimiter = CANDIDATES.into_iter().max_by_key(count).unwrap_or(',');
     let cells = line.split(delimiter).map(|cell| canonical_cell(cell).into_owned());
     Columns::of(&cells.collect::<Vec<_>>())
 }
@@ -166,7 +178,7 @@ struct Census<'a> {
     wanted: Wanted<'a>,
     column: UserColumn,
     delimiter: Option<char>,
-    /// The first record; the header where there is one.
+    /// The first record or the header.
     first: Vec<String>,
     /// Other columns with a known header, until one of them is seen to hold a user.
     others: Vec<usize>,
@@ -200,7 +212,7 @@ impl<'a> Census<'a> {
         if !is_header && Identifier::is_valid(self.wanted.kind, cell) {
             self.n_valid += 1;
         } else if self.n_valid == 0 {
-            self.look_elsewhere(row, cell);
+            self.search_elsewhere(row, cell);
         }
         for (line, text) in row.multi_line_cells() {
             if text.split('\n').skip(1).any(|line| self.is_like_a_record(line)) {
@@ -209,8 +221,8 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// Looks for users in other columns, and for users of another kind.
-    fn look_elsewhere(&mut self, row: &Row<'_>, cell: &str) {
+    /// Searches other columns for users, and the cell for a user of another kind.
+    fn search_elsewhere(&mut self, row: &Row<'_>, cell: &str) {
         use IdentifierKind::{Email, Phone, UserId};
 
         if self.better.is_none() {
@@ -237,23 +249,48 @@ impl<'a> Census<'a> {
     }
 
     fn finish(self) -> Vec<Suspicion> {
-        /// Fewer records say little about a column.
+        /// Fewer records do not show that a column is wrong.
         const ENOUGH: u64 = 20;
 
-        let n_invalid = self.n_records - self.n_valid;
-        let (kind, column) = (self.wanted.kind, self.column);
-        let columns = (column != UserColumn::PlainList).then(|| Columns::of(&self.first));
-        let about_column = if self.n_records > 0 && self.n_valid == 0 {
-            let better = self.better.map(|index| (index + 1, self.first[index].clone()));
-            Some(Suspicion::NoValidUser { kind, column, better, columns, by: self.by })
-        } else if self.n_records >= ENOUGH && n_invalid * 2 > self.n_records {
-            let n_records = self.n_records;
-            Some(Suspicion::MostlyInvalid { kind, column, n_invalid, n_records, columns })
-        } else {
-            None
+        let mut suspicions = Vec::new();
+        if let Some((line, n_cells)) = self.records_in_cells {
+            let mut text = format!(
+                "the quoted cell that begins on line {line} contains lines that look like records; \
+                 check its quotes"
+            );
+            if n_cells > 1 {
+                text += &format!(" (and those of {} more cells)", n_cells - 1);
+            }
+            suspicions.push(Suspicion { line: Some(line), text });
+        }
+        let kind = self.wanted.kind;
+        let (column, columns) = match &self.column {
+            UserColumn::PlainList => ("the list".to_owned(), String::new()),
+            column => {
+                let columns = Columns::of(&self.first);
+                let advice = format!("; the columns are {columns}: name one with --column");
+                (column.to_string(), advice)
+            }
         };
-        let in_cells = self.records_in_cells;
-        let in_cells = in_cells.map(|(line, n_cells)| Suspicion::RecordsInCell { line, n_cells });
-        in_cells.into_iter().chain(about_column).collect()
+        let (n_records, n_invalid) = (self.n_records, self.n_records - self.n_valid);
+        if n_records > 0 && self.n_valid == 0 {
+            let noun = kind.noun();
+            let better = self.better.map_or_else(String::new, |index| {
+                format!(", but column {} (\"{}\") does", index + 1, excerpt(&self.first[index]))
+            });
+            let by = self.by.map(by_hint).unwrap_or_default();
+            let text = format!(
+                "no record can be a user: {column} contains no valid {noun}{better}{columns}{by}"
+            );
+            suspicions.push(Suspicion { line: None, text });
+        } else if n_records >= ENOUGH && n_invalid * 2 > n_records {
+            let text = format!(
+                "{n_invalid} of {n_records} records cannot be users: {column} contains few valid \
+                 {}{columns}",
+                kind.plural()
+            );
+            suspicions.push(Suspicion { line: None, text });
+        }
+        suspicions
     }
 }

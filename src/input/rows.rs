@@ -1,10 +1,10 @@
-//! Lines into rows of cells.
+//! Bytes into lines, and lines into rows of cells.
 
 use std::borrow::Cow;
 use std::io::BufRead;
 
-use super::lines::{LineReader, MAX_LEN};
-use super::{Error, Malformed};
+use super::error::{Malformed, Refusal};
+use super::source::WINDOWS_1252;
 use crate::model::canonical_cell;
 
 /// The most cells that one row may have.
@@ -52,7 +52,7 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// The cell as it stands in the file, without its quotes; lines end with `\n`.
+    /// The cell as in the file, without its quotes; lines end with `\n`.
     fn raw(&self, index: usize) -> &'a str {
         let span = self.spans.get(index).and_then(|&(start, end)| self.text.get(start..end));
         span.unwrap_or_default()
@@ -62,27 +62,25 @@ impl<'a> Row<'a> {
 /// Reads rows one by one. Blank lines, rows of blank cells and comments (lines that begin with `#`)
 /// are skipped, and counted as lines.
 ///
-/// The lines are split here and not by the `csv` crate, which takes what it is given: text after a
-/// closing quote, or a quote that is never closed, would move users to other rows and columns
-/// unnoticed. It also cannot tell the line on which a record begins after blank lines and comments.
+/// The `csv` crate is not used here because it accepts malformed input: text after a closing quote,
+/// or an unclosed quote, would move users to other rows and columns unnoticed. It also does not
+/// report the line on which a record begins after blank lines and comments.
 pub(super) struct RowReader<R> {
-    name: String,
-    lines: LineReader<R>,
+    pub(super) lines: LineReader<R>,
     splitter: Splitter,
     max_len: usize,
     first_line: u64,
     is_held: bool,
     has_sep_line: bool,
     takes_comments: bool,
-    n_comments: u64,
+    pub(super) n_comments: u64,
 }
 
 impl<R: BufRead> RowReader<R> {
     /// Without a delimiter each line is one cell. With a `sep=` line the first line is skipped.
-    pub(super) fn new(name: &str, input: R, delimiter: Option<char>, has_sep_line: bool) -> Self {
+    pub(super) fn new(input: R, delimiter: Option<char>, has_sep_line: bool) -> Self {
         Self {
-            name: name.to_owned(),
-            lines: LineReader::new(name, input),
+            lines: LineReader::new(input),
             splitter: Splitter::new(delimiter),
             max_len: MAX_LEN,
             first_line: 0,
@@ -93,23 +91,13 @@ impl<R: BufRead> RowReader<R> {
         }
     }
 
-    /// How many lines were read.
-    pub(super) fn n_lines(&self) -> u64 {
-        self.lines.n_lines()
-    }
-
-    /// How many comments were skipped.
-    pub(super) fn n_comments(&self) -> u64 {
-        self.n_comments
-    }
-
-    /// From here on a line that begins with `#` is a row like any other.
+    /// From now on, a line that begins with `#` is a row.
     pub(super) fn end_comments(&mut self) {
         self.takes_comments = false;
     }
 
     /// The next row; `None` after the last.
-    pub(super) fn read(&mut self) -> Result<Option<Row<'_>>, Error> {
+    pub(super) fn read(&mut self) -> Result<Option<Row<'_>>, Refusal> {
         if !std::mem::take(&mut self.is_held) {
             loop {
                 if !self.read_row()? {
@@ -123,14 +111,9 @@ impl<R: BufRead> RowReader<R> {
         Ok(Some(self.current()))
     }
 
-    /// The row that was read last is given once more.
+    /// The next read returns the last row again.
     pub(super) fn hold(&mut self) {
         self.is_held = true;
-    }
-
-    /// The input behind the rows.
-    pub(super) fn into_inner(self) -> R {
-        self.lines.into_inner()
     }
 
     fn current(&self) -> Row<'_> {
@@ -138,17 +121,17 @@ impl<R: BufRead> RowReader<R> {
         Row { line: self.first_line, text, spans }
     }
 
-    fn read_row(&mut self) -> Result<bool, Error> {
+    fn read_row(&mut self) -> Result<bool, Refusal> {
         self.splitter.clear();
         let mut n_bytes = 0;
-        while let Some((number, line)) =
-            self.lines.read(self.max_len - n_bytes).map_err(|error| match error {
-                Error::TooLong { name, .. } if n_bytes > 0 => {
-                    Error::TooLong { name, line: self.first_line }
+        loop {
+            let line = self.lines.read(self.max_len - n_bytes).map_err(|error| match error {
+                Refusal::TooLong { .. } if n_bytes > 0 => {
+                    Refusal::TooLong { line: self.first_line }
                 }
                 error => error,
-            })?
-        {
+            })?;
+            let Some((number, line)) = line else { break };
             if n_bytes == 0 {
                 let is_comment = self.takes_comments && line.starts_with('#');
                 self.n_comments += u64::from(is_comment);
@@ -160,22 +143,16 @@ impl<R: BufRead> RowReader<R> {
             // Even empty lines add up inside a quote.
             n_bytes += line.len() + 1;
             if n_bytes > self.max_len {
-                return Err(Error::TooLong { name: self.name.clone(), line: self.first_line });
+                return Err(Refusal::TooLong { line: self.first_line });
             }
-            match self.splitter.take_line(number, line) {
-                Ok(true) => return Ok(true),
-                Ok(false) => {}
-                Err(what) => return Err(self.malformed(number, what)),
+            let is_whole = self.splitter.take_line(number, line);
+            if is_whole.map_err(|what| Refusal::Malformed { line: number, what })? {
+                return Ok(true);
             }
         }
-        match self.splitter.open_cell {
-            None => Ok(false),
-            Some((line, _)) => Err(self.malformed(line, Malformed::OpenQuote { line })),
-        }
-    }
-
-    fn malformed(&self, line: u64, what: Malformed) -> Error {
-        Error::Malformed { name: self.name.clone(), line, what }
+        self.splitter.open_cell.map_or(Ok(false), |(line, _)| {
+            Err(Refusal::Malformed { line, what: Malformed::OpenQuote { line } })
+        })
     }
 }
 
@@ -284,16 +261,81 @@ fn has_quote_after_space(cell: &str) -> bool {
     quotes.any(|(at, _)| cell[..at].ends_with(char::is_whitespace))
 }
 
+/// The most bytes of one line, or of one record on several lines.
+pub(super) const MAX_LEN: usize = 16 << 20;
+
+/// Reads lines that end with `\n`, `\r\n` or, as on old Macs, a lone `\r`. Each is checked to be
+/// UTF-8 without NUL; a byte order mark before the first is removed.
+pub(super) struct LineReader<R> {
+    pub(super) input: R,
+    pub(super) n_lines: u64,
+    is_after_cr: bool,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> LineReader<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self { input, n_lines: 0, is_after_cr: false, line: Vec::new() }
+    }
+
+    /// The next line, without its end, and its 1-based number; `None` after the last. A line of more
+    /// than `max_len` bytes is an error.
+    pub(super) fn read(&mut self, max_len: usize) -> Result<Option<(u64, &str)>, Refusal> {
+        if !self.read_bytes(max_len)? {
+            return Ok(None);
+        }
+        if self.n_lines == 1 && self.line.starts_with(b"\xef\xbb\xbf") {
+            self.line.drain(..3);
+        }
+        if self.line.contains(&0) {
+            return Err(Refusal::Binary { line: self.n_lines });
+        }
+        match std::str::from_utf8(&self.line) {
+            Ok(line) => Ok(Some((self.n_lines, line))),
+            Err(_) => Err(Refusal::NotUtf8 { line: self.n_lines, encoding: WINDOWS_1252 }),
+        }
+    }
+
+    fn read_bytes(&mut self, max_len: usize) -> Result<bool, Refusal> {
+        self.line.clear();
+        loop {
+            let chunk = self.input.fill_buf().map_err(Refusal::Read)?;
+            if chunk.is_empty() {
+                let is_last = !self.line.is_empty();
+                self.n_lines += u64::from(is_last);
+                return Ok(is_last);
+            }
+            if std::mem::take(&mut self.is_after_cr) && chunk[0] == b'\n' {
+                self.input.consume(1);
+                continue;
+            }
+            let end = chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            self.line.extend_from_slice(&chunk[..end.unwrap_or(chunk.len())]);
+            self.is_after_cr = end.is_some_and(|at| chunk[at] == b'\r');
+            let n_read = end.map_or(chunk.len(), |at| at + 1);
+            self.input.consume(n_read);
+            if self.line.len() > max_len {
+                return Err(Refusal::TooLong { line: self.n_lines + 1 });
+            }
+            if end.is_some() {
+                self.n_lines += 1;
+                return Ok(true);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::error::Error;
     use super::*;
 
     fn reader(text: &str, delimiter: Option<char>) -> RowReader<&[u8]> {
-        RowReader::new("users.csv", text.as_bytes(), delimiter, false)
+        RowReader::new(text.as_bytes(), delimiter, false)
     }
 
     /// The rows as `line: cell/cell`.
-    fn rows_of(text: &str, delimiter: Option<char>) -> Result<Vec<String>, Error> {
+    fn rows_of(text: &str, delimiter: Option<char>) -> Result<Vec<String>, Refusal> {
         let (mut rows, mut shown) = (reader(text, delimiter), Vec::new());
         while let Some(row) = rows.read()? {
             shown.push(format!("{}: {}", row.line, row.cells().join("/")));
@@ -308,7 +350,11 @@ mod tests {
 
     #[track_caller]
     fn check_refused(text: &str, expected: &str) {
-        assert_eq!(rows_of(text, Some(',')).unwrap_err().to_string(), expected, "{text:?}");
+        assert_eq!(message(rows_of(text, Some(',')).unwrap_err()), expected, "{text:?}");
+    }
+
+    fn message(refusal: Refusal) -> String {
+        Error { name: "users.csv".into(), refusal }.to_string()
     }
 
     #[test]
@@ -323,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_around_a_quoted_cell_is_no_part_of_it() {
+    fn white_space_around_a_quoted_cell_is_ignored() {
         check("1, \"user_a\" , \"b, c\"", ',', &["1: 1/user_a/b, c"]);
         check("a\t \"b\tc\"", '\t', &["1: a/b\tc".replace('\t', " ").as_str()]);
         check("\"a\nb\", \"Doe, user_z, Jr.\", user_a", ',', &["1: a b/Doe, user_z, Jr./user_a"]);
@@ -368,7 +414,7 @@ mod tests {
     fn check_too_long(text: &str) {
         let mut rows = RowReader { max_len: 20, ..reader(text, Some(',')) };
         rows.read().unwrap();
-        let error = rows.read().unwrap_err().to_string();
+        let error = message(rows.read().unwrap_err());
         assert!(error.starts_with("users.csv:2: the record that begins here is longer"), "{error}");
     }
 
@@ -383,7 +429,7 @@ mod tests {
     fn a_record_of_more_than_sixteen_mebibytes_is_an_error() {
         let text = "x".repeat((16 << 20) + 1);
         insta::assert_snapshot!(
-            reader(&text, None).read().unwrap_err(),
+            message(reader(&text, None).read().unwrap_err()),
             @"users.csv:1: the record that begins here is longer than 16 MiB; close an open quote, or give a CSV file"
         );
     }
@@ -393,7 +439,7 @@ mod tests {
         let text = format!("x{}", ",".repeat(MAX_CELLS - 1));
         assert_eq!(reader(&text, Some(',')).read().unwrap().unwrap().len(), MAX_CELLS);
         insta::assert_snapshot!(
-            reader(&format!("{text},"), Some(',')).read().unwrap_err(),
+            message(reader(&format!("{text},"), Some(',')).read().unwrap_err()),
             @"users.csv:1: more than a million cells; give a CSV file"
         );
     }
@@ -405,5 +451,41 @@ mod tests {
         let mut rows = reader(&text, Some(','));
         assert_eq!(rows.read().unwrap().unwrap().cells(), cells);
         assert!(rows.read().unwrap().is_none());
+    }
+
+    #[track_caller]
+    fn check_lines(bytes: &str, expected: &[&str]) {
+        // A buffer of one byte, so that every line end is torn apart.
+        let input = std::io::BufReader::with_capacity(1, bytes.as_bytes());
+        let mut reader = LineReader::new(input);
+        let mut lines = Vec::new();
+        while let Some((number, line)) = reader.read(100).unwrap() {
+            lines.push(line.to_owned());
+            assert_eq!(number, lines.len() as u64);
+        }
+        assert_eq!(lines, expected, "{bytes:?}");
+        assert_eq!(reader.n_lines, expected.len() as u64, "{bytes:?}");
+    }
+
+    #[test]
+    fn each_of_three_line_ends_ends_one_line() {
+        check_lines("a\nb\nc", &["a", "b", "c"]);
+        check_lines("a\r\nb\r\nc\r\n", &["a", "b", "c"]);
+        check_lines("a\rb\r", &["a", "b"]);
+        check_lines("a\n\nb\r\n\r\nc\r\rd", &["a", "", "b", "", "c", "", "d"]);
+        check_lines("\n\r", &["", ""]);
+        check_lines("", &[]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_removed_from_the_first_line_only() {
+        check_lines("\u{feff}a\n\u{feff}b", &["a", "\u{feff}b"]);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_an_error_before_it_is_read_to_its_end() {
+        let mut reader = LineReader::new(&b"a\nbcdef\n"[..]);
+        assert_eq!(reader.read(4).unwrap(), Some((1, "a")));
+        assert!(matches!(reader.read(4), Err(Refusal::TooLong { line: 2 })));
     }
 }

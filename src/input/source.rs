@@ -1,14 +1,13 @@
 //! Where the bytes come from: opened, recognised by their first part, and hashed as they are read.
 
-use std::fmt::{self, Write as _};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use super::Error;
+use super::error::Refusal;
 use crate::model::one_line;
 
 /// The name of standard input in messages.
@@ -58,27 +57,30 @@ impl<'a> Source<'a> {
     }
 
     /// Opens it and reads its first part. What is not UTF-8 text by that is an error.
-    pub(super) fn open(self) -> Result<Opened<'a>, Error> {
-        let name = self.name;
+    pub(super) fn open(self) -> Result<Opened<'a>, Refusal> {
         let (reader, modified): (Box<dyn Read + 'a>, _) = match self.origin {
             Origin::Path(path) => {
-                let (file, modified) = open_file(&name, &path)?;
+                let (file, modified) = open_file(&path)?;
                 (Box::new(file), modified)
             }
             Origin::Stdin => (Box::new(io::stdin()), time_of_redirected_file()),
             Origin::Reader(reader) => (reader, None),
         };
-        let (mut rest, mut head) = (Hashed::new(reader), Vec::new());
-        let read = rest.by_ref().take(HEAD_LEN).read_to_end(&mut head);
-        read.map_err(|reason| Error::Read { name: name.clone(), reason })?;
-        check(&name, &head)?;
-        Ok(Opened { name, modified, head, rest })
+        let mut rest = Hashed { inner: reader, hasher: Sha256::new(), is_at_end: false };
+        let mut head = Vec::new();
+        rest.by_ref().take(HEAD_LEN).read_to_end(&mut head).map_err(Refusal::Read)?;
+        if let Some(format) = foreign_format(&head) {
+            return Err(Refusal::Foreign(format));
+        }
+        if let Some(encoding) = utf16(&head) {
+            return Err(Refusal::NotUtf8 { line: 1, encoding });
+        }
+        Ok(Opened { modified, head, rest })
     }
 }
 
 /// A source whose first part was read.
 pub(super) struct Opened<'a> {
-    pub(super) name: String,
     /// When the file was last changed; `None` for anything but a file.
     pub(super) modified: Option<SystemTime>,
     pub(super) head: Vec<u8>,
@@ -97,23 +99,21 @@ impl<'a> Opened<'a> {
 /// The SHA-256 of bytes that were read to their end, in lower-case hexadecimal.
 pub(super) fn sha256(bytes: Bytes<'_>) -> String {
     let (_, hashed) = bytes.into_inner().into_inner();
-    hashed.hasher.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex::encode(hashed.hasher.finalize())
 }
 
-fn open_file(name: &str, path: &Path) -> Result<(File, Option<SystemTime>), Error> {
-    let unopened = |reason| Error::Open { name: name.to_owned(), reason };
-    let file = File::open(path).map_err(unopened)?;
-    let metadata = file.metadata().map_err(unopened)?;
+fn open_file(path: &Path) -> Result<(File, Option<SystemTime>), Refusal> {
+    let file = File::open(path).map_err(Refusal::Open)?;
+    let metadata = file.metadata().map_err(Refusal::Open)?;
     if metadata.is_dir() {
-        return Err(Error::Directory { name: name.to_owned() });
+        return Err(Refusal::Directory);
     }
-    // The time of a pipe does not tell the age of its content.
-    let modified = if metadata.is_file() { metadata.modified().ok() } else { None };
-    Ok((file, modified))
+    Ok((file, time_of_file(&metadata)))
+}
+
+/// When a file was last changed. The time of a pipe is not that of its content.
+fn time_of_file(metadata: &Metadata) -> Option<SystemTime> {
+    if metadata.is_file() { metadata.modified().ok() } else { None }
 }
 
 /// When the file was last changed that the shell redirected to stdin, if it is one.
@@ -122,8 +122,7 @@ fn time_of_redirected_file() -> Option<SystemTime> {
     use std::os::fd::AsFd as _;
 
     let file = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
-    let metadata = file.metadata().ok()?;
-    if metadata.is_file() { metadata.modified().ok() } else { None }
+    time_of_file(&file.metadata().ok()?)
 }
 
 /// Unknown where handles are not files.
@@ -133,17 +132,11 @@ fn time_of_redirected_file() -> Option<SystemTime> {
 }
 
 /// A reader that hashes all bytes read through it. It retries interrupted reads, and does not read
-/// again after the end: on a terminal that would ask the user twice.
+/// again after the end: on a terminal, the user would have to end the input twice.
 pub(super) struct Hashed<'a> {
     inner: Box<dyn Read + 'a>,
     hasher: Sha256,
     is_at_end: bool,
-}
-
-impl<'a> Hashed<'a> {
-    fn new(inner: Box<dyn Read + 'a>) -> Self {
-        Self { inner, hasher: Sha256::new(), is_at_end: false }
-    }
 }
 
 impl Read for Hashed<'_> {
@@ -154,7 +147,7 @@ impl Read for Hashed<'_> {
         let n_bytes = loop {
             match self.inner.read(buffer) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                answer => break answer?,
+                result => break result?,
             }
         };
         self.is_at_end = n_bytes == 0;
@@ -163,109 +156,20 @@ impl Read for Hashed<'_> {
     }
 }
 
-/// A format other than text, and how to make a list of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foreign {
-    /// A ZIP archive, as `.xlsx`, `.ods` and `.numbers` files are.
-    Workbook,
-    /// The older Excel format.
-    OldWorkbook,
-    /// Compressed with gzip.
-    Gzip,
-    /// A PDF document.
-    Pdf,
-    /// JSON, such as the API answers.
-    Json,
-}
-
-impl Foreign {
-    fn of(head: &[u8]) -> Option<Self> {
-        match head {
-            [b'P', b'K', 3 | 5, 4 | 6, ..] => Some(Self::Workbook),
-            [0xD0, 0xCF, 0x11, 0xE0, ..] => Some(Self::OldWorkbook),
-            [0x1F, 0x8B, ..] => Some(Self::Gzip),
-            [b'%', b'P', b'D', b'F', b'-', ..] => Some(Self::Pdf),
-            _ => is_json(head).then_some(Self::Json),
+/// Recognizes a format other than text by its first bytes: what it is, and how to make a list of it.
+fn foreign_format(head: &[u8]) -> Option<&'static str> {
+    match head {
+        // `.xlsx`, `.ods`, and `.numbers` files are ZIP archives.
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => {
+            Some("an Excel workbook or another ZIP archive; export it as CSV (UTF-8)")
         }
-    }
-}
-
-impl fmt::Display for Foreign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Workbook => "an Excel workbook or another ZIP archive; export it as CSV (UTF-8)",
-            Self::OldWorkbook => "an old Excel workbook; export it as CSV (UTF-8)",
-            Self::Gzip => "a gzip file; unpack it with gunzip",
-            Self::Pdf => "a PDF document; give the list as CSV or as plain text, one user per line",
-            Self::Json => "JSON; convert it to a list, for example with jq -r '.[].id'",
-        })
-    }
-}
-
-/// An encoding other than UTF-8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// UTF-16, little end first, as Windows programs write "Unicode".
-    Utf16Le,
-    /// UTF-16, big end first.
-    Utf16Be,
-    /// One byte per character: Windows-1252, or Latin-1, which is nearly the same.
-    Windows1252,
-}
-
-impl Encoding {
-    /// Recognises UTF-16 by its mark, or by every other byte being zero.
-    fn utf16(head: &[u8]) -> Option<Self> {
-        match head {
-            [0xFF, 0xFE, ..] => return Some(Self::Utf16Le),
-            [0xFE, 0xFF, ..] => return Some(Self::Utf16Be),
-            _ => {}
+        [0xD0, 0xCF, 0x11, 0xE0, ..] => Some("an old Excel workbook; export it as CSV (UTF-8)"),
+        [0x1F, 0x8B, ..] => Some("a gzip file; unpack it with gunzip"),
+        [b'%', b'P', b'D', b'F', b'-', ..] => {
+            Some("a PDF document; give the list as CSV or as plain text, one user per line")
         }
-        let pairs = head.chunks_exact(2);
-        let n_pairs = pairs.len();
-        let (mut n_first, mut n_second) = (0, 0);
-        for pair in pairs {
-            n_first += usize::from(pair[0] == 0 && pair[1] != 0);
-            n_second += usize::from(pair[0] != 0 && pair[1] == 0);
-        }
-        let is_most = |n: usize, other: usize| n > 1 && n * 2 > n_pairs && other * 20 <= n;
-        if is_most(n_second, n_first) {
-            Some(Self::Utf16Le)
-        } else if is_most(n_first, n_second) {
-            Some(Self::Utf16Be)
-        } else {
-            None
-        }
-    }
-
-    /// Its name for `iconv -f`.
-    pub fn iconv_name(self) -> &'static str {
-        match self {
-            Self::Utf16Le => "UTF-16LE",
-            Self::Utf16Be => "UTF-16BE",
-            Self::Windows1252 => "WINDOWS-1252",
-        }
-    }
-}
-
-impl fmt::Display for Encoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Utf16Le => "UTF-16 (little endian)",
-            Self::Utf16Be => "UTF-16 (big endian)",
-            Self::Windows1252 => "Windows-1252 or Latin-1",
-        })
-    }
-}
-
-/// Refuses, by its first bytes, a file that is not text.
-fn check(name: &str, head: &[u8]) -> Result<(), Error> {
-    if let Some(foreign) = Foreign::of(head) {
-        return Err(Error::Foreign { name: name.to_owned(), foreign });
-    }
-    match Encoding::utf16(head) {
-        Some(encoding) => Err(Error::NotUtf8 { name: name.to_owned(), line: 1, encoding }),
-        None => Ok(()),
+        _ if is_json(head) => Some("JSON; convert it to a list, for example with jq -r '.[].id'"),
+        _ => None,
     }
 }
 
@@ -278,37 +182,83 @@ fn is_json(head: &[u8]) -> bool {
     )
 }
 
+/// An encoding other than UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoding {
+    pub name: &'static str,
+    /// Its name for `iconv -f`.
+    pub iconv_name: &'static str,
+}
+
+/// As Windows programs write "Unicode".
+const UTF_16_LE: Encoding = Encoding { name: "UTF-16 (little endian)", iconv_name: "UTF-16LE" };
+const UTF_16_BE: Encoding = Encoding { name: "UTF-16 (big endian)", iconv_name: "UTF-16BE" };
+/// Latin-1 is nearly the same.
+pub(super) const WINDOWS_1252: Encoding =
+    Encoding { name: "Windows-1252 or Latin-1", iconv_name: "WINDOWS-1252" };
+
+/// Recognizes UTF-16 by its mark, or by every other byte being zero.
+fn utf16(head: &[u8]) -> Option<Encoding> {
+    match head {
+        [0xFF, 0xFE, ..] => return Some(UTF_16_LE),
+        [0xFE, 0xFF, ..] => return Some(UTF_16_BE),
+        _ => {}
+    }
+    let pairs = head.chunks_exact(2);
+    let n_pairs = pairs.len();
+    let (mut n_first, mut n_second) = (0, 0);
+    for pair in pairs {
+        n_first += usize::from(pair[0] == 0 && pair[1] != 0);
+        n_second += usize::from(pair[0] != 0 && pair[1] == 0);
+    }
+    let is_most = |n: usize, other: usize| n > 1 && n * 2 > n_pairs && other * 20 <= n;
+    if is_most(n_second, n_first) {
+        Some(UTF_16_LE)
+    } else if is_most(n_first, n_second) {
+        Some(UTF_16_BE)
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[track_caller]
     fn check_utf16(head: &[u8], expected: Option<Encoding>) {
-        assert_eq!(Encoding::utf16(head), expected, "{head:?}");
+        assert_eq!(utf16(head), expected, "{head:?}");
     }
 
     #[test]
     fn utf16_is_known_by_its_mark_or_by_its_zeros() {
-        check_utf16(b"\xff\xfeu\0", Some(Encoding::Utf16Le));
-        check_utf16(b"\xfe\xff\0u", Some(Encoding::Utf16Be));
-        check_utf16(b"u\0s\0e\0r\0_\0", Some(Encoding::Utf16Le));
-        check_utf16(b"\0u\0s\0e\0r\0_", Some(Encoding::Utf16Be));
+        check_utf16(b"\xff\xfeu\0", Some(UTF_16_LE));
+        check_utf16(b"\xfe\xff\0u", Some(UTF_16_BE));
+        check_utf16(b"u\0s\0e\0r\0_\0", Some(UTF_16_LE));
+        check_utf16(b"\0u\0s\0e\0r\0_", Some(UTF_16_BE));
         check_utf16(b"user_a\0\0\0", None);
         check_utf16(b"user_a\nuser_b\n", None);
         check_utf16(b"\0\0\0\0\0\0", None);
         check_utf16(b"", None);
     }
 
+    #[track_caller]
+    fn check_foreign(head: &[u8], expected: Option<&str>) {
+        let found = foreign_format(head).map(|format| format.split(';').next().unwrap());
+        assert_eq!(found, expected, "{head:?}");
+    }
+
     #[test]
-    fn other_files_are_known_by_their_first_bytes() {
-        assert_eq!(Foreign::of(b"PK\x03\x04rest"), Some(Foreign::Workbook));
-        assert_eq!(Foreign::of(b"\x1f\x8b\x08"), Some(Foreign::Gzip));
-        assert_eq!(Foreign::of(b"%PDF-1.7"), Some(Foreign::Pdf));
-        assert_eq!(Foreign::of(b"[\n  {\"id\":\"user_a\"}]"), Some(Foreign::Json));
-        assert_eq!(Foreign::of(b"{\"id\":\"user_a\"}\n"), Some(Foreign::Json));
-        assert_eq!(Foreign::of(b"\xef\xbb\xbf[\"user_a\"]"), Some(Foreign::Json));
-        assert_eq!(Foreign::of(b"{0f8fad5b-d9cb}\n"), None);
-        assert_eq!(Foreign::of(b"PKI,name\n"), None);
-        assert_eq!(Foreign::of(b""), None);
+    fn other_formats_are_recognized_by_their_first_bytes() {
+        check_foreign(b"PK\x03\x04rest", Some("an Excel workbook or another ZIP archive"));
+        check_foreign(b"\xd0\xcf\x11\xe0rest", Some("an old Excel workbook"));
+        check_foreign(b"\x1f\x8b\x08", Some("a gzip file"));
+        check_foreign(b"%PDF-1.7", Some("a PDF document"));
+        check_foreign(b"[\n  {\"id\":\"user_a\"}]", Some("JSON"));
+        check_foreign(b"{\"id\":\"user_a\"}\n", Some("JSON"));
+        check_foreign(b"\xef\xbb\xbf[\"user_a\"]", Some("JSON"));
+        check_foreign(b"{0f8fad5b-d9cb}\n", None);
+        check_foreign(b"PKI,name\n", None);
+        check_foreign(b"", None);
     }
 }

@@ -8,6 +8,7 @@ mod own_files;
 mod properties;
 mod samples;
 
+use super::error::Refusal;
 use super::*;
 use crate::model::IdentifierKind;
 use crate::policy::exclude::ExcludeList;
@@ -18,7 +19,7 @@ fn read_text(text: &str, options: &Options) -> Result<ReadInput, Error> {
 
 fn read_exclusions(source: Source<'_>) -> Result<(ExcludeList, String), Error> {
     let mut list = ExcludeList::default();
-    exclude::read_exclude_source(source, &mut list).map(|sha256| (list, sha256))
+    read::read_exclude_source(source, &mut list).map(|sha256| (list, sha256))
 }
 
 fn by(kind: IdentifierKind) -> Options {
@@ -38,7 +39,7 @@ fn with(delimiter: Delimiter, options: Options) -> Options {
 }
 
 /// Lines and cells, as `2:user_a 3:user_b`.
-fn told(input: &ReadInput) -> String {
+fn records_of(input: &ReadInput) -> String {
     let records = input.records.records.iter();
     records.map(|it| format!("{}:{}", it.line(), it.cell())).collect::<Vec<_>>().join(" ")
 }
@@ -58,7 +59,7 @@ fn check(text: &str, expected: &str) {
 #[track_caller]
 fn check_with(options: &Options, text: &str, expected: &str) {
     let input = read_text(text, options).unwrap_or_else(|e| panic!("{text:?}: {e}"));
-    assert_eq!(told(&input), expected, "{text:?}");
+    assert_eq!(records_of(&input), expected, "{text:?}");
 }
 
 #[track_caller]
@@ -71,7 +72,7 @@ fn check_column(options: &Options, text: &str, expected: &str) {
 #[track_caller]
 fn refusal(options: &Options, text: &str) -> String {
     match read_text(text, options) {
-        Ok(input) => panic!("{text:?} is read as {}", told(&input)),
+        Ok(input) => panic!("{text:?} is read as {}", records_of(&input)),
         Err(error) => error.to_string(),
     }
 }
@@ -87,14 +88,14 @@ fn a_plain_list_has_one_record_per_line() {
 }
 
 #[test]
-fn white_space_before_a_quoted_cell_is_no_part_of_it() {
+fn white_space_before_a_quoted_cell_is_ignored() {
     check("n, \"user_id\"\n1, \"user_a\"\n\"2, 3\" , \"user_b\"\n", "2:user_a 3:user_b");
     check("  \"user_a\"\n", "1:user_a");
     check_with(&by(IdentifierKind::Phone), "phone\n\" +4930123\"\n", "2:+4930123");
 }
 
 #[test]
-fn a_number_is_a_header_if_there_are_not_so_many_columns() {
+fn a_number_beyond_the_last_column_is_a_header() {
     check_with(&column("2024"), "n,2024\n1,user_a\n", "2:user_a");
     check_with(&column("2"), "2,n\nuser_x,user_a\n", "2:user_a");
 }
@@ -242,7 +243,7 @@ fn the_delimiter_may_be_named() {
 fn the_sep_line_of_excel_sets_the_delimiter_and_is_no_record() {
     let text = "sep=|\nname, first|user_id\nDoe, Ann|user_a\n";
     let input = read_text(text, &Options::default()).unwrap();
-    assert_eq!((told(&input).as_str(), input.has_sep_line), ("3:user_a", true));
+    assert_eq!((records_of(&input).as_str(), input.has_sep_line), ("3:user_a", true));
     assert_eq!(input.delimiter, Some('|'));
     let error = refusal(&Options::default(), "sep=:\nid:x\nuser_a:1\n");
     assert_eq!(
@@ -304,7 +305,7 @@ fn the_hash_is_the_one_of_sha256sum() {
 }
 
 #[test]
-fn very_many_columns_do_no_harm() {
+fn many_columns_are_accepted() {
     let text = format!("{}id\n{}user_a\n", "x,".repeat(199_999), ",".repeat(199_999));
     check(&text, "2:user_a");
 }

@@ -12,8 +12,7 @@ use super::{Job, JobSettings};
 use crate::engine::{Recording, wall_clock};
 use crate::model::StopReason;
 use crate::report::{Level, closing};
-use crate::results::atomic::AtomicWriter;
-use crate::results::{Finalized, Manifest, Totals};
+use crate::results::{AtomicWriter, Finalized, Manifest, Totals};
 use crate::stats::summary::{CommandKind, Ending, Files, Forecast, Summary};
 
 impl RunningJob<'_, '_> {
@@ -103,9 +102,9 @@ fn status_of(input: &Input, summary: &Summary) -> ExitStatus {
 }
 
 impl Job<'_> {
-    fn summary(&self, input: &Input, totals: &Totals<'_>) -> Summary {
+    fn summary(&self, input: &Input, totals: &Totals) -> Summary {
         if let Some(metrics) = self.context.metrics {
-            metrics.end_job(totals.stats, totals.n_unprocessed);
+            metrics.end_job(&totals.stats, totals.n_unprocessed);
         }
         // A time limit that is reached when everything is done has stopped nothing. A guard has
         // tripped all the same, and a Ctrl-C is acknowledged.
@@ -115,7 +114,7 @@ impl Job<'_> {
             Some(reason) => Ending::Stopped(reason),
         };
         let command = self.settings.command;
-        let sha256 = totals.sha256.filter(|_| command == CommandKind::Plan);
+        let sha256 = totals.sha256.clone().filter(|_| command == CommandKind::Plan);
         let mut summary = Summary {
             n_records: totals.n_records,
             n_unprocessed: totals.n_unprocessed,
@@ -125,8 +124,8 @@ impl Job<'_> {
             excluded: input.excluded.counts(),
             lines_of_walk: input.lines_of_walk.clone(),
             canary: self.settings.guards.canary.map(|n| n as u64),
-            plan_sha256: sha256.map(str::to_owned),
-            ..Summary::new(totals.stats, command, ending)
+            plan_sha256: sha256,
+            ..Summary::new(&totals.stats, command, ending)
         };
         if !summary.adds_up() {
             summary.ending = Ending::Unaccounted;

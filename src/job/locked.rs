@@ -22,9 +22,9 @@ use crate::engine::{
 use crate::model::{Identifier, StopReason};
 use crate::policy::selection::{Condition, Selection};
 use crate::report::{Console, Level, LogType, Progress, text};
-use crate::results::atomic::AtomicWriter;
 use crate::results::{
-    ListCounts, LockedFormat, LockedList, Redaction, SnapshotMode, check_own_list, refuse_existing,
+    AtomicWriter, ListCounts, LockedFormat, LockedList, Redaction, SnapshotMode, check_own_list,
+    refuse_existing,
 };
 use crate::stats::summary::CommandKind;
 use crate::stats::{Size, Stats};
@@ -345,8 +345,8 @@ impl Walker<'_, '_> {
             let is_ignored = match (filtered.n_all_users, *n_members) {
                 (Some(all), Some(n_members)) if n_members < all || all == 0 => false,
                 (Some(_), Some(_)) => {
-                    let organization_ids = vec![format!("-{id}")];
-                    let others = UserFilter { organization_ids, ..UserFilter::default() };
+                    let excluded_organization_ids = vec![id.clone()];
+                    let others = UserFilter { excluded_organization_ids, ..UserFilter::default() };
                     self.count(&others)? != Some(0)
                 }
                 _ => true,

@@ -13,7 +13,7 @@ use super::previous::PreviousRun;
 use super::settings::{ExistingFile, JobSettings};
 use crate::engine::wall_clock;
 use crate::policy::plan::Plan;
-use crate::results::atomic::AtomicWriter;
+use crate::results::AtomicWriter;
 use crate::results::sidecars::check_places;
 use crate::results::{
     Existing, Manifest, OpenError, Outputs, Reader, Redaction, RowFormat, Sidecars, Writer, format,
@@ -107,7 +107,7 @@ fn check_place(output: &Path) -> Result<(), Failure> {
         Ok(it) if it.is_dir() => {
             Err(Failure::output(format!("{} is a directory, not a file", output.display())))
         }
-        Ok(it) if !it.is_file() => Err(OpenError::NotAFile { path: output.to_owned() }.into()),
+        Ok(it) if !it.is_file() => Err(OpenError::NotAFile(output.to_owned()).into()),
         _ => Ok(()),
     }
 }
@@ -117,7 +117,7 @@ pub(super) fn check_own_verify(path: &Path) -> Result<(), Failure> {
     if path.symlink_metadata().is_err() || is_verify_file(path) {
         return Ok(());
     }
-    Err(OpenError::NotOurs { path: path.to_owned() }.into())
+    Err(OpenError::NotOurs(path.to_owned()).into())
 }
 
 /// Whether the rows are those of a read-back. Where they do not show it, the manifest must.
@@ -173,7 +173,7 @@ pub(super) fn check_in_the_way(
 /// Refuses to overwrite the HTML page.
 pub(super) fn refuse_existing_page(path: Option<&Path>) -> Result<(), Failure> {
     let refused = path.map_or(Ok(()), refuse_existing);
-    refused.map_err(|error| error.of_a_whole("--report").into())
+    refused.map_err(|error| error.without_resume("--report").into())
 }
 
 /// Creates the results file, or opens it to resume, and its manifest.

@@ -10,11 +10,10 @@ use super::final_states::FinalStates;
 use crate::engine::wall_clock;
 use crate::model::{Outcome, Row, mask_keys};
 use crate::report::page::{Facts, FinalRow, Source, render, render_markdown};
-use crate::results::atomic::AtomicWriter;
 use crate::results::manifest::{FileEntry, Manifest, seconds};
 use crate::results::{
-    ReadError, Reader, Sidecars, WriteError, kind_of_outcome, read_unprocessed, same_file,
-    sha256_file,
+    AtomicWriter, ReadError, Reader, Sidecars, WriteError, kind_of_outcome, read_unprocessed,
+    same_file, sha256_file,
 };
 use crate::stats::RowStats;
 use crate::stats::summary::{

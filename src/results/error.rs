@@ -1,18 +1,15 @@
 //! What can go wrong with the files of a run, and what to do about it.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The results, or a file beside them, cannot be written.
+/// The results, or a sidecar file, cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot write {}: {problem}. {}.", Target(path.as_deref()), problem.advice(*.remedy))]
+#[error("cannot write {}: {problem}. {}.", name_of(path.as_deref()), self.advice())]
 pub struct WriteError {
-    /// The file; `None` is standard output.
+    /// `None` is standard output.
     pub path: Option<PathBuf>,
-    /// The reason.
     pub problem: Problem,
-    /// How to continue.
     pub remedy: Remedy,
 }
 
@@ -33,7 +30,7 @@ impl WriteError {
         Self::of(Some(path.into()), Problem::of(error))
     }
 
-    /// A problem with the results at this path (`None`: standard output), or a file beside them.
+    /// A problem with the results at this path (`None`: standard output), or a sidecar file.
     pub(super) fn of(path: Option<PathBuf>, problem: Problem) -> Self {
         let remedy = if path.is_some() { Remedy::Resume } else { Remedy::UseFile };
         Self { path, problem, remedy }
@@ -41,29 +38,58 @@ impl WriteError {
 
     /// The same for a command that cannot be resumed.
     #[must_use]
-    pub fn of_a_whole(self) -> Self {
+    pub fn without_resume(self) -> Self {
         Self { remedy: Remedy::Repeat, ..self }
+    }
+
+    /// What to do: one sentence without a full stop.
+    fn advice(&self) -> String {
+        let fix = match self.problem {
+            Problem::DiskFull | Problem::Quota => "Free some space",
+            Problem::ReadOnly | Problem::Permission => "Make it writable",
+            Problem::Removed => "Put it back",
+            Problem::Changed => "Restore it and let no other process write to it",
+            Problem::BrokenPipe => "Keep the reader running",
+            Problem::Other(_) => "Fix this",
+        };
+        match self.remedy {
+            Remedy::Resume => format!("{fix}, then run the same command with --resume"),
+            Remedy::Repeat => format!("{fix}, then run the same command again"),
+            Remedy::UseFile => {
+                let is_broken_pipe = self.problem == Problem::BrokenPipe;
+                let lost = if is_broken_pipe { "read" } else { "written" };
+                format!(
+                    "Rows that were not {lost} are lost; use --output to write to a file, which \
+                     can be resumed"
+                )
+            }
+        }
     }
 }
 
+fn name_of(path: Option<&Path>) -> String {
+    path.map_or_else(|| "standard output".to_owned(), |path| path.display().to_string())
+}
+
 /// Why a file cannot be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// The disk is full.
+    #[error("the disk is full")]
     DiskFull,
-    /// The disk quota or the maximum file size is reached.
+    #[error("the disk quota or the maximum file size is reached")]
     Quota,
-    /// The file system is read-only.
+    #[error("the file system is read-only")]
     ReadOnly,
-    /// Permission denied.
+    #[error("permission denied")]
     Permission,
-    /// The file was removed, moved or replaced during the run.
+    #[error("it was removed or replaced during the run")]
     Removed,
-    /// Another process changed the file during the run.
+    #[error("another process changed it during the run")]
     Changed,
-    /// The reader of standard output closed it.
+    #[error("the reader closed the pipe")]
     BrokenPipe,
     /// Any other reason, in the system's words.
+    #[error("{0}")]
     Other(String),
 }
 
@@ -79,181 +105,79 @@ impl Problem {
             _ => Self::Other(error.to_string()),
         }
     }
-
-    /// What to do about it: one sentence without a full stop.
-    fn advice(&self, remedy: Remedy) -> String {
-        let fix = match self {
-            Self::DiskFull | Self::Quota => "Free some space, then",
-            Self::ReadOnly | Self::Permission => "Make it writable, then",
-            Self::Removed => "Put it back, then",
-            Self::Changed => "Restore it and let no other process write to it, then",
-            Self::BrokenPipe => "Keep the reader running, then",
-            Self::Other(_) => "Fix this, then",
-        };
-        match remedy {
-            Remedy::Resume => format!("{fix} run the same command with --resume"),
-            Remedy::Repeat => format!("{fix} run the same command again"),
-            Remedy::UseFile => {
-                let lost = if *self == Self::BrokenPipe { "read" } else { "written" };
-                format!(
-                    "Rows that were not {lost} are lost; use --output to write to a file, which \
-                     can be resumed"
-                )
-            }
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::DiskFull => "the disk is full",
-            Self::Quota => "the disk quota or the maximum file size is reached",
-            Self::ReadOnly => "the file system is read-only",
-            Self::Permission => "permission denied",
-            Self::Removed => "it was removed or replaced during the run",
-            Self::Changed => "another process changed it during the run",
-            Self::BrokenPipe => "the reader closed the pipe",
-            Self::Other(reason) => reason,
-        })
-    }
-}
-
-struct Target<'a>(Option<&'a Path>);
-
-impl fmt::Display for Target<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(path) => path.display().fmt(f),
-            None => f.write_str("standard output"),
-        }
-    }
 }
 
 /// A results file cannot be started or resumed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It exists, and no flag says what to do with it.
     #[error(
         "{} already exists; use --resume to continue it, --force to overwrite it, or --output to \
          name another file",
-        .path.display()
+        .0.display()
     )]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file stands where a page or a list is to be written, which cannot be resumed.
+    Exists(PathBuf),
+    /// A page or a list, which cannot be resumed, cannot be written over this file. `flag` named it.
     #[error("{} {why}, or name another file with {flag}", .path.display())]
-    InTheWay {
-        /// The file.
-        path: PathBuf,
-        /// What it is, and what to do about it.
-        why: &'static str,
-        /// The flag that named it.
-        flag: &'static str,
-    },
-    /// Another run holds it.
+    InTheWay { path: PathBuf, why: &'static str, flag: &'static str },
     #[error(
         "{} is in use by another run; wait until that ends, or name another file with --output",
-        .path.display()
+        .0.display()
     )]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
+    InUse(PathBuf),
     /// A directory, a device, a pipe.
     #[error(
         "{} is not a regular file; name another with --output (\"-\" is standard output)",
-        .path.display()
+        .0.display()
     )]
-    NotAFile {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// A file stands where one beside the results is to be written, and no run wrote it.
+    NotAFile(PathBuf),
+    /// A sidecar file would be written over this one.
     #[error(
         "{} exists and was not written by an earlier run; move it away, or name another results \
          file with --output",
-        .path.display()
+        .0.display()
     )]
-    NotOurs {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It cannot be opened or created.
+    NotOurs(PathBuf),
     #[error("cannot open {} for writing: {reason}", .path.display())]
-    CannotOpen {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        reason: String,
-    },
-    /// Its file system has no locks, so that two runs could mix their rows.
+    CannotOpen { path: PathBuf, reason: String },
+    /// Its file system has no locks, so two runs could mix their rows.
     #[error(
         "cannot lock {} ({reason}); name a file on another file system with --output",
         .path.display()
     )]
-    CannotLock {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        reason: String,
-    },
-    /// Its carried columns differ from those of this command.
+    CannotLock { path: PathBuf, reason: String },
     #[error(
         "{} carries {}, but this command carries {}; use the same --carry, or name another file \
          with --output",
         .path.display(), named(.recorded), named(.asked)
     )]
-    OtherCarried {
-        /// The file.
-        path: PathBuf,
-        /// What it carries.
-        recorded: Vec<String>,
-        /// What this command carries.
-        asked: Vec<String>,
-    },
-    /// Another version of this program wrote it: its columns are others.
+    OtherCarried { path: PathBuf, recorded: Vec<String>, asked: Vec<String> },
+    /// `column` is the first column that only one of the two versions has.
     #[error(
         "{} was written by {version} of this program (the column {column}); resume it with that \
          version, or name another file with --output",
         .path.display()
     )]
-    OtherVersion {
-        /// The file.
-        path: PathBuf,
-        /// `a later version` or `an earlier version`.
-        version: &'static str,
-        /// The first column that only one of the two versions has.
-        column: String,
-    },
-    /// A spreadsheet saved it with another delimiter.
+    OtherVersion { path: PathBuf, version: &'static str, column: String },
     #[error(
         "{} was saved by another program with another delimiter, so it cannot be resumed; name \
          another file with --output",
-        .path.display()
+        .0.display()
     )]
-    Resaved {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It cannot be read, or is not what it should be.
+    Resaved(PathBuf),
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The first bytes could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
 }
 
 impl OpenError {
-    /// The same for a page or a list, which was named by this flag.
+    /// The same for a page or a list, which this flag named.
     #[must_use]
-    pub fn of_a_whole(self, flag: &'static str) -> Self {
+    pub fn without_resume(self, flag: &'static str) -> Self {
         let (path, why) = match self {
-            Self::Exists { path } => (path, "already exists; use --force to overwrite it"),
-            Self::InUse { path } => (path, "is in use by another run; wait until that ends"),
-            Self::NotAFile { path } => (path, "is not a regular file; remove it"),
+            Self::Exists(path) => (path, "already exists; use --force to overwrite it"),
+            Self::InUse(path) => (path, "is in use by another run; wait until that ends"),
+            Self::NotAFile(path) => (path, "is not a regular file; remove it"),
             other => return other,
         };
         Self::InTheWay { path, why, flag }
@@ -267,58 +191,23 @@ fn named(columns: &[String]) -> String {
 /// A file of this program cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The system refuses.
     #[error("cannot read {}: {reason}", .path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        reason: io::Error,
-    },
-    /// It is empty, or was cut off inside its header.
-    #[error("{} has no rows: it is empty or was cut off before its first row", .path.display())]
-    NoHeader {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Another kind of file.
+    Io { path: PathBuf, reason: io::Error },
+    #[error("{} has no rows: it is empty or was cut off before its first row", .0.display())]
+    NoHeader(PathBuf),
     #[error("{} is not a bulk-unlock results file: {why}", .path.display())]
-    NotResults {
-        /// The file.
-        path: PathBuf,
-        /// What shows that.
-        why: String,
-    },
+    NotResults { path: PathBuf, why: String },
     /// A row that this program did not write.
     #[error("{}:{line}: {why}", .path.display())]
-    BadRow {
-        /// The file.
-        path: PathBuf,
-        /// The line in that file, 1-based.
-        line: u64,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// A later version of this program wrote it.
+    BadRow { path: PathBuf, line: u64, why: String },
     #[error(
         "{} was written by a later version of this program (format {schema_version}, this version \
          reads {}); use that version",
         .path.display(), super::format::SCHEMA_VERSION
     )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// The version of its format.
-        schema_version: u32,
-    },
-    /// It cannot be parsed as a manifest.
+    Newer { path: PathBuf, schema_version: u32 },
     #[error("{} is not a bulk-unlock manifest: {why}", .path.display())]
-    NotManifest {
-        /// The file.
-        path: PathBuf,
-        /// What shows that.
-        why: String,
-    },
+    NotManifest { path: PathBuf, why: String },
 }
 
 #[cfg(test)]
@@ -338,7 +227,7 @@ mod tests {
             Problem::of(&io::ErrorKind::PermissionDenied.into()),
             Problem::Removed,
             Problem::Changed,
-            Problem::of(&io::Error::other("it fell off")),
+            Problem::of(&io::Error::other("no such device")),
         ];
         let errors = errors.map(|problem| WriteError::of(Some(path()), problem).to_string());
         insta::assert_snapshot!(errors.join("\n"), @"
@@ -348,7 +237,7 @@ mod tests {
         cannot write out.csv: permission denied. Make it writable, then run the same command with --resume.
         cannot write out.csv: it was removed or replaced during the run. Put it back, then run the same command with --resume.
         cannot write out.csv: another process changed it during the run. Restore it and let no other process write to it, then run the same command with --resume.
-        cannot write out.csv: it fell off. Fix this, then run the same command with --resume.
+        cannot write out.csv: no such device. Fix this, then run the same command with --resume.
         ");
     }
 
@@ -356,10 +245,10 @@ mod tests {
     fn a_page_or_a_list_is_written_again_and_not_resumed() {
         let full: io::Error = io::ErrorKind::StorageFull.into();
         let errors = [
-            WriteError::new("list.csv", &full).of_a_whole().to_string(),
-            OpenError::Exists { path: path() }.of_a_whole("--html").to_string(),
-            OpenError::InUse { path: path() }.of_a_whole("--html").to_string(),
-            OpenError::NotAFile { path: path() }.of_a_whole("--html").to_string(),
+            WriteError::new("list.csv", &full).without_resume().to_string(),
+            OpenError::Exists(path()).without_resume("--html").to_string(),
+            OpenError::InUse(path()).without_resume("--html").to_string(),
+            OpenError::NotAFile(path()).without_resume("--html").to_string(),
         ];
         insta::assert_snapshot!(errors.join("\n"), @"
         cannot write list.csv: the disk is full. Free some space, then run the same command again.
@@ -383,10 +272,10 @@ mod tests {
     fn an_open_error_names_the_file_and_the_flags_that_help() {
         let reason = || "out of luck".to_owned();
         let errors = [
-            OpenError::Exists { path: path() },
-            OpenError::InUse { path: path() },
-            OpenError::NotAFile { path: path() },
-            OpenError::NotOurs { path: path() },
+            OpenError::Exists(path()),
+            OpenError::InUse(path()),
+            OpenError::NotAFile(path()),
+            OpenError::NotOurs(path()),
             OpenError::CannotOpen { path: path(), reason: reason() },
             OpenError::CannotLock { path: path(), reason: reason() },
             OpenError::OtherCarried {
@@ -399,8 +288,8 @@ mod tests {
                 version: "a later version",
                 column: "mood".to_owned(),
             },
-            OpenError::Resaved { path: path() },
-            OpenError::Read(ReadError::NoHeader { path: path() }),
+            OpenError::Resaved(path()),
+            OpenError::Read(ReadError::NoHeader(path())),
             OpenError::Write(WriteError::of(Some(path()), Problem::DiskFull)),
         ];
         insta::assert_snapshot!(errors.map(|it| it.to_string()).join("\n"), @r#"
@@ -420,10 +309,10 @@ mod tests {
 
     #[test]
     fn a_read_error_names_the_file_and_the_reason() {
-        let why = || "it begins with a poem".to_owned();
+        let why = || "it begins with a title".to_owned();
         let errors = [
             ReadError::Io { path: path(), reason: io::ErrorKind::PermissionDenied.into() },
-            ReadError::NoHeader { path: path() },
+            ReadError::NoHeader(path()),
             ReadError::NotResults { path: path(), why: why() },
             ReadError::BadRow { path: path(), line: 7, why: why() },
             ReadError::Newer { path: path(), schema_version: 9 },
@@ -432,10 +321,10 @@ mod tests {
         insta::assert_snapshot!(errors.map(|it| it.to_string()).join("\n"), @"
         cannot read out.csv: permission denied
         out.csv has no rows: it is empty or was cut off before its first row
-        out.csv is not a bulk-unlock results file: it begins with a poem
-        out.csv:7: it begins with a poem
+        out.csv is not a bulk-unlock results file: it begins with a title
+        out.csv:7: it begins with a title
         out.csv was written by a later version of this program (format 9, this version reads 1); use that version
-        out.csv is not a bulk-unlock manifest: it begins with a poem
+        out.csv is not a bulk-unlock manifest: it begins with a title
         ");
     }
 }

@@ -1,11 +1,11 @@
-//! The results CSV, version 1: its columns, and a row as a line.
+//! The results CSV, version 1: its columns, a row as a line, and how our files are recognized.
 
-use crate::model::{Outcome, Row, UserView};
+use crate::model::{Outcome, Row, UserView, is_header, normalized_header};
 use crate::stats::summary::CommandKind;
 
 use super::lines::LineWriter;
+use super::lines::Moment;
 use super::snapshot::{REDACTED, Redaction, SnapshotMode, compact};
-use super::time::Moment;
 
 /// The version of the format. Columns are only ever appended.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -134,7 +134,7 @@ impl FieldWriter<'_> {
     }
 }
 
-/// The command that alone writes this outcome, if there is one.
+/// The only command that writes this outcome; `None` if several do.
 pub fn kind_of_outcome(outcome: Outcome) -> Option<CommandKind> {
     match outcome {
         Outcome::WouldUnlock => Some(CommandKind::Plan),
@@ -155,6 +155,68 @@ pub fn kind_of_outcome(outcome: Outcome) -> Option<CommandKind> {
         | Outcome::Rejected
         | Outcome::Failed => None,
     }
+}
+
+/// A file of this program, and where its columns are (0-based). It may be renamed, piped, or saved
+/// by a spreadsheet, which changes delimiters, quotes, and letter case, but not the column names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnFile {
+    /// Results of `run`, `plan`, `verify`, or `relock`.
+    Rows { line: usize, input: usize, user_id: usize, outcome: usize },
+    /// `NAME.failed.csv`: the users' column is the first.
+    Failed,
+    /// `NAME.unprocessed.csv`: the users' column is the first.
+    Unprocessed,
+    /// The list of `locked`.
+    Locked { user_id: usize },
+}
+
+impl OwnFile {
+    /// Recognizes a file by its header. The header of an `unprocessed` file can occur in any file,
+    /// so it counts only with our file name or a users' column in front.
+    pub fn recognize<T: AsRef<str>>(
+        name: &str,
+        headers: &[T],
+        is_users_header: impl Fn(&str) -> bool,
+    ) -> Option<Self> {
+        let first = headers.first()?.as_ref();
+        let column = |name| columns_named(headers, name).next();
+        if let (Some(line), Some(input), Some(user_id), Some(outcome)) =
+            (column("line"), column("input"), column("user_id"), column("outcome"))
+        {
+            return Some(Self::Rows { line, input, user_id, outcome });
+        }
+        if ends_with(headers, &FAILED_COLUMNS) {
+            return Some(Self::Failed);
+        }
+        if let (Some(user_id), Some(_), Some(_)) =
+            (column("user_id"), column("locked"), column("admin_locked"))
+        {
+            return Some(Self::Locked { user_id });
+        }
+        let is_ours = name.ends_with(".unprocessed.csv")
+            || is_header(first, &normalized_header("user_id"))
+            || is_users_header(first);
+        (is_ours && ends_with(headers, &UNPROCESSED_COLUMNS)).then_some(Self::Unprocessed)
+    }
+}
+
+/// The indices of the columns with this name, as any spreadsheet may have written it.
+pub fn columns_named<T: AsRef<str>>(headers: &[T], name: &str) -> impl Iterator<Item = usize> {
+    let name = normalized_header(name);
+    (0..headers.len()).filter(move |&index| is_header(headers[index].as_ref(), &name))
+}
+
+/// Whether the header has a first column, any others, and then these columns.
+fn ends_with<T: AsRef<str>>(headers: &[T], end: &[&str]) -> bool {
+    // A spreadsheet may append empty columns.
+    let n_named = headers.iter().rposition(|header| !header.as_ref().trim().is_empty());
+    let headers = &headers[..n_named.map_or(0, |last| last + 1)];
+    headers.len() > end.len()
+        && headers[headers.len() - end.len()..]
+            .iter()
+            .zip(end)
+            .all(|(header, name)| is_header(header.as_ref(), &normalized_header(name)))
 }
 
 #[cfg(test)]
@@ -183,8 +245,8 @@ mod tests {
         reader.records().next().unwrap().unwrap()
     }
 
-    /// A user with an awkward value in every field.
-    fn awkward_row() -> Row {
+    /// A user with an unusual value in every field.
+    fn unusual_row() -> Row {
         let user = UserView::parse(
             r#"{
                 "id": "user_a", "locked": false, "banned": true,
@@ -218,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_with_awkward_values() {
+    fn rows_with_unusual_values() {
         let failed = Row {
             outcome: Outcome::Failed,
             http_status: Some(503),
@@ -234,7 +296,7 @@ mod tests {
             error_message: Some("a user id starts with \"user_\"".into()),
             ..Row::new(&record(4, "+49 30 1", &["a,b", "é"]), Outcome::Invalid, moment(0))
         };
-        insta::assert_snapshot!(written(&carrying(), &[awkward_row(), failed, invalid]), @r##"
+        insta::assert_snapshot!(written(&carrying(), &[unusual_row(), failed, invalid]), @r##"
         2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,false,true,,10,"'=HYPERLINK(""http://x"")",'+a@x.org,"'-7, or so",<script>alert(1)</script>,"O""Neill [31m",2023-11-14T22:13:20.123Z,,"{""id"":""user_a"",""locked"":false,""banned"":true,""lockout_expires_in_seconds"":null,""verification_attempts_remaining"":10,""username"":""=HYPERLINK(\""http://x\"")"",""primary_email_address_id"":""e1"",""email_addresses"":[{""id"":""e1"",""email_address"":""+a@x.org""}],""external_id"":""-7, or\nso"",""first_name"":""<script>alert(1)</script>"",""last_name"":""O\""Neill\u001b[31m"",""last_sign_in_at"":1700000000123,""updated_at"":99999999999999999,""private_metadata"":{""pin"":1.50}}",true,red,'=1+1
         2,user_b,user_b,failed,503,http_503,Service Unavailable,9,87,2023-11-14T22:13:20.005Z,,,,,,,,,,,,,,,,"#7"
         4,'+49 30 1,,invalid,,invalid,"a user id starts with ""user_""",0,0,2023-11-14T22:13:20.000Z,,,,,,,,,,,,,,,"a,b",é
@@ -244,13 +306,13 @@ mod tests {
     #[test]
     fn summary_has_the_columns_without_the_object() {
         let format = RowFormat { snapshot: SnapshotMode::Summary, ..RowFormat::default() };
-        insta::assert_snapshot!(written(&format, &[awkward_row()]), @r#"2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,false,true,,10,"'=HYPERLINK(""http://x"")",'+a@x.org,"'-7, or so",<script>alert(1)</script>,"O""Neill [31m",2023-11-14T22:13:20.123Z,,,true"#);
+        insta::assert_snapshot!(written(&format, &[unusual_row()]), @r#"2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,false,true,,10,"'=HYPERLINK(""http://x"")",'+a@x.org,"'-7, or so",<script>alert(1)</script>,"O""Neill [31m",2023-11-14T22:13:20.123Z,,,true"#);
     }
 
     #[test]
     fn none_leaves_the_columns_of_the_user_empty() {
         let format = RowFormat { snapshot: SnapshotMode::None, ..RowFormat::default() };
-        insta::assert_snapshot!(written(&format, &[awkward_row()]), @"2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,,,,,,,,,,,,,true");
+        insta::assert_snapshot!(written(&format, &[unusual_row()]), @"2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,,,,,,,,,,,,,true");
     }
 
     #[test]
@@ -259,7 +321,7 @@ mod tests {
             ["private_metadata", "email_addresses", "username", "last_sign_in_at", "absent"];
         let redaction = Redaction::new(fields.map(ToOwned::to_owned));
         let format = RowFormat { redaction, ..RowFormat::default() };
-        insta::assert_snapshot!(written(&format, &[awkward_row()]), @r#"2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,false,true,,10,[redacted],[redacted],"'-7, or so",<script>alert(1)</script>,"O""Neill [31m",[redacted],,"{""id"":""user_a"",""locked"":false,""banned"":true,""lockout_expires_in_seconds"":null,""verification_attempts_remaining"":10,""username"":""[redacted]"",""primary_email_address_id"":""e1"",""email_addresses"":""[redacted]"",""external_id"":""-7, or\nso"",""first_name"":""<script>alert(1)</script>"",""last_name"":""O\""Neill\u001b[31m"",""last_sign_in_at"":""[redacted]"",""updated_at"":99999999999999999,""private_metadata"":""[redacted]""}",true"#);
+        insta::assert_snapshot!(written(&format, &[unusual_row()]), @r#"2,user_a,user_a,unlocked,200,,was locked; now not,1,87,2023-11-14T22:13:20.005Z,'@trace,false,true,,10,[redacted],[redacted],"'-7, or so",<script>alert(1)</script>,"O""Neill [31m",[redacted],,"{""id"":""user_a"",""locked"":false,""banned"":true,""lockout_expires_in_seconds"":null,""verification_attempts_remaining"":10,""username"":""[redacted]"",""primary_email_address_id"":""e1"",""email_addresses"":""[redacted]"",""external_id"":""-7, or\nso"",""first_name"":""<script>alert(1)</script>"",""last_name"":""O\""Neill\u001b[31m"",""last_sign_in_at"":""[redacted]"",""updated_at"":99999999999999999,""private_metadata"":""[redacted]""}",true"#);
     }
 
     #[test]
@@ -284,6 +346,53 @@ mod tests {
     fn a_duration_is_written_in_whole_milliseconds() {
         let row = Row { duration: Duration::from_micros(86_999), ..unlocked("user_a") };
         assert!(written(&RowFormat::default(), &[row]).contains(",1,86,"));
+    }
+
+    #[track_caller]
+    fn check_recognized(name: &str, header: &str, expected: Option<OwnFile>) {
+        let headers: Vec<&str> = header.split(',').collect();
+        let found = OwnFile::recognize(name, &headers, |header| header == "email");
+        assert_eq!(found, expected, "{name}: {header}");
+    }
+
+    #[test]
+    fn rows_are_recognized_by_four_columns_wherever_they_are() {
+        let rows =
+            |line, input, user_id, outcome| Some(OwnFile::Rows { line, input, user_id, outcome });
+        check_recognized("x.csv", &COLUMNS.join(","), rows(0, 1, 2, 3));
+        check_recognized(
+            "x.csv",
+            "\u{feff}Line,Input,User ID,OUTCOME,http_status",
+            rows(0, 1, 2, 3),
+        );
+        check_recognized("x.csv", "user_id,outcome,line,input,in_line", rows(2, 3, 0, 1));
+        check_recognized("x.csv", "line,user_id,outcome", None);
+    }
+
+    #[test]
+    fn a_failed_file_is_recognized_by_the_end_of_its_header() {
+        let failed = Some(OwnFile::Failed);
+        check_recognized("x.csv", "cust,line,outcome,error_code,error_message", failed);
+        check_recognized("x.csv", "cust,id,Line,Outcome,Error Code,error_message,,", failed);
+        check_recognized("x.csv", "line,outcome,error_code,error_message", None);
+    }
+
+    #[test]
+    fn an_unprocessed_file_is_recognized_by_its_name_or_its_first_column_too() {
+        let unprocessed = Some(OwnFile::Unprocessed);
+        check_recognized("x.unprocessed.csv", "cust,id,line", unprocessed);
+        check_recognized("x.csv", "user_id,ticket,line", unprocessed);
+        check_recognized("x.csv", "email,line", unprocessed);
+        check_recognized("x.csv", "cust,id,line", None);
+        check_recognized("x.unprocessed.csv", "line", None);
+        check_recognized("x.unprocessed.csv", "name,user_id", None);
+    }
+
+    #[test]
+    fn a_list_of_locked_users_is_recognized_by_its_columns() {
+        let list = super::super::locked_list::LOCKED_COLUMNS.join(",");
+        check_recognized("x.csv", &list, Some(OwnFile::Locked { user_id: 0 }));
+        check_recognized("x.csv", "user_id,locked", None);
     }
 
     proptest! {

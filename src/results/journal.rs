@@ -1,16 +1,14 @@
-//! The results file: created for its owner alone, held by one run at a time, appended to in whole
-//! lines.
+//! The results file on disk: created for its owner alone, locked by one run at a time, and staged
+//! under a temporary name while its run may still be refused.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek, SeekFrom, Write};
+use std::io::{self, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
-use super::atomic::{sync_directory, temporary};
-use super::digest::RunningDigest;
-use super::error::{OpenError, Problem, ReadError, WriteError};
-use super::identity::is_in_place;
+use super::error::{OpenError, ReadError};
+use super::files::{is_in_place, sync_directory, temporary};
 use super::reader::Reader;
 
 /// Where rows go. The tests' failing disks implement it too.
@@ -18,7 +16,7 @@ pub(super) trait Storage: Send {
     /// As [`Write::write`].
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Drops all but the first this many bytes. A stream cannot do that.
+    /// Cuts the file to this length. A stream returns an error.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
 
     /// Returns when everything written would survive a power cut.
@@ -34,14 +32,14 @@ pub(super) trait Storage: Send {
         true
     }
 
-    /// The file behind it.
+    /// The file; `None` for a stream.
     fn file(&mut self) -> Option<&mut JournalFile> {
         None
     }
 }
 
 /// Standard output, or any other stream.
-struct Stream<W>(W);
+pub(super) struct Stream<W>(pub(super) W);
 
 impl<W: Write + Send> Storage for Stream<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -63,7 +61,7 @@ impl<W: Write + Send> Storage for Stream<W> {
 pub(super) struct JournalFile {
     file: File,
     /// Its name, now or once it is committed.
-    path: PathBuf,
+    pub(super) path: PathBuf,
     staged: Option<Staged>,
 }
 
@@ -86,7 +84,7 @@ impl JournalFile {
             Err(error) => return Err(cannot_open(path, &error)),
         };
         let journal = Self::lock(file, path)?;
-        // Otherwise a power cut could remove the name, whatever is synced behind it.
+        // Otherwise a power cut could remove the name of a file that is synced.
         sync_directory(path);
         Ok(journal)
     }
@@ -97,7 +95,7 @@ impl JournalFile {
         // A link remains; the file that it leads to is replaced.
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if real.metadata().is_ok_and(|it| !it.is_file()) {
-            return Err(OpenError::NotAFile { path: path.to_owned() });
+            return Err(OpenError::NotAFile(path.to_owned()));
         }
         let replaces = match File::open(&real) {
             Ok(old) => Some((real.clone(), Self::lock(old, path)?.file)),
@@ -110,7 +108,7 @@ impl JournalFile {
         Ok(Self { file, path: path.to_owned(), staged })
     }
 
-    /// Opens and locks an existing file; `None` where there is none.
+    /// Opens and locks an existing file; `None` if it does not exist.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, OpenError> {
         match for_writing().open(path) {
             Ok(file) => Self::lock(file, path).map(Some),
@@ -122,13 +120,13 @@ impl JournalFile {
     fn lock(file: File, path: &Path) -> Result<Self, OpenError> {
         let owned = || path.to_owned();
         if !file.metadata().is_ok_and(|it| it.is_file()) {
-            return Err(OpenError::NotAFile { path: owned() });
+            return Err(OpenError::NotAFile(owned()));
         }
         match file.try_lock() {
             // The run that held it may just have replaced it.
-            Ok(()) if !is_in_place(&file, path) => Err(OpenError::InUse { path: owned() }),
+            Ok(()) if !is_in_place(&file, path) => Err(OpenError::InUse(owned())),
             Ok(()) => Ok(Self { file, path: owned(), staged: None }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: owned() }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(owned())),
             Err(TryLockError::Error(error)) => {
                 Err(OpenError::CannotLock { path: owned(), reason: error.to_string() })
             }
@@ -145,15 +143,6 @@ impl JournalFile {
         renamed.map_err(|refused| refused.error)?;
         sync_directory(&self.path);
         Ok(())
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Where the file is now.
-    fn place(&self) -> &Path {
-        self.staged.as_ref().map_or(&self.path, |staged| &staged.temporary)
     }
 
     /// Reads the file from its beginning, without a further descriptor.
@@ -191,149 +180,13 @@ impl Storage for JournalFile {
     }
 
     fn is_in_place(&self) -> bool {
-        is_in_place(&self.file, self.place())
+        let path = self.staged.as_ref().map_or(self.path.as_path(), |staged| &staged.temporary);
+        is_in_place(&self.file, path)
     }
 
     fn file(&mut self) -> Option<&mut JournalFile> {
         Some(self)
     }
-}
-
-/// Appends whole lines to the results and keeps account of what the file holds.
-pub(super) struct Journal {
-    storage: Box<dyn Storage>,
-    /// `None`: standard output.
-    path: Option<PathBuf>,
-    /// Length of the whole lines that the file holds, in bytes.
-    n_bytes: u64,
-    /// The digest of those; `None` once it is not known.
-    digest: Option<RunningDigest>,
-    /// Whether another process changed or replaced the file.
-    is_disturbed: bool,
-}
-
-impl Journal {
-    /// A journal on a file or a disk of a test that holds nothing yet.
-    pub(super) fn empty(storage: Box<dyn Storage>, path: Option<PathBuf>) -> Self {
-        Self { storage, path, n_bytes: 0, digest: Some(RunningDigest::new()), is_disturbed: false }
-    }
-
-    /// A journal on a stream.
-    pub(super) fn stream(stream: impl Write + Send + 'static) -> Self {
-        let storage = Box::new(Stream(stream));
-        Self { storage, path: None, n_bytes: 0, digest: None, is_disturbed: false }
-    }
-
-    /// Continues a file that holds so many bytes of whole lines with this digest; cuts off the rest.
-    pub(super) fn resume(
-        file: JournalFile,
-        n_bytes: u64,
-        digest: RunningDigest,
-    ) -> Result<Self, WriteError> {
-        let path = file.path().to_owned();
-        let mut journal = Self::empty(Box::new(file), Some(path));
-        journal.storage.truncate(n_bytes).map_err(|error| journal.error(Problem::of(&error)))?;
-        Ok(Self { n_bytes, digest: Some(digest), ..journal })
-    }
-
-    /// Appends lines, which end at these indices, at once. Gives how many of them the file holds
-    /// now: the first ones. After an error the file is cut back to its last whole line.
-    pub(super) fn append(&mut self, lines: &[u8], ends: &[usize]) -> (usize, Result<(), Problem>) {
-        if let Err(problem) = self.check_length() {
-            return (0, Err(problem));
-        }
-        let (n_written, result) = write_fully(self.storage.as_mut(), lines);
-        let n_lines = ends.partition_point(|&end| end <= n_written);
-        let n_whole = ends[..n_lines].last().copied().unwrap_or(0);
-        self.n_bytes += n_whole as u64;
-        if let Some(digest) = &mut self.digest {
-            digest.update(&lines[..n_whole]);
-        }
-        if n_whole < n_written {
-            // If this fails too, a torn end remains, and resuming cuts it.
-            if self.storage.truncate(self.n_bytes).is_err() && self.path.is_some() {
-                (self.is_disturbed, self.digest) = (true, None);
-            }
-        }
-        (n_lines, result.map_err(|error| Problem::of(&error)))
-    }
-
-    /// Whether the file still holds everything that was appended. Rows appended by another process
-    /// are left for the accounting at the end; anything else would cost rows of this run.
-    fn check_length(&mut self) -> Result<(), Problem> {
-        let len = self.storage.len().map_err(|error| Problem::of(&error))?;
-        let Some(len) = len.filter(|&len| len != self.n_bytes) else { return Ok(()) };
-        (self.is_disturbed, self.digest) = (true, None);
-        if len < self.n_bytes || !self.ends_with_line(len) {
-            return Err(Problem::Changed);
-        }
-        self.n_bytes = len;
-        Ok(())
-    }
-
-    fn ends_with_line(&mut self, len: u64) -> bool {
-        let Some(file) = self.storage.file() else { return false };
-        let mut last = [0];
-        let read = file.bytes_from(len - 1).and_then(|mut it| it.read_exact(&mut last));
-        read.and_then(|()| file.file.seek(SeekFrom::Start(len))).is_ok() && last == *b"\n"
-    }
-
-    /// Whether the file is still where it was and holds everything that was appended.
-    pub(super) fn check(&mut self) -> Result<(), Problem> {
-        if !self.storage.is_in_place() {
-            (self.is_disturbed, self.digest) = (true, None);
-            return Err(Problem::Removed);
-        }
-        self.check_length()
-    }
-
-    /// Returns when everything appended would survive a power cut.
-    pub(super) fn sync(&mut self) -> Result<(), Problem> {
-        self.storage.sync().map_err(|error| Problem::of(&error))?;
-        self.check()
-    }
-
-    /// Gives a staged file its name.
-    pub(super) fn commit(&mut self) -> Result<(), Problem> {
-        match self.storage.file() {
-            Some(file) => file.commit().map_err(|error| Problem::of(&error)),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether another process changed or replaced the file.
-    pub(super) fn is_disturbed(&self) -> bool {
-        self.is_disturbed
-    }
-
-    /// The file; `None` for a stream.
-    pub(super) fn file(&mut self) -> Option<&mut JournalFile> {
-        self.storage.file()
-    }
-
-    /// The digest of the file; `None` when it is not known.
-    pub(super) fn take_digest(&mut self) -> Option<String> {
-        self.digest.take().and_then(RunningDigest::finish)
-    }
-
-    /// A problem with this file.
-    pub(super) fn error(&self, problem: Problem) -> WriteError {
-        WriteError::of(self.path.clone(), problem)
-    }
-}
-
-/// Writes all bytes, or as many as possible; gives how many.
-fn write_fully(storage: &mut dyn Storage, bytes: &[u8]) -> (usize, io::Result<()>) {
-    let mut n_written = 0;
-    while n_written < bytes.len() {
-        match storage.write(&bytes[n_written..]) {
-            Ok(0) => return (n_written, Err(io::ErrorKind::WriteZero.into())),
-            Ok(n) => n_written += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (n_written, Err(error)),
-        }
-    }
-    (n_written, Ok(()))
 }
 
 /// Checks early that a run may create its results file; changes nothing.
@@ -350,18 +203,18 @@ pub fn refuse_existing(path: &Path) -> Result<(), OpenError> {
 fn why_refused(path: &Path) -> OpenError {
     // Opening a pipe would wait for its other end.
     if path.metadata().is_ok_and(|it| !it.is_file()) {
-        return OpenError::NotAFile { path: path.to_owned() };
+        return OpenError::NotAFile(path.to_owned());
     }
     let is_held = File::open(path)
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
     let path = path.to_owned();
-    if is_held { OpenError::InUse { path } } else { OpenError::Exists { path } }
+    if is_held { OpenError::InUse(path) } else { OpenError::Exists(path) }
 }
 
 fn cannot_open(path: &Path, error: &io::Error) -> OpenError {
     let path = path.to_owned();
     match error.kind() {
-        io::ErrorKind::IsADirectory => OpenError::NotAFile { path },
+        io::ErrorKind::IsADirectory => OpenError::NotAFile(path),
         io::ErrorKind::NotFound => {
             OpenError::CannotOpen { path, reason: "its directory does not exist".to_owned() }
         }

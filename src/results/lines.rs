@@ -1,16 +1,17 @@
 //! Lines of CSV: cells are made safe when they are written, and whole lines are found when a file
 //! is read that a crash may have torn.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::io::{self, BufRead, BufReader, Read};
+use std::time::SystemTime;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use jiff::Timestamp;
 use memchr::memchr;
 
 use crate::model::{is_formula_start, is_guarded, one_line};
 
-/// Writes lines of CSV into memory. Each line is one line whatever its cells hold, and no text
-/// cell is a formula.
+/// Writes lines of CSV into memory. No cell contains a line break, and no text cell is a formula.
 pub(super) struct LineWriter {
     csv: csv::Writer<Vec<u8>>,
     scratch: String,
@@ -120,22 +121,25 @@ const MAX_LINE: usize = 64 << 20;
 
 /// Reads whole lines. The torn end of a file is counted and not returned.
 ///
-/// Rows are single lines, so searching for line breaks finds them, however much stands in their
-/// snapshots. A CSV parser would look at each byte and would not tell a torn row from a quoted line
-/// break.
+/// Rows are single lines, so a fast search for line breaks finds them. A CSV parser would read each
+/// byte and could not distinguish a torn row from a quoted line break.
 pub(super) struct LineReader<R> {
     input: BufReader<R>,
-    line: Vec<u8>,
-    n_lines: u64,
-    n_whole_bytes: u64,
-    n_torn_bytes: u64,
+    /// The last line with its line break, or the torn bytes after it.
+    pub(super) bytes: Vec<u8>,
+    /// The number of the last line, 1-based.
+    pub(super) n_lines: u64,
+    /// Length of all whole lines so far.
+    pub(super) n_whole_bytes: u64,
+    /// Length of the torn end; known after the last line.
+    pub(super) n_torn_bytes: u64,
 }
 
 impl<R: Read> LineReader<R> {
     pub(super) fn new(input: R) -> Self {
         Self {
             input: BufReader::with_capacity(64 * 1024, input),
-            line: Vec::new(),
+            bytes: Vec::new(),
             n_lines: 0,
             n_whole_bytes: 0,
             n_torn_bytes: 0,
@@ -150,10 +154,10 @@ impl<R: Read> LineReader<R> {
         if self.n_torn_bytes > 0 {
             return Ok(false);
         }
-        self.line.clear();
+        self.bytes.clear();
         let is_whole = self.read_line()?;
-        let n_read = self.line.len() as u64;
-        if is_whole && memchr(0, &self.line).is_none() {
+        let n_read = self.bytes.len() as u64;
+        if is_whole && memchr(0, &self.bytes).is_none() {
             self.n_lines += 1;
             self.n_whole_bytes += n_read;
             return Ok(true);
@@ -162,7 +166,7 @@ impl<R: Read> LineReader<R> {
         Ok(false)
     }
 
-    /// Reads up to and with the next line break; `false` where there is none. As
+    /// Reads up to and including the next line break; `false` at the end. As
     /// [`BufRead::read_until`], with a search that is four times as fast.
     fn read_line(&mut self) -> io::Result<bool> {
         loop {
@@ -172,41 +176,21 @@ impl<R: Read> LineReader<R> {
             };
             let end = memchr(b'\n', buffer).map(|at| at + 1);
             let n_read = end.unwrap_or(buffer.len());
-            self.line.extend_from_slice(&buffer[..n_read]);
+            self.bytes.extend_from_slice(&buffer[..n_read]);
             self.input.consume(n_read);
             if end.is_some() || n_read == 0 {
                 return Ok(end.is_some());
             }
-            if self.line.len() > MAX_LINE {
+            if self.bytes.len() > MAX_LINE {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is too long"));
             }
         }
     }
 
-    /// The last line, or the torn bytes after it, without a line break.
+    /// The same without the line break.
     pub(super) fn line(&self) -> &[u8] {
-        let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        let line = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
         line.strip_suffix(b"\r").unwrap_or(line)
-    }
-
-    /// The last line with its line break.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.line
-    }
-
-    /// The number of the last line, 1-based.
-    pub(super) fn line_number(&self) -> u64 {
-        self.n_lines
-    }
-
-    /// Length of all whole lines so far, in bytes.
-    pub(super) fn n_whole_bytes(&self) -> u64 {
-        self.n_whole_bytes
-    }
-
-    /// Length of the torn end, in bytes; known after the last line.
-    pub(super) fn n_torn_bytes(&self) -> u64 {
-        self.n_torn_bytes
     }
 }
 
@@ -223,7 +207,7 @@ impl CellParser {
         Self { core, text: Vec::new(), ends: Vec::new() }
     }
 
-    /// The cells of one line without its line break, at most this many. Cells beyond that are only
+    /// The first `max_cells` cells of one line without its line break. Cells beyond that are only
     /// checked for an open quote and for UTF-8.
     pub(super) fn parse(
         &mut self,
@@ -285,7 +269,7 @@ impl<'a> Cells<'a> {
         self.ends.len()
     }
 
-    /// One cell; empty where there is none.
+    /// One cell; empty if the line has fewer.
     pub(super) fn get(self, at: usize) -> &'a str {
         let start = if at == 0 { Some(0) } else { self.ends.get(at - 1).copied() };
         let cell = start.zip(self.ends.get(at)).and_then(|(start, &end)| self.text.get(start..end));
@@ -297,9 +281,50 @@ impl<'a> Cells<'a> {
     }
 }
 
+/// Unix milliseconds of the start of year 0. Earlier times have no RFC 3339 form.
+const YEAR_ZERO_MS: i64 = -62_167_219_200_000;
+
+/// A time that can be written, in whole milliseconds.
+#[derive(Clone, Copy)]
+pub(super) struct Moment(Timestamp);
+
+impl Moment {
+    /// `None` outside of the years 0 to 9999.
+    pub(super) fn from_unix_ms(ms: i64) -> Option<Self> {
+        if ms < YEAR_ZERO_MS { None } else { Timestamp::from_millisecond(ms).ok().map(Self) }
+    }
+
+    /// `None` as above.
+    pub(super) fn from_system(time: SystemTime) -> Option<Self> {
+        Self::from_unix_ms(Timestamp::try_from(time).ok()?.as_millisecond())
+    }
+
+    pub(super) fn to_unix_ms(self) -> i64 {
+        self.0.as_millisecond()
+    }
+
+    /// `None` where the system's clock does not reach.
+    pub(super) fn to_system(self) -> Option<SystemTime> {
+        self.0.try_into().ok()
+    }
+
+    /// Parses any RFC 3339 time.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
 
@@ -407,7 +432,7 @@ mod tests {
         while reader.advance().unwrap() {
             lines.push(String::from_utf8(reader.line().to_vec()).unwrap());
         }
-        (lines, reader.n_whole_bytes(), reader.n_torn_bytes())
+        (lines, reader.n_whole_bytes, reader.n_torn_bytes)
     }
 
     #[track_caller]
@@ -464,5 +489,34 @@ mod tests {
         let mut parser = CellParser::new(b';');
         assert!(parser.parse(b"a;\"b", 9).is_err());
         assert_eq!(parser.parse(b"a;b,c", 9).unwrap().iter().collect::<Vec<_>>(), ["a", "b,c"]);
+    }
+
+    #[track_caller]
+    fn check_time(ms: i64, expected: Option<&str>) {
+        assert_eq!(Moment::from_unix_ms(ms).map(|it| it.to_string()).as_deref(), expected, "{ms}");
+    }
+
+    #[test]
+    fn a_time_is_written_in_utc_with_milliseconds() {
+        check_time(0, Some("1970-01-01T00:00:00.000Z"));
+        check_time(1_700_000_000_123, Some("2023-11-14T22:13:20.123Z"));
+        check_time(-1, Some("1969-12-31T23:59:59.999Z"));
+        check_time(YEAR_ZERO_MS, Some("0000-01-01T00:00:00.000Z"));
+    }
+
+    #[test]
+    fn a_time_without_a_year_of_four_digits_is_not_written() {
+        check_time(YEAR_ZERO_MS - 1, None);
+        check_time(i64::MAX, None);
+        check_time(i64::MIN, None);
+    }
+
+    #[test]
+    fn a_written_time_is_read_back_to_the_millisecond() {
+        let time = UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_999_999);
+        let text = Moment::from_system(time).unwrap().to_string();
+        let read = Moment::parse(&text).unwrap();
+        assert_eq!(read.to_system(), Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)));
+        assert_eq!(read.to_unix_ms(), 1_700_000_000_123);
     }
 }

@@ -1,21 +1,20 @@
 //! The list of locked users: a CSV that can be read as input.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write};
+use std::io::{self, BufRead as _, BufReader, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::SpooledTempFile;
 
-use super::atomic::{AtomicWriter, remove_stale};
-use super::error::{OpenError, WriteError};
+use super::error::{OpenError, Problem, WriteError};
+use super::files::{AtomicWriter, first_line, remove_stale};
 use super::format::FieldWriter;
 use super::journal::refuse_existing;
 use super::lines::LineWriter;
+use super::lines::Moment;
 use super::sidecars::sibling;
 use super::snapshot::{Redaction, SnapshotMode, compact};
-use super::time::Moment;
 use crate::model::UserView;
 use crate::policy::selection::Selection;
 
@@ -54,7 +53,7 @@ impl LockedFormat {
     }
 
     fn write_user(&self, user: &UserView, out: &mut LineWriter) {
-        // Without a snapshot, what identifies the user beside the ID is left out.
+        // Without a snapshot, identifiers other than the ID are left out.
         let shown =
             |value: &Option<String>| value.clone().filter(|_| self.snapshot != SnapshotMode::None);
         out.text(&user.id);
@@ -83,7 +82,8 @@ impl LockedFormat {
 pub struct LockedList {
     format: LockedFormat,
     selection: Selection,
-    out: Out,
+    /// `None` is standard output.
+    file: Option<AtomicWriter>,
     lines: LineWriter,
     /// The rows so far.
     spool: SpooledTempFile,
@@ -93,14 +93,9 @@ pub struct LockedList {
     users: BTreeMap<Answer, HashSet<u64>>,
     /// Users about whom pages disagree.
     disputed: HashSet<String>,
-    /// Users whose rows in the first so many bytes are void.
+    /// Users whose rows are void, and the length of the rows that this applies to, in bytes.
     withdrawn: (HashSet<String>, u64),
     failure: Option<WriteError>,
-}
-
-enum Out {
-    Stdout,
-    File(Box<AtomicWriter>, PathBuf),
 }
 
 /// What a page contains about a user.
@@ -147,19 +142,13 @@ impl ListCounts {
 ///
 /// [`OpenError::NotOurs`].
 pub fn check_own_list(path: &Path) -> Result<(), OpenError> {
-    let mut header = String::new();
-    let read = File::open(path)
-        .and_then(|file| BufReader::new(file.take(LONGEST_HEADER)).read_line(&mut header));
     let columns = LOCKED_COLUMNS[..LOCKED_COLUMNS.len() - 1].join(",");
-    match read {
+    match first_line(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Ok(_) if header.starts_with(&columns) => Ok(()),
-        _ => Err(OpenError::NotOurs { path: path.to_owned() }),
+        Ok(header) if header.starts_with(&columns) => Ok(()),
+        _ => Err(OpenError::NotOurs(path.to_owned())),
     }
 }
-
-/// Longer than any header of a list, in bytes.
-const LONGEST_HEADER: u64 = 1_000;
 
 impl LockedList {
     /// Above this size the rows move from memory to a temporary file.
@@ -177,23 +166,23 @@ impl LockedList {
         selection: Selection,
     ) -> Result<Self, OpenError> {
         if !may_replace {
-            refuse_existing(path).map_err(|error| error.of_a_whole("--output"))?;
+            refuse_existing(path).map_err(|error| error.without_resume("--output"))?;
         }
         remove_stale(path);
-        let file = AtomicWriter::create(path).map_err(WriteError::of_a_whole)?;
-        Ok(Self::new(Out::File(Box::new(file), path.to_owned()), format, selection))
+        let file = AtomicWriter::create(path).map_err(WriteError::without_resume)?;
+        Ok(Self::new(Some(file), format, selection))
     }
 
     /// Starts a list that will be written to stdout.
     pub fn to_stdout(format: LockedFormat, selection: Selection) -> Self {
-        Self::new(Out::Stdout, format, selection)
+        Self::new(None, format, selection)
     }
 
-    fn new(out: Out, format: LockedFormat, selection: Selection) -> Self {
+    fn new(file: Option<AtomicWriter>, format: LockedFormat, selection: Selection) -> Self {
         Self {
             format,
             selection,
-            out,
+            file,
             lines: LineWriter::new(),
             spool: SpooledTempFile::new(Self::MAX_IN_MEMORY),
             n_bytes: 0,
@@ -228,7 +217,8 @@ impl LockedList {
         }
         let rows = self.lines.take(Vec::new());
         self.n_bytes += rows.len() as u64;
-        let written = self.spool.write_all(&rows).map_err(|error| self.write_error(&error));
+        let path = self.file.as_ref().map(|file| file.path.as_path());
+        let written = self.spool.write_all(&rows).map_err(|error| write_error(path, &error));
         if let Err(error) = &written {
             self.failure.get_or_insert(error.clone());
         }
@@ -276,14 +266,10 @@ impl LockedList {
     ///
     /// When it cannot be written.
     pub fn finish(self) -> Result<Option<PathBuf>, WriteError> {
-        let path = match &self.out {
-            Out::Stdout => None,
-            Out::File(_, path) => Some(path.clone()),
-        };
-        if let Some(file) = self.write()? {
-            file.finish().map_err(WriteError::of_a_whole)?;
-        }
-        Ok(path)
+        let Some(file) = self.write()? else { return Ok(None) };
+        let path = file.path.clone();
+        file.finish().map_err(WriteError::without_resume)?;
+        Ok(Some(path))
     }
 
     /// Writes the complete list; gives the file, which is not at its path until it is finished.
@@ -295,20 +281,14 @@ impl LockedList {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        let (out, rows) = self.into_rows();
-        match out {
-            Out::Stdout => {
-                let mut stdout = io::stdout().lock();
-                let written = rows.copy_to(&mut stdout).and_then(|()| stdout.flush());
-                written.map_err(|error| stream_error(&error))?;
-                Ok(None)
-            }
-            Out::File(mut file, path) => {
-                let written = rows.copy_to(&mut file);
-                written.map_err(|error| WriteError::new(&path, &error).of_a_whole())?;
-                Ok(Some(*file))
-            }
+        if let Some(mut file) = self.file.take() {
+            self.copy_to(&mut file).map_err(|error| write_error(Some(&file.path), &error))?;
+            return Ok(Some(file));
         }
+        let mut stdout = io::stdout().lock();
+        let written = self.copy_to(&mut stdout).and_then(|()| stdout.flush());
+        written.map_err(|error| write_error(None, &error))?;
+        Ok(None)
     }
 
     /// Writes an incomplete list: the file is called `NAME.part.csv`, and nothing is written to
@@ -317,50 +297,27 @@ impl LockedList {
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn finish_incomplete(self) -> Result<Option<PathBuf>, WriteError> {
-        let (out, rows) = self.into_rows();
-        let Out::File(mut file, path) = out else { return Ok(None) };
-        let part = sibling(&path, ".part.csv");
-        let written = rows.copy_to(&mut file);
-        written.map_err(|error| WriteError::new(&part, &error).of_a_whole())?;
-        file.finish_as(&part).map_err(WriteError::of_a_whole)?;
+    pub fn finish_incomplete(mut self) -> Result<Option<PathBuf>, WriteError> {
+        let Some(mut file) = self.file.take() else { return Ok(None) };
+        let part = sibling(&file.path, ".part.csv");
+        file.path.clone_from(&part);
+        self.copy_to(&mut file).map_err(|error| write_error(Some(&part), &error))?;
+        file.finish().map_err(WriteError::without_resume)?;
         Ok(Some(part))
     }
 
-    fn into_rows(self) -> (Out, Rows) {
-        let (withdrawn, n_void_bytes) = self.withdrawn;
-        let mut header = self.lines;
-        self.format.write_header(&mut header);
-        let header = header.take(Vec::new());
-        (self.out, Rows { header, spool: self.spool, withdrawn, n_void_bytes })
-    }
-
-    fn write_error(&self, error: &io::Error) -> WriteError {
-        match &self.out {
-            Out::Stdout => stream_error(error),
-            Out::File(_, path) => WriteError::new(path, error).of_a_whole(),
-        }
-    }
-}
-
-/// The rows of a list that has ended.
-struct Rows {
-    header: Vec<u8>,
-    spool: SpooledTempFile,
-    withdrawn: HashSet<String>,
-    n_void_bytes: u64,
-}
-
-impl Rows {
+    /// Copies the rows that are not void.
     fn copy_to(mut self, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(&self.header)?;
+        self.format.write_header(&mut self.lines);
+        out.write_all(&self.lines.take(Vec::new()))?;
         self.spool.rewind()?;
+        let (withdrawn, n_void_bytes) = self.withdrawn;
         let mut rows = BufReader::new(self.spool);
         let (mut line, mut n_read) = (Vec::new(), 0);
         while rows.read_until(b'\n', &mut line)? > 0 {
             let id = line.split(|&byte| byte == b',').next().unwrap_or_default();
-            let is_void = n_read < self.n_void_bytes
-                && str::from_utf8(id).is_ok_and(|id| self.withdrawn.contains(id));
+            let is_void =
+                n_read < n_void_bytes && str::from_utf8(id).is_ok_and(|id| withdrawn.contains(id));
             if !is_void {
                 out.write_all(&line)?;
             }
@@ -371,6 +328,10 @@ impl Rows {
     }
 }
 
+fn write_error(path: Option<&Path>, error: &io::Error) -> WriteError {
+    WriteError::of(path.map(Path::to_owned), Problem::of(error)).without_resume()
+}
+
 impl Answer {
     fn of(user: &UserView, selection: &Selection) -> Self {
         if user.locked == Some(false) {
@@ -378,7 +339,7 @@ impl Answer {
         }
         match (user.locked, selection.left_out_by(user)) {
             (Some(_), Some(condition)) => Self::LeftOut(condition),
-            // Nobody asked for this user, locked or not.
+            // Not selected, locked or not.
             (None, Some(_)) => Self::NotLocked,
             (None, None) => Self::Unknown,
             (Some(_), None) => Self::Locked {
@@ -387,10 +348,6 @@ impl Answer {
             },
         }
     }
-}
-
-fn stream_error(error: &io::Error) -> WriteError {
-    WriteError::of(None, super::Problem::of(error)).of_a_whole()
 }
 
 #[cfg(test)]
@@ -468,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_about_whom_pages_disagree_is_listed_as_the_look_up_shows() {
+    fn a_user_whose_pages_disagree_is_listed_by_the_look_up() {
         for (then, now, look_up, is_listed) in [
             ("true", "false", Some("true"), true),
             ("true", "false", Some("false"), false),

@@ -6,18 +6,17 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::{Map, Value};
 
 use crate::model::{IdentifierKind, mask_keys};
 use crate::stats::summary::{CommandKind, Ending, ExcludeCounts, Summary};
 use crate::stats::{Counts, Stats};
 
-use super::atomic;
-use super::digest::sha256_file;
 use super::error::{ReadError, WriteError};
+use super::files::{self, sha256_file};
 use super::format::SCHEMA_VERSION;
-use super::time::{as_text, as_text_or_null};
+use super::lines::Moment;
 
 /// What was run and how it ended. The order of the fields is that of the file; fields of a later
 /// version are ignored when it is read.
@@ -31,8 +30,8 @@ pub struct Manifest {
     pub command: String,
     /// The command that wrote the results.
     pub kind: CommandKind,
-    /// Every effective setting by the long name of its flag (`snake_case`), whatever its source;
-    /// no secrets.
+    /// Every effective setting by the long name of its flag (`snake_case`), from any source,
+    /// without secrets.
     #[serde(default)]
     pub settings: Map<String, Value>,
     /// `production`, `development`, `sandbox` or `unknown`.
@@ -50,10 +49,10 @@ pub struct Manifest {
     #[serde(default)]
     pub reason: Option<String>,
     /// When the job began; its first pass, where it was resumed.
-    #[serde(with = "as_text")]
+    #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     pub started_at: SystemTime,
     /// When it ended; `None` while it is running, or when it was killed.
-    #[serde(default, with = "as_text_or_null")]
+    #[serde(default, serialize_with = "write_maybe_time", deserialize_with = "read_maybe_time")]
     pub finished_at: Option<SystemTime>,
     /// How it ended, as [`Ending::code`]; [`Manifest::RUNNING`] at first.
     pub ending: String,
@@ -101,10 +100,10 @@ pub struct FileEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pass {
     /// When it began.
-    #[serde(with = "as_text")]
+    #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     pub started_at: SystemTime,
     /// When it ended; `None` while it is running, or when it was killed.
-    #[serde(default, with = "as_text_or_null")]
+    #[serde(default, serialize_with = "write_maybe_time", deserialize_with = "read_maybe_time")]
     pub finished_at: Option<SystemTime>,
     /// How it ended, as [`Ending::code`]; [`Manifest::RUNNING`] at first.
     pub ending: String,
@@ -174,7 +173,7 @@ impl Manifest {
     /// The ending of a job that is running or was killed.
     pub const RUNNING: &str = "running";
 
-    /// Reads a manifest; `None` where there is none.
+    /// Reads a manifest; `None` if it does not exist.
     ///
     /// # Errors
     ///
@@ -202,14 +201,14 @@ impl Manifest {
     ///
     /// When the file cannot be written; an older one is unchanged then.
     pub fn write(&self, path: &Path) -> Result<(), WriteError> {
-        atomic::write(path, self.to_json(path)?.as_bytes()).map(drop)
+        files::write(path, self.to_json(path)?.as_bytes()).map(drop)
     }
 
     /// The content of the file at this path.
     pub(super) fn to_json(&self, path: &Path) -> Result<String, WriteError> {
         let json = serde_json::to_string_pretty(self);
         let json = json.map_err(|error| WriteError::new(path, &error.into()))?;
-        // Someone may have typed a key into the reason or where a path belongs.
+        // A user may have pasted a key into the reason or a path.
         Ok(mask_keys(&json).into_owned() + "\n")
     }
 
@@ -256,7 +255,7 @@ impl Manifest {
         });
     }
 
-    /// Ends the pass, as the summary says.
+    /// Ends the pass with the figures of the summary.
     pub(super) fn end_pass(&mut self, summary: &Summary, stats: &Stats, now: SystemTime) {
         self.finished_at = Some(now);
         summary.ending.code().clone_into(&mut self.ending);
@@ -339,6 +338,35 @@ fn counts_to_map<S: Serializer>(counts: &Counts, serializer: S) -> Result<S::Ok,
 fn counts_of_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Counts, D::Error> {
     let by_code = BTreeMap::<String, u64>::deserialize(deserializer)?;
     Ok(by_code.into_iter().filter_map(|(code, n)| Some((code.parse().ok()?, n))).collect())
+}
+
+fn write_time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let moment = Moment::from_system(*time);
+    serializer.collect_str(&moment.ok_or_else(|| ser::Error::custom("time out of range"))?)
+}
+
+#[allow(clippy::ref_option, reason = "serde passes a reference to the field")]
+fn write_maybe_time<S: Serializer>(
+    time: &Option<SystemTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => write_time(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+    let time = Moment::parse(&String::deserialize(deserializer)?).and_then(Moment::to_system);
+    time.ok_or_else(|| de::Error::custom("not an RFC 3339 time"))
+}
+
+fn read_maybe_time<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SystemTime>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text(#[serde(deserialize_with = "read_time")] SystemTime);
+    Ok(Option::<Text>::deserialize(deserializer)?.map(|text| text.0))
 }
 
 #[cfg(test)]
@@ -539,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn the_instance_words_of_early_versions_are_known() {
+    fn instance_words_of_early_versions_are_accepted() {
         let instance = |word: &str| {
             let word = format!("\"instance\": \"{word}\"");
             read_changed(&[("\"instance\": \"production\"", &word)]).instance

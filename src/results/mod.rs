@@ -1,25 +1,22 @@
-//! The files of a run: its results, the files beside them, and what a later run reads of them. This
-//! module alone knows their formats.
+//! The files of a run: its results, their sidecar files, and what a later run reads of them. Only
+//! this module contains their formats.
 //!
-//! What holds, whatever happens to the process or the disk:
+//! Invariants, even if the process is killed or the disk fails:
 //!
 //! - A row is one line and is written whole. A crash can only tear the end of the file, and a torn
 //!   end is cut off when the file is continued.
-//! - One run at a time writes a file. It is locked from before it is read until after the files
-//!   beside it are written.
+//! - One run at a time writes a file. It is locked from before it is read until after its
+//!   sidecar files are written.
 //! - No row means not done: resuming is by the set of recorded users, never by position.
-//! - A file beside the results is complete, or as it was before.
+//! - A sidecar file is complete, or as it was before.
 //! - A run that is refused changes no file of an earlier run.
 
-pub mod atomic;
 pub mod format;
 pub mod manifest;
-pub mod own_file;
 pub mod sidecars;
 
-mod digest;
 mod error;
-mod identity;
+mod files;
 mod journal;
 mod lines;
 mod locked_list;
@@ -29,13 +26,11 @@ mod resume;
 mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
-mod time;
 mod writer;
 
-pub use digest::sha256_file;
-pub use error::{OpenError, Problem, ReadError, WriteError};
+pub use error::{OpenError, ReadError, WriteError};
+pub use files::{AtomicWriter, is_stdin, is_stdin_stdout, is_stdout, same_file, sha256_file};
 pub use format::{RowFormat, kind_of_outcome};
-pub use identity::{is_stdin, is_stdin_stdout, is_stdout, same_file};
 pub use journal::refuse_existing;
 pub use locked_list::{ListCounts, LockedFormat, LockedList, check_own_list};
 pub use manifest::Manifest;

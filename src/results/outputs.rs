@@ -1,7 +1,6 @@
 //! All files of one job, from before its first request to after its last, however it ends.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -11,24 +10,22 @@ use crate::policy::plan::{Done, Plan};
 use crate::stats::summary::Summary;
 use crate::stats::{RowStats, Stats};
 
-use super::atomic::{AtomicWriter, remove_stale};
-use super::digest::sha256;
 use super::error::{OpenError, ReadError, WriteError};
+use super::files::{self, AtomicWriter, remove_stale, sha256};
 use super::format::RowFormat;
-use super::journal::{Journal, Storage as _};
 use super::manifest::{FileEntry, Manifest};
 use super::resume::Resumed;
 use super::sidecars::{FailedList, Sidecars, write_unprocessed};
-use super::writer::{Existing, Writer, Written};
+use super::writer::{Existing, Writer};
 
 /// All files of one job. A job whose results go to a stream has none.
 ///
-/// The results file and its manifest exist before the first request. The lists beside them exist
+/// The results file and its manifest exist before the first request. The sidecar lists exist
 /// once [`write_unprocessed`](Self::write_unprocessed) and [`Writer::publish_failed`] were called,
 /// and are complete once the job is [finalized](Self::finalize). Each file is complete or as it was
 /// before.
 ///
-/// A job that may still be refused, because a guard or a person decides after its look-up, does not
+/// A job that may still be refused, because a guard or the user decides after its look-up, does not
 /// touch files of an earlier run: its results have a temporary name until [`commit`](Self::commit)
 /// replaces them. Refused, it is [rolled back](Self::rollback); killed, it leaves a temporary file
 /// that the next run removes. `--resume` after that continues the earlier run, which is unchanged.
@@ -56,24 +53,27 @@ enum State {
     New,
     /// The results have a temporary name.
     Staged,
-    /// The files belong to a job that was begun earlier or that was committed.
+    /// The files are those of an earlier run that is resumed, or of a committed job.
     Kept,
 }
 
 /// What the files of a job hold at its end, before the last of them is written.
-pub struct Totals<'a> {
+pub struct Totals {
     /// The statistics. Where rows are missing from the results file, they are not in here.
-    pub stats: &'a Stats,
+    pub stats: Stats,
     /// Number of records that must be accounted for.
     pub n_records: u64,
     /// Number of records without a row.
     pub n_unprocessed: u64,
     /// Number of rows in the results file.
     pub n_rows_found: u64,
-    /// The SHA-256 of the results file; `None` where there is no file, or where it cannot be read.
-    pub sha256: Option<&'a str>,
+    /// The SHA-256 of the results file; `None` for a stream, or if it cannot be read.
+    pub sha256: Option<String>,
     /// The first thing that went wrong with the files.
-    pub failure: Option<&'a OutputError>,
+    pub failure: Option<OutputError>,
+    recorded: Vec<bool>,
+    /// The rows of a file that was read again.
+    found: Option<RowStats>,
 }
 
 /// A job whose files are complete. The lock on the results file is held as long as this value lives.
@@ -83,7 +83,7 @@ pub struct Finalized {
     /// The first thing that went wrong with the files.
     pub failure: Option<OutputError>,
     manifest: Option<(Manifest, PathBuf)>,
-    _lock: Journal,
+    _lock: Writer,
 }
 
 /// Something that went wrong with the files of a job.
@@ -190,8 +190,8 @@ impl Outputs {
         self.manifest.write(&files.sidecars.manifest)
     }
 
-    /// Writes the list of records without a row as it is now: should the program be killed, it
-    /// names everyone who is outstanding. [`Writer::publish_failed`] does the same for rows. Until
+    /// Writes the list of records without a row as it is now: if the program is killed, it lists
+    /// all users that remain. [`Writer::publish_failed`] does the same for rows. Until
     /// the job is committed, both would replace files of an earlier run.
     ///
     /// # Errors
@@ -232,10 +232,7 @@ impl Outputs {
         if files.state == State::Staged {
             // Everything is written before anything is replaced: only renames are left then.
             let path = &files.sidecars.manifest;
-            let mut manifest = AtomicWriter::create(path)?;
-            let json = self.manifest.to_json(path)?;
-            let written = manifest.write_all(json.as_bytes()).and_then(|()| manifest.flush());
-            written.map_err(|error| WriteError::new(path, &error))?;
+            let manifest = files::stage(path, self.manifest.to_json(path)?.as_bytes())?;
             let unprocessed = write_unprocessed(records, recorded, &files.sidecars.unprocessed)?;
             // No results without their list: resuming compares its hash with the manifest.
             if let Some(list) = files.list.take() {
@@ -252,8 +249,8 @@ impl Outputs {
     }
 
     /// The job was refused before it changed anything: removes its files if they are new, and
-    /// leaves those of an earlier run unchanged. A job that was begun by an earlier run, of which
-    /// `false` is returned, is to be finalized instead.
+    /// leaves those of an earlier run unchanged. Returns `false` for a resumed job, which must be
+    /// finalized instead.
     #[must_use]
     pub fn rollback(&self) -> bool {
         let Some(Files { results, sidecars, state, has_list, .. }) = &self.files else {
@@ -263,35 +260,37 @@ impl Outputs {
             let Sidecars { failed, unprocessed, manifest, input, .. } = sidecars;
             let list = has_list.then_some(input);
             for path in [results, failed, unprocessed, manifest].into_iter().chain(list) {
-                // A link remains. A file that cannot be removed is harmless: it says that it is not
-                // finished.
+                // A link remains. A file that cannot be removed is harmless: its manifest shows that
+                // it is not finished.
                 let _ = path.canonicalize().and_then(fs::remove_file);
             }
         }
         *state != State::Kept
     }
 
-    /// Ends the job, however it went: closes the results, writes the lists beside them and the
-    /// manifest. Each step is taken whatever became of the others.
+    /// Ends the job: closes the results, and writes the sidecar lists and the manifest. A failed
+    /// step does not prevent the others.
     ///
-    /// `recorded` says of each record whether it has a row. `conclude` sums up what the files hold.
+    /// `recorded` holds for each record whether it has a row. `conclude` sums up the files.
     ///
     /// Where another process changed the results file, it is read again, and rows that are not in
     /// it do not count.
     pub fn finalize(
         mut self,
-        writer: Writer,
+        mut writer: Writer,
         stats: Stats,
         recorded: Vec<bool>,
         records: &Records,
         now: SystemTime,
-        conclude: impl FnOnce(&Totals<'_>) -> Summary,
+        conclude: impl FnOnce(&Totals) -> Summary,
     ) -> Finalized {
-        let mut written = writer.close();
-        let mut end = End {
+        writer.close();
+        let mut totals = Totals {
             n_records: stats.size.n_records,
-            n_rows_found: stats.n_earlier() + written.n_rows,
-            failure: written.failure.take().map(Into::into),
+            n_unprocessed: n_without_row(&recorded),
+            n_rows_found: stats.n_earlier() + writer.n_rows(),
+            sha256: None,
+            failure: writer.failure().cloned().map(Into::into),
             found: None,
             recorded,
             stats,
@@ -299,48 +298,79 @@ impl Outputs {
         // A job that was not committed leaves the files of the earlier run unchanged.
         let files = self.files.take().filter(|files| files.state != State::Staged);
         let Some(Files { results, sidecars, reserve, .. }) = files else {
-            let summary = conclude(&end.totals(None));
-            let Written { journal, .. } = written;
-            return Finalized { summary, failure: end.failure, manifest: None, _lock: journal };
+            let summary = conclude(&totals);
+            return Finalized { summary, failure: totals.failure, manifest: None, _lock: writer };
         };
         drop(reserve);
-        if written.journal.is_disturbed() {
-            end.recount(&mut written, records);
+        if writer.is_disturbed {
+            totals.recount(&mut writer, records);
         }
-        let failed = end.note(finish_failed(&mut written, records, &sidecars.failed));
-        let unprocessed = write_unprocessed(records, &end.recorded, &sidecars.unprocessed);
-        let unprocessed = end.note(unprocessed.and_then(AtomicWriter::finish));
-        let digest = written.journal.take_digest().or_else(|| digest_of(&mut written.journal));
-        let mut summary = conclude(&end.totals(digest.as_deref()));
+        let failed = totals.note(finish_failed(&mut writer, records, &sidecars.failed));
+        let unprocessed = write_unprocessed(records, &totals.recorded, &sidecars.unprocessed);
+        let unprocessed = totals.note(unprocessed.and_then(AtomicWriter::finish));
+        totals.sha256 = writer.take_digest().or_else(|| digest_of(&mut writer));
+        let mut summary = conclude(&totals);
         // The closing lines name only files that were written.
         summary.files.failed.take_if(|_| failed.is_none());
         summary.files.unprocessed.take_if(|_| unprocessed.is_none());
         let outputs = [
-            ("results", &results, digest),
+            ("results", &results, totals.sha256.take()),
             ("failed", &sidecars.failed, failed),
             ("unprocessed", &sidecars.unprocessed, unprocessed),
         ];
         for (role, path, digest) in outputs {
             self.manifest.files.extend(digest.map(|sha256| entry(role, path, sha256)));
         }
-        self.manifest.end_pass(&summary, &end.stats, now);
-        if let Some(found) = &end.found {
+        self.manifest.end_pass(&summary, &totals.stats, now);
+        if let Some(found) = &totals.found {
             (self.manifest.counts, self.manifest.rows) = (found.counts, found.counts.total());
         }
-        end.note(self.manifest.write(&sidecars.manifest));
+        totals.note(self.manifest.write(&sidecars.manifest));
         summary.files.manifest.take_if(|path| !path.exists());
         summary.files.results.take_if(|path| !path.exists());
         Finalized {
             summary,
-            failure: end.failure,
+            failure: totals.failure,
             manifest: Some((self.manifest, sidecars.manifest)),
-            _lock: written.journal,
+            _lock: writer,
         }
     }
 }
 
+impl Totals {
+    /// The first failure counts.
+    fn note<T, E: Into<OutputError>>(&mut self, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.failure.get_or_insert(error.into())).ok()
+    }
+
+    /// Counts the rows that are in the file.
+    fn recount(&mut self, writer: &mut Writer, records: &Records) {
+        let mut rows = RowStats::default();
+        let mut done = Done::default();
+        let read = each_row(writer, |row| {
+            rows.add(&row);
+            done.note(records, row.line, &row.input, row.user_id.as_ref(), row.outcome);
+        });
+        self.note(read);
+        self.n_rows_found = rows.counts.total();
+        if self.failure.is_some() {
+            let plan = Plan::build(records, &ExcludeList::default(), done, SystemTime::UNIX_EPOCH);
+            self.recorded = vec![false; records.records.len()];
+            plan.recorded.iter().for_each(|&record| self.recorded[record] = true);
+            self.n_unprocessed = n_without_row(&self.recorded);
+            self.n_records = records.records.len() as u64 + plan.n_rows_without_record;
+            self.stats.replace_rows(rows.clone());
+        }
+        self.found = Some(rows);
+    }
+}
+
+fn n_without_row(recorded: &[bool]) -> u64 {
+    recorded.iter().filter(|has_row| !**has_row).count() as u64
+}
+
 impl Finalized {
-    /// Adds the page to the manifest. It shows what the manifest says, so it is written last.
+    /// Adds the page to the manifest. The page shows the manifest, so it is written last.
     ///
     /// # Errors
     ///
@@ -366,74 +396,19 @@ impl Finalized {
     }
 }
 
-/// The account of a job at its end.
-struct End {
-    stats: Stats,
-    recorded: Vec<bool>,
-    n_records: u64,
-    n_rows_found: u64,
-    failure: Option<OutputError>,
-    /// The rows of a file that was read again.
-    found: Option<RowStats>,
-}
-
-impl End {
-    fn totals<'a>(&'a self, sha256: Option<&'a str>) -> Totals<'a> {
-        Totals {
-            stats: &self.stats,
-            n_records: self.n_records,
-            n_unprocessed: self.recorded.iter().filter(|it| !**it).count() as u64,
-            n_rows_found: self.n_rows_found,
-            sha256,
-            failure: self.failure.as_ref(),
-        }
-    }
-
-    /// The first failure counts.
-    fn note<T, E: Into<OutputError>>(&mut self, result: Result<T, E>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.failure.get_or_insert(error.into());
-                None
-            }
-        }
-    }
-
-    /// Counts the rows that are in the file.
-    fn recount(&mut self, written: &mut Written, records: &Records) {
-        let mut rows = RowStats::default();
-        let mut done = Done::default();
-        let read = each_row(&mut written.journal, |row| {
-            rows.add(&row);
-            done.note(records, row.line, &row.input, row.user_id.as_ref(), row.outcome);
-        });
-        self.note(read);
-        self.n_rows_found = rows.counts.total();
-        if self.failure.is_some() {
-            let plan = Plan::build(records, &ExcludeList::default(), done, SystemTime::UNIX_EPOCH);
-            self.recorded = vec![false; records.records.len()];
-            plan.recorded.iter().for_each(|&record| self.recorded[record] = true);
-            self.n_records = records.records.len() as u64 + plan.n_rows_without_record;
-            self.stats.replace_rows(rows.clone());
-        }
-        self.found = Some(rows);
-    }
-}
-
 /// Completes the list of rows that did not end well; writes it again where the file changed.
 fn finish_failed(
-    written: &mut Written,
+    writer: &mut Writer,
     records: &Records,
     path: &Path,
 ) -> Result<String, WriteError> {
-    let list = written.failed.take().filter(|_| !written.journal.is_disturbed());
+    let list = writer.failed.take().filter(|_| !writer.is_disturbed);
     if let Some(Ok(digest)) = list.map(FailedList::finish) {
         return Ok(digest);
     }
     let mut list = FailedList::create(path, records.header.as_deref(), &records.carried)?;
     // What cannot be read was reported by the recount.
-    let _ = each_row(&mut written.journal, |row| list.add_recorded(&row));
+    let _ = each_row(writer, |row| list.add_recorded(&row));
     list.commit(1);
     list.finish()
 }
@@ -447,10 +422,10 @@ fn reserve(results: &Path) -> Vec<File> {
 /// Reads all rows of the file, those after a line that is not a row too. A file that is no longer in
 /// its place has none.
 fn each_row(
-    journal: &mut Journal,
+    writer: &mut Writer,
     mut on_row: impl FnMut(crate::model::Row),
 ) -> Result<(), ReadError> {
-    let Some(file) = journal.file().filter(|file| file.is_in_place()) else { return Ok(()) };
+    let Some(file) = writer.file() else { return Ok(()) };
     let reader = match file.reader() {
         Ok(reader) => reader.without_users(),
         Err(ReadError::NoHeader { .. }) => return Ok(()),
@@ -468,9 +443,8 @@ fn each_row(
 }
 
 /// The digest of a file that was not hashed while it was written.
-fn digest_of(journal: &mut Journal) -> Option<String> {
-    let file = journal.file().filter(|file| file.is_in_place())?;
-    sha256(file.bytes_from(0).ok()?).ok()
+fn digest_of(writer: &mut Writer) -> Option<String> {
+    sha256(writer.file()?.bytes_from(0).ok()?).ok()
 }
 
 fn entry(role: &str, path: &Path, sha256: String) -> FileEntry {
@@ -491,7 +465,7 @@ mod tests {
     use crate::stats::{Counts, Size};
 
     /// Three records, of which the first two get rows: one that ended well and one that did not.
-    struct Story {
+    struct TestRun {
         dir: tempfile::TempDir,
         records: Records,
     }
@@ -525,7 +499,7 @@ mod tests {
         manifest
     }
 
-    impl Story {
+    impl TestRun {
         fn new() -> Self {
             let records = ["user_a", "user_b", "user_c"];
             let records = records.into_iter().zip(2..).map(|(id, line)| record(line, id, &[]));
@@ -578,7 +552,7 @@ mod tests {
                     Some(_) => Ending::Stopped(crate::model::StopReason::OutputFailed),
                     None => Ending::Completed,
                 };
-                let mut summary = Summary::new(totals.stats, CommandKind::Run, ending);
+                let mut summary = Summary::new(&totals.stats, CommandKind::Run, ending);
                 summary.n_records = totals.n_records;
                 summary.n_unprocessed = totals.n_unprocessed;
                 summary.n_rows_found = Some(totals.n_rows_found);
@@ -589,11 +563,11 @@ mod tests {
 
         /// A finished run.
         fn finished() -> Self {
-            let story = Self::new();
-            let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
+            let run = Self::new();
+            let (outputs, mut writer) = run.create(Existing::Refuse, false).unwrap();
             Self::append(&mut writer);
-            assert!(story.finalize(outputs, writer).failure.is_none());
-            story
+            assert!(run.finalize(outputs, writer).failure.is_none());
+            run
         }
 
         fn contents(&self) -> BTreeMap<String, String> {
@@ -616,9 +590,9 @@ mod tests {
 
     #[test]
     fn a_finished_job_has_all_files_and_the_manifest_has_their_digests() {
-        let story = Story::finished();
-        assert_eq!(story.contents().keys().collect::<Vec<_>>(), NAMES);
-        let manifest = story.manifest();
+        let run = TestRun::finished();
+        assert_eq!(run.contents().keys().collect::<Vec<_>>(), NAMES);
+        let manifest = run.manifest();
         assert_eq!((manifest.rows, manifest.unprocessed, manifest.exit_code), (2, 1, Some(1)));
         assert_eq!(manifest.counts.get(Outcome::Rejected), 1);
         let roles: Vec<_> = manifest.files.iter().map(|it| it.role.as_str()).collect();
@@ -626,104 +600,104 @@ mod tests {
         for file in &manifest.files[1..] {
             assert_eq!(file.sha256, sha256_file(Path::new(&file.name)).unwrap(), "{}", file.role);
         }
-        let contents = story.contents();
+        let contents = run.contents();
         assert!(contents["r.failed.csv"].ends_with("\nuser_b,3,rejected,,\n"));
         assert!(contents["r.unprocessed.csv"].ends_with("\nuser_c,4\n"));
     }
 
     #[test]
     fn a_new_job_has_a_running_manifest_and_leaves_nothing_when_it_is_refused() {
-        let story = Story::new();
-        let (outputs, writer) = story.create(Existing::Refuse, true).unwrap();
-        assert_eq!(story.manifest().ending, Manifest::RUNNING);
+        let run = TestRun::new();
+        let (outputs, writer) = run.create(Existing::Refuse, true).unwrap();
+        assert_eq!(run.manifest().ending, Manifest::RUNNING);
         assert!(outputs.rollback());
         drop(writer);
-        assert_eq!(story.contents().len(), 0);
+        assert_eq!(run.contents().len(), 0);
     }
 
     #[test]
     fn a_job_that_may_be_refused_changes_nothing_of_an_earlier_run_before_it_is_committed() {
-        let story = Story::finished();
-        let before = story.contents();
-        let (outputs, mut writer) = story.create(Existing::Replace, true).unwrap();
-        Story::append(&mut writer);
+        let run = TestRun::finished();
+        let before = run.contents();
+        let (outputs, mut writer) = run.create(Existing::Replace, true).unwrap();
+        TestRun::append(&mut writer);
         writer.commit().unwrap();
         assert!(outputs.is_staged() && outputs.rollback());
         drop((outputs, writer));
-        assert!(story.contents() == before, "refused");
+        assert!(run.contents() == before, "refused");
 
-        let (outputs, writer) = story.create(Existing::Replace, true).unwrap();
-        story.finalize(outputs, writer);
-        assert!(story.contents() == before, "ended before it was committed");
+        let (outputs, writer) = run.create(Existing::Replace, true).unwrap();
+        run.finalize(outputs, writer);
+        assert!(run.contents() == before, "ended before it was committed");
 
-        let (mut outputs, mut writer) = story.create(Existing::Replace, true).unwrap();
-        outputs.commit(&story.records, &[false; 3], || writer.commit_staged()).unwrap();
-        assert_eq!(story.manifest().ending, Manifest::RUNNING);
-        assert_eq!(story.contents()["r.unprocessed.csv"].lines().count(), 4);
-        assert_eq!(fs::read_to_string(story.path("r.csv")).unwrap().lines().count(), 1);
-        Story::append(&mut writer);
-        assert!(story.finalize(outputs, writer).failure.is_none());
-        assert_eq!(story.contents().keys().collect::<Vec<_>>(), NAMES);
+        let (mut outputs, mut writer) = run.create(Existing::Replace, true).unwrap();
+        outputs.commit(&run.records, &[false; 3], || writer.commit_staged()).unwrap();
+        assert_eq!(run.manifest().ending, Manifest::RUNNING);
+        assert_eq!(run.contents()["r.unprocessed.csv"].lines().count(), 4);
+        assert_eq!(fs::read_to_string(run.path("r.csv")).unwrap().lines().count(), 1);
+        TestRun::append(&mut writer);
+        assert!(run.finalize(outputs, writer).failure.is_none());
+        assert_eq!(run.contents().keys().collect::<Vec<_>>(), NAMES);
     }
 
     #[test]
     fn files_beside_results_that_were_moved_away_are_an_earlier_runs_too() {
-        let story = Story::finished();
-        fs::remove_file(story.path("r.csv")).unwrap();
-        let before = story.contents();
-        let (outputs, writer) = story.create(Existing::Refuse, true).unwrap();
+        let run = TestRun::finished();
+        fs::remove_file(run.path("r.csv")).unwrap();
+        let before = run.contents();
+        let (outputs, writer) = run.create(Existing::Refuse, true).unwrap();
         assert!(outputs.rollback());
         drop(writer);
-        assert!(story.contents() == before);
+        assert!(run.contents() == before);
     }
 
     #[test]
     fn a_job_that_cannot_be_refused_replaces_an_earlier_run_at_once() {
-        let story = Story::finished();
-        let (outputs, writer) = story.create(Existing::Replace, false).unwrap();
+        let run = TestRun::finished();
+        let (outputs, writer) = run.create(Existing::Replace, false).unwrap();
         assert!(!outputs.is_staged());
-        assert_eq!(story.manifest().ending, Manifest::RUNNING);
-        assert_eq!(fs::read_to_string(story.path("r.csv")).unwrap().lines().count(), 1);
+        assert_eq!(run.manifest().ending, Manifest::RUNNING);
+        assert_eq!(fs::read_to_string(run.path("r.csv")).unwrap().lines().count(), 1);
         drop(writer);
     }
 
     #[test]
     fn leftovers_of_killed_runs_are_removed() {
-        let story = Story::finished();
+        let run = TestRun::finished();
         for name in ["r.csv", "r.failed.csv", "r.unprocessed.csv", "r.manifest.json"] {
-            fs::write(story.path(&format!(".{name}.Ab12Cd.tmp")), "left behind").unwrap();
+            fs::write(run.path(&format!(".{name}.Ab12Cd.tmp")), "left behind").unwrap();
         }
-        let resumed = resume(&story.path("r.csv"), &story.records).unwrap().unwrap();
-        let results = story.path("r.csv");
+        let resumed = resume(&run.path("r.csv"), &run.records).unwrap().unwrap();
+        let results = run.path("r.csv");
         let format = RowFormat::default();
         let (outputs, writer) = Outputs::resume(&results, resumed, format, manifest()).unwrap();
-        story.finalize(outputs, writer);
-        assert_eq!(story.contents().keys().collect::<Vec<_>>(), NAMES);
+        run.finalize(outputs, writer);
+        assert_eq!(run.contents().keys().collect::<Vec<_>>(), NAMES);
     }
 
     /// The files of a run whose results are disturbed after two rows were recorded.
-    fn disturbed(disturb: impl Fn(&Path)) -> (Story, Finalized) {
-        let story = Story::new();
-        let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
-        Story::append(&mut writer);
+    fn disturbed(disturb: impl Fn(&Path)) -> (TestRun, Finalized) {
+        let run = TestRun::new();
+        let (outputs, mut writer) = run.create(Existing::Refuse, false).unwrap();
+        TestRun::append(&mut writer);
         writer.commit().unwrap();
-        disturb(&story.path("r.csv"));
-        let finalized = story.finalize(outputs, writer);
-        (story, finalized)
+        disturb(&run.path("r.csv"));
+        let finalized = run.finalize(outputs, writer);
+        (run, finalized)
     }
 
     #[track_caller]
-    fn check_disturbed(disturb: impl Fn(&Path), n_rows: u64, n_unprocessed: u64) -> Story {
-        let (story, finalized) = disturbed(disturb);
+    fn check_disturbed(disturb: impl Fn(&Path), n_rows: u64, n_unprocessed: u64) -> TestRun {
+        let (run, finalized) = disturbed(disturb);
         assert!(finalized.failure.is_some());
         assert!(finalized.summary.adds_up());
-        let manifest = story.manifest();
+        let manifest = run.manifest();
         assert_eq!((manifest.ending.as_str(), manifest.exit_code), ("output_failed", Some(6)));
         assert_eq!((manifest.rows, manifest.unprocessed), (n_rows, n_unprocessed));
         assert_eq!(manifest.counts.total(), n_rows);
-        let n_listed = story.contents()["r.unprocessed.csv"].lines().count() as u64 - 1;
+        let n_listed = run.contents()["r.unprocessed.csv"].lines().count() as u64 - 1;
         assert_eq!(n_listed, n_unprocessed);
-        story
+        run
     }
 
     fn set_len(path: &Path, len: u64) {
@@ -734,7 +708,7 @@ mod tests {
     fn rows_that_another_process_removed_do_not_count() {
         check_disturbed(|path| set_len(path, 0), 0, 3);
         check_disturbed(|path| set_len(path, 10), 0, 3);
-        let story = check_disturbed(
+        let run = check_disturbed(
             |path| {
                 let text = fs::read_to_string(path).unwrap();
                 set_len(path, (text.len() - text.lines().last().unwrap().len() - 1) as u64);
@@ -742,14 +716,14 @@ mod tests {
             1,
             2,
         );
-        assert_eq!(story.contents()["r.failed.csv"].lines().count(), 1, "its row is gone");
+        assert_eq!(run.contents()["r.failed.csv"].lines().count(), 1, "its row is gone");
     }
 
     #[cfg(unix)]
     #[test]
     fn a_results_file_that_is_gone_or_another_one_has_no_rows() {
-        let story = check_disturbed(|path| fs::remove_file(path).unwrap(), 0, 3);
-        let roles: Vec<_> = story.manifest().files.into_iter().map(|it| it.role).collect();
+        let run = check_disturbed(|path| fs::remove_file(path).unwrap(), 0, 3);
+        let roles: Vec<_> = run.manifest().files.into_iter().map(|it| it.role).collect();
         assert_eq!(roles, ["input", "failed", "unprocessed"], "there is no file to hash");
         check_disturbed(
             |path| {
@@ -768,53 +742,53 @@ mod tests {
             let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
             file.write_all(b"not a row\n").unwrap();
         };
-        let story = check_disturbed(append, 2, 1);
-        assert_eq!(story.contents()["r.failed.csv"].lines().count(), 2);
+        let run = check_disturbed(append, 2, 1);
+        assert_eq!(run.contents()["r.failed.csv"].lines().count(), 2);
     }
 
     #[test]
     fn a_copied_row_does_not_add_up() {
-        let (story, finalized) = disturbed(|path| {
+        let (run, finalized) = disturbed(|path| {
             let text = fs::read_to_string(path).unwrap();
             let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
             writeln!(file, "{}", text.lines().last().unwrap()).unwrap();
         });
         assert!(finalized.failure.is_none());
         assert!(!finalized.summary.adds_up());
-        assert_eq!((story.manifest().rows, story.manifest().unprocessed), (3, 1));
+        assert_eq!((run.manifest().rows, run.manifest().unprocessed), (3, 1));
     }
 
     #[cfg(unix)]
     #[test]
     fn one_file_that_cannot_be_written_does_not_cost_the_others() {
         for blocked in ["r.unprocessed.csv", "r.failed.csv", "r.manifest.json"] {
-            let story = Story::new();
-            let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
-            Story::append(&mut writer);
-            // A directory is no place for a file.
-            let _ = fs::remove_file(story.path(blocked));
-            fs::create_dir(story.path(blocked)).unwrap();
-            let finalized = story.finalize(outputs, writer);
+            let run = TestRun::new();
+            let (outputs, mut writer) = run.create(Existing::Refuse, false).unwrap();
+            TestRun::append(&mut writer);
+            // A directory blocks the path.
+            let _ = fs::remove_file(run.path(blocked));
+            fs::create_dir(run.path(blocked)).unwrap();
+            let finalized = run.finalize(outputs, writer);
             assert!(finalized.failure.unwrap().to_string().contains(blocked));
             for name in NAMES.into_iter().filter(|name| *name != blocked) {
-                assert!(story.path(name).is_file(), "{name} beside {blocked}");
+                assert!(run.path(name).is_file(), "{name} beside {blocked}");
             }
             if blocked != "r.manifest.json" {
-                assert_eq!(story.manifest().exit_code, Some(6));
+                assert_eq!(run.manifest().exit_code, Some(6));
             }
         }
     }
 
     #[test]
     fn a_report_is_added_to_the_manifest() {
-        let story = Story::new();
-        let (outputs, mut writer) = story.create(Existing::Refuse, false).unwrap();
-        Story::append(&mut writer);
-        let mut finalized = story.finalize(outputs, writer);
+        let run = TestRun::new();
+        let (outputs, mut writer) = run.create(Existing::Refuse, false).unwrap();
+        TestRun::append(&mut writer);
+        let mut finalized = run.finalize(outputs, writer);
         finalized.add_report(Path::new("page.html"), "00".into()).unwrap();
-        assert_eq!(story.manifest().files[4].role, "report");
+        assert_eq!(run.manifest().files[4].role, "report");
         finalized.set_exit_code(6).unwrap();
-        assert_eq!(story.manifest().exit_code, Some(6));
-        assert_eq!(story.manifest().files.len(), 5);
+        assert_eq!(run.manifest().exit_code, Some(6));
+        assert_eq!(run.manifest().files.len(), 5);
     }
 }

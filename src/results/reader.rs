@@ -11,9 +11,9 @@ use crate::model::{Outcome, Row, UserId, UserView, one_line};
 
 use super::error::ReadError;
 use super::format::{CARRIED_PREFIX, COLUMNS};
+use super::lines::Moment;
 use super::lines::{CellParser, Cells, LineReader, unguarded};
 use super::snapshot::REDACTED;
-use super::time::Moment;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -31,9 +31,9 @@ const WAS_LOCKED: usize = 23;
 /// A file may have been saved by a spreadsheet: byte order mark, another delimiter, quotes, CRLF
 /// and `TRUE` are accepted.
 pub struct Reader<R = File> {
-    lines: LineReader<R>,
+    pub(super) lines: LineReader<R>,
     cells: CellParser,
-    header: Header,
+    pub(super) header: Header,
     skips_users: bool,
     path: PathBuf,
 }
@@ -61,7 +61,7 @@ impl<R: Read> Reader<R> {
         let is_whole = lines.advance().map_err(|error| io_error(path, error))?;
         let line = lines.line().strip_prefix(BYTE_ORDER_MARK).unwrap_or(lines.line());
         if !is_whole && Header::is_torn(line) {
-            return Err(ReadError::NoHeader { path: path.to_owned() });
+            return Err(ReadError::NoHeader(path.to_owned()));
         }
         let delimiter = Header::delimiter(line);
         let mut cells = CellParser::new(delimiter);
@@ -90,27 +90,13 @@ impl<R: Read> Reader<R> {
 
     /// Length of the whole lines read so far, the header included, in bytes.
     pub fn n_whole_bytes(&self) -> u64 {
-        self.lines.n_whole_bytes()
+        self.lines.n_whole_bytes
     }
 
     /// Length of the end that a crash tore, in bytes; known after the last row. Such a file is
     /// finished with `--resume`.
     pub fn n_torn_bytes(&self) -> u64 {
-        self.lines.n_torn_bytes()
-    }
-
-    pub(super) fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// The line of the last row, its line break included, or the header.
-    pub(super) fn line_bytes(&self) -> &[u8] {
-        self.lines.bytes()
-    }
-
-    /// The line of the last row in this file, 1-based.
-    pub(super) fn line_number(&self) -> u64 {
-        self.lines.line_number()
+        self.lines.n_torn_bytes
     }
 
     fn read_row(&mut self) -> Result<Option<Row>, ReadError> {
@@ -120,7 +106,7 @@ impl<R: Read> Reader<R> {
         let row = self.parse_row().map(Some);
         row.map_err(|why| ReadError::BadRow {
             path: self.path.clone(),
-            line: self.line_number(),
+            line: self.lines.n_lines,
             why: one_line(&why).into_owned(),
         })
     }
@@ -399,7 +385,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&bytes);
             let mut file = two_rows().into_bytes();
             file.extend(bytes);
@@ -464,7 +450,7 @@ mod tests {
         let file = two_rows();
         let earlier = file.replace(",user,was_locked", ",user").replace("}\",,red", "}\",red");
         assert_eq!(read(&earlier).unwrap(), read(file).unwrap());
-        assert!(!reader(earlier.as_bytes()).unwrap().header().has_was_locked);
+        assert!(!reader(earlier.as_bytes()).unwrap().header.has_was_locked);
     }
 
     #[test]

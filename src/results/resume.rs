@@ -13,8 +13,8 @@ use crate::policy::plan::Done;
 use crate::stats::RowStats;
 use crate::stats::summary::CommandKind;
 
-use super::digest::RunningDigest;
 use super::error::{OpenError, ReadError, WriteError};
+use super::files::RunningDigest;
 use super::format::{COLUMNS, kind_of_outcome};
 use super::journal::{JournalFile, Storage as _, for_writing};
 use super::manifest::Manifest;
@@ -25,10 +25,10 @@ use super::sidecars::{FailedList, Sidecars};
 pub struct Resumed {
     /// What is recorded.
     pub done: Done,
-    /// What the rows say.
+    /// Statistics of the rows.
     pub rows: RowStats,
-    /// When the latest unlock requests were answered, and how many each row stands for; oldest
-    /// first.
+    /// When the latest unlock requests were answered, and the number of requests of each row;
+    /// oldest first.
     pub latest_calls: VecDeque<(SystemTime, u32)>,
     /// Length of the torn end that will be cut off, in bytes.
     pub n_torn_bytes: u64,
@@ -42,7 +42,7 @@ pub struct Resumed {
 }
 
 impl Resumed {
-    /// The command that wrote the rows, as far as they show it; the manifest knows better.
+    /// The command that wrote the rows, if they show it. The manifest is more reliable.
     pub fn kind(&self) -> Option<CommandKind> {
         self.rows.counts.iter().find_map(|(outcome, _)| kind_of_outcome(outcome))
     }
@@ -63,7 +63,7 @@ impl Resumed {
     }
 }
 
-/// Locks and reads an existing results file; `None` where there is none. A file that was cut off
+/// Locks and reads an existing results file; `None` if it does not exist. A file that was cut off
 /// before its first row is continued as if it were new. `records` is the input.
 ///
 /// # Errors
@@ -105,12 +105,12 @@ impl Resumed {
             }
             Err(error) => return Err(error.into()),
         };
-        check_columns(&reader, &records.carried, file.path())?;
-        digest.update(reader.line_bytes());
+        check_columns(&reader, &records.carried, &file.path)?;
+        digest.update(&reader.lines.bytes);
         let (hasher, mut identities) = (RandomState::new(), Vec::new());
         while let Some(row) = reader.next().transpose()? {
             identities.push(hasher.hash_one(identity_of(&row)));
-            digest.update(reader.line_bytes());
+            digest.update(&reader.lines.bytes);
             rows.add(&row);
             failed.add_recorded(&row);
             if let Some(call) = requests_of(&row) {
@@ -126,8 +126,11 @@ impl Resumed {
             }
         }
         failed.commit(1);
-        if has_repeats(identities) {
-            return Err(first_copy(file)?.into());
+        if let Some(row) = first_copy(&identities) {
+            // Each row is one line, and the header is the first one.
+            let (path, line) = (file.path.clone(), row as u64 + 2);
+            let why = "this row is already in the file; remove one of the two".to_owned();
+            return Err(ReadError::BadRow { path, line, why }.into());
         }
         (self.n_whole_bytes, self.n_torn_bytes) = (reader.n_whole_bytes(), reader.n_torn_bytes());
         Ok(())
@@ -135,9 +138,9 @@ impl Resumed {
 }
 
 fn check_columns(reader: &Reader<&File>, carried: &[String], path: &Path) -> Result<(), OpenError> {
-    let (header, path) = (reader.header(), path.to_owned());
+    let (header, path) = (&reader.header, path.to_owned());
     if header.delimiter != b',' {
-        return Err(OpenError::Resaved { path });
+        return Err(OpenError::Resaved(path));
     }
     if let Some(column) = header.unknown.first() {
         return Err(OpenError::OtherVersion {
@@ -158,23 +161,16 @@ fn check_columns(reader: &Reader<&File>, carried: &[String], path: &Path) -> Res
     Err(OpenError::OtherCarried { path, recorded, asked })
 }
 
-fn has_repeats(mut hashes: Vec<u64>) -> bool {
-    // Sorted, repeats are neighbors: several times faster than a set.
-    hashes.sort_unstable();
-    hashes.windows(2).any(|pair| pair[0] == pair[1])
-}
-
-/// The error about a copied row: it would be counted twice.
-fn first_copy(file: &JournalFile) -> Result<ReadError, ReadError> {
-    let mut reader = file.reader()?.without_users();
-    let (hasher, mut seen) = (RandomState::new(), HashSet::new());
-    while let Some(row) = reader.next().transpose()? {
-        if !seen.insert(hasher.hash_one(identity_of(&row))) {
-            break;
-        }
+/// The index of the first row that is a copy of an earlier one: it would be counted twice.
+fn first_copy(identities: &[u64]) -> Option<usize> {
+    // Sorted, copies are neighbors: several times faster than a set.
+    let mut sorted = identities.to_vec();
+    sorted.sort_unstable();
+    if sorted.windows(2).all(|pair| pair[0] != pair[1]) {
+        return None;
     }
-    let why = "this row is already in the file; remove one of the two".to_owned();
-    Ok(ReadError::BadRow { path: file.path().to_owned(), line: reader.line_number(), why })
+    let mut seen = HashSet::new();
+    identities.iter().position(|identity| !seen.insert(identity))
 }
 
 /// What only a copy of a row shares with it: rows of one run have different lines, and those of two
@@ -186,8 +182,8 @@ fn identity_of(row: &Row) -> impl Hash {
 /// More rows than any quota lets through in a window.
 const MAX_CALLS: usize = 10_000;
 
-/// The requests that a row stands for, all of them at the time of the last response. Look-ups are a
-/// hundredth of them, and each is in a hundred rows: they are left out.
+/// The number of requests of a row, counted at the time of the last response. Look-ups are left out:
+/// one look-up serves a hundred rows.
 fn requests_of(row: &Row) -> Option<(SystemTime, u32)> {
     let has_own_request = match row.outcome {
         Outcome::Unlocked | Outcome::StillLocked | Outcome::Failed | Outcome::Rejected => true,
@@ -287,7 +283,8 @@ mod tests {
         for row in rows {
             writer.append(row);
         }
-        assert!(writer.close().failure.is_none());
+        writer.close();
+        assert_eq!(writer.failure(), None);
         path
     }
 
@@ -325,11 +322,11 @@ mod tests {
             assert_eq!(resumed.cut_path, None);
             let mut writer = Writer::resume(resumed, RowFormat::default()).unwrap();
             rows.iter().skip(n_done).for_each(|row| writer.append(row));
-            let mut written = writer.close();
+            writer.close();
             assert_eq!(fs::read(&path).unwrap(), whole, "cut at {end}");
-            assert_eq!(written.journal.take_digest().as_ref(), Some(&sha256), "cut at {end}");
+            assert_eq!(writer.take_digest().as_ref(), Some(&sha256), "cut at {end}");
             if end % 20 == 0 {
-                written.failed.unwrap().finish().unwrap();
+                writer.failed.take().unwrap().finish().unwrap();
                 let failed = fs::read_to_string(dir.path().join("r.failed.csv")).unwrap();
                 assert_eq!(failed.lines().count(), 1 + 4, "cut at {end}");
             }
@@ -337,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_hole_of_a_power_cut_is_cut_off_and_kept() {
+    fn rows_after_a_hole_left_by_a_power_cut_are_cut_off_and_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = file(&dir, &rows());
         let whole = fs::read(&path).unwrap();
@@ -381,7 +378,7 @@ mod tests {
         assert!(matches!(error, OpenError::Read(ReadError::BadRow { line: 5, .. })), "{error}");
     }
 
-    /// Counted twice it would be one user more than there are.
+    /// A copied row would be counted twice.
     #[test]
     fn a_copied_row_is_refused() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,15 +1,14 @@
-//! The files beside the results: the rows that did not end well, the records without a row, and the
-//! manifest.
+//! The sidecar files of results: their names, the list of rows that did not end well, and the list of
+//! records without a row.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::model::{InputRecord, Records, Row};
 
-use super::atomic::AtomicWriter;
 use super::error::{OpenError, ReadError, WriteError};
+use super::files::{AtomicWriter, first_line};
 use super::format::{FAILED_COLUMNS, UNPROCESSED_COLUMNS};
 use super::lines::{LineWriter, unguarded};
 use super::manifest::Manifest;
@@ -18,7 +17,7 @@ use super::reader::Reader;
 /// The header of the users' column, where the input has none.
 const DEFAULT_HEADER: &str = "user_id";
 
-/// Where the files beside a results file are.
+/// The paths of the sidecar files of a results file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sidecars {
     /// The rows that did not end well.
@@ -36,7 +35,7 @@ pub struct Sidecars {
 }
 
 impl Sidecars {
-    /// The files beside `NAME.csv`: `NAME.failed.csv` and so on.
+    /// `NAME.failed.csv` and so on, for `NAME.csv`.
     pub fn beside(results: &Path) -> Self {
         Self {
             failed: sibling(results, ".failed.csv"),
@@ -58,45 +57,38 @@ pub(super) fn sibling(path: &Path, ending: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Refuses a file beside the results that no run wrote: another run's results, or a file of the
-/// user's own. With `may_replace`, only results are refused.
+/// Refuses to replace sidecar files that no run wrote: the results of another run, or a file of the
+/// user. With `may_replace`, only results are refused.
 ///
 /// # Errors
 ///
 /// [`OpenError::NotOurs`] with the first such file.
 pub fn check_places(sidecars: &Sidecars, may_replace: bool) -> Result<(), OpenError> {
-    let lists = [&sidecars.failed, &sidecars.unprocessed];
-    let stranger = lists.into_iter().find(|path| {
-        let is_results = Reader::open(path).is_ok();
-        is_results || !may_replace && !is_list(path)
-    });
-    let is_manifest =
-        |path: &&PathBuf| !matches!(Manifest::read(path), Err(ReadError::NotManifest { .. }));
-    let manifest = Some(&sidecars.manifest).filter(|path| !may_replace && !is_manifest(path));
-    match stranger.or(manifest) {
-        Some(path) => Err(OpenError::NotOurs { path: path.clone() }),
-        None => Ok(()),
+    for path in [&sidecars.failed, &sidecars.unprocessed] {
+        if Reader::open(path).is_ok() || !may_replace && !is_list(path) {
+            return Err(OpenError::NotOurs(path.clone()));
+        }
+    }
+    match Manifest::read(&sidecars.manifest) {
+        Err(ReadError::NotManifest { path, .. }) if !may_replace => Err(OpenError::NotOurs(path)),
+        _ => Ok(()),
     }
 }
 
-/// Whether a file does not exist, is empty, or begins as these lists do.
+/// Whether a file does not exist, is empty, or has the header of such a list.
 fn is_list(path: &Path) -> bool {
-    const LONGEST_HEADER: u64 = 1 << 20;
-    let Ok(file) = File::open(path) else { return !path.exists() };
-    let mut header = String::new();
-    let read = BufReader::new(file.take(LONGEST_HEADER)).read_line(&mut header);
+    let Ok(header) = first_line(path) else { return !path.exists() };
     let header = header.trim_end();
-    let ends = [UNPROCESSED_COLUMNS.join(","), FAILED_COLUMNS.join(",")];
-    let ends_so =
-        |end: &String| header.strip_suffix(end.as_str()).is_some_and(|it| it.ends_with(','));
-    read.is_ok() && (header.is_empty() || ends.iter().any(ends_so))
+    let has_end = |columns: &[&str]| {
+        header.strip_suffix(&columns.join(",")).is_some_and(|users| users.ends_with(','))
+    };
+    header.is_empty() || has_end(&FAILED_COLUMNS) || has_end(&UNPROCESSED_COLUMNS)
 }
 
 /// `NAME.failed.csv` while it is written, row by row as the rows are recorded. It has its name once
 /// it is finished.
 pub(super) struct FailedList {
     file: AtomicWriter,
-    path: PathBuf,
     lines: LineWriter,
     /// Rows that are not recorded yet: the index of each in its batch, and where its line ends.
     pending: Vec<(usize, usize)>,
@@ -113,13 +105,8 @@ impl FailedList {
     ) -> Result<Self, WriteError> {
         let mut lines = LineWriter::new();
         write_header(header, carried, &FAILED_COLUMNS, &mut lines);
-        let mut list = Self {
-            file: AtomicWriter::create(path)?,
-            path: path.to_owned(),
-            lines,
-            pending: Vec::new(),
-            failure: None,
-        };
+        let mut list =
+            Self { file: AtomicWriter::create(path)?, lines, pending: Vec::new(), failure: None };
         let header = list.lines.take(Vec::new());
         list.write(&header);
         list.failure.take().map_or(Ok(list), Err)
@@ -149,7 +136,7 @@ impl FailedList {
         }
     }
 
-    /// The first this many rows of the batch were recorded, the others were not.
+    /// Keeps the first `n_recorded` rows of the batch; the others were not recorded.
     pub(super) fn commit(&mut self, n_recorded: usize) {
         if self.pending.is_empty() {
             return;
@@ -163,7 +150,7 @@ impl FailedList {
 
     fn write(&mut self, lines: &[u8]) {
         if let Err(error) = self.file.write_all(lines) {
-            self.failure.get_or_insert(WriteError::new(&self.path, &error));
+            self.failure.get_or_insert(WriteError::new(&self.file.path, &error));
         }
     }
 
@@ -185,7 +172,7 @@ pub fn read_unprocessed(path: &Path) -> Option<Vec<String>> {
     reader.records().map(|row| row.ok().map(cell)).collect()
 }
 
-/// Writes the records that have no row, as input for another run. `recorded` says of each record
+/// Writes the records that have no row, as input for another run. `recorded` holds for each record
 /// whether it has one. The file has its name once it is finished.
 ///
 /// # Errors
@@ -233,7 +220,7 @@ fn write_header(header: Option<&str>, carried: &[String], more: &[&str], lines: 
 mod tests {
     use std::fs;
 
-    use super::super::digest::sha256_file;
+    use super::super::files::sha256_file;
     use super::super::testing::{record, row, unlocked};
     use super::*;
     use crate::model::Outcome;
@@ -276,7 +263,7 @@ mod tests {
         ]
     }
 
-    /// The list of these rows, of which this many are recorded.
+    /// The list of these rows, of which the first `n_recorded` are recorded.
     fn failed(header: Option<&str>, rows: &[Row], n_recorded: usize) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.failed.csv");

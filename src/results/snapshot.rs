@@ -1,4 +1,4 @@
-//! How the user object stands in a cell: on one line, and with redacted fields replaced.
+//! The user object in a cell: on one line, and with redacted fields replaced.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -59,7 +59,7 @@ pub const USER_FIELDS: [&str; 46] = [
     "web3_wallets",
 ];
 
-/// Stands in place of a redacted value.
+/// Replaces a redacted value.
 pub(super) const REDACTED: &str = "[redacted]";
 const REDACTED_JSON: &str = "\"[redacted]\"";
 
@@ -159,8 +159,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 /// Invalid JSON is accepted and may lose white space.
 pub(super) fn compact(json: &str) -> Cow<'_, str> {
     match without_white_space(json) {
-        // Unicode's line and paragraph separators stand only in strings, where an escape means the
-        // same.
+        // Unicode's line and paragraph separators occur only in strings, where an escape is
+        // equivalent.
         json if !json.is_ascii() && json.contains(is_separator) => {
             Cow::Owned(json.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"))
         }

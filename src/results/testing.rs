@@ -42,7 +42,7 @@ pub(super) fn record(line: u64, cell: &str, carried: &[&str]) -> InputRecord {
     InputRecord::new(line, cell).with_carried(carried)
 }
 
-/// The end of 2023-11-14, and this many milliseconds.
+/// This many milliseconds after a time on 2023-11-14.
 pub(super) fn moment(ms: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(1_700_000_000_000 + ms)
 }

@@ -1,13 +1,14 @@
-//! Records rows: in the results file, and those that did not end well in the list beside it.
+//! Records rows: in the results file, and those that did not end well in `NAME.failed.csv` too.
 
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Read as _, Write};
+use std::path::{Path, PathBuf};
 
 use crate::model::Row;
 
 use super::error::{OpenError, Problem, WriteError};
+use super::files::RunningDigest;
 use super::format::RowFormat;
-use super::journal::{Journal, JournalFile};
+use super::journal::{JournalFile, Storage, Stream};
 use super::lines::LineWriter;
 use super::resume::Resumed;
 use super::sidecars::{FailedList, Sidecars};
@@ -18,40 +19,38 @@ pub enum Existing {
     /// Refuse to start; the file is unchanged.
     #[default]
     Refuse,
-    /// Write the new file beside it, under a temporary name; [`Writer::commit_staged`] replaces it.
+    /// Write the new file under a temporary name; [`Writer::commit_staged`] replaces the old one.
     Replace,
 }
 
-/// Records rows.
+/// Records rows. The results file is locked as long as this value lives.
 ///
-/// [`append`](Self::append) keeps them in memory, [`commit`](Self::commit) writes all of them at
+/// [`append`](Self::append) keeps rows in memory, [`commit`](Self::commit) writes all of them at
 /// once. Until then they are not recorded, and nothing may be reported about them.
 pub struct Writer {
-    journal: Journal,
+    storage: Box<dyn Storage>,
+    /// `None` for a stream.
+    path: Option<PathBuf>,
     format: RowFormat,
+    /// Length of the whole lines that the file holds, in bytes.
+    n_bytes: u64,
+    /// The digest of those; `None` if it is not known.
+    digest: Option<RunningDigest>,
+    /// Whether another process changed or replaced the file.
+    pub(super) is_disturbed: bool,
     /// Lines that are not written yet, and where each of them ends.
     lines: LineWriter,
     ends: Vec<usize>,
     spare: Vec<u8>,
     /// `None` for a stream.
-    failed: Option<FailedList>,
+    pub(super) failed: Option<FailedList>,
     n_rows: u64,
     failure: Option<WriteError>,
 }
 
-/// What a writer leaves behind. The lock on the results file is held as long as this value lives.
-pub(super) struct Written {
-    pub(super) journal: Journal,
-    pub(super) failed: Option<FailedList>,
-    /// Number of rows that the writer recorded.
-    pub(super) n_rows: u64,
-    /// Why not all rows could be recorded.
-    pub(super) failure: Option<WriteError>,
-}
-
 impl Writer {
     /// Starts a results file for its owner alone, locked, with its header. `header` is that of the
-    /// users' column in the input, if there is one.
+    /// users' column in the input, if it has one.
     ///
     /// # Errors
     ///
@@ -67,14 +66,14 @@ impl Writer {
             Existing::Refuse => JournalFile::create(path)?,
             Existing::Replace => JournalFile::stage(path)?,
         };
-        let is_created = existing == Existing::Refuse;
         let failed = FailedList::create(&Sidecars::beside(path).failed, header, &format.carried);
         let begun = failed.and_then(|failed| {
-            let journal = Journal::empty(Box::new(file), Some(path.to_owned()));
-            Self::begin(journal, format, Some(failed))
+            let digest = Some(RunningDigest::new());
+            let path = Some(path.to_owned());
+            Self::new(Box::new(file), path, digest, format, Some(failed)).begin()
         });
         begun.map_err(|error| {
-            if is_created {
+            if existing == Existing::Refuse {
                 // It was just created and has no row.
                 let _ = std::fs::remove_file(path);
             }
@@ -83,18 +82,19 @@ impl Writer {
     }
 
     /// Continues a file that [`resume`](super::resume) read: cuts off its torn end, and writes the
-    /// header where there is none.
+    /// header where it is missing.
     ///
     /// # Errors
     ///
     /// When the file cannot be cut or written.
     pub fn resume(resumed: Resumed, format: RowFormat) -> Result<Self, WriteError> {
         let Resumed { file, n_whole_bytes, digest, failed, .. } = resumed;
-        let journal = Journal::resume(file, n_whole_bytes, digest)?;
-        if n_whole_bytes == 0 {
-            return Self::begin(journal, format, Some(failed));
-        }
-        Ok(Self::over(journal, format, Some(failed)))
+        let path = Some(file.path.clone());
+        let mut writer = Self::new(Box::new(file), path, Some(digest), format, Some(failed));
+        let cut = writer.storage.truncate(n_whole_bytes);
+        writer.check(cut.map_err(|error| Problem::of(&error)))?;
+        writer.n_bytes = n_whole_bytes;
+        if n_whole_bytes == 0 { writer.begin() } else { Ok(writer) }
     }
 
     /// Writes to a stream, such as standard output, beginning with the header.
@@ -106,13 +106,23 @@ impl Writer {
         stream: impl Write + Send + 'static,
         format: RowFormat,
     ) -> Result<Self, WriteError> {
-        Self::begin(Journal::stream(stream), format, None)
+        Self::new(Box::new(Stream(stream)), None, None, format, None).begin()
     }
 
-    fn over(journal: Journal, format: RowFormat, failed: Option<FailedList>) -> Self {
+    fn new(
+        storage: Box<dyn Storage>,
+        path: Option<PathBuf>,
+        digest: Option<RunningDigest>,
+        format: RowFormat,
+        failed: Option<FailedList>,
+    ) -> Self {
         Self {
-            journal,
+            storage,
+            path,
             format,
+            n_bytes: 0,
+            digest,
+            is_disturbed: false,
             lines: LineWriter::new(),
             ends: Vec::new(),
             spare: Vec::new(),
@@ -122,18 +132,14 @@ impl Writer {
         }
     }
 
-    fn begin(
-        journal: Journal,
-        format: RowFormat,
-        failed: Option<FailedList>,
-    ) -> Result<Self, WriteError> {
-        let mut writer = Self::over(journal, format, failed);
-        let end = writer.format.write_header(&mut writer.lines);
-        writer.ends.push(end);
-        writer.commit()?;
-        writer.n_rows = 0;
-        writer.sync()?;
-        Ok(writer)
+    /// Writes the header.
+    fn begin(mut self) -> Result<Self, WriteError> {
+        let end = self.format.write_header(&mut self.lines);
+        self.ends.push(end);
+        self.commit()?;
+        self.n_rows = 0;
+        self.sync()?;
+        Ok(self)
     }
 
     /// Adds a row to those that the next commit writes. After a failure it does nothing: the next
@@ -153,17 +159,15 @@ impl Writer {
     /// # Errors
     ///
     /// When not all of them could be written: the file is cut back to its last whole row, and
-    /// [`n_rows`](Self::n_rows) tells how many of them it kept, the first ones. Every later call
+    /// [`n_rows`](Self::n_rows) includes those that it kept, the first ones. Every later call
     /// returns the same error.
     pub fn commit(&mut self) -> Result<(), WriteError> {
-        if let Some(failure) = &self.failure {
-            return Err(failure.clone());
-        }
+        self.check_failure()?;
         if self.ends.is_empty() {
             return Ok(());
         }
         let lines = self.lines.take(std::mem::take(&mut self.spare));
-        let (n_lines, result) = self.journal.append(&lines, &self.ends);
+        let (n_lines, result) = self.write_lines(&lines);
         if let Some(failed) = &mut self.failed {
             failed.commit(n_lines);
         }
@@ -173,16 +177,69 @@ impl Writer {
         self.check(result)
     }
 
+    /// Writes lines at once, and gives how many of them the file holds now: the first ones. After
+    /// an error the file is cut back to its last whole line.
+    fn write_lines(&mut self, lines: &[u8]) -> (usize, Result<(), Problem>) {
+        if let Err(problem) = self.check_length() {
+            return (0, Err(problem));
+        }
+        let (n_written, result) = write_fully(self.storage.as_mut(), lines);
+        let n_lines = self.ends.partition_point(|&end| end <= n_written);
+        let n_whole = self.ends[..n_lines].last().copied().unwrap_or(0);
+        self.n_bytes += n_whole as u64;
+        if let Some(digest) = &mut self.digest {
+            digest.update(&lines[..n_whole]);
+        }
+        // If cutting fails too, a torn end remains, and resuming cuts it.
+        if n_whole < n_written
+            && self.storage.truncate(self.n_bytes).is_err()
+            && self.path.is_some()
+        {
+            self.set_disturbed();
+        }
+        (n_lines, result.map_err(|error| Problem::of(&error)))
+    }
+
+    fn set_disturbed(&mut self) {
+        (self.is_disturbed, self.digest) = (true, None);
+    }
+
+    /// Checks that the file still holds everything that was written. Rows appended by another
+    /// process are left for the accounting at the end; anything else would cost rows of this run.
+    fn check_length(&mut self) -> Result<(), Problem> {
+        let len = self.storage.len().map_err(|error| Problem::of(&error))?;
+        let Some(len) = len.filter(|&len| len != self.n_bytes) else { return Ok(()) };
+        self.set_disturbed();
+        if len < self.n_bytes || !self.ends_with_line(len) {
+            return Err(Problem::Changed);
+        }
+        self.n_bytes = len;
+        Ok(())
+    }
+
+    fn ends_with_line(&mut self, len: u64) -> bool {
+        let Some(file) = self.storage.file() else { return false };
+        let mut last = [0];
+        let read = file.bytes_from(len - 1).and_then(|mut it| it.read_exact(&mut last));
+        read.and_then(|()| file.bytes_from(len)).is_ok() && last == *b"\n"
+    }
+
+    fn check_place_and_length(&mut self) -> Result<(), Problem> {
+        if !self.storage.is_in_place() {
+            self.set_disturbed();
+            return Err(Problem::Removed);
+        }
+        self.check_length()
+    }
+
     /// Checks that the file is still in its place and holds all recorded rows.
     ///
     /// # Errors
     ///
     /// When another process removed, replaced or truncated it.
     pub fn check_in_place(&mut self) -> Result<(), WriteError> {
-        if let Some(failure) = &self.failure {
-            return Err(failure.clone());
-        }
-        let result = self.journal.check();
+        self.check_failure()?;
+        let result = self.check_place_and_length();
         self.check(result)
     }
 
@@ -192,10 +249,9 @@ impl Writer {
     ///
     /// When the disk refuses, or as [`check_in_place`](Self::check_in_place).
     pub fn sync(&mut self) -> Result<(), WriteError> {
-        if let Some(failure) = &self.failure {
-            return Err(failure.clone());
-        }
-        let result = self.journal.sync();
+        self.check_failure()?;
+        let synced = self.storage.sync().map_err(|error| Problem::of(&error));
+        let result = synced.and_then(|()| self.check_place_and_length());
         self.check(result)
     }
 
@@ -215,8 +271,8 @@ impl Writer {
     ///
     /// When it cannot be renamed.
     pub fn commit_staged(&mut self) -> Result<(), WriteError> {
-        let result = self.journal.commit();
-        self.check(result)
+        let result = self.storage.file().map_or(Ok(()), JournalFile::commit);
+        self.check(result.map_err(|error| Problem::of(&error)))
     }
 
     /// Writes the list of rows that did not end well, as far as it goes.
@@ -225,37 +281,56 @@ impl Writer {
     ///
     /// When it cannot be written.
     pub fn publish_failed(&mut self) -> Result<(), WriteError> {
-        match &mut self.failed {
-            Some(failed) => failed.publish().map(drop),
-            None => Ok(()),
-        }
+        self.failed.as_mut().map_or(Ok(()), |failed| failed.publish().map(drop))
     }
 
-    /// Commits, syncs and checks for the last time.
-    pub(super) fn close(mut self) -> Written {
-        // A failure is kept in the writer.
+    /// Commits, syncs and checks for the last time. A failure is kept in the writer.
+    pub(super) fn close(&mut self) {
         let _ = self.commit().and_then(|()| self.sync());
-        let Self { journal, failed, n_rows, failure, .. } = self;
-        Written { journal, failed, n_rows, failure }
+    }
+
+    /// The results file, if it is still in its place.
+    pub(super) fn file(&mut self) -> Option<&JournalFile> {
+        self.storage.file().filter(|file| file.is_in_place()).map(|file| &*file)
+    }
+
+    /// The digest of the file; `None` if it is not known.
+    pub(super) fn take_digest(&mut self) -> Option<String> {
+        self.digest.take().and_then(RunningDigest::finish)
+    }
+
+    fn check_failure(&self) -> Result<(), WriteError> {
+        self.failure.clone().map_or(Ok(()), Err)
     }
 
     fn check(&mut self, result: Result<(), Problem>) -> Result<(), WriteError> {
         result.map_err(|problem| {
-            let error = self.journal.error(problem);
+            let error = WriteError::of(self.path.clone(), problem);
             self.failure = Some(error.clone());
             error
         })
     }
 }
 
+/// Writes all bytes, or as many as possible; gives how many.
+fn write_fully(storage: &mut dyn Storage, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut n_written = 0;
+    while n_written < bytes.len() {
+        match storage.write(&bytes[n_written..]) {
+            Ok(0) => return (n_written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(n) => n_written += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (n_written, Err(error)),
+        }
+    }
+    (n_written, Ok(()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io;
-    use std::path::PathBuf;
     use std::sync::{Arc, Mutex};
 
-    use super::super::journal::Storage;
     use super::super::resume;
     use super::super::testing::{row, unlocked};
     use super::super::{Reader, refuse_existing};
@@ -268,17 +343,18 @@ mod tests {
             storage: Box<dyn Storage>,
             path: Option<PathBuf>,
         ) -> Result<Self, WriteError> {
-            Self::begin(Journal::empty(storage, path), RowFormat::default(), None)
+            let digest = Some(RunningDigest::new());
+            Self::new(storage, path, digest, RowFormat::default(), None).begin()
         }
     }
 
-    /// A disk with so much room.
+    /// A disk of limited size.
     #[derive(Clone, Default)]
     struct SmallDisk {
         bytes: Arc<Mutex<Vec<u8>>>,
         room: Arc<Mutex<usize>>,
-        /// The disk takes no more than this many bytes at a time.
-        mouthful: usize,
+        /// The most bytes that one write takes.
+        max_write: usize,
         can_cut: Arc<Mutex<bool>>,
         is_gone: Arc<Mutex<bool>>,
         /// How many of the bytes would survive a power cut.
@@ -288,7 +364,7 @@ mod tests {
     impl SmallDisk {
         fn new(room: usize) -> Self {
             let can_cut = Arc::new(Mutex::new(true));
-            Self { room: Arc::new(Mutex::new(room)), mouthful: 7, can_cut, ..Self::default() }
+            Self { room: Arc::new(Mutex::new(room)), max_write: 7, can_cut, ..Self::default() }
         }
 
         fn text(&self) -> String {
@@ -303,7 +379,7 @@ mod tests {
             if left == 0 {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            let n = bytes.len().min(left).min(self.mouthful);
+            let n = bytes.len().min(left).min(self.max_write);
             disk.extend_from_slice(&bytes[..n]);
             Ok(n)
         }
@@ -376,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_is_full_at_any_byte_keeps_whole_rows_and_the_writer_knows_which() {
+    fn a_disk_full_at_any_byte_keeps_whole_rows_and_counts_them() {
         let all = whole(3);
         for room in whole(0).len()..all.len() {
             let disk = SmallDisk::new(room);
@@ -387,11 +463,11 @@ mod tests {
             let n_rows = usize::try_from(writer.n_rows()).unwrap();
             assert_eq!(disk.text(), whole(n_rows), "room for {room}");
             assert!(n_rows == 2 || whole(n_rows + 1).len() > room, "room for {room}");
-            let mut written = writer.close();
-            assert_eq!((written.failure, written.n_rows), (Some(error), n_rows as u64));
-            assert!(!written.journal.is_disturbed());
-            let sha256 = super::super::digest::sha256(disk.text().as_bytes()).ok();
-            assert_eq!(written.journal.take_digest(), sha256, "room for {room}");
+            writer.close();
+            assert_eq!((writer.failure(), writer.n_rows()), (Some(&error), n_rows as u64));
+            assert!(!writer.is_disturbed);
+            let sha256 = super::super::files::sha256(disk.text().as_bytes()).ok();
+            assert_eq!(writer.take_digest(), sha256, "room for {room}");
         }
     }
 
@@ -406,7 +482,8 @@ mod tests {
         append(&mut writer, "user_2");
         assert_eq!(writer.commit(), Err(error.clone()));
         assert_eq!(writer.sync(), Err(error.clone()));
-        assert_eq!(writer.close().failure, Some(error));
+        writer.close();
+        assert_eq!(writer.failure(), Some(&error));
         assert_eq!(disk.text(), whole(1));
     }
 
@@ -420,7 +497,8 @@ mod tests {
         append(&mut writer, "user_1");
         writer.commit().unwrap_err();
         assert_eq!((disk.text().len(), writer.n_rows()), (whole(1).len() + 3, 1));
-        assert!(writer.close().journal.is_disturbed(), "the file is to be read again");
+        writer.close();
+        assert!(writer.is_disturbed, "the file must be read again");
     }
 
     #[test]
@@ -449,7 +527,8 @@ mod tests {
         append(&mut writer, "user_1");
         assert_eq!(writer.commit().unwrap_err().problem, Problem::Changed);
         assert_eq!((disk.text(), writer.n_rows()), (whole(0), 1));
-        assert!(writer.close().journal.is_disturbed());
+        writer.close();
+        assert!(writer.is_disturbed);
     }
 
     fn create(path: &Path, existing: Existing) -> Result<Writer, OpenError> {
@@ -490,9 +569,9 @@ mod tests {
         let failed = || fs::read_to_string(dir.path().join("r.failed.csv")).unwrap();
         assert_eq!(failed().lines().nth(1), Some("user_1,3,invalid,,"));
         writer.append(&row(4, "user_2", Outcome::NotFound));
-        let written = writer.close();
+        writer.close();
         assert_eq!(failed().lines().count(), 2);
-        written.failed.unwrap().finish().unwrap();
+        writer.failed.take().unwrap().finish().unwrap();
         assert_eq!(failed().lines().count(), 3);
         assert_eq!(Reader::open(&path).unwrap().count(), 3);
     }
@@ -515,13 +594,13 @@ mod tests {
     fn an_existing_file_is_replaced_only_by_a_commit() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.csv");
-        fs::write(&path, "precious").unwrap();
+        fs::write(&path, "earlier").unwrap();
         let error = create(&path, Existing::Refuse).err().unwrap();
         assert!(matches!(error, OpenError::Exists { .. }), "{error}");
         let mut writer = create(&path, Existing::Replace).unwrap();
         append(&mut writer, "user_0");
         writer.commit().and_then(|()| writer.sync()).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "earlier");
         drop(writer);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "refused, it leaves no trace");
         let mut writer = create(&path, Existing::Replace).unwrap();
@@ -551,9 +630,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.csv");
         let mut writer = create(&path, Existing::Replace).unwrap();
-        fs::write(&path, "precious").unwrap();
+        fs::write(&path, "earlier").unwrap();
         assert!(writer.commit_staged().is_err());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "earlier");
     }
 
     #[test]
@@ -574,9 +653,9 @@ mod tests {
         append(&mut writer, "user_0");
         writer.commit().unwrap();
         check_in_use();
-        let written = writer.close();
+        writer.close();
         check_in_use();
-        drop(written);
+        drop(writer);
         let staged = create(&path, Existing::Replace).unwrap();
         // The file that it may replace is held, too.
         check_in_use();
@@ -628,7 +707,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_an_error_of_its_own() {
+    fn a_closed_pipe_is_a_broken_pipe_error() {
         let error = Writer::stream(ClosedPipe, RowFormat::default()).err().unwrap();
         assert_eq!(error, WriteError::of(None, Problem::BrokenPipe));
     }
@@ -647,7 +726,8 @@ mod tests {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let mut writer = Writer::stream(Shared(Arc::clone(&bytes)), RowFormat::default()).unwrap();
         append(&mut writer, "user_0");
-        assert!(writer.close().failed.is_none());
+        writer.close();
+        assert!(writer.failed.is_none());
         assert_eq!(String::from_utf8(bytes.lock().unwrap().clone()).unwrap(), whole(1));
     }
 }

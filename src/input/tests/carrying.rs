@@ -35,7 +35,7 @@ fn all_columns_are_those_beside_the_users() {
 }
 
 #[test]
-fn a_column_that_is_not_there_is_an_error_that_names_those_that_are() {
+fn an_unknown_column_is_an_error_that_lists_the_columns() {
     insta::assert_snapshot!(
         carried(named("team,tikcet"), TEXT).unwrap_err(),
         @r#"users.csv has no column "tikcet" to carry; its columns are 1 "Team", 2 "id", 3 "Ticket No""#

@@ -20,7 +20,7 @@ fn stray_quotes_that_swallow_records_are_refused() {
 }
 
 #[test]
-fn a_quoted_cell_that_holds_records_is_refused_and_lenient_takes_it() {
+fn a_quoted_cell_with_records_is_refused_unless_lenient() {
     let text = format!("user_id,name\n{A},\"Ann\n{B},Bob\n{C},Cy\"\n{D},Dee\n");
     assert_eq!(
         refusal(&Options::default(), &text),
@@ -28,8 +28,8 @@ fn a_quoted_cell_that_holds_records_is_refused_and_lenient_takes_it() {
          check its quotes. To continue anyway, add --lenient"
     );
     let input = read_text(&text, &lenient()).unwrap();
-    assert_eq!(told(&input), format!("2:{A} 5:{D}"));
-    assert_eq!(input.suspicions, [Suspicion::RecordsInCell { line: 2, n_cells: 1 }]);
+    assert_eq!(records_of(&input), format!("2:{A} 5:{D}"));
+    assert_eq!(input.suspicions.iter().map(|it| it.line).collect::<Vec<_>>(), [Some(2)]);
     // Usernames: a line with as many cells as a record. A note on several lines is none.
     let username = by(IdentifierKind::Username);
     assert!(refusal(&username, "username,name\nann,\"A\nbob,B\"\n").contains("look like records"));
@@ -59,7 +59,7 @@ fn a_row_with_more_cells_than_the_header_is_refused() {
 }
 
 #[test]
-fn a_number_sign_in_the_first_cell_of_a_row_drops_nobody() {
+fn a_number_sign_in_the_first_cell_drops_no_row() {
     check("ticket,user_id\n#101,user_a\n102,user_b\n#103,user_c\n", "2:user_a 3:user_b 4:user_c");
 }
 
@@ -102,9 +102,9 @@ fn the_id_of_clerk_is_preferred_to_that_of_a_database() {
 }
 
 #[test]
-fn a_header_in_the_middle_of_joined_lists_is_no_user() {
+fn a_repeated_header_in_joined_lists_is_no_user() {
     let input = read_text(&format!("user_id\n{A}\nuser_id\n{B}\n"), &Options::default()).unwrap();
-    assert_eq!(told(&input), format!("2:{A} 3:user_id 4:{B}"));
+    assert_eq!(records_of(&input), format!("2:{A} 3:user_id 4:{B}"));
     assert_eq!(invalid(&input), [3]);
 }
 
@@ -115,7 +115,7 @@ fn a_sep_line_is_read() {
 }
 
 #[test]
-fn a_title_above_the_header_is_refused_with_the_way_to_go_on() {
+fn a_title_above_the_header_is_refused_with_advice() {
     let text = format!("Locked users per 27 Nov\n\nuser_id,name\n{A},Ann\n{B},Bob\n");
     assert_eq!(
         refusal(&Options::default(), &text),
@@ -150,6 +150,25 @@ fn decorated_emails_are_unwrapped_or_invalid() {
     an email address cannot contain ";"
     ana@corp.example
     "#);
+}
+
+#[test]
+fn a_plain_list_of_another_kind_is_refused() {
+    assert_eq!(
+        refusal(&Options::default(), "+15550001\n"),
+        "users.csv: no record can be a user: the list contains no valid user ID; for phone numbers \
+         give --by phone. To continue anyway, add --lenient"
+    );
+}
+
+#[test]
+fn several_cells_that_contain_records_are_counted() {
+    let text = "user_id,name\nuser_a,\"A\nuser_b,B\"\nuser_c,\"C\nuser_d,D\"\n";
+    assert_eq!(
+        refusal(&Options::default(), text),
+        "users.csv:2: the quoted cell that begins on line 2 contains lines that look like records; \
+         check its quotes (and those of 1 more cells). To continue anyway, add --lenient"
+    );
 }
 
 #[test]

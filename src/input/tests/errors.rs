@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use super::super::columns::Columns;
+use super::super::error::{LeftAlone, Malformed, Suspicion};
+use super::super::source::WINDOWS_1252;
 use super::*;
 use crate::model::Outcome;
 use crate::stats::summary::CommandKind;
@@ -33,7 +36,7 @@ fn an_unknown_column_names_the_columns_there_are() {
 }
 
 #[test]
-fn another_encoding_gets_the_command_that_converts_it() {
+fn the_error_of_another_encoding_has_the_command_to_convert_it() {
     insta::assert_snapshot!(
         error(b"id,name\nuser_a,Jos\xe9\n"),
         @"users.csv:2: this is not UTF-8: line 2 looks like Windows-1252 or Latin-1. Convert the file: iconv -f WINDOWS-1252 -t UTF-8 users.csv > new.csv"
@@ -144,7 +147,7 @@ fn a_path_that_cannot_be_read_is_named_with_the_reason() {
 }
 
 #[test]
-fn a_file_tells_when_it_was_changed_and_bytes_do_not() {
+fn the_modification_time_of_a_file_is_known() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "user_a\n").unwrap();
     let input = read(Source::path(file.path()), &Options::default()).unwrap();
@@ -164,18 +167,18 @@ impl std::io::Read for Scripted {
 }
 
 #[test]
-fn a_reader_that_fails_on_the_way_is_an_error_and_an_interrupted_one_is_not() {
+fn a_failed_read_is_an_error_and_an_interrupted_one_is_not() {
     let read = |script| read(Source::reader("pipe", Scripted(script)), &lenient());
     let interrupted = || Err(std::io::ErrorKind::Interrupted.into());
     let input = read(vec![Ok(b'b'), Ok(b'\n'), interrupted(), Ok(b'a'), interrupted()]).unwrap();
-    assert_eq!(told(&input), "1:a 2:b");
+    assert_eq!(records_of(&input), "1:a 2:b");
 
     let error = read(vec![Err(std::io::Error::other("unplugged")), Ok(b'a')]).unwrap_err();
     assert_eq!(error.to_string(), "cannot read pipe: unplugged");
 }
 
 #[test]
-fn an_exclude_file_that_is_not_read_whole_or_names_nobody_is_an_error() {
+fn an_incomplete_or_empty_exclude_file_is_an_error() {
     let read = |bytes: &[u8]| read_exclusions(Source::bytes("keep.txt", bytes));
     let error = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
     insta::assert_snapshot!(
@@ -193,82 +196,71 @@ fn an_exclude_file_that_is_not_read_whole_or_names_nobody_is_an_error() {
     assert_eq!(error.to_string(), "cannot read pipe: unplugged");
     assert!(read_exclusions(Source::path(Path::new("no such exclude file"))).is_err());
     let long = vec![b'x'; (16 << 20) + 1];
-    assert!(matches!(read(&long), Err(Error::TooLong { line: 1, .. })));
+    assert!(matches!(read(&long), Err(Error { refusal: Refusal::TooLong { line: 1 }, .. })));
     assert!(read(&long[1..]).is_ok());
 }
 
-/// One of each.
-fn one_of_each() -> Vec<Error> {
-    let name = || "users.csv".to_owned();
+fn one_of_each() -> Vec<Refusal> {
     let value = || "oops".to_owned();
     let columns = || Columns::of(&["Name".to_owned(), "Team".to_owned()]);
     let reason = || std::io::ErrorKind::PermissionDenied.into();
     let kind = IdentifierKind::UserId;
     let line = 7;
-    let malformed = |what| Error::Malformed { name: name(), line, what };
-    let suspicious = |what| Error::Suspicious { name: name(), what };
-    let left_alone = |outcome, n_rows, is_locked_list| Error::LeftAlone {
-        name: name(),
-        what: LeftAlone { line, outcome, n_rows, is_locked_list },
+    let malformed = |what| Refusal::Malformed { line, what };
+    let suspicious = |line| Refusal::Suspicious(Suspicion { line, text: value() });
+    let left_alone = |outcome, n_rows, is_locked_list| {
+        Refusal::LeftAlone(LeftAlone { line, outcome, n_rows, is_locked_list })
     };
     vec![
-        Error::Open { name: name(), reason: reason() },
-        Error::Directory { name: name() },
-        Error::Read { name: name(), reason: reason() },
-        Error::Foreign { name: name(), foreign: Foreign::Gzip },
-        Error::NotUtf8 { name: name(), line, encoding: Encoding::Utf16Le },
-        Error::Binary { name: name(), line },
-        Error::TooLong { name: name(), line },
+        Refusal::Open(reason()),
+        Refusal::Directory,
+        Refusal::Read(reason()),
+        Refusal::Foreign("a gzip file; unpack it with gunzip"),
+        Refusal::NotUtf8 { line, encoding: WINDOWS_1252 },
+        Refusal::Binary { line },
+        Refusal::TooLong { line },
         malformed(Malformed::TextAfterQuote { first: 7, last: 7 }),
         malformed(Malformed::OpenQuote { line: 7 }),
         malformed(Malformed::SpaceBeforeQuote),
         malformed(Malformed::LongRow { n_cells: 3, n_columns: 2, has_header: true }),
         malformed(Malformed::TooManyCells),
-        Error::UnknownSeparator { name: name(), sep: ':' },
-        Error::AmbiguousDelimiter { name: name(), delimiters: vec![';', '\t'] },
-        Error::LineOrColumns { name: name(), line, kind, columns: columns() },
-        Error::HeaderOrUser { name: name(), line, kind, cell: value() },
-        Error::TitleLine { name: name(), line, text: value(), header_line: 9 },
-        Error::UnknownColumn { name: name(), wanted: value(), columns: columns() },
-        Error::NoSuchNumber { name: name(), number: 3, columns: columns() },
-        Error::RepeatedColumn { name: name(), header: value(), numbers: (1, 3) },
-        Error::NoUserColumn { name: name(), kind, columns: columns() },
-        Error::UnknownCarry { name: name(), wanted: value(), columns: columns() },
-        Error::CarryWithoutHeader { name: name(), wanted: value() },
-        suspicious(Suspicion::NoValidUser {
-            kind,
-            column: UserColumn::PlainList,
-            better: None,
-            columns: None,
-            by: Some(IdentifierKind::Phone),
-        }),
-        suspicious(Suspicion::MostlyInvalid {
-            kind,
-            column: UserColumn::Numbered { index: 0 },
-            n_invalid: 11,
-            n_records: 20,
-            columns: Some(columns()),
-        }),
-        suspicious(Suspicion::RecordsInCell { line, n_cells: 3 }),
+        Refusal::UnknownSeparator(':'),
+        Refusal::AmbiguousDelimiter(vec![';', '\t']),
+        Refusal::LineOrColumns { line, kind, columns: columns() },
+        Refusal::HeaderOrUser { line, kind, cell: value() },
+        Refusal::TitleLine { line, text: value(), header_line: 9 },
+        Refusal::UnknownColumn { wanted: value(), columns: columns() },
+        Refusal::NoSuchNumber { number: 3, columns: columns() },
+        Refusal::RepeatedColumn { header: value(), numbers: (1, 3) },
+        Refusal::NoUserColumn { kind, columns: columns() },
+        Refusal::UnknownCarry { wanted: value(), columns: columns() },
+        Refusal::CarryWithoutHeader { wanted: value() },
+        suspicious(None),
+        suspicious(Some(line)),
         left_alone(Outcome::Excluded, 1, false),
         left_alone(Outcome::AdminLocked, 3, true),
-        Error::NotResults { name: name() },
-        Error::NotARun { name: name(), line, kind: CommandKind::Verify },
-        Error::BadOutcome { name: name(), line, value: value() },
-        Error::BadLine { name: name(), line, value: value() },
-        Error::NoEntries { name: name() },
+        Refusal::NotResults,
+        Refusal::NotARun { line, kind: CommandKind::Verify },
+        Refusal::WasLockedUnknown { line, n_rows: 1 },
+        Refusal::WasLockedUnknown { line, n_rows: 3 },
+        Refusal::BadOutcome { line, value: value() },
+        Refusal::BadLine { line, value: value() },
+        Refusal::NoEntries,
     ]
 }
 
 #[test]
-fn each_error_is_reported_in_these_words() {
-    let told: Vec<String> = one_of_each().iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(told.join("\n"), @r#"
+fn each_error_has_a_message() {
+    let messages = one_of_each()
+        .into_iter()
+        .map(|refusal| Error { name: "users.csv".into(), refusal }.to_string());
+    let messages: Vec<String> = messages.collect();
+    insta::assert_snapshot!(messages.join("\n"), @r#"
     cannot open users.csv: permission denied
     users.csv is a directory; give the file in it that lists the users
     cannot read users.csv: permission denied
     users.csv looks like a gzip file; unpack it with gunzip
-    users.csv:7: this is not UTF-8: line 7 looks like UTF-16 (little endian). Convert the file: iconv -f UTF-16LE -t UTF-8 users.csv > new.csv
+    users.csv:7: this is not UTF-8: line 7 looks like Windows-1252 or Latin-1. Convert the file: iconv -f WINDOWS-1252 -t UTF-8 users.csv > new.csv
     users.csv:7: line 7 contains a NUL byte; give a text file
     users.csv:7: the record that begins here is longer than 16 MiB; close an open quote, or give a CSV file
     users.csv:7: text after a closing quote; quote the whole cell or remove the quote
@@ -287,28 +279,16 @@ fn each_error_is_reported_in_these_words() {
     users.csv: no header names a column of user IDs; name it with --column, or give it the header "user_id". The columns are 1 "Name", 2 "Team"
     users.csv has no column "oops" to carry; its columns are 1 "Name", 2 "Team"
     users.csv has no header, so it has no column "oops" to carry; add a header line
-    users.csv: no record can be a user: the list contains no valid user ID; for phone numbers give --by phone. To continue anyway, add --lenient
-    users.csv: 11 of 20 records cannot be users: column 1 (no header) contains few valid user IDs; the columns are 1 "Name", 2 "Team": name one with --column. To continue anyway, add --lenient
-    users.csv:7: the quoted cell that begins on line 7 contains lines that look like records; check its quotes (and those of 2 more cells). To continue anyway, add --lenient
+    users.csv: oops. To continue anyway, add --lenient
+    users.csv:7: oops. To continue anyway, add --lenient
     users.csv:7: the user of this row was left alone on purpose (excluded); run a plan with --plan, retry the failed rows of a run with --retry-failed, or remove these rows
     users.csv:7: the user of this row was left alone on purpose (admin_locked), and the users of 2 more rows; remove these rows, or look the users up first, which leaves such users alone: make a plan of the list and run it with --plan, or add --only-locked. To unlock them too, add --include-admin-locked
     users.csv is not a bulk-unlock results or plan file: it has no columns line, input, user_id and outcome
     users.csv:7: this row was written by `verify`, and --retry-failed takes the results of `run`
+    users.csv:7: `was_locked` says neither true nor false: the run did not look this user up, so it is not known whether this user was locked before; to lock this user all the same, add --include-unknown
+    users.csv:7: `was_locked` says neither true nor false, nor in 2 more rows: the run did not look these users up, so it is not known whether they were locked before; to lock them all the same, add --include-unknown
     users.csv:7: "oops" is not an outcome; the file was edited, or its run was cut off: finish that with --resume
     users.csv:7: "oops" in the column "line" is not a line number; the file was edited
     users.csv contains no entry, so it excludes nobody; add the users to exclude, or leave out --exclude
     "#);
-}
-
-#[test]
-fn each_foreign_format_is_reported_in_these_words() {
-    use Foreign::{Gzip, Json, OldWorkbook, Pdf, Workbook};
-    let told = [Workbook, OldWorkbook, Gzip, Pdf, Json].map(|it| it.to_string()).join("\n");
-    insta::assert_snapshot!(told, @"
-    an Excel workbook or another ZIP archive; export it as CSV (UTF-8)
-    an old Excel workbook; export it as CSV (UTF-8)
-    a gzip file; unpack it with gunzip
-    a PDF document; give the list as CSV or as plain text, one user per line
-    JSON; convert it to a list, for example with jq -r '.[].id'
-    ");
 }

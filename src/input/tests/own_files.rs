@@ -57,7 +57,7 @@ fn resaved(text: &str) -> Vec<String> {
 #[test]
 fn retry_failed_takes_the_rows_that_may_yet_succeed_with_their_own_lines() {
     let input = read_text(RESULTS, &retry(IdentifierKind::UserId)).unwrap();
-    assert_eq!(told(&input), "30:user_b 9:c@x.org 6:user_e");
+    assert_eq!(records_of(&input), "30:user_b 9:c@x.org 6:user_e");
     assert_eq!(input.records.header.as_deref(), Some("user_id"));
     assert_eq!(input.records.kind, IdentifierKind::UserId);
     assert_eq!(input.column.to_string(), r#"column 3 ("user_id")"#);
@@ -66,7 +66,7 @@ fn retry_failed_takes_the_rows_that_may_yet_succeed_with_their_own_lines() {
 #[test]
 fn retry_failed_by_another_kind_takes_the_cells_of_the_first_run() {
     let input = read_text(RESULTS, &retry(IdentifierKind::Email)).unwrap();
-    assert_eq!(told(&input), "30:user_b 9:c@x.org 6:e@x.org");
+    assert_eq!(records_of(&input), "30:user_b 9:c@x.org 6:e@x.org");
     assert_eq!(input.records.header.as_deref(), Some("email"));
     assert_eq!(input.column.to_string(), r#"column 2 ("input")"#);
 }
@@ -107,7 +107,7 @@ fn the_rows_of_a_plan_keep_the_lines_of_the_plan() {
     let filter = Filter::of(&[Outcome::WouldUnlock], IdentifierKind::UserId);
     for text in resaved(PLAN) {
         let input = recorded_text(&text, &filter).unwrap();
-        assert_eq!(told(&input), "2:user_a 7:user_f");
+        assert_eq!(records_of(&input), "2:user_a 7:user_f");
         assert_eq!(carried(&input), "ticket: T-1 T-6");
     }
 }
@@ -125,16 +125,16 @@ fn users_to_lock_again_were_locked_before_they_were_unlocked() {
     let known = UNLOCKED.replace("5,user_d,user_d,unlocked,true,\n", "");
     let [strict, lenient] = [false, true].map(|it| Filter::unlocked(IdentifierKind::UserId, it));
     for text in resaved(&known) {
-        assert_eq!(told(&recorded_text(&text, &strict).unwrap()), "2:user_a");
-        assert_eq!(told(&recorded_text(&text, &lenient).unwrap()), "2:user_a");
+        assert_eq!(records_of(&recorded_text(&text, &strict).unwrap()), "2:user_a");
+        assert_eq!(records_of(&recorded_text(&text, &lenient).unwrap()), "2:user_a");
     }
-    assert_eq!(told(&recorded_text(UNLOCKED, &lenient).unwrap()), "2:user_a 5:user_d");
+    assert_eq!(records_of(&recorded_text(UNLOCKED, &lenient).unwrap()), "2:user_a 5:user_d");
     insta::assert_snapshot!(
         recorded_text(UNLOCKED, &strict).unwrap_err(),
         @"users.results.csv:5: `was_locked` says neither true nor false: the run did not look this user up, so it is not known whether this user was locked before; to lock this user all the same, add --include-unknown"
     );
     let early = "line,input,user_id,outcome\n2,user_a,user_a,unlocked\n3,user_b,user_b,unlocked\n";
-    assert_eq!(told(&recorded_text(early, &lenient).unwrap()), "2:user_a 3:user_b");
+    assert_eq!(records_of(&recorded_text(early, &lenient).unwrap()), "2:user_a 3:user_b");
     insta::assert_snapshot!(
         recorded_text(early, &strict).unwrap_err(),
         @"users.results.csv:2: `was_locked` says neither true nor false, nor in 1 more row: the run did not look these users up, so it is not known whether they were locked before; to lock them all the same, add --include-unknown"
@@ -145,7 +145,7 @@ fn users_to_lock_again_were_locked_before_they_were_unlocked() {
 fn another_file_is_not_a_results_file() {
     for text in ["", "user_a\n", "user_id,outcome\n", "name,team\nAnn,red\n"] {
         let error = read_text(text, &retry(IdentifierKind::UserId)).unwrap_err();
-        assert!(matches!(error, Error::NotResults { .. }), "{text:?}: {error}");
+        assert!(matches!(error.refusal, Refusal::NotResults), "{text:?}: {error}");
     }
     insta::assert_snapshot!(
         read_text("user_a\n", &retry(IdentifierKind::UserId)).unwrap_err(),
@@ -178,8 +178,9 @@ fn failed_and_unprocessed_files_are_ordinary_input() {
 /// Whatever the column is called there, and whatever was carried beside it.
 #[test]
 fn the_users_of_failed_and_unprocessed_files_are_in_the_first_column() {
-    let own =
-        |name, text: &str| told(&read(Source::bytes(name, text.as_bytes()), &lenient()).unwrap());
+    let own = |name, text: &str| {
+        records_of(&read(Source::bytes(name, text.as_bytes()), &lenient()).unwrap())
+    };
     let failed = "cust,id,line,outcome,error_code,error_message\nuser_a,user_x,2,failed,,\n";
     for text in resaved(failed) {
         assert_eq!(own("x.csv", &text), "2:user_a");

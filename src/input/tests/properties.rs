@@ -227,7 +227,7 @@ proptest! {
             let is_record = !line.trim().is_empty() && !line.starts_with('#');
             is_record.then(|| format!("{}:{}", index + 1, line.trim()))
         });
-        prop_assert_eq!(told(&input), expected.collect::<Vec<_>>().join(" "));
+        prop_assert_eq!(records_of(&input), expected.collect::<Vec<_>>().join(" "));
         let n_comments = lines.iter().filter(|line| line.starts_with('#')).count() as u64;
         prop_assert_eq!(input.n_comments, n_comments);
     }

@@ -1,15 +1,17 @@
-//! Files that are written completely or not at all: under a temporary name, then renamed.
+//! Files: replaced completely or not at all, hashed, and compared.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek as _, Write};
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
 
+use same_file::Handle;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::error::{Problem, WriteError};
-use super::identity::directory;
 
 /// Replaces a file, with mode 0600; a reader sees the old file or the new one. Gives the SHA-256 of
 /// the new one.
@@ -18,9 +20,15 @@ use super::identity::directory;
 ///
 /// When it cannot be written; the old file is unchanged then.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<String, WriteError> {
+    stage(path, bytes)?.finish()
+}
+
+/// The same, but the old file is replaced only when the new one is [finished](AtomicWriter::finish).
+pub(super) fn stage(path: &Path, bytes: &[u8]) -> Result<AtomicWriter, WriteError> {
     let mut writer = AtomicWriter::create(path)?;
-    writer.write_all(bytes).map_err(|error| WriteError::new(path, &error))?;
-    writer.finish()
+    let written = writer.write_all(bytes).and_then(|()| writer.flush());
+    written.map_err(|error| WriteError::new(path, &error))?;
+    Ok(writer)
 }
 
 /// Writes a file under a temporary name; [`finish`](Self::finish) gives it its own. Dropped before
@@ -28,7 +36,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<String, WriteError> {
 #[derive(Debug)]
 pub struct AtomicWriter {
     file: BufWriter<NamedTempFile>,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     hasher: Sha256,
 }
 
@@ -57,16 +65,6 @@ impl AtomicWriter {
         let Self { file, path, hasher } = self;
         rename(file, &path).map_err(|error| WriteError::new(&path, &error))?;
         Ok(hex::encode(hasher.finalize()))
-    }
-
-    /// The same under another name.
-    ///
-    /// # Errors
-    ///
-    /// As [`finish`](Self::finish).
-    pub(super) fn finish_as(mut self, path: &Path) -> Result<String, WriteError> {
-        path.clone_into(&mut self.path);
-        self.finish()
     }
 
     /// Opens what was written so far, to read it from its beginning.
@@ -115,8 +113,8 @@ fn rename(file: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A new file beside `path`, for appending. It is locked, so that no other run takes it for the
-/// leftover of a killed one.
+/// A new file in the directory of `path`, for appending. It is locked, so another run does not
+/// remove it as the leftover of a killed one.
 pub(super) fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     let file = tempfile::Builder::new()
         .prefix(&temporary_prefix(path))
@@ -170,9 +168,167 @@ pub(super) fn sync_directory(path: &Path) {
     let _ = File::open(directory(path)).and_then(|it| it.sync_all());
 }
 
+/// The first line of a text file, or the first MiB of it.
+pub(super) fn first_line(path: &Path) -> io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(File::open(path)?.take(1 << 20)).read_line(&mut line)?;
+    Ok(line)
+}
+
+/// SHA-256 of everything that can be read, in lower-case hexadecimal.
+///
+/// # Errors
+///
+/// When reading fails.
+pub fn sha256(mut input: impl Read) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        match input.read(&mut chunk) {
+            Ok(0) => return Ok(hex::encode(hasher.finalize())),
+            Ok(n) => hasher.update(&chunk[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// SHA-256 of a file, in lower-case hexadecimal.
+///
+/// # Errors
+///
+/// When it cannot be opened or read.
+pub fn sha256_file(path: &Path) -> io::Result<String> {
+    sha256(File::open(path)?)
+}
+
+/// The running SHA-256 of a file that is written from beginning to end. A thread of its own
+/// computes it: hashing the rows of an earlier run takes longer than reading them.
+pub(super) struct RunningDigest {
+    chunk: Vec<u8>,
+    /// `None` when the thread could not be started.
+    thread: Option<(SyncSender<Vec<u8>>, JoinHandle<Sha256>)>,
+}
+
+impl RunningDigest {
+    const CHUNK: usize = 64 * 1024;
+    const CHUNKS_IN_FLIGHT: usize = 2;
+
+    pub(super) fn new() -> Self {
+        let (sender, chunks) = sync_channel::<Vec<u8>>(Self::CHUNKS_IN_FLIGHT);
+        let hash = move || {
+            let mut hasher = Sha256::new();
+            for chunk in chunks {
+                hasher.update(&chunk);
+            }
+            hasher
+        };
+        let thread = Builder::new().name("digest".into()).spawn(hash);
+        Self { chunk: Vec::new(), thread: thread.ok().map(|thread| (sender, thread)) }
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.chunk.extend_from_slice(bytes);
+        if self.chunk.len() >= Self::CHUNK {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        let chunk = std::mem::take(&mut self.chunk);
+        let is_sent = self.thread.as_ref().is_some_and(|(chunks, _)| chunks.send(chunk).is_ok());
+        if !is_sent {
+            self.thread = None;
+        }
+    }
+
+    /// The digest in lower-case hexadecimal; `None` if the thread failed, so the file must be read.
+    pub(super) fn finish(mut self) -> Option<String> {
+        self.send();
+        let (chunks, thread) = self.thread?;
+        drop(chunks);
+        Some(hex::encode(thread.join().ok()?.finalize()))
+    }
+}
+
+/// Whether two paths lead to the same file, by any name or link. Files that do not
+/// exist yet are compared by the directory in which they would be.
+pub fn same_file(a: &Path, b: &Path) -> bool {
+    let is_file = |path: &Path| path.metadata().ok().map(|it| it.is_file());
+    match (is_file(a), is_file(b)) {
+        // A pipe or a device is not opened: that might block.
+        (Some(true), Some(true)) => {
+            same_file::is_same_file(a, b).unwrap_or_else(|_| same_place(a, b))
+        }
+        (Some(_), Some(_)) | (None, None) => same_place(a, b),
+        _ => false,
+    }
+}
+
+/// Whether standard output is redirected to this file.
+pub fn is_stdout(path: &Path) -> bool {
+    is_handle_of(Handle::stdout(), path)
+}
+
+/// Whether standard input is redirected from this file.
+pub fn is_stdin(path: &Path) -> bool {
+    is_handle_of(Handle::stdin(), path)
+}
+
+fn is_handle_of(handle: io::Result<Handle>, path: &Path) -> bool {
+    let is_file = path.metadata().is_ok_and(|it| it.is_file());
+    is_file && matches!((handle, Handle::from_path(path)), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Whether standard input and output are redirected to the same regular file.
+pub fn is_stdin_stdout() -> bool {
+    let (Ok(stdin), Ok(stdout)) = (Handle::stdin(), Handle::stdout()) else { return false };
+    stdin == stdout && stdin.as_file().metadata().is_ok_and(|it| it.is_file())
+}
+
+/// Whether the open file is still the one at this path. Needs no further descriptor: connections
+/// may have taken all of them.
+pub(super) fn is_in_place(file: &File, path: &Path) -> bool {
+    match (path.metadata(), file.metadata()) {
+        (Ok(named), Ok(open)) => same_identity(&named, &open),
+        _ => false,
+    }
+}
+
+#[cfg(unix)]
+fn same_identity(a: &Metadata, b: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// Other systems do not let an open file be replaced.
+#[cfg(not(unix))]
+fn same_identity(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
+fn same_place(a: &Path, b: &Path) -> bool {
+    a == b || matches!((place(a), place(b)), (Some(a), Some(b)) if a == b)
+}
+
+/// The path without links and detours, as far as it exists.
+fn place(path: &Path) -> Option<PathBuf> {
+    if let Ok(whole) = path.canonicalize() {
+        return Some(whole);
+    }
+    Some(directory(path).canonicalize().ok()?.join(path.file_name()?))
+}
+
+/// The directory that holds a file; `.` for a bare name.
+pub(super) fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::digest::sha256_file;
     use super::*;
 
     fn names(dir: &Path) -> Vec<String> {
@@ -283,5 +439,74 @@ mod tests {
         expected.extend([".a.csv.Link12.tmp", &live_name]);
         expected.sort_unstable();
         assert_eq!(names(dir.path()), expected);
+    }
+
+    #[test]
+    fn the_digest_is_the_one_of_the_standard() {
+        // FIPS 180-2, appendix B.1.
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(&b"abc"[..]).unwrap(), expected);
+        let mut running = RunningDigest::new();
+        running.update(b"ab");
+        running.update(b"c");
+        assert_eq!(running.finish().as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn a_running_digest_of_many_chunks_is_that_of_the_whole() {
+        let mut running = RunningDigest::new();
+        let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
+        bytes.chunks(70_001).for_each(|chunk| running.update(chunk));
+        assert_eq!(running.finish(), sha256(bytes.as_slice()).ok());
+        assert_eq!(RunningDigest::new().finish(), sha256(io::empty()).ok());
+    }
+
+    #[test]
+    fn detours_lead_to_the_same_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a.csv"), dir.path().join("b.csv"));
+        fs::write(&a, "x").unwrap();
+        fs::write(&b, "x").unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        assert!(same_file(&a, &a));
+        assert!(same_file(&a, &dir.path().join("sub/../a.csv")));
+        assert!(!same_file(&a, &b));
+        assert!(same_file(dir.path(), &dir.path().join("sub/..")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_lead_to_the_same_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.csv");
+        fs::write(&file, "x").unwrap();
+        fs::hard_link(&file, dir.path().join("hard.csv")).unwrap();
+        std::os::unix::fs::symlink(&file, dir.path().join("soft.csv")).unwrap();
+        assert!(same_file(&file, &dir.path().join("hard.csv")));
+        assert!(same_file(&file, &dir.path().join("soft.csv")));
+    }
+
+    #[test]
+    fn files_that_do_not_exist_are_compared_by_their_place() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        let new = dir.path().join("new.csv");
+        assert!(same_file(&new, &dir.path().join("sub/../new.csv")));
+        assert!(!same_file(&new, &dir.path().join("sub/new.csv")));
+        assert!(!same_file(&new, dir.path()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_file_is_not_in_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.csv");
+        fs::write(&path, "x").unwrap();
+        let file = File::open(&path).unwrap();
+        assert!(is_in_place(&file, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(!is_in_place(&file, &path));
+        fs::write(&path, "x").unwrap();
+        assert!(!is_in_place(&file, &path));
     }
 }
