@@ -223,7 +223,7 @@ fn a_user_listed_by_two_emails_is_called_once() {
     for (n, (_, _, id)) in pairs.iter().enumerate() {
         let (line, earlier) = (n as u64 + 132, n as u64 + 2);
         let row = stage.row("who.results.csv", line);
-        let message = format!("the same user stands on line {earlier}");
+        let message = format!("the same user is on line {earlier}");
         let cells = ["outcome", "user_id", "error_message"].map(|it| row[it].as_str());
         assert_eq!(cells, ["duplicate", id.as_str(), &message]);
         let row = stage.row("who.results.csv", earlier);

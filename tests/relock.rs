@@ -149,7 +149,7 @@ fn rows_without_was_locked_are_refused() {
     run(&stage, &ids, "");
     let refused = stage.run_refused(&format!("{RELOCK} --yes {FAST}"), 2);
     refused
-        .prints("ids.results.csv:2: `was_locked` says neither true nor false, nor in 2 more rows")
+        .prints("ids.results.csv:2: `was_locked` is neither true nor false, nor in 2 more rows")
         .prints("--include-unknown");
     relock(&stage, "--include-unknown").exits_with(0);
     assert_eq!(n_locked(&stage, &ids), 3);

@@ -78,8 +78,8 @@ fn each_mistake_has_an_outcome_and_a_reason() {
     3 T-1 unlocked
     4 T-2 unlocked
     5 T-3 unlocked
-    6 T-4 duplicate  the same user stands on line 3
-    7 T-5 duplicate  the same user stands on line 5
+    6 T-4 duplicate  the same user is on line 3
+    7 T-5 duplicate  the same user is on line 5
     9 T-6 invalid  the cell is empty
     10 T-7 invalid  the cell is empty
     12 T-8 invalid  a user id starts with "user_"; this looks like the id of another kind of object
