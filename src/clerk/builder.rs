@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use super::address::proxy_for;
 use super::connections::{ConnectionSettings, Connections, tls_config};
+use super::proxy::proxy_for;
 use super::reply::reason;
 use super::{AddressError, ApiAddress, Client, KeyError, ProxyError, SecretKey};
 

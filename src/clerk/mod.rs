@@ -26,6 +26,7 @@ mod builder;
 mod client;
 mod connections;
 mod key;
+mod proxy;
 #[cfg_attr(
     not(feature = "sandbox"),
     expect(
@@ -41,13 +42,14 @@ mod user_id;
 #[cfg(test)]
 mod test_server;
 
-pub use address::{AddressError, ApiAddress, ProxyError};
+pub use address::{AddressError, ApiAddress};
 pub use body::ApiError;
 pub use builder::{BuildError, ClientBuilder};
 pub use client::Client;
 #[cfg(feature = "cli")]
 pub(crate) use client::probe::{Probe, TlsVersion};
 pub use key::{KeyError, KeyFile, KeyFileError, KeyKind, SecretKey};
+pub use proxy::ProxyError;
 pub use reply::{Error, Fault, parse_retry_after};
 pub use request::{MAX_LOOK_UP, MAX_PAGE, PageRequest, TimeRange, UserFilter};
 pub use user::{

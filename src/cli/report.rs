@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::args::ReportArgs;
-use crate::job::page::{self, Detail, gather};
+use crate::job::finished_files::{self, Detail, gather};
 use crate::job::{ExitStatus, Failure};
 use crate::model::mask_keys;
 use crate::report::{Console, closing};
@@ -25,14 +25,14 @@ pub(super) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus,
         console.warning(warning);
     }
     if let Some(begun) = html {
-        finish(begun, &page::html(&facts, args.report_pii)?, console)?;
+        finish(begun, &finished_files::html(&facts, args.report_pii)?, console)?;
     }
     if let Some(begun) = markdown {
-        finish(begun, &page::markdown(&facts)?, console)?;
+        finish(begun, &finished_files::markdown(&facts)?, console)?;
     }
     facts.incident.summary.files.report.clone_from(&args.html);
     let text = if is_printed {
-        page::markdown(&facts)?
+        finished_files::markdown(&facts)?
     } else if args.json {
         facts.incident.to_json().map_err(Failure::internal)? + "\n"
     } else {
@@ -82,7 +82,7 @@ fn begin<'a>(path: &'a Path, flag: &'static str, force: bool) -> Result<BegunPag
 }
 
 fn finish((writer, path): BegunPage<'_>, text: &str, console: &Console) -> Result<(), Failure> {
-    page::fill(writer, path, text).map_err(WriteError::without_resume)?;
+    finished_files::fill(writer, path, text).map_err(WriteError::without_resume)?;
     console.note(&format!("wrote the page {}", path.display()));
     Ok(())
 }

@@ -43,6 +43,14 @@ pub struct Stretch {
 }
 
 impl Stretch {
+    /// The number of stretches in which this many users are walked at once.
+    pub fn n_for(n_users: u64) -> u32 {
+        /// For fewer users, one walk is as fast as several.
+        const USERS_PER_STRETCH: u64 = 5_000;
+        const MAX: u32 = 16;
+        u32::try_from(n_users / USERS_PER_STRETCH).unwrap_or(MAX).clamp(1, MAX)
+    }
+
     /// All users that match this filter.
     pub fn whole(filter: UserFilter) -> Self {
         let page = PageRequest { filter, ..PageRequest::default() };

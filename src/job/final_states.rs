@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::page::Detail;
+use super::finished_files::Detail;
 use crate::model::{Outcome, Row};
 use crate::report::page::FinalRow;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::command_line::next_step;
 use super::exit::{ExitStatus, Failure};
+use super::finished_files::{Detail, fill, gather, html};
 use super::input::Input;
-use super::page::{Detail, fill, gather, html};
 use super::run::RunningJob;
 use super::{Job, JobSettings};
 use crate::engine::{Recording, wall_clock};

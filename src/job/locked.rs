@@ -11,7 +11,7 @@ use super::command_line::of_another_input;
 use super::connection::Connection;
 use super::exit::{ExitStatus, Failure};
 use super::input::{Exclusions, InputSource, read_exclusions};
-use super::outputs::check_in_the_way;
+use super::output_paths::check_in_the_way;
 use super::run::Stages;
 use super::settings::{Execution, ExistingFile};
 use super::{Context, Job};
@@ -362,11 +362,8 @@ impl Walker<'_, '_> {
 
     /// Divides the time between the oldest and the newest user; one stretch where it is not known.
     fn stretches(&self, n_users: u64) -> Result<Vec<Stretch>, Failure> {
-        /// For fewer users, one walk is as fast as several.
-        const USERS_PER_STRETCH: u64 = 5_000;
-        const MAX_STRETCHES: u64 = 16;
         let whole = || Ok(vec![Stretch::whole(self.filter.clone())]);
-        let n_stretches = (n_users / USERS_PER_STRETCH).min(MAX_STRETCHES);
+        let n_stretches = Stretch::n_for(n_users);
         if n_stretches <= 1 {
             return whole();
         }
@@ -374,7 +371,7 @@ impl Walker<'_, '_> {
         let ends_of_list = [Stretch::oldest, Stretch::newest].map(|of| of(self.filter.clone()));
         self.work(&ends, ends_of_list.into(), Progress::None)?;
         let Some(created) = self.check(ends.finish())?.created else { return whole() };
-        let spans = created.cut(u32::try_from(n_stretches).unwrap_or(1));
+        let spans = created.cut(n_stretches);
         let last = spans.len().saturating_sub(1);
         let stretch = |(at, &span)| Stretch::of(&self.filter, span, at == 0, at == last);
         Ok(spans.iter().enumerate().map(stretch).collect())

@@ -3,28 +3,28 @@
 
 pub(crate) mod command_line;
 mod connection;
+mod earlier_run;
 mod exit;
 mod final_states;
 mod finish;
+pub(crate) mod finished_files;
 mod input;
 mod locked;
-mod outputs;
-pub(crate) mod page;
+mod output_paths;
 mod prepare;
-mod previous;
 mod run;
 mod settings;
 mod watch;
 
 pub(crate) use connection::{Checked, Connection, Instance, check};
+pub(crate) use earlier_run::{
+    check_finished, check_instance, check_plan, check_retried, check_undone, warn_of_new_sandbox,
+    warn_without_manifest,
+};
 pub(crate) use exit::{ExitStatus, Failure};
 pub(crate) use finish::Finished;
 pub(crate) use input::InputSource;
 pub(crate) use locked::{ListSettings, list_locked};
-pub(crate) use previous::{
-    check_finished, check_instance, check_plan, check_retried, check_undone, warn_of_new_sandbox,
-    warn_without_manifest,
-};
 pub(crate) use settings::{
     Effective, Execution, ExistingFile, Guards, IfEmpty, JobSettings, OutputSettings, Source,
 };
@@ -87,7 +87,7 @@ pub(crate) fn run(
     context: Context<'_>,
     mut consent: Option<Ask>,
 ) -> Result<Finished, Failure> {
-    let files = outputs::output_files(settings)?;
+    let files = output_paths::output_files(settings)?;
     let stop = context.signals.stop().child();
     let max_duration = settings.execution.max_duration.filter(|_| settings.input.is_instance());
     let deadline = max_duration.and_then(|length| now().checked_add(length));

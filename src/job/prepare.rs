@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 use tokio::runtime::{Builder, Runtime};
 
+use super::earlier_run::{self, PreviousRun};
 use super::exit::Failure;
 use super::input::Input;
 use super::locked::Walked;
-use super::outputs::open_outputs;
-use super::previous::{self, PreviousRun};
+use super::output_paths::open_outputs;
 use super::{Ask, Job, confirm};
 use crate::engine::{now, wall_clock};
 use crate::model::UserId;
@@ -47,7 +47,7 @@ pub(super) fn prepare(
     let mut previous = PreviousRun::find(settings, &input, connection, at, context.console)?;
     let effective = effective_settings(job, &input);
     if let (Some(manifest), Some(results)) = (&previous.manifest, &files.results) {
-        previous::check_settings(results, manifest, &effective)?;
+        earlier_run::check_settings(results, manifest, &effective)?;
     }
     let resumed = previous.resumed.as_mut();
     let (done, earlier) = resumed

@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 
 use super::exit::{ExitStatus, Failure};
 use super::finish::Finished;
-use super::outputs::{check_own_verify, refuse_existing_page};
+use super::output_paths::{check_own_verify, refuse_existing_page};
 use super::settings::{ExistingFile, JobSettings};
 use super::{Connection, Context};
 use crate::engine::now;

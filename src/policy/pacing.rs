@@ -14,13 +14,13 @@ use std::time::Duration;
 mod breaker;
 mod gate;
 mod ledger;
-mod record;
+mod pace_record;
 mod throttle;
 
 pub use breaker::{Breaker, Miss};
 pub use gate::{Change, Delivery, Gate, GateSettings, Report, Sent};
 pub use ledger::{Entry, Ledger, Limits};
-pub use record::{Moment, PaceRecord};
+pub use pace_record::{Moment, PaceRecord};
 pub use throttle::{Refusal, Throttle};
 
 /// A number of requests per window.

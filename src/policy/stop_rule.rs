@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::model::{Event, Row};
     use crate::stats::Size;
-    use crate::stats::story::records;
+    use crate::stats::testing::records;
 
     fn stats(rows: &[(Outcome, u16, u64)]) -> Stats {
         let mut stats = Stats::new(Size::default(), Instant::now(), SystemTime::UNIX_EPOCH);

@@ -252,8 +252,8 @@ mod tests {
 
     use super::*;
     use crate::model::{Outcome, StopReason};
-    use crate::stats::story::Story;
     use crate::stats::summary::CommandKind;
+    use crate::stats::testing::Story;
     use crate::stats::{Ceiling, Size};
 
     const PLAIN: Style = Style { color: false };

@@ -168,8 +168,8 @@ mod tests {
     use super::*;
     use crate::model::Outcome;
     use crate::report::Verbosity;
-    use crate::stats::story::{Story, records};
     use crate::stats::summary::CommandKind;
+    use crate::stats::testing::{Story, records};
 
     /// What is printed during a run with a 429, an outage, and two reasons to stop.
     fn notices(verbosity: Verbosity, progress: Progress) -> String {

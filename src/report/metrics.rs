@@ -299,7 +299,7 @@ fn unix_seconds(at: SystemTime) -> u64 {
 mod tests {
     use super::*;
     use crate::model::PauseReason;
-    use crate::stats::story::Story;
+    use crate::stats::testing::Story;
 
     fn at(secs: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(secs)

@@ -131,7 +131,7 @@ mod tests {
     use crate::model::{PauseReason, StopReason};
     use crate::report::Verbosity;
     use crate::stats::Ceiling;
-    use crate::stats::story::Story;
+    use crate::stats::testing::Story;
 
     fn line(story: &Story, command: CommandKind) -> String {
         let per = Duration::from_secs(10);

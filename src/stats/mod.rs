@@ -4,9 +4,9 @@
 
 mod pace;
 mod rows;
-#[cfg(test)]
-pub(crate) mod story;
 pub mod summary;
+#[cfg(test)]
+pub(crate) mod testing;
 mod time;
 
 use std::collections::BTreeMap;

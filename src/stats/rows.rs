@@ -250,7 +250,7 @@ fn micros(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::story::Story;
+    use crate::stats::testing::Story;
 
     #[test]
     fn each_outcome_is_counted_separately() {

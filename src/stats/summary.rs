@@ -542,7 +542,7 @@ fn rfc3339(time: SystemTime) -> Option<String> {
 mod tests {
     use super::*;
     use crate::model::PauseReason;
-    use crate::stats::story::Story;
+    use crate::stats::testing::Story;
 
     #[test]
     fn records_without_a_row_are_unprocessed_and_did_not_end_well() {

@@ -1,4 +1,4 @@
-use super::story::Story;
+use super::testing::Story;
 use super::*;
 use crate::model::PauseReason;
 

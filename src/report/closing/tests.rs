@@ -1,8 +1,8 @@
 use super::*;
 use crate::model::PauseReason;
 use crate::report::console::tests::Sink;
-use crate::stats::story::Story;
 use crate::stats::summary::{Files, Forecast, NextStep};
+use crate::stats::testing::Story;
 use crate::stats::{Ceiling, Size};
 
 const PLAIN: Style = Style { color: false };

@@ -10,7 +10,7 @@ use super::command_line::FILTERS;
 use super::connection::{Connection, Instance};
 use super::exit::{ExitStatus, Failure};
 use super::input::Input;
-use super::outputs::check_in_the_way;
+use super::output_paths::check_in_the_way;
 use super::settings::{ExistingFile, JobSettings};
 use crate::report::{Console, text};
 use crate::results::manifest::{FileEntry, Manifest};

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::Job;
 use super::connection::{Connection, Instance};
+use super::earlier_run::PreviousRun;
 use super::exit::Failure;
 use super::input::Input;
-use super::previous::PreviousRun;
 use super::settings::{ExistingFile, JobSettings};
 use crate::engine::wall_clock;
 use crate::policy::plan::Plan;
