@@ -345,7 +345,10 @@ fn sandbox_flags_without_sandbox_are_refused_also_with_an_address() {
     let mut stage = stage();
     let expected = "--sandbox-latency requires --sandbox";
     let url = stage.sandbox().url();
-    stage.refuses(&format!("{RUN} --sandbox-latency 0ms --api-url {url}"), 2).says(expected);
+    stage
+        .refuses(&format!("{RUN} --sandbox-latency 0ms --api-url {url}"), 2)
+        .says(expected)
+        .says("Usage: bulk-unlock run ");
     stage.unset("CLERK_API_URL");
     stage.refuses(&format!("{RUN} --sandbox-latency 0ms"), 2).says(expected);
 }
@@ -357,6 +360,18 @@ fn conflict_names_only_the_variables_in_conflict() {
     stage.set("BULK_UNLOCK_MAX_USERS", "5");
     let ended = stage.refuses("run ids.csv --yes --quota-share 100%", 2);
     ended.says("Set in the environment: BULK_UNLOCK_RATE. ").never_says("MAX_USERS");
+}
+
+#[test]
+fn variable_holds_beside_an_input_whose_name_reads_like_its_flag() {
+    let mut stage = stage();
+    stage.write("--max-users=1", list(&users(2)));
+    stage.set("BULK_UNLOCK_MAX_USERS", "1");
+    stage.refuses("run --yes -- --max-users=1", 2).says("--max-users is 1");
+    stage.unset("BULK_UNLOCK_MAX_USERS");
+    stage.write("--dry-run", list(&users(2)));
+    stage.set("BULK_UNLOCK_DRY_RUN", "true");
+    stage.run("run --yes -o planned.csv -- --dry-run").exits_with(0).says("Nothing was changed");
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub(super) fn resolve(top: &Command, arguments: &[OsString]) -> Result<Resolved,
     for setting in &settings {
         match given.fate(setting, &settings) {
             Fate::Holds => {
-                let is_new = |it: &&OsString| !arguments.contains(it);
+                let is_new = |it: &&OsString| !given.has_argument(&setting.flag, it);
                 added.extend(setting.arguments.iter().filter(is_new).cloned());
                 resolved.sources.insert(setting.flag.clone(), setting.source.clone());
             }
@@ -209,6 +209,12 @@ impl<'a> Given<'a> {
 
     fn has(&self, arg: &Arg) -> bool {
         self.matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+    }
+
+    /// Whether a flag with a value was given as this argument, `--flag=value` or `--flag value`.
+    fn has_argument(&self, flag: &str, wanted: &OsStr) -> bool {
+        let Some(arg) = find(self.command, flag).filter(|arg| self.has(arg)) else { return false };
+        values(arg, &self.matches).iter().any(|value| argument(flag, value) == *wanted)
     }
 
     fn config_file(&self) -> Option<PathBuf> {
