@@ -25,6 +25,8 @@ pub struct UserFilter {
     pub last_sign_in_at: TimeRange,
     /// The user is a member of one of these organizations, `org_…`; empty: no condition.
     pub organization_ids: Vec<String>,
+    /// Members of none of these organizations.
+    pub excluded_organization_ids: Vec<String>,
     /// Whether the user is banned; `None`: no condition.
     pub banned: Option<bool>,
 }
@@ -167,6 +169,9 @@ fn append_filter(query: &mut Serializer<'_, String>, filter: &UserFilter) {
     for organization in &filter.organization_ids {
         query.append_pair("organization_id", &including(organization));
     }
+    for organization in &filter.excluded_organization_ids {
+        query.append_pair("organization_id", &format!("-{organization}"));
+    }
     if let Some(banned) = filter.banned {
         query.append_pair("banned", if banned { "true" } else { "false" });
     }
@@ -228,12 +233,13 @@ mod tests {
             created_at: TimeRange { before: Some(20), after: Some(-10) },
             last_sign_in_at: TimeRange { before: None, after: Some(5) },
             organization_ids: vec!["org_a".into(), "-org_b".into()],
+            excluded_organization_ids: vec!["org_c".into()],
             banned: Some(false),
         }
     }
 
     const FILTER: &str = "created_at_before=20&created_at_after=-10&last_sign_in_at_after=5&\
-        organization_id=org_a&organization_id=%2B-org_b&banned=false";
+        organization_id=org_a&organization_id=%2B-org_b&organization_id=-org_c&banned=false";
 
     #[test]
     fn a_page_has_a_limit_a_cursor_and_a_filter() {

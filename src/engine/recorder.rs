@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as calls;
-use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::thread::{self, Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
@@ -22,6 +22,10 @@ const MESSAGES_IN_FLIGHT: usize = 64;
 
 /// Maximum number of events that are recorded with one write.
 const BATCH: usize = 32;
+
+/// How long the recorder waits for more events before it records some: each wake-up of its thread
+/// and of the workers serves all of them.
+const GATHER: Duration = Duration::from_micros(200);
 
 /// How often rows are synced to the disk. A power cut can lose the rows of this time.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -344,6 +348,14 @@ fn work<'env>(
         events.clear();
     };
     while messages.blocking_recv_many(&mut batch, BATCH) > 0 {
+        if batch.len() < BATCH {
+            thread::sleep(GATHER);
+            while batch.len() < BATCH
+                && let Ok(message) = messages.try_recv()
+            {
+                batch.push(message);
+            }
+        }
         for message in batch.drain(..) {
             match message {
                 Message::Event(event) => events.push(event),

@@ -345,8 +345,8 @@ impl Walker<'_, '_> {
             let is_ignored = match (filtered.n_all_users, *n_members) {
                 (Some(all), Some(n_members)) if n_members < all || all == 0 => false,
                 (Some(_), Some(_)) => {
-                    let organization_ids = vec![format!("-{id}")];
-                    let others = UserFilter { organization_ids, ..UserFilter::default() };
+                    let excluded_organization_ids = vec![id.clone()];
+                    let others = UserFilter { excluded_organization_ids, ..UserFilter::default() };
                     self.count(&others)? != Some(0)
                 }
                 _ => true,
