@@ -362,6 +362,21 @@ fn conflict_names_only_the_variables_in_conflict() {
     ended.says("Set in the environment: BULK_UNLOCK_RATE. ").never_says("MAX_USERS");
 }
 
+#[cfg(unix)]
+#[test]
+fn variable_that_is_not_utf8_is_named() {
+    use std::os::unix::ffi::OsStrExt;
+    let stage = stage();
+    for name in ["BULK_UNLOCK_BY", "CLERK_API_URL"] {
+        let mut command = stage.command(RUN);
+        command.env(name, std::ffi::OsStr::from_bytes(b"\xff"));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(&format!("{name} is not UTF-8")), "{stderr}");
+    }
+}
+
 #[test]
 fn variable_holds_beside_an_input_whose_name_reads_like_its_flag() {
     let mut stage = stage();

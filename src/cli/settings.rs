@@ -85,6 +85,11 @@ pub(super) fn resolve(top: &Command, arguments: &[OsString]) -> Result<Resolved,
     for setting in &settings {
         match given.fate(setting, &settings) {
             Fate::Holds => {
+                // clap's message does not name the variable.
+                let is_text = find(command, &setting.flag).is_some_and(|arg| !is_path(arg));
+                if is_text && setting.arguments.iter().any(|it| it.to_str().is_none()) {
+                    return Err(format!("{} is not UTF-8", setting.name));
+                }
                 let is_new = |it: &&OsString| !given.has_argument(&setting.flag, it);
                 added.extend(setting.arguments.iter().filter(is_new).cloned());
                 resolved.sources.insert(setting.flag.clone(), setting.source.clone());
@@ -398,6 +403,10 @@ impl Resolved {
 fn values(arg: &Arg, matches: &ArgMatches) -> Vec<OsString> {
     let values = matches.get_raw(arg.get_id().as_str()).into_iter().flatten();
     values.map(OsStr::to_owned).collect()
+}
+
+fn is_path(arg: &Arg) -> bool {
+    arg.get_value_parser().type_id() == TypeId::of::<PathBuf>()
 }
 
 /// Whether a flag is given once for each value, as values may contain commas.
