@@ -1,4 +1,4 @@
-//! `--all-locked`: the locked users of the instance in place of a list.
+//! `--all-locked`: all locked users of the instance as the input.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FakeUser, Mode, Population, SandboxConfig, Script, Scripted};
-use common::lookups::{all_were_unlocked, listed};
+use common::population::{check_resumed_outcomes, listed};
 use common::server::serve;
 use common::watch::{FAST, slow_config, wait_until};
 use common::{SEED, Stage};
@@ -31,12 +31,12 @@ fn texts(ids: &[UserId]) -> BTreeSet<String> {
 }
 
 impl Stage {
-    /// The users of a list of locked users.
+    /// The user IDs of a list of locked users.
     fn ids_of(&self, name: &str) -> BTreeSet<String> {
         self.rows(name).into_iter().map(|mut row| row.remove("user_id").expect("a user")).collect()
     }
 
-    /// Number of walks: each begins with a count.
+    /// Number of walks, each of which begins with a count.
     fn n_walks(&self) -> usize {
         let requests = self.sandbox().requests();
         requests.iter().filter(|it| it.path_and_query.starts_with("/v1/users/count")).count()
@@ -47,9 +47,9 @@ impl Stage {
 fn a_run_unlocks_all_users_who_are_not_locked_on_purpose() {
     let stage = Stage::with_users(N_USERS);
     let ended = stage.run(&format!("{RUN} --max-users 500")).exits_with(0);
-    assert_eq!(stage.posted(), texts(&locked()));
-    stage.has_each_once("locked.results.csv", &locked());
-    stage.all_are("locked.results.csv", "unlocked");
+    assert_eq!(stage.posted_users(), texts(&locked()));
+    stage.check_one_row_each("locked.results.csv", &locked());
+    stage.check_all_outcomes("locked.results.csv", "unlocked");
     assert_eq!(stage.ids_of("locked.results.input.csv"), texts(&locked()));
     assert!(stage.column("locked.results.csv", "was_locked").iter().all(|it| it == "true"));
     let n_on_purpose = users_where(FakeUser::is_admin_locked).len();
@@ -58,7 +58,7 @@ fn a_run_unlocks_all_users_who_are_not_locked_on_purpose() {
     assert_eq!(ended.stderr.matches(&left_out).count(), 2, "{}", ended.stderr);
     let manifest = stage.json("locked.results.manifest.json");
     let n_requests = stage.n_requests();
-    assert_eq!(manifest["passes"][0]["requests"], n_requests, "those of the walk too");
+    assert_eq!(manifest["passes"][0]["requests"], n_requests, "requests of the walk are included");
     for id in users_where(FakeUser::is_admin_locked) {
         assert!(stage.sandbox().is_locked(&id));
     }
@@ -82,7 +82,7 @@ fn the_manifest_records_the_list_and_the_settings() {
         assert_eq!(manifest["settings"][name], value, "{name}");
     }
     let wanted = users_where(|it| it.is_locked() && !it.is_admin_locked() && !it.banned);
-    assert_eq!(stage.posted(), texts(&wanted));
+    assert_eq!(stage.posted_users(), texts(&wanted));
     assert_eq!(stage.ids_of("night.input.csv"), texts(&wanted));
 }
 
@@ -90,12 +90,12 @@ fn the_manifest_records_the_list_and_the_settings() {
 fn users_who_are_locked_on_purpose_are_unlocked_only_on_request() {
     let stage = Stage::with_users(N_USERS);
     stage.run(&format!("{RUN} --include-admin-locked")).exits_with(0);
-    assert_eq!(stage.posted(), texts(&users_where(FakeUser::is_locked)));
-    assert_eq!(stage.ids_of("locked.results.input.csv"), stage.posted());
+    assert_eq!(stage.posted_users(), texts(&users_where(FakeUser::is_locked)));
+    assert_eq!(stage.ids_of("locked.results.input.csv"), stage.posted_users());
 }
 
 #[test]
-fn excluded_users_stay_locked_and_a_limit_holds() {
+fn excluded_users_stay_locked_and_limit_applies_to_the_list() {
     let stage = Stage::with_users(N_USERS);
     let kept = &locked()[3];
     stage.write("keep.txt", kept.as_str());
@@ -109,7 +109,7 @@ fn excluded_users_stay_locked_and_a_limit_holds() {
     assert!(stage.sandbox().is_locked(kept));
     let mut expected = texts(&locked());
     expected.remove(kept.as_str());
-    assert_eq!(stage.posted(), expected);
+    assert_eq!(stage.posted_users(), expected);
 }
 
 #[test]
@@ -119,25 +119,25 @@ fn a_run_of_the_plan_unlocks_exactly_the_planned_users() {
     let ended = stage.run(&line).exits_with(0);
     assert_eq!(stage.n_posts(), 0);
     let wanted = users_where(|it| it.is_locked() && !it.is_admin_locked() && !it.banned);
-    stage.has_each_once("locked.plan.csv", &wanted);
-    stage.all_are("locked.plan.csv", "would_unlock");
-    let next = ended.next();
+    stage.check_one_row_each("locked.plan.csv", &wanted);
+    stage.check_all_outcomes("locked.plan.csv", "would_unlock");
+    let next = ended.next_command();
     assert!(next.starts_with("run '--reason=INC 7' "), "{next}");
     assert!(next.contains("--plan=locked.plan.csv") && !next.contains("all-locked"), "{next}");
     stage.run(&format!("{next} --yes")).exits_with(0);
-    assert_eq!(stage.posted(), texts(&wanted));
+    assert_eq!(stage.posted_users(), texts(&wanted));
 }
 
 #[test]
 fn an_incomplete_walk_unlocks_no_user() {
     let stage = Stage::with_sandbox(slow_config("60ms").n_users(4_000));
     let ended = stage.run(&format!("{RUN} --max-duration 200ms -o a.csv"));
-    ended.exits_with(3).says("the list is incomplete").says("no user was unlocked");
+    ended.exits_with(3).prints("the list is incomplete").prints("no user was unlocked");
     assert_eq!(stage.files(), ["a.input.part.csv"]);
     assert_eq!(stage.n_posts(), 0);
     stage.sandbox().set_mode(Mode::AllStatus(500));
     let ended = stage.run(&format!("{RUN} --max-retries 0 -o b.csv"));
-    ended.exits_with(3).says("no user was unlocked");
+    ended.exits_with(3).prints("no user was unlocked");
     stage.sandbox().set_mode(Mode::Revoked);
     stage.run(&format!("{RUN} -o c.csv")).exits_with(4);
     assert!(stage.files().iter().all(|name| name.ends_with(".part.csv")), "{:?}", stage.files());
@@ -161,11 +161,11 @@ fn a_walk_that_lists_fewer_users_than_counted_unlocks_no_user() {
     stage.set("CLERK_API_URL", &url);
     stage.set("CLERK_SECRET_KEY", "sk_test_abcdefghijklmnopqrst");
     let ended = stage.run(&format!("{RUN} -o a.csv")).exits_with(3);
-    ended.says("the API counted 4 users, but listed 1").says("no user was unlocked");
+    ended.prints("the API counted 4 users, but listed 1").prints("no user was unlocked");
     assert_eq!(stage.files(), ["a.input.part.csv"]);
 }
 
-/// A server with one user, whose `locked` is this.
+/// A stage with a server of one user with this `locked` property.
 fn with_one_user(locked: &'static str) -> Stage {
     let mut stage = Stage::new();
     let url = serve(move |target| match target {
@@ -183,7 +183,7 @@ fn with_one_user(locked: &'static str) -> Stage {
 fn a_run_without_locked_users_succeeds() {
     let stage = with_one_user("false");
     let ended = stage.run(&format!("{RUN} --max-users 500")).exits_with(0);
-    ended.says("no locked user is listed: no user to unlock");
+    ended.prints("no locked user is listed: no user to unlock");
     let stage = with_one_user("false");
     stage.run(&format!("{RUN} --if-empty fail")).exits_with(2);
     assert_eq!(stage.files(), [""; 0]);
@@ -193,7 +193,7 @@ fn a_run_without_locked_users_succeeds() {
 fn a_user_whose_lock_state_is_unclear_exits_with_1() {
     let stage = with_one_user("null");
     let ended = stage.run(RUN).exits_with(1);
-    ended.says("not listed: 1 user whose `locked` is neither true nor false");
+    ended.prints("not listed: 1 user whose `locked` is neither true nor false");
     assert_eq!(stage.json("locked.results.manifest.json")["exit_code"], 1);
 }
 
@@ -207,9 +207,9 @@ fn a_killed_run_resumes_from_its_list_without_another_walk() {
     assert_eq!(stage.n_walks(), 1);
     stage.run(&format!("{RUN} --resume -o a.csv")).exits_with(0);
     assert_eq!(stage.n_walks(), 1);
-    stage.has_each_once("a.csv", &locked());
-    all_were_unlocked(stage.column("a.csv", "outcome"));
-    assert_eq!(stage.posted(), texts(&locked()));
+    stage.check_one_row_each("a.csv", &locked());
+    check_resumed_outcomes(stage.column("a.csv", "outcome"));
+    assert_eq!(stage.posted_users(), texts(&locked()));
 }
 
 #[test]
@@ -221,14 +221,14 @@ fn the_printed_command_resumes_a_stopped_run() {
     let stage = Stage::with_sandbox(config);
     let ended = stage.run(&format!("{RUN} --max-fail 1 -c 1 -o a.csv --skip-banned"));
     let ended = ended.exits_with(3);
-    let next = ended.next();
+    let next = ended.next_command();
     assert!(next.contains("--all-locked") && next.contains("--skip-banned"), "{next}");
     let n_walks = stage.n_walks();
     stage.run(&next.replace("--max-fail=1", "--max-fail=2")).exits_with(1);
     assert_eq!(stage.n_walks(), n_walks);
     let wanted = users_where(|it| it.is_locked() && !it.is_admin_locked() && !it.banned);
     assert!(wanted.len() < ids.len());
-    stage.has_each_once("a.csv", &wanted);
+    stage.check_one_row_each("a.csv", &wanted);
 }
 
 #[test]
@@ -238,13 +238,13 @@ fn the_printed_command_retries_failed_users_and_looks_them_up() {
     let config = SandboxConfig::default().n_users(N_USERS).script(script).log_requests(true);
     let stage = Stage::with_sandbox(config);
     let ended = stage.run(&format!("{RUN} --max-retries 0 --created-after 36500d")).exits_with(1);
-    let next = ended.next();
+    let next = ended.next_command();
     for flag in ["locked.results.csv", "--retry-failed", "--only-locked"] {
         assert!(next.contains(flag), "{next}");
     }
     stage.run(&next).exits_with(0);
     assert_eq!(stage.rows("locked.results.results.csv").len(), 1);
-    assert_eq!(stage.n_walks(), 2, "a count with the filter and one without, of one walk");
+    assert_eq!(stage.n_walks(), 2, "one walk counts with and without the filter");
 }
 
 #[test]
@@ -258,16 +258,19 @@ fn a_run_resumes_only_from_the_list_of_its_walk() {
     let list = stage.read("a.input.csv");
     stage.write("a.input.csv", list.clone() + "user_another,,,,,,true,false,,0,false,,\n");
     let ended = stage.run(&format!("{RUN} --resume -o a.csv")).exits_with(2);
-    ended.says("a.input.csv was changed after the walk");
+    ended.prints("a.input.csv was changed after the walk");
     std::fs::remove_file(stage.path("a.input.csv")).expect("the list is there");
     stage.run(&format!("{RUN} --resume -o a.csv")).exits_with(2);
     stage.write("a.input.csv", &list);
-    // Other filters would have made another list.
+    // Other filters would select other users.
     stage.run(&format!("{RUN} --resume -o a.csv --skip-banned")).exits_with(2);
     stage.run(&format!("run a.input.csv --yes --resume -o a.csv {FAST}")).exits_with(2);
     let manifest = stage.read("a.manifest.json");
     std::fs::remove_file(stage.path("a.manifest.json")).expect("the manifest is there");
-    stage.run(&format!("{RUN} --resume -o a.csv")).exits_with(2).says("a.manifest.json is missing");
+    stage
+        .run(&format!("{RUN} --resume -o a.csv"))
+        .exits_with(2)
+        .prints("a.manifest.json is missing");
     assert_eq!((stage.n_posts(), stage.n_walks()), (n_posts, 1));
     stage.write("a.manifest.json", manifest);
     stage.run(&format!("{RUN} --resume -o a.csv")).exits_with(0);
@@ -324,35 +327,35 @@ fn flags_for_a_list_of_users_are_refused() {
         "-o -",
         "--organization acme",
     ] {
-        stage.refuses(&format!("{RUN} {flags}"), 2);
+        stage.run_refused(&format!("{RUN} {flags}"), 2);
     }
     for flag in ["--skip-banned", "--organization org_acme", "--created-after 7d"] {
-        stage.refuses(&format!("run ids.txt --yes {flag} {FAST}"), 2);
-        stage.refuses(&format!("plan --plan ids.txt {flag} {FAST}"), 2);
+        stage.run_refused(&format!("run ids.txt --yes {flag} {FAST}"), 2);
+        stage.run_refused(&format!("plan --plan ids.txt {flag} {FAST}"), 2);
     }
     stage.set("BULK_UNLOCK_ALL_LOCKED", "true");
-    stage.refuses(&format!("run ids.txt --yes {FAST}"), 2);
+    stage.run_refused(&format!("run ids.txt --yes {FAST}"), 2);
     stage.unset("BULK_UNLOCK_ALL_LOCKED");
     stage.set("BULK_UNLOCK_EMAIL_DOMAIN", "acme.com");
-    stage.refuses(&format!("run ids.txt --yes {FAST}"), 2);
+    stage.run_refused(&format!("run ids.txt --yes {FAST}"), 2);
     assert_eq!(stage.n_requests(), 0);
     stage.unset("BULK_UNLOCK_EMAIL_DOMAIN");
-    stage.refuses(&format!("run --all-locked {FAST}"), 5);
-    assert_eq!(stage.n_requests(), 0, "nobody can be asked: no walk either");
+    stage.run_refused(&format!("run --all-locked {FAST}"), 5);
+    assert_eq!(stage.n_requests(), 0, "no walk without a confirmation");
 }
 
 #[test]
-fn a_signal_ends_the_walk_and_leaves_no_file() {
+fn signal_during_the_walk_leaves_no_file() {
     let stage = Stage::with_sandbox(slow_config("60ms").n_users(4_000));
     let run = stage.spawn(&format!("{RUN} -o a.csv"));
-    wait_until("it walks", || stage.n_requests() > 2);
+    wait_until("the walk has begun", || stage.n_requests() > 2);
     run.signal("INT");
-    run.wait().exits_with(130).says("no user was unlocked");
+    run.wait().exits_with(130).prints("no user was unlocked");
     assert_eq!((stage.files(), stage.n_posts()), (Vec::new(), 0));
 }
 
 #[test]
-fn the_same_sandbox_command_works_twice() {
+fn sandbox_run_can_be_repeated() {
     let stage = Stage::new();
     let sandbox = "--sandbox --sandbox-users 150 --sandbox-latency 0 --sandbox-quota none";
     for _ in 0..2 {

@@ -4,9 +4,9 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::terminal::at_a_terminal;
+use common::terminal::run_on_terminal;
 use common::tools::is_installed;
-use common::watch::{FAST, slow_config, with_each};
+use common::watch::{FAST, for_each_in_parallel, slow_config};
 use common::{Stage, list, users};
 
 const N_USERS: usize = 60;
@@ -21,7 +21,7 @@ fn stage() -> Stage {
 #[track_caller]
 fn shown(stage: &Stage, line: &str) -> String {
     let line = format!("stty cols 100 rows 30; exec \"$BU\" {line}");
-    let shown = at_a_terminal(stage, &line, "");
+    let shown = run_on_terminal(stage, &line, "");
     assert_eq!(shown.code, Some(0), "{}", shown.text);
     shown.text
 }
@@ -39,7 +39,7 @@ fn the_bar_is_redrawn_and_is_removed_before_the_closing_lines() {
     if !is_installed("script") {
         return;
     }
-    with_each(["--progress bar", ""], |progress| {
+    for_each_in_parallel(["--progress bar", ""], |progress| {
         let text = shown(&stage(), &format!("run ids.txt --yes --rate 60/s {progress}"));
         let drawn: BTreeSet<String> = drawn(&text, "60").into_iter().collect();
         assert!(drawn.len() > 1, "{drawn:?}");
@@ -62,9 +62,9 @@ fn assert_gone(text: &str, closing: &str) {
 
 #[test]
 fn a_pipe_gets_no_bar_even_with_progress_bar() {
-    with_each(["bar", "auto"], |progress| {
+    for_each_in_parallel(["bar", "auto"], |progress| {
         let line = format!("run ids.txt --yes --rate 200/s --progress {progress}");
-        let ended = stage().run(&line).exits_with(0).says("Done: unlocked 60 of 60 users");
+        let ended = stage().run(&line).exits_with(0).prints("Done: unlocked 60 of 60 users");
         let is_drawn = ended.stderr.contains(['\u{1b}', '\r', '━', '─']);
         assert!(!is_drawn, "{:?}", ended.stderr);
     });
@@ -75,7 +75,7 @@ fn progress_lines_none_and_quiet_draw_no_bar_on_a_terminal() {
     if !is_installed("script") {
         return;
     }
-    with_each(["--progress lines", "--progress none", "-q"], |flags| {
+    for_each_in_parallel(["--progress lines", "--progress none", "-q"], |flags| {
         let text = shown(&stage(), &format!("run ids.txt --yes --rate 200/s {flags}"));
         assert_eq!(drawn(&text, "60"), [""; 0], "{flags}");
         assert!(!text.contains('━'), "{text:?}");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::contract::sample;
+use common::sample;
 use common::{Stage, list, locked_users};
 
 /// A stage with four users to unlock in `ids.csv`.
@@ -44,7 +44,7 @@ fn keys_are_long_flag_names() {
 fn variable_names_the_file_and_flag_takes_precedence() {
     let mut stage = stage_with("max-users = 3\n");
     stage.set("BULK_UNLOCK_CONFIG", "ops.toml");
-    stage.refuses("run ids.csv --yes", 2).says("--max-users");
+    stage.run_refused("run ids.csv --yes", 2).prints("--max-users");
     stage.write("other.toml", "max-users = 4\n");
     stage.run("run ids.csv --yes --config other.toml").exits_with(0);
 }
@@ -62,13 +62,13 @@ fn no_file_is_searched_for() {
 fn flag_takes_precedence_over_variable_and_both_over_file() {
     let mut stage = stage_with("max-users = 1\n");
     let note = "--max-users replaces max-users of ops.toml:1";
-    stage.run(&format!("{RUN} --max-users 4")).exits_with(0).says(note);
+    stage.run(&format!("{RUN} --max-users 4")).exits_with(0).prints(note);
     stage.set("BULK_UNLOCK_MAX_USERS", "4");
     let note = "BULK_UNLOCK_MAX_USERS replaces max-users of ops.toml:1";
-    stage.run(&format!("{RUN} --force")).exits_with(0).says(note);
+    stage.run(&format!("{RUN} --force")).exits_with(0).prints(note);
     stage.set("BULK_UNLOCK_MAX_USERS", "2");
     let note = "--max-users replaces BULK_UNLOCK_MAX_USERS";
-    stage.run(&format!("{RUN} --force --max-users 5")).exits_with(0).says(note);
+    stage.run(&format!("{RUN} --force --max-users 5")).exits_with(0).prints(note);
     stage.set("BULK_UNLOCK_MAX_USERS", "5");
     stage.write("ops.toml", "max-users = 5\nonly-locked = true\n");
     let same = stage.run(&format!("{RUN} --force --max-users 5 --only-locked")).exits_with(0);
@@ -79,7 +79,7 @@ fn flag_takes_precedence_over_variable_and_both_over_file() {
 fn false_variable_turns_off_a_switch_of_the_file() {
     let mut stage = stage_with("only-locked = true\n");
     stage.set("BULK_UNLOCK_ONLY_LOCKED", "false");
-    stage.run(RUN).exits_with(0).says("BULK_UNLOCK_ONLY_LOCKED replaces only-locked");
+    stage.run(RUN).exits_with(0).prints("BULK_UNLOCK_ONLY_LOCKED replaces only-locked");
     assert_eq!(setting(&stage, "only_locked"), false);
 }
 
@@ -87,7 +87,9 @@ fn false_variable_turns_off_a_switch_of_the_file() {
 fn clerk_variables_take_precedence_over_the_file() {
     let stage = stage_with("api-url = \"http://127.0.0.1:1\"\nsecret-key-file = \"nowhere\"\n");
     let ended = stage.run(RUN).exits_with(0);
-    ended.says("CLERK_API_URL replaces api-url").says("CLERK_SECRET_KEY replaces secret-key-file");
+    ended
+        .prints("CLERK_API_URL replaces api-url")
+        .prints("CLERK_SECRET_KEY replaces secret-key-file");
 }
 
 #[test]
@@ -130,8 +132,8 @@ fn conflict_of_flag_and_restricting_setting_is_refused() {
         ("sandbox = true", "run ids.csv --api-url http://127.0.0.1:1", "sandbox (ops.toml:1)"),
     ] {
         stage.write("ops.toml", file);
-        let ended = stage.refuses(&format!("{line} --yes --config ops.toml"), 2);
-        ended.says("cannot be used with").says("Set in the configuration file: ").says(place);
+        let ended = stage.run_refused(&format!("{line} --yes --config ops.toml"), 2);
+        ended.prints("cannot be used with").prints("Set in the configuration file: ").prints(place);
     }
 }
 
@@ -139,7 +141,7 @@ fn conflict_of_flag_and_restricting_setting_is_refused() {
 fn conflict_of_setting_and_variable_is_refused() {
     let mut stage = stage_with("quota-share = \"1%\"\n");
     stage.set("BULK_UNLOCK_RATE", "1000/s");
-    stage.refuses(RUN, 2).says("quota-share (ops.toml:1)").says("BULK_UNLOCK_RATE");
+    stage.run_refused(RUN, 2).prints("quota-share (ops.toml:1)").prints("BULK_UNLOCK_RATE");
 }
 
 #[test]
@@ -147,7 +149,7 @@ fn plan_replaces_settings_about_reading_an_input() {
     let stage = stage_with("by = \"user-id\"\ncolumn = 1\ndelimiter = \"none\"\ncarry = \"all\"\n");
     stage.run("plan ids.csv --config ops.toml").exits_with(0);
     let ended = stage.run("run --plan ids.plan.csv --yes --config ops.toml").exits_with(0);
-    ended.says("--plan replaces column of ops.toml:2").says("--plan replaces by of ops.toml:1");
+    ended.prints("--plan replaces column of ops.toml:2").prints("--plan replaces by of ops.toml:1");
 }
 
 #[test]
@@ -197,7 +199,7 @@ fn every_command_refuses_an_invalid_setting_with_file_and_line() {
     ] {
         stage.write("ops.toml", file);
         for command in commands {
-            stage.refuses(&format!("{command} --config ops.toml"), 2).says(expected);
+            stage.run_refused(&format!("{command} --config ops.toml"), 2).prints(expected);
         }
     }
 }
@@ -205,11 +207,13 @@ fn every_command_refuses_an_invalid_setting_with_file_and_line() {
 #[test]
 fn unreadable_file_is_refused() {
     let mut stage = stage();
-    stage.refuses("run ids.csv --yes --config nowhere.toml", 2).says("nowhere.toml: No such file");
+    stage
+        .run_refused("run ids.csv --yes --config nowhere.toml", 2)
+        .prints("nowhere.toml: No such file");
     stage.write("ops.toml", b"max-users = 5\n# caf\xe9\n");
-    stage.refuses(RUN, 2).says("ops.toml:2: not UTF-8");
+    stage.run_refused(RUN, 2).prints("ops.toml:2: not UTF-8");
     stage.set("BULK_UNLOCK_CONFIG", "nowhere.toml");
-    stage.refuses("run ids.csv --yes", 2).says("nowhere.toml: No such file");
+    stage.run_refused("run ids.csv --yes", 2).prints("nowhere.toml: No such file");
     let help = stage.run("run --help").exits_with(0).stdout;
     assert!(help.contains("--config <FILE.toml>"), "{help}");
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FaultKind, Mode, SandboxConfig, Script, Scripted};
-use common::watch::{FAST, slow_config, wait_until, with_each};
-use common::{SEED, Stage, is_there, list, locked_users, users};
+use common::watch::{FAST, for_each_in_parallel, slow_config, wait_until};
+use common::{SEED, Stage, exists, list, locked_users, users};
 
 /// A rate that keeps fewer than the sixteen workers busy on average, as in any run that its quota
 /// limits.
@@ -26,18 +26,18 @@ fn check_files_after_a_kill(stage: &Stage, ids: &[UserId]) {
     let recorded: Vec<String> =
         reader.records().map(|row| row.expect("a whole row")[2].to_owned()).collect();
 
-    if is_there(&stage.path("ids.results.manifest.json")) {
+    if exists(&stage.path("ids.results.manifest.json")) {
         let manifest = stage.json("ids.results.manifest.json");
         assert_eq!(manifest["ending"], "running", "{manifest:#}");
         assert!(manifest["finished_at"].is_null(), "{manifest:#}");
     }
     for name in ["ids.results.failed.csv", "ids.results.unprocessed.csv"] {
-        if is_there(&stage.path(name)) {
+        if exists(&stage.path(name)) {
             assert!(stage.read(name).ends_with('\n'), "{name} is torn");
             stage.rows(name);
         }
     }
-    if is_there(&stage.path("ids.results.unprocessed.csv")) {
+    if exists(&stage.path("ids.results.unprocessed.csv")) {
         let mut known = recorded;
         let rest = stage.rows("ids.results.unprocessed.csv");
         known.extend(rest.into_iter().map(|row| row["user_id"].clone()));
@@ -71,10 +71,10 @@ fn a_run_killed_a_dozen_times_ends_with_one_row_per_user() {
     let n_before = stage.n_rows("ids.results.csv");
     assert!(0 < n_before && n_before < ids.len(), "{n_before} rows before the last run");
 
-    stage.run(LINE).exits_with(0).says("Resuming ids.results.csv");
-    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
-    stage.has_each_once("ids.results.csv", &ids);
-    stage.all_are("ids.results.csv", "unlocked");
+    stage.run(LINE).exits_with(0).prints("Resuming ids.results.csv");
+    assert_eq!(stage.check_accounting("ids.results", &ids), ids.len());
+    stage.check_one_row_each("ids.results.csv", &ids);
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
     let n_again: usize = stage.posts().into_values().map(|n_calls| n_calls - 1).sum();
     assert!(n_again <= N_KILLS * 16, "{n_again} calls were made again");
 }
@@ -107,8 +107,8 @@ fn a_run_killed_during_its_look_up_is_resumed() {
     }
     assert!(n_in_look_ups > 0, "at least one was killed while it looked users up");
     stage.run(line).exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
-    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    stage.check_one_row_each("ids.results.csv", &ids);
+    assert_eq!(stage.check_accounting("ids.results", &ids), ids.len());
     assert!(ids.iter().all(|id| !stage.sandbox().is_locked(id)));
     let n_again: usize = stage.posts().into_values().map(|n_calls| n_calls - 1).sum();
     assert!(n_again <= N_KILLS * 4, "{n_again} calls were made again");
@@ -127,9 +127,9 @@ fn a_torn_row_is_removed_reported_and_repeated() {
     stage
         .run(&format!("run ids.txt --yes --resume {FAST}"))
         .exits_with(0)
-        .says("19 rows recorded")
-        .says("Removed an incomplete row");
-    stage.has_each_once("ids.results.csv", &ids);
+        .prints("19 rows recorded")
+        .prints("Removed an incomplete row");
+    stage.check_one_row_each("ids.results.csv", &ids);
     assert_eq!(stage.n_posts(), 21);
 }
 
@@ -146,8 +146,8 @@ fn a_hole_left_by_a_power_cut_costs_only_the_rows_after_it() {
     stage
         .run(&format!("run ids.txt --yes --resume {FAST}"))
         .exits_with(0)
-        .says("Removed an incomplete row");
-    stage.has_each_once("ids.results.csv", &ids);
+        .prints("Removed an incomplete row");
+    stage.check_one_row_each("ids.results.csv", &ids);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn resume_restarts_a_file_cut_off_in_its_header() {
     for torn in ["", "line,input,user_id,outc"] {
         stage.write("ids.results.csv", torn);
         stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0);
-        stage.has_each_once("ids.results.csv", &ids);
+        stage.check_one_row_each("ids.results.csv", &ids);
         fs::remove_file(stage.path("ids.results.manifest.json")).unwrap();
     }
 }
@@ -171,8 +171,8 @@ fn resume_without_a_file_starts_a_new_one() {
     stage
         .run(&format!("run ids.txt --yes --resume {FAST}"))
         .exits_with(0)
-        .says("ids.results.csv does not exist yet");
-    stage.has_each_once("ids.results.csv", &ids);
+        .prints("ids.results.csv does not exist yet");
+    stage.check_one_row_each("ids.results.csv", &ids);
 }
 
 #[test]
@@ -198,8 +198,8 @@ fn resume_reports_an_edited_input_and_matches_it_by_user() {
     stage
         .run(&format!("run ids.txt --yes --resume {FAST}"))
         .exits_with(0)
-        .says("the input has changed since");
-    stage.has_each_once("ids.results.csv", &ids);
+        .prints("the input has changed since");
+    stage.check_one_row_each("ids.results.csv", &ids);
     assert!(stage.posts().into_values().all(|n_calls| n_calls == 1), "no user was called twice");
 }
 
@@ -216,7 +216,7 @@ fn a_resumed_run_shares_the_quota_with_the_earlier_run() {
         running.signal(signal);
         running.wait();
         stage.run(&format!("{line} --resume")).exits_with(0);
-        stage.has_each_once("ids.results.csv", &users(40));
+        stage.check_one_row_each("ids.results.csv", &users(40));
         assert_eq!(stage.sandbox().stats().by_status.get(&429), None, "after {signal}");
     }
 }
@@ -224,21 +224,21 @@ fn a_resumed_run_shares_the_quota_with_the_earlier_run() {
 /// The results have no row for a request that was in flight when the run was killed.
 #[test]
 fn interrupted_requests_count_in_the_window_of_the_resumed_run() {
-    with_each([["INT", "INT"], ["KILL", "KILL"]], |signals| {
+    for_each_in_parallel([["INT", "INT"], ["KILL", "KILL"]], |signals| {
         let config = slow_config("1s").quota("20/3s".parse().ok());
         let stage = Stage::with_sandbox(config);
         stage.write("ids.txt", list(&users(24)));
         let line = "run ids.txt --yes -c 16 --quota 20/3s --quota-share 100%";
-        let running = stage.spawn_and_listen(line);
+        let running = stage.spawn_with_stderr_in_file(line);
         wait_until("all workers wait", || stage.n_posts() == 16);
         running.signal(signals[0]);
         if signals[1] == "INT" {
-            stage.hears("Stopping: waiting for requests in flight");
+            stage.wait_for_stderr("Stopping: waiting for requests in flight");
             running.signal(signals[1]);
         }
         running.wait();
         stage.run(&format!("{line} --resume")).exits_with(0);
-        stage.has_each_once("ids.results.csv", &users(24));
+        stage.check_one_row_each("ids.results.csv", &users(24));
         assert_eq!(stage.sandbox().stats().by_status.get(&429), None, "after {signals:?}");
     });
 }
@@ -253,7 +253,7 @@ fn resume_refuses_files_that_do_not_match() {
         stage
             .run(&format!("run ids.csv --yes -o out.csv --resume {flags}"))
             .exits_with(code)
-            .says(text);
+            .prints(text);
         assert_eq!(stage.read("out.csv"), content);
     };
     stage.run(&format!("run ids.csv --yes -o done.csv {FAST}")).exits_with(0);
@@ -269,7 +269,7 @@ fn resume_refuses_files_that_do_not_match() {
     refused(&not_a_row, "", 6, "out.csv:2");
     stage.run(&format!("plan ids.csv -o plan.csv {FAST}")).exits_with(0);
     let line = "run ids.csv --yes -o plan.csv --resume";
-    stage.run(line).exits_with(6).says("plan.csv was written by `plan`, not by `run`");
+    stage.run(line).exits_with(6).prints("plan.csv was written by `plan`, not by `run`");
     assert_eq!(stage.n_posts(), n_posts);
 }
 
@@ -293,19 +293,19 @@ fn resume_refuses_settings_that_change_the_kind_of_rows() {
         stage
             .run(&format!("{go_on} {flags}"))
             .exits_with(6)
-            .says(message)
-            .says("use the same flags");
+            .prints(message)
+            .prints("use the same flags");
     }
     let manifest = stage.read("ids.results.manifest.json");
     let newer = manifest.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1);
     stage.write("ids.results.manifest.json", newer);
     let flags = "--redact first_name,last_name";
-    stage.run(&format!("{go_on} {flags}")).says("written by a later version").exits_with(6);
+    stage.run(&format!("{go_on} {flags}")).prints("written by a later version").exits_with(6);
     assert_eq!((stage.read("ids.results.csv"), stage.n_posts()), (rows, 3));
 
     stage.write("ids.results.manifest.json", manifest);
     stage.run(&format!("{go_on} {flags}")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &users(6));
+    stage.check_one_row_each("ids.results.csv", &users(6));
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn retry_failed_refuses_results_of_another_instance() {
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
     stage.set("CLERK_SECRET_KEY", "sk_live_another_instance_altogether");
     let line = "run ids.results.csv --retry-failed --yes -o again.csv";
-    stage.run(line).exits_with(2).says("was made for the development instance");
+    stage.run(line).exits_with(2).prints("was made for the development instance");
     assert_eq!(stage.n_posts(), 3);
 }
 
@@ -340,7 +340,7 @@ fn retry_failed_by_email_keeps_the_email() {
     stage.write("who.csv", format!("email\n{}\n", emails.join("\n")));
     stage.sandbox().set_mode(Mode::AllStatus(503));
     stage.run(&format!("run who.csv --by email --yes --max-retries 0 {FAST}")).exits_with(1);
-    stage.all_are("who.results.csv", "failed");
+    stage.check_all_outcomes("who.results.csv", "failed");
     stage.sandbox().set_mode(Mode::Normal);
     let again = "run who.results.csv --retry-failed --yes -o again.csv";
     stage.run(&format!("{again} {FAST}")).exits_with(0);
@@ -357,8 +357,8 @@ fn a_file_damaged_in_the_middle_is_cut_there_and_the_rest_is_kept() {
     let damaged = whole.replacen("\n4,", "\n\0,", 1);
     stage.write("ids.results.csv", &damaged);
     let ended = stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0);
-    ended.says("is damaged in the middle").says("moved to ids.results.csv.cut");
-    stage.has_each_once("ids.results.csv", &users(9));
+    ended.prints("is damaged in the middle").prints("moved to ids.results.csv.cut");
+    stage.check_one_row_each("ids.results.csv", &users(9));
     let (_, behind) = damaged.split_once('\0').expect("the damage");
     assert_eq!(stage.read("ids.results.csv.cut"), format!("\0{behind}"));
 }
@@ -373,7 +373,7 @@ fn resume_refuses_a_file_of_another_instance() {
     stage
         .run("run ids.txt --yes --resume")
         .exits_with(2)
-        .says("was made for the development instance");
+        .prints("was made for the development instance");
     assert_eq!(stage.read("ids.results.csv"), rows);
     assert_eq!(stage.n_posts(), 3);
 }
@@ -398,6 +398,6 @@ fn retry_failed_calls_only_users_who_may_yet_succeed() {
     stage
         .run(&format!("run ids.results.csv --retry-failed --yes -o again.csv {FAST}"))
         .exits_with(0);
-    stage.has_each_once("again.csv", &ids[1..3]);
-    stage.all_are("again.csv", "unlocked");
+    stage.check_one_row_each("again.csv", &ids[1..3]);
+    stage.check_all_outcomes("again.csv", "unlocked");
 }

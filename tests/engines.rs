@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::contract::sample;
+use common::sample;
 use common::{Stage, list, locked_users};
 use serde_json::Value;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::Mode;
-use common::lookups::listed;
+use common::population::listed;
 use common::watch::{FAST, wait_until};
 use common::{Stage, list, locked_users};
 use fastrand::Rng;
@@ -167,7 +167,7 @@ fn check(seed: u64) {
 
     let way = (seed % 7) as usize;
     unlock(&stage, way, by, &cells);
-    let posted = stage.posted();
+    let posted = stage.posted_users();
     let context = format!("seed {seed}, way {way}, by {by}, exclude file {text:?}");
     for user in excluded {
         assert!(!posted.contains(user.id.as_str()), "{} was called: {context}", user.id);
@@ -199,10 +199,10 @@ fn an_entry_of_another_kind_than_the_input_causes_a_look_up() {
     stage.write("keep.txt", format!("name;mail\nAnn;{email}\n"));
     let n_before = stage.sandbox().requests().len();
     let ended = stage.run(&format!("run ids.txt --yes --exclude keep.txt {FAST}")).exits_with(0);
-    let ended = ended.says("Excluding 4 entries in keep.txt");
-    let ended = ended.says("Looking users up first: not all entries in keep.txt are user IDs");
-    let ended = ended.says("Excluded: 4 entries in keep.txt, 1 matched listed users");
-    ended.says("3 matched nobody: \"name\" (line 1), \"mail\" (line 1), \"Ann\" (line 2)");
+    let ended = ended.prints("Excluding 4 entries in keep.txt");
+    let ended = ended.prints("Looking users up first: not all entries in keep.txt are user IDs");
+    let ended = ended.prints("Excluded: 4 entries in keep.txt, 1 matched listed users");
+    ended.prints("3 matched nobody: \"name\" (line 1), \"mail\" (line 1), \"Ann\" (line 2)");
     assert_eq!(stage.outcomes("ids.results.csv"), ["1 unlocked", "2 excluded", "3 unlocked"]);
     let row = stage.row("ids.results.csv", 2);
     let expected = format!("excluded by \"{email}\" on line 2 of keep.txt");
@@ -217,7 +217,7 @@ fn user_ids_alone_need_no_look_up() {
     let stage = stage_of(&ids);
     stage.write("keep.txt", format!("# {},{}\nuser_id\n", ids[0], ids[2]));
     let ended = stage.run(&format!("run ids.txt --yes --exclude keep.txt {FAST}")).exits_with(0);
-    ended.says("Excluded: 3 entries in keep.txt, 2 matched listed users");
+    ended.prints("Excluded: 3 entries in keep.txt, 2 matched listed users");
     assert_eq!(stage.outcomes("ids.results.csv"), ["1 excluded", "2 unlocked", "3 excluded"]);
     assert_eq!(stage.n_requests(), 1);
 }
@@ -235,14 +235,14 @@ fn an_unusable_exclude_file_is_refused() {
         (b"user_a\0", "NUL"),
     ] {
         stage.write("keep.txt", text);
-        stage.refuses(&format!("{line} keep.txt"), 2).says("keep.txt").says(message);
+        stage.run_refused(&format!("{line} keep.txt"), 2).prints("keep.txt").prints(message);
     }
-    stage.refuses(&format!("{line} nowhere.txt"), 2).says("cannot open nowhere.txt");
-    stage.refuses(&format!("{line} ."), 2).says("is a directory");
+    stage.run_refused(&format!("{line} nowhere.txt"), 2).prints("cannot open nowhere.txt");
+    stage.run_refused(&format!("{line} ."), 2).prints("is a directory");
     stage.write("keep.txt", locked_users(1)[0].as_str());
     for command in ["plan ids.txt", "run ids.txt --resume --yes"] {
         let refused = stage.run(&format!("{command} {FAST} --exclude none.txt -o out.csv"));
-        refused.exits_with(2).says("none.txt");
+        refused.exits_with(2).prints("none.txt");
     }
 }
 
@@ -256,7 +256,7 @@ fn entries_that_matched_before_a_resume_still_count() {
     let line = format!("run ids.txt --yes --exclude keep.txt {FAST}");
     stage.run(&format!("{line} --limit 2")).exits_with(0);
     let ended = stage.run(&format!("{line} --resume")).exits_with(0);
-    ended.says("Excluded: 2 entries in keep.txt, 2 matched listed users");
+    ended.prints("Excluded: 2 entries in keep.txt, 2 matched listed users");
     let expected = ["1 excluded", "2 excluded", "3 unlocked", "4 unlocked"];
     assert_eq!(stage.outcomes("ids.results.csv"), expected);
 }
@@ -288,7 +288,7 @@ fn exclude_files_of_the_flag_and_the_variable_are_combined() {
     assert_eq!(stage.outcomes("ids.results.csv"), ["1 excluded", "2 excluded", "3 unlocked"]);
     stage.set("BULK_UNLOCK_MAX_USERS", "1");
     let line = format!("run ids.txt --yes --exclude flag.txt --max-users 3 -o other.csv {FAST}");
-    stage.run(&line).exits_with(0).says("--max-users replaces BULK_UNLOCK_MAX_USERS");
+    stage.run(&line).exits_with(0).prints("--max-users replaces BULK_UNLOCK_MAX_USERS");
 }
 
 #[test]
@@ -298,13 +298,13 @@ fn a_plan_is_run_with_its_exclude_files_and_resume_refuses_others() {
     stage.write("keep.txt", format!("{}\n", ids[0]));
     stage.run(&format!("plan ids.txt --limit 2 {FAST}")).exits_with(0);
     let ended = stage.run(&format!("plan ids.txt --resume --exclude keep.txt {FAST}"));
-    ended.exits_with(2).says("make a new plan with --force");
+    ended.exits_with(2).prints("make a new plan with --force");
 
     stage.run(&format!("plan ids.txt --exclude keep.txt --force {FAST}")).exits_with(0);
     stage.write("keep.txt", format!("{}\n{}\n", ids[0], ids[1]));
     let ended = stage.run(&format!("run --plan ids.plan.csv --yes {FAST}")).exits_with(0);
-    ended.says("keep.txt has changed since the earlier run");
-    assert_eq!(stage.posted(), [ids[2].to_string()].into());
+    ended.prints("keep.txt has changed since the earlier run");
+    assert_eq!(stage.posted_users(), [ids[2].to_string()].into());
 }
 
 /// A username may look like a user ID.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FaultKind, Faults, LoggedRequest, SandboxConfig, Script, Scripted};
-use common::watch::{FAST, with_each};
+use common::watch::{FAST, for_each_in_parallel};
 use common::{SEED, Stage, locked_users, throttled};
 
 /// The share of requests with a fault: many, but rarely 20 in a row, which would be an outage.
@@ -32,8 +32,8 @@ fn check(faults: Faults, n_users: usize, flags: &str) -> Stage {
 /// row shows.
 #[track_caller]
 fn all_are_unlocked_once(stage: &Stage, ids: &[UserId]) {
-    assert_eq!(stage.adds_up("ids.results", ids), ids.len());
-    stage.all_are("ids.results.csv", "unlocked");
+    assert_eq!(stage.check_accounting("ids.results", ids), ids.len());
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
     let posts = stage.posts();
     for row in stage.rows("ids.results.csv") {
         let attempts: usize = row["attempts"].parse().expect("a number");
@@ -188,8 +188,8 @@ fn look_ups_succeed_with_many_faults() {
     let ids = locked_users(500);
     stage.write("ids.txt", common::list(&ids));
     stage.run(&format!("run ids.txt --only-locked --yes {FAST}")).exits_with(0);
-    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
-    stage.all_are("ids.results.csv", "unlocked");
+    assert_eq!(stage.check_accounting("ids.results", &ids), ids.len());
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
     let n_look_ups = stage.sandbox().stats().n_gets;
     assert!(n_look_ups > 5, "some of the five look-ups are retried: {n_look_ups}");
     assert!(stage.n_posts() > 600, "about two of five unlocks failed: {}", stage.n_posts());
@@ -204,11 +204,11 @@ fn one_call_is_lost(fault: FaultKind, is_done: bool) {
     stage.write("ids.txt", common::list(&ids));
     let line = format!("run ids.txt --yes --max-retries 0 {FAST}");
     stage.run(&line).exits_with(1);
-    stage.all_are("ids.results.csv", "failed");
+    stage.check_all_outcomes("ids.results.csv", "failed");
     assert_eq!(stage.sandbox().is_locked(&ids[0]), !is_done, "{fault}");
 
     stage.run("run ids.results.csv --retry-failed --yes -o again.csv").exits_with(0);
-    stage.all_are("again.csv", "unlocked");
+    stage.check_all_outcomes("again.csv", "unlocked");
     assert!(!stage.sandbox().is_locked(&ids[0]), "{fault}");
     assert_eq!(stage.sandbox().stats().n_unlocks, 1 + u64::from(is_done), "{fault}");
 }
@@ -220,7 +220,7 @@ fn an_unlock_whose_answer_is_lost_is_repeated() {
     let not_done = [FaultKind::InternalError, FaultKind::Reset, FaultKind::Garbage];
     let all = done.map(|fault| (fault, true)).into_iter();
     let all = all.chain(not_done.map(|fault| (fault, false)));
-    with_each(all, |(fault, is_done)| one_call_is_lost(fault, is_done));
+    for_each_in_parallel(all, |(fault, is_done)| one_call_is_lost(fault, is_done));
 }
 
 /// The times between the requests for each of these users in the log of the server.
@@ -242,7 +242,7 @@ fn a_server_error_is_retried_after_growing_random_waits_up_to_max_retries() {
     let stage = Stage::with_script(bad.iter().map(always).collect());
     stage.write("ids.txt", common::list(&ids));
     stage.run("run ids.txt --yes --max-retries 4 --rate 150/s -c 8").exits_with(1);
-    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    assert_eq!(stage.check_accounting("ids.results", &ids), ids.len());
     assert_eq!(stage.column("ids.results.failed.csv", "error_code"), ["http_500"; 10]);
 
     let waits = waits(&stage.sandbox().requests(), &bad);
@@ -323,7 +323,7 @@ fn a_permanent_fault_affects_its_own_user_only_and_is_recorded() {
         (FaultKind::OtherUser, "failed", "untrusted_answer"),
         (FaultKind::StillLocked, "still_locked", "still_locked"),
     ];
-    with_each(ends, |(fault, outcome, code)| always(fault, outcome, code));
+    for_each_in_parallel(ends, |(fault, outcome, code)| always(fault, outcome, code));
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! Filters of `locked`: what the API filters, what the program filters, and whom they leave out.
+//! Filters of `locked`: applied by the API or by the program, with the number of users left out.
 
 mod common;
 
 use std::collections::BTreeSet;
 
 use bulk_unlock::sandbox::{FakeUser, LoggedRequest, Population};
-use common::lookups::listed;
+use common::population::listed;
 use common::server::serve;
 use common::watch::FAST;
 use common::{SEED, Stage};
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 const N_USERS: u32 = 1_200;
 
-fn everybody() -> Vec<FakeUser> {
+fn all_users() -> Vec<FakeUser> {
     let population = Population::new(SEED);
     listed(0..N_USERS).iter().filter_map(|id| population.user(id)).collect()
 }
@@ -24,9 +24,9 @@ fn ids(csv: &str) -> BTreeSet<String> {
     reader.records().map(|row| row.expect("a row")[0].to_owned()).collect()
 }
 
-/// A moment that splits the dates of these users in half.
+/// The median of these dates.
 fn middle(date: impl Fn(&FakeUser) -> Option<u64>) -> u64 {
-    let mut dates: Vec<u64> = everybody().iter().filter_map(date).collect();
+    let mut dates: Vec<u64> = all_users().iter().filter_map(date).collect();
     dates.sort_unstable();
     dates[dates.len() / 2]
 }
@@ -36,13 +36,13 @@ fn text(unix_ms: u64) -> String {
     moment.expect("a moment").to_string()
 }
 
-/// `locked` with this filter lists exactly the locked users of whom this is true. Gives what it
-/// requested, and what it printed.
+/// Checks that `locked` with this filter lists exactly the wanted locked users. Returns its requests
+/// and its stderr.
 #[track_caller]
 fn check(flags: &str, is_wanted: impl Fn(&FakeUser) -> bool) -> (Vec<LoggedRequest>, String) {
     let stage = Stage::with_users(N_USERS);
     let ended = stage.run(&format!("locked {flags} {FAST}")).exits_with(0);
-    let locked = everybody().into_iter().filter(FakeUser::is_locked);
+    let locked = all_users().into_iter().filter(FakeUser::is_locked);
     let (wanted, others): (Vec<_>, Vec<_>) = locked.partition(is_wanted);
     assert!(!wanted.is_empty() && !others.is_empty(), "{flags}");
     let wanted: BTreeSet<String> = wanted.iter().map(|user| user.id.to_string()).collect();
@@ -50,12 +50,12 @@ fn check(flags: &str, is_wanted: impl Fn(&FakeUser) -> bool) -> (Vec<LoggedReque
     (stage.sandbox().requests(), ended.stderr)
 }
 
-/// The API filters: the walk and its count have the parameter, and one more count shows how many
-/// users it leaves out.
+/// Checks a filter of the API: the walk and its count have the parameter, and one more count shows
+/// how many users it leaves out.
 #[track_caller]
 fn check_api(flags: &str, parameter: &str, is_wanted: impl Fn(&FakeUser) -> bool) {
-    let n_met = everybody().iter().filter(|user| is_wanted(user)).count();
-    let (requests, said) = check(flags, is_wanted);
+    let n_wanted = all_users().iter().filter(|user| is_wanted(user)).count();
+    let (requests, stderr) = check(flags, is_wanted);
     let (without, with): (Vec<_>, Vec<_>) =
         requests.iter().partition(|it| !it.path_and_query.contains(parameter));
     assert_eq!(without.len(), 1, "{flags}: {without:?}");
@@ -64,9 +64,9 @@ fn check_api(flags: &str, parameter: &str, is_wanted: impl Fn(&FakeUser) -> bool
     let flag = flags.split(' ').next().unwrap_or_default();
     let left_out = format!(
         "Left out by the API of 1,200 users, locked or not: {flag}: {}.\n",
-        text_of(N_USERS as usize - n_met)
+        text_of(N_USERS as usize - n_wanted)
     );
-    assert!(said.contains(&left_out), "{left_out}{said}");
+    assert!(stderr.contains(&left_out), "{left_out}{stderr}");
 }
 
 fn text_of(n: usize) -> String {
@@ -101,12 +101,12 @@ fn the_api_filters_organizations_dates_and_bans() {
     );
 }
 
-/// The program filters: no request has a parameter for it.
+/// Checks a filter of the program, for which no request has a parameter.
 #[track_caller]
 fn check_own(flags: &str, is_wanted: impl Fn(&FakeUser) -> bool) {
-    let locked = everybody().into_iter().filter(FakeUser::is_locked);
+    let locked = all_users().into_iter().filter(FakeUser::is_locked);
     let (wanted, others): (Vec<_>, Vec<_>) = locked.partition(&is_wanted);
-    let (requests, said) = check(flags, is_wanted);
+    let (requests, stderr) = check(flags, is_wanted);
     assert_eq!(requests.len(), 1 + 3, "a count and three pages");
     let n_locked = text_of(wanted.len() + others.len());
     let flag = flags.split(' ').next().unwrap_or_default();
@@ -117,31 +117,31 @@ fn check_own(flags: &str, is_wanted: impl Fn(&FakeUser) -> bool) {
         ),
         format!("Left out of {n_locked} locked users: {flag}: {}.\n", text_of(others.len())),
     ] {
-        assert!(said.contains(&line), "{line}\n{said}");
+        assert!(stderr.contains(&line), "{line}\n{stderr}");
     }
 }
 
 #[test]
-fn the_program_filters_dates_of_passwords_and_ends_of_locks() {
+fn the_program_filters_password_dates_and_lock_ends() {
     let at = middle(|user| user.password_last_updated_at);
     check_own(&format!("--password-changed-after {}", text(at)), |user| {
         user.password_last_updated_at.is_some_and(|it| it > at)
     });
-    // Locks count down while the test runs, but none gets longer.
-    let ends = everybody().into_iter().filter_map(|user| user.lock.expires_in);
+    // Remaining lock times only get shorter while the test runs.
+    let ends = all_users().into_iter().filter_map(|user| user.lock.expires_in);
     let longest = ends.max().expect("locks that end").as_secs();
     check_own(&format!("--lock-ends-after {longest}s"), |user| user.lock.expires_in.is_none());
 }
 
 #[test]
-fn filters_are_combined_and_each_reports_whom_it_left_out() {
+fn combined_filters_report_how_many_users_each_left_out() {
     let at = middle(|user| Some(user.created_at));
     let flags = format!("--created-after {} --skip-banned --organization org_globex", text(at));
-    let (requests, said) = check(&flags, |user| {
+    let (requests, stderr) = check(&flags, |user| {
         user.created_at > at && !user.banned && user.organizations.contains(&"org_globex")
     });
-    let left_out = |is_met: &dyn Fn(&FakeUser) -> bool| {
-        text_of(everybody().iter().filter(|user| !is_met(user)).count())
+    let left_out = |is_wanted: &dyn Fn(&FakeUser) -> bool| {
+        text_of(all_users().iter().filter(|user| !is_wanted(user)).count())
     };
     let line = format!(
         "Left out by the API of 1,200 users, locked or not: --organization: {}, \
@@ -150,7 +150,7 @@ fn filters_are_combined_and_each_reports_whom_it_left_out() {
         left_out(&|user| user.created_at > at),
         left_out(&|user| !user.banned),
     );
-    assert!(said.contains(&line), "{line}\n{said}");
+    assert!(stderr.contains(&line), "{line}\n{stderr}");
     let pages = requests.iter().filter(|it| it.path_and_query.contains("limit="));
     for page in pages {
         for parameter in ["organization_id=org_globex", "banned=false", "created_at_after="] {
@@ -160,7 +160,7 @@ fn filters_are_combined_and_each_reports_whom_it_left_out() {
 }
 
 #[test]
-fn an_age_counts_back_from_now() {
+fn ages_are_relative_to_now() {
     let stage = Stage::with_users(N_USERS);
     let all = stage.run(&format!("locked --created-after 36500d {FAST}")).exits_with(0);
     let none = stage.run(&format!("locked --created-before 36500d {FAST}")).exits_with(0);
@@ -169,7 +169,7 @@ fn an_age_counts_back_from_now() {
 }
 
 #[test]
-fn a_filter_that_could_be_read_in_two_ways_is_refused() {
+fn ambiguous_filters_are_refused() {
     let stage = Stage::with_users(10);
     for flags in [
         "--created-after 2026-07-06T22:00:00",
@@ -182,12 +182,12 @@ fn a_filter_that_could_be_read_in_two_ways_is_refused() {
         "--organization=-org_acme",
         "--email-domain a@acme.com",
     ] {
-        stage.refuses(&format!("locked {flags} {FAST}"), 2);
+        stage.run_refused(&format!("locked {flags} {FAST}"), 2);
     }
     assert_eq!(stage.n_requests(), 0);
 }
 
-/// Locked users, the first half of whom meet all filters but `--organization`.
+/// Six locked users, of whom the first three match all filters but `--organization`.
 fn users_of_a_server() -> String {
     let user = |at: usize| {
         let (date, domain) = if at < 3 { (2_000, "acme.com") } else { (1_000, "other.org") };
@@ -226,7 +226,7 @@ fn a_server_that_ignores_a_filter_does_not_widen_the_list() {
         let ended = stage.run(&format!("locked {flag} {FAST}")).exits_with(0);
         assert_eq!(ids(&ended.stdout), BTreeSet::from(first.clone()), "{flag}");
         let name = flag.split(' ').next().unwrap_or_default();
-        ended.says(&format!("Left out of 6 locked users: {name}: 3."));
+        ended.prints(&format!("Left out of 6 locked users: {name}: 3."));
     }
 }
 
@@ -235,7 +235,7 @@ fn the_printed_plan_command_repeats_no_filter() {
     let stage = Stage::with_users(N_USERS);
     let flags = "--skip-banned --organization org_acme --created-after 36500d";
     let ended = stage.run(&format!("locked {flags} -o locked.csv {FAST}")).exits_with(0);
-    let next = ended.next();
+    let next = ended.next_command();
     assert!(next.starts_with("plan locked.csv "), "{next}");
     stage.run(&next).exits_with(0);
 }

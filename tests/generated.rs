@@ -1,4 +1,4 @@
-//! What the program generates from its command line: completions, manual pages, the version.
+//! Output generated from the command line: completions, manual pages, and the version.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::process::Command;
 use common::Stage;
 use common::tools::is_installed;
 
-/// The commands that the program's help lists, without clap's own `help`.
+/// The commands in the help, without `help` itself.
 fn commands() -> Vec<String> {
     let help = Stage::new().run("-h").exits_with(0).stdout;
     let (_, list) = help.split_once("\nCommands:\n").expect("a list of commands");
@@ -17,7 +17,7 @@ fn commands() -> Vec<String> {
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
-/// What bash offers after these words.
+/// The completions of bash for these words.
 fn completed_by_bash(words: &str) -> Vec<String> {
     let stage = Stage::new();
     stage.write("completions", stage.run("completions bash").exits_with(0).stdout);
@@ -42,7 +42,7 @@ fn bash_completes_commands_flags_and_values() {
 }
 
 #[test]
-fn the_script_of_each_shell_is_accepted_by_that_shell() {
+fn each_shell_accepts_its_completion_script() {
     let stage = Stage::new();
     for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
         let script = stage.run(&format!("completions {shell}")).exits_with(0).stdout;
@@ -102,8 +102,8 @@ fn a_page_that_cannot_be_written_is_an_error() {
         let mut command = stage.command(line);
         let output = command.stdout(full).output().expect("the program starts");
         assert_eq!(output.status.code(), Some(6), "{line}");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("failed to write to stdout: "), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains("failed to write to stdout: "), "{stderr}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Files that a job must not overwrite: its inputs, files of others, and its own other outputs.
+//! Files that a job must not overwrite: its inputs, foreign files, and its own other outputs.
 
 #![cfg(unix)]
 
@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 
 use common::{Stage, list, users};
 
-/// Runs without a question and without pauses.
+/// Flags that skip the confirmation prompt and set a fast pace.
 const RUN: &str = "--yes --quota 1000/1s";
 
 fn stage() -> Stage {
@@ -17,11 +17,11 @@ fn stage() -> Stage {
     stage
 }
 
-/// The command is refused with this code, creates no file, and sends nothing.
+/// Checks that the command exits with this code, creates no file, and sends nothing.
 #[track_caller]
-fn refused(stage: &Stage, line: &str, code: i32, text: &str) {
+fn check_refused(stage: &Stage, line: &str, code: i32, text: &str) {
     let before = stage.files();
-    stage.run(line).exits_with(code).says(text);
+    stage.run(line).exits_with(code).prints(text);
     assert_eq!(stage.files(), before, "{line}");
     assert_eq!(stage.n_requests(), 0, "{line}");
 }
@@ -31,10 +31,10 @@ fn two_outputs_in_one_file_are_refused() {
     let stage = stage();
     for report in ["o.csv", "o.failed.csv", "o.unprocessed.csv", "o.manifest.json", "./o.csv"] {
         let line = format!("run ids.csv {RUN} -o o.csv --report {report}");
-        refused(&stage, &line, 2, "would be written as two different files");
+        check_refused(&stage, &line, 2, "would be written as two different files");
     }
     let line = format!("run ids.csv {RUN} -o o.csv --verify --report o.verify.csv");
-    refused(&stage, &line, 2, "would be written as two different files");
+    check_refused(&stage, &line, 2, "would be written as two different files");
 }
 
 #[test]
@@ -42,11 +42,11 @@ fn an_output_that_is_also_read_is_refused() {
     let stage = stage();
     stage.write("o.verify.csv", list(&users(3)));
     let line = format!("run o.verify.csv {RUN} -o o.csv --verify");
-    refused(&stage, &line, 2, "o.verify.csv is both an input and an output");
+    check_refused(&stage, &line, 2, "o.verify.csv is both an input and an output");
 
     let key = stage.write("key", stage.sandbox().key());
     let line = format!("run ids.csv {RUN} -o key --force --secret-key-file key");
-    refused(&stage, &line, 2, "key is both an input and an output");
+    check_refused(&stage, &line, 2, "key is both an input and an output");
     assert_eq!(std::fs::read_to_string(key).expect("the key"), stage.sandbox().key());
 }
 
@@ -56,7 +56,7 @@ fn files_that_are_not_regular_are_not_replaced() {
     let _listener = UnixListener::bind(stage.path("pipe")).expect("a socket");
     let report = format!("run ids.csv {RUN} -o o.csv --report pipe --force");
     for line in [report.as_str(), "locked -o pipe --force"] {
-        refused(&stage, line, 6, "not a regular file");
+        check_refused(&stage, line, 6, "not a regular file");
     }
 }
 
@@ -64,7 +64,7 @@ fn files_that_are_not_regular_are_not_replaced() {
 fn names_too_long_for_the_sidecar_files_leave_no_results() {
     let stage = stage();
     let line = format!("run ids.csv {RUN} -o {}.csv", "x".repeat(250));
-    refused(&stage, &line, 6, "failed.csv: ");
+    check_refused(&stage, &line, 6, "failed.csv: ");
 }
 
 #[test]

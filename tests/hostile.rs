@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FaultKind, Faults, Script, Scripted};
-use common::watch::{FAST, slow_config, with_each};
+use common::watch::{FAST, for_each_in_parallel, slow_config};
 use common::{Ended, Running, SEED, Stage, list, throttled, users};
 
 /// Whether a terminal would act on the character. The program itself prints line breaks.
@@ -26,7 +26,7 @@ fn is_control(c: char) -> bool {
 fn is_clean(ended: Ended) -> Ended {
     let found = ended.stderr.chars().find(|&c| is_control(c));
     assert_eq!(found, None, "{}: on stderr\n{:?}", ended.line, ended.stderr);
-    ended.never_says("panicked")
+    ended.does_not_print("panicked")
 }
 
 /// Checks that no cell is a formula and no line contains a control character.
@@ -55,7 +55,7 @@ fn run_with(answer: Scripted, flags: &str) -> (Stage, Ended) {
     for name in ["ids.results.csv", "ids.results.failed.csv", "ids.results.unprocessed.csv"] {
         is_safe_csv(&stage, name);
     }
-    stage.adds_up("ids.results", &ids);
+    stage.check_accounting("ids.results", &ids);
     (stage, ended)
 }
 
@@ -100,7 +100,7 @@ fn an_untrusted_200_is_never_an_unlock() {
         format!(r#"{{"id":{}"x"}}"#, "[".repeat(100_000)),
         "[".repeat(1_000_000),
     ];
-    with_each(untrusted, |body| ends_as(&ok(body), "failed", "untrusted_answer"));
+    for_each_in_parallel(untrusted, |body| ends_as(&ok(body), "failed", "untrusted_answer"));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn escape_sequences_and_formulas_in_messages_are_neutralized() {
 fn the_body_of_an_error_does_not_change_the_outcome() {
     const BODIES: [&str; 6] =
         ["", "null", "<html>", r#"{"errors":7}"#, r#"{"errors":[null,{"code":[]}]}"#, "\u{0}"];
-    with_each(BODIES, |body| {
+    for_each_in_parallel(BODIES, |body| {
         let meanings = [(400, "rejected"), (404, "not_found"), (409, "rejected"), (500, "failed")];
         for (status, outcome) in meanings {
             let code = format!("http_{status}");
@@ -192,13 +192,13 @@ fn check_retry_after(retry_after: &str, flags: &str, code: i32) {
 fn an_invalid_retry_after_is_ignored() {
     const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
     let odd = ["0", "-1", "NaN", "1e9", "tomorrow", "0.2", "", "1, 1", DATE];
-    with_each(odd, |value| check_retry_after(value, "", 0));
+    for_each_in_parallel(odd, |value| check_retry_after(value, "", 0));
 }
 
 #[test]
 fn max_duration_ends_the_wait_for_a_retry_after_of_years() {
     let long = ["600.5", "999999999", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"];
-    with_each(long, |value| check_retry_after(value, "--max-duration 2s", 3));
+    for_each_in_parallel(long, |value| check_retry_after(value, "--max-duration 2s", 3));
 }
 
 /// A server that sends these bytes on each connection and closes it.
@@ -229,7 +229,7 @@ fn a_response_that_is_not_http_fails_only_its_user() {
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\xff\xff\xff\xff",
     ];
-    with_each(answers, |answer: &'static [u8]| {
+    for_each_in_parallel(answers, |answer: &'static [u8]| {
         let mut stage = Stage::with_quick_sandbox();
         let ids = users(1);
         stage.write("ids.txt", list(&ids));
@@ -252,7 +252,7 @@ fn is_below(peak: Option<u64>, limit: u64) {
 /// Checks that a run takes less memory than this, in MiB.
 #[track_caller]
 fn stays_below(limit: u64, stage: &Stage, line: &str) {
-    let (ended, peak) = stage.spawn(line).wait_and_weigh();
+    let (ended, peak) = stage.spawn(line).wait_with_peak_memory();
     let ended = is_clean(ended);
     assert!(matches!(ended.code, Some(0 | 1)), "{}", ended.stderr);
     is_below(peak, limit);
@@ -269,14 +269,14 @@ fn responses_of_64_mebibytes_take_little_memory() {
     let stage = against(Faults::only(FaultKind::Huge, 0.5), 20);
     // Each of four workers holds 4 MiB at most, twice while it grows.
     stays_below(80, &stage, &format!("run ids.txt --yes -c 4 {FAST}"));
-    stage.all_are("ids.results.csv", "unlocked");
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
 }
 
 #[test]
 fn deep_nesting_takes_little_memory() {
     let stage = against(Faults::only(FaultKind::Deep, 0.5), 20);
     stays_below(60, &stage, &format!("run ids.txt --yes -c 4 {FAST}"));
-    stage.all_are("ids.results.csv", "unlocked");
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_hostile_look_up_response_shows_no_user_as_unlocked() {
         FaultKind::Gzip,
         FaultKind::Truncated,
     ];
-    with_each(kinds, |kind| {
+    for_each_in_parallel(kinds, |kind| {
         let stage = against(Faults::only(kind, 1.0), 30);
         let line = format!("run ids.txt --dry-run -vv --max-retries 1 {FAST}");
         let ended = is_clean(stage.run(&line)).exits_with(1);
@@ -335,7 +335,7 @@ fn survives(input: impl AsRef<[u8]>) -> (Stage, Ended) {
 #[track_caller]
 fn is_refused(input: impl AsRef<[u8]>, text: &str) {
     let stage = Stage::with_quick_sandbox();
-    is_clean(stage.pipe(input, "run --yes")).exits_with(2).says(text);
+    is_clean(stage.pipe(input, "run --yes")).exits_with(2).prints(text);
     assert!(stage.sandbox().requests().is_empty(), "{text}");
     assert_eq!(stage.files(), Vec::<String>::new(), "{text}");
 }
@@ -368,8 +368,8 @@ fn an_endless_line_is_refused_and_takes_little_memory() {
         // At most a gibibyte.
         (0..16_384_u32).find(|_| pipe.write_all(&chunk).is_err())
     });
-    let (ended, peak) = running.wait_and_weigh();
-    ended.exits_with(2).says("longer than 16 MiB");
+    let (ended, peak) = running.wait_with_peak_memory();
+    ended.exits_with(2).prints("longer than 16 MiB");
     let n_chunks = feeder.join().unwrap().expect("the pipe was closed early");
     assert!(n_chunks < 1_024, "{} MiB were read", n_chunks / 16);
     is_below(peak, 160);
@@ -407,7 +407,7 @@ fn a_path_in_an_id_is_never_sent() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", "user_a/../../x\nuser_a%2f..\nuser_\nuser_a b\nuser_é\nuser_a;b\n");
     stage.run(&format!("run ids.txt --lenient --yes {FAST}")).exits_with(1);
-    stage.all_are("ids.results.csv", "invalid");
+    stage.check_all_outcomes("ids.results.csv", "invalid");
     assert!(stage.sandbox().requests().is_empty());
 }
 

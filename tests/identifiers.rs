@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FaultKind, Faults, SandboxConfig};
-use common::lookups::{admin_locked_users, all_were_unlocked, listed, plan_of};
+use common::population::{admin_locked_users, check_resumed_outcomes, listed, planned_outcomes};
 use common::watch::{FAST, slow_config, wait_until};
 use common::{Stage, list, locked_users};
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn with_page_of_users() -> (Stage, Vec<Value>) {
 
 /// The users that the server lists.
 fn people(stage: &Stage) -> Vec<Value> {
-    let people = stage.ask("GET", &format!("/v1/users?limit={PAGE}"));
+    let people = stage.request_ok("GET", &format!("/v1/users?limit={PAGE}"));
     people.as_array().expect("a list").clone()
 }
 
@@ -88,11 +88,11 @@ fn check(
     stage.write("who.csv", column(header, owners.keys().map(|value| typed(value))));
     let n_before = stage.sandbox().requests().len();
     let ended = stage.run(&format!("plan who.csv --by {by} {FAST}")).exits_with(0);
-    ended.says(&format!(" from column 1 (\"{header}\")"));
+    ended.prints(&format!(" from column 1 (\"{header}\")"));
     let requests = stage.requests_since(n_before);
     assert_eq!(requests.len(), owners.len().div_ceil(100), "a hundred a call");
     let ids: Vec<UserId> = owners.values().map(|id| id.parse().expect("an id")).collect();
-    assert_eq!(stage.told("who.plan.csv"), plan_of(&ids));
+    assert_eq!(stage.outcomes_by_user("who.plan.csv"), planned_outcomes(&ids));
     let guarded = |value: String| if value.starts_with('+') { format!("'{value}") } else { value };
     for row in stage.rows("who.plan.csv") {
         let owner = owners.iter().find(|(_, id)| **id == row["user_id"]).expect("an owner");
@@ -223,7 +223,7 @@ fn a_user_listed_by_two_emails_is_called_once() {
     for (n, (_, _, id)) in pairs.iter().enumerate() {
         let (line, earlier) = (n as u64 + 132, n as u64 + 2);
         let row = stage.row("who.results.csv", line);
-        let message = format!("the same user stands on line {earlier}");
+        let message = format!("the same user is on line {earlier}");
         let cells = ["outcome", "user_id", "error_message"].map(|it| row[it].as_str());
         assert_eq!(cells, ["duplicate", id.as_str(), &message]);
         let row = stage.row("who.results.csv", earlier);
@@ -291,7 +291,7 @@ fn an_admin_locked_user_is_left_alone_after_any_look_up() {
     stage.write("who.csv", column("email", &emails));
     let line = format!("run who.csv --by email --yes {FAST}");
     stage.run(&line).exits_with(1);
-    stage.all_are("who.results.csv", "admin_locked");
+    stage.check_all_outcomes("who.results.csv", "admin_locked");
     assert_eq!(stage.n_posts(), 0);
     stage.run(&format!("{line} --force --include-admin-locked")).exits_with(0);
     assert!(!ids.iter().any(|id| stage.sandbox().is_locked(id)));
@@ -318,7 +318,7 @@ fn a_killed_run_by_email_is_resumed_and_calls_every_user() {
     stage.run(&format!("{line} --resume")).exits_with(0);
     let outcomes = stage.column("who.results.csv", "outcome");
     assert_eq!(outcomes.len(), emails.len());
-    all_were_unlocked(outcomes.iter().step_by(2));
+    check_resumed_outcomes(outcomes.iter().step_by(2));
     assert!(outcomes.iter().skip(1).step_by(2).all(|outcome| outcome == "duplicate"));
     assert!(!pairs.iter().any(|(_, _, id)| stage.sandbox().is_locked(id)));
 }
@@ -332,7 +332,7 @@ fn look_ups_by_email_are_correct_despite_faults() {
     stage.write("who.csv", column("email", owners.keys()));
     stage.run(&format!("plan who.csv --by email --snapshot summary {FAST}")).exits_with(0);
     let ids: Vec<UserId> = owners.values().map(|id| id.parse().expect("an id")).collect();
-    assert_eq!(stage.told("who.plan.csv"), plan_of(&ids));
+    assert_eq!(stage.outcomes_by_user("who.plan.csv"), planned_outcomes(&ids));
 }
 
 #[test]
@@ -344,8 +344,8 @@ fn a_look_up_refused_for_one_value_is_split_until_the_others_are_found() {
     let ids = listed(0..500);
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("plan ids.txt --snapshot summary {FAST}")).exits_with(0);
-    let truth = plan_of(&ids);
-    let told = stage.told("ids.plan.csv");
+    let truth = planned_outcomes(&ids);
+    let told = stage.outcomes_by_user("ids.plan.csv");
     let refused: BTreeSet<&String> = told.keys().filter(|id| told[*id] == "rejected").collect();
     assert!(refused.len() < 100, "{} of 500 refused", refused.len());
     assert!(told.iter().all(|(id, outcome)| refused.contains(id) || *outcome == truth[id]));
@@ -362,12 +362,12 @@ fn a_plan_by_email_runs_by_id_and_keeps_its_lines() {
     let emails: Vec<String> = ids.iter().map(|id| stage.emails(id).remove(0)).collect();
     stage.write("who.csv", column("email", &emails));
     let ended = stage.run(&format!("plan who.csv --by email {FAST}")).exits_with(0);
-    stage.run(&format!("{} --yes", ended.next())).exits_with(0);
+    stage.run(&format!("{} --yes", ended.next_command())).exits_with(0);
     let file = "who.plan.results.csv";
     assert_eq!(stage.outcomes(file), ["2 unlocked", "3 unlocked", "4 unlocked"]);
     assert_eq!(stage.column(file, "input"), emails, "the cell is the plan's, as the line is");
     assert_eq!(stage.column(file, "user_id"), ids.iter().map(UserId::as_str).collect::<Vec<_>>());
     assert_eq!(stage.read("who.plan.results.failed.csv").lines().next(), Some(FAILED_BY_EMAIL));
     let ended = stage.run(&format!("verify {file} {FAST}")).exits_with(0);
-    ended.says("Verified: 3 of 3 users are still unlocked.");
+    ended.prints("Verified: 3 of 3 users are still unlocked.");
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::time::{Duration, SystemTime};
 
 use bulk_unlock::clerk::UserId;
-use common::lookups::admin_locked_users;
+use common::population::admin_locked_users;
 use common::{Stage, list, locked_users, missing_user, users};
 
 /// Runs without a confirmation prompt and without pauses.
@@ -28,9 +28,9 @@ fn check(text: impl AsRef<[u8]>, flags: &str, expected: &[&str]) -> String {
 fn check_refused(text: impl AsRef<[u8]>, flags: &str, expected: &[&str]) {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", text);
-    let mut ended = stage.refuses(&format!("run ids.csv {RUN} {flags}"), 2);
+    let mut ended = stage.run_refused(&format!("run ids.csv {RUN} {flags}"), 2);
     for words in expected {
-        ended = ended.says(words);
+        ended = ended.prints(words);
     }
 }
 
@@ -189,8 +189,11 @@ fn other_encodings_and_formats_are_refused_with_the_way_to_convert_them() {
 fn a_missing_input_is_refused_with_path_and_reason() {
     let stage = Stage::with_quick_sandbox();
     std::fs::create_dir(stage.path("lists")).expect("a directory");
-    stage.refuses(&format!("run missing.csv {RUN}"), 2).says("missing.csv").says("No such file");
-    stage.refuses(&format!("run lists {RUN}"), 2).says("lists is a directory");
+    stage
+        .run_refused(&format!("run missing.csv {RUN}"), 2)
+        .prints("missing.csv")
+        .prints("No such file");
+    stage.run_refused(&format!("run lists {RUN}"), 2).prints("lists is a directory");
 }
 
 #[cfg(unix)]
@@ -204,7 +207,7 @@ fn an_unreadable_input_is_refused_with_path_and_reason() {
     // The superuser can read every file.
     if File::open(&path).is_err() {
         let ended = stage.run(&format!("run ids.csv {RUN}")).exits_with(2);
-        ended.says("ids.csv").says("Permission denied");
+        ended.prints("ids.csv").prints("Permission denied");
         assert_eq!(stage.files(), ["ids.csv"]);
     }
 }
@@ -229,7 +232,7 @@ fn limit_and_skip_exclude_records_from_all_counts() {
     assert_eq!(stage.outcomes("ids.results.csv"), ["5 unlocked", "6 unlocked"]);
     assert_eq!(stage.json("ids.results.manifest.json")["records"], 2);
     assert_eq!(stage.rows("ids.results.unprocessed.csv").len(), 0);
-    stage.refuses(&format!("run ids.csv {RUN} --skip 10 -o none.csv"), 2).says("no record");
+    stage.run_refused(&format!("run ids.csv {RUN} --skip 10 -o none.csv"), 2).prints("no record");
 }
 
 #[test]
@@ -266,12 +269,12 @@ fn rows_of_users_left_alone_on_purpose_are_refused() {
                 let refused =
                     stage.run(&format!("{command} list.csv {RUN} -o out.csv")).exits_with(2);
                 let refused =
-                    refused.says("list.csv:2: the user of this row was left alone on purpose");
+                    refused.prints("list.csv:2: the user of this row was left alone on purpose");
                 let more = ["1 more row", "2 more rows"][n_rows - 2];
-                let refused = refused.says(more);
-                refused.says("--plan").says("--retry-failed");
+                let refused = refused.prints(more);
+                refused.prints("--plan").prints("--retry-failed");
             }
-            stage.pipe(&text, &format!("run {RUN} -o out.csv")).exits_with(2).says("left alone");
+            stage.pipe(&text, &format!("run {RUN} -o out.csv")).exits_with(2).prints("left alone");
             assert_eq!(stage.n_requests(), n_requests);
         }
     }
@@ -284,11 +287,11 @@ fn listed_admin_locked_users_are_refused_without_a_look_up_or_a_flag() {
     let text =
         format!("user_id,locked,admin_locked\n{},TRUE,TRUE\n{},TRUE,FALSE\n", ids[0], ids[1]);
     stage.write("locked.csv", text);
-    let refused = stage.refuses(&format!("run locked.csv {RUN}"), 2);
+    let refused = stage.run_refused(&format!("run locked.csv {RUN}"), 2);
     refused
-        .says("locked.csv:2: the user of this row")
-        .says("--only-locked")
-        .says("--include-admin-locked");
+        .prints("locked.csv:2: the user of this row")
+        .prints("--only-locked")
+        .prints("--include-admin-locked");
     stage.run("plan locked.csv --quota 1000/1s").exits_with(0);
     let expected = ["2 admin_locked", "3 would_unlock"];
     assert_eq!(stage.outcomes("locked.plan.csv"), expected);
@@ -310,7 +313,7 @@ fn retry_failed_keeps_the_lines_of_the_first_run() {
         stage.write("moved.csv", stage.read(file));
         for file in [file, "moved.csv"] {
             let line = format!("run {file} --retry-failed {RUN} -o out.csv");
-            stage.run(&line).exits_with(2).says("--retry-failed");
+            stage.run(&line).exits_with(2).prints("--retry-failed");
         }
     };
     retry("ids.plan.csv");
@@ -320,10 +323,10 @@ fn retry_failed_keeps_the_lines_of_the_first_run() {
     let failed = stage.read("ids.results.csv").replace(",unlocked,", ",failed,");
     stage.write("moved.csv", failed.replace(',', "\t").replace('\n', "\r\n"));
     let ended = stage.run(&format!("run moved.csv --retry-failed {RUN} -o out.csv")).exits_with(0);
-    ended.says("moved.manifest.json is missing: cannot check the host");
+    ended.prints("moved.manifest.json is missing: cannot check the host");
     assert_eq!(stage.outcomes("out.csv"), ["3 unlocked", "4 unlocked", "5 unlocked"]);
     let line = format!("run --retry-failed {RUN} -o piped.csv");
-    stage.pipe(failed, &line).exits_with(0).says("cannot check the host");
+    stage.pipe(failed, &line).exits_with(0).prints("cannot check the host");
     assert_eq!(stage.outcomes("piped.csv"), ["3 unlocked", "4 unlocked", "5 unlocked"]);
 }
 
@@ -403,8 +406,8 @@ fn max_input_age_refuses_an_older_file() {
     let path = stage.write("ids.csv", list(&users(1)));
     let then = SystemTime::now() - Duration::from_secs(3 * 3_600);
     File::options().write(true).open(path).and_then(|it| it.set_modified(then)).expect("a file");
-    let ended = stage.refuses(&format!("run ids.csv {RUN} --max-input-age 2h"), 2);
-    ended.says("3 h 00 min ago").says("--max-input-age");
+    let ended = stage.run_refused(&format!("run ids.csv {RUN} --max-input-age 2h"), 2);
+    ended.prints("3 h 00 min ago").prints("--max-input-age");
     stage.run(&format!("run ids.csv {RUN} --max-input-age 4h")).exits_with(0);
 
     let line = format!("run {RUN} --max-input-age 2h -o piped.csv");
@@ -412,7 +415,7 @@ fn max_input_age_refuses_an_older_file() {
     command.stdin(File::open(stage.path("ids.csv")).expect("a file"));
     let output = command.output().expect("the program starts");
     assert_eq!(output.status.code(), Some(2), "a redirected file has an age too");
-    stage.pipe(list(&users(1)), &line).exits_with(0).says("cannot check --max-input-age");
+    stage.pipe(list(&users(1)), &line).exits_with(0).prints("cannot check --max-input-age");
 }
 
 #[test]
@@ -434,7 +437,9 @@ fn carried_columns_are_in_the_results_and_the_sidecar_files() {
 
     stage.run(&format!("run ids.csv {RUN} --carry all -o all.csv")).exits_with(1);
     assert_eq!(stage.column("all.csv", "in_Ticket"), ["T-1", "T-2", "T-3"]);
-    stage.refuses(&format!("run ids.csv {RUN} --carry Tickets -o no.csv"), 2).says("\"Ticket\"");
+    stage
+        .run_refused(&format!("run ids.csv {RUN} --carry Tickets -o no.csv"), 2)
+        .prints("\"Ticket\"");
 }
 
 #[test]
@@ -454,7 +459,7 @@ fn by_looks_users_up_by_other_identifiers() {
         stage.write("who.csv", format!("id,{header}\n{rows}x,nobody@nowhere.example\n"));
         let line = format!("run who.csv {RUN} --by {by} --force");
         let n_before = stage.n_requests();
-        let ended = stage.run(&line).exits_with(1).says(&format!("column 2 (\"{header}\")"));
+        let ended = stage.run(&line).exits_with(1).prints(&format!("column 2 (\"{header}\")"));
         assert_eq!(stage.n_requests(), n_before + 1, "{}", ended.stderr);
         let mut outcomes = vec!["already_unlocked"; known.len()];
         outcomes.push("not_found");

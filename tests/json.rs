@@ -1,11 +1,11 @@
-//! The log under `--log-format json`, the objects of `--json`, and manifests, each checked against its
-//! schema in `samples/schemas`.
+//! Machine-readable output: the log of `--log-format json`, the objects of `--json`, and manifests,
+//! each checked against its schema in `samples/schemas`.
 
 mod common;
 
 use bulk_unlock::sandbox::{Mode, SandboxConfig};
-use common::contract::sample;
-use common::terminal::at_a_terminal;
+use common::sample;
+use common::terminal::run_on_terminal;
 use common::watch::wait_until;
 use common::{Ended, Stage, list, locked_users, missing_user};
 use jsonschema::{Draft, Validator};
@@ -29,7 +29,7 @@ fn check(name: &str, value: &Value) {
     assert!(errors.is_empty(), "{name}: {}\n{value:#}", errors.join("\n"));
 }
 
-/// The lines on stderr, after a check against the schema.
+/// The log lines on stderr, checked against their schema.
 #[track_caller]
 fn log(ended: &Ended) -> Vec<Value> {
     let parse = |line: &str| {
@@ -48,7 +48,7 @@ fn log(ended: &Ended) -> Vec<Value> {
     lines
 }
 
-/// The object on stdout, after a check against the schema.
+/// The object on stdout, checked against its schema.
 #[track_caller]
 fn object(ended: &Ended) -> Value {
     let object = serde_json::from_str(&ended.stdout);
@@ -57,7 +57,7 @@ fn object(ended: &Ended) -> Value {
     object
 }
 
-/// The types of the lines, without repetitions.
+/// The types of the lines, without consecutive duplicates.
 fn types(lines: &[Value]) -> Vec<&str> {
     let mut types: Vec<&str> = lines.iter().filter_map(|line| line["type"].as_str()).collect();
     types.dedup();
@@ -74,7 +74,7 @@ fn stage() -> Stage {
 const JSON: &str = "--log-format json";
 
 #[test]
-fn every_line_of_every_command_is_an_object_of_the_schema() {
+fn log_lines_of_every_command_match_the_schema() {
     let stage = stage();
     for (line, code) in [
         ("plan ids.csv", 0),
@@ -91,7 +91,7 @@ fn every_line_of_every_command_is_an_object_of_the_schema() {
         ("frobnicate", 2),
     ] {
         let ended = stage.run(&format!("{line} {JSON}")).exits_with(code);
-        // The flag applies even without a known command.
+        // The log format also applies to errors of an unknown command.
         let lines = log(&ended);
         let has_error = lines.iter().any(|it| it["type"] == "error");
         assert_eq!(has_error, code > 1, "{line}: {}", ended.stderr);
@@ -103,7 +103,7 @@ fn every_line_of_every_command_is_an_object_of_the_schema() {
 }
 
 #[test]
-fn the_lines_of_a_run_have_these_types() {
+fn log_line_types_depend_on_the_verbosity() {
     let stage = stage();
     let ended = stage.run(&format!("run ids.csv --yes {JSON}")).exits_with(0);
     assert_eq!(types(&log(&ended)), ["version", "note", "summary"]);
@@ -120,7 +120,7 @@ fn the_lines_of_a_run_have_these_types() {
 }
 
 #[test]
-fn failed_attempts_and_rows_that_did_not_end_well_are_details() {
+fn failed_attempts_and_bad_rows_are_logged_as_details() {
     let stage = stage();
     stage.write("ids.csv", list(&[missing_user()]));
     let ended = stage.run(&format!("run ids.csv --yes -v {JSON}")).exits_with(1);
@@ -128,7 +128,7 @@ fn failed_attempts_and_rows_that_did_not_end_well_are_details() {
 }
 
 #[test]
-fn the_first_line_has_version_and_trace_and_each_run_has_an_id() {
+fn first_log_line_has_version_and_trace_and_each_run_has_an_id() {
     let mut stage = stage();
     let first = |stage: &Stage| {
         let ended = stage.run(&format!("run ids.csv --yes --force {JSON}")).exits_with(0);
@@ -145,7 +145,7 @@ fn the_first_line_has_version_and_trace_and_each_run_has_an_id() {
 }
 
 #[test]
-fn variable_and_file_set_the_format_of_usage_errors_too() {
+fn log_format_from_variable_or_file_applies_to_usage_errors() {
     let mut stage = stage();
     stage.write("ops.toml", "log-format = \"json\"\njson = true\nquota-share = \"5%\"\n");
     log(&stage.run("run ids.csv --yes --config ops.toml").exits_with(0));
@@ -162,14 +162,14 @@ fn variable_and_file_set_the_format_of_usage_errors_too() {
 }
 
 #[test]
-fn a_json_log_on_a_terminal_has_no_bar_and_no_question() {
+fn json_log_on_a_terminal_has_neither_bar_nor_prompt() {
     let stage = stage();
-    let unconfirmed = at_a_terminal(&stage, &format!("$BU run ids.csv {JSON} --color always"), "");
-    assert_eq!(unconfirmed.code, Some(5));
+    let first = run_on_terminal(&stage, &format!("$BU run ids.csv {JSON} --color always"), "");
+    assert_eq!(first.code, Some(5));
     let line = format!("$BU run ids.csv --yes --progress bar --color always {JSON}");
-    let run = at_a_terminal(&stage, &line, "");
-    assert_eq!(run.code, Some(0));
-    for text in [unconfirmed.text, run.text] {
+    let second = run_on_terminal(&stage, &line, "");
+    assert_eq!(second.code, Some(0));
+    for text in [first.text, second.text] {
         let lines = text.lines().filter(|line| !line.starts_with("Script "));
         for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
             check("log", &serde_json::from_str(line).expect(line));
@@ -180,11 +180,11 @@ fn a_json_log_on_a_terminal_has_no_bar_and_no_question() {
 
 #[cfg(unix)]
 #[test]
-fn progress_is_an_object_with_counts() {
+fn progress_line_has_counts() {
     let stage = stage();
     stage.write("ids.csv", list(&locked_users(200)));
     let run = stage.spawn(&format!("run ids.csv --yes --rate 10/s {JSON}"));
-    run.hears_signals();
+    run.wait_for_signal_handlers();
     wait_until("requests", || stage.n_requests() >= 3);
     run.signal("USR1");
     wait_until("more requests", || stage.n_requests() >= 6);
@@ -199,7 +199,7 @@ fn progress_is_an_object_with_counts() {
 }
 
 #[test]
-fn the_summary_of_every_command_is_an_object_of_the_schema() {
+fn summaries_of_every_command_match_the_schema() {
     let stage = stage();
     stage.write("mixed.csv", list(&[locked_users(1), vec![missing_user()]].concat()));
     for (line, code) in [
@@ -216,11 +216,11 @@ fn the_summary_of_every_command_is_an_object_of_the_schema() {
         assert_eq!(object["exit_code"], code, "{line}");
     }
     let object = object(&stage.run("report mixed.results.csv --json").exits_with(0));
-    assert_eq!(object["exit_code"], 1, "that of the run");
+    assert_eq!(object["exit_code"], 1, "the exit code of the run");
 }
 
 #[test]
-fn a_failure_is_an_object_with_a_stable_code() {
+fn error_objects_have_a_stable_code() {
     let mut stage = stage();
     stage.run("run ids.csv --yes").exits_with(0);
     stage.write("old.toml", "max-usrs = 1\n");
@@ -263,7 +263,7 @@ fn commands_without_json_print_no_object() {
 }
 
 #[test]
-fn a_refused_key_is_an_object() {
+fn refused_key_prints_a_summary_object() {
     let stage = stage();
     stage.sandbox().set_mode(Mode::Revoked);
     let ended = stage.run(&format!("run ids.csv --yes --json {JSON}")).exits_with(4);
@@ -272,7 +272,7 @@ fn a_refused_key_is_an_object() {
 }
 
 #[test]
-fn manifests_are_objects_of_the_schema() {
+fn manifests_match_the_schema() {
     let stage = Stage::with_sandbox(SandboxConfig::default().n_users(300));
     let users = [locked_users(3), vec![missing_user()]].concat();
     stage.write("ids.csv", list(&users));
@@ -289,7 +289,7 @@ fn manifests_are_objects_of_the_schema() {
     }
 }
 
-/// Asserts that the schema accepts this object, and refuses it with this value at the pointer.
+/// Replaces one value of a valid object, which the schema must then refuse.
 #[track_caller]
 fn check_refused(name: &str, valid: &Value, pointer: &str, value: Value) {
     let schema = schema(name);
@@ -301,18 +301,18 @@ fn check_refused(name: &str, valid: &Value, pointer: &str, value: Value) {
         Value::Array(items) => items[key.parse::<usize>().expect("an index")] = value,
         parent => parent[key] = value,
     }
-    assert!(!schema.is_valid(&changed), "{name} takes {pointer}: {changed:#}");
+    assert!(!schema.is_valid(&changed), "{name} accepts {pointer}: {changed:#}");
 }
 
 #[test]
-fn the_schemas_refuse_unknown_fields_and_wrong_types() {
+fn schemas_refuse_unknown_fields_and_wrong_types() {
     let stage = stage();
     let ended = stage.run(&format!("run ids.csv --yes --json -v {JSON}")).exits_with(0);
     let (summary, lines) = (object(&ended), log(&ended));
     for (pointer, value) in [
-        ("/surprise", json!(1)),
+        ("/unknown", json!(1)),
         ("/error", json!(null)),
-        ("/counts/freed", json!(1)),
+        ("/counts/nonsense", json!(1)),
         ("/counts/unlocked", json!("4")),
         ("/exit_code", json!(8)),
         ("/files/results", json!(1)),
@@ -322,10 +322,10 @@ fn the_schemas_refuse_unknown_fields_and_wrong_types() {
     }
     let manifest = stage.json("ids.results.manifest.json");
     for (pointer, value) in [
-        ("/surprise", json!(1)),
+        ("/unknown", json!(1)),
         ("/settings/timeout", json!({})),
         ("/started_at", json!("yesterday")),
-        ("/passes/0/surprise", json!(1)),
+        ("/passes/0/unknown", json!(1)),
         ("/passes/0/requests", json!(-1)),
         ("/files/0/sha256", json!("abc")),
         ("/exit_code", json!("0")),
@@ -333,15 +333,15 @@ fn the_schemas_refuse_unknown_fields_and_wrong_types() {
         check_refused("manifest", &manifest, pointer, value);
     }
     for line in &lines {
-        check_refused("log", line, "/surprise", json!(1));
-        check_refused("log", line, "/type", json!("other"));
+        check_refused("log", line, "/unknown", json!(1));
+        check_refused("log", line, "/type", json!("unknown"));
         check_refused("log", line, "/run_id", json!(1));
         check_refused("log", line, "/time", json!("now"));
     }
     let failed = object(&stage.run("run ids.csv --yes --json").exits_with(6));
     for (pointer, value) in [
-        ("/error/code", json!("oops")),
-        ("/error/surprise", json!(1)),
+        ("/error/code", json!("unknown")),
+        ("/error/unknown", json!(1)),
         ("/error/message", json!(null)),
         ("/exit_code", json!(0)),
     ] {

@@ -1,4 +1,4 @@
-//! `--secret-key-command`: the key from the output of a program.
+//! `--secret-key-command`: reads the key from the output of a program.
 
 #![cfg(unix)]
 
@@ -10,7 +10,7 @@ use common::{Stage, list, locked_users};
 
 const KEY: &str = "sk_test_0123456789abcdefghijklmnopqrstuvwxyzKEY1";
 
-/// A stage whose server takes one key, which is not in the environment.
+/// A stage whose server accepts one key, which is not in the environment.
 fn stage() -> Stage {
     let config = SandboxConfig::default().key(KEY).log_requests(true);
     let mut stage = Stage::with_sandbox(config);
@@ -45,11 +45,11 @@ fn key_command_replaces_the_variable_and_conflicts_with_the_file() {
     let line = format!("plan ids.txt {FAST}");
     stage.run(&format!("{line} --secret-key-command 'cat key'")).exits_with(0);
     let both = format!("{line} --secret-key-file key --secret-key-command 'cat key'");
-    stage.refuses(&both, 2).says("cannot be used with");
+    stage.run_refused(&both, 2).prints("cannot be used with");
     stage.set("BULK_UNLOCK_SECRET_KEY_COMMAND", "cat key");
     stage.run(&format!("{line} --force")).exits_with(0);
     stage.set("BULK_UNLOCK_SECRET_KEY_FILE", "key");
-    stage.refuses(&format!("{line} --force"), 2).says("cannot be used with");
+    stage.run_refused(&format!("{line} --force"), 2).prints("cannot be used with");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn check_names_the_key_command_as_the_source_of_the_key() {
     let ended = stage.run("check -v --secret-key-command 'cat key'").exits_with(0);
     let expected = "sk_test_…KEY1 (development), from --secret-key-command cat\n";
     assert!(ended.stdout.contains(expected), "{}", ended.stdout);
-    ended.never_says("setting CLERK_SECRET_KEY");
+    ended.does_not_print("setting CLERK_SECRET_KEY");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn key_command_runs_without_a_shell_and_inherits_the_environment() {
     stage.set("VAULT", KEY);
     let line = format!("plan ids.txt {FAST}");
     let ended = stage.run(&format!("{line} --secret-key-command 'echo $VAULT'")).exits_with(4);
-    ended.says("the API refused").never_says(KEY);
+    ended.prints("the API refused").does_not_print(KEY);
     stage.run(&format!("{line} --secret-key-command 'printenv VAULT'")).exits_with(0);
 }
 
@@ -83,11 +83,11 @@ fn failed_key_command_is_named_without_its_output() {
         ("echo not-a-key and-more", "contains white space"),
     ] {
         let line = format!("plan ids.txt {FAST} --secret-key-command '{command}'");
-        let ended = stage.refuses(&line, 4).says(expected);
-        ended.never_says(KEY).never_says("0123456789").never_says("and-more");
+        let ended = stage.run_refused(&line, 4).prints(expected);
+        ended.does_not_print(KEY).does_not_print("0123456789").does_not_print("and-more");
     }
     let line = format!("plan ids.txt {FAST} --secret-key-command \"cat 'key\"");
-    stage.refuses(&line, 2).says("missing closing quote");
+    stage.run_refused(&line, 2).prints("missing closing quote");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn key_command_keeps_stderr_and_has_no_stdin() {
     let command = "--secret-key-command 'sh -c \"cat; echo touch the device >&2; cat key\"'";
     let line = format!("plan {command} {FAST}");
     let ended = stage.pipe(list(&locked_users(3)), &line).exits_with(0);
-    ended.says("touch the device").never_says(KEY);
+    ended.prints("touch the device").does_not_print(KEY);
     assert_eq!(stage.rows("stdin.plan.csv").len(), 3);
 }
 
@@ -105,7 +105,7 @@ fn key_of_the_command_is_masked_everywhere() {
     let stage = stage();
     let line = format!("run ids.txt --yes --secret-key-command 'echo {KEY}' --reason {KEY} {FAST}");
     let ended = stage.run(&line).exits_with(0);
-    ended.never_says(KEY);
+    ended.does_not_print(KEY);
     for name in stage.files().iter().filter(|name| *name != "key") {
         assert!(!stage.read(name).contains(KEY), "{name}");
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use bulk_unlock::sandbox::SandboxConfig;
-use common::lookups::listed;
+use common::population::listed;
 use common::{Ended, Stage, locked_users, missing_user};
 
 /// Runs an example. Cargo builds examples with the tests.

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use bulk_unlock::sandbox::{Faults, LoggedRequest, Mode, SandboxConfig};
-use common::lookups::{listed, locked_of, plan_of};
+use common::population::{listed, locked_among, planned_outcomes};
 use common::watch::{FAST, slow_config, wait_until};
 use common::{Running, Stage};
 
@@ -34,11 +34,11 @@ fn the_list_is_on_stdout_and_messages_on_stderr() {
     let stage = Stage::with_users(1_200);
     let ended = stage.run(&format!("locked {FAST}")).exits_with(0);
     assert_eq!(ended.stdout.lines().next(), Some(HEADER));
-    assert_eq!(users_of(&ended.stdout), locked_of(&listed(0..1_200)));
+    assert_eq!(users_of(&ended.stdout), locked_among(&listed(0..1_200)));
     assert!(stage.files().is_empty());
     let stats = stage.sandbox().stats();
     assert_eq!((stats.n_requests, stats.n_gets), (1 + 3, 1 + 3), "a count and three pages");
-    let said = ended.steady();
+    let said = ended.normalized_stderr();
     let (_, headline) = said.split_once('\n').expect("what comes first, and the headline");
     insta::assert_snapshot!(
         headline,
@@ -50,7 +50,7 @@ fn the_list_is_on_stdout_and_messages_on_stderr() {
 fn a_row_has_the_user_and_the_lock() {
     let stage = Stage::with_users(200);
     let ended = stage.run(&format!("locked --snapshot full -o - {FAST}")).exits_with(0);
-    let plan = plan_of(&listed(0..200));
+    let plan = planned_outcomes(&listed(0..200));
     let mut kinds = BTreeSet::new();
     for row in rows(&ended.stdout).into_iter().step_by(7) {
         let user = stage.user(&row["user_id"].parse().expect("an id"));
@@ -82,7 +82,7 @@ fn a_walk_in_several_stretches_with_faults_lists_each_locked_user_once() {
         SandboxConfig::default().faults(Faults::mix(0.2)).n_users(12_000).log_requests(true),
     );
     let ended = stage.run(&format!("locked --snapshot summary {FAST}")).exits_with(0);
-    assert_eq!(users_of(&ended.stdout), locked_of(&listed(0..12_000)));
+    assert_eq!(users_of(&ended.stdout), locked_among(&listed(0..12_000)));
     let requests = stage.sandbox().requests();
     let after = |query: &str| {
         query.split('&').find(|it| it.starts_with("created_at_after=")).map(str::to_owned)
@@ -119,8 +119,8 @@ fn most_in_flight(requests: &[LoggedRequest], latency: Duration) -> usize {
 fn from_15_000_users_on_three_stretches_are_walked_at_once_and_everybody_is_passed_once() {
     let stage = Stage::with_sandbox(slow_config("200ms").n_users(15_500));
     let ended = stage.run(&format!("locked --snapshot none {FAST}")).exits_with(0);
-    assert_eq!(users_of(&ended.stdout), locked_of(&listed(0..15_500)));
-    ended.says(" of 15,500 users are locked");
+    assert_eq!(users_of(&ended.stdout), locked_among(&listed(0..15_500)));
+    ended.prints(" of 15,500 users are locked");
     let requests = stage.sandbox().requests();
     assert_eq!(requests[0].path_and_query, "/v1/users/count");
     let different: BTreeSet<String> = stretches(&requests).into_iter().collect();
@@ -132,7 +132,7 @@ fn from_15_000_users_on_three_stretches_are_walked_at_once_and_everybody_is_pass
 #[test]
 fn the_file_is_private_and_an_existing_one_is_kept_without_force() {
     let stage = Stage::with_users(50);
-    stage.run(&format!("locked -o locked.csv {FAST}")).exits_with(0).says("plan locked.csv");
+    stage.run(&format!("locked -o locked.csv {FAST}")).exits_with(0).prints("plan locked.csv");
     assert_eq!(stage.files(), ["locked.csv"]);
     #[cfg(unix)]
     {
@@ -141,14 +141,14 @@ fn the_file_is_private_and_an_existing_one_is_kept_without_force() {
         assert_eq!(mode & 0o777, 0o600);
     }
     let list = stage.read("locked.csv");
-    assert_eq!(users_of(&list), locked_of(&listed(0..50)));
+    assert_eq!(users_of(&list), locked_among(&listed(0..50)));
     stage.write("locked.csv", "precious\n");
     let line = format!("locked -o locked.csv {FAST}");
-    let refused = stage.refuses(&line, 6).says("locked.csv already exists").says("--force");
-    refused.says("name another file with --output").never_says("--resume");
+    let refused = stage.run_refused(&line, 6).prints("locked.csv already exists").prints("--force");
+    refused.prints("name another file with --output").does_not_print("--resume");
     stage.run(&format!("{line} --force")).exits_with(0);
     assert_eq!(users_of(&stage.read("locked.csv")), users_of(&list));
-    stage.refuses(&format!("locked -o nowhere/locked.csv {FAST}"), 6);
+    stage.run_refused(&format!("locked -o nowhere/locked.csv {FAST}"), 6);
 }
 
 #[test]
@@ -156,10 +156,10 @@ fn the_list_is_an_input_of_plan_and_run() {
     let stage = Stage::with_users(120);
     stage.run(&format!("locked -o locked.csv {FAST}")).exits_with(0);
     let ended = stage.run(&format!("plan locked.csv {FAST}")).exits_with(0);
-    ended.says("user IDs from column 1 (\"user_id\")");
-    let mut expected = plan_of(&listed(0..120));
+    ended.prints("user IDs from column 1 (\"user_id\")");
+    let mut expected = planned_outcomes(&listed(0..120));
     expected.retain(|_, plan| plan != "already_unlocked");
-    assert_eq!(stage.told("locked.plan.csv"), expected);
+    assert_eq!(stage.outcomes_by_user("locked.plan.csv"), expected);
     let list = stage.read("locked.csv");
     stage.pipe(&list, &format!("run --only-locked --yes {FAST}")).exits_with(1);
     let left = stage.run(&format!("locked {FAST}")).exits_with(0);
@@ -186,7 +186,7 @@ fn an_interrupted_walk_leaves_no_list() {
         let walk = Running::start(command);
         wait_until("it walks", || stage.n_requests() > n_before + 2);
         walk.signal(signal);
-        walk.wait().exits_with(code).says("the list is incomplete");
+        walk.wait().exits_with(code).prints("the list is incomplete");
         assert_eq!(stage.files(), ["old.csv"]);
         assert_eq!(stage.read("old.csv"), "precious\n");
     }
@@ -196,7 +196,7 @@ fn an_interrupted_walk_leaves_no_list() {
 fn a_walk_that_exceeds_max_duration_leaves_a_partial_list() {
     let stage = Stage::with_sandbox(slow_config("60ms").n_users(4_000));
     let ended = stage.run(&format!("locked -o new.csv {FAST} --max-duration 200ms"));
-    ended.exits_with(3).says("the list is incomplete").says("found so far are in new.part.csv");
+    ended.exits_with(3).prints("the list is incomplete").prints("found so far are in new.part.csv");
     assert_eq!(stage.files(), ["new.part.csv"]);
     let ended = stage.run(&format!("locked {FAST} --max-duration 200ms")).exits_with(3);
     assert_eq!(ended.stdout, "", "no list for the next command");
@@ -228,7 +228,7 @@ fn refusal(mode: Mode, flags: &str) -> String {
     stage.sandbox().set_mode(mode);
     let ended = stage.run(&format!("locked -o new.csv {FAST} --max-retries 0 {flags}"));
     assert!(!stage.path("new.csv").exists(), "{mode:?}");
-    ended.steady()
+    ended.normalized_stderr()
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn an_instance_without_users_has_an_empty_list() {
     let stage = Stage::with_users(0);
     let ended = stage.run(&format!("locked {FAST}")).exits_with(0);
     assert_eq!(ended.stdout, format!("{HEADER}\n"));
-    ended.says("0 of 0 users are locked");
+    ended.prints("0 of 0 users are locked");
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn locked_needs_no_key_with_the_sandbox() {
     let stage = Stage::new();
     let line = "locked --sandbox --sandbox-users 30 --sandbox-latency 0ms";
     let ended = stage.run(line).exits_with(0);
-    assert_eq!(users_of(&ended.stdout), locked_of(&listed(0..30)));
+    assert_eq!(users_of(&ended.stdout), locked_among(&listed(0..30)));
     stage.run("locked").exits_with(4);
 }
 
@@ -312,7 +312,7 @@ fn a_closed_stdout_is_an_output_error() {
     let stage = Stage::with_sandbox(slow_config("30ms").n_users(4_000));
     let mut walk = stage.spawn(&format!("locked {FAST}"));
     drop(walk.take_stdout());
-    walk.wait().exits_with(6).says("standard output").never_says("resume");
+    walk.wait().exits_with(6).prints("standard output").does_not_print("resume");
 }
 
 #[cfg(target_os = "linux")]
@@ -323,5 +323,5 @@ fn a_full_disk_ends_the_walk_and_a_new_walk_succeeds() {
     let mut command = stage.command(&format!("locked {FAST}"));
     command.stdout(full);
     let ended = Running::start(command).wait().exits_with(6);
-    ended.says("Free some space, then run the same command again").never_says("--resume");
+    ended.prints("Free some space, then run the same command again").does_not_print("--resume");
 }

@@ -86,7 +86,7 @@ fn the_page_on_stdout_replaces_the_summary_and_a_file_does_not() {
     let page = printed(&stage, "report ids.results.csv --markdown -");
     assert!(!page.contains("Next step:"), "{page}");
     let ended = stage.run("report ids.results.csv --markdown page.md").exits_with(0);
-    let ended = ended.says("wrote the page page.md");
+    let ended = ended.prints("wrote the page page.md");
     assert!(ended.stdout.contains("Next step:"), "{}", ended.stdout);
     // The last line has the time at which the page was made.
     let body = |page: &str| page.rsplit_once("\n\n").expect("a last line").0.to_owned();
@@ -109,7 +109,7 @@ fn an_existing_page_is_overwritten_only_with_force() {
     let stage = finished();
     stage.write("page.md", "other content");
     let line = "report ids.results.csv --markdown page.md";
-    stage.run(&format!("{line} --html page.html")).exits_with(6).says(
+    stage.run(&format!("{line} --html page.html")).exits_with(6).prints(
         "page.md already exists; use --force to overwrite it, or name another file with --markdown",
     );
     assert_eq!(stage.read("page.md"), "other content");

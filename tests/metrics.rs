@@ -143,10 +143,13 @@ fn a_file_of_another_kind_is_kept_and_nothing_is_sent() {
     let ids = list(&locked_users(1));
     stage.write("ids.txt", &ids);
     let run = stage.run("run ids.txt -y --metrics-file ids.txt").exits_with(6);
-    run.says("cannot write the metrics file ids.txt").says("not a bulk-unlock metrics file");
+    run.prints("cannot write the metrics file ids.txt").prints("not a bulk-unlock metrics file");
     assert_eq!(stage.read("ids.txt"), ids);
-    stage.run("run ids.txt -y --metrics-file no/dir/it.prom").exits_with(6).says("no/dir/it.prom");
-    stage.run("run ids.txt -y --metrics-job x").exits_with(2).says("--metrics-file");
+    stage
+        .run("run ids.txt -y --metrics-file no/dir/it.prom")
+        .exits_with(6)
+        .prints("no/dir/it.prom");
+    stage.run("run ids.txt -y --metrics-job x").exits_with(2).prints("--metrics-file");
     assert_eq!(stage.sandbox().stats().n_requests, 0);
     assert_eq!(stage.files(), ["ids.txt"]);
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{Script, Scripted};
-use common::lookups::open_users;
+use common::population::unlocked_users;
 use common::{Stage, list, locked_users, missing_user, users};
 
 /// Runs without a question and without pauses.
@@ -85,7 +85,10 @@ fn a_row_holds_the_input_the_outcome_and_the_user() {
 #[test]
 fn was_locked_is_the_result_of_the_look_up() {
     let stage = Stage::with_quick_sandbox();
-    stage.write("ids.csv", list(&[locked_users(1), open_users(1), vec![missing_user()]].concat()));
+    stage.write(
+        "ids.csv",
+        list(&[locked_users(1), unlocked_users(1), vec![missing_user()]].concat()),
+    );
     let was_locked = |flags: &str, name: &str| {
         stage.run(&format!("{flags} -o {name} --quota 1000/1s")).exits_with(1);
         stage.column(name, "was_locked")
@@ -282,8 +285,8 @@ fn an_existing_results_file_is_refused_and_force_overwrites_it() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(2)));
     stage.write("ids.results.csv", "precious\n");
-    let ended = stage.refuses(&format!("run ids.csv {RUN}"), 6);
-    ended.says("ids.results.csv already exists").says("--resume").says("--force");
+    let ended = stage.run_refused(&format!("run ids.csv {RUN}"), 6);
+    ended.prints("ids.results.csv already exists").prints("--resume").prints("--force");
     stage.run(&format!("run ids.csv {RUN} --force")).exits_with(0);
     assert_eq!(stage.rows("ids.results.csv").len(), 2);
 }
@@ -293,7 +296,7 @@ fn an_output_that_is_also_an_input_is_refused() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(2)));
     stage.write("out.failed.csv", list(&users(2)));
-    let run = |line: &str| stage.refuses(&format!("{line} {RUN} --force"), 2).says("with -o");
+    let run = |line: &str| stage.run_refused(&format!("{line} {RUN} --force"), 2).prints("with -o");
     run("run ids.csv -o ids.csv");
     run("run ids.csv -o ./ids.csv");
     run("run out.failed.csv -o out.csv");
@@ -311,8 +314,10 @@ fn an_output_that_cannot_be_created_is_refused() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(2)));
     std::fs::create_dir(stage.path("folder")).expect("a directory");
-    stage.refuses(&format!("run ids.csv {RUN} -o folder"), 6).says("folder is a directory");
-    stage.refuses(&format!("run ids.csv {RUN} -o nowhere/out.csv"), 6).says("nowhere/out.csv");
+    stage.run_refused(&format!("run ids.csv {RUN} -o folder"), 6).prints("folder is a directory");
+    stage
+        .run_refused(&format!("run ids.csv {RUN} -o nowhere/out.csv"), 6)
+        .prints("nowhere/out.csv");
 }
 
 #[test]
@@ -324,7 +329,7 @@ fn output_to_stdout_is_only_the_results_and_leaves_no_file() {
     assert_eq!(ended.stdout.lines().count(), 4);
     assert_eq!(stage.files(), ["ids.csv"]);
     for flag in ["--json", "--resume", "--force", "--report page.html", "--verify"] {
-        stage.refuses(&format!("run ids.csv {RUN} -o - {flag}"), 2).says("-o -");
+        stage.run_refused(&format!("run ids.csv {RUN} -o - {flag}"), 2).prints("-o -");
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use bulk_unlock::sandbox::{Mode, SandboxConfig, Scripted, max_in_any};
-use common::watch::{slow_config, wait_until, with_each};
+use common::watch::{for_each_in_parallel, slow_config, wait_until};
 use common::{Stage, list, locked_users, users};
 
 /// The quota of these servers. The share of the job is 100 %.
@@ -37,7 +37,7 @@ fn assert_kept(stage: &Stage) {
 
 #[test]
 fn a_plan_and_its_run_keep_the_quota_together() {
-    with_each([ALL, BURST], |pace| {
+    for_each_in_parallel([ALL, BURST], |pace| {
         let stage = stage(0, quick());
         stage.write("ids.txt", list(&users(900)));
         stage.run(&format!("plan ids.txt {pace}")).exits_with(0);
@@ -49,7 +49,7 @@ fn a_plan_and_its_run_keep_the_quota_together() {
 
 #[test]
 fn a_run_and_its_verification_keep_the_quota_together() {
-    with_each([ALL, BURST], |pace| {
+    for_each_in_parallel([ALL, BURST], |pace| {
         let stage = stage(2 * N, quick());
         stage.run(&format!("run ids.txt -y {pace}")).exits_with(0);
         stage.run(&format!("verify ids.results.csv {pace}")).exits_with(0);
@@ -61,7 +61,7 @@ fn a_run_and_its_verification_keep_the_quota_together() {
 
 #[test]
 fn a_run_and_its_retry_of_failed_users_keep_the_quota_together() {
-    with_each([ALL, BURST], |pace| {
+    for_each_in_parallel([ALL, BURST], |pace| {
         let ids = locked_users(N);
         let script = ids.iter().map(|id| (id.clone(), [Scripted::status(500)].into())).collect();
         let stage = stage(N, quick().script(script));
@@ -87,18 +87,18 @@ fn resumes(signal: &str, pace: &str, flags: &str, config: SandboxConfig) {
         assert!(ended.code != Some(0), "stop {n_signals}: {}", ended.stderr);
     }
     stage.run(&line).exits_with(0);
-    stage.has_each_once("ids.results.csv", &locked_users(4 * N));
+    stage.check_one_row_each("ids.results.csv", &locked_users(4 * N));
     assert_kept(&stage);
 }
 
 #[test]
 fn stopped_and_resumed_runs_keep_the_quota_together() {
-    with_each([ALL, BURST], |pace| resumes("INT", pace, "", quick()));
+    for_each_in_parallel([ALL, BURST], |pace| resumes("INT", pace, "", quick()));
 }
 
 #[test]
 fn killed_and_resumed_runs_keep_the_quota_together() {
-    with_each([ALL, BURST], |pace| resumes("KILL", pace, "", quick()));
+    for_each_in_parallel([ALL, BURST], |pace| resumes("KILL", pace, "", quick()));
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn runs_with_failing_requests_keep_the_quota_together() {
 
 #[test]
 fn two_concurrent_runs_keep_the_quota_and_both_end() {
-    with_each([ALL, BURST], |pace| {
+    for_each_in_parallel([ALL, BURST], |pace| {
         let stage = stage(0, quick());
         let ids = users(6 * N);
         stage.write("one.txt", list(&ids[..3 * N]));
@@ -147,7 +147,7 @@ fn a_run_does_not_wait_for_a_run_on_another_instance() {
     stage.run(&format!("run ids.txt -y {BURST}")).exits_with(0);
     let n_files = || fs::read_dir(stage.state_dir()).expect("a directory").count();
     assert_eq!(n_files(), 1);
-    stage.open_sandbox(quick().quota("20/1s".parse().ok()), 0);
+    stage.start_sandbox(quick().quota("20/1s".parse().ok()), 0);
     let url = stage.sandbox().url();
     stage.set("CLERK_API_URL", &url);
     stage.run(&format!("run ids.txt -y --force {BURST}")).exits_with(0);
@@ -213,10 +213,10 @@ fn an_unusable_state_directory_is_an_error() {
     let mut stage = stage(2, quick());
     stage.write("file", "");
     for dir in ["file", "file/state"] {
-        stage.refuses(&format!("run ids.txt -y --state-dir {dir}"), 2).says("--state-dir");
+        stage.run_refused(&format!("run ids.txt -y --state-dir {dir}"), 2).prints("--state-dir");
     }
     stage.set("BULK_UNLOCK_STATE_DIR", "file");
-    stage.refuses("run ids.txt -y", 2).says("--state-dir");
+    stage.run_refused("run ids.txt -y", 2).prints("--state-dir");
     stage.unset("BULK_UNLOCK_STATE_DIR");
     stage.run(&format!("run ids.txt -y --state-dir state {BURST}")).exits_with(0);
     let names: Vec<_> = fs::read_dir(stage.path("state")).unwrap().collect();
@@ -237,7 +237,7 @@ fn without_a_state_directory_a_run_continues_with_a_note() {
         let ended = stage.run(&line).exits_with(0);
         assert!(!ended.stderr.contains("not sharing the pace"), "{}", ended.stderr);
         let line = format!("{line} -v");
-        stage.run(&line).exits_with(0).says("not sharing the pace with other runs: ");
+        stage.run(&line).exits_with(0).prints("not sharing the pace with other runs: ");
     }
 }
 
@@ -250,7 +250,7 @@ fn a_foreign_pace_file_is_not_changed_and_a_torn_one_is_replaced() {
     let whole = fs::read(&path).unwrap();
 
     fs::write(&path, "shopping list").unwrap();
-    stage.run(&line).exits_with(0).says("is not a pace file of this version of bulk-unlock");
+    stage.run(&line).exits_with(0).prints("is not a pace file of this version of bulk-unlock");
     assert_eq!(fs::read_to_string(&path).unwrap(), "shopping list");
 
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
@@ -290,6 +290,8 @@ fn the_embedded_sandbox_keeps_no_state() {
 fn a_rate_excludes_quota_share_and_burst() {
     let stage = stage(1, quick());
     for flag in ["--quota 9/s", "--quota-share 10%", "--burst"] {
-        stage.refuses(&format!("run ids.txt -y --rate 5/s {flag}"), 2).says("cannot be used with");
+        stage
+            .run_refused(&format!("run ids.txt -y --rate 5/s {flag}"), 2)
+            .prints("cannot be used with");
     }
 }

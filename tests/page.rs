@@ -12,8 +12,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bulk_unlock::sandbox::{Script, Scripted};
-use common::contract::sample;
-use common::pages::outcomes_on_page;
+use common::page::outcomes_on_page;
+use common::sample;
 use common::watch::FAST;
 use common::{Stage, list, locked_users, users};
 use tempfile::TempDir;

@@ -7,9 +7,9 @@ use std::fs;
 
 use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FaultKind, Faults, Lock, Mode, SandboxConfig, Script, Scripted};
-use common::lookups::{
-    admin_locked_users, all_were_unlocked, listed, listed_where, missing_users, open_users,
-    plan_of, unlisted,
+use common::population::{
+    admin_locked_users, check_resumed_outcomes, listed, listed_where, missing_users,
+    planned_outcomes, unlisted, unlocked_users,
 };
 use common::watch::{FAST, slow_config, wait_until};
 use common::{Ended, Stage, list, locked_users, missing_user};
@@ -17,7 +17,7 @@ use common::{Ended, Stage, list, locked_users, missing_user};
 /// In this order: three locked users, two who look locked on purpose, two who are not locked, one who
 /// does not exist.
 fn some_of_each() -> Vec<UserId> {
-    [locked_users(3), admin_locked_users(2), open_users(2), vec![missing_user()]].concat()
+    [locked_users(3), admin_locked_users(2), unlocked_users(2), vec![missing_user()]].concat()
 }
 
 /// A stage with a plan of these users, made with these flags.
@@ -41,8 +41,8 @@ fn ten_thousand_users_are_planned_with_a_hundred_look_ups_and_no_unlock() {
     let ids = [listed(0..5_000), unlisted(0..5_000)].concat();
     stage.write("ids.txt", list(&ids));
     let ended = stage.run(&format!("plan ids.txt --snapshot summary {FAST}")).exits_with(0);
-    ended.says("Planned: `run` would unlock 7,917 of 10,000 users. Nothing was changed.");
-    assert_eq!(stage.told("ids.plan.csv"), plan_of(&ids));
+    ended.prints("Planned: `run` would unlock 7,917 of 10,000 users. Nothing was changed.");
+    assert_eq!(stage.outcomes_by_user("ids.plan.csv"), planned_outcomes(&ids));
     let stats = stage.sandbox().stats();
     assert_eq!((stats.n_requests, stats.n_gets, stats.n_unlocks), (100, 100, 0));
 }
@@ -52,7 +52,7 @@ fn closing_lines_show_the_plan_its_forecast_and_the_command_to_run_it() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&[some_of_each(), locked_users(1)].concat()) + "oops\n");
     let ended = stage.run("plan ids.txt --quota 1000/10s --reason 'INC 7'").exits_with(0);
-    insta::assert_snapshot!(ended.steady(), @r#"
+    insta::assert_snapshot!(ended.normalized_stderr(), @r#"
     Read 10 records; user IDs from a plain list, one per line
     Planned: `run` would unlock 3 of 10 users. Nothing was changed.
 
@@ -90,7 +90,7 @@ fn the_forecast_uses_the_quota_of_the_kind_of_key() {
         let stage = Stage::with_sandbox(config);
         stage.write("ids.txt", list(&locked_users(200)));
         let ended = stage.run("plan ids.txt").exits_with(0);
-        ended.says("Forecast: 200 users to unlock, 202 requests, about").says(pace);
+        ended.prints("Forecast: 200 users to unlock, 202 requests, about").prints(pace);
     };
     check("sk_live_sandboxOnly", " at 50/s.");
     check("sk_test_sandboxOnly", " at 5/s.");
@@ -163,7 +163,7 @@ fn a_banned_user_to_be_unlocked_gets_a_warning() {
     let stage = planned(&[would(true), would(false), banned_but_open].concat(), "");
     assert_eq!(stage.column("ids.plan.csv", "banned"), ["true", "false", "true"]);
     let ended = stage.run(&format!("plan ids.txt {FAST} --force")).exits_with(0);
-    ended.says("warning: 1 user is banned; unlocking does not lift a ban.");
+    ended.prints("warning: 1 user is banned; unlocking does not lift a ban.");
 }
 
 #[test]
@@ -173,8 +173,8 @@ fn plan_run_and_verify_of_three_thousand_users_unlock_exactly_the_planned_ones()
     stage.write("ids.txt", list(&ids));
     let bare = format!("{FAST} --snapshot none");
     stage.run(&format!("plan ids.txt {bare}")).exits_with(0);
-    let plan = plan_of(&ids);
-    assert_eq!(stage.told("ids.plan.csv"), plan);
+    let plan = planned_outcomes(&ids);
+    assert_eq!(stage.outcomes_by_user("ids.plan.csv"), plan);
     run_plan(&stage, "--snapshot none").exits_with(0);
     stage.run(&format!("verify ids.plan.results.csv {bare}")).exits_with(0);
     let left_locked = ids.iter().filter(|id| stage.sandbox().is_locked(id));
@@ -182,11 +182,11 @@ fn plan_run_and_verify_of_three_thousand_users_unlock_exactly_the_planned_ones()
     let those =
         |what| plan.iter().filter(move |(_, plan)| *plan == what).map(|(id, _)| id.as_str());
     assert_eq!(left_locked, those("admin_locked").collect(), "all admin-locked users stay locked");
-    let posted = stage.posted();
+    let posted = stage.posted_users();
     let posted: BTreeSet<&str> = posted.iter().map(String::as_str).collect();
     assert_eq!(posted, those("would_unlock").collect(), "other users were not called");
     assert_eq!(stage.n_posts(), posted.len(), "no user was called twice");
-    let verified = stage.told("ids.plan.results.verify.csv");
+    let verified = stage.outcomes_by_user("ids.plan.results.verify.csv");
     assert_eq!(verified.len(), posted.len());
     assert!(verified.values().all(|outcome| outcome == "still_unlocked"));
 }
@@ -224,7 +224,7 @@ fn an_edited_plan_is_refused() {
     let refused = |text: String| {
         fs::write(&path, text).expect("a file");
         let line = format!("run --plan ids.plan.csv --yes {FAST}");
-        stage.refuses(&line, 2).says("ids.plan.csv was changed after it was made");
+        stage.run_refused(&line, 2).prints("ids.plan.csv was changed after it was made");
     };
     refused(plan.replacen("admin_locked", "would_unlock", 1));
     refused(plan.clone() + "\n");
@@ -237,16 +237,16 @@ fn an_edited_plan_is_refused() {
 fn a_plan_without_its_manifest_is_refused() {
     let stage = planned(&some_of_each(), "");
     fs::remove_file(stage.path("ids.plan.manifest.json")).expect("a file");
-    let ended = stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
-    ended.says("ids.plan.manifest.json").says("make a plan with");
+    let ended = stage.run_refused(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
+    ended.prints("ids.plan.manifest.json").prints("make a plan with");
     stage.write("ids.plan.manifest.json", "{}");
-    stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
+    stage.run_refused(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
 }
 
 #[test]
 fn a_missing_plan_is_refused() {
     let stage = Stage::with_quick_sandbox();
-    stage.refuses(&format!("run --plan gone.csv --yes {FAST}"), 2).says("gone.csv");
+    stage.run_refused(&format!("run --plan gone.csv --yes {FAST}"), 2).prints("gone.csv");
 }
 
 #[test]
@@ -254,8 +254,8 @@ fn a_file_that_is_not_a_plan_is_refused() {
     let stage = planned(&some_of_each(), "");
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(1);
     let refused =
-        |file: &str| stage.refuses(&format!("run --plan {file} --yes {FAST} -o x.csv"), 2);
-    refused("ids.results.csv").says("ids.results.csv is not a plan");
+        |file: &str| stage.run_refused(&format!("run --plan {file} --yes {FAST} -o x.csv"), 2);
+    refused("ids.results.csv").prints("ids.results.csv is not a plan");
     refused("ids.txt");
 }
 
@@ -265,8 +265,8 @@ fn a_plan_of_another_host_is_refused() {
     let other = Stage::with_quick_sandbox();
     let host = stage.sandbox().addr().to_string();
     stage.set("CLERK_API_URL", &other.sandbox().url());
-    let ended = stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
-    ended.says(&host).says(&other.sandbox().addr().to_string());
+    let ended = stage.run_refused(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
+    ended.prints(&host).prints(&other.sandbox().addr().to_string());
     assert_eq!(other.n_requests(), 0);
 }
 
@@ -275,11 +275,11 @@ fn a_plan_of_another_kind_of_instance_is_refused() {
     let mut stage = planned(&some_of_each(), "");
     for key in ["sk_live_sandboxOnly", "another_shape_of_key"] {
         stage.set("CLERK_SECRET_KEY", key);
-        let ended = stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
-        ended.says("was made for the development instance at");
+        let ended = stage.run_refused(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
+        ended.prints("was made for the development instance at");
     }
-    let ended = stage.refuses("run --plan ids.plan.csv --sandbox", 2);
-    ended.says("would call the sandbox instance");
+    let ended = stage.run_refused("run --plan ids.plan.csv --sandbox", 2);
+    ended.prints("would call the sandbox instance");
 }
 
 #[test]
@@ -290,8 +290,8 @@ fn a_plan_of_a_production_instance_runs_only_with_a_production_key() {
     stage.write("ids.txt", list(&locked_users(2)));
     stage.run(&format!("plan ids.txt {FAST}")).exits_with(0);
     stage.set("CLERK_SECRET_KEY", "sk_test_sandbox_only");
-    let ended = stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
-    ended.says("was made for the production instance at");
+    let ended = stage.run_refused(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
+    ended.prints("was made for the production instance at");
     stage.set("CLERK_SECRET_KEY", "sk_live_sandboxOnly");
     run_plan(&stage, "").exits_with(0);
 }
@@ -300,14 +300,14 @@ fn a_plan_of_a_production_instance_runs_only_with_a_production_key() {
 fn a_plan_older_than_plan_max_age_is_refused() {
     let stage = planned(&some_of_each(), "");
     let line = format!("run --plan ids.plan.csv --yes {FAST}");
-    let ended = stage.refuses(&format!("{line} --plan-max-age 1ms"), 2);
-    ended.says("--plan-max-age is 1 ms; make a new plan");
+    let ended = stage.run_refused(&format!("{line} --plan-max-age 1ms"), 2);
+    ended.prints("--plan-max-age is 1 ms; make a new plan");
     let manifest = stage.read("ids.plan.manifest.json");
     let finished = stage.json("ids.plan.manifest.json")["finished_at"].clone();
     let finished = finished.as_str().expect("a time");
     let old = manifest.replace(finished, "2024-01-01T00:00:00.000Z");
     stage.write("ids.plan.manifest.json", old);
-    stage.refuses(&line, 2).says("--plan-max-age is 24 h");
+    stage.run_refused(&line, 2).prints("--plan-max-age is 24 h");
     run_plan(&stage, "--plan-max-age 200000h").exits_with(0);
 }
 
@@ -320,13 +320,13 @@ fn a_killed_plan_is_refused_and_a_stopped_plan_is_run_with_a_warning() {
     plan.signal("KILL");
     plan.wait();
     let line = format!("run --plan ids.plan.csv --yes {FAST}");
-    stage.refuses(&line, 2).says("ids.plan.csv is incomplete");
+    stage.run_refused(&line, 2).prints("ids.plan.csv is incomplete");
     let plan = stage.spawn(&format!("plan ids.txt {FAST} -c 1 --resume"));
     wait_until("some more are looked up", || stage.n_rows("ids.plan.csv") >= 200);
     plan.signal("INT");
-    plan.wait().exits_with(130).says("plan ids.txt").says("--resume");
+    plan.wait().exits_with(130).prints("plan ids.txt").prints("--resume");
     let ended = stage.run(&line).exits_with(0);
-    ended.says("ids.plan.csv is incomplete");
+    ended.prints("ids.plan.csv is incomplete");
     stage.run(&format!("plan ids.txt {FAST} --resume")).exits_with(0);
     assert_eq!(stage.rows("ids.plan.csv").len(), 400);
 }
@@ -337,7 +337,9 @@ fn flags_that_choose_other_users_are_refused_with_a_plan() {
     let flags = ["--limit 1", "--skip 1", "--by email", "--column 1", "--carry all"];
     for flags in flags.into_iter().chain(["--max-input-age 1h", "--retry-failed", "-n", "ids.txt"])
     {
-        stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST} {flags}"), 2).says("--plan");
+        stage
+            .run_refused(&format!("run --plan ids.plan.csv --yes {FAST} {flags}"), 2)
+            .prints("--plan");
     }
 }
 
@@ -358,7 +360,7 @@ fn users_who_changed_since_the_plan_are_listed_and_left_out() {
         ["1 already_unlocked", "2 admin_locked", "3 unlocked", "9 unlocked", "10 unlocked"];
     assert_eq!(stage.outcomes("ids.plan.results.csv"), expected);
     assert!(stage.sandbox().is_locked(&ids[1]));
-    insta::assert_snapshot!(ended.steady(), @r#"
+    insta::assert_snapshot!(ended.normalized_stderr(), @r#"
     Read 5 records; user IDs from column 3 ("user_id")
     drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (not locked; no unlock request was sent)
     drift: line 2, user_2C3DqZ3t08qp64MiHJixFxWAn2u: admin_locked (looks locked on purpose; not changed)
@@ -408,7 +410,7 @@ fn a_user_whose_look_up_failed_is_not_listed_as_changed() {
     stage.sandbox().set_mode(Mode::AllStatus(503));
     let ended = run_plan(&stage, "--max-retries 0").exits_with(1);
     assert_eq!(stage.outcomes("ids.plan.results.csv"), ["1 failed", "2 failed"]);
-    ended.never_says("drift").never_says("changed since");
+    ended.does_not_print("drift").does_not_print("changed since");
 }
 
 /// A run changes exactly the users of the reviewed plan.
@@ -421,7 +423,7 @@ fn only_a_plan_that_includes_admin_locked_users_unlocks_them() {
 
     let stage = planned(&ids, "--include-admin-locked");
     assert_eq!(stage.outcomes("ids.plan.csv")[3], "4 would_unlock");
-    run_plan(&stage, "-o first.csv").exits_with(0).never_says("changed since");
+    run_plan(&stage, "-o first.csv").exits_with(0).does_not_print("changed since");
     assert!(!ids.iter().any(|id| stage.sandbox().is_locked(id)));
 }
 
@@ -447,8 +449,8 @@ fn a_killed_run_of_a_plan_is_resumed() {
     let n_done = stage.n_rows("ids.plan.results.csv");
     assert!((5..40).contains(&n_done), "{n_done} rows");
     run_plan(&stage, "--resume").exits_with(0);
-    stage.has_each_once("ids.plan.results.csv", &ids);
-    all_were_unlocked(stage.column("ids.plan.results.csv", "outcome"));
+    stage.check_one_row_each("ids.plan.results.csv", &ids);
+    check_resumed_outcomes(stage.column("ids.plan.results.csv", "outcome"));
     let lines: Vec<String> = (1..=40).map(|line| line.to_string()).collect();
     assert_eq!(stage.column("ids.plan.results.csv", "line"), lines);
     // Recorded users are not called again; the one in flight may be.
@@ -470,7 +472,7 @@ fn the_printed_command_resumes_the_run_of_a_plan() {
     let stage = with_refusal(422);
     let ended = run_plan(&stage, "--canary 1 --expect-count 5").exits_with(3);
     assert_eq!(stage.n_posts(), 1);
-    stage.run(&ended.next()).exits_with(1);
+    stage.run(&ended.next_command()).exits_with(1);
     assert_eq!(stage.n_posts(), 5);
     assert_eq!(stage.rows("ids.plan.results.csv").len(), 5);
 }
@@ -482,7 +484,7 @@ fn the_printed_retry_of_a_plan_looks_users_up_again() {
     // Meanwhile the account turns out to be compromised.
     stage.unlock(&locked_users(1)[0]);
     stage.lock(&locked_users(1)[0]);
-    stage.run(&ended.next()).exits_with(1);
+    stage.run(&ended.next_command()).exits_with(1);
     assert_eq!(
         stage.outcomes("ids.plan.results.results.csv")[0].split(' ').nth(1),
         Some("admin_locked")
@@ -539,7 +541,7 @@ fn a_plan_is_correct_despite_faults() {
     let ids = [listed(0..1_000), unlisted(0..1_000)].concat();
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("plan ids.txt --snapshot summary {FAST}")).exits_with(0);
-    assert_eq!(stage.told("ids.plan.csv"), plan_of(&ids));
+    assert_eq!(stage.outcomes_by_user("ids.plan.csv"), planned_outcomes(&ids));
     let n_requests = stage.n_requests();
     assert!((21..100).contains(&n_requests), "{n_requests} requests");
 }
@@ -552,7 +554,7 @@ fn a_response_with_another_user_does_not_make_users_not_found() {
     let ids = listed(0..500);
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("plan ids.txt --snapshot summary {FAST}")).exits_with(0);
-    assert_eq!(stage.told("ids.plan.csv"), plan_of(&ids));
+    assert_eq!(stage.outcomes_by_user("ids.plan.csv"), planned_outcomes(&ids));
     assert!(stage.n_requests() > 5, "no response had another user");
 }
 
@@ -583,14 +585,14 @@ fn only_locked_unlocks_only_locked_users_and_records_all_users() {
     let ids = [listed(0..300), unlisted(0..200)].concat();
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("run ids.txt --only-locked --yes {FAST}")).exits_with(1);
-    let mut expected = plan_of(&ids);
+    let mut expected = planned_outcomes(&ids);
     let would_unlock = expected.iter().filter(|(_, plan)| *plan == "would_unlock");
     let would_unlock: BTreeSet<String> = would_unlock.map(|(id, _)| id.clone()).collect();
     for id in &would_unlock {
         expected.insert(id.clone(), "unlocked".to_owned());
     }
-    assert_eq!(stage.told("ids.results.csv"), expected);
-    assert_eq!(stage.posted(), would_unlock);
+    assert_eq!(stage.outcomes_by_user("ids.results.csv"), expected);
+    assert_eq!(stage.posted_users(), would_unlock);
     assert_eq!(stage.n_requests() - stage.n_posts() as u64, 5, "look-ups");
     for row in stage.rows("ids.results.csv") {
         let user: serde_json::Value = serde_json::from_str(&row["user"]).unwrap_or_default();
@@ -610,11 +612,11 @@ fn admin_locked_users_are_unlocked_only_with_include_admin_locked() {
     stage.write("ids.txt", list(&ids));
     let locked = || ids.iter().filter(|id| stage.sandbox().is_locked(id)).count();
     stage.run(&format!("run ids.txt -o a.csv --only-locked --yes {FAST}")).exits_with(1);
-    stage.all_are("a.csv", "admin_locked");
+    stage.check_all_outcomes("a.csv", "admin_locked");
     assert_eq!((locked(), stage.n_posts()), (3, 0));
     let flags = "--only-locked --include-admin-locked";
     stage.run(&format!("run ids.txt -o b.csv {flags} --yes {FAST}")).exits_with(0);
-    stage.all_are("b.csv", "unlocked");
+    stage.check_all_outcomes("b.csv", "unlocked");
     assert_eq!(locked(), 0);
 }
 
@@ -629,7 +631,7 @@ fn guards_count_the_users_to_unlock_and_leave_no_file_when_they_refuse() {
         ("--expect-count 9", "--expect-count is 9"),
         ("--max-users 2", "--max-users is 2"),
     ] {
-        run(flags).exits_with(2).says("no user was unlocked").says(n_said);
+        run(flags).exits_with(2).prints("no user was unlocked").prints(n_said);
         assert_eq!(stage.files(), ["ids.txt"]);
     }
     assert_eq!(stage.n_posts(), 0);
@@ -642,14 +644,14 @@ fn more_users_expected_than_listed_are_refused_before_the_look_up() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&some_of_each()));
     let line = format!("run ids.txt --only-locked --yes {FAST} --expect-count 9");
-    stage.refuses(&line, 2).says("--expect-count is 9");
+    stage.run_refused(&line, 2).prints("--expect-count is 9");
 }
 
 #[test]
 fn without_yes_or_a_terminal_no_user_is_looked_up() {
     let stage = planned(&some_of_each(), "");
-    stage.refuses(&format!("run ids.txt --only-locked {FAST}"), 5).says("--yes");
-    stage.refuses(&format!("run --plan ids.plan.csv {FAST}"), 5).says("--yes");
+    stage.run_refused(&format!("run ids.txt --only-locked {FAST}"), 5).prints("--yes");
+    stage.run_refused(&format!("run --plan ids.plan.csv {FAST}"), 5).prints("--yes");
 }
 
 #[test]
@@ -658,14 +660,14 @@ fn too_many_missing_users_stop_a_run_before_any_user_is_unlocked() {
     let ids = [locked_users(300), missing_users(4)].concat();
     stage.write("ids.txt", list(&ids));
     let line = format!("run ids.txt --only-locked --max-fail 4 --yes {FAST}");
-    stage.run(&line).exits_with(3).says("by --max-fail");
+    stage.run(&line).exits_with(3).prints("by --max-fail");
     assert_eq!(stage.n_posts(), 0);
 }
 
 #[test]
 fn a_resumed_run_does_not_look_up_recorded_users() {
     let stage = Stage::with_sandbox(slow_config("15ms"));
-    let ids = [open_users(50), locked_users(40)].concat();
+    let ids = [unlocked_users(50), locked_users(40)].concat();
     stage.write("ids.txt", list(&ids));
     let line = format!("run ids.txt --only-locked --yes {FAST}");
     let run = stage.spawn(&format!("{line} -c 1"));
@@ -675,7 +677,7 @@ fn a_resumed_run_does_not_look_up_recorded_users() {
     let n_done = stage.n_rows("ids.results.csv");
     let n_before = stage.sandbox().requests().len();
     stage.run(&format!("{line} --resume")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
+    stage.check_one_row_each("ids.results.csv", &ids);
     let look_up = &stage.requests_since(n_before)[0];
     assert_eq!((look_up.method.as_str(), look_up.user_ids.len()), ("GET", 90 - n_done));
     assert!(!ids.iter().any(|id| stage.sandbox().is_locked(id)));
@@ -689,14 +691,14 @@ fn a_plan_as_plain_input_is_refused() {
     let n_requests = stage.n_requests();
     let run = "--yes --quota 1000/1s -o out.csv";
     let said = "is a plan; to run it, give --plan";
-    stage.run(&format!("run ids.plan.csv {run}")).exits_with(2).says(said);
+    stage.run(&format!("run ids.plan.csv {run}")).exits_with(2).prints(said);
     // Recognized by its rows, or by its manifest where no row shows it.
     stage.write("list.csv", stage.read("ids.plan.csv"));
-    stage.run(&format!("run list.csv {run}")).exits_with(2).says(said);
-    stage.pipe(stage.read("ids.plan.csv"), &format!("run {run}")).exits_with(2).says(said);
+    stage.run(&format!("run list.csv {run}")).exits_with(2).prints(said);
+    stage.pipe(stage.read("ids.plan.csv"), &format!("run {run}")).exits_with(2).prints(said);
     let nobody = stage.read("ids.plan.csv").replace("would_unlock", "already_unlocked");
     stage.write("ids.plan.csv", nobody);
-    stage.run(&format!("run ids.plan.csv {run}")).exits_with(2).says(said);
+    stage.run(&format!("run ids.plan.csv {run}")).exits_with(2).prints(said);
     assert_eq!(stage.n_requests(), n_requests);
 }
 
@@ -711,7 +713,7 @@ fn a_plan_prints_and_records_its_hash() {
     let files = &stage.json("ids.plan.manifest.json")["files"];
     let files = files.as_array().expect("a list");
     assert!(files.iter().any(|it| it["role"] == "results" && it["sha256"] == hash));
-    let next = ended.says(&format!("  sha256       {hash}\n")).next();
+    let next = ended.prints(&format!("  sha256       {hash}\n")).next_command();
     assert!(next.contains(&format!("--plan-sha256={hash}")), "{next}");
     stage.run(&format!("{next} --yes")).exits_with(0);
     assert_eq!(stage.n_posts(), 3);
@@ -729,8 +731,8 @@ fn only_the_plan_with_the_approved_hash_runs() {
     stage.run(&format!("plan ids.txt --force {FAST}")).exits_with(0);
     let found = stage.sha256("ids.plan.csv");
     let line = format!("run --plan ids.plan.csv --yes {FAST} --plan-sha256");
-    let ended = stage.refuses(&format!("{line} {approved}"), 2);
-    ended.says(&approved).says(&found);
+    let ended = stage.run_refused(&format!("{line} {approved}"), 2);
+    ended.prints(&approved).prints(&found);
     stage.run(&format!("{line} {}", found.to_uppercase())).exits_with(0);
     assert_eq!(stage.n_posts(), 5);
 }
@@ -748,10 +750,10 @@ fn a_hash_without_a_plan_or_of_another_shape_is_refused() {
         format!("run --plan ids.plan.csv --plan-sha256 sha256:{}", &hash[7..]),
         "run --plan ids.plan.csv --plan-sha256 ''".to_owned(),
     ] {
-        stage.refuses(&format!("{line} --yes {FAST}"), 2);
+        stage.run_refused(&format!("{line} --yes {FAST}"), 2);
     }
     stage.set("BULK_UNLOCK_PLAN_SHA256", &"0".repeat(64));
-    stage.refuses(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
+    stage.run_refused(&format!("run --plan ids.plan.csv --yes {FAST}"), 2);
 }
 
 #[test]
@@ -759,9 +761,9 @@ fn a_resumed_run_of_an_approved_plan_needs_the_same_hash() {
     let stage = with_refusal(422);
     let hash = stage.sha256("ids.plan.csv");
     let ended = run_plan(&stage, &format!("--canary 1 --plan-sha256 {hash}")).exits_with(3);
-    run_plan(&stage, "--resume").exits_with(2).says("--plan-sha256");
+    run_plan(&stage, "--resume").exits_with(2).prints("--plan-sha256");
     assert_eq!(stage.n_posts(), 1);
-    stage.run(&ended.next()).exits_with(1);
+    stage.run(&ended.next_command()).exits_with(1);
     assert_eq!(stage.n_posts(), 5);
 }
 
@@ -769,5 +771,7 @@ fn a_resumed_run_of_an_approved_plan_needs_the_same_hash() {
 fn closing_lines_of_a_plan_with_a_canary_say_that_the_run_continues_by_itself() {
     let stage = planned(&locked_users(5), "");
     let ended = stage.run(&format!("plan ids.txt --canary 2 --force {FAST}")).exits_with(0);
-    ended.says("The run unlocks 2 users first (--canary), and continues by itself if all succeed.");
+    ended.prints(
+        "The run unlocks 2 users first (--canary), and continues by itself if all succeed.",
+    );
 }

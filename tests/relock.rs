@@ -1,4 +1,4 @@
-//! `relock`: lock the users again whom a run unlocked.
+//! `relock`: locks users again that a run unlocked.
 
 #![cfg(unix)]
 
@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{Faults, Mode, SandboxConfig, Script, Scripted, max_in_any};
-use common::lookups::{admin_locked_users, missing_users, open_users};
-use common::terminal::at_a_terminal;
+use common::population::{admin_locked_users, missing_users, unlocked_users};
+use common::terminal::run_on_terminal;
 use common::tools::is_installed;
 use common::watch::{FAST, slow_config, wait_until};
 use common::{Ended, Stage, list, locked_users, missing_user};
 
 const RELOCK: &str = "relock ids.results.csv";
 
-/// A stage on which these users were run, after a look-up.
+/// A stage after `run --only-locked` of these users.
 fn after_run(ids: &[UserId]) -> Stage {
     let stage = Stage::with_quick_sandbox();
     run(&stage, ids, "--only-locked");
@@ -45,13 +45,15 @@ fn users_that_a_run_unlocked_are_locked_again() {
     assert_eq!(n_locked(&stage, &ids), 0);
     let n_before = stage.sandbox().requests().len();
     let ended = relock(&stage, "").exits_with(0);
-    ended.says("Done: locked 250 of 250 users again").says("look locked on purpose (admin_locked)");
+    ended
+        .prints("Done: locked 250 of 250 users again")
+        .prints("look locked on purpose (admin_locked)");
     assert_eq!(n_locked(&stage, &ids), ids.len());
-    stage.has_each_once("ids.results.relock.csv", &ids);
-    stage.all_are("ids.results.relock.csv", "relocked");
+    stage.check_one_row_each("ids.results.relock.csv", &ids);
+    stage.check_all_outcomes("ids.results.relock.csv", "relocked");
     let requests = stage.requests_since(n_before);
     let n_of = |method| requests.iter().filter(|it| it.method == method).count();
-    assert_eq!((n_of("GET"), n_of("POST")), (3, 250), "looked up a hundred a request, then locked");
+    assert_eq!((n_of("GET"), n_of("POST")), (3, 250), "looked up 100 per request, then locked");
     let row = stage.row("ids.results.relock.csv", 1);
     assert_eq!((row["was_locked"].as_str(), row["locked"].as_str()), ("false", "true"));
     let manifest = stage.json("ids.results.relock.manifest.json");
@@ -62,7 +64,7 @@ fn users_that_a_run_unlocked_are_locked_again() {
     }
 }
 
-/// Replaces the results as if the run had written these.
+/// Replaces the results and updates their hash in the manifest.
 fn rewrite(stage: &Stage, results: &str) {
     let before = stage.sha256("ids.results.csv");
     stage.write("ids.results.csv", results);
@@ -72,16 +74,16 @@ fn rewrite(stage: &Stage, results: &str) {
 }
 
 #[test]
-fn only_users_who_were_locked_before_and_are_not_locked_now_are_locked() {
-    let (locked, open) = (locked_users(4), open_users(2));
+fn relock_locks_only_users_who_were_locked_before_the_run_and_are_not_now() {
+    let (locked, open) = (locked_users(4), unlocked_users(2));
     let stage = after_run(&[locked.clone(), open.clone(), vec![missing_user()]].concat());
     stage.lock(&locked[0]);
-    // The sandbox cannot delete users: the second row names one who does not exist.
+    // The sandbox cannot delete users, so the second row names a missing one.
     let results = stage.read("ids.results.csv");
     let gone = missing_users(2).remove(1);
     rewrite(&stage, &results.replace(locked[1].as_str(), gone.as_str()));
     let ended = relock(&stage, "").exits_with(1);
-    ended.says("Done: locked 2 of 4 users again");
+    ended.prints("Done: locked 2 of 4 users again");
     let expected = ["1 already_locked", "2 not_found", "3 relocked", "4 relocked"];
     assert_eq!(stage.outcomes("ids.results.relock.csv"), expected);
     assert_eq!(n_locked(&stage, &open), 0);
@@ -97,7 +99,7 @@ fn a_dry_run_locks_no_user_and_prints_the_command_that_does() {
     assert_eq!(stage.n_posts(), n_posts);
     let expected = ["1 would_relock", "2 would_relock", "3 already_locked"];
     assert_eq!(stage.outcomes("ids.results.relock.csv"), expected);
-    insta::assert_snapshot!(planned.steady(), @r#"
+    insta::assert_snapshot!(planned.normalized_stderr(), @r#"
     Read 3 records; user IDs from column 3 ("user_id")
     Planned: `relock` would lock 2 of 3 users again. Nothing was changed.
 
@@ -119,7 +121,7 @@ fn a_dry_run_locks_no_user_and_prints_the_command_that_does() {
     To lock them again:
       bulk-unlock relock ids.results.csv --quota=1000000/1s --quota-share=100% --api-url=http://127.0.0.1:PORT --max-users=5 --force
     "#);
-    let next = planned.next();
+    let next = planned.next_command();
     assert!(next.contains("--max-users=5") && next.contains("--force"), "{next}");
     stage.run(&format!("{next} --yes")).exits_with(0);
     let expected = ["1 relocked", "2 relocked", "3 already_locked"];
@@ -133,22 +135,22 @@ fn a_dry_run_is_not_resumed_as_a_relock() {
     let stage = after_run(&ids);
     stage.run(&format!("{RELOCK} -n {FAST}")).exits_with(0);
     let line = format!("{RELOCK} --yes {FAST}");
-    stage.refuses(&line, 6).says("ids.results.relock.csv already exists");
-    stage.refuses(&format!("{line} --resume"), 6).says("was written by `relock -n`");
+    stage.run_refused(&line, 6).prints("ids.results.relock.csv already exists");
+    stage.run_refused(&format!("{line} --resume"), 6).prints("was written by `relock -n`");
     fs::remove_file(stage.path("ids.results.relock.manifest.json")).expect("a file");
-    stage.refuses(&format!("{line} --resume"), 6).says("was written by `relock -n`");
+    stage.run_refused(&format!("{line} --resume"), 6).prints("was written by `relock -n`");
     assert_eq!(n_locked(&stage, &ids), 0);
 }
 
 #[test]
-fn rows_that_do_not_say_whether_the_user_was_locked_are_refused() {
+fn rows_without_was_locked_are_refused() {
     let ids = locked_users(3);
     let stage = Stage::with_quick_sandbox();
     run(&stage, &ids, "");
-    let refused = stage.refuses(&format!("{RELOCK} --yes {FAST}"), 2);
+    let refused = stage.run_refused(&format!("{RELOCK} --yes {FAST}"), 2);
     refused
-        .says("ids.results.csv:2: `was_locked` says neither true nor false, nor in 2 more rows")
-        .says("--include-unknown");
+        .prints("ids.results.csv:2: `was_locked` is neither true nor false, nor in 2 more rows")
+        .prints("--include-unknown");
     relock(&stage, "--include-unknown").exits_with(0);
     assert_eq!(n_locked(&stage, &ids), 3);
 }
@@ -166,7 +168,7 @@ fn a_user_who_was_not_locked_before_is_never_locked() {
 }
 
 #[test]
-fn results_that_are_not_of_a_complete_run_of_this_instance_are_refused() {
+fn results_of_an_incomplete_run_or_another_instance_are_refused() {
     let ids = locked_users(4);
     let mut stage = after_run(&ids);
     let line = format!("{RELOCK} --yes {FAST}");
@@ -177,25 +179,30 @@ fn results_that_are_not_of_a_complete_run_of_this_instance_are_refused() {
         stage.write("ids.results.manifest.json", manifest.to_string());
     };
     edited("unprocessed", 3.into());
-    stage.refuses(&line, 2).says("its run left 3 records unprocessed").says("--resume first");
+    stage
+        .run_refused(&line, 2)
+        .prints("its run left 3 records unprocessed")
+        .prints("--resume first");
     edited("ending", "running".into());
-    stage.refuses(&line, 2).says("its run was killed or is still running");
+    stage.run_refused(&line, 2).prints("its run was killed or is still running");
     edited("host", "api.example.org".into());
-    stage.refuses(&line, 2).says("was made for the development instance at api.example.org");
+    stage.run_refused(&line, 2).prints("was made for the development instance at api.example.org");
     fs::remove_file(stage.path("ids.results.manifest.json")).expect("a file");
-    stage.refuses(&line, 2).says("ids.results.manifest.json is missing");
+    stage.run_refused(&line, 2).prints("ids.results.manifest.json is missing");
     stage.write("ids.results.manifest.json", manifest.to_string());
-    stage.refuses("relock ids.results.csv --sandbox", 2).says("would call the sandbox instance");
+    stage
+        .run_refused("relock ids.results.csv --sandbox", 2)
+        .prints("would call the sandbox instance");
     stage.set("CLERK_SECRET_KEY", "sk_live_sandboxOnly");
-    stage.refuses(&line, 2).says("the production instance");
+    stage.run_refused(&line, 2).prints("the production instance");
     let key = stage.sandbox().key().to_owned();
     stage.set("CLERK_SECRET_KEY", &key);
     stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
     let verify = format!("relock ids.results.verify.csv --yes {FAST}");
-    stage.refuses(&verify, 2).says("is not a results file of `run`");
+    stage.run_refused(&verify, 2).prints("is not a results file of `run`");
     stage
-        .refuses(&format!("relock ids.txt --yes {FAST}"), 2)
-        .says("ids.txt.manifest.json is missing");
+        .run_refused(&format!("relock ids.txt --yes {FAST}"), 2)
+        .prints("ids.txt.manifest.json is missing");
     assert_eq!(n_locked(&stage, &ids), 0);
 }
 
@@ -219,8 +226,8 @@ fn guards_count_the_users_who_would_be_locked() {
     let n_posts = stage.n_posts();
     relock(&stage, "--max-users 3")
         .exits_with(2)
-        .says("found 4 users to lock again, but --max-users is 3; no user was locked again");
-    relock(&stage, "--expect-count 5").exits_with(2).says("found 4 users to lock again");
+        .prints("found 4 users to lock again, but --max-users is 3; no user was locked again");
+    relock(&stage, "--expect-count 5").exits_with(2).prints("found 4 users to lock again");
     assert_eq!(
         (stage.n_posts(), stage.files().iter().any(|it| it.contains("relock"))),
         (n_posts, false)
@@ -229,12 +236,12 @@ fn guards_count_the_users_who_would_be_locked() {
     assert_eq!(n_locked(&stage, &ids), 5);
 }
 
-/// A stage on which these users were run, and on which the server answers the first lock request of
-/// the first of them like this.
-fn with_answer(ids: &[UserId], answer: Scripted) -> Stage {
-    let answers = [Scripted::status(200), answer];
-    let stage = Stage::with_script(Script::from([(ids[0].clone(), answers.into())]));
-    // One after the other: rows are in the order of completion.
+/// A stage after a run of these users. The server answers the first lock request for the first of
+/// them with `response`.
+fn with_response(ids: &[UserId], response: Scripted) -> Stage {
+    let responses = [Scripted::status(200), response];
+    let stage = Stage::with_script(Script::from([(ids[0].clone(), responses.into())]));
+    // One worker keeps the rows in the order of the input.
     run(&stage, ids, "--only-locked -c 1");
     stage
 }
@@ -245,11 +252,11 @@ fn canary_and_max_fail_stop_a_relock() {
     for (flags, reason, n_rows) in
         [("--canary 1", "--canary", 1), ("--max-fail 1 -c 1", "--max-fail", 1)]
     {
-        let stage = with_answer(&ids, Scripted::status(422));
-        let ended = relock(&stage, flags).exits_with(3).says(&format!("Stopped by {reason}"));
+        let stage = with_response(&ids, Scripted::status(422));
+        let ended = relock(&stage, flags).exits_with(3).prints(&format!("Stopped by {reason}"));
         assert_eq!(stage.rows("ids.results.relock.csv").len(), n_rows);
         assert_eq!(n_locked(&stage, &ids), 0);
-        ended.says("Look at the failures first: ids.results.relock.failed.csv");
+        ended.prints("Look at the failures first: ids.results.relock.failed.csv");
     }
 }
 
@@ -258,13 +265,13 @@ fn a_response_without_locked_does_not_count_as_relocked() {
     let ids = locked_users(2);
     let body = |locked: &str| format!("{{\"id\":\"{}\",\"object\":\"user\"{locked}}}", ids[0]);
     for locked in [",\"locked\":false", ",\"locked\":\"true\"", ""] {
-        let answer = Scripted::status(200).with_body(body(locked));
-        let stage = with_answer(&ids, answer.clone());
+        let response = Scripted::status(200).with_body(body(locked));
+        let stage = with_response(&ids, response.clone());
         relock(&stage, "--max-retries 0").exits_with(1);
         let row = stage.row("ids.results.relock.csv", 1);
         let found = (row["outcome"].as_str(), row["error_code"].as_str());
         assert_eq!(found, ("failed", "untrusted_answer"), "{locked}");
-        let stage = with_answer(&ids, answer);
+        let stage = with_response(&ids, response);
         relock(&stage, "").exits_with(0);
         assert_eq!(stage.row("ids.results.relock.csv", 1)["attempts"], "2", "{locked}");
         assert_eq!(n_locked(&stage, &ids), 2);
@@ -275,12 +282,12 @@ fn a_response_without_locked_does_not_count_as_relocked() {
 fn without_yes_or_a_terminal_no_user_is_locked() {
     let ids = locked_users(2);
     let stage = after_run(&ids);
-    stage.refuses(&format!("{RELOCK} {FAST}"), 5).says("use --yes");
+    stage.run_refused(&format!("{RELOCK} {FAST}"), 5).prints("use --yes");
     assert_eq!(n_locked(&stage, &ids), 0);
 }
 
 #[test]
-fn the_question_names_the_effect_and_asks_for_the_number_in_production() {
+fn prompt_shows_the_effect_and_requires_the_number_in_production() {
     if !is_installed("script") {
         return;
     }
@@ -289,7 +296,7 @@ fn the_question_names_the_effect_and_asks_for_the_number_in_production() {
     let ids = locked_users(3);
     run(&stage, &ids, "--only-locked");
     let line = format!("NO_COLOR=1 \"$BU\" {RELOCK} {FAST}");
-    let shown = at_a_terminal(&stage, &line, "y\n");
+    let shown = run_on_terminal(&stage, &line, "y\n");
     assert_eq!(shown.code, Some(5), "{}", shown.text);
     assert!(shown.text.contains("not confirmed; no user was locked again"), "{}", shown.text);
     for part in [
@@ -302,7 +309,7 @@ fn the_question_names_the_effect_and_asks_for_the_number_in_production() {
         assert!(shown.text.contains(part), "{part:?} is not in\n{}", shown.text);
     }
     assert_eq!(n_locked(&stage, &ids), 0);
-    assert_eq!(at_a_terminal(&stage, &line, "3\n").code, Some(0));
+    assert_eq!(run_on_terminal(&stage, &line, "3\n").code, Some(0));
     assert_eq!(n_locked(&stage, &ids), 3);
 }
 
@@ -317,16 +324,16 @@ fn a_killed_relock_is_resumed_with_one_row_per_user() {
     for _ in 0..N_KILLS {
         let n_rows = stage.n_rows("ids.results.relock.csv");
         let mut running = stage.spawn(&line);
-        wait_until("it works", || {
+        wait_until("ten more rows are written", || {
             stage.n_rows("ids.results.relock.csv") >= n_rows + 10 || !running.is_alive()
         });
-        assert!(running.is_alive(), "it should be killed in the middle");
+        assert!(running.is_alive(), "the program must be killed before its end");
         running.signal("KILL");
         assert_eq!(running.wait().code, None);
     }
-    assert!(n_locked(&stage, &ids) < ids.len(), "something is left to do");
-    stage.run(&line).exits_with(0).says("Resuming ids.results.relock.csv");
-    stage.has_each_once("ids.results.relock.csv", &ids);
+    assert!(n_locked(&stage, &ids) < ids.len(), "some users are not locked yet");
+    stage.run(&line).exits_with(0).prints("Resuming ids.results.relock.csv");
+    stage.check_one_row_each("ids.results.relock.csv", &ids);
     assert_eq!(n_locked(&stage, &ids), ids.len());
     let n_calls = stage.n_posts() - n_before;
     assert!(n_calls <= ids.len() + N_KILLS * 8, "{n_calls} calls for {} users", ids.len());
@@ -338,14 +345,14 @@ fn every_user_is_locked_again_despite_faults() {
     let ids = locked_users(200);
     run(&stage, &ids, "--only-locked --snapshot none");
     relock(&stage, "--snapshot none").exits_with(0);
-    stage.has_each_once("ids.results.relock.csv", &ids);
-    // A response may be lost after the user was locked, but the look-up came before.
-    stage.all_are("ids.results.relock.csv", "relocked");
+    stage.check_one_row_each("ids.results.relock.csv", &ids);
+    // A fault may hide a successful lock request, but the look-up came before it.
+    stage.check_all_outcomes("ids.results.relock.csv", "relocked");
     assert_eq!(n_locked(&stage, &ids), ids.len());
 }
 
 #[test]
-fn a_relock_keeps_the_pace_shared_by_all_runs_of_the_key() {
+fn relock_shares_the_quota_with_other_runs_of_the_key() {
     let stage = Stage::with_quick_sandbox();
     let ids = locked_users(6);
     run(&stage, &ids, "--only-locked");
@@ -367,13 +374,13 @@ fn a_stopped_relock_prints_the_command_that_continues() {
     let running = stage.spawn(&line);
     wait_until("some are locked", || stage.n_rows("ids.results.relock.csv") > 10);
     running.signal("INT");
-    let next = running.wait().exits_with(130).next();
+    let next = running.wait().exits_with(130).next_command();
     for part in ["relock ids.results.csv", "--resume", "--exclude=keep.txt", "--expect-count=119"] {
         assert!(next.contains(part), "{part} is not in {next}");
     }
-    stage.run(&next.replace("--exclude=keep.txt", "")).exits_with(0).says("--exclude keep.txt");
-    stage.has_each_once("ids.results.relock.csv", &ids);
-    assert_eq!(n_locked(&stage, &ids), ids.len() - 1, "whoever was excluded still is");
+    stage.run(&next.replace("--exclude=keep.txt", "")).exits_with(0).prints("--exclude keep.txt");
+    stage.check_one_row_each("ids.results.relock.csv", &ids);
+    assert_eq!(n_locked(&stage, &ids), ids.len() - 1, "the excluded user stays unlocked");
 }
 
 #[test]
@@ -383,11 +390,11 @@ fn the_printed_command_retries_failed_users() {
     stage.sandbox().set_mode(Mode::AllStatus(503));
     let ended = relock(&stage, "--max-retries 0").exits_with(1);
     stage.sandbox().set_mode(Mode::Normal);
-    let next = ended.next();
+    let next = ended.next_command();
     assert!(next.contains("-o") || next.contains("--output"), "{next}");
     stage.run(&next).exits_with(0);
-    stage.all_are("ids.results.relock.again.csv", "relocked");
-    stage.all_are("ids.results.relock.csv", "failed");
+    stage.check_all_outcomes("ids.results.relock.again.csv", "relocked");
+    stage.check_all_outcomes("ids.results.relock.csv", "failed");
     assert_eq!(n_locked(&stage, &ids), 4);
 }
 
@@ -396,12 +403,12 @@ fn relocked_rows_are_refused_as_plain_input() {
     let ids = locked_users(2);
     let stage = after_run(&ids);
     relock(&stage, "").exits_with(0);
-    let refused = stage.refuses(&format!("run ids.results.relock.csv --yes {FAST}"), 2);
-    refused.says("locked again on purpose (relocked)");
+    let refused = stage.run_refused(&format!("run ids.results.relock.csv --yes {FAST}"), 2);
+    refused.prints("locked again on purpose (relocked)");
     let line = format!("run ids.results.relock.csv --retry-failed --yes {FAST}");
-    stage.refuses(&line, 2).says("is not a results file of `run`");
+    stage.run_refused(&line, 2).prints("is not a results file of `run`");
     stage.run(&format!("run ids.txt --only-locked --yes --force {FAST}")).exits_with(1);
-    stage.all_are("ids.results.csv", "admin_locked");
+    stage.check_all_outcomes("ids.results.csv", "admin_locked");
     assert_eq!(n_locked(&stage, &ids), 2);
 }
 
@@ -440,7 +447,7 @@ fn json_report_and_page_show_a_relock() {
     assert!(report.stdout.contains("Done: locked 3 of 3 users again"), "{}", report.stdout);
 }
 
-/// An added row could name a user whom the run did not unlock.
+/// An added row could name a user that the run did not unlock.
 #[test]
 fn results_changed_after_their_run_are_refused() {
     let stage = Stage::with_quick_sandbox();
@@ -455,7 +462,7 @@ fn results_changed_after_their_run_are_refused() {
     for changed in [added, cut] {
         stage.write("ids.results.csv", changed);
         let line = format!("relock ids.results.csv --yes {FAST}");
-        stage.refuses(&line, 2).says("ids.results.csv was changed after its run");
+        stage.run_refused(&line, 2).prints("ids.results.csv was changed after its run");
         let verify = format!("verify ids.results.csv --force {FAST}");
         assert!(stage.run(&verify).stderr.contains("was changed after its run"));
     }

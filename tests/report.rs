@@ -3,8 +3,8 @@
 mod common;
 
 use bulk_unlock::sandbox::{SandboxConfig, Script, Scripted};
-use common::contract::without_times;
-use common::pages::outcomes_on_page;
+use common::normalize::without_times;
+use common::page::outcomes_on_page;
 use common::watch::wait_until;
 use common::{Ended, Stage, list, locked_users, missing_user};
 use serde_json::Value;
@@ -39,14 +39,14 @@ fn an_existing_page_is_refused_with_the_name_of_its_flag() {
     let stage = finished();
     stage.write("page.html", "other content");
     let ended = stage.run("report ids.results.csv --html page.html").exits_with(6);
-    ended.says(
+    ended.prints(
         "page.html already exists; use --force to overwrite it, or name another file with --html",
     );
     let run = "run ids.txt --yes -o new.csv --report page.html";
     stage
         .run(run)
         .exits_with(6)
-        .says("use --force to overwrite it, or name another file with --report");
+        .prints("use --force to overwrite it, or name another file with --report");
     assert_eq!(stage.read("page.html"), "other content");
 }
 
@@ -113,7 +113,7 @@ fn a_run_and_its_retry_count_each_user_once() {
         assert_eq!(json["exit_code"], 0);
         assert_eq!(outcomes_on_page(&stage.read("page.html")), [("unlocked".to_owned(), 6)].into());
     }
-    let twice = stage.run("report again.csv again.csv --json").exits_with(0).says("named twice");
+    let twice = stage.run("report again.csv again.csv --json").exits_with(0).prints("named twice");
     let json = json(&twice);
     assert_eq!(json["records"], 2);
 }
@@ -127,7 +127,7 @@ fn the_report_of_a_killed_run_counts_its_rows_and_suggests_resume() {
     wait_until("some rows are written", || stage.n_rows("ids.results.csv") > 9);
     drop(running);
     let n_rows = stage.n_rows("ids.results.csv");
-    let ended = stage.run("report ids.results.csv --json").exits_with(0).says(
+    let ended = stage.run("report ids.results.csv --json").exits_with(0).prints(
         "is incomplete: its run was killed or is still running; finish the run with --resume first",
     );
     let json = json(&ended);
@@ -182,7 +182,7 @@ fn a_changed_results_file_gives_a_warning() {
     let stage = finished();
     let edited = stage.read("ids.results.csv").replacen(",not_found,", ",unlocked,", 1);
     stage.write("ids.results.csv", edited);
-    stage.run("report ids.results.csv --html page.html").exits_with(0).says("was changed since");
+    stage.run("report ids.results.csv --html page.html").exits_with(0).prints("was changed since");
     assert!(stage.read("page.html").contains("was changed since"));
 }
 
@@ -199,8 +199,8 @@ fn an_existing_page_is_overwritten_only_with_force() {
 #[test]
 fn a_file_that_is_not_a_results_file_is_refused() {
     let stage = finished();
-    stage.run("report ids.txt").exits_with(2).says("ids.txt");
-    stage.run("report nowhere.csv").exits_with(2).says("nowhere.csv");
+    stage.run("report ids.txt").exits_with(2).prints("ids.txt");
+    stage.run("report nowhere.csv").exits_with(2).prints("nowhere.csv");
 }
 
 #[test]
@@ -411,8 +411,8 @@ fn planned_users_of_a_stopped_run_are_not_counted_as_done() {
     assert_eq!((&json["records"], &json["exit_code"]), (&60.into(), &130.into()));
     assert_eq!(json["stages"][1]["unprocessed"], left);
     assert!(json["next_command"].as_str().expect("a command").contains("--resume"));
-    let ended = ended.says(&format!("run.csv is incomplete: {left} record"));
-    ended.says("unprocessed; finish the run with --resume first");
+    let ended = ended.prints(&format!("run.csv is incomplete: {left} record"));
+    ended.prints("unprocessed; finish the run with --resume first");
     assert!(stage.read("page.html").contains(&format!("{left} planned but not unlocked")));
 }
 
@@ -435,7 +435,7 @@ fn a_missing_manifest_gives_a_warning_of_what_cannot_be_checked() {
     let found = json(&ended);
     assert_eq!((&found["ending"], &found["counts"]["unlocked"]), (&Value::Null, &9.into()));
     assert_eq!(found["next_command"], Value::Null);
-    ended.says(
+    ended.prints(
         "ids.results.manifest.json is missing: cannot check which instance ids.results.csv is of, \
          whether it is complete, and whether it was changed",
     );
@@ -448,9 +448,9 @@ fn a_row_cut_off_inside_its_json_is_an_incomplete_run() {
     let torn = &whole[..whole.rfind("\"\"object\"\"").expect("a user")];
     for (torn, code) in [(torn.to_owned(), 0), (format!("{torn}\n"), 2)] {
         stage.write("ids.results.csv", torn);
-        let ended = stage.run("report ids.results.csv").exits_with(code).says("is incomplete");
+        let ended = stage.run("report ids.results.csv").exits_with(code).prints("is incomplete");
         assert!(!ended.stderr.contains("close"), "{}", ended.stderr);
-        ended.says("finish the run with --resume first");
+        ended.prints("finish the run with --resume first");
     }
 }
 
@@ -530,7 +530,7 @@ fn a_rehearsal_does_not_change_the_state_of_a_real_user() {
     write_run(&stage, "real", "production", &[("user_a", "failed")], 0);
     let ended = stage.run("report real.csv rehearsal.csv --json").exits_with(0);
     assert_eq!(json(&ended)["counts"], serde_json::json!({"unlocked": 1, "failed": 1}));
-    ended.says("the files are of different instances");
+    ended.prints("the files are of different instances");
 }
 
 #[test]
@@ -542,7 +542,7 @@ fn unprocessed_records_are_counted_without_their_file() {
     let json = json(&ended);
     assert_eq!((&json["records"], &json["unprocessed"]), (&5.into(), &3.into()));
     assert_eq!((&json["exit_code"], &json["ending"]), (&3.into(), &"max_fail".into()));
-    ended.says("one.csv is incomplete: 3 records are unprocessed");
+    ended.prints("one.csv is incomplete: 3 records are unprocessed");
     assert!(stage.read("page.html").contains("<div class=\"verdict bad\">"));
 }
 

@@ -1,11 +1,11 @@
-//! The samples that come with the program, run as a newcomer would.
+//! The files in `samples/` and the commands in the README.
 
 mod common;
 
-use common::contract::{sample, without_times};
-use common::{Stage, list, locked_users};
+use common::normalize::without_times;
+use common::{Stage, list, locked_users, sample};
 
-/// A server inside the program that answers at once.
+/// A sandbox without latency.
 const SANDBOX: &str = "--sandbox --sandbox-latency 0ms";
 
 /// Runs a command on a sample and checks that each record has one row or is unprocessed.
@@ -19,11 +19,11 @@ fn check(stage: &Stage, command: &str, name: &str, flags: &str, code: i32) {
     let mut lines: Vec<&str> = rows.iter().chain(&rest).map(|row| row["line"].as_str()).collect();
     lines.sort_unstable();
     lines.dedup();
-    assert_eq!(manifest["records"], lines.len(), "{line}: a record stands there twice");
+    assert_eq!(manifest["records"], lines.len(), "{line}: a record has two rows");
 }
 
 #[test]
-fn every_record_of_every_sample_has_exactly_one_row() {
+fn each_record_of_each_sample_has_one_row() {
     let stage = Stage::new();
     for (name, flags, n_records, code) in [
         ("clerk-export.csv", "", 200, 0),
@@ -39,14 +39,14 @@ fn every_record_of_every_sample_has_exactly_one_row() {
 }
 
 #[test]
-fn a_run_that_is_stopped_half_way_accounts_for_every_record_too() {
+fn stopped_run_accounts_for_every_record() {
     let stage = Stage::new();
     check(&stage, "run", "clerk-export.csv", "--max-fail 1 --sandbox-faults escapes=30%", 3);
     assert!(!stage.rows("out.unprocessed.csv").is_empty());
 }
 
 #[test]
-fn a_fault_in_five_answers_keeps_nobody_from_being_unlocked() {
+fn all_users_are_unlocked_despite_faults_in_20_percent_of_responses() {
     let stage = Stage::new();
     let flags = "--sandbox-faults 20% --sandbox-quota none --quota 1000/1s";
     check(&stage, "run", "clerk-export.csv", flags, 0);
@@ -56,7 +56,7 @@ fn a_fault_in_five_answers_keeps_nobody_from_being_unlocked() {
 }
 
 #[test]
-fn the_excluded_of_the_samples_are_left_alone() {
+fn excluded_sample_users_are_not_unlocked() {
     let stage = Stage::new();
     let flags = format!("--exclude {}", sample("exclude.txt"));
     check(&stage, "run", "locked-users.txt", &flags, 0);
@@ -65,7 +65,7 @@ fn the_excluded_of_the_samples_are_left_alone() {
 }
 
 #[test]
-fn each_mistake_has_the_outcome_and_the_reason_that_it_should_have() {
+fn each_mistake_has_an_outcome_and_a_reason() {
     let stage = Stage::new();
     check(&stage, "run", "mistakes.csv", "--lenient --carry Ticket", 1);
     let columns = ["line", "in_Ticket", "outcome", "error_message"];
@@ -73,13 +73,13 @@ fn each_mistake_has_the_outcome_and_the_reason_that_it_should_have() {
     let of = |at: usize| {
         format!("{} {} {}  {}", lines[at], tickets[at], outcomes[at], reasons[at]).trim().to_owned()
     };
-    let told: Vec<String> = (0..lines.len()).map(of).collect();
-    insta::assert_snapshot!(told.join("\n"), @r#"
+    let rows: Vec<String> = (0..lines.len()).map(of).collect();
+    insta::assert_snapshot!(rows.join("\n"), @r#"
     3 T-1 unlocked
     4 T-2 unlocked
     5 T-3 unlocked
-    6 T-4 duplicate  the same user stands on line 3
-    7 T-5 duplicate  the same user stands on line 5
+    6 T-4 duplicate  the same user is on line 3
+    7 T-5 duplicate  the same user is on line 5
     9 T-6 invalid  the cell is empty
     10 T-7 invalid  the cell is empty
     12 T-8 invalid  a user id starts with "user_"; this looks like the id of another kind of object
@@ -117,7 +117,7 @@ fn each_mistake_has_the_outcome_and_the_reason_that_it_should_have() {
     "#);
 }
 
-/// The README's fenced blocks, without their fences.
+/// The fenced blocks of the README.
 fn readme_blocks() -> Vec<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let readme = std::fs::read_to_string(path).expect("the README");
@@ -126,25 +126,25 @@ fn readme_blocks() -> Vec<String> {
 }
 
 #[test]
-fn what_the_first_command_of_the_readme_prints_is_what_the_readme_says() {
+fn readme_shows_the_output_of_its_first_command() {
     let blocks = readme_blocks();
     let line = blocks[0].strip_prefix("cargo run -- ").expect("the first command");
-    let said = blocks.iter().find(|it| it.contains("\nDone: ")).expect("its output");
+    let expected = blocks.iter().find(|it| it.contains("\nDone: ")).expect("its output");
     let stage = Stage::new();
     std::fs::create_dir(stage.path("samples")).expect("a directory");
     stage.write("samples/clerk-export.csv", std::fs::read(sample("clerk-export.csv")).expect("it"));
     let ended = stage.run(line).exits_with(0);
     assert_eq!(ended.stdout, "");
-    assert_eq!(ended.steady().trim_end(), without_times(said));
-    let left = said.lines().filter_map(|line| line.split_whitespace().nth(1));
+    assert_eq!(ended.normalized_stderr().trim_end(), without_times(expected));
+    let left = expected.lines().filter_map(|line| line.split_whitespace().nth(1));
     let left: Vec<_> = left.filter(|it| it.starts_with("clerk-export.")).collect();
-    assert_eq!(left.len(), 4, "and leaves four files where it was started: {left:?}");
+    assert_eq!(left.len(), 4, "four files are left: {left:?}");
     assert!(left.iter().all(|name| stage.path(name).is_file()));
 }
 
-/// The commands of the incident, with a plan's real hash and a shorter watch.
+/// The commands run with the hash of the plan and a shorter watch.
 #[test]
-fn the_incident_of_the_readme_works_step_by_step() {
+fn commands_of_the_incident_in_the_readme_work() {
     let mut stage = Stage::with_users(300);
     stage.set("BULK_UNLOCK_YES", "true");
     stage.set("BULK_UNLOCK_RATE", "100000/s");
@@ -168,7 +168,7 @@ fn the_incident_of_the_readme_works_step_by_step() {
     assert_eq!(n_commands, 4);
     let outcomes = stage.column("locked.plan.csv", "outcome");
     assert_eq!(outcomes.iter().filter(|outcome| *outcome == "excluded").count(), 2);
-    stage.all_are("locked.plan.results.csv", "unlocked");
-    stage.all_are("locked.plan.results.verify.csv", "still_unlocked");
+    stage.check_all_outcomes("locked.plan.results.csv", "unlocked");
+    stage.check_all_outcomes("locked.plan.results.verify.csv", "still_unlocked");
     assert!(stage.read("incident.html").contains("INC-4711"));
 }

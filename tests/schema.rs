@@ -1,10 +1,10 @@
-//! The sandbox's bodies against schemas: our own of the user object, and Clerk's own
-//! specification (`OpenAPI` 3.0) where the environment variable `CLERK_OPENAPI` names the file.
+//! Response bodies of the sandbox against schemas: our own schema of the user object and, if the
+//! environment variable `CLERK_OPENAPI` names the file, Clerk's specification (`OpenAPI` 3.0).
 
 mod common;
 
 use bulk_unlock::sandbox::{FakeUser, SandboxConfig};
-use common::lookups::{listed_where, missing_users};
+use common::population::{listed_where, missing_users};
 use common::{SEED, Stage, users};
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
@@ -15,18 +15,18 @@ fn stage() -> Stage {
     Stage::with_sandbox(SandboxConfig::default().n_users(N_USERS).seed(SEED))
 }
 
-/// Bodies of 5,000 users as they are at the start, then of 600 of them in other states.
+/// Bodies of 5,000 users in their initial state, then 600 bodies of users in other states.
 fn user_bodies(stage: &Stage) -> Vec<Value> {
     let mut bodies: Vec<Value> = Vec::new();
     while bodies.len() < N_USERS as usize {
         let last = bodies.last().and_then(|body| body["id"].as_str());
         let cursor = last.map(|id| format!("&starting_after={id}")).unwrap_or_default();
-        let page = stage.ask("GET", &format!("/v1/users?limit=500{cursor}"));
+        let page = stage.request_ok("GET", &format!("/v1/users?limit=500{cursor}"));
         bodies.extend(page.as_array().expect("a page").iter().cloned());
     }
     for id in users(200) {
-        bodies.push(stage.ask("POST", &format!("/v1/users/{id}/lock")));
-        bodies.push(stage.ask("POST", &format!("/v1/users/{id}/unlock")));
+        bodies.push(stage.request_ok("POST", &format!("/v1/users/{id}/lock")));
+        bodies.push(stage.request_ok("POST", &format!("/v1/users/{id}/unlock")));
         bodies.push(stage.user(&id));
     }
     bodies
@@ -110,11 +110,11 @@ fn bodies_of_errors_match_the_schema() {
 }
 
 #[test]
-fn the_schema_refuses_bodies_that_clerks_clients_refuse() {
+fn schema_refuses_bodies_that_clerks_clients_refuse() {
     let validator = our_schema();
-    let page = stage().ask("GET", "/v1/users?limit=500");
+    let page = stage().request_ok("GET", "/v1/users?limit=500");
     let bodies = page.as_array().expect("a page");
-    // The first user who has one of these, with this part of it replaced.
+    // Replaces a value in the first user with a non-empty `list`.
     let refuses = |list: &str, pointer: &str, value: Value| {
         let has_one = |body: &&Value| !body[list].as_array().expect("a list").is_empty();
         let mut body = bodies.iter().find(has_one).expect("a user with one").clone();
@@ -141,16 +141,16 @@ fn bodies_match_clerks_own_specification() {
             "$ref": format!("#/components/schemas/{name}"),
             "components": specification["components"],
         });
-        // The draft that OpenAPI 3.0 extends.
+        // OpenAPI 3.0 extends this draft.
         jsonschema::options().with_draft(Draft::Draft4).build(&schema).expect("a schema")
     };
     let stage = stage();
     check(&schema_of("User"), &user_bodies(&stage));
-    check(&schema_of("TotalCount"), [&stage.ask("GET", "/v1/users/count")]);
+    check(&schema_of("TotalCount"), [&stage.request_ok("GET", "/v1/users/count")]);
     check(&schema_of("ClerkErrors"), &error_bodies());
 }
 
-/// Replaces `nullable: true` by what JSON Schema has for it.
+/// Replaces `nullable: true` by its equivalent in JSON Schema.
 fn resolve_nullable(schema: &mut Value) {
     match schema {
         Value::Object(map) => {

@@ -10,14 +10,14 @@ use std::net::TcpListener;
 use std::process::Stdio;
 
 use bulk_unlock::sandbox::{FaultKind, Mode, SandboxConfig, Script, Scripted};
-use common::watch::{FAST, slow_config, wait_until, with_each};
+use common::watch::{FAST, for_each_in_parallel, slow_config, wait_until};
 use common::{Ended, Running, Stage, list, users};
 
-/// As long as a real one.
+/// As long as a real key.
 const KEY: &str = "sk_test_Zq7Wm3KLEAKED9xT5bR1vN8cJ4hG6fD2sA0pY2u7";
 const FINGERPRINT: &str = "sk_test_…Y2u7";
 
-/// A part in the middle of the key, which appears nowhere else.
+/// A part of the key that appears nowhere else.
 const LEAK: &str = "LEAKED";
 
 fn stage(config: SandboxConfig) -> Stage {
@@ -34,7 +34,7 @@ fn check_key_is_hidden(stage: &Stage, ended: Ended) -> Ended {
         let is_in = bytes.windows(LEAK.len()).any(|window| window == LEAK.as_bytes());
         assert!(!is_in, "{}: the key is in {name}", ended.line);
     }
-    ended.never_says(LEAK)
+    ended.does_not_print(LEAK)
 }
 
 #[test]
@@ -49,12 +49,12 @@ fn successful_run_shows_only_the_fingerprint() {
 
 #[test]
 fn faults_do_not_reveal_the_key() {
-    // Each fault meets one user among many others, so that it is not an outage.
+    // The faults are spread over many users, so that they are not taken for an outage.
     let ids = users(150);
-    let met = ids.iter().step_by(5).zip(FaultKind::all());
+    let faulty = ids.iter().step_by(5).zip(FaultKind::all());
     let script: Script =
-        met.map(|(id, fault)| (id.clone(), vec![Scripted::Fault(fault); 2].into())).collect();
-    with_each(["", "-v", "-vv", "-q"], |flags| {
+        faulty.map(|(id, fault)| (id.clone(), vec![Scripted::Fault(fault); 2].into())).collect();
+    for_each_in_parallel(["", "-v", "-vv", "-q"], |flags| {
         let stage = stage(slow_config("0").script(script.clone()));
         stage.write("ids.txt", list(&ids));
         let line = "run ids.txt --yes --json --report page.html --max-retries 1 --timeout 300ms";
@@ -125,7 +125,7 @@ fn key_in_the_wrong_argument_is_not_shown() {
 fn key_as_file_name_or_reason_is_masked() {
     let stage = stage(slow_config("0"));
     let check = |line: &str| {
-        let ended = stage.run(line).exits_with(0).never_says(LEAK);
+        let ended = stage.run(line).exits_with(0).does_not_print(LEAK);
         assert!(!ended.stdout.contains(LEAK), "{}", ended.stdout);
         check_key_is_hidden(
             &stage,
@@ -133,7 +133,7 @@ fn key_as_file_name_or_reason_is_masked() {
         )
     };
     let named = check(&format!("run ids.txt --yes -vv --json -o {KEY}.csv {FAST}"));
-    named.says(&format!("{FINGERPRINT}.csv"));
+    named.prints(&format!("{FINGERPRINT}.csv"));
     check(&format!("report {KEY}.csv --json --html page.html"));
     check(&format!("report {KEY}.csv"));
     check(&format!("locked -o {KEY}.list {FAST}"));
@@ -151,7 +151,7 @@ fn key_in_the_input_is_an_invalid_row_and_masked() {
     for (name, text, flags, n_rows) in [
         ("list.txt", format!("{}\n{KEY}\n{}\n", ids[0], ids[1]), "", 3),
         ("table.csv", format!("user_id,note\n{rows}"), "--carry all", 3),
-        // The key is the header, too.
+        // The header is the key, too.
         ("odd.csv", format!("user_id,{KEY}\n{rows}"), "--carry all", 3),
     ] {
         stage.write(name, text);
@@ -175,9 +175,9 @@ fn escaped_key_in_a_response_is_masked() {
         format!(r#"{{"errors":[{{"code":"{escaped}","long_message":"bad key {escaped}"}}]}}"#);
     let user =
         format!(r#"{{"id":"{}","object":"user","locked":false,"first_name":"{escaped}"}}"#, ids[1]);
-    let answers = [Scripted::status(422).with_body(error), Scripted::status(200).with_body(user)];
+    let responses = [Scripted::status(422).with_body(error), Scripted::status(200).with_body(user)];
     let script: Script =
-        ids.iter().cloned().zip(answers.into_iter().map(|answer| [answer].into())).collect();
+        ids.iter().cloned().zip(responses.into_iter().map(|response| [response].into())).collect();
     let stage = stage(slow_config("0").script(script));
     let flags = "-vv --report page.html --report-pii";
     let ended = stage.run(&format!("run ids.txt --yes {flags} {FAST}")).exits_with(1);
@@ -197,7 +197,7 @@ fn key_in_a_response_is_masked() {
         r#"{{"id":"{}","object":"user","locked":false,"first_name":"{KEY}","private_metadata":{{"key":"{KEY}"}}}}"#,
         ids[1]
     );
-    let answers = [
+    let responses = [
         Scripted::status(422).with_body(body.clone()),
         Scripted::status(200).with_body(user),
         Scripted::status(500).with_body(body.clone()),
@@ -207,7 +207,7 @@ fn key_in_a_response_is_masked() {
         Scripted::status(200).with_body(format!("not json {KEY}")),
     ];
     let script: Script =
-        ids.iter().cloned().zip(answers.into_iter().map(|answer| [answer].into())).collect();
+        ids.iter().cloned().zip(responses.into_iter().map(|response| [response].into())).collect();
     let stage = stage(slow_config("0").script(script));
     let ended = stage.run(&format!("run ids.txt --yes -vv {FAST}")).exits_with(1);
     check_key_is_hidden(&stage, ended);
@@ -239,7 +239,7 @@ fn serve(responses: Vec<String>) -> String {
 #[test]
 fn text_is_masked_before_it_is_truncated() {
     let ids = users(5);
-    let behind = |n: usize| format!("{}{KEY}", "r".repeat(n));
+    let after_padding = |n: usize| format!("{}{KEY}", "r".repeat(n));
     let response = |status: u16, ray: &str, body: &str| {
         let length = body.len();
         let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nCF-Ray: {ray}");
@@ -247,18 +247,18 @@ fn text_is_masked_before_it_is_truncated() {
     };
     let error = format!(
         r#"{{"errors":[{{"code":"{0}","long_message":"{1}"}}],"clerk_trace_id":"{0}"}}"#,
-        behind(60),
-        behind(970),
+        after_padding(60),
+        after_padding(970),
     );
     let user = format!(r#"{{"id":"{}","object":"user","locked":false}}"#, ids[1]);
     let url = serve(vec![
-        response(422, &behind(60), "{}"),
-        response(200, &behind(60), &user),
+        response(422, &after_padding(60), "{}"),
+        response(200, &after_padding(60), &user),
         response(422, "8f", &error),
         // Only the first part of this page is read.
         response(422, "8f", &format!("{}{KEY}", " ".repeat(65_500))),
         // The error message quotes the body.
-        response(200, "8f", &format!("{{\"id\":{{\"{}\":1}}}}", behind(280))),
+        response(200, "8f", &format!("{{\"id\":{{\"{}\":1}}}}", after_padding(280))),
     ]);
     let mut stage = stage(slow_config("0"));
     stage.set("CLERK_API_URL", &url);
@@ -293,7 +293,7 @@ fn key_from_a_file_is_in_no_argument_environment_or_child_process() {
         }
         for task in fs::read_dir(format!("{proc}/task")).unwrap() {
             let children = fs::read_to_string(task.unwrap().path().join("children"));
-            assert_eq!(children.unwrap_or_default(), "", "it has children");
+            assert_eq!(children.unwrap_or_default(), "", "the program has a child process");
         }
     }
     let ended = running.wait().exits_with(0);

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bulk_unlock::sandbox::{FakeUser, Population, max_in_any};
-use common::lookups::listed_where;
-use common::watch::{slow_config, with_each};
+use common::population::listed_where;
+use common::watch::{for_each_in_parallel, slow_config};
 use common::{SEED, Stage, list, locked_users, missing_user, users};
 
 fn inputs(stage: &Stage, name: &str) -> BTreeSet<String> {
@@ -22,7 +22,7 @@ fn the_shards_of_a_list_are_disjoint_and_complete() {
     let mut all = BTreeSet::new();
     for k in 1..=4 {
         let run = stage.run(&format!("run users.csv -y --rate 500/s --shard {k}/4"));
-        run.exits_with(0).says(&format!("Processing shard {k}/4: "));
+        run.exits_with(0).prints(&format!("Processing shard {k}/4: "));
         let part = inputs(&stage, &format!("users.shard-{k}-of-4.results.csv"));
         assert!(!part.is_empty() && part.is_disjoint(&all), "shard {k}");
         let manifest = stage.json(&format!("users.shard-{k}-of-4.results.manifest.json"));
@@ -77,7 +77,7 @@ fn a_shard_without_records_succeeds_and_an_empty_list_does_not() {
     }
     assert_eq!(stage.n_posts(), 1);
     stage.write("none.txt", "");
-    stage.run("run none.txt -y --shard 1/3").exits_with(2).says("no records");
+    stage.run("run none.txt -y --shard 1/3").exits_with(2).prints("no records");
 }
 
 #[test]
@@ -86,15 +86,15 @@ fn auto_reads_the_shard_from_the_engine() {
     stage.write("users.txt", list(&locked_users(8)));
     stage.set("SLURM_ARRAY_TASK_ID", "11");
     stage.set("SLURM_ARRAY_TASK_MIN", "10");
-    stage.run("plan users.txt --shard auto").exits_with(2).says("SLURM_ARRAY_TASK_COUNT");
+    stage.run("plan users.txt --shard auto").exits_with(2).prints("SLURM_ARRAY_TASK_COUNT");
     stage.set("SLURM_ARRAY_TASK_COUNT", "4");
     stage.set("BULK_UNLOCK_SHARD", "auto");
     let plan = stage.run("plan users.txt").exits_with(0);
-    plan.says("shard 2/4").says("--shard=2/4");
+    plan.prints("shard 2/4").prints("--shard=2/4");
     stage.unset("BULK_UNLOCK_SHARD");
     stage.set("JOB_COMPLETION_INDEX", "1");
     let both = stage.run("run users.txt -y --shard auto").exits_with(2);
-    both.says("JOB_COMPLETION_INDEX").says("SLURM_ARRAY_TASK_ID");
+    both.prints("JOB_COMPLETION_INDEX").prints("SLURM_ARRAY_TASK_ID");
     assert_eq!(stage.n_posts(), 0);
 }
 
@@ -106,7 +106,7 @@ fn a_run_is_not_resumed_as_another_shard() {
     let n_posts = stage.n_posts();
     for other in ["--shard 2/2", "--shard 1/3", ""] {
         let resumed = stage.run(&format!("run users.txt -y {other} -o r.csv --resume"));
-        resumed.exits_with(2).says("--shard 1/2");
+        resumed.exits_with(2).prints("--shard 1/2");
     }
     stage.run("run users.txt -y --shard 1/2 -o r.csv --resume").exits_with(0);
     assert_eq!(stage.n_posts(), n_posts);
@@ -142,7 +142,7 @@ fn a_plan_of_another_shard_is_refused_and_a_plan_of_the_whole_list_is_divided() 
     stage.write("users.txt", list(&ids));
     stage.run("plan users.txt --shard 1/2").exits_with(0);
     let other = stage.run("run --plan users.shard-1-of-2.plan.csv -y --shard 2/2");
-    other.exits_with(2).says("of shard 1/2, but --shard is 2/2");
+    other.exits_with(2).prints("of shard 1/2, but --shard is 2/2");
     assert_eq!(stage.n_posts(), 0);
     stage.run("plan users.txt").exits_with(0);
     for k in 1..=2 {
@@ -157,7 +157,7 @@ fn the_printed_verify_of_a_shard_divides_the_quota_share() {
     let stage = Stage::with_quick_sandbox();
     stage.write("users.txt", list(&locked_users(8)));
     let run = stage.run("run users.txt -y --shard 1/4").exits_with(0);
-    run.says("verify users.shard-1-of-4.results.csv").says("--quota-share=12.5%");
+    run.prints("verify users.shard-1-of-4.results.csv").prints("--quota-share=12.5%");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_share_that_cannot_be_divided_is_refused() {
     let stage = Stage::with_quick_sandbox();
     stage.write("users.txt", list(&[missing_user()]));
     let run = stage.run("run users.txt -y --quota 10/1s --shard 1/6").exits_with(2);
-    run.says("6 shards cannot divide 5 requests per window");
+    run.prints("6 shards cannot divide 5 requests per window");
     assert_eq!(stage.sandbox().stats().n_requests, 0);
 }
 
@@ -216,7 +216,7 @@ fn the_duration_of_simultaneous_shards_is_from_the_earliest_start_to_the_latest_
 fn shards_on_one_machine_use_the_whole_share_together() {
     const SHARE: usize = 40;
     let window = Duration::from_secs(2);
-    with_each(["", "--burst"], |burst| {
+    for_each_in_parallel(["", "--burst"], |burst| {
         let stage = Stage::with_sandbox(slow_config("5ms..30ms").quota("40/2s".parse().ok()));
         let ids = locked_users(4 * SHARE);
         stage.write("users.txt", list(&ids));

@@ -1,30 +1,30 @@
-//! The output of commands to a stderr that is not a terminal.
+//! Output on stderr when it is not a terminal.
 
 mod common;
 
 use bulk_unlock::sandbox::{Mode, Script, Scripted};
 use common::{Ended, Stage, list, locked_users, missing_user, users};
 
-/// Runs without confirmation, and fast.
+/// A run without a confirmation prompt, at a fast pace.
 const RUN: &str = "run ids.csv --yes --quota 1000/1s";
 
-/// A list of two users, one that does not exist, and a line that is not a user.
+/// A stage with a list of two users, a missing user, and an invalid line.
 fn stage() -> Stage {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&[users(2), vec![missing_user()]].concat()) + "nobody\n");
     stage
 }
 
-/// The text on stderr, without values that differ between runs.
-fn printed(ended: &Ended) -> String {
-    ended.steady().replace(missing_user().as_str(), "user_GONE")
+/// Stderr, with parts that differ between runs replaced.
+fn stderr_of(ended: &Ended) -> String {
+    ended.normalized_stderr().replace(missing_user().as_str(), "user_GONE")
 }
 
 #[test]
-fn the_closing_lines_show_the_result_and_the_files() {
+fn closing_lines_of_a_run_show_outcomes_and_files() {
     let ended = stage().run(RUN).exits_with(1);
     assert_eq!(ended.stdout, "");
-    insta::assert_snapshot!(printed(&ended), @r#"
+    insta::assert_snapshot!(stderr_of(&ended), @r#"
     Read 4 records; user IDs from a plain list, one per line
     Done: unlocked 2 of 4 users in T.
 
@@ -50,13 +50,13 @@ fn the_closing_lines_show_the_result_and_the_files() {
 }
 
 #[test]
-fn the_closing_lines_of_a_stopped_run_have_the_command_to_resume() {
+fn closing_lines_of_a_stopped_run_print_the_resume_command() {
     let stage = Stage::with_quick_sandbox();
     let mut ids = vec![missing_user()];
     ids.extend(users(9));
     stage.write("my ids.csv", list(&ids));
     let ended = stage.run("run 'my ids.csv' -y --rate 1000/s --canary 1 --force").exits_with(3);
-    insta::assert_snapshot!(printed(&ended), @"
+    insta::assert_snapshot!(stderr_of(&ended), @"
     Read 10 records; user IDs from a plain list, one per line
     Stopped by --canary (not all of the first users ended well) after 1 of 10 records: 9 not processed.
 
@@ -81,11 +81,11 @@ fn the_closing_lines_of_a_stopped_run_have_the_command_to_resume() {
 }
 
 #[test]
-fn the_closing_lines_of_a_plan_show_the_effect_of_a_run() {
+fn closing_lines_of_a_plan_print_the_run_command() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&[locked_users(3), vec![missing_user()]].concat()));
     let ended = stage.run("plan ids.csv --quota 1000/1s").exits_with(0);
-    insta::assert_snapshot!(printed(&ended), @"
+    insta::assert_snapshot!(stderr_of(&ended), @"
     Read 4 records; user IDs from a plain list, one per line
     Planned: `run` would unlock 3 of 4 users. Nothing was changed.
 
@@ -112,12 +112,12 @@ fn the_closing_lines_of_a_plan_show_the_effect_of_a_run() {
 }
 
 #[test]
-fn the_closing_lines_of_a_failure_have_the_command_to_retry() {
+fn closing_lines_of_a_failed_run_print_the_retry_command() {
     let id = users(1).remove(0);
     let stage = Stage::with_script(Script::from([(id.clone(), [Scripted::status(503)].into())]));
     stage.write("ids.csv", list(&[id]));
     let ended = stage.run(&format!("{RUN} --max-retries 0")).exits_with(1);
-    insta::assert_snapshot!(printed(&ended), @"
+    insta::assert_snapshot!(stderr_of(&ended), @"
     Read 1 record; user IDs from a plain list, one per line
     Done: unlocked 0 of 1 user in T.
 
@@ -139,46 +139,38 @@ fn the_closing_lines_of_a_failure_have_the_command_to_retry() {
     ");
 }
 
-/// The command in the closing lines, without the name of the program.
-#[track_caller]
-fn next_command(ended: &Ended) -> String {
-    let program = concat!("  ", env!("CARGO_BIN_EXE_bulk-unlock"), " ");
-    let line = ended.stderr.lines().last().and_then(|line| line.strip_prefix(program));
-    line.unwrap_or_else(|| panic!("no command in\n{}", ended.stderr)).to_owned()
-}
-
 #[test]
-fn the_printed_commands_resume_retry_and_verify() {
+fn printed_commands_resume_retry_and_verify() {
     let ids = [vec![missing_user()], locked_users(5)].concat();
-    let answer = Scripted::status(503);
-    let stage = Stage::with_script(Script::from([(ids[3].clone(), [answer].into())]));
+    let response = Scripted::status(503);
+    let stage = Stage::with_script(Script::from([(ids[3].clone(), [response].into())]));
     let rows = ids.iter().fold("team,id".to_owned(), |rows, id| rows + "\nred," + id.as_str());
     stage.write("it's new.csv", rows);
     let flags = "--carry team --redact private_metadata --max-retries 0";
     let line = format!(r#"-y -o "my out.csv" --column ID --quota 1000/1s {flags}"#);
     let ended = stage.run(&format!(r#"run "it's new.csv" {line} --canary 1 --force"#));
-    let ended = stage.run(&next_command(&ended.exits_with(3))).exits_with(1);
+    let ended = stage.run(&ended.exits_with(3).next_command()).exits_with(1);
     assert!(ended.line.contains("--resume") && !ended.line.contains("--force"));
     assert_eq!(stage.rows("my out.csv").len(), 6);
-    let ended = stage.run(&next_command(&ended)).exits_with(0);
+    let ended = stage.run(&ended.next_command()).exits_with(0);
     assert_eq!(stage.rows("my out.results.csv").len(), 1);
-    let ended = stage.run(&next_command(&ended)).exits_with(0);
-    ended.says("Verified: 1 of 1 user is still unlocked.");
+    let ended = stage.run(&ended.next_command()).exits_with(0);
+    ended.prints("Verified: 1 of 1 user is still unlocked.");
     assert_eq!(stage.rows("my out.results.verify.csv").len(), 1);
 }
 
 #[test]
-fn the_printed_command_runs_the_plan() {
+fn printed_command_runs_the_plan() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&[locked_users(3), vec![missing_user()]].concat()));
     let ended = stage.run("run -n ids.csv --quota 1000/1s --yes --max-users 9 --reason 'a b'");
-    stage.run(&next_command(&ended.exits_with(0))).exits_with(0);
+    stage.run(&ended.exits_with(0).next_command()).exits_with(0);
     assert_eq!(stage.column("ids.plan.results.csv", "outcome"), ["unlocked"; 3]);
     assert_eq!(stage.json("ids.plan.results.manifest.json")["reason"], "a b");
 }
 
 #[test]
-fn the_printed_retry_looks_users_up_by_the_same_identifier() {
+fn printed_retry_command_keeps_the_identifier_kind() {
     let stage = Stage::with_quick_sandbox();
     stage.write("who.csv", "email\nnobody@nowhere.example\n");
     stage.sandbox().set_mode(Mode::AllStatus(503));
@@ -186,24 +178,24 @@ fn the_printed_retry_looks_users_up_by_the_same_identifier() {
     let ended = stage.run(line).exits_with(1);
     assert_eq!(stage.outcomes("who.results.csv"), ["2 failed"]);
     stage.sandbox().set_mode(Mode::Normal);
-    stage.run(&next_command(&ended)).exits_with(1);
+    stage.run(&ended.next_command()).exits_with(1);
     assert_eq!(stage.outcomes("who.results.results.csv"), ["2 not_found"]);
 }
 
 #[test]
-fn the_printed_command_resumes_a_run_of_piped_users() {
+fn printed_command_resumes_a_run_of_piped_users() {
     let stage = Stage::with_quick_sandbox();
     let ids = [vec![missing_user()], users(4)].concat();
     let line = "run --yes --quota 1000/1s --canary 1";
-    let ended = stage.pipe(list(&ids), line).exits_with(3).says("with the same users on stdin");
-    stage.pipe(list(&ids), &next_command(&ended)).exits_with(1);
+    let ended = stage.pipe(list(&ids), line).exits_with(3).prints("with the same users on stdin");
+    stage.pipe(list(&ids), &ended.next_command()).exits_with(1);
     assert_eq!(stage.rows("stdin.results.csv").len(), 5);
 }
 
 #[test]
 fn quiet_prints_one_closing_line() {
     let ended = stage().run(&format!("{RUN} -q")).exits_with(1);
-    insta::assert_snapshot!(printed(&ended), @"Done: unlocked 2 of 4 users in T.");
+    insta::assert_snapshot!(stderr_of(&ended), @"Done: unlocked 2 of 4 users in T.");
     assert_eq!(ended.stdout, "");
 }
 
@@ -211,30 +203,30 @@ fn quiet_prints_one_closing_line() {
 fn quiet_prints_errors() {
     let stage = stage();
     stage.write("ids.results.csv", "");
-    let ended = stage.refuses(&format!("{RUN} -q"), 6);
-    insta::assert_snapshot!(printed(&ended), @"error: ids.results.csv already exists; use --resume to continue it, --force to overwrite it, or --output to name another file");
+    let ended = stage.run_refused(&format!("{RUN} -q"), 6);
+    insta::assert_snapshot!(stderr_of(&ended), @"error: ids.results.csv already exists; use --resume to continue it, --force to overwrite it, or --output to name another file");
 }
 
 #[test]
-fn verbose_prints_failed_attempts_and_rows_that_did_not_end_well() {
+fn verbose_prints_failed_attempts_and_bad_rows() {
     let id = users(1).remove(0);
     let stage = Stage::with_script(Script::from([(id.clone(), [Scripted::status(503)].into())]));
     stage.write("ids.csv", list(&[id.clone(), missing_user()]));
     let ended = stage.run(&format!("{RUN} -v")).exits_with(1);
-    let text = printed(&ended);
-    assert!(text.contains(&format!("line 1 {id}: http_503 after T: ")), "{text}");
-    assert!(text.contains("line 2 user_GONE: not_found (resource_not_found: "), "{text}");
-    assert!(!text.contains(&format!("line 1 {id}: unlocked")), "{text}");
+    let stderr = stderr_of(&ended);
+    assert!(stderr.contains(&format!("line 1 {id}: http_503 after T: ")), "{stderr}");
+    assert!(stderr.contains("line 2 user_GONE: not_found (resource_not_found: "), "{stderr}");
+    assert!(!stderr.contains(&format!("line 1 {id}: unlocked")), "{stderr}");
 }
 
 #[test]
 fn very_verbose_prints_every_row_and_request() {
-    let text = printed(&stage().run(&format!("{RUN} -vv")).exits_with(1));
-    assert!(text.contains(&format!("line 1 {}: unlocked (200 in T, waited T)", users(1)[0])));
+    let stderr = stderr_of(&stage().run(&format!("{RUN} -vv")).exits_with(1));
+    assert!(stderr.contains(&format!("line 1 {}: unlocked (200 in T, waited T)", users(1)[0])));
 }
 
 #[test]
-fn without_a_terminal_only_color_always_gives_color() {
+fn color_without_a_terminal_requires_color_always() {
     let mut stage = stage();
     let has_color = |stage: &Stage, flags: &str| {
         stage.run(&format!("{RUN} --force {flags}")).exits_with(1).stderr.contains('\u{1b}')
@@ -245,16 +237,16 @@ fn without_a_terminal_only_color_always_gives_color() {
     assert!(has_color(&stage, "--color always"));
     stage.set("NO_COLOR", "1");
     assert!(!has_color(&stage, ""));
-    // The flag has precedence over the variable.
+    // The flag takes precedence over the variable.
     assert!(has_color(&stage, "--color always"));
 }
 
 #[test]
-fn control_characters_from_the_input_and_the_server_are_removed() {
+fn control_characters_of_input_and_server_are_not_printed() {
     let id = users(1).remove(0);
     let body = r#"{"errors":[{"message":"no\u001b[2Jno\u0007","code":"\u001b]0;x\u0007"}]}"#;
-    let answer = Scripted::status(422).with_body(body);
-    let stage = Stage::with_script(Script::from([(id.clone(), [answer].into())]));
+    let response = Scripted::status(422).with_body(body);
+    let stage = Stage::with_script(Script::from([(id.clone(), [response].into())]));
     stage.write("ids.csv", format!("the\u{1b}[31m id,user_id\nx,{id}\ny,\u{1b}[2Jevil\u{7}\n"));
     let ended = stage.run(&format!("{RUN} -vv --column user_id")).exits_with(1);
     let is_control = |c: char| c.is_control() && c != '\n';
@@ -264,16 +256,16 @@ fn control_characters_from_the_input_and_the_server_are_removed() {
 }
 
 #[test]
-fn a_short_run_prints_no_progress_lines() {
+fn short_run_prints_no_progress() {
     let stage = stage();
     for progress in ["auto", "lines", "none"] {
         let ended = stage.run(&format!("{RUN} --force --progress {progress}")).exits_with(1);
-        ended.never_says("%):").says("Done: unlocked 2 of 4 users");
+        ended.does_not_print("%):").prints("Done: unlocked 2 of 4 users");
     }
 }
 
 #[test]
-fn the_short_help_of_run() {
+fn short_help_of_run() {
     let help = Stage::new().run("run -h").exits_with(0).stdout;
     insta::assert_snapshot!(help, @"
     Unlock every listed user and write the results CSV

@@ -1,16 +1,15 @@
-//! Look-ups whose response does not say whether a user is locked.
+//! Look-ups whose response has no valid `locked` property.
 
 mod common;
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use common::Stage;
+use common::server::serve;
 use common::watch::FAST;
 
-/// The property `locked` of a user, as JSON, in the n-th look-up; `None` leaves it out.
+/// Returns the `locked` property of a user in their n-th look-up, as JSON; `None` omits it.
 type Locked = fn(&str, usize) -> Option<&'static str>;
 
 /// A server on which all users exist. It logs unlocks and look-ups.
@@ -27,15 +26,11 @@ struct Log {
 
 impl Server {
     fn start(locked: Locked) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let log = Arc::new(Mutex::new(Log::default()));
+        let log = Arc::<Mutex<Log>>::default();
         let shared = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let mut log = shared.lock().expect("not poisoned");
-                respond(stream, locked, &mut log).expect("a request");
-            }
+        let url = serve(move |target| {
+            let mut log = shared.lock().expect("not poisoned");
+            (200, log.respond(target, locked))
         });
         Self { url, log }
     }
@@ -45,29 +40,25 @@ impl Server {
     }
 }
 
-fn respond(mut stream: TcpStream, locked: Locked, log: &mut Log) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let request = lines.next().transpose()?.unwrap_or_default();
-    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
-    let target = request.split(' ').nth(1).unwrap_or_default();
-    let body = if let Some(id) = target.strip_suffix("/unlock") {
-        let id = id.rsplit('/').next().unwrap_or_default().to_owned();
-        let body = object(&id, Some("false"));
-        log.unlocked.push(id);
-        body
-    } else {
+impl Log {
+    /// Logs a request and returns the body of its response.
+    fn respond(&mut self, target: &str, locked: Locked) -> String {
+        if let Some(path) = target.strip_suffix("/unlock") {
+            let id = path.rsplit('/').next().unwrap_or_default().to_owned();
+            let body = object(&id, Some("false"));
+            self.unlocked.push(id);
+            return body;
+        }
         let names = target.split('&').filter_map(|pair| pair.split_once('='));
         let names = names.filter(|(name, _)| ["user_id", "email_address"].contains(name));
         let objects = names.map(|(_, value)| {
             let id = value.split("%40").next().unwrap_or_default();
-            let n = log.n_look_ups.entry(id.to_owned()).or_default();
+            let n = self.n_look_ups.entry(id.to_owned()).or_default();
             *n += 1;
             object(id, locked(id, *n))
         });
         format!("[{}]", objects.collect::<Vec<_>>().join(","))
-    };
-    let length = body.len();
-    write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+    }
 }
 
 /// A user whose email address is their id at `x.org`.
@@ -87,14 +78,14 @@ fn stage(server: &Server) -> Stage {
 }
 
 /// The lock state of `user_b` is unclear, in various ways; the others are locked.
-fn b_is_undecided(id: &str, n: usize) -> Option<&'static str> {
+fn unclear_for_b(id: &str, n: usize) -> Option<&'static str> {
     let odd = [None, Some("null"), Some("\"true\""), Some("1"), Some("\"false\"")];
     if id == "user_b" { odd[n % odd.len()] } else { Some("true") }
 }
 
-/// Runs this, with two retries, and checks that `user_b` alone failed and was never called.
+/// Checks that only `user_b` fails, after two retries and without an unlock request.
 #[track_caller]
-fn fails_for_b_alone(line: &str, outcome: &str, locked: Locked) {
+fn check_only_b_fails(line: &str, outcome: &str, locked: Locked) {
     let server = Server::start(locked);
     let stage = stage(&server);
     stage.run(&format!("{line} -o out.csv --max-retries 2 -c 1 {FAST}")).exits_with(1);
@@ -105,7 +96,7 @@ fn fails_for_b_alone(line: &str, outcome: &str, locked: Locked) {
     assert_eq!(column("error_code"), ["", "untrusted_answer", ""], "{line}");
     let Log { n_look_ups, unlocked } = server.log();
     let n_look_ups = ["user_a", "user_b", "user_c"].map(|id| n_look_ups[id]);
-    assert_eq!(n_look_ups, [1, 3, 1], "{line}: only user_b is asked for again");
+    assert_eq!(n_look_ups, [1, 3, 1], "{line}: only user_b is looked up again");
     let is_run = outcome == "unlocked";
     let called: &[&str] = if is_run { &["user_a", "user_c"] } else { &[] };
     assert_eq!(unlocked, called, "{line}");
@@ -113,19 +104,19 @@ fn fails_for_b_alone(line: &str, outcome: &str, locked: Locked) {
 
 #[test]
 fn a_user_whose_lock_state_is_unclear_is_neither_unlocked_nor_skipped() {
-    fails_for_b_alone("plan ids.txt", "would_unlock", b_is_undecided);
-    fails_for_b_alone("plan emails.txt --by email", "would_unlock", b_is_undecided);
-    fails_for_b_alone("run ids.txt --yes --only-locked", "unlocked", b_is_undecided);
-    fails_for_b_alone("run emails.txt --yes --by email", "unlocked", b_is_undecided);
+    check_only_b_fails("plan ids.txt", "would_unlock", unclear_for_b);
+    check_only_b_fails("plan emails.txt --by email", "would_unlock", unclear_for_b);
+    check_only_b_fails("run ids.txt --yes --only-locked", "unlocked", unclear_for_b);
+    check_only_b_fails("run emails.txt --yes --by email", "unlocked", unclear_for_b);
 }
 
 #[test]
 fn a_run_of_a_plan_does_not_unlock_users_whose_lock_state_became_unclear() {
-    // The first look-up is that of the plan.
-    let server = Server::start(|id, n| if n == 1 { Some("true") } else { b_is_undecided(id, n) });
+    // The plan makes the first look-up.
+    let server = Server::start(|id, n| if n == 1 { Some("true") } else { unclear_for_b(id, n) });
     let stage = stage(&server);
     stage.run(&format!("plan ids.txt -o plan.csv {FAST}")).exits_with(0);
-    stage.all_are("plan.csv", "would_unlock");
+    stage.check_all_outcomes("plan.csv", "would_unlock");
     stage
         .run(&format!("run --plan plan.csv --yes -o out.csv --max-retries 2 {FAST}"))
         .exits_with(1);
@@ -134,18 +125,18 @@ fn a_run_of_a_plan_does_not_unlock_users_whose_lock_state_became_unclear() {
 }
 
 #[test]
-fn a_user_is_looked_up_again_until_the_lock_state_is_clear() {
-    let server = Server::start(|id, n| if n < 3 { b_is_undecided(id, n) } else { Some("true") });
+fn users_are_looked_up_again_until_their_lock_state_is_clear() {
+    let server = Server::start(|id, n| if n < 3 { unclear_for_b(id, n) } else { Some("true") });
     let stage = stage(&server);
     stage.run(&format!("run ids.txt --yes --only-locked {FAST}")).exits_with(0);
-    stage.all_are("ids.results.csv", "unlocked");
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
     assert_eq!(server.log().unlocked.len(), 3);
 }
 
 #[test]
 fn verify_reports_an_unclear_lock_state_as_unknown() {
     let server = Server::start(|id, n| {
-        b_is_undecided(id, n).filter(|_| id == "user_b").or((id != "user_b").then_some("false"))
+        unclear_for_b(id, n).filter(|_| id == "user_b").or((id != "user_b").then_some("false"))
     });
     let stage = stage(&server);
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use bulk_unlock::sandbox::{Mode, Scripted};
-use common::contract::sample;
+use common::sample;
 use common::{Running, Stage, list, users};
 
 /// A run without a confirmation prompt, at a fast pace.
@@ -26,20 +26,20 @@ const SECRET: &str = "9vJq7TzXw2RkLmN4";
 fn check_key_refused(key: &str, expected: &str) {
     let mut stage = stage();
     stage.set("CLERK_SECRET_KEY", key);
-    let ended = stage.refuses(RUN, 4).says("CLERK_SECRET_KEY").says(expected);
-    ended.never_says(SECRET).never_says(&SECRET[..6]);
+    let ended = stage.run_refused(RUN, 4).prints("CLERK_SECRET_KEY").prints(expected);
+    ended.does_not_print(SECRET).does_not_print(&SECRET[..6]);
     stage.unset("CLERK_SECRET_KEY");
     stage.write("key", key);
-    let ended = stage.refuses(&format!("{RUN} --secret-key-file key"), 4).says(expected);
-    ended.never_says(SECRET).never_says(&SECRET[..6]);
+    let ended = stage.run_refused(&format!("{RUN} --secret-key-file key"), 4).prints(expected);
+    ended.does_not_print(SECRET).does_not_print(&SECRET[..6]);
 }
 
 #[test]
 fn missing_key_error_names_the_ways_to_set_one_and_the_sandbox() {
     let mut stage = stage();
     stage.unset("CLERK_SECRET_KEY");
-    let ended = stage.refuses(RUN, 4).says("CLERK_SECRET_KEY");
-    ended.says("--secret-key-file").says("--sandbox").says("sk_live_");
+    let ended = stage.run_refused(RUN, 4).prints("CLERK_SECRET_KEY");
+    ended.prints("--secret-key-file").prints("--sandbox").prints("sk_live_");
 }
 
 #[test]
@@ -66,32 +66,17 @@ fn key_file_may_end_with_a_line_break() {
     stage.unset("CLERK_SECRET_KEY");
     stage.write("key", format!("{}\n", stage.sandbox().key()));
     stage.run(&format!("{RUN} --secret-key-file key")).exits_with(0);
-    let ended = stage.refuses(&format!("{RUN} -o o.csv --secret-key-file nowhere"), 4);
-    ended.says("nowhere").says("No such file");
-    stage.refuses(&format!("{RUN} -o o.csv --secret-key-file -"), 4);
-}
-
-#[cfg(unix)]
-#[test]
-fn key_file_readable_by_others_causes_a_warning() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let stage = stage();
-    let path = stage.write("key", stage.sandbox().key());
-    let run = |mode: u32| {
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("permissions");
-        stage.run(&format!("{RUN} --force --secret-key-file key")).exits_with(0)
-    };
-    run(0o644).says("warning: others can read").says("chmod 600 key");
-    run(0o600).never_says("warning");
+    let ended = stage.run_refused(&format!("{RUN} -o o.csv --secret-key-file nowhere"), 4);
+    ended.prints("nowhere").prints("No such file");
+    stage.run_refused(&format!("{RUN} -o o.csv --secret-key-file -"), 4);
 }
 
 #[test]
 fn key_with_unknown_prefix_causes_a_warning() {
     let mut stage = stage();
     stage.set("CLERK_SECRET_KEY", &format!("ak_{SECRET}"));
-    let ended = stage.run(RUN).exits_with(4).says("warning: the key starts with neither");
-    let ended = ended.never_says(SECRET);
+    let ended = stage.run(RUN).exits_with(4).prints("warning: the key starts with neither");
+    let ended = ended.does_not_print(SECRET);
     assert!(ended.stderr.contains("the API refused the key …LmN4"), "{}", ended.stderr);
 }
 
@@ -148,7 +133,7 @@ fn key_appears_in_no_file_and_no_output() {
 fn key_refused_by_the_server_stops_the_run() {
     let stage = stage();
     stage.sandbox().set_mode(Mode::Revoked);
-    stage.run(RUN).exits_with(4).says("401").says("sk_test_…").says(" at 127.0.0.1:");
+    stage.run(RUN).exits_with(4).prints("401").prints("sk_test_…").prints(" at 127.0.0.1:");
     assert_eq!((stage.files(), stage.n_requests()), (vec!["ids.csv".to_owned()], 1));
 }
 
@@ -173,7 +158,7 @@ fn unsafe_or_malformed_address_is_refused() {
     let mut stage = stage();
     let mut check = |url: &str, expected: &str| {
         stage.set("CLERK_API_URL", url);
-        stage.refuses(RUN, 2).says("address").says(expected);
+        stage.run_refused(RUN, 2).prints("address").prints(expected);
     };
     check("http://api.clerk.test", "unencrypted");
     check("http://127.0.0.1.example.test", "unencrypted");
@@ -188,7 +173,7 @@ fn unsafe_or_malformed_address_is_refused() {
 fn key_in_place_of_the_address_is_not_shown() {
     let mut stage = stage();
     stage.set("CLERK_API_URL", &format!("sk_live_{SECRET}"));
-    stage.refuses(RUN, 2).never_says(SECRET);
+    stage.run_refused(RUN, 2).does_not_print(SECRET);
 }
 
 #[test]
@@ -196,8 +181,8 @@ fn redirect_is_not_followed() {
     let id = users(1).remove(0);
     let elsewhere = Stage::with_quick_sandbox();
     let target = format!("{}/v1/users/{id}/unlock", elsewhere.sandbox().url());
-    let answer = Scripted::status(307).with_header("Location", &target);
-    let stage = Stage::with_script([(id.clone(), [answer].into())].into());
+    let response = Scripted::status(307).with_header("Location", &target);
+    let stage = Stage::with_script([(id.clone(), [response].into())].into());
     stage.write("ids.csv", list(&[id]));
     stage.run(RUN).exits_with(1);
     assert_eq!(stage.outcomes("ids.results.csv"), ["1 rejected"]);
@@ -207,7 +192,7 @@ fn redirect_is_not_followed() {
 #[test]
 fn run_without_terminal_and_without_yes_is_refused() {
     let stage = stage();
-    stage.refuses("run ids.csv", 5).says("no terminal").says("--yes");
+    stage.run_refused("run ids.csv", 5).prints("no terminal").prints("--yes");
     stage.run("run ids.csv --sandbox --sandbox-latency 0ms").exits_with(0);
 }
 
@@ -222,12 +207,12 @@ fn flag_takes_precedence_over_its_variable() {
     stage.run("run ids.csv --limit 2 --force").exits_with(0);
     assert_eq!(stage.rows("ids.results.csv").len(), 2);
     stage.set("BULK_UNLOCK_YES", "false");
-    stage.refuses("run ids.csv --force", 5);
+    stage.run_refused("run ids.csv --force", 5);
     stage.set("BULK_UNLOCK_YES", "perhaps");
-    stage.refuses("run ids.csv --force", 2);
+    stage.run_refused("run ids.csv --force", 2);
     stage.unset("BULK_UNLOCK_YES");
     stage.set("BULK_UNLOCK_LIMIT", "some");
-    stage.refuses("run ids.csv --yes --force", 2).says("some");
+    stage.run_refused("run ids.csv --yes --force", 2).prints("some");
 }
 
 #[test]
@@ -251,7 +236,7 @@ fn conflict_of_flag_and_restricting_variable_is_refused() {
     let mut check = |name: &str, value: &str, line: &str| {
         let name = format!("BULK_UNLOCK_{name}");
         stage.set(&name, value);
-        stage.refuses(line, 2).says(&name).says("cannot be used with");
+        stage.run_refused(line, 2).prints(&name).prints("cannot be used with");
         stage.unset(&name);
     };
     for (name, value) in [
@@ -277,15 +262,15 @@ fn conflict_of_flag_and_restricting_variable_is_refused() {
 fn misspelt_variable_is_an_error_with_a_suggestion() {
     let mut stage = stage();
     stage.set("BULK_UNLOCK_EXLUDE", "compromised.csv");
-    let ended = stage.refuses("run ids.csv --yes", 2);
-    ended.says("BULK_UNLOCK_EXLUDE").says("did you mean BULK_UNLOCK_EXCLUDE?");
-    stage.refuses("report ids.csv", 2);
+    let ended = stage.run_refused("run ids.csv --yes", 2);
+    ended.prints("BULK_UNLOCK_EXLUDE").prints("did you mean BULK_UNLOCK_EXCLUDE?");
+    stage.run_refused("report ids.csv", 2);
     stage.unset("BULK_UNLOCK_EXLUDE");
     stage.set("BULK_UNLOCK_SOMETHING_ELSE_ALTOGETHER", "1");
     stage
-        .refuses("run ids.csv --yes", 2)
-        .says("does not belong to a flag")
-        .never_says("did you mean");
+        .run_refused("run ids.csv --yes", 2)
+        .prints("does not belong to a flag")
+        .does_not_print("did you mean");
 }
 
 #[test]
@@ -312,7 +297,7 @@ fn sandbox_variables_apply_only_with_sandbox() {
     stage.run(&format!("{RUN} --force")).exits_with(0);
     assert_eq!(stage.n_requests(), 2);
     // With the variable, a run never reaches a real instance.
-    stage.refuses(&format!("{RUN} --force --api-url {}", stage.sandbox().url()), 2);
+    stage.run_refused(&format!("{RUN} --force --api-url {}", stage.sandbox().url()), 2);
 }
 
 #[test]
@@ -334,10 +319,10 @@ fn invalid_flags_and_values_are_refused() {
         "--resume --force",
         "--sandbox-latency 0ms",
     ] {
-        stage.refuses(&format!("run ids.csv --yes {flags}"), 2);
+        stage.run_refused(&format!("run ids.csv --yes {flags}"), 2);
     }
-    stage.refuses("", 2);
-    stage.refuses("unlock ids.csv", 2);
+    stage.run_refused("", 2);
+    stage.run_refused("unlock ids.csv", 2);
 }
 
 #[test]
@@ -346,11 +331,11 @@ fn sandbox_flags_without_sandbox_are_refused_also_with_an_address() {
     let expected = "--sandbox-latency requires --sandbox";
     let url = stage.sandbox().url();
     stage
-        .refuses(&format!("{RUN} --sandbox-latency 0ms --api-url {url}"), 2)
-        .says(expected)
-        .says("Usage: bulk-unlock run ");
+        .run_refused(&format!("{RUN} --sandbox-latency 0ms --api-url {url}"), 2)
+        .prints(expected)
+        .prints("Usage: bulk-unlock run ");
     stage.unset("CLERK_API_URL");
-    stage.refuses(&format!("{RUN} --sandbox-latency 0ms"), 2).says(expected);
+    stage.run_refused(&format!("{RUN} --sandbox-latency 0ms"), 2).prints(expected);
 }
 
 #[test]
@@ -358,8 +343,8 @@ fn conflict_names_only_the_variables_in_conflict() {
     let mut stage = stage();
     stage.set("BULK_UNLOCK_RATE", "1/h");
     stage.set("BULK_UNLOCK_MAX_USERS", "5");
-    let ended = stage.refuses("run ids.csv --yes --quota-share 100%", 2);
-    ended.says("Set in the environment: BULK_UNLOCK_RATE. ").never_says("MAX_USERS");
+    let ended = stage.run_refused("run ids.csv --yes --quota-share 100%", 2);
+    ended.prints("Set in the environment: BULK_UNLOCK_RATE. ").does_not_print("MAX_USERS");
 }
 
 #[cfg(unix)]
@@ -382,24 +367,24 @@ fn variable_holds_beside_an_input_whose_name_reads_like_its_flag() {
     let mut stage = stage();
     stage.write("--max-users=1", list(&users(2)));
     stage.set("BULK_UNLOCK_MAX_USERS", "1");
-    stage.refuses("run --yes -- --max-users=1", 2).says("--max-users is 1");
+    stage.run_refused("run --yes -- --max-users=1", 2).prints("--max-users is 1");
     stage.unset("BULK_UNLOCK_MAX_USERS");
     stage.write("--dry-run", list(&users(2)));
     stage.set("BULK_UNLOCK_DRY_RUN", "true");
-    stage.run("run --yes -o planned.csv -- --dry-run").exits_with(0).says("Nothing was changed");
+    stage.run("run --yes -o planned.csv -- --dry-run").exits_with(0).prints("Nothing was changed");
 }
 
 #[test]
 fn max_users_and_expect_count_refuse_other_numbers() {
     let stage = stage();
     stage
-        .refuses(&format!("{RUN} --max-users 1"), 2)
-        .says("found 2 users")
-        .says("--max-users is 1");
+        .run_refused(&format!("{RUN} --max-users 1"), 2)
+        .prints("found 2 users")
+        .prints("--max-users is 1");
     stage
-        .refuses(&format!("{RUN} --expect-count 3"), 2)
-        .says("found 2 users")
-        .says("--expect-count is 3");
+        .run_refused(&format!("{RUN} --expect-count 3"), 2)
+        .prints("found 2 users")
+        .prints("--expect-count is 3");
     stage.run(&format!("{RUN} --max-users 2 --expect-count 2")).exits_with(0);
 }
 
@@ -443,7 +428,9 @@ fn sandbox_prints_exports_and_serves_until_a_signal() {
 fn sandbox_port_in_use_is_refused() {
     let taken = Stage::with_quick_sandbox();
     let port = taken.sandbox().addr().port();
-    Stage::new().refuses(&format!("sandbox --port {port}"), 2).says(&format!("127.0.0.1:{port}"));
+    Stage::new()
+        .run_refused(&format!("sandbox --port {port}"), 2)
+        .prints(&format!("127.0.0.1:{port}"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{Faults, Mode, SandboxConfig, Script, Scripted, max_in_any};
-use common::lookups::{admin_locked_users, listed, open_users};
+use common::population::{admin_locked_users, listed, unlocked_users};
 use common::watch::FAST;
 use common::{Stage, list, locked_users, missing_user};
 
@@ -34,9 +34,9 @@ fn unlocked_users_are_read_back_a_hundred_per_request() {
     let stage = after_run(&ids, "");
     let n_before = stage.sandbox().requests().len();
     let ended = stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
-    ended.says("Verified: 250 of 250 users are still unlocked.");
-    stage.has_each_once("ids.results.verify.csv", &ids);
-    stage.all_are("ids.results.verify.csv", "still_unlocked");
+    ended.prints("Verified: 250 of 250 users are still unlocked.");
+    stage.check_one_row_each("ids.results.verify.csv", &ids);
+    stage.check_all_outcomes("ids.results.verify.csv", "still_unlocked");
     let requests = stage.requests_since(n_before);
     assert_eq!(requests.len(), 3);
     assert!(requests.iter().all(|it| it.method == "GET"));
@@ -65,14 +65,19 @@ fn an_unfinished_run_gets_a_warning_and_torn_results_are_refused() {
         format!("run ids.results.csv --retry-failed --yes --if-empty ok -o a.csv --force {FAST}");
     for line in [&verify, &retry] {
         edited("unprocessed", 3.into());
-        stage.run(line).says("its run left 3 records unprocessed").says(first).exits_with(0);
+        stage.run(line).prints("its run left 3 records unprocessed").prints(first).exits_with(0);
         edited("ending", "running".into());
-        stage.run(line).says("its run was killed or is still running").says(first).exits_with(0);
+        stage
+            .run(line)
+            .prints("its run was killed or is still running")
+            .prints(first)
+            .exits_with(0);
         // In the middle of its JSON.
         stage.write("ids.results.csv", &whole[..whole.len() - 300]);
         let n_before = stage.sandbox().requests().len();
-        let refused = stage.run(line).exits_with(2).says("a crash tore its last row").says(first);
-        refused.never_says("quote");
+        let refused =
+            stage.run(line).exits_with(2).prints("a crash tore its last row").prints(first);
+        refused.does_not_print("quote");
         assert_eq!(stage.sandbox().requests().len(), n_before);
         stage.write("ids.results.csv", &whole);
     }
@@ -103,7 +108,7 @@ fn users_locked_again_or_gone_are_listed_and_exit_with_1() {
     assert_eq!(told, [missing.as_str(), "resource_not_found", "no such user any more"]);
     assert_eq!(stage.row("ids.results.verify.csv", 2)["locked"], "true");
     assert_eq!(stage.json("ids.results.verify.manifest.json")["kind"], "verify");
-    insta::assert_snapshot!(ended.steady(), @r#"
+    insta::assert_snapshot!(ended.normalized_stderr(), @r#"
     warning: ids.results.csv was changed after its run, which left 6 rows; using it as it is now
     Read 6 records; user IDs from column 3 ("user_id")
     Verified: 3 of 6 users are still unlocked.
@@ -129,7 +134,7 @@ fn users_locked_again_or_gone_are_listed_and_exit_with_1() {
 fn users_who_were_not_unlocked_are_not_read_back() {
     let ids = [
         locked_users(2),
-        open_users(2),
+        unlocked_users(2),
         admin_locked_users(1),
         vec![missing_user(), locked_users(1)[0].clone()],
     ];
@@ -141,10 +146,10 @@ fn users_who_were_not_unlocked_are_not_read_back() {
 
 #[test]
 fn results_without_unlocked_users_get_a_warning() {
-    let stage = after_run(&open_users(2), "--only-locked");
+    let stage = after_run(&unlocked_users(2), "--only-locked");
     let n_before = stage.n_requests();
     let ended = stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
-    ended.says("warning: ids.results.csv has no unlocked rows");
+    ended.prints("warning: ids.results.csv has no unlocked rows");
     assert_eq!(stage.n_requests(), n_before);
 }
 
@@ -152,17 +157,17 @@ fn results_without_unlocked_users_get_a_warning() {
 fn results_of_another_host_or_kind_of_instance_are_refused() {
     let mut stage = after_run(&locked_users(2), "");
     let line = format!("verify ids.results.csv {FAST}");
-    let ended = stage.refuses("verify ids.results.csv --sandbox", 2);
-    ended.says("would call the sandbox instance");
+    let ended = stage.run_refused("verify ids.results.csv --sandbox", 2);
+    ended.prints("would call the sandbox instance");
     stage.set("CLERK_SECRET_KEY", "sk_live_sandboxOnly");
     stage
-        .refuses(&line, 2)
-        .says("was made for the development instance")
-        .says("the production instance");
+        .run_refused(&line, 2)
+        .prints("was made for the development instance")
+        .prints("the production instance");
     stage.set("CLERK_SECRET_KEY", "sk_test_sandbox_only");
     let other = Stage::with_quick_sandbox();
     stage.set("CLERK_API_URL", &other.sandbox().url());
-    stage.refuses(&line, 2).says(&other.sandbox().addr().to_string());
+    stage.run_refused(&line, 2).prints(&other.sandbox().addr().to_string());
     assert_eq!(other.n_requests(), 0);
 }
 
@@ -171,7 +176,7 @@ fn a_missing_manifest_gets_a_warning() {
     let stage = after_run(&locked_users(2), "");
     std::fs::remove_file(stage.path("ids.results.manifest.json")).expect("a file");
     let ended = stage.run(&format!("verify ids.results.csv {FAST}")).exits_with(0);
-    ended.says("warning: ids.results.manifest.json is missing");
+    ended.prints("warning: ids.results.manifest.json is missing");
 }
 
 #[test]
@@ -179,7 +184,7 @@ fn an_earlier_read_back_is_overwritten_only_with_force() {
     let stage = after_run(&locked_users(2), "");
     let line = format!("verify ids.results.csv {FAST}");
     stage.run(&line).exits_with(0);
-    stage.refuses(&line, 6).says("ids.results.verify.csv already exists");
+    stage.run_refused(&line, 6).prints("ids.results.verify.csv already exists");
     stage.lock(&locked_users(1)[0]);
     stage.run(&format!("{line} --force")).exits_with(1);
     assert_eq!(stage.outcomes("ids.results.verify.csv")[0], "1 locked_again");
@@ -193,7 +198,7 @@ fn an_earlier_read_back_is_overwritten_only_with_force() {
 fn a_file_that_is_not_a_results_file_is_refused() {
     let stage = after_run(&locked_users(2), "");
     for file in ["ids.txt", "gone.csv"] {
-        stage.refuses(&format!("verify {file} {FAST}"), 2).says(file);
+        stage.run_refused(&format!("verify {file} {FAST}"), 2).prints(file);
     }
 }
 
@@ -201,7 +206,7 @@ fn a_file_that_is_not_a_results_file_is_refused() {
 fn the_results_cannot_be_overwritten() {
     let stage = after_run(&locked_users(2), "");
     let line = format!("verify ids.results.csv -o ids.results.csv --force {FAST}");
-    stage.refuses(&line, 2).says("is both an input and an output");
+    stage.run_refused(&line, 2).prints("is both an input and an output");
 }
 
 #[test]
@@ -212,7 +217,7 @@ fn a_read_back_is_correct_despite_faults() {
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("run ids.txt --snapshot none --yes {FAST}")).exits_with(0);
     stage.run(&format!("verify ids.results.csv --snapshot none {FAST}")).exits_with(0);
-    stage.all_are("ids.results.verify.csv", "still_unlocked");
+    stage.check_all_outcomes("ids.results.verify.csv", "still_unlocked");
 }
 
 #[test]
@@ -240,8 +245,8 @@ fn the_json_counts_what_was_found() {
 fn run_verify_reads_back_at_the_end() {
     let ids = locked_users(120);
     let stage = after_run(&ids, "--verify");
-    stage.has_each_once("ids.results.verify.csv", &ids);
-    stage.all_are("ids.results.verify.csv", "still_unlocked");
+    stage.check_one_row_each("ids.results.verify.csv", &ids);
+    stage.check_all_outcomes("ids.results.verify.csv", "still_unlocked");
     let requests = stage.sandbox().requests();
     let n_posts = requests.iter().take_while(|it| it.method == "POST").count();
     assert_eq!((n_posts, requests.len()), (120, 122), "the read-back comes last");
@@ -254,7 +259,9 @@ fn run_verify_finds_a_user_who_is_locked_despite_the_response() {
     let ended = stage.run(&format!("run ids.txt --verify --yes {FAST}")).exits_with(1);
     assert_eq!(stage.outcomes("ids.results.csv")[0], "1 unlocked");
     assert_eq!(stage.outcomes("ids.results.verify.csv")[0], "1 locked_again");
-    ended.says("Done: unlocked 3 of 3 users").says("Verified: 2 of 3 users are still unlocked.");
+    ended
+        .prints("Done: unlocked 3 of 3 users")
+        .prints("Verified: 2 of 3 users are still unlocked.");
 }
 
 #[test]
@@ -275,7 +282,7 @@ fn resuming_a_finished_read_back_gets_a_warning() {
     stage.write("ids.txt", list(&locked_users(3)));
     stage.run(&format!("run ids.txt --verify --yes {FAST}")).exits_with(0);
     let ended = stage.run(&format!("verify ids.results.csv --resume {FAST}")).exits_with(0);
-    ended.says("not looked up again").says("--force looks them up again");
+    ended.prints("not looked up again").prints("--force looks them up again");
 }
 
 #[test]
@@ -286,7 +293,7 @@ fn only_the_results_of_a_run_are_read_back() {
     stage
         .run(&format!("verify ids.plan.csv {FAST}"))
         .exits_with(2)
-        .says("is not a results file of `run`");
+        .prints("is not a results file of `run`");
 }
 
 #[test]
@@ -295,7 +302,7 @@ fn run_verify_keeps_the_exit_code_of_the_run_if_all_are_still_unlocked() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("run ids.txt --verify --yes {FAST}")).exits_with(1);
-    stage.all_are("ids.results.verify.csv", "still_unlocked");
+    stage.check_all_outcomes("ids.results.verify.csv", "still_unlocked");
     stage.run(&format!("run ids.txt --verify --yes --limit 2 --force {FAST}")).exits_with(0);
 }
 

@@ -46,16 +46,16 @@ fn a_walk_without_a_count_succeeds() {
         _ if target.contains("starting_after") => (200, "[]".into()),
         _ => (200, page(3)),
     });
-    let ended = stage.run("locked").exits_with(0).says("cannot count the users");
-    assert_eq!(ended.says("3 of 3 users are locked").stdout.lines().count(), 4);
+    let ended = stage.run("locked").exits_with(0).prints("cannot count the users");
+    assert_eq!(ended.prints("3 of 3 users are locked").stdout.lines().count(), 4);
 }
 
 #[test]
 fn a_server_without_a_cursor_ends_the_walk() {
     let stage =
         stage(|target| if target.contains("/count") { total(500) } else { (200, page(500)) });
-    let ended = stage.run("locked -o locked.csv").exits_with(3).says("user_499");
-    ended.says("incomplete");
+    let ended = stage.run("locked -o locked.csv").exits_with(3).prints("user_499");
+    ended.prints("incomplete");
     assert_eq!(stage.files(), ["locked.part.csv"]);
 }
 
@@ -125,7 +125,7 @@ fn a_server_with_short_pages_is_walked_to_the_end() {
         let first = first_of(target);
         (200, users(first..(first + 100).min(250)))
     });
-    let ended = stage.run("locked").exits_with(0).says("250 of 250 users");
+    let ended = stage.run("locked").exits_with(0).prints("250 of 250 users");
     assert_eq!(ended.stdout.lines().count(), 251);
 }
 
@@ -138,7 +138,7 @@ fn a_list_with_fewer_users_than_the_count_is_incomplete() {
         (200, if target.contains("starting_after") { "[]".into() } else { page(3) })
     });
     let ended = stage.run("locked").exits_with(3);
-    assert_eq!(ended.says("the API counted 7 users, but listed 3").stdout, "");
+    assert_eq!(ended.prints("the API counted 7 users, but listed 3").stdout, "");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_server_with_endless_pages_ends_the_walk() {
         (200, users(first..first + 500))
     });
     let ended = stage.run("locked -o locked.csv").exits_with(3);
-    ended.says("incomplete").says("the API counted 500 users, but lists 11500 and more");
+    ended.prints("incomplete").prints("the API counted 500 users, but lists 11500 and more");
     assert_eq!(stage.files(), ["locked.part.csv"]);
 }
 
@@ -164,7 +164,7 @@ fn a_walk_that_cannot_continue_after_a_page_is_incomplete() {
         (200, r#"[{"id":"user_1","locked":true},{"id":"../admin","locked":true}]"#.to_owned())
     });
     let ended = stage.run("locked -o locked.csv").exits_with(3);
-    ended.says("incomplete").says("has no valid ID to continue after");
+    ended.prints("incomplete").prints("has no valid ID to continue after");
     assert_eq!(stage.files(), ["locked.part.csv"]);
 }
 
@@ -174,7 +174,7 @@ fn an_unreachable_host_is_an_outage() {
     // The port is free again after it was bound.
     let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
     stage.set("CLERK_API_URL", &format!("http://{free}"));
-    stage.run("locked -o locked.csv --max-retries 0").exits_with(3).says("incomplete");
+    stage.run("locked -o locked.csv --max-retries 0").exits_with(3).prints("incomplete");
     assert_eq!(stage.files(), ["locked.part.csv"], "a list without users");
 }
 
@@ -215,7 +215,7 @@ fn a_user_whose_lock_is_unknown_is_counted_and_not_listed() {
             (200, format!(r#"[{unknown},{{"id":"user_b","locked":true}}]"#))
         });
         let ended = stage.run("locked -o locked.csv").exits_with(1);
-        ended.says("warning: not listed: 1 user whose `locked` is neither true nor false");
+        ended.prints("warning: not listed: 1 user whose `locked` is neither true nor false");
         let list = stage.read("locked.csv");
         assert_eq!(list.lines().count(), 2, "{locked}: {list}");
         assert!(list.contains("\nuser_b,"), "{locked}: {list}");
@@ -243,7 +243,7 @@ fn a_server_that_ignores_the_organization_filter_is_detected() {
             None => 3,
         });
         if n_members.is_none() {
-            ended.says("cannot check that the API applies --organization");
+            ended.prints("cannot check that the API applies --organization");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `verify --watch`: read back repeatedly.
+//! `verify --watch`: reads users back repeatedly.
 
 #![cfg(unix)]
 
@@ -38,16 +38,16 @@ fn a_watch_reads_back_repeatedly_and_prints_the_last_pass_in_full() {
     let stage = after_run(&ids);
     let line = format!("verify ids.results.csv --watch 500ms --every 100ms --json {FAST}");
     let ended = stage.run(&line).exits_with(0);
-    assert!(n_passes(&stage) >= 2, "at the beginning and at the end at least");
-    stage.has_each_once(FILE, &ids);
-    stage.all_are(FILE, "still_unlocked");
+    assert!(n_passes(&stage) >= 2, "at least one at the beginning and one at the end");
+    stage.check_one_row_each(FILE, &ids);
+    stage.check_all_outcomes(FILE, "still_unlocked");
     let headline = "Verified: 3 of 3 users are still unlocked.";
-    let n_told = u64::try_from(ended.stderr.matches(headline).count()).expect("a count");
-    assert_eq!(n_told, n_passes(&stage), "each pass is told");
+    let n_printed = u64::try_from(ended.stderr.matches(headline).count()).expect("a count");
+    assert_eq!(n_printed, n_passes(&stage), "each pass is printed");
     assert_eq!(ended.stderr.matches("  manifest ").count(), 1, "{}", ended.stderr);
     let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("one JSON value");
     assert_eq!((&json["counts"]["still_unlocked"], &json["exit_code"]), (&3.into(), &0.into()));
-    // Its own file is replaced without --force.
+    // A file of an earlier watch is replaced without --force.
     stage.run(&format!("verify ids.results.csv --watch 100ms {FAST}")).exits_with(0);
 }
 
@@ -62,14 +62,17 @@ fn a_user_found_locked_again_keeps_the_time_of_the_first_pass_that_found_it() {
     assert_eq!((first["outcome"].as_str(), first["locked"].as_str()), ("locked_again", "true"));
     stage.unlock(&ids[1]);
     stage.lock(&ids[2]);
-    // The response of the current pass may have been sent before.
+    // The current pass may have read the state before the change.
     wait_for_passes(&stage, 3);
     running.signal("INT");
     running.wait().exits_with(130);
     let expected = ["1 still_unlocked", "2 locked_again", "3 locked_again"];
     assert_eq!(stage.outcomes(FILE), expected);
     let row = stage.row(FILE, 2);
-    assert_eq!(row["finished_at"], first["finished_at"], "first seen then");
+    assert_eq!(
+        row["finished_at"], first["finished_at"],
+        "the time of the first pass that found it"
+    );
     assert_eq!(row["error_message"], "locked again when first seen; now: read back: not locked");
     assert_eq!(row["locked"], "false");
     assert!(stage.row(FILE, 3)["finished_at"] > first["finished_at"]);
@@ -85,7 +88,7 @@ fn a_user_who_was_locked_again_for_a_while_exits_with_1() {
     wait_until("it is found", || stage.n_rows(FILE) == 2);
     stage.unlock(&ids[0]);
     let ended = running.wait().exits_with(1);
-    ended.says("Verified: 1 of 2 users is still unlocked.");
+    ended.prints("Verified: 1 of 2 users is still unlocked.");
     assert_eq!(stage.outcomes(FILE), ["1 locked_again", "2 still_unlocked"]);
 }
 
@@ -94,19 +97,19 @@ fn a_foreign_file_is_refused_before_any_request() {
     let stage = after_run(&locked_users(2));
     let line = format!("verify ids.results.csv {FOREVER} {FAST}");
     stage.write(FILE, "my own notes\n");
-    stage.refuses(&line, 6).says(FILE);
+    stage.run_refused(&line, 6).prints(FILE);
     let results = stage.read("ids.results.csv");
     stage.write(FILE, &results);
-    stage.refuses(&line, 6).says(FILE);
+    stage.run_refused(&line, 6).prints(FILE);
     // These rows do not show which command wrote them.
     stage.write(FILE, results.replace(",unlocked,", ",failed,"));
-    stage.refuses(&line, 6).says(FILE);
+    stage.run_refused(&line, 6).prints(FILE);
     std::fs::remove_file(stage.path(FILE)).expect("a file");
     stage.write("ids.results.verify.failed.csv", "my own notes\n");
-    stage.refuses(&line, 6).says("ids.results.verify.failed.csv");
+    stage.run_refused(&line, 6).prints("ids.results.verify.failed.csv");
     std::fs::remove_file(stage.path("ids.results.verify.failed.csv")).expect("a file");
     stage.write("page.html", "my own page\n");
-    stage.refuses(&format!("{line} --report page.html"), 6).says("page.html");
+    stage.run_refused(&format!("{line} --report page.html"), 6).prints("page.html");
 }
 
 #[test]
@@ -114,11 +117,11 @@ fn a_foreign_file_that_appears_between_two_passes_is_not_replaced() {
     let stage = after_run(&locked_users(2));
     let running = stage.spawn(&format!("verify ids.results.csv --watch 1h --every 2s {FAST}"));
     wait_until("the first pass is over", || {
-        stage.read_if_there("ids.results.verify.manifest.json").contains("\"completed\"")
+        stage.read_or_empty("ids.results.verify.manifest.json").contains("\"completed\"")
     });
     std::fs::remove_file(stage.path(FILE)).expect("a file");
     stage.write(FILE, "my own notes\n");
-    running.wait().exits_with(6).says(FILE);
+    running.wait().exits_with(6).prints(FILE);
     assert_eq!(stage.read(FILE), "my own notes\n");
 }
 
@@ -131,16 +134,16 @@ fn ctrl_c_between_two_passes_keeps_the_file_of_the_last_pass() {
         let n_before = n_passes(&stage);
         let running = stage.spawn(&line);
         wait_until("the first pass is over", || {
-            let manifest = stage.read_if_there("ids.results.verify.manifest.json");
+            let manifest = stage.read_or_empty("ids.results.verify.manifest.json");
             manifest.contains("\"completed\"")
         });
         running.signal(signal);
         let ended = running.wait().exits_with(code);
         assert_eq!(n_passes(&stage), n_before + 1);
-        ended.says("has the last pass");
-        stage.has_each_once(FILE, &ids);
+        ended.prints("has the last pass");
+        stage.check_one_row_each(FILE, &ids);
         assert_eq!(stage.json("ids.results.verify.manifest.json")["ending"], "completed");
-        // The next watch writes its own.
+        // Otherwise the next wait ends at once.
         std::fs::remove_file(stage.path("ids.results.verify.manifest.json")).expect("a file");
     }
 }
@@ -162,7 +165,7 @@ fn ctrl_c_during_a_pass_keeps_the_file_of_the_pass_before() {
     });
     running.signal("INT");
     running.wait().exits_with(130);
-    stage.has_each_once(FILE, &ids);
+    stage.check_one_row_each(FILE, &ids);
     let n_locked = stage.rows(FILE).iter().filter(|row| row["outcome"] == "locked_again").count();
     assert_eq!(n_locked, 1);
     assert_eq!(stage.json("ids.results.verify.manifest.json")["ending"], "completed");
@@ -174,21 +177,23 @@ fn a_watch_continues_after_a_failed_pass_and_ends_with_a_stopped_pass() {
     let line = format!("verify ids.results.csv {FOREVER} --max-retries 0 {FAST}");
     stage.sandbox().set_mode(Mode::AllStatus(503));
     let running = stage.spawn(&line);
-    wait_until("a pass failed", || stage.read_if_there(FILE).contains(",failed,"));
+    wait_until("a pass failed", || stage.read_or_empty(FILE).contains(",failed,"));
     stage.sandbox().set_mode(Mode::Normal);
-    wait_until("another succeeded", || stage.read_if_there(FILE).contains(",still_unlocked,"));
+    wait_until("another succeeded", || stage.read_or_empty(FILE).contains(",still_unlocked,"));
     stage.sandbox().set_mode(Mode::Revoked);
     running.wait().exits_with(4);
-    stage.all_are(FILE, "still_unlocked");
+    stage.check_all_outcomes(FILE, "still_unlocked");
 }
 
 #[test]
 fn flags_that_cannot_be_used_with_watch_are_refused() {
     let mut stage = after_run(&locked_users(2));
     let line = format!("verify ids.results.csv {FAST}");
-    stage.refuses(&format!("{line} --every 1m"), 2).says("--watch");
-    stage.refuses(&format!("{line} --watch 1m --resume"), 2).says("--resume");
-    stage.refuses(&format!("{line} --watch 1m -o -"), 2).says("--watch cannot be used with -o -");
+    stage.run_refused(&format!("{line} --every 1m"), 2).prints("--watch");
+    stage.run_refused(&format!("{line} --watch 1m --resume"), 2).prints("--resume");
+    stage
+        .run_refused(&format!("{line} --watch 1m -o -"), 2)
+        .prints("--watch cannot be used with -o -");
     stage.set("BULK_UNLOCK_EVERY", "1m");
-    stage.refuses(&line, 2).says("--watch");
+    stage.run_refused(&line, 2).prints("--watch");
 }

@@ -232,7 +232,7 @@ impl Refusal {
                     _ => ("these users", "they were", "them"),
                 };
                 format!(
-                    "{name}:{line}: `was_locked` says neither true nor false{more}: the run did \
+                    "{name}:{line}: `was_locked` is neither true nor false{more}: the run did \
                      not look {users} up, so it is not known whether {were} locked before; to lock \
                      {them} all the same, add --include-unknown"
                 )

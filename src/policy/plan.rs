@@ -106,7 +106,7 @@ impl Plan {
 /// The row of a record with the same user as on an earlier line.
 pub fn duplicate_of(record: &InputRecord, line: u64, now: SystemTime) -> Row {
     Row {
-        error_message: Some(format!("the same user stands on line {line}")),
+        error_message: Some(format!("the same user is on line {line}")),
         ..Row::new(record, Outcome::Duplicate, now)
     }
 }

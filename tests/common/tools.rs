@@ -1,36 +1,35 @@
-//! Tools of the system that some stories are played with.
+//! System tools that some tests need.
 
-#![allow(clippy::print_stdout, reason = "a story that is passed over says so")]
+#![allow(clippy::print_stdout, reason = "a skipped test prints why")]
 
 use std::env;
 use std::process::{Command, Stdio};
 
-/// Whether the tool is there. In CI it has to be; elsewhere its stories are passed over.
+/// Whether a tool is installed. A missing tool fails the test in CI; elsewhere the test is skipped.
 #[track_caller]
 pub fn is_installed(tool: &str) -> bool {
-    let is_there = succeeds(&[tool, "--version"]);
-    if !is_there {
+    let is_found = succeeds(&[tool, "--version"]);
+    if !is_found {
         assert!(env::var_os("CI").is_none_or(|it| it != "true"), "CI has no `{tool}`");
-        println!("note: no `{tool}` here, so this was not tried");
+        println!("note: skipped, as `{tool}` is not installed");
     }
-    is_there
+    is_found
 }
 
-/// What gives a shell a name space of its own, in which it may mount disks that end with it:
-/// as anybody, or as root where name spaces of users are switched off. `None` where the machine
-/// allows neither, as in a container without privileges.
+/// The command that starts a shell in its own mount namespace: as any user, or as root where user
+/// namespaces are disabled. `None` where neither is permitted, as in an unprivileged container.
 #[track_caller]
 pub fn own_mounts() -> Option<[&'static str; 2]> {
     const MOUNT: [&str; 7] = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/mnt"];
     if !is_installed("unshare") || !is_installed("mount") {
         return None;
     }
-    let ways = [["unshare", "-rm"], ["unshare", "-m"]];
-    let way = ways.into_iter().find(|way| succeeds(&[&way[..], &MOUNT].concat()));
-    if way.is_none() {
-        println!("note: this machine lets nobody mount a disk, so this was not tried");
+    let commands = [["unshare", "-rm"], ["unshare", "-m"]];
+    let command = commands.into_iter().find(|command| succeeds(&[&command[..], &MOUNT].concat()));
+    if command.is_none() {
+        println!("note: skipped, as mounts are not permitted");
     }
-    way
+    command
 }
 
 fn succeeds(words: &[&str]) -> bool {

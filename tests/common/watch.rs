@@ -1,10 +1,9 @@
-//! For stories in which something happens while the program runs: waiting for it, watching it,
-//! and checking what it left.
+//! Waits for events during a run, and checks the files that it leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,13 +12,13 @@ use bulk_unlock::sandbox::{Sandbox, SandboxConfig};
 
 use super::{Ended, Running, SEED, Stage};
 
-/// A pace that stands in nobody's way.
+/// Flags for a pace that never delays a request.
 pub const FAST: &str = "--quota 1000000/1s --quota-share 100%";
 
-/// How long anything may take before a story is given up: far more than it needs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Maximum time to wait for an event, far more than any takes.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A sandbox that remembers what it was asked, and takes so long for each answer.
+/// A sandbox that logs its requests and responds after this latency.
 pub fn slow_config(latency: &str) -> SandboxConfig {
     SandboxConfig::default()
         .latency(latency.parse().expect("a latency"))
@@ -27,40 +26,40 @@ pub fn slow_config(latency: &str) -> SandboxConfig {
         .seed(SEED)
 }
 
-/// Plays the same story with each of these, all at once: stories mostly wait.
+/// Runs a test with each item, in parallel, as tests mostly wait.
 #[track_caller]
-pub fn with_each<T: Send>(items: impl IntoIterator<Item = T>, story: impl Fn(T) + Sync) {
-    let story = &story;
+pub fn for_each_in_parallel<T: Send>(items: impl IntoIterator<Item = T>, test: impl Fn(T) + Sync) {
+    let test = &test;
     thread::scope(|scope| {
         for item in items {
-            scope.spawn(move || story(item));
+            scope.spawn(move || test(item));
         }
     });
 }
 
-/// Waits until it is so; fails when it never is.
+/// Waits until the condition holds; fails after [`TIMEOUT`].
 #[track_caller]
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+    while !condition() {
+        assert!(start.elapsed() < TIMEOUT, "waited in vain until {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }
 
 impl Stage {
-    /// Stops the server: from here on connections are refused.
-    pub fn close_sandbox(&mut self) {
+    /// Stops the sandbox, so that connections are refused.
+    pub fn stop_sandbox(&mut self) {
         self.sandbox = None;
     }
 
-    /// Starts another server, on that port.
-    pub fn open_sandbox(&mut self, config: SandboxConfig, port: u16) {
+    /// Starts another sandbox, on this port.
+    pub fn start_sandbox(&mut self, config: SandboxConfig, port: u16) {
         self.sandbox = Some(Sandbox::start(config, port).expect("the sandbox starts"));
     }
 
-    /// A stage with a server on a port that the system gives to nobody else, so that it is still
-    /// free when it was closed for a while.
+    /// A stage with a sandbox on a port outside the ephemeral range, so that no other program takes it
+    /// while the sandbox is closed.
     pub fn with_sandbox_on_own_port(config: &SandboxConfig) -> Self {
         let mut stage = Self::new();
         let first = 10_000 + u16::try_from(std::process::id() % 20_000).expect("below 20,000");
@@ -72,21 +71,7 @@ impl Stage {
         stage
     }
 
-    /// The same command line through a shell that does this first.
-    pub fn command_after(&self, first: &str, line: &str) -> Command {
-        let plain = self.command(line);
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("{first}\nexec \"$0\" \"$@\"")]);
-        command.arg(plain.get_program()).args(plain.get_args());
-        command.current_dir(self.dir.path()).env_clear();
-        for (name, value) in plain.get_envs() {
-            value.map(|value| command.env(name, value));
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    /// How many whole rows a file has so far; none when it is not there.
+    /// Number of complete rows of a file, which may not exist yet.
     pub fn n_rows(&self, name: &str) -> usize {
         let bytes = fs::read(self.path(name)).unwrap_or_default();
         bytes
@@ -96,7 +81,7 @@ impl Stage {
             .count()
     }
 
-    /// How often each user was asked to be unlocked, in the server's own log.
+    /// Number of POST requests for each user, from the log of the sandbox.
     pub fn posts(&self) -> BTreeMap<String, usize> {
         let requests = self.sandbox().requests();
         let posts = requests.iter().filter(|request| request.method == "POST");
@@ -108,14 +93,14 @@ impl Stage {
         })
     }
 
-    /// How many unlock calls the server saw.
+    /// Number of users in all POST requests.
     pub fn n_posts(&self) -> usize {
         self.posts().values().sum()
     }
 
-    /// Fails unless each of these users has exactly one row, and nobody else has.
+    /// Checks that each of these users has exactly one row, and that there are no other rows.
     #[track_caller]
-    pub fn has_each_once(&self, results: &str, users: &[UserId]) {
+    pub fn check_one_row_each(&self, results: &str, users: &[UserId]) {
         let rows = self.rows(results);
         let ids: BTreeSet<String> = rows.iter().map(|row| row["user_id"].clone()).collect();
         let expected: BTreeSet<String> = users.iter().map(ToString::to_string).collect();
@@ -123,18 +108,18 @@ impl Stage {
         assert_eq!(ids, expected);
     }
 
-    /// Fails unless every row has this outcome.
+    /// Checks that each row has this outcome.
     #[track_caller]
-    pub fn all_are(&self, results: &str, outcome: &str) {
+    pub fn check_all_outcomes(&self, results: &str, outcome: &str) {
         for row in self.rows(results) {
             assert_eq!(row["outcome"], outcome, "{row:?}");
         }
     }
 
-    /// Fails unless each of these users stands either in the results or in `unprocessed`, once,
-    /// and the manifest says so too. Gives the number of rows.
+    /// Checks that each of these users is once in either the results or `unprocessed`, and that the
+    /// manifest has the same counts. Returns the number of rows.
     #[track_caller]
-    pub fn adds_up(&self, stem: &str, users: &[UserId]) -> usize {
+    pub fn check_accounting(&self, stem: &str, users: &[UserId]) -> usize {
         let rows = self.rows(&format!("{stem}.csv"));
         let unprocessed = self.rows(&format!("{stem}.unprocessed.csv"));
         let done = rows.iter().map(|row| row["user_id"].as_str());
@@ -145,56 +130,63 @@ impl Stage {
         expected.sort_unstable();
         assert_eq!(ids, expected, "records = rows + unprocessed");
         let manifest = self.json(&format!("{stem}.manifest.json"));
-        let said = ["records", "rows", "unprocessed"].map(|name| manifest[name].as_u64());
+        let recorded = ["records", "rows", "unprocessed"].map(|name| manifest[name].as_u64());
         let counted = [users.len(), rows.len(), unprocessed.len()].map(|n| Some(n as u64));
-        assert_eq!(said, counted, "the manifest's records, rows, unprocessed");
+        assert_eq!(recorded, counted, "the manifest's records, rows, unprocessed");
         rows.len()
     }
 }
 
 impl Running {
-    /// Starts a program that was made ready by hand.
+    /// Starts a prepared command.
     pub fn start(mut command: Command) -> Self {
         let child = command.spawn().expect("the program starts");
         Self { line: format!("{command:?}"), child: Some(child) }
     }
 
-    /// Waits until the program has taken all its signals over, where the system tells.
-    pub fn hears_signals(&self) {
+    /// Waits until the program has installed its signal handlers, for half a second where `/proc`
+    /// does not exist.
+    pub fn wait_for_signal_handlers(&self) {
         const SIGUSR1: u32 = 10;
         let status = format!("/proc/{}/status", self.id());
-        let hears = || {
+        let is_installed = || {
             let text = fs::read_to_string(&status).ok()?;
             let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
             let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
             Some(mask >> (SIGUSR1 - 1) & 1 == 1)
         };
         if fs::exists("/proc/self/status").unwrap_or(false) {
-            wait_until("it hears signals", || hears() == Some(true));
+            wait_until("signal handlers are installed", || is_installed() == Some(true));
         } else {
             thread::sleep(Duration::from_millis(500));
         }
     }
 
-    /// Its stdin, to be written while it runs.
+    /// Takes the pipe to its stdin.
     pub fn take_stdin(&mut self) -> ChildStdin {
         let stdin = self.child.as_mut().and_then(|child| child.stdin.take());
-        stdin.expect("a pipe that nobody has taken")
+        stdin.expect("a pipe that was not taken yet")
+    }
+
+    /// Takes the pipe from its stdout.
+    pub fn take_stdout(&mut self) -> ChildStdout {
+        let stdout = self.child.as_mut().and_then(|child| child.stdout.take());
+        stdout.expect("a pipe that was not taken yet")
     }
 
     /// Writes this to its stdin and closes it.
-    pub fn feed(&mut self, input: &str) {
-        self.take_stdin().write_all(input.as_bytes()).expect("it reads");
+    pub fn write_stdin(&mut self, input: &str) {
+        self.take_stdin().write_all(input.as_bytes()).expect("the program reads");
     }
 
-    /// Whether it still runs.
+    /// Whether it is still running.
     pub fn is_alive(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// Waits for its end and says how much memory it took at most, in MiB, where the system tells.
-    pub fn wait_and_weigh(mut self) -> (Ended, Option<u64>) {
-        // Nobody reads its pipes meanwhile: for programs that say little.
+    /// Waits until it exits. Returns its peak memory in MiB, where `/proc` shows it.
+    pub fn wait_with_peak_memory(mut self) -> (Ended, Option<u64>) {
+        // Its pipes are not read until it exits, so it must not print much.
         let status = format!("/proc/{}/status", self.id());
         let mut peak = None;
         while self.is_alive() {
@@ -208,37 +200,26 @@ impl Running {
     }
 }
 
-impl Ended {
-    /// Fails when it said this.
-    #[track_caller]
-    pub fn never_says(self, text: &str) -> Self {
-        for said in [&self.stderr, &self.stdout] {
-            assert!(!said.contains(text), "{}: {text:?} is in\n{said}", self.line);
-        }
-        self
-    }
-}
-
-/// Where [`Stage::spawn_and_listen`] puts what the program says.
-const HEARD: &str = "stderr.txt";
+/// The file to which [`Stage::spawn_with_stderr_in_file`] redirects stderr.
+const STDERR_FILE: &str = "stderr.txt";
 
 impl Stage {
-    /// Starts the program so that [`hears`](Stage::hears) can follow what it says on stderr.
-    pub fn spawn_and_listen(&self, line: &str) -> Running {
-        let file = fs::File::create(self.path(HEARD)).expect("a file can be made");
+    /// Starts the program with stderr in a file, for [`wait_for_stderr`](Stage::wait_for_stderr).
+    pub fn spawn_with_stderr_in_file(&self, line: &str) -> Running {
+        let file = fs::File::create(self.path(STDERR_FILE)).expect("a file can be made");
         let mut command = self.command(line);
         command.stderr(file);
         Running::start(command)
     }
 
-    /// Waits until that program said this on stderr.
+    /// Waits until the stderr of that program contains this.
     #[track_caller]
-    pub fn hears(&self, text: &str) {
-        wait_until(text, || self.heard().contains(text));
+    pub fn wait_for_stderr(&self, text: &str) {
+        wait_until(text, || self.stderr_so_far().contains(text));
     }
 
-    /// What that program said so far.
-    pub fn heard(&self) -> String {
-        self.read(HEARD)
+    /// The stderr of that program so far.
+    pub fn stderr_so_far(&self) -> String {
+        self.read(STDERR_FILE)
     }
 }

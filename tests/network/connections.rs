@@ -17,8 +17,8 @@ fn unlock_all(url: &str, flags: &str) {
     stage.write("ids.txt", list(&users(N_USERS)));
     let fixed = format!("run ids.txt --yes -c {N_IN_FLIGHT} --api-url {url} {FAST}");
     stage.run(&format!("{fixed} {flags}")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &users(N_USERS));
-    stage.all_are("ids.results.csv", "unlocked");
+    stage.check_one_row_each("ids.results.csv", &users(N_USERS));
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn the_proxy_of_a_variable_gets_the_absolute_url() {
         let proxy = Proxy::start();
         let stage = stage(2, variable, &proxy.url());
         stage.run(&run("http")).exits_with(0);
-        stage.all_are("ids.results.csv", "unlocked");
+        stage.check_all_outcomes("ids.results.csv", "unlocked");
         let lines = users(2).into_iter();
         let lines = lines.map(|id| format!("POST http://clerk.test/v1/users/{id}/unlock HTTP/1.1"));
         assert_eq!(proxy.requests(), lines.collect::<Vec<_>>(), "{variable}");
@@ -187,7 +187,7 @@ fn an_invalid_proxy_setting_is_refused_before_anything_is_sent() {
         // Without a proxy, this address is reachable.
         let url = format!("http://0.0.0.0:{}", server.port());
         let line = format!("run ids.txt --yes --api-url {url} --allow-http {FAST}");
-        stage.run(&line).exits_with(2).says(reason).never_says("LEAKED");
+        stage.run(&line).exits_with(2).prints(reason).does_not_print("LEAKED");
         assert_eq!(stage.files(), ["ids.txt"]);
     }
     assert_eq!(server.n_connections(), 0);
@@ -198,7 +198,7 @@ fn a_socks_proxy_is_used_and_resolves_the_name() {
     let proxy = Proxy::start_with(|_| Treatment::Socks);
     let stage = stage(2, "ALL_PROXY", &format!("socks5h://{}", proxy.authority));
     stage.run(&run("http")).exits_with(0);
-    stage.all_are("ids.results.csv", "unlocked");
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
     assert!(proxy.requests()[0].starts_with("POST /v1/users/user_"), "{:?}", proxy.requests());
 }
 
@@ -206,7 +206,7 @@ fn a_socks_proxy_is_used_and_resolves_the_name() {
 #[track_caller]
 fn stops_at_once(stage: &Stage, line: &str, proxy: &Proxy) {
     let ended = stage.run(&format!("{line} -q")).exits_with(2);
-    ended.says("error: the proxy refused the connection (407)").never_says("LEAKED");
+    ended.prints("error: the proxy refused the connection (407)").does_not_print("LEAKED");
     assert!(!stage.path("ids.results.csv").exists());
     assert_eq!(proxy.requests().len(), 1);
 }
@@ -234,8 +234,8 @@ fn a_proxy_that_refuses_after_some_users_is_not_a_usage_error() {
     stage
         .run(&run("http"))
         .exits_with(3)
-        .says("the proxy requires authentication")
-        .says("--resume");
+        .prints("the proxy requires authentication")
+        .prints("--resume");
     assert_eq!(stage.outcomes("ids.results.csv"), ["1 unlocked", "2 unlocked"]);
     assert_eq!(proxy.requests().len(), 3);
 }

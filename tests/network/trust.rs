@@ -23,7 +23,7 @@ fn run(host: &str, system: &str, flags: &str) -> (Stage, Ended, Server) {
 fn trusted(system: &str, flags: &str) {
     let (stage, ended, server) = run("localhost", system, flags);
     ended.exits_with(0);
-    stage.all_are("ids.results.csv", "unlocked");
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
     assert_eq!(server.versions().len(), 2);
 }
 
@@ -31,7 +31,7 @@ fn trusted(system: &str, flags: &str) {
 #[track_caller]
 fn distrusted(host: &str, system: &str, flags: &str, reason: &str) {
     let (stage, ended, server) = run(host, system, &format!("{flags} -q -c 1"));
-    ended.exits_with(2).says("error: the API cannot be reached").says(reason);
+    ended.exits_with(2).prints("error: the API cannot be reached").prints(reason);
     assert_eq!(stage.files(), ["ids.txt"]);
     assert_eq!((server.versions(), server.n_connections()), (vec![], 0));
 }
@@ -64,9 +64,9 @@ fn a_certificate_for_another_name_stops_the_run_at_once() {
 #[test]
 fn a_ca_file_without_certificates_is_refused_before_anything_is_sent() {
     let (stage, ended, server) = run("localhost", STRANGER, "--ca-file ids.txt");
-    ended.exits_with(2).says("ids.txt").says("certificates");
+    ended.exits_with(2).prints("ids.txt").prints("certificates");
     let (_, ended, _) = run("localhost", STRANGER, "--ca-file nowhere.pem");
-    ended.exits_with(2).says("nowhere.pem");
+    ended.exits_with(2).prints("nowhere.pem");
     assert_eq!((stage.files(), server.n_connections()), (vec!["ids.txt".to_owned()], 0));
 }
 
@@ -81,8 +81,8 @@ fn check_shows_the_version_of_tls_or_the_fault() {
         let url = format!("https://localhost:{}", server.port());
         stage.run(&format!("check --api-url {url} {flags}")).exits_with(2)
     };
-    check("").says("certificate not trusted: its issuer is unknown");
+    check("").prints("certificate not trusted: its issuer is unknown");
     assert_eq!(server.n_connections(), 0);
-    check(&format!("--ca-file {AUTHORITY}")).says("did not answer as expected");
+    check(&format!("--ca-file {AUTHORITY}")).prints("did not answer as expected");
     assert_eq!(server.versions().len(), 1, "the handshake sends no request");
 }

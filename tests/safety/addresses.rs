@@ -1,4 +1,4 @@
-//! The key goes to one address only, encrypted or not at all.
+//! The key is sent to one address only, and unencrypted only on request.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -10,47 +10,47 @@ use bulk_unlock::sandbox::{FaultKind, Script, Scripted};
 use crate::common::watch::{FAST, slow_config};
 use crate::common::{Stage, list, users};
 
-/// A server that should never be asked; remembers the first bytes of whoever comes.
+/// A server that records the first bytes of each connection.
 struct Trap {
     addr: String,
-    watch: JoinHandle<Vec<Vec<u8>>>,
+    thread: JoinHandle<Vec<Vec<u8>>>,
 }
 
-/// What the test itself says to the trap when the story is over.
-const OVER: &[u8] = b"that was all";
+/// Sent to the trap at the end of a test.
+const LAST: &[u8] = b"end of the test";
 
 impl Trap {
     fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let addr = listener.local_addr().expect("an address").to_string();
-        let watch = thread::spawn(move || {
-            let guests = listener.incoming().map(|guest| {
-                let mut guest = guest.expect("a connection");
+        let thread = thread::spawn(move || {
+            let received = listener.incoming().map(|stream| {
+                let mut stream = stream.expect("a connection");
                 let mut bytes = vec![0; 4_096];
-                let _ = guest.set_read_timeout(Some(Duration::from_secs(2)));
-                let n = guest.read(&mut bytes).unwrap_or(0);
+                let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
+                let n = stream.read(&mut bytes).unwrap_or(0);
                 bytes.truncate(n);
                 bytes
             });
-            guests.take_while(|bytes| bytes != OVER).collect()
+            received.take_while(|bytes| bytes != LAST).collect()
         });
-        Self { addr, watch }
+        Self { addr, thread }
     }
 
     fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// Whoever came before is seen first.
+    /// The first bytes of each connection.
     fn seen(self) -> Vec<Vec<u8>> {
-        let mut last = TcpStream::connect(&self.addr).expect("the trap is open");
-        last.write_all(OVER).expect("the trap listens");
-        self.watch.join().expect("the trap does not panic")
+        let mut last = TcpStream::connect(&self.addr).expect("a connection");
+        last.write_all(LAST).expect("the trap reads");
+        self.thread.join().expect("the trap does not panic")
     }
 }
 
 #[test]
-fn a_redirect_is_an_outcome_and_is_never_followed() {
+fn redirects_are_rejected_and_not_followed() {
     let trap = Trap::new();
     let ids = users(6);
     let place = format!("{}/v1/users", trap.url());
@@ -72,12 +72,12 @@ fn a_redirect_is_an_outcome_and_is_never_followed() {
         stage.column("ids.results.csv", "http_status"),
         ["301", "302", "303", "307", "308", "200"]
     );
-    assert_eq!(stage.n_posts(), 6, "a redirect is asked once");
-    assert!(trap.seen().is_empty(), "the trap was asked");
+    assert_eq!(stage.n_posts(), 6, "a redirect is not retried");
+    assert!(trap.seen().is_empty(), "the trap received a request");
 }
 
 #[test]
-fn the_sandboxs_own_redirect_is_not_followed_either() {
+fn sandbox_redirect_fault_is_not_followed() {
     let ids = users(1);
     let script: Script =
         [(ids[0].clone(), [Scripted::Fault(FaultKind::Redirect)].into())].into_iter().collect();
@@ -88,14 +88,14 @@ fn the_sandboxs_own_redirect_is_not_followed_either() {
 }
 
 #[test]
-fn http_to_another_machine_is_refused_unless_allowed_and_then_warned_of() {
+fn http_to_another_host_requires_allow_http_and_prints_a_warning() {
     let mut stage = Stage::with_quick_sandbox();
     let ids = users(2);
     stage.write("ids.txt", list(&ids));
-    // No loopback address, and yet this machine.
+    // This address is not in 127.0.0.0/8, but reaches this machine.
     let port = stage.sandbox().addr().port();
     stage.set("CLERK_API_URL", &format!("http://0.0.0.0:{port}"));
-    stage.run("run ids.txt --yes").exits_with(2).says("add --allow-http");
+    stage.run("run ids.txt --yes").exits_with(2).prints("add --allow-http");
     stage.run("run ids.txt --yes --api-url http://api.example.com").exits_with(2);
     assert_eq!(stage.files(), ["ids.txt"]);
     assert!(stage.sandbox().requests().is_empty());
@@ -103,12 +103,12 @@ fn http_to_another_machine_is_refused_unless_allowed_and_then_warned_of() {
     stage
         .run(&format!("run ids.txt --yes --allow-http {FAST}"))
         .exits_with(0)
-        .says("the address is http: the secret key travels in the clear");
-    stage.has_each_once("ids.results.csv", &ids);
+        .prints("the address is http: the secret key travels in the clear");
+    stage.check_one_row_each("ids.results.csv", &ids);
 }
 
 #[test]
-fn what_is_no_address_is_refused_and_nothing_is_sent() {
+fn invalid_address_is_refused_before_any_request() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(2)));
     for address in [
@@ -127,7 +127,7 @@ fn what_is_no_address_is_refused_and_nothing_is_sent() {
 }
 
 #[test]
-fn a_server_without_a_certificate_never_sees_the_key() {
+fn server_without_tls_never_receives_the_key() {
     let trap = Trap::new();
     let mut stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(1)));
@@ -135,14 +135,14 @@ fn a_server_without_a_certificate_never_sees_the_key() {
     stage.run("run ids.txt --yes --max-retries 0 --timeout 3s --connect-timeout 3s").exits_with(1);
     assert_eq!(stage.column("ids.results.csv", "outcome"), ["failed"]);
     let seen = trap.seen();
-    assert!(!seen.is_empty(), "the trap was asked");
+    assert!(!seen.is_empty(), "the trap was not connected to");
     let key = stage.sandbox().key().as_bytes();
     assert!(seen.iter().all(|bytes| bytes.windows(key.len()).all(|window| window != key)));
     assert!(seen.iter().all(|bytes| !bytes.starts_with(b"POST")));
 }
 
 #[test]
-fn loopback_is_asked_directly_whatever_proxy_the_environment_names() {
+fn requests_to_loopback_bypass_proxies() {
     let trap = Trap::new();
     let mut stage = Stage::with_quick_sandbox();
     let ids = users(2);
@@ -151,6 +151,6 @@ fn loopback_is_asked_directly_whatever_proxy_the_environment_names() {
         stage.set(name, &trap.url());
     }
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
-    assert!(trap.seen().is_empty(), "the proxy was asked");
+    stage.check_one_row_each("ids.results.csv", &ids);
+    assert!(trap.seen().is_empty(), "the proxy received a request");
 }

@@ -1,4 +1,4 @@
-//! A key that is wrong, revoked, or may not do this.
+//! Keys that are wrong, revoked, readable by others, or without permission.
 
 use bulk_unlock::sandbox::{Mode, SandboxConfig, Script, Scripted};
 
@@ -6,21 +6,21 @@ use crate::common::watch::{FAST, slow_config, wait_until};
 use crate::common::{Stage, list, users};
 
 #[test]
-fn a_key_revoked_in_the_middle_stops_the_run_and_resume_goes_on_with_one_that_is_taken() {
+fn key_revoked_during_a_run_stops_it_and_resume_continues() {
     let stage = Stage::with_sandbox(slow_config("10ms..30ms"));
     let ids = users(300);
     stage.write("ids.txt", list(&ids));
     let running = stage.spawn("run ids.txt --yes -c 8 --rate 200/s");
-    wait_until("some are done", || stage.n_rows("ids.results.csv") > 20);
+    wait_until("some rows are written", || stage.n_rows("ids.results.csv") > 20);
     stage.sandbox().set_mode(Mode::Revoked);
     running
         .wait()
         .exits_with(4)
-        .says("the secret key was refused (401)")
-        .says("To resume with a valid key:")
-        .says("--resume");
-    let n_rows = stage.adds_up("ids.results", &ids);
-    stage.all_are("ids.results.csv", "unlocked");
+        .prints("the secret key was refused (401)")
+        .prints("To resume with a valid key:")
+        .prints("--resume");
+    let n_rows = stage.check_accounting("ids.results", &ids);
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
     let n_refused =
         stage.sandbox().requests().iter().filter(|request| request.status == Some(401)).count();
     assert!((1..=8).contains(&n_refused), "{n_refused} calls were refused");
@@ -28,22 +28,22 @@ fn a_key_revoked_in_the_middle_stops_the_run_and_resume_goes_on_with_one_that_is
 
     stage.sandbox().set_mode(Mode::Normal);
     stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
+    stage.check_one_row_each("ids.results.csv", &ids);
 }
 
 #[test]
-fn a_wrong_key_costs_one_request_and_leaves_no_file() {
+fn wrong_key_sends_one_request_and_leaves_no_file() {
     let mut stage = Stage::with_sandbox(slow_config("5ms..10ms"));
     let ids = users(100);
     stage.write("ids.txt", list(&ids));
     stage.set("CLERK_SECRET_KEY", "sk_test_a_key_that_is_not_the_right_one");
     let ended = stage.run(&format!("run ids.txt --yes -c 4 {FAST}")).exits_with(4);
-    ended.says("the API refused the key sk_test_…_one at 127.0.0.1:");
+    ended.prints("the API refused the key sk_test_…_one at 127.0.0.1:");
     assert_eq!((stage.files(), stage.n_requests()), (vec!["ids.txt".to_owned()], 1));
 }
 
 #[test]
-fn a_401_while_users_are_looked_up_stops_the_run_too() {
+fn wrong_key_stops_a_look_up_after_one_request() {
     let mut stage = Stage::with_quick_sandbox();
     let ids = users(300);
     stage.write("ids.txt", list(&ids));
@@ -52,9 +52,9 @@ fn a_401_while_users_are_looked_up_stops_the_run_too() {
     assert_eq!((stage.files(), stage.n_requests()), (vec!["ids.txt".to_owned()], 1));
 }
 
-/// The run stops after the first users; the others are unlocked once the key may do so.
+/// The run stops after the first users; a resumed run unlocks the others.
 #[track_caller]
-fn refused_for_everybody(status: u16) {
+fn check_stopped_by_status(status: u16) {
     const N_WORKERS: usize = 4;
     let stage = Stage::with_sandbox(slow_config("5ms..10ms"));
     let ids = users(400);
@@ -63,34 +63,34 @@ fn refused_for_everybody(status: u16) {
     stage
         .run(&format!("run ids.txt --yes -c {N_WORKERS} {FAST}"))
         .exits_with(4)
-        .says("the key may not do this (402 or 403 for every user)")
-        .says("--resume");
-    let n_rows = stage.adds_up("ids.results", &ids);
+        .prints("the key may not do this (402 or 403 for every user)")
+        .prints("--resume");
+    let n_rows = stage.check_accounting("ids.results", &ids);
     assert!((5..5 + N_WORKERS).contains(&n_rows), "{n_rows} rows");
-    stage.all_are("ids.results.csv", "rejected");
-    assert_eq!(stage.n_posts(), n_rows, "everything that was sent is recorded");
+    stage.check_all_outcomes("ids.results.csv", "rejected");
+    assert_eq!(stage.n_posts(), n_rows, "every request is recorded");
 
     stage.sandbox().set_mode(Mode::Normal);
     stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(1);
-    stage.has_each_once("ids.results.csv", &ids);
+    stage.check_one_row_each("ids.results.csv", &ids);
     let outcomes = stage.column("ids.results.csv", "outcome");
     let n_unlocked = outcomes.iter().filter(|outcome| *outcome == "unlocked").count();
-    assert_eq!(n_unlocked, ids.len() - n_rows, "those refused have their row");
-    assert_eq!(stage.n_posts(), ids.len(), "nobody was called twice");
+    assert_eq!(n_unlocked, ids.len() - n_rows, "rejected users keep their rows");
+    assert_eq!(stage.n_posts(), ids.len(), "no user was called twice");
 }
 
 #[test]
-fn a_403_for_every_user_stops_the_run_after_five_and_resume_goes_on_with_the_rest() {
-    refused_for_everybody(403);
+fn status_403_for_the_first_five_users_stops_the_run() {
+    check_stopped_by_status(403);
 }
 
 #[test]
-fn a_402_for_every_user_stops_the_run_after_five_and_resume_goes_on_with_the_rest() {
-    refused_for_everybody(402);
+fn status_402_for_the_first_five_users_stops_the_run() {
+    check_stopped_by_status(402);
 }
 
 #[test]
-fn a_403_for_some_users_is_theirs_alone() {
+fn status_403_for_some_users_does_not_stop_the_run() {
     let ids = users(40);
     let forbidden = ids[10..20].iter().map(|id| (id.clone(), [Scripted::status(403)].into()));
     let script: Script = forbidden.collect();
@@ -103,7 +103,7 @@ fn a_403_for_some_users_is_theirs_alone() {
 }
 
 #[test]
-fn a_key_that_is_none_is_refused_before_anything_is_read_or_sent() {
+fn malformed_key_is_refused_before_any_request() {
     let mut stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));
     let publishable = "pk_test_0123456789abcdef";
@@ -112,13 +112,13 @@ fn a_key_that_is_none_is_refused_before_anything_is_read_or_sent() {
         stage.run("run ids.txt --yes").exits_with(4);
     }
     stage.unset("CLERK_SECRET_KEY");
-    stage.run("run ids.txt --yes").exits_with(4).says("set CLERK_SECRET_KEY");
+    stage.run("run ids.txt --yes").exits_with(4).prints("set CLERK_SECRET_KEY");
     assert_eq!(stage.files(), ["ids.txt"]);
     assert!(stage.sandbox().requests().is_empty());
 }
 
 #[test]
-fn a_key_file_that_others_can_read_is_warned_of() {
+fn key_file_readable_by_others_causes_a_warning() {
     use std::os::unix::fs::PermissionsExt;
 
     let mut stage = Stage::with_quick_sandbox();
@@ -128,7 +128,7 @@ fn a_key_file_that_others_can_read_is_warned_of() {
     let line = format!("run ids.txt --yes --force --secret-key-file key {FAST}");
     let mode = |mode| std::fs::set_permissions(&key, PermissionsExt::from_mode(mode)).unwrap();
     mode(0o644);
-    stage.run(&line).exits_with(0).says("others can read the secret key file key; chmod 600 key");
+    stage.run(&line).exits_with(0).prints("others can read the secret key file key; chmod 600 key");
     mode(0o600);
-    stage.run(&line).exits_with(0).never_says("others can read");
+    stage.run(&line).exits_with(0).does_not_print("others can read");
 }

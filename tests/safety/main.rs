@@ -1,5 +1,4 @@
-//! Nothing lost, nobody harmed: what happens to the disk, the key, the network and the operator,
-//! told through the real binary.
+//! Failures of disk, key, network, and API, and signals: no row is lost, and no wrong user is called.
 
 #![cfg(unix)]
 

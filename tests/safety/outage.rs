@@ -1,11 +1,11 @@
-//! The API stops answering: the run waits, asks rarely, and goes on by itself.
+//! Outages of the API: the run waits, sends one probe at a time, and continues by itself.
 
 use std::thread;
 use std::time::Duration;
 
 use bulk_unlock::sandbox::Mode;
 
-use crate::common::door::Door;
+use crate::common::proxy::TcpProxy;
 use crate::common::watch::{FAST, slow_config, wait_until};
 use crate::common::{Stage, list, users};
 
@@ -16,72 +16,82 @@ fn line() -> String {
     format!("run ids.txt --yes -c {N_WORKERS} --rate 150/s --connect-timeout 1s")
 }
 
-/// Twenty users in a row who were failed are an outage. Some of them are tried twice before, those
-/// in flight fail too, and in five seconds at most a handful of probes go out.
-const MOST_IN_VAIN: usize = 60;
+/// An outage begins after 20 failed users in a row. Some of them are retried before that, those in
+/// flight fail too, and a few probes follow in five seconds.
+const MAX_FAILED_REQUESTS: usize = 60;
 
 #[track_caller]
-fn everybody_is_unlocked(stage: &Stage) {
+fn check_all_unlocked(stage: &Stage) {
     let ids = users(N_USERS);
-    assert_eq!(stage.adds_up("ids.results", &ids), N_USERS);
-    stage.has_each_once("ids.results.csv", &ids);
-    stage.all_are("ids.results.csv", "unlocked");
+    assert_eq!(stage.check_accounting("ids.results", &ids), N_USERS);
+    stage.check_one_row_each("ids.results.csv", &ids);
+    stage.check_all_outcomes("ids.results.csv", "unlocked");
     assert_eq!(stage.json("ids.results.manifest.json")["ending"], "completed");
 }
 
-/// The API is away for five seconds in the middle of a run, which waits for it and unlocks
-/// everybody.
+/// Stops the API for five seconds during a run, which unlocks all users.
 #[track_caller]
-fn five_seconds_are_waited_out(stage: &Stage, away: impl Fn(), back: impl Fn()) {
+fn check_waits_out_five_seconds(stage: &Stage, stop_api: impl Fn(), start_api: impl Fn()) {
     stage.write("ids.txt", list(&users(N_USERS)));
     let running = stage.spawn(&line());
-    wait_until("some are done", || stage.n_rows("ids.results.csv") > 20);
-    away();
+    wait_until("some rows are written", || stage.n_rows("ids.results.csv") > 20);
+    stop_api();
     thread::sleep(Duration::from_secs(5));
-    back();
-    running.wait().exits_with(0).says("sending one probe at a time").says("the API answers again");
-    everybody_is_unlocked(stage);
+    start_api();
+    running
+        .wait()
+        .exits_with(0)
+        .prints("sending one probe at a time")
+        .prints("the API answers again");
+    check_all_unlocked(stage);
 }
 
 #[test]
-fn five_seconds_of_503_are_waited_out_and_nobody_fails() {
+fn run_waits_out_five_seconds_of_503() {
     let stage = Stage::with_sandbox(slow_config("5ms..20ms"));
     let mode = |mode| stage.sandbox().set_mode(mode);
-    five_seconds_are_waited_out(&stage, || mode(Mode::AllStatus(503)), || mode(Mode::Normal));
+    check_waits_out_five_seconds(&stage, || mode(Mode::AllStatus(503)), || mode(Mode::Normal));
     let requests = stage.sandbox().requests();
-    let n_in_vain = requests.iter().filter(|request| request.status == Some(503)).count();
-    assert!((20..=MOST_IN_VAIN).contains(&n_in_vain), "{n_in_vain} calls in vain");
+    let n_failed = requests.iter().filter(|request| request.status == Some(503)).count();
+    assert!((20..=MAX_FAILED_REQUESTS).contains(&n_failed), "{n_failed} calls failed");
 }
 
 #[test]
-fn five_seconds_of_closed_connections_are_waited_out_and_nobody_fails() {
+fn run_waits_out_five_seconds_of_closed_connections() {
     let mut stage = Stage::with_sandbox(slow_config("5ms..20ms"));
-    let door = Door::before(stage.sandbox().addr());
-    stage.set("CLERK_API_URL", &door.url());
-    five_seconds_are_waited_out(&stage, || door.shut(), || door.open());
-    let n_in_vain = door.n_turned_away();
-    // The first of the twenty may be those whose connections were cut.
-    let fewest = 20 - N_WORKERS;
-    assert!((fewest..=MOST_IN_VAIN).contains(&n_in_vain), "{n_in_vain} came in vain");
+    let proxy = TcpProxy::start(stage.sandbox().addr());
+    stage.set("CLERK_API_URL", &proxy.url());
+    check_waits_out_five_seconds(&stage, || proxy.close(), || proxy.open());
+    let n_failed = proxy.n_refused();
+    // The first of the 20 may be those whose connections were closed.
+    let min_failed = 20 - N_WORKERS;
+    assert!(
+        (min_failed..=MAX_FAILED_REQUESTS).contains(&n_failed),
+        "{n_failed} connections were refused"
+    );
 }
 
 #[test]
-fn five_seconds_of_refused_connections_are_waited_out_and_nobody_fails() {
+fn run_waits_out_five_seconds_of_refused_connections() {
     let config = slow_config("5ms..20ms");
     let mut stage = Stage::with_sandbox_on_own_port(&config);
     stage.write("ids.txt", list(&users(N_USERS)));
     let running = stage.spawn(&line());
-    wait_until("some are done", || stage.n_rows("ids.results.csv") > 20);
+    wait_until("some rows are written", || stage.n_rows("ids.results.csv") > 20);
     let port = stage.sandbox().addr().port();
-    stage.close_sandbox();
+    stage.stop_sandbox();
     thread::sleep(Duration::from_secs(5));
-    stage.open_sandbox(config, port);
-    running.wait().exits_with(0).says("sending one probe at a time").says("the API answers again");
-    everybody_is_unlocked(&stage);
+    stage.start_sandbox(config, port);
+    running
+        .wait()
+        .exits_with(0)
+        .prints("sending one probe at a time")
+        .prints("the API answers again");
+    check_all_unlocked(&stage);
 }
 
 #[test]
-fn an_outage_longer_than_max_outage_stops_the_run_and_resume_goes_on() {
+fn outage_longer_than_max_outage_stops_the_run_and_resume_continues() {
     let stage = Stage::with_sandbox(slow_config("5ms..10ms"));
     let ids = users(N_USERS);
     stage.write("ids.txt", list(&ids));
@@ -89,29 +99,29 @@ fn an_outage_longer_than_max_outage_stops_the_run_and_resume_goes_on() {
     stage
         .run(&format!("{} --max-outage 2s", line()))
         .exits_with(3)
-        .says("Stopped by an outage of the API")
-        .says("--resume");
-    assert_eq!(stage.adds_up("ids.results", &ids), 0, "nobody is failed");
+        .prints("Stopped by an outage of the API")
+        .prints("--resume");
+    assert_eq!(stage.check_accounting("ids.results", &ids), 0, "no user is recorded as failed");
     assert_eq!(stage.json("ids.results.manifest.json")["ending"], "outage");
-    assert!(stage.n_posts() <= MOST_IN_VAIN, "{} calls", stage.n_posts());
+    assert!(stage.n_posts() <= MAX_FAILED_REQUESTS, "{} calls", stage.n_posts());
 
     stage.sandbox().set_mode(Mode::Normal);
     stage.run(&format!("run ids.txt --yes --resume {FAST}")).exits_with(0);
-    everybody_is_unlocked(&stage);
+    check_all_unlocked(&stage);
 }
 
 #[test]
-fn an_outage_while_users_are_looked_up_is_waited_out_too() {
+fn look_up_waits_out_an_outage() {
     let stage = Stage::with_sandbox(slow_config("5ms..10ms"));
     let ids = users(3_000);
     stage.write("ids.txt", list(&ids));
     stage.sandbox().set_mode(Mode::AllStatus(502));
     let line = "run ids.txt --dry-run -c 4 --rate 100/s";
-    let running = stage.spawn_and_listen(line);
-    stage.hears("the API does not answer");
+    let running = stage.spawn_with_stderr_in_file(line);
+    stage.wait_for_stderr("the API does not answer");
     stage.sandbox().set_mode(Mode::Normal);
     running.wait().exits_with(0);
-    assert!(stage.heard().contains("the API answers again"));
+    assert!(stage.stderr_so_far().contains("the API answers again"));
     assert!(stage.rows("ids.plan.csv").iter().all(|row| row["outcome"] != "failed"));
     assert_eq!(stage.rows("ids.plan.csv").len(), ids.len());
 }

@@ -1,4 +1,4 @@
-//! One writer: a results file is one run's.
+//! Existing files: a results file has one writer, and files of earlier runs are not lost.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::common::watch::{FAST, slow_config, wait_until};
 use crate::common::{Running, Stage, list, locked_users, users};
 
 #[test]
-fn a_second_run_on_the_same_file_is_refused_and_the_first_is_not_harmed() {
+fn second_run_on_the_same_file_is_refused() {
     let stage = Stage::with_sandbox(slow_config("20ms..40ms"));
     let ids = users(300);
     stage.write("ids.txt", list(&ids));
@@ -16,21 +16,21 @@ fn a_second_run_on_the_same_file_is_refused_and_the_first_is_not_harmed() {
         stage
             .run(&format!("run ids.txt --yes {flag}"))
             .exits_with(6)
-            .says("ids.results.csv is in use by another run");
+            .prints("ids.results.csv is in use by another run");
     }
-    assert!(first.is_alive(), "the first run was to see all three");
+    assert!(first.is_alive(), "the first run outlasts the other three");
     first.wait().exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
-    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
-    assert_eq!(stage.n_posts(), ids.len(), "the second run called nobody");
+    stage.check_one_row_each("ids.results.csv", &ids);
+    assert_eq!(stage.check_accounting("ids.results", &ids), ids.len());
+    assert_eq!(stage.n_posts(), ids.len(), "the refused runs called no user");
 }
 
 #[test]
-fn an_existing_file_is_left_untouched_and_nothing_is_sent() {
+fn existing_results_are_not_overwritten() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));
     stage.write("ids.results.csv", "precious\n");
-    stage.run("run ids.txt --yes").exits_with(6).says(
+    stage.run("run ids.txt --yes").exits_with(6).prints(
         "ids.results.csv already exists; use --resume to continue it, --force to overwrite it",
     );
     assert_eq!(stage.read("ids.results.csv"), "precious\n");
@@ -39,17 +39,17 @@ fn an_existing_file_is_left_untouched_and_nothing_is_sent() {
 }
 
 #[test]
-fn force_overwrites_it() {
+fn force_overwrites_existing_results() {
     let stage = Stage::with_quick_sandbox();
     let ids = users(3);
     stage.write("ids.txt", list(&ids));
     stage.write("ids.results.csv", "no longer wanted\n".repeat(1_000));
     stage.run(&format!("run ids.txt --yes --force {FAST}")).exits_with(0);
-    stage.has_each_once("ids.results.csv", &ids);
+    stage.check_one_row_each("ids.results.csv", &ids);
 }
 
 #[test]
-fn a_link_in_the_place_of_the_results_is_not_written_through() {
+fn results_are_not_written_through_a_symlink() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));
     let victim = stage.write("victim", "untouched");
@@ -62,7 +62,7 @@ fn a_link_in_the_place_of_the_results_is_not_written_through() {
 }
 
 #[test]
-fn the_input_is_never_written_over() {
+fn output_never_overwrites_the_input() {
     let stage = Stage::with_quick_sandbox();
     let before = list(&users(3));
     stage.write("ids.txt", &before);
@@ -73,51 +73,44 @@ fn the_input_is_never_written_over() {
     assert!(stage.sandbox().requests().is_empty());
 }
 
-/// Names and contents of all files.
-fn contents(stage: &Stage) -> Vec<(String, String)> {
-    let read = |name: String| (name.clone(), stage.read(&name));
-    stage.files().into_iter().map(read).collect()
-}
-
-/// Only the look-up tells how many there are; until somebody agreed, nothing old is given up.
+/// Guards are checked after the look-up, and earlier files are replaced only after the confirmation.
 #[test]
-fn a_run_that_is_refused_after_its_look_up_leaves_earlier_files_as_they_were() {
+fn run_refused_after_its_look_up_leaves_earlier_files_unchanged() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(3)));
     stage.run(&format!("run ids.txt --yes {FAST}")).exits_with(0);
     stage.write("again.txt", list(&locked_users(6)[3..]));
-    let before = contents(&stage);
+    let before = stage.contents();
     let refused = format!("run again.txt -o ids.results.csv --only-locked --max-users 1 {FAST}");
-    stage.run(&format!("{refused} --yes --force")).exits_with(2).says("--max-users is 1");
-    assert_eq!(contents(&stage), before);
+    stage.run(&format!("{refused} --yes --force")).exits_with(2).prints("--max-users is 1");
+    assert_eq!(stage.contents(), before);
 
-    // The files beside results that were moved away are an earlier run's too.
+    // Sidecar files without their results belong to an earlier run, too.
     fs::remove_file(stage.path("ids.results.csv")).expect("a file");
-    let before = contents(&stage);
+    let before = stage.contents();
     stage.run(&format!("{refused} --yes")).exits_with(2);
-    assert_eq!(contents(&stage), before);
+    assert_eq!(stage.contents(), before);
     let allowed = refused.replace("--max-users 1", "--max-users 3");
     stage.run(&format!("{allowed} --yes")).exits_with(0);
     assert!(!stage.files().iter().any(|name| name.starts_with('.')), "{:?}", stage.files());
 }
 
-/// Monday's run is finished. Tuesday's is killed in its look-up, Wednesday's is interrupted,
-/// Thursday's is refused.
+/// After a finished run, forced runs are killed in their look-up, interrupted, and refused.
 #[cfg(unix)]
 #[test]
-fn a_forced_run_that_never_unlocks_anyone_leaves_the_finished_one() {
+fn forced_run_that_unlocks_no_user_keeps_the_earlier_run() {
     let stage = Stage::with_sandbox(slow_config("300ms"));
     stage.write("monday.txt", list(&locked_users(3)));
     stage.run(&format!("run monday.txt --yes -o out.csv {FAST}")).exits_with(0);
     stage.write("other.txt", list(&locked_users(250)[3..]));
-    let (monday, rows) = (contents(&stage), stage.read("out.csv"));
+    let (monday, rows) = (stage.contents(), stage.read("out.csv"));
     let n_posts = stage.n_posts();
     let n_gets = || stage.sandbox().stats().n_gets;
     let force = format!("run other.txt --yes -o out.csv --force --only-locked {FAST}");
     let stop_in_look_up = |signal| {
         let n_before = n_gets();
         let running = stage.spawn(&force);
-        wait_until("it looks up", || n_gets() > n_before);
+        wait_until("a look-up arrives", || n_gets() > n_before);
         running.signal(signal);
         running.wait()
     };
@@ -125,53 +118,50 @@ fn a_forced_run_that_never_unlocks_anyone_leaves_the_finished_one() {
     assert_eq!(stop_in_look_up("KILL").code, None);
     let is_temporary = |name: &String| name.starts_with(".out.");
     assert!(stage.files().iter().any(is_temporary), "{:?}", stage.files());
-    let names = |contents: &[(String, String)]| -> Vec<String> {
-        contents.iter().map(|(name, _)| name.clone()).collect()
-    };
-    let visible: Vec<_> =
-        contents(&stage).into_iter().filter(|(name, _)| !is_temporary(name)).collect();
+    let mut visible = stage.contents();
+    visible.retain(|name, _| !is_temporary(name));
     assert!(visible == monday, "nothing was changed");
 
     let resumed = stage.run(&format!("run monday.txt --yes -o out.csv --resume {FAST}"));
-    resumed.exits_with(0).says("3 rows recorded");
-    assert_eq!(names(&contents(&stage)), names(&monday), "the next run removes what was left");
+    resumed.exits_with(0).prints("3 rows recorded");
+    assert!(stage.files().iter().eq(monday.keys()), "the next run removes temporary files");
     assert!(stage.read("out.csv") == rows, "no row was added");
-    let monday = contents(&stage);
+    let monday = stage.contents();
 
-    stop_in_look_up("INT").exits_with(130).says("the earlier run in out.csv is unchanged");
-    assert!(contents(&stage) == monday, "nothing was changed");
+    stop_in_look_up("INT").exits_with(130).prints("the earlier run in out.csv is unchanged");
+    assert!(stage.contents() == monday, "nothing was changed");
     stage.run(&format!("{force} --max-users 1")).exits_with(2);
-    assert!(contents(&stage) == monday && stage.n_posts() == n_posts, "nothing was changed");
+    assert!(stage.contents() == monday && stage.n_posts() == n_posts, "nothing was changed");
 
     stage.run(&force).exits_with(0);
-    stage.has_each_once("out.csv", &locked_users(250)[3..]);
+    stage.check_one_row_each("out.csv", &locked_users(250)[3..]);
     assert!(!stage.files().iter().any(is_temporary), "{:?}", stage.files());
 }
 
 #[test]
-fn a_dry_run_heeds_the_guards_that_its_run_would() {
+fn dry_run_applies_the_guards() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(3)));
     for guard in ["--max-users 2", "--expect-count 2", "--expect-count 4"] {
         stage
             .run(&format!("run ids.txt --dry-run {guard} {FAST}"))
             .exits_with(2)
-            .says("found 3 users");
+            .prints("found 3 users");
         assert_eq!(stage.files(), ["ids.txt"]);
     }
     stage.run(&format!("run ids.txt --dry-run --expect-count 3 {FAST}")).exits_with(0);
 }
 
-/// `NAME.failed.csv` may be the results of another run, or a file of somebody's own.
+/// `NAME.failed.csv` may be the results file of another run or a file of the user.
 #[test]
-fn what_stands_where_a_file_beside_the_results_would_be_is_not_replaced() {
+fn foreign_sidecar_files_are_not_replaced() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&users(3)));
     stage.run(&format!("run ids.txt --yes -o other.failed.csv {FAST}")).exits_with(0);
     stage.write("mine.unprocessed.csv", "precious\n");
     stage.write("notes.manifest.json", "precious");
     let n_posts = stage.n_posts();
-    let before = contents(&stage);
+    let before = stage.contents();
     for (output, flag, name) in [
         ("other.csv", "", "other.failed.csv"),
         ("other.csv", "--force", "other.failed.csv"),
@@ -180,14 +170,14 @@ fn what_stands_where_a_file_beside_the_results_would_be_is_not_replaced() {
         ("notes.csv", "", "notes.manifest.json"),
     ] {
         let ended = stage.run(&format!("run ids.txt --yes -o {output} {flag} {FAST}"));
-        ended.exits_with(6).says(name).says("was not written by an earlier run");
+        ended.exits_with(6).prints(name).prints("was not written by an earlier run");
     }
-    assert_eq!((contents(&stage), stage.n_posts()), (before, n_posts));
+    assert_eq!((stage.contents(), stage.n_posts()), (before, n_posts));
 }
 
 #[cfg(unix)]
 #[test]
-fn standard_output_may_not_be_the_input_either() {
+fn stdout_redirected_to_the_input_is_refused() {
     let stage = Stage::with_quick_sandbox();
     let path = stage.write("ids.txt", list(&users(3)));
     let mut command = stage.command(&format!("run ids.txt --yes -o - {FAST}"));
@@ -197,10 +187,9 @@ fn standard_output_may_not_be_the_input_either() {
     assert_eq!((stage.read("ids.txt"), stage.n_posts()), (list(&users(3)), 0));
 }
 
-/// The shell opens it, and it is the same file all the same.
 #[cfg(unix)]
 #[test]
-fn a_file_that_is_redirected_to_stdin_is_not_written_over() {
+fn output_to_the_file_on_stdin_is_refused() {
     let stage = Stage::with_quick_sandbox();
     let path = stage.write("ids.txt", list(&users(3)));
     let mut command = stage.command(&format!("run - --yes --force -o ids.txt {FAST}"));
@@ -211,7 +200,7 @@ fn a_file_that_is_redirected_to_stdin_is_not_written_over() {
 
 #[cfg(unix)]
 #[test]
-fn a_refused_run_leaves_a_link_in_the_place_of_the_results() {
+fn refused_run_keeps_a_symlink_at_the_results_path() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.txt", list(&locked_users(3)));
     stage.write("real.csv", "old\n");
@@ -224,35 +213,35 @@ fn a_refused_run_leaves_a_link_in_the_place_of_the_results() {
     );
 }
 
-/// Connections may take all descriptors that there are; the end of the run still has its own.
+/// Connections may use all descriptors but those reserved for the end of the run.
 #[cfg(unix)]
 #[test]
-fn few_descriptors_cost_neither_the_files_nor_the_truth() {
+fn output_files_are_written_when_descriptors_run_out() {
     let stage = Stage::with_sandbox(slow_config("20ms..40ms"));
     let ids = users(300);
     stage.write("ids.txt", list(&ids));
     let line = format!("run ids.txt --yes -c 64 {FAST} --report page.html");
     let ended = Running::start(stage.command_after("ulimit -n 40", &line)).wait();
     ended.exits_with(0);
-    assert_eq!(stage.adds_up("ids.results", &ids), ids.len());
+    assert_eq!(stage.check_accounting("ids.results", &ids), ids.len());
     let manifest = stage.json("ids.results.manifest.json");
     assert_eq!(manifest["ending"], "completed");
     assert_eq!(manifest["files"][4]["role"], "report");
 }
 
 #[test]
-fn a_forced_run_with_a_wrong_key_keeps_the_earlier_results() {
+fn forced_run_with_a_wrong_key_keeps_the_earlier_results() {
     for (command, flags) in [("run", "--yes"), ("run", "--yes --canary 2"), ("plan", "")] {
         let mut stage = Stage::with_quick_sandbox();
         stage.write("ids.txt", list(&locked_users(5)));
         let line = format!("{command} ids.txt {flags} -o out.csv {FAST}");
         stage.run(&line).exits_with(0);
-        let (before, n_before) = (contents(&stage), stage.n_requests());
+        let (before, n_before) = (stage.contents(), stage.n_requests());
         let key = stage.sandbox().key().to_owned();
         stage.set("CLERK_SECRET_KEY", "sk_test_a_key_that_is_not_the_right_one");
         let ended = stage.run(&format!("{line} --force")).exits_with(4);
-        ended.says("the earlier run in out.csv is unchanged");
-        assert_eq!(contents(&stage), before);
+        ended.prints("the earlier run in out.csv is unchanged");
+        assert_eq!(stage.contents(), before);
         assert_eq!(stage.n_requests(), n_before + 1);
 
         stage.set("CLERK_SECRET_KEY", &key);

@@ -332,7 +332,7 @@ async fn a_user_with_two_addresses_is_a_duplicate_in_any_order_of_answers() {
     assert_eq!((jobs[0].record, jobs[0].user.as_str()), (0, "user_a"));
     let row = ran.row(21);
     assert_eq!(row.outcome, Outcome::Duplicate);
-    assert_eq!(row.error_message.as_deref(), Some("the same user stands on line 2"));
+    assert_eq!(row.error_message.as_deref(), Some("the same user is on line 2"));
     assert_eq!(row.user_id.as_ref(), Some(&jobs[0].user));
 }
 
@@ -344,7 +344,7 @@ async fn a_user_that_an_earlier_run_found_is_a_duplicate() {
     input.known.insert("user_a".parse().unwrap(), 7);
     let (ran, _) = input.look_up(&api).await;
     assert_eq!(ran.row(0).outcome, Outcome::Duplicate);
-    assert_eq!(ran.row(0).error_message.as_deref(), Some("the same user stands on line 7"));
+    assert_eq!(ran.row(0).error_message.as_deref(), Some("the same user is on line 7"));
 }
 
 #[tokio::test(start_paused = true)]

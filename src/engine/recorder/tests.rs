@@ -654,7 +654,7 @@ fn the_first<'a>(row: &'a Row, rows: &BTreeMap<u64, &'a Row>) -> &'a Row {
             return row;
         }
         let message = row.error_message.as_deref().unwrap();
-        let line = message.strip_prefix("the same user stands on line ").unwrap();
+        let line = message.strip_prefix("the same user is on line ").unwrap();
         row = rows[&line.parse().unwrap()];
     }
     panic!("line {} is a duplicate of duplicates", row.line);

@@ -285,8 +285,8 @@ fn each_error_has_a_message() {
     users.csv:7: the user of this row was left alone on purpose (admin_locked), and the users of 2 more rows; remove these rows, or look the users up first, which leaves such users alone: make a plan of the list and run it with --plan, or add --only-locked. To unlock them too, add --include-admin-locked
     users.csv is not a bulk-unlock results or plan file: it has no columns line, input, user_id and outcome
     users.csv:7: this row was written by `verify`, and --retry-failed takes the results of `run`
-    users.csv:7: `was_locked` says neither true nor false: the run did not look this user up, so it is not known whether this user was locked before; to lock this user all the same, add --include-unknown
-    users.csv:7: `was_locked` says neither true nor false, nor in 2 more rows: the run did not look these users up, so it is not known whether they were locked before; to lock them all the same, add --include-unknown
+    users.csv:7: `was_locked` is neither true nor false: the run did not look this user up, so it is not known whether this user was locked before; to lock this user all the same, add --include-unknown
+    users.csv:7: `was_locked` is neither true nor false, nor in 2 more rows: the run did not look these users up, so it is not known whether they were locked before; to lock them all the same, add --include-unknown
     users.csv:7: "oops" is not an outcome; the file was edited, or its run was cut off: finish that with --resume
     users.csv:7: "oops" in the column "line" is not a line number; the file was edited
     users.csv contains no entry, so it excludes nobody; add the users to exclude, or leave out --exclude

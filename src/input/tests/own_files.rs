@@ -131,13 +131,13 @@ fn users_to_lock_again_were_locked_before_they_were_unlocked() {
     assert_eq!(records_of(&recorded_text(UNLOCKED, &lenient).unwrap()), "2:user_a 5:user_d");
     insta::assert_snapshot!(
         recorded_text(UNLOCKED, &strict).unwrap_err(),
-        @"users.results.csv:5: `was_locked` says neither true nor false: the run did not look this user up, so it is not known whether this user was locked before; to lock this user all the same, add --include-unknown"
+        @"users.results.csv:5: `was_locked` is neither true nor false: the run did not look this user up, so it is not known whether this user was locked before; to lock this user all the same, add --include-unknown"
     );
     let early = "line,input,user_id,outcome\n2,user_a,user_a,unlocked\n3,user_b,user_b,unlocked\n";
     assert_eq!(records_of(&recorded_text(early, &lenient).unwrap()), "2:user_a 3:user_b");
     insta::assert_snapshot!(
         recorded_text(early, &strict).unwrap_err(),
-        @"users.results.csv:2: `was_locked` says neither true nor false, nor in 1 more row: the run did not look these users up, so it is not known whether they were locked before; to lock them all the same, add --include-unknown"
+        @"users.results.csv:2: `was_locked` is neither true nor false, nor in 1 more row: the run did not look these users up, so it is not known whether they were locked before; to lock them all the same, add --include-unknown"
     );
 }
 

@@ -76,7 +76,7 @@ fn a_record_that_repeats_the_header_is_invalid() {
 fn a_duplicate_names_the_line_of_the_first() {
     let plan = Plan::build(&records(&["user_a", "user_a"]), &excluded(&[]), Done::default(), NOW);
     let message = plan.left_out[0].1.error_message.as_deref();
-    assert_eq!(message, Some("the same user stands on line 2"));
+    assert_eq!(message, Some("the same user is on line 2"));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn rows_count_for_the_records_on_their_own_lines() {
     assert_eq!(plan.recorded, [1, 2, 4, 5]);
     assert_eq!(left_out(&plan), [(0, Outcome::Duplicate), (3, Outcome::Invalid)]);
     let message = plan.left_out[0].1.error_message.as_deref();
-    assert_eq!(message, Some("the same user stands on line 4"));
+    assert_eq!(message, Some("the same user is on line 4"));
 }
 
 /// What a crash leaves when it comes between the row of the second name and that of the first.

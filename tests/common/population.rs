@@ -1,5 +1,5 @@
-//! For stories about looking users up: whom there is to find, what is true of them, and how to
-//! change it behind the program's back.
+//! The users of the sandbox: their state, the outcomes expected of them, and direct requests that
+//! read or change them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -10,45 +10,45 @@ use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{FakeUser, LoggedRequest, Population, SandboxConfig};
 use serde_json::Value;
 
-use super::{Ended, SEED, Stage};
+use super::{SEED, Stage};
 
-/// The users that the instance lists with these places.
-pub fn listed(places: Range<u32>) -> Vec<UserId> {
+/// The users at these positions in the list of the instance.
+pub fn listed(positions: Range<u32>) -> Vec<UserId> {
     let population = Population::new(SEED);
-    places.map(|place| population.listed_id(place)).collect()
+    positions.map(|position| population.listed_id(position)).collect()
 }
 
-/// Users whom the instance does not list; two of a hundred of them do not exist.
+/// Users that the instance does not list. 2 % of them do not exist.
 pub fn unlisted(numbers: Range<u32>) -> Vec<UserId> {
     numbers.map(|number| format!("user_{number}").parse().expect("an id")).collect()
 }
 
-/// So many listed users of whom this is true.
+/// The first `n_users` listed users that are wanted.
 pub fn listed_where(n_users: usize, is_wanted: impl Fn(&FakeUser) -> bool) -> Vec<UserId> {
     let population = Population::new(SEED);
-    let users = (0..).filter_map(|place| population.user(&population.listed_id(place)));
+    let users = (0..).filter_map(|position| population.user(&population.listed_id(position)));
     users.filter(is_wanted).take(n_users).map(|user| user.id).collect()
 }
 
-/// So many users who look locked on purpose.
+/// `n_users` users who look locked on purpose.
 pub fn admin_locked_users(n_users: usize) -> Vec<UserId> {
     listed_where(n_users, FakeUser::is_admin_locked)
 }
 
-/// So many users who are not locked.
-pub fn open_users(n_users: usize) -> Vec<UserId> {
+/// `n_users` users who are not locked.
+pub fn unlocked_users(n_users: usize) -> Vec<UserId> {
     listed_where(n_users, |user| !user.is_locked())
 }
 
-/// So many users who do not exist.
+/// `n_users` users who do not exist.
 pub fn missing_users(n_users: usize) -> Vec<UserId> {
     let population = Population::new(SEED);
     let ids = unlisted(0..10_000).into_iter();
     ids.filter(|id| population.user(id).is_none()).take(n_users).collect()
 }
 
-/// What a plan has to say of a user about whom this is true.
-pub fn planned(user: Option<&FakeUser>) -> &'static str {
+/// The outcome of a user in a plan.
+fn planned_outcome(user: Option<&FakeUser>) -> &'static str {
     match user {
         None => "not_found",
         Some(user) if user.is_admin_locked() => "admin_locked",
@@ -57,44 +57,44 @@ pub fn planned(user: Option<&FakeUser>) -> &'static str {
     }
 }
 
-/// What a plan has to say of each of these users.
-pub fn plan_of(ids: &[UserId]) -> BTreeMap<String, String> {
+/// The outcome of each of these users in a plan.
+pub fn planned_outcomes(ids: &[UserId]) -> BTreeMap<String, String> {
     let population = Population::new(SEED);
-    let plan_of = |id: &UserId| (id.to_string(), planned(population.user(id).as_ref()).to_owned());
-    ids.iter().map(plan_of).collect()
+    let outcome = |id: &UserId| planned_outcome(population.user(id).as_ref()).to_owned();
+    ids.iter().map(|id| (id.to_string(), outcome(id))).collect()
 }
 
-/// The locked ones among these users, on purpose or not.
-pub fn locked_of(ids: &[UserId]) -> BTreeSet<String> {
+/// The users among these who are locked, on purpose or not.
+pub fn locked_among(ids: &[UserId]) -> BTreeSet<String> {
     let population = Population::new(SEED);
     let users = ids.iter().filter_map(|id| population.user(id));
     users.filter(FakeUser::is_locked).map(|user| user.id.to_string()).collect()
 }
 
-/// Fails unless all of these were unlocked by a run that was killed and resumed: whoever was
-/// unlocked while it was killed is found unlocked, and one at most is in flight with `-c 1`.
+/// Checks the outcomes of a killed and resumed run with `-c 1`: at most the user in flight at the
+/// kill is `already_unlocked`, and all others are `unlocked`.
 #[track_caller]
-pub fn all_were_unlocked(outcomes: impl IntoIterator<Item = impl AsRef<str>>) {
+pub fn check_resumed_outcomes(outcomes: impl IntoIterator<Item = impl AsRef<str>>) {
     let others = outcomes.into_iter().filter(|it| it.as_ref() != "unlocked");
     let others: Vec<String> = others.map(|it| it.as_ref().to_owned()).collect();
     assert!(others.is_empty() || others == ["already_unlocked"], "{others:?}");
 }
 
 impl Stage {
-    /// With a quick server that lists so many users and remembers what it was asked.
+    /// A stage with a quick sandbox that lists `n_users` users.
     pub fn with_users(n_users: u32) -> Self {
         Self::with_sandbox(SandboxConfig::default().n_users(n_users).log_requests(true))
     }
 
-    /// Asks the server behind the program's back; such requests are in its log too.
+    /// Sends a request to the sandbox, which logs it, too, and returns the body of its 200 response.
     #[track_caller]
-    pub fn ask(&self, method: &str, path: &str) -> Value {
+    pub fn request_ok(&self, method: &str, path: &str) -> Value {
         let (status, body) = self.request(method, path);
         assert_eq!(status, 200, "{method} {path}: {body}");
         body
     }
 
-    /// The same, for any status.
+    /// Sends a request to the sandbox and returns status and body of the response.
     #[track_caller]
     pub fn request(&self, method: &str, path: &str) -> (u16, Value) {
         let sandbox = self.sandbox();
@@ -105,30 +105,30 @@ impl Stage {
             sandbox.key()
         );
         stream.write_all(head.as_bytes()).expect("a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).expect("a response");
+        let (head, body) = response.split_once("\r\n\r\n").expect("a body");
         let status = head.split(' ').nth(1).and_then(|it| it.parse().ok());
         (status.expect("a status"), serde_json::from_str(body).expect("JSON"))
     }
 
-    /// The user object, as the server has it now.
+    /// The current user object.
     #[track_caller]
     pub fn user(&self, id: &UserId) -> Value {
-        self.ask("GET", &format!("/v1/users/{id}"))
+        self.request_ok("GET", &format!("/v1/users/{id}"))
     }
 
-    /// Locks a user, as somebody does in the dashboard.
+    /// Locks a user directly.
     #[track_caller]
     pub fn lock(&self, id: &UserId) {
-        self.ask("POST", &format!("/v1/users/{id}/lock"));
+        self.request_ok("POST", &format!("/v1/users/{id}/lock"));
         assert!(self.sandbox().is_locked(id));
     }
 
-    /// Unlocks a user, as somebody does in the dashboard.
+    /// Unlocks a user directly.
     #[track_caller]
     pub fn unlock(&self, id: &UserId) {
-        self.ask("POST", &format!("/v1/users/{id}/unlock"));
+        self.request_ok("POST", &format!("/v1/users/{id}/unlock"));
         assert!(!self.sandbox().is_locked(id));
     }
 
@@ -141,39 +141,29 @@ impl Stage {
         emails.iter().map(text).collect()
     }
 
-    /// Each user of a results or plan file and what it says about them.
+    /// The outcome of each user in a results or plan file.
     #[track_caller]
-    pub fn told(&self, name: &str) -> BTreeMap<String, String> {
+    pub fn outcomes_by_user(&self, name: &str) -> BTreeMap<String, String> {
         let rows = self.rows(name);
         let n_rows = rows.len();
-        let told: BTreeMap<String, String> = rows
+        let outcomes: BTreeMap<String, String> = rows
             .into_iter()
             .map(|mut row| {
                 let user = row.remove("user_id").expect("a user");
                 (user, row.remove("outcome").expect("an outcome"))
             })
             .collect();
-        assert_eq!(told.len(), n_rows, "{name}: each user has one row");
-        told
+        assert_eq!(outcomes.len(), n_rows, "{name}: each user has one row");
+        outcomes
     }
 
-    /// The requests since the log was so long.
+    /// The logged requests after the first `n_before`.
     pub fn requests_since(&self, n_before: usize) -> Vec<LoggedRequest> {
         self.sandbox().requests().split_off(n_before)
     }
 
-    /// The users for whom an unlock call was sent.
-    pub fn posted(&self) -> BTreeSet<String> {
+    /// The users of all POST requests.
+    pub fn posted_users(&self) -> BTreeSet<String> {
         self.posts().into_keys().collect()
-    }
-}
-
-impl Ended {
-    /// The command that its closing lines end with, without the program's own name.
-    #[track_caller]
-    pub fn next(&self) -> String {
-        let program = concat!("  ", env!("CARGO_BIN_EXE_bulk-unlock"), " ");
-        let line = self.stderr.lines().last().and_then(|line| line.strip_prefix(program));
-        line.unwrap_or_else(|| panic!("no command in\n{}", self.stderr)).to_owned()
     }
 }

@@ -1,21 +1,8 @@
-//! For stories about the page: what its markup counts, and what the rows of a file count.
+//! Reads the HTML page.
 
 use std::collections::BTreeMap;
 
-use super::Stage;
-
-impl Stage {
-    /// How many rows of a results or plan file have each outcome.
-    #[track_caller]
-    pub fn counts(&self, name: &str) -> BTreeMap<String, u64> {
-        self.rows(name).into_iter().fold(BTreeMap::new(), |mut counts, mut row| {
-            *counts.entry(row.remove("outcome").expect("an outcome")).or_default() += 1;
-            counts
-        })
-    }
-}
-
-/// The counts that the page says, read from its markup.
+/// The counts in the markup of the page, by outcome.
 pub fn outcomes_on_page(html: &str) -> BTreeMap<String, u64> {
     let attribute = |tag: &str, name: &str| {
         let (_, rest) = tag.split_once(&format!("{name}=\""))?;
