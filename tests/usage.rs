@@ -330,7 +330,10 @@ fn sandbox_flags_without_sandbox_are_refused_also_with_an_address() {
     let mut stage = stage();
     let expected = "--sandbox-latency requires --sandbox";
     let url = stage.sandbox().url();
-    stage.run_refused(&format!("{RUN} --sandbox-latency 0ms --api-url {url}"), 2).prints(expected);
+    stage
+        .run_refused(&format!("{RUN} --sandbox-latency 0ms --api-url {url}"), 2)
+        .prints(expected)
+        .prints("Usage: bulk-unlock run ");
     stage.unset("CLERK_API_URL");
     stage.run_refused(&format!("{RUN} --sandbox-latency 0ms"), 2).prints(expected);
 }
@@ -342,6 +345,33 @@ fn conflict_names_only_the_variables_in_conflict() {
     stage.set("BULK_UNLOCK_MAX_USERS", "5");
     let ended = stage.run_refused("run ids.csv --yes --quota-share 100%", 2);
     ended.prints("Set in the environment: BULK_UNLOCK_RATE. ").does_not_print("MAX_USERS");
+}
+
+#[cfg(unix)]
+#[test]
+fn variable_that_is_not_utf8_is_named() {
+    use std::os::unix::ffi::OsStrExt;
+    let stage = stage();
+    for name in ["BULK_UNLOCK_BY", "CLERK_API_URL"] {
+        let mut command = stage.command(RUN);
+        command.env(name, std::ffi::OsStr::from_bytes(b"\xff"));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(&format!("{name} is not UTF-8")), "{stderr}");
+    }
+}
+
+#[test]
+fn variable_holds_beside_an_input_whose_name_reads_like_its_flag() {
+    let mut stage = stage();
+    stage.write("--max-users=1", list(&users(2)));
+    stage.set("BULK_UNLOCK_MAX_USERS", "1");
+    stage.run_refused("run --yes -- --max-users=1", 2).prints("--max-users is 1");
+    stage.unset("BULK_UNLOCK_MAX_USERS");
+    stage.write("--dry-run", list(&users(2)));
+    stage.set("BULK_UNLOCK_DRY_RUN", "true");
+    stage.run("run --yes -o planned.csv -- --dry-run").exits_with(0).prints("Nothing was changed");
 }
 
 #[test]

@@ -871,7 +871,7 @@ pub(super) fn parse(
     arguments: &[OsString],
 ) -> Result<(Cli, ArgMatches), clap::Error> {
     let matches = command.clone().try_get_matches_from(arguments)?;
-    if let Some((_, given)) = matches.subcommand()
+    if let Some((name, given)) = matches.subcommand()
         && given.try_get_one("sandbox").is_ok_and(|sandbox| sandbox == Some(&false))
     {
         // With `requires`, clap would accept them beside a flag that excludes `--sandbox`.
@@ -879,7 +879,12 @@ pub(super) fn parse(
         let mut ids = given.ids().map(clap::Id::as_str);
         if let Some(id) = ids.find(|id| id.starts_with("sandbox_") && is_given(id)) {
             let text = format!("--{} requires --sandbox", id.replace('_', "-"));
-            return Err(command.clone().error(ErrorKind::MissingRequiredArgument, text));
+            let mut command = command.clone();
+            command.build();
+            // The error shows the usage of the subcommand.
+            let subcommand = command.find_subcommand(name).cloned();
+            let kind = ErrorKind::MissingRequiredArgument;
+            return Err(subcommand.unwrap_or(command).error(kind, text));
         }
     }
     Ok((Cli::from_arg_matches(&matches)?, matches))

@@ -85,7 +85,12 @@ pub(super) fn resolve(top: &Command, arguments: &[OsString]) -> Result<Resolved,
     for setting in &settings {
         match given.fate(setting, &settings) {
             Fate::Holds => {
-                let is_new = |it: &&OsString| !arguments.contains(it);
+                // clap's message does not name the variable.
+                let is_text = find(command, &setting.flag).is_some_and(|arg| !is_path(arg));
+                if is_text && setting.arguments.iter().any(|it| it.to_str().is_none()) {
+                    return Err(format!("{} is not UTF-8", setting.name));
+                }
+                let is_new = |it: &&OsString| !given.has_argument(&setting.flag, it);
                 added.extend(setting.arguments.iter().filter(is_new).cloned());
                 resolved.sources.insert(setting.flag.clone(), setting.source.clone());
             }
@@ -209,6 +214,12 @@ impl<'a> Given<'a> {
 
     fn has(&self, arg: &Arg) -> bool {
         self.matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+    }
+
+    /// Whether a flag with a value was given as this argument, `--flag=value` or `--flag value`.
+    fn has_argument(&self, flag: &str, wanted: &OsStr) -> bool {
+        let Some(arg) = find(self.command, flag).filter(|arg| self.has(arg)) else { return false };
+        values(arg, &self.matches).iter().any(|value| argument(flag, value) == *wanted)
     }
 
     fn config_file(&self) -> Option<PathBuf> {
@@ -392,6 +403,10 @@ impl Resolved {
 fn values(arg: &Arg, matches: &ArgMatches) -> Vec<OsString> {
     let values = matches.get_raw(arg.get_id().as_str()).into_iter().flatten();
     values.map(OsStr::to_owned).collect()
+}
+
+fn is_path(arg: &Arg) -> bool {
+    arg.get_value_parser().type_id() == TypeId::of::<PathBuf>()
 }
 
 /// Whether a flag is given once for each value, as values may contain commas.
