@@ -25,7 +25,7 @@ const BATCH: usize = 32;
 
 /// How long the recorder waits for more events before it records some: each wake-up of its thread
 /// and of the workers serves all of them.
-const GATHER: Duration = Duration::from_micros(200);
+const GATHER: Duration = Duration::from_micros(100);
 
 /// How often rows are synced to the disk. A power cut can lose the rows of this time.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
