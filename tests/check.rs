@@ -28,7 +28,7 @@ fn two_reads_show_whether_a_run_could_begin() {
 }
 
 #[test]
-fn the_result_as_json_says_where_each_setting_came_from() {
+fn the_json_result_contains_the_source_of_each_setting() {
     let mut stage = Stage::with_sandbox(SandboxConfig::default().n_users(10));
     stage.set("BULK_UNLOCK_TIMEOUT", "7s");
     let check = json_of(&stage, "check --json --quota-share 25%");

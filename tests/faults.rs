@@ -268,9 +268,9 @@ fn after_a_429_all_pause_one_goes_first_and_then_a_smaller_share_goes() {
 
     let requests = stage.sandbox().requests();
     let at: Vec<Duration> = requests.iter().map(|it| it.at - requests[0].at).collect();
-    let told = requests.iter().position(|it| it.status == Some(429)).expect("there was one");
+    let throttled = requests.iter().position(|it| it.status == Some(429)).expect("there was one");
     let pause = Duration::from_millis(1_500);
-    let probe = (told + 1..at.len()).find(|&n| at[n] > at[n - 1] + pause);
+    let probe = (throttled + 1..at.len()).find(|&n| at[n] > at[n - 1] + pause);
     let probe = probe.expect("all requests paused");
     let first_answer = at[probe] + Duration::from_millis(200);
     assert!(at[probe + 1] >= first_answer, "one is sent first: {at:?}");

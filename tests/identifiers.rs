@@ -345,10 +345,11 @@ fn a_look_up_refused_for_one_value_is_split_until_the_others_are_found() {
     stage.write("ids.txt", list(&ids));
     stage.run(&format!("plan ids.txt --snapshot summary {FAST}")).exits_with(0);
     let truth = planned_outcomes(&ids);
-    let told = stage.outcomes_by_user("ids.plan.csv");
-    let refused: BTreeSet<&String> = told.keys().filter(|id| told[*id] == "rejected").collect();
+    let recorded = stage.outcomes_by_user("ids.plan.csv");
+    let refused: BTreeSet<&String> =
+        recorded.keys().filter(|id| recorded[*id] == "rejected").collect();
     assert!(refused.len() < 100, "{} of 500 refused", refused.len());
-    assert!(told.iter().all(|(id, outcome)| refused.contains(id) || *outcome == truth[id]));
+    assert!(recorded.iter().all(|(id, outcome)| refused.contains(id) || *outcome == truth[id]));
     let n_calls = stage.n_requests();
     assert!(n_calls > 5, "no look-up was refused");
 }

@@ -240,8 +240,8 @@ fn errors_of_an_incomplete_walk() {
     ");
     insta::assert_snapshot!(refusal(Mode::AllStatus(422), ""), @"
     Counting users first (127.0.0.1:PORT)
-    warning: cannot count the users: The sandbox was told to refuse this.
-    error: the list is incomplete: The sandbox was told to refuse this. (form_param_value_invalid); the 0 locked users found so far are in new.part.csv
+    warning: cannot count the users: The sandbox is set to refuse this.
+    error: the list is incomplete: The sandbox is set to refuse this. (form_param_value_invalid); the 0 locked users found so far are in new.part.csv
     ");
     insta::assert_snapshot!(refusal(Mode::Revoked, ""), @"
     Counting users first (127.0.0.1:PORT)

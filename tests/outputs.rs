@@ -104,8 +104,8 @@ fn a_row_of_an_error_has_status_code_message_and_trace_id() {
     stage.write("ids.csv", list(&[missing_user()]));
     stage.run(&format!("run ids.csv {RUN}")).exits_with(1);
     let row = stage.row("ids.results.csv", 1);
-    let told = [&row["outcome"], &row["http_status"], &row["error_code"], &row["attempts"]];
-    assert_eq!(told, ["not_found", "404", "resource_not_found", "1"]);
+    let cells = [&row["outcome"], &row["http_status"], &row["error_code"], &row["attempts"]];
+    assert_eq!(cells, ["not_found", "404", "resource_not_found", "1"]);
     assert!(row["error_message"].contains("No user was found"), "{}", row["error_message"]);
     assert!(!row["trace_id"].is_empty());
     assert_eq!(row["user"], "");

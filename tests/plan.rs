@@ -127,10 +127,10 @@ fn plan_rows_hold_the_current_user_and_when_the_lock_ends() {
 fn a_missing_user_is_not_found() {
     let stage = planned(&some_of_each(), "");
     let row = stage.row("ids.plan.csv", 8);
-    let told = ["outcome", "error_code", "error_message", "user_id"].map(|it| row[it].as_str());
+    let cells = ["outcome", "error_code", "error_message", "user_id"].map(|it| row[it].as_str());
     let missing = missing_user();
     let expected = ["not_found", "resource_not_found", "no user has this user ID"];
-    assert_eq!(told, [expected.as_slice(), &[missing.as_str()]].concat()[..]);
+    assert_eq!(cells, [expected.as_slice(), &[missing.as_str()]].concat()[..]);
 }
 
 #[test]
@@ -398,9 +398,9 @@ fn drift(n_users: usize) -> Vec<String> {
 #[test]
 fn at_most_twenty_changed_users_are_listed_one_by_one() {
     insta::assert_snapshot!(drift(1)[0], @"drift: line 1, user_20CQupOStJJy6OYXwzhWVfF8nV2: already_unlocked (not locked; no unlock request was sent)");
-    let told = drift(23);
-    assert_eq!(told.len(), 20 + 1, "{told:?}");
-    insta::assert_snapshot!(told[20], @"warning: left out 23 users of the plan who changed since it was made; the results list all");
+    let warnings = drift(23);
+    assert_eq!(warnings.len(), 20 + 1, "{warnings:?}");
+    insta::assert_snapshot!(warnings[20], @"warning: left out 23 users of the plan who changed since it was made; the results list all");
     assert_eq!(drift(0), [""; 0]);
 }
 

@@ -103,9 +103,9 @@ fn users_locked_again_or_gone_are_listed_and_exit_with_1() {
     ];
     assert_eq!(stage.outcomes("ids.results.verify.csv"), expected);
     let gone = stage.row("ids.results.verify.csv", 6);
-    let told = ["user_id", "error_code", "error_message"].map(|it| gone[it].as_str());
+    let cells = ["user_id", "error_code", "error_message"].map(|it| gone[it].as_str());
     let missing = missing_user();
-    assert_eq!(told, [missing.as_str(), "resource_not_found", "no such user any more"]);
+    assert_eq!(cells, [missing.as_str(), "resource_not_found", "no such user any more"]);
     assert_eq!(stage.row("ids.results.verify.csv", 2)["locked"], "true");
     assert_eq!(stage.json("ids.results.verify.manifest.json")["kind"], "verify");
     insta::assert_snapshot!(ended.normalized_stderr(), @r#"

@@ -89,9 +89,9 @@ fn page_of_a_hundred(target: &str) -> String {
 /// users is listed once.
 #[track_caller]
 fn is_cut(n_users: u64, n_stretches: usize) {
-    let (told, asked) = mpsc::channel();
+    let (seen, requested) = mpsc::channel();
     let stage = stage(move |target| {
-        let _ = told.send(target.to_owned());
+        let _ = seen.send(target.to_owned());
         let count = format!(r#"{{"object":"total_count","total_count":{n_users}}}"#);
         (200, if target.contains("/count") { count } else { page_of_a_hundred(target) })
     });
@@ -102,7 +102,7 @@ fn is_cut(n_users: u64, n_stretches: usize) {
     let users: BTreeSet<&str> = list.lines().skip(1).collect();
     assert_eq!((users.len(), list.lines().count()), (100, 101), "{n_users}: {}", ended.stderr);
     let is_first = |it: &String| it.contains("limit=500") && !it.contains("starting_after");
-    let pages: Vec<String> = asked.try_iter().filter(is_first).collect();
+    let pages: Vec<String> = requested.try_iter().filter(is_first).collect();
     assert_eq!(pages.len(), n_stretches, "{n_users}: {pages:?}");
     assert_eq!(pages.iter().collect::<BTreeSet<_>>().len(), n_stretches, "{pages:?}");
 }

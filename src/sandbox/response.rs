@@ -60,7 +60,7 @@ impl Response {
             405 => "The path does not accept this method.",
             429 => "Too many requests. Please try again in a bit.",
             500.. => "Oops, an unexpected error occurred",
-            _ => "The sandbox was told to refuse this.",
+            _ => "The sandbox is set to refuse this.",
         };
         let response = Self::error(status, message);
         if status == 429 { response.with_header("Retry-After", "1") } else { response }

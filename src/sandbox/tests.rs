@@ -287,7 +287,7 @@ fn check(kind: FaultKind, status: u16, is_whole: bool, is_unlocked: bool) -> Rep
 }
 
 #[test]
-fn each_fault_does_what_its_documentation_says() {
+fn each_fault_does_what_is_documented() {
     check(FaultKind::InternalError, 500, true, false);
     assert!(check(FaultKind::BadGateway, 502, true, false).text().starts_with("<!DOCTYPE html>"));
     let unavailable = check(FaultKind::Unavailable, 503, true, false);
