@@ -69,7 +69,7 @@ fn an_api_that_does_not_answer_as_expected_is_exit_2() {
         stage.sandbox().set_mode(Mode::AllStatus(status));
         stage.run("check").exits_with(2).prints("did not answer as expected");
     }
-    // A port of nobody.
+    // A port on which no server listens.
     stage.set("CLERK_API_URL", "http://127.0.0.1:9");
     stage.run("check").exits_with(2).prints("connection refused");
     stage.run("check --json").exits_with(2);

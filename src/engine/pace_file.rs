@@ -131,7 +131,7 @@ impl PaceFile {
         }
     }
 
-    /// Locks the file at the path. Opens it again if it was removed as stale and created anew.
+    /// Locks the file at the path. If another run removed and recreated it, opens the new one first.
     fn lock(&mut self) -> io::Result<bool> {
         for _ in 0..3 {
             match self.file.try_lock() {

@@ -193,7 +193,7 @@ fn with_a_number_the_first_row_is_a_header_unless_its_cell_is_a_user() {
     check_column(&column("1"), "user_a\n", "a plain list, one per line");
 }
 
-/// Any word may be a username: a header that is looked up may find somebody.
+/// Any word may be a username, so a header that is looked up may match a user.
 #[test]
 fn with_a_number_and_a_kind_without_a_shape_an_unclear_first_row_is_refused() {
     let numbered = |kind| Options { kind, ..column("2") };

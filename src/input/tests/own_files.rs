@@ -225,7 +225,7 @@ fn rows_of_users_who_were_left_alone_are_refused_also_when_they_were_resaved() {
         let failed = format!(
             "user_id,line,outcome,error_code,error_message\nuser_a,2,failed,,\nuser_b,3,{outcome},,\n"
         );
-        // What is left when somebody takes out columns.
+        // A file from which columns were removed.
         let edited = format!("user_id,outcome\nuser_a,unlocked\nuser_b,{outcome}\n");
         for text in [results, failed, edited].iter().flat_map(|text| resaved(text)) {
             let error = refusal(&lenient(), &text);

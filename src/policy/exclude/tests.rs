@@ -138,7 +138,7 @@ fn users_are_looked_up_unless_all_entries_are_of_the_kind_of_the_input() {
     let id = "user_2NNEqL2nrIRdJ194ndJqAHwEfxC";
     assert!(!needs(&[id, &format!("#{id},'{id}'")], IdentifierKind::UserId));
     assert!(!needs(&["user_id", id], IdentifierKind::UserId));
-    // Somebody's username may look like that.
+    // A username may have this form.
     assert!(needs(&["user_bob"], IdentifierKind::UserId));
     assert!(needs(&["id", id], IdentifierKind::UserId));
     assert!(needs(&[&format!("{id} (CEO)")], IdentifierKind::UserId));
