@@ -22,12 +22,13 @@ pub(crate) fn one_user(options: &Options) {
 /// Requests per second, CPU and memory, beside the loops.
 pub(crate) fn throughput(options: &Options) {
     let bench = Bench::new(options, options.users.unwrap_or(20_000));
-    let names = ["bulk-unlock", "reqwest, body not parsed", "reqwest, Value"];
-    let mut runs: [Vec<Measured>; 3] = Default::default();
+    let names = ["bulk-unlock", "reqwest, body not parsed", "reqwest, Value", "reqwest, recorded"];
+    let mut runs: [Vec<Measured>; 4] = Default::default();
     for _ in 0..options.rounds {
         runs[0].push(bench.ours("run", &["--force"]));
         runs[1].push(bench.bare(Body::Unread));
         runs[2].push(bench.bare(Body::Value));
+        runs[3].push(bench.bare(Body::Recorded));
     }
     println!("  {:<25} {:>10} {:>18} {:>8}", "", "requests/s", "CPU s per 10,000", "peak MB");
     let n_users = f64::from(bench.n_users);
@@ -40,8 +41,8 @@ pub(crate) fn throughput(options: &Options) {
     for (name, (rate, cpu, peak)) in names.iter().zip(figures) {
         println!("  {name:<25} {rate:>10.0} {cpu:>18.3} {peak:>8.1}");
     }
-    let [ours, unread, value] = figures;
-    for (name, other) in [(names[1], unread), (names[2], value)] {
+    let ours = figures[0];
+    for (name, other) in names.into_iter().zip(figures).skip(1) {
         println!(
             "  beside {name}: {:.2} of its requests/s, {:.2} of its CPU",
             ours.0 / other.0,
