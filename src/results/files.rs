@@ -202,19 +202,18 @@ pub fn sha256_file(path: &Path) -> io::Result<String> {
     sha256(File::open(path)?)
 }
 
-/// The running SHA-256 of a file that is written from beginning to end. A thread of its own
-/// computes it: hashing the rows of an earlier run takes longer than reading them.
-pub(super) struct RunningDigest {
+/// Hashes a file while it is read. A thread of its own does so, as hashing takes as long as reading.
+pub(super) struct HashThread {
     chunk: Vec<u8>,
     /// `None` when the thread could not be started.
     thread: Option<(SyncSender<Vec<u8>>, JoinHandle<Sha256>)>,
 }
 
-impl RunningDigest {
+impl HashThread {
     const CHUNK: usize = 64 * 1024;
     const CHUNKS_IN_FLIGHT: usize = 2;
 
-    pub(super) fn new() -> Self {
+    pub(super) fn start() -> Self {
         let (sender, chunks) = sync_channel::<Vec<u8>>(Self::CHUNKS_IN_FLIGHT);
         let hash = move || {
             let mut hasher = Sha256::new();
@@ -242,12 +241,12 @@ impl RunningDigest {
         }
     }
 
-    /// The digest in lower-case hexadecimal; `None` if the thread failed, so the file must be read.
-    pub(super) fn finish(mut self) -> Option<String> {
+    /// The hasher after all bytes so far; `None` if the thread failed, so the file must be read.
+    pub(super) fn finish(mut self) -> Option<Sha256> {
         self.send();
         let (chunks, thread) = self.thread?;
         drop(chunks);
-        Some(hex::encode(thread.join().ok()?.finalize()))
+        thread.join().ok()
     }
 }
 
@@ -446,19 +445,19 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(&b"abc"[..]).unwrap(), expected);
-        let mut running = RunningDigest::new();
-        running.update(b"ab");
-        running.update(b"c");
-        assert_eq!(running.finish().as_deref(), Some(expected));
     }
 
     #[test]
-    fn a_running_digest_of_many_chunks_is_that_of_the_whole() {
-        let mut running = RunningDigest::new();
+    fn a_hash_of_many_chunks_is_that_of_the_whole() {
+        let hash = |chunks: &mut dyn Iterator<Item = &[u8]>| {
+            let mut thread = HashThread::start();
+            chunks.for_each(|chunk| thread.update(chunk));
+            thread.finish().map(|hasher| hex::encode(hasher.finalize()))
+        };
         let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
-        bytes.chunks(70_001).for_each(|chunk| running.update(chunk));
-        assert_eq!(running.finish(), sha256(bytes.as_slice()).ok());
-        assert_eq!(RunningDigest::new().finish(), sha256(io::empty()).ok());
+        assert_eq!(hash(&mut bytes.chunks(70_001)), sha256(bytes.as_slice()).ok());
+        assert_eq!(hash(&mut bytes[..10].chunks(3)), sha256(&bytes[..10]).ok());
+        assert_eq!(hash(&mut std::iter::empty()), sha256(io::empty()).ok());
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::model::Row;
 
 use super::error::{OpenError, Problem, WriteError};
-use super::files::RunningDigest;
 use super::format::RowFormat;
 use super::journal::{JournalFile, Storage, Stream};
 use super::lines::LineWriter;
@@ -34,8 +35,8 @@ pub struct Writer {
     format: RowFormat,
     /// Length of the whole lines that the file holds, in bytes.
     n_bytes: u64,
-    /// The digest of those; `None` if it is not known.
-    digest: Option<RunningDigest>,
+    /// The hasher after those; `None` if it is not known.
+    hasher: Option<Sha256>,
     /// Whether another process changed or replaced the file.
     pub(super) is_disturbed: bool,
     /// Lines that are not written yet, and where each of them ends.
@@ -68,9 +69,8 @@ impl Writer {
         };
         let failed = FailedList::create(&Sidecars::beside(path).failed, header, &format.carried);
         let begun = failed.and_then(|failed| {
-            let digest = Some(RunningDigest::new());
             let path = Some(path.to_owned());
-            Self::new(Box::new(file), path, digest, format, Some(failed)).begin()
+            Self::new(Box::new(file), path, Some(Sha256::new()), format, Some(failed)).begin()
         });
         begun.map_err(|error| {
             if existing == Existing::Refuse {
@@ -88,9 +88,9 @@ impl Writer {
     ///
     /// When the file cannot be cut or written.
     pub fn resume(resumed: Resumed, format: RowFormat) -> Result<Self, WriteError> {
-        let Resumed { file, n_whole_bytes, digest, failed, .. } = resumed;
+        let Resumed { file, n_whole_bytes, hasher, failed, .. } = resumed;
         let path = Some(file.path.clone());
-        let mut writer = Self::new(Box::new(file), path, Some(digest), format, Some(failed));
+        let mut writer = Self::new(Box::new(file), path, hasher, format, Some(failed));
         let cut = writer.storage.truncate(n_whole_bytes);
         writer.check(cut.map_err(|error| Problem::of(&error)))?;
         writer.n_bytes = n_whole_bytes;
@@ -112,7 +112,7 @@ impl Writer {
     fn new(
         storage: Box<dyn Storage>,
         path: Option<PathBuf>,
-        digest: Option<RunningDigest>,
+        hasher: Option<Sha256>,
         format: RowFormat,
         failed: Option<FailedList>,
     ) -> Self {
@@ -121,7 +121,7 @@ impl Writer {
             path,
             format,
             n_bytes: 0,
-            digest,
+            hasher,
             is_disturbed: false,
             lines: LineWriter::new(),
             ends: Vec::new(),
@@ -187,8 +187,8 @@ impl Writer {
         let n_lines = self.ends.partition_point(|&end| end <= n_written);
         let n_whole = self.ends[..n_lines].last().copied().unwrap_or(0);
         self.n_bytes += n_whole as u64;
-        if let Some(digest) = &mut self.digest {
-            digest.update(&lines[..n_whole]);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&lines[..n_whole]);
         }
         // If cutting fails too, a torn end remains, and resuming cuts it.
         if n_whole < n_written
@@ -201,7 +201,7 @@ impl Writer {
     }
 
     fn set_disturbed(&mut self) {
-        (self.is_disturbed, self.digest) = (true, None);
+        (self.is_disturbed, self.hasher) = (true, None);
     }
 
     /// Checks that the file still holds everything that was written. Rows appended by another
@@ -296,7 +296,7 @@ impl Writer {
 
     /// The digest of the file; `None` if it is not known.
     pub(super) fn take_digest(&mut self) -> Option<String> {
-        self.digest.take().and_then(RunningDigest::finish)
+        self.hasher.take().map(|hasher| hex::encode(hasher.finalize()))
     }
 
     fn check_failure(&self) -> Result<(), WriteError> {
@@ -343,8 +343,7 @@ mod tests {
             storage: Box<dyn Storage>,
             path: Option<PathBuf>,
         ) -> Result<Self, WriteError> {
-            let digest = Some(RunningDigest::new());
-            Self::new(storage, path, digest, RowFormat::default(), None).begin()
+            Self::new(storage, path, Some(Sha256::new()), RowFormat::default(), None).begin()
         }
     }
 
