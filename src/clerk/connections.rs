@@ -72,7 +72,7 @@ impl ConnectionSettings {
             // The key must not reach another server, and a redirect is an outcome.
             .redirect(reqwest::redirect::Policy::none())
             // A retry inside reqwest would not be paced.
-            .retry(reqwest::retry::never())
+            .retry(reqwest::retry::never().max_retries_per_request(0))
             .referer(false)
             .connect_timeout(self.connect_timeout)
             .pool_max_idle_per_host(self.max_idle_connections)
