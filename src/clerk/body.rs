@@ -1,5 +1,6 @@
 //! Parses response bodies, which may be anything, with any status.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -34,13 +35,13 @@ const MAX_USER: usize = 4 << 20;
 
 /// A type that a user object is parsed into.
 pub(crate) trait UserObject: Sized {
-    fn parse(json: &str) -> serde_json::Result<Self>;
+    fn parse(json: Cow<'_, str>) -> serde_json::Result<Self>;
     fn id(&self) -> &str;
 }
 
 impl UserObject for User {
-    fn parse(json: &str) -> serde_json::Result<Self> {
-        Self::from_json(json)
+    fn parse(json: Cow<'_, str>) -> serde_json::Result<Self> {
+        Self::from_json(&json)
     }
 
     fn id(&self) -> &str {
@@ -49,7 +50,7 @@ impl UserObject for User {
 }
 
 impl UserObject for UserSnapshot {
-    fn parse(json: &str) -> serde_json::Result<Self> {
+    fn parse(json: Cow<'_, str>) -> serde_json::Result<Self> {
         UserSnapshot::parse(json)
     }
 
@@ -71,12 +72,12 @@ pub(crate) fn error_of(body: &[u8]) -> Option<ApiError> {
 }
 
 /// This user's object, or why the body is not.
-pub(crate) fn user_of<T: UserObject>(body: &[u8], user: &UserId) -> Result<T, String> {
+pub(crate) fn user_of<T: UserObject>(body: Vec<u8>, user: &UserId) -> Result<T, String> {
     if body.is_empty() {
         return Err("the response is empty".to_owned());
     }
-    let text = text_of(body).ok_or_else(|| "the response is not UTF-8".to_owned())?;
-    let found = T::parse(text).map_err(|error| format!("not a user object: {error}"))?;
+    let text = String::from_utf8(body).map_err(|_| "the response is not UTF-8".to_owned())?;
+    let found = T::parse(text.into()).map_err(|error| format!("not a user object: {error}"))?;
     if found.id() != user.as_str() {
         return Err("the response is another user's object".to_owned());
     }
@@ -164,7 +165,7 @@ impl<'de, T: UserObject> Visitor<'de> for UsersVisitor<T> {
             if raw.get().len() > MAX_USER {
                 return Err(A::Error::custom("a user larger than 4 MiB"));
             }
-            let user = T::parse(raw.get()).map_err(A::Error::custom)?;
+            let user = T::parse(raw.get().into()).map_err(A::Error::custom)?;
             if user.id().is_empty() {
                 return Err(A::Error::custom("a user without an id"));
             }

@@ -451,7 +451,7 @@ async fn read_body(response: &mut Response, max_body: usize) -> Result<Vec<u8>, 
 }
 
 fn one_user(reply: Reply, user: &UserId) -> Result<User, Error> {
-    user_of(&ok_answer(reply)?.body, user).map_err(Error::untrusted)
+    user_of(ok_answer(reply)?.body, user).map_err(Error::untrusted)
 }
 
 /// The answer if its status is 200.

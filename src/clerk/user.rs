@@ -1,5 +1,6 @@
 //! The user object: with every documented property, and with those that a bulk job uses.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -432,12 +433,16 @@ impl UserSnapshot {
     /// # Errors
     ///
     /// When the text is not a JSON object.
-    pub fn parse(json: &str) -> serde_json::Result<Self> {
-        if !is_object(json) {
+    pub fn parse<'a>(json: impl Into<Cow<'a, str>>) -> serde_json::Result<Self> {
+        let json = json.into();
+        if !is_object(&json) {
             return Err(serde::de::Error::custom("expected an object"));
         }
-        let wire: Wire<'_> = serde_json::from_str(json)?;
-        Ok(wire.into_snapshot(json.trim()))
+        let wire: Wire<'_> = serde_json::from_str(&json)?;
+        let snapshot = wire.into_snapshot();
+        let is_trimmed = json.trim().len() == json.len();
+        let json = if is_trimmed { json.into_owned() } else { json.trim().to_owned() };
+        Ok(Self { json, ..snapshot })
     }
 
     /// Whether this is the object of that user.
@@ -496,7 +501,7 @@ struct WirePhone {
 }
 
 impl Wire<'_> {
-    fn into_snapshot(self, json: &str) -> UserSnapshot {
+    fn into_snapshot(self) -> UserSnapshot {
         let emails: Vec<WireEmail> = decode_elements(self.email_addresses);
         let phones: Vec<WirePhone> = decode_elements(self.phone_numbers);
         let primary: Option<String> = decode(self.primary_email_address_id);
@@ -523,7 +528,7 @@ impl Wire<'_> {
             created_at: decode(self.created_at),
             password_last_updated_at: decode(self.password_last_updated_at),
             updated_at: decode(self.updated_at),
-            json: json.to_owned(),
+            json: String::new(),
         }
     }
 }

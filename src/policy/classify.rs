@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::mem;
 use std::time::Duration;
 
 use crate::clerk::body::{count_of, error_of, user_of, users_of};
@@ -42,7 +43,7 @@ pub enum Verdict<T> {
 /// An answer without `locked` counts as unlocked. One whose `locked` is neither true nor false is
 /// not trusted.
 pub fn unlock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
-    classify(reply, |answer| match user_of::<UserSnapshot>(&answer.body, user) {
+    classify(reply, |answer| match user_of::<UserSnapshot>(mem::take(&mut answer.body), user) {
         Err(why) => untrusted(answer, &why),
         Ok(user) if user.is_locked_garbled => {
             untrusted(answer, "\"locked\" is neither true nor false")
@@ -59,7 +60,7 @@ pub fn unlock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
 ///
 /// Only an answer with `locked: true` counts as locked.
 pub fn lock(user: &UserId, reply: Reply) -> Verdict<Box<UserSnapshot>> {
-    classify(reply, |answer| match user_of::<UserSnapshot>(&answer.body, user) {
+    classify(reply, |answer| match user_of::<UserSnapshot>(mem::take(&mut answer.body), user) {
         Err(why) => untrusted(answer, &why),
         Ok(user) if user.is_locked() => Verdict::Good(Box::new(user)),
         Ok(_) => untrusted(answer, "the answer does not say that the user is locked"),
@@ -186,14 +187,14 @@ fn all_asked_for(asked: &[Identifier], users: &[UserSnapshot]) -> bool {
     })
 }
 
-fn classify<T>(reply: Reply, on_200: impl FnOnce(&Answer) -> Verdict<T>) -> Verdict<T> {
-    let answer = match reply {
+fn classify<T>(reply: Reply, on_200: impl FnOnce(&mut Answer) -> Verdict<T>) -> Verdict<T> {
+    let mut answer = match reply {
         Reply::Answer(answer) => answer,
         Reply::Fault(fault) => return on_fault(&fault, None),
         Reply::Broken(head, fault) => return on_fault(&fault, Some(head)),
     };
     match answer.status {
-        200 => on_200(&answer),
+        200 => on_200(&mut answer),
         401 => Verdict::Fatal(StopReason::Unauthorized, refusal(&answer)),
         404 => Verdict::Final(Outcome::NotFound, refusal(&answer)),
         407 => Verdict::Fatal(StopReason::ProxyRefused, refusal(&answer)),

@@ -361,7 +361,7 @@ fn every_user_is_unlocked_within_four_attempts() {
             if !reply.is_whole {
                 client = Client::of(&sandbox);
             }
-            let user = UserSnapshot::parse(&String::from_utf8_lossy(&reply.body)).ok();
+            let user = UserSnapshot::parse(String::from_utf8_lossy(&reply.body)).ok();
             reply.is_whole && user.is_some_and(|it| it.is_of(&id) && !it.is_locked())
         });
         assert!(is_done, "{id}");

@@ -86,10 +86,10 @@ fn each_user_of_a_list_is_kept_as_sent() {
 fn only_the_object_of_the_same_user_is_accepted() {
     let user = "user_a".parse().unwrap();
     let check = |body: &[u8], expected: &str| {
-        let why = user_of::<UserSnapshot>(body, &user).unwrap_err();
+        let why = user_of::<UserSnapshot>(body.to_vec(), &user).unwrap_err();
         assert!(why.starts_with(expected), "{why}");
     };
-    assert!(user_of::<UserSnapshot>(br#"{"id":"user_a"}"#, &user).is_ok());
+    assert!(user_of::<UserSnapshot>(br#"{"id":"user_a"}"#.to_vec(), &user).is_ok());
     check(b"", "the response is empty");
     check(b"{\xff}", "the response is not UTF-8");
     check(b"<html>", "not a user object");
