@@ -421,7 +421,7 @@ mod tests {
     }
 
     fn with_lock(id: &str, locked: &str) -> UserView {
-        UserView::parse(&format!(r#"{{"id":"{id}","locked":{locked}}}"#)).unwrap()
+        UserView::parse(format!(r#"{{"id":"{id}","locked":{locked}}}"#)).unwrap()
     }
 
     #[test]

@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn the_user_is_read_back_from_its_object() {
         for user in listed(300) {
-            let view = UserSnapshot::parse(&user.to_json().to_string()).unwrap();
+            let view = UserSnapshot::parse(user.to_json().to_string()).unwrap();
             assert!(view.is_of(&user.id));
             assert_eq!(view.is_locked(), user.is_locked());
             assert_eq!(view.is_admin_locked(), user.is_admin_locked());

@@ -168,7 +168,7 @@ fn a_snapshot_is_parsed_from_an_object_only() {
 #[test]
 fn a_snapshot_is_parsed_from_a_deeply_nested_object() {
     let nest = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-    let user = UserSnapshot::parse(&format!(
+    let user = UserSnapshot::parse(format!(
         r#"{{"id":"user_a","x":{nest},"locked":{nest},"email_addresses":{nest}}}"#
     ));
     assert_eq!(user.unwrap().locked, None);
