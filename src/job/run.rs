@@ -106,7 +106,7 @@ pub(super) fn run(
     let Prepared { input, plan, known, n_tried, outputs, writer, stats, runtime } = prepared;
     let Job { settings, connection, context, session, .. } = *job;
     let mut has_row = vec![false; input.records.records.len()];
-    plan.recorded.iter().for_each(|&record| has_row[record] = true);
+    plan.recorded.iter().for_each(|&place| has_row[place as usize] = true);
     let stop_rule = StopRule { max_fail: settings.guards.max_fail, n_jobs: plan.jobs.len() as u64 };
     let recording = Recording::new(Some(writer), stats, has_row, stop_rule, session.stop);
     let from_now = || now().checked_add(settings.execution.max_duration?);

@@ -25,7 +25,7 @@ pub struct Plan {
     /// of the input.
     pub left_out: Vec<(usize, Row)>,
     /// The records that an earlier run has recorded, by their place in the input.
-    pub recorded: Vec<usize>,
+    pub recorded: Vec<u32>,
     /// Rows of an earlier run whose records are no longer in the input.
     pub n_rows_without_record: u64,
 }
@@ -54,7 +54,7 @@ impl Plan {
                     let is_claimed =
                         |line| place_on(line).is_some_and(|it| records.records[it].cell() == cell);
                     if take(done.invalid.get_mut(&*cell), record.line(), is_claimed) {
-                        plan.recorded.push(place);
+                        plan.recorded.push(stored(place));
                     } else {
                         let row = Row {
                             error_code: Some("invalid_input".into()),
@@ -74,7 +74,7 @@ impl Plan {
                     line != own_line && place_on(line).is_some_and(is_same)
                 };
                 if take(done.duplicates.get_mut(&target), record.line(), is_claimed) {
-                    plan.recorded.push(place);
+                    plan.recorded.push(stored(place));
                 } else {
                     let user_id = target.user_id().cloned();
                     let row = Row { user_id, ..duplicate_of(record, own_line, now) };
@@ -86,7 +86,7 @@ impl Plan {
             let by_cell = record.user().and_then(|_| excluded.find_text(&record.cell()));
             let exclusion = excluded.find_identifier(&target).or(by_cell);
             if done.take_settled(place) {
-                plan.recorded.push(place);
+                plan.recorded.push(stored(place));
             } else if let Some(exclusion) = exclusion {
                 let row = Row {
                     user_id: target.user_id().cloned(),
@@ -271,7 +271,7 @@ impl PlacesByUser {
 /// The places of all records, by line.
 fn places_by_line(records: &Records) -> Vec<u32> {
     let mut places: Vec<u32> = (0..records.records.len()).map(stored).collect();
-    places.sort_by_key(|&place| records.records[place as usize].line());
+    places.sort_unstable_by_key(|&place| (records.records[place as usize].line(), place));
     places
 }
 

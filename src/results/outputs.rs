@@ -356,7 +356,7 @@ impl Totals {
         if self.failure.is_some() {
             let plan = Plan::build(records, &ExcludeList::default(), done, SystemTime::UNIX_EPOCH);
             self.recorded = vec![false; records.records.len()];
-            plan.recorded.iter().for_each(|&record| self.recorded[record] = true);
+            plan.recorded.iter().for_each(|&it| self.recorded[it as usize] = true);
             self.n_unprocessed = n_without_row(&self.recorded);
             self.n_records = records.records.len() as u64 + plan.n_rows_without_record;
             self.stats.replace_rows(rows.clone());

@@ -526,7 +526,7 @@ impl Story {
         let plan = Plan::build(&self.records, &self.excluded, done, wall_clock());
         assert_eq!(plan.n_rows_without_record, 0);
         let mut recording = recording(self.records.records.len(), writer, &stop);
-        plan.recorded.iter().for_each(|&record| recording.recorded[record] = true);
+        plan.recorded.iter().for_each(|&it| recording.recorded[it as usize] = true);
 
         let (sender, messages) = EventSender::to_test(true);
         let (acks, _) = EventSender::to_test(true);

@@ -179,9 +179,9 @@ proptest! {
         let records = records(&cells);
         let done = done(&records, &rows);
         let plan = Plan::build(&records, &excluded(&out), done, NOW);
-        let mut all: Vec<usize> = plan.jobs.iter().map(|&place| place as usize)
+        let mut all: Vec<usize> = plan.jobs.iter().chain(&plan.recorded)
+            .map(|&place| place as usize)
             .chain(plan.left_out.iter().map(|(record, _)| *record))
-            .chain(plan.recorded.iter().copied())
             .collect();
         all.sort_unstable();
         prop_assert_eq!(all, (0..cells.len()).collect::<Vec<_>>());
