@@ -1,5 +1,5 @@
-//! The parts that every record passes through, without network and disk: `cargo bench --bench
-//! hot_parts`.
+//! The parts that every record passes through, without network and disk: `cargo bench --features
+//! internals --bench hot_parts`.
 
 use std::hint::black_box;
 use std::io;

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use serde_json::Value;
+
 use crate::bare_loop::{self, Body};
 use crate::process::{Measured, measure};
 use crate::server::{AUTHORITY, Protocol, Server};
@@ -105,9 +107,12 @@ pub(crate) fn plan(options: &Options) {
     let bench = Bench::new(options, options.users.unwrap_or(100_000));
     let run = bench.ours("plan", &["--force"]);
     let (wall, cpu) = (run.wall.as_secs_f64(), run.cpu.as_secs_f64());
+    let manifest = std::fs::read(bench.dir.path().join("out.manifest.json")).expect("a manifest");
+    let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
     println!(
-        "  {} users: {wall:.2} s, {cpu:.2} CPU s, peak {:.1} MB",
+        "  {} users: {} requests, {wall:.2} s, {cpu:.2} CPU s, peak {:.1} MB",
         bench.n_users,
+        manifest["passes"][0]["requests"],
         run.peak_mb()
     );
 }

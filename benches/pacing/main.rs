@@ -1,8 +1,8 @@
 //! The job and a live application beside each other: how many of the application's calls are
 //! refused, and what the job uses of what is left.
 //!
-//! `cargo bench --bench pacing` prints the tables that the README quotes. The server, the
-//! application and the clock are simulated; the pacer is the real one.
+//! `cargo bench --features internals --bench pacing` prints the tables that the README quotes. The
+//! server, the application and the clock are simulated; the pacer is the real one.
 
 #![allow(clippy::print_stdout, reason = "a benchmark is there to print")]
 
