@@ -65,6 +65,21 @@ fn a_run_unlocks_all_users_who_are_not_locked_on_purpose() {
 }
 
 #[test]
+fn shards_unlock_each_user_once() {
+    let stage = Stage::with_users(N_USERS);
+    let mut unlocked = Vec::new();
+    for shard in 1..=3 {
+        stage.run(&format!("{RUN} --shard {shard}/3 -o part{shard}.csv")).exits_with(0);
+        let part = stage.column(&format!("part{shard}.csv"), "user_id");
+        assert!(!part.is_empty(), "shard {shard}");
+        unlocked.extend(part);
+    }
+    assert_eq!(unlocked.len(), locked().len());
+    assert_eq!(unlocked.into_iter().collect::<BTreeSet<_>>(), texts(&locked()));
+    assert_eq!(stage.posted_users(), texts(&locked()));
+}
+
+#[test]
 fn the_manifest_records_the_list_and_the_settings() {
     let stage = Stage::with_users(N_USERS);
     let flags = "--skip-banned --created-after 36500d -o night.csv --reason 'INC 7'";
