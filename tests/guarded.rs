@@ -47,7 +47,31 @@ fn an_output_that_is_also_read_is_refused() {
     let key = stage.write("key", stage.sandbox().key());
     let line = format!("run ids.csv {RUN} -o key --force --secret-key-file key");
     check_refused(&stage, &line, 2, "key is both an input and an output");
+    let line = "locked -o key --force --secret-key-file key";
+    check_refused(&stage, line, 2, "key is both an input and an output");
     assert_eq!(std::fs::read_to_string(key).expect("the key"), stage.sandbox().key());
+}
+
+#[test]
+fn the_configuration_file_is_not_an_output() {
+    let stage = stage();
+    stage.run(&format!("run ids.csv {RUN} -o o.csv")).exits_with(0);
+    let n_requests = stage.n_requests();
+    let text = "quota-share = \"30%\"\n";
+    let config = stage.write("ops.toml", text);
+    for line in [
+        format!("run ids.csv {RUN} -o ops.toml --force"),
+        format!("run ids.csv {RUN} -o new.csv --report ops.toml --force"),
+        "verify o.csv -o ops.toml --force".to_owned(),
+        "locked -o ops.toml --force".to_owned(),
+        "report o.csv --html ops.toml --force".to_owned(),
+        "report o.csv --markdown ops.toml --force".to_owned(),
+    ] {
+        let line = format!("{line} --config ops.toml");
+        stage.run(&line).exits_with(2).prints("ops.toml is both an input and an output");
+        assert_eq!(std::fs::read_to_string(&config).expect("the file"), text, "{line}");
+    }
+    assert_eq!(stage.n_requests(), n_requests);
 }
 
 #[test]

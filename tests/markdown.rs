@@ -132,7 +132,7 @@ fn two_outputs_to_one_file_are_refused() {
     check("--json --markdown -", "--json and `--markdown -` both write to stdout");
     check("--html p --markdown p", "p would be written as two different files");
     check("--html p --markdown ./p", "p would be written as two different files");
-    check("--markdown ids.results.csv", "ids.results.csv would be read and written");
+    check("--markdown ids.results.csv", "ids.results.csv is both an input and an output");
     assert_eq!(stage.read("ids.results.csv"), results);
     assert!(!stage.files().contains(&"p".to_owned()));
 }

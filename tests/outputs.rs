@@ -296,7 +296,10 @@ fn an_output_that_is_also_an_input_is_refused() {
     let stage = Stage::with_quick_sandbox();
     stage.write("ids.csv", list(&users(2)));
     stage.write("out.failed.csv", list(&users(2)));
-    let run = |line: &str| stage.run_refused(&format!("{line} {RUN} --force"), 2).prints("with -o");
+    let run = |line: &str| {
+        let ended = stage.run_refused(&format!("{line} {RUN} --force"), 2);
+        ended.prints("is both an input and an output; give another path");
+    };
     run("run ids.csv -o ids.csv");
     run("run ids.csv -o ./ids.csv");
     run("run out.failed.csv -o out.csv");

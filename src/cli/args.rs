@@ -742,13 +742,6 @@ pub(super) struct ConnectionArgs {
     pub(super) sandbox: EmbeddedSandboxArgs,
 }
 
-impl ConnectionArgs {
-    /// The files that are read for it, which must not be written.
-    pub(super) fn files(&self) -> Vec<PathBuf> {
-        self.secret_key_file.iter().chain(&self.ca_file).cloned().collect()
-    }
-}
-
 /// A sandbox inside the program, for one run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sandbox")]

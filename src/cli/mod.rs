@@ -140,7 +140,7 @@ fn dispatch(command: Command, context: Context<'_>) -> Result<ExitStatus, Failur
         Command::Verify(args) => verify::verify(*args, context),
         Command::Relock(args) => verify::relock(*args, context),
         Command::Check(args) => check::check(&args, context),
-        Command::Report(args) => report::report(&args, context.console),
+        Command::Report(args) => report::report(&args, context),
         Command::Sandbox(args) => sandbox::sandbox(args, context),
         Command::Completions { shell } => help::completions(shell),
         Command::Man { command } => help::man(command.as_deref()),

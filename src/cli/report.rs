@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 
 use super::args::ReportArgs;
 use crate::job::finished_files::{self, Detail, gather};
-use crate::job::{ExitStatus, Failure};
+use crate::job::{Context, ExitStatus, Failure, check_not_read};
 use crate::model::mask_keys;
 use crate::report::{Console, closing};
 use crate::results::{AtomicWriter, WriteError, is_stdout, refuse_existing, same_file};
 
-pub(super) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus, Failure> {
+pub(super) fn report(args: &ReportArgs, context: Context<'_>) -> Result<ExitStatus, Failure> {
+    let console = context.console;
     let markdown = args.markdown.as_deref();
     let is_printed = markdown.is_some_and(|path| path == Path::new("-"));
     let markdown = markdown.filter(|_| !is_printed);
     let pages: Vec<&Path> = args.html.as_deref().into_iter().chain(markdown).collect();
     check_paths(args, &pages, is_printed)?;
+    for inputs in [&args.results, &context.effective.files] {
+        pages.iter().try_for_each(|page| check_not_read(page, inputs))?;
+    }
     // Pages are created before the results are read.
     let html = args.html.as_deref().map(|path| begin(path, "--html", args.force)).transpose()?;
     let markdown = markdown.map(|path| begin(path, "--markdown", args.force)).transpose()?;
@@ -44,7 +48,7 @@ pub(super) fn report(args: &ReportArgs, console: &Console) -> Result<ExitStatus,
     Ok(ExitStatus::Success)
 }
 
-/// Refuses two outputs with one path, and an output with the path of an input. `pages` are those that
+/// Refuses two outputs with one path, and stdout that is redirected to a file. `pages` are those that
 /// are files; `is_printed` is whether one goes to stdout.
 fn check_paths(args: &ReportArgs, pages: &[&Path], is_printed: bool) -> Result<(), Failure> {
     if is_printed && args.json {
@@ -59,10 +63,6 @@ fn check_paths(args: &ReportArgs, pages: &[&Path], is_printed: bool) -> Result<(
             "{} would be written as two different files; give --html and --markdown two names",
             html.display()
         )));
-    }
-    let is_input = |page: &&&Path| args.results.iter().any(|results| same_file(page, results));
-    if let Some(path) = pages.iter().find(is_input) {
-        return Err(Failure::usage(format!("{} would be read and written", path.display())));
     }
     let mut files = args.results.iter().map(PathBuf::as_path).chain(pages.iter().copied());
     if let Some(path) = files.find(|path| is_printed && is_stdout(path)) {

@@ -74,7 +74,6 @@ pub(super) fn run(
         input,
         shard,
         exclude: args.input.exclude,
-        protected: args.api.connection.files(),
         only_locked: args.selection.only_locked,
         plan_sha256,
         admin_locked: if admin_locked { AdminLocked::Include } else { AdminLocked::LeaveAlone },
@@ -206,7 +205,7 @@ fn verify(
     let users = Filter::of(&[Outcome::Unlocked], settings.input.kind_of_cells());
     let input = InputSource::Rows(settings.output.path.clone(), users);
     let execution = job::Execution { max_duration: None, ..settings.execution };
-    let settings = read_back(input, settings.protected.clone(), execution, output);
+    let settings = read_back(input, execution, output);
     job::run(&settings, connection, context, None)
 }
 

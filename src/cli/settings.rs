@@ -28,6 +28,9 @@ const PREFIX: &str = "BULK_UNLOCK_";
 pub(super) const OF_THE_TERMINAL: [&str; 5] =
     ["progress", "quiet", "verbose", "color", "log-format"];
 
+/// Flags whose values are files that are read.
+const FILES: [&str; 3] = [config::FLAG, "secret-key-file", "ca-file"];
+
 /// Settings that restrict nothing: a flag that excludes them replaces them. All others are kept, so
 /// that a conflict with a flag is an error: a guard must not be dropped silently.
 const REPLACEABLE: [&str; 6] =
@@ -362,6 +365,7 @@ impl Resolved {
         let (name, matches) = matches.subcommand().unwrap_or(("", matches));
         let mut map = Map::new();
         let mut sources = BTreeMap::new();
+        let mut files = Vec::new();
         let flags = |command: &Command| {
             command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect()
         };
@@ -377,6 +381,9 @@ impl Resolved {
             };
             let value = value(arg, matches);
             let id = arg.get_id().as_str();
+            if FILES.contains(&long) {
+                files.extend(values(arg, matches).into_iter().map(PathBuf::from));
+            }
             let is_given = matches.value_source(id) == Some(ValueSource::CommandLine);
             if is_given && !OF_THE_TERMINAL.contains(&long) && long != config::FLAG {
                 line = match &value {
@@ -396,7 +403,7 @@ impl Resolved {
             let values: Vec<OsString> = texts.map(|(_, value)| value.into()).collect();
             line = if values.is_empty() { line.switch(flag) } else { line.values(flag, values) };
         }
-        Effective { map, line, sources }
+        Effective { map, line, sources, files }
     }
 }
 

@@ -1,7 +1,5 @@
 //! `verify` and `relock`: read back the users whom a run unlocked, or lock them again.
 
-use std::path::PathBuf;
-
 use super::args::{RelockArgs, VerifyArgs};
 use super::run::inherit_exclude_files;
 use super::{connection, consent};
@@ -38,7 +36,6 @@ pub(super) fn verify(args: VerifyArgs, context: Context<'_>) -> Result<ExitStatu
     let output = args.output.output.clone().unwrap_or(sidecars.verify);
     let settings = read_back(
         InputSource::Rows(args.results, Filter::of(&[Outcome::Unlocked], kind)),
-        args.api.connection.files(),
         args.execution.execution(),
         args.output.settings(output),
     );
@@ -50,11 +47,9 @@ pub(super) fn verify(args: VerifyArgs, context: Context<'_>) -> Result<ExitStatu
     finished.print_json(json)
 }
 
-/// The settings of a job that looks up users of a results file. `protected` are files that must not
-/// be written to.
+/// The settings of a job that looks up users of a results file.
 pub(super) fn read_back(
     input: InputSource,
-    protected: Vec<PathBuf>,
     execution: Execution,
     output: OutputSettings,
 ) -> JobSettings {
@@ -64,7 +59,6 @@ pub(super) fn read_back(
         if_empty: IfEmpty::Warn,
         shard: None,
         exclude: Vec::new(),
-        protected,
         only_locked: true,
         plan_sha256: None,
         admin_locked: AdminLocked::LeaveAlone,
@@ -106,7 +100,6 @@ pub(super) fn relock(mut args: RelockArgs, context: Context<'_>) -> Result<ExitS
         reason: args.consent.reason,
         ..read_back(
             InputSource::Rows(args.results, users),
-            args.api.connection.files(),
             args.execution.execution(),
             args.output.settings(output),
         )

@@ -11,7 +11,7 @@ use super::command_line::of_another_input;
 use super::connection::Connection;
 use super::exit::{ExitStatus, Failure};
 use super::input::{Exclusions, InputSource, read_exclusions};
-use super::output_paths::check_in_the_way;
+use super::output_paths::{check_in_the_way, check_not_read};
 use super::run::Stages;
 use super::settings::{Execution, ExistingFile};
 use super::{Context, Job};
@@ -46,6 +46,9 @@ pub(crate) fn list_locked(
     context: Context<'_>,
 ) -> Result<ExitStatus, Failure> {
     let ListSettings { output, may_replace, format, selection, execution } = settings;
+    if let Some(path) = &output {
+        check_not_read(path, &context.effective.files)?;
+    }
     let list = match &output {
         None => LockedList::to_stdout(format, selection.clone()),
         Some(path) => LockedList::create(path, may_replace, format, selection.clone())?,

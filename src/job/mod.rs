@@ -25,6 +25,7 @@ pub(crate) use exit::{ExitStatus, Failure};
 pub(crate) use finish::Finished;
 pub(crate) use input::InputSource;
 pub(crate) use locked::{ListSettings, list_locked};
+pub(crate) use output_paths::check_not_read;
 pub(crate) use settings::{
     Effective, Execution, ExistingFile, Guards, IfEmpty, JobSettings, OutputSettings, Source,
 };
@@ -87,7 +88,7 @@ pub(crate) fn run(
     context: Context<'_>,
     mut consent: Option<Ask>,
 ) -> Result<Finished, Failure> {
-    let files = output_paths::output_files(settings)?;
+    let files = output_paths::output_files(settings, context.effective)?;
     let stop = context.signals.stop().child();
     let max_duration = settings.execution.max_duration.filter(|_| settings.input.is_instance());
     let deadline = max_duration.and_then(|length| now().checked_add(length));

@@ -10,7 +10,7 @@ use super::connection::{Connection, Instance};
 use super::earlier_run::PreviousRun;
 use super::exit::Failure;
 use super::input::Input;
-use super::settings::{ExistingFile, JobSettings};
+use super::settings::{Effective, ExistingFile, JobSettings};
 use crate::engine::wall_clock;
 use crate::policy::plan::Plan;
 use crate::results::AtomicWriter;
@@ -24,13 +24,16 @@ use crate::stats::summary::{CommandKind, Files};
 
 /// The files of a job; none but the page where the results go to stdout. Refuses outputs that are
 /// also inputs, that are the same file, or that are not regular files.
-pub(super) fn output_files(settings: &JobSettings) -> Result<Files, Failure> {
+pub(super) fn output_files(
+    settings: &JobSettings,
+    effective: &Effective,
+) -> Result<Files, Failure> {
     check_stdout(settings)?;
     let output = &settings.output;
     let is_walk = settings.input.is_instance();
     let list = settings.input.path().filter(|_| is_walk);
     let input = settings.input.path().filter(|_| !is_walk);
-    let protected = settings.exclude.iter().chain(&settings.protected).map(PathBuf::as_path);
+    let protected = settings.exclude.iter().chain(&effective.files).map(PathBuf::as_path);
     let inputs: Vec<&Path> = input.into_iter().chain(protected).collect();
     if output.is_stdout()
         && (inputs.iter().any(|path| is_stdout(path)) || input.is_none() && is_stdin_stdout())
@@ -53,9 +56,7 @@ pub(super) fn output_files(settings: &JobSettings) -> Result<Files, Failure> {
         let name = output.display();
         let is_piped_input = input.is_none() && is_stdin(output);
         if is_piped_input || inputs.iter().any(|input| same_file(output, input)) {
-            return Err(Failure::usage(format!(
-                "{name} is both an input and an output; give another path with -o"
-            )));
+            return Err(input_and_output(output));
         }
         if outputs[..at].iter().any(|other| same_file(output, other)) {
             return Err(Failure::usage(format!(
@@ -68,6 +69,17 @@ pub(super) fn output_files(settings: &JobSettings) -> Result<Files, Failure> {
         check_own_verify(verify)?;
     }
     Ok(files)
+}
+
+/// Refuses an output that is one of these files.
+pub(crate) fn check_not_read(output: &Path, inputs: &[PathBuf]) -> Result<(), Failure> {
+    let is_read = inputs.iter().any(|input| same_file(output, input));
+    if is_read { Err(input_and_output(output)) } else { Ok(()) }
+}
+
+fn input_and_output(path: &Path) -> Failure {
+    let name = path.display();
+    Failure::usage(format!("{name} is both an input and an output; give another path"))
 }
 
 /// Refuses flags that cannot be used with `-o -`.

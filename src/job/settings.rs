@@ -32,6 +32,8 @@ pub(crate) struct Effective {
     pub(crate) line: CommandLine,
     /// Where each setting of the map comes from.
     pub(crate) sources: BTreeMap<String, Source>,
+    /// The files that hold settings, keys or certificates. They must not be written to.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// Where a setting comes from.
@@ -88,8 +90,6 @@ pub(crate) struct JobSettings {
     pub(crate) shard: Option<Shard>,
     /// Files of users who must not be changed.
     pub(crate) exclude: Vec<PathBuf>,
-    /// Other files that are read and must not be written to: the key, certificates.
-    pub(crate) protected: Vec<PathBuf>,
     pub(crate) only_locked: bool,
     /// The hash of the plan that is run, as it was checked.
     pub(crate) plan_sha256: Option<String>,
