@@ -110,6 +110,27 @@ fn a_user_whose_lock_state_is_unclear_is_neither_unlocked_nor_skipped() {
     check_only_b_fails("run emails.txt --yes --by email", "unlocked", unclear_for_b);
 }
 
+/// `user_b` has verification attempts that are no integer, so that it is not known whether this user
+/// is locked on purpose.
+fn unclear_reason_for_b(id: &str, n: usize) -> Option<&'static str> {
+    let odd = [
+        r#"true,"verification_attempts_remaining":"5""#,
+        r#"true,"verification_attempts_remaining":5.5"#,
+        r#"true,"verification_attempts_remaining":{}"#,
+    ];
+    if id == "user_b" { odd.get(n % odd.len()).copied() } else { Some("true") }
+}
+
+#[test]
+fn a_user_who_may_be_locked_on_purpose_is_neither_unlocked_nor_skipped() {
+    check_only_b_fails("plan ids.txt", "would_unlock", unclear_reason_for_b);
+    check_only_b_fails("run ids.txt --yes --only-locked", "unlocked", unclear_reason_for_b);
+    let server = Server::start(unclear_reason_for_b);
+    let run = format!("run ids.txt --yes --only-locked --include-admin-locked {FAST}");
+    stage(&server).run(&run).exits_with(0);
+    assert_eq!(server.log().unlocked.len(), 3);
+}
+
 #[test]
 fn a_run_of_a_plan_does_not_unlock_users_whose_lock_state_became_unclear() {
     // The plan makes the first look-up.

@@ -206,7 +206,8 @@ fn a_user_who_differs_between_pages_is_looked_up() {
 
 #[test]
 fn a_user_whose_lock_is_unknown_is_counted_and_not_listed() {
-    for locked in [r#""true""#, "1", "null", "0", "[]"] {
+    let attempts = r#"true,"verification_attempts_remaining":"5""#;
+    for locked in [r#""true""#, "1", "null", "0", "[]", attempts] {
         let stage = stage(move |target| {
             if target.contains("/count") {
                 return total(2);

@@ -399,8 +399,12 @@ pub struct UserSnapshot {
     pub banned: Option<bool>,
     /// `lockout_expires_in_seconds`; `None` for a locked user if the lock never expires.
     pub lockout_expires_in_seconds: Option<i64>,
+    /// Whether `lockout_expires_in_seconds` is present, not `null`, and no integer.
+    pub is_lockout_garbled: bool,
     /// `verification_attempts_remaining`; above zero for a user who was locked on purpose.
     pub verification_attempts_remaining: Option<i64>,
+    /// Whether `verification_attempts_remaining` is present, not `null`, and no integer.
+    pub are_attempts_garbled: bool,
     /// `username`.
     pub username: Option<String>,
     /// The primary email address.
@@ -455,11 +459,22 @@ impl UserSnapshot {
         self.locked == Some(true)
     }
 
+    /// Whether the lock of a locked user never expires.
+    pub fn never_expires(&self) -> bool {
+        self.lockout_expires_in_seconds.is_none() && !self.is_lockout_garbled
+    }
+
     /// Whether the user was probably locked on purpose: locked with verification attempts left.
     /// Failed sign-ins use them up before they lock a user; a lock by the API or the dashboard does
     /// not change them (Clerk's specification of `verification_attempts_remaining`).
-    pub fn is_admin_locked(&self) -> bool {
-        self.is_locked() && self.verification_attempts_remaining.is_some_and(|left| left > 0)
+    ///
+    /// `None` if the object does not show it.
+    pub fn is_admin_locked(&self) -> Option<bool> {
+        let has_attempts = self.verification_attempts_remaining.is_some_and(|left| left > 0);
+        match self.locked? {
+            true if self.are_attempts_garbled => None,
+            is_locked => Some(is_locked && has_attempts),
+        }
     }
 }
 
@@ -510,13 +525,18 @@ impl Wire<'_> {
             emails.iter().find(is_primary).map(|it| it.email_address.clone())
         });
         let is_garbled = |raw: &RawValue| !matches!(raw.get(), "true" | "false" | "null");
+        let attempts: Option<i64> = decode(self.verification_attempts_remaining);
+        let lockout: Option<i64> = decode(self.lockout_expires_in_seconds);
         UserSnapshot {
             id: decode(self.id).unwrap_or_default(),
             locked: decode(self.locked),
             is_locked_garbled: self.locked.is_some_and(is_garbled),
             banned: decode(self.banned),
-            lockout_expires_in_seconds: decode(self.lockout_expires_in_seconds),
-            verification_attempts_remaining: decode(self.verification_attempts_remaining),
+            lockout_expires_in_seconds: lockout,
+            is_lockout_garbled: lockout.is_none() && self.lockout_expires_in_seconds.is_some(),
+            verification_attempts_remaining: attempts,
+            are_attempts_garbled: attempts.is_none()
+                && self.verification_attempts_remaining.is_some(),
             username: decode(self.username),
             email,
             emails: emails.into_iter().map(|it| it.email_address).collect(),

@@ -220,7 +220,7 @@ impl<'a, A: Api> LookUp<'a, A> {
         self.excluded.find(user).map(|exclusion| exclusion.to_string())
     }
 
-    /// The outcome for a user; `None` if the user object does not show whether the user is locked.
+    /// The outcome for a user; `None` if the user object does not show enough of the lock.
     fn outcome(&self, user: &UserSnapshot, is_excluded: bool) -> Option<Outcome> {
         match self.purpose {
             Purpose::ReadBack => Some(read_back(Some(user))),
@@ -234,7 +234,7 @@ impl<'a, A: Api> LookUp<'a, A> {
     fn undecided(&self, targets: &[Identifier], users: &[UserSnapshot]) -> Vec<Identifier> {
         let is_undecided = |user: &UserSnapshot| {
             let is_excluded = || self.exclusion_of(user).is_some();
-            user.locked.is_none()
+            user.is_admin_locked().is_none()
                 && user.id.parse::<UserId>().is_ok()
                 && self.outcome(user, is_excluded()).is_none()
         };
@@ -383,11 +383,12 @@ impl<A: Api> Work for LookUp<'_, A> {
     }
 }
 
-/// The failure of a user whose object does not show whether the user is locked.
+/// The failure of a user whose object does not show whether the user is locked, or whether on
+/// purpose.
 fn undecided_failure() -> Failure {
     Failure {
         code: "untrusted_answer".into(),
-        message: "the answer does not say whether the user is locked".into(),
+        message: "the answer does not say whether the user is locked, or whether on purpose".into(),
         status: Some(200),
         trace_id: None,
     }

@@ -128,7 +128,7 @@ pub(super) fn walk_instance(job: &Job<'_>) -> Result<Walked, Failure> {
         if counts.n_unknown > 0 {
             warn_of_unknown(counts.n_unknown, console);
             lines.push(format!(
-                "Not listed, because `locked` is neither true nor false: {}.",
+                "Not listed, because {UNKNOWN_LOCK}: {}.",
                 text::counted(counts.n_unknown, "user", "users")
             ));
         }
@@ -193,12 +193,14 @@ fn left_out(counts: &ListCounts, filtered: &Filtered, selection: &Selection) -> 
     lines
 }
 
+/// Why a user is not listed.
+const UNKNOWN_LOCK: &str = "`locked` is neither true nor false, or \
+                            `verification_attempts_remaining` is no number";
+
 /// Warns of users who are neither listed nor known to be unlocked.
 fn warn_of_unknown(n_unknown: u64, console: &Console) {
     let users = text::counted(n_unknown, "user", "users");
-    console.warning(&format!(
-        "not listed: {users} whose `locked` is neither true nor false in the response"
-    ));
+    console.warning(&format!("not listed: {users} whose {UNKNOWN_LOCK} in the response"));
 }
 
 /// Keeps what an incomplete walk found under another name, where a guard stopped it.

@@ -121,14 +121,17 @@ pub enum AdminLocked {
 }
 
 /// What to do with a user after a look-up; `None` if the answer does not show whether the user is
-/// locked: then the user may be neither unlocked nor skipped.
+/// locked, or whether on purpose: then the user may be neither unlocked nor skipped.
 ///
 /// [`Outcome::WouldUnlock`] means that the request must be sent.
 pub fn decide(user: &UserSnapshot, admin_locked: AdminLocked) -> Option<Outcome> {
-    let is_left_alone = admin_locked == AdminLocked::LeaveAlone && user.is_admin_locked();
-    user.locked.map(|is_locked| match is_locked {
+    let is_left_alone = || match admin_locked {
+        AdminLocked::LeaveAlone => user.is_admin_locked(),
+        AdminLocked::Include => Some(false),
+    };
+    Some(match user.locked? {
         false => Outcome::AlreadyUnlocked,
-        true if is_left_alone => Outcome::AdminLocked,
+        true if is_left_alone()? => Outcome::AdminLocked,
         true => Outcome::WouldUnlock,
     })
 }

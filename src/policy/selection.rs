@@ -94,12 +94,12 @@ impl Condition {
             Self::CreatedBefore(at) => before(user.created_at, *at),
             Self::PasswordChangedAfter(at) => after(user.password_last_updated_at, *at),
             Self::LockEndsAfter(least) => {
-                let left = user.lockout_expires_in_seconds;
-                left.is_none_or(|left| i128::from(left) * 1_000 > as_millis(*least))
+                let left = user.lockout_expires_in_seconds.map(|left| i128::from(left) * 1_000);
+                user.never_expires() || left.is_some_and(|left| left > as_millis(*least))
             }
             // An answer without `banned` may hide a ban.
             Self::NotBanned => user.banned == Some(false),
-            Self::NotAdminLocked => !user.is_admin_locked(),
+            Self::NotAdminLocked => user.is_admin_locked() != Some(true),
         }
     }
 }
@@ -193,6 +193,10 @@ mod tests {
         check(of(60), USER, false);
         check(of(u64::MAX), USER, false);
         check(of(u64::MAX), r#"{"locked":true,"lockout_expires_in_seconds":null}"#, true);
+        for garbled in ["\"60\"", "60.5", "[]"] {
+            let user = format!(r#"{{"locked":true,"lockout_expires_in_seconds":{garbled}}}"#);
+            check(of(0), &user, false);
+        }
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl LockedFormat {
         fields.text("first_name", shown(&user.first_name).as_deref());
         fields.text("last_name", shown(&user.last_name).as_deref());
         fields.plain("locked", user.locked);
-        fields.plain("admin_locked", Some(user.is_admin_locked()));
+        fields.plain("admin_locked", user.is_admin_locked());
         fields.plain("lockout_expires_in_seconds", user.lockout_expires_in_seconds);
         fields.plain("verification_attempts_remaining", user.verification_attempts_remaining);
         fields.plain("banned", user.banned);
@@ -108,7 +108,7 @@ enum Answer {
     /// Locked, but left out by the condition with this index.
     LeftOut(usize),
     NotLocked,
-    /// `locked` is neither true nor false.
+    /// It is not known whether the user is locked, or whether on purpose.
     Unknown,
 }
 
@@ -125,7 +125,7 @@ pub struct ListCounts {
     pub n_admin_locked: u64,
     /// The listed ones whose lock never expires.
     pub n_never_expiring: u64,
-    /// Those of whom it is not known whether they are locked.
+    /// Those of whom it is not known whether they are locked, or whether on purpose.
     pub n_unknown: u64,
 }
 
@@ -337,15 +337,13 @@ impl Answer {
         if user.locked == Some(false) {
             return Self::NotLocked;
         }
-        match (user.locked, selection.left_out_by(user)) {
-            (Some(_), Some(condition)) => Self::LeftOut(condition),
+        let never_expires = user.never_expires();
+        match (selection.left_out_by(user), user.is_admin_locked()) {
+            (Some(condition), _) if user.is_locked() => Self::LeftOut(condition),
             // Not selected, locked or not.
-            (None, Some(_)) => Self::NotLocked,
+            (Some(_), _) => Self::NotLocked,
             (None, None) => Self::Unknown,
-            (Some(_), None) => Self::Locked {
-                is_admin_locked: user.is_admin_locked(),
-                never_expires: user.lockout_expires_in_seconds.is_none(),
-            },
+            (None, Some(is_admin_locked)) => Self::Locked { is_admin_locked, never_expires },
         }
     }
 }

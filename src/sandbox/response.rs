@@ -356,7 +356,7 @@ mod tests {
             let view = UserSnapshot::parse(user.to_json().to_string()).unwrap();
             assert!(view.is_of(&user.id));
             assert_eq!(view.is_locked(), user.is_locked());
-            assert_eq!(view.is_admin_locked(), user.is_admin_locked());
+            assert_eq!(view.is_admin_locked(), Some(user.is_admin_locked()));
             assert_eq!(view.banned, Some(user.banned));
             assert_eq!(view.emails, user.emails);
             assert_eq!(view.first_name.as_deref(), user.first_name);

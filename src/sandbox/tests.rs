@@ -163,14 +163,14 @@ fn a_lock_call_locks_forever_and_keeps_the_attempts() {
     let open = listed(|user| !user.is_locked() && user.lock.attempts_left == 7);
     let lock = |id: &UserId| format!("/v1/users/{id}/lock");
     let user = client.post(&lock(&open)).user();
-    assert!(user.is_admin_locked() && sandbox.is_locked(&open));
+    assert!(user.is_admin_locked() == Some(true) && sandbox.is_locked(&open));
     assert_eq!(
         (user.verification_attempts_remaining, user.lockout_expires_in_seconds),
         (Some(7), None)
     );
     // A user whose failed sign-ins used up the attempts has none left afterwards either.
     let user = client.post(&lock(&locked())).user();
-    assert!(user.is_locked() && !user.is_admin_locked());
+    assert!(user.is_locked() && user.is_admin_locked() == Some(false));
     assert_eq!(
         (user.verification_attempts_remaining, user.lockout_expires_in_seconds),
         (Some(0), None)

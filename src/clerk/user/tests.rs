@@ -177,8 +177,11 @@ fn a_snapshot_is_parsed_from_a_deeply_nested_object() {
 #[test]
 fn a_locked_user_with_attempts_left_is_admin_locked() {
     let of = |json| UserSnapshot::parse(json).unwrap().is_admin_locked();
-    assert!(of(r#"{"locked":true,"verification_attempts_remaining":3}"#));
-    assert!(!of(r#"{"locked":true,"verification_attempts_remaining":0}"#));
-    assert!(!of(r#"{"locked":true,"verification_attempts_remaining":null}"#));
-    assert!(!of(r#"{"locked":false,"verification_attempts_remaining":3}"#));
+    assert_eq!(of(r#"{"locked":true,"verification_attempts_remaining":3}"#), Some(true));
+    assert_eq!(of(r#"{"locked":true,"verification_attempts_remaining":0}"#), Some(false));
+    assert_eq!(of(r#"{"locked":true,"verification_attempts_remaining":null}"#), Some(false));
+    assert_eq!(of(r#"{"locked":true}"#), Some(false));
+    assert_eq!(of(r#"{"locked":false,"verification_attempts_remaining":3}"#), Some(false));
+    assert_eq!(of(r#"{"locked":true,"verification_attempts_remaining":"3"}"#), None);
+    assert_eq!(of(r#"{"verification_attempts_remaining":3}"#), None);
 }

@@ -217,6 +217,11 @@ fn only_locked_users_are_unlocked_and_admin_locked_ones_only_on_request() {
     check_decision(by_attempts, LeaveAlone, Some(Outcome::WouldUnlock));
     check_decision(on_purpose, LeaveAlone, Some(Outcome::AdminLocked));
     check_decision(on_purpose, Include, Some(Outcome::WouldUnlock));
+    for attempts in ["\"0\"", "\"9\"", "0.5", "true", "[]", "{}"] {
+        let json = format!(r#"{{"locked":true,"verification_attempts_remaining":{attempts}}}"#);
+        check_decision(&json, LeaveAlone, None);
+        check_decision(&json, Include, Some(Outcome::WouldUnlock));
+    }
 }
 
 /// Everything but `true` and `false`.
