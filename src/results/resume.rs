@@ -6,6 +6,7 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
@@ -101,8 +102,9 @@ impl Resumed {
     fn read(&mut self, records: &Records) -> Result<(), OpenError> {
         let Self { file, done, rows, failed, latest_calls, .. } = self;
         let mut reader = match file.reader() {
-            Ok(reader) => reader.without_users(),
-            Err(ReadError::NoHeader { .. }) => {
+            Ok(reader) if reader.n_whole_bytes() > 0 => reader.without_users(),
+            // The header is torn.
+            Ok(_) | Err(ReadError::NoHeader { .. }) => {
                 self.n_torn_bytes = file.len().ok().flatten().unwrap_or(0);
                 return Ok(());
             }
@@ -183,10 +185,10 @@ fn check_copies(file: &JournalFile, hasher: &RandomState) -> Result<(), ReadErro
     Ok(())
 }
 
-/// What only a copy of a row shares with it: rows of one run have different lines, and those of two
-/// runs different times.
+/// What only a copy of a row shares with it. Rows of two runs have different times. Those of one run
+/// have different lines, or, where its input was put together from several files, different cells.
 fn identity_of(row: &Row) -> impl Hash {
-    (row.line, row.finished_at, row.outcome, row.attempts, row.duration)
+    (row.line, Arc::clone(&row.input), row.finished_at, row.outcome, row.attempts, row.duration)
 }
 
 /// More rows than any quota lets through in a window.
@@ -386,6 +388,28 @@ mod tests {
         fs::write(&path, text).unwrap();
         let error = resume(&path).err().unwrap();
         assert!(matches!(error, OpenError::Read(ReadError::BadRow { line: 5, .. })), "{error}");
+    }
+
+    /// A retry of the results of two runs, put together, has two rows with the line of each.
+    #[test]
+    fn rows_of_different_users_on_one_line_are_no_copies() {
+        let dir = tempfile::tempdir().unwrap();
+        let rows = ["user_a", "user_b"].map(|user| of(Outcome::Excluded, user, Some(user)));
+        assert_eq!(resume(&file(&dir, &rows)).unwrap().unwrap().done.n_rows(), 2);
+    }
+
+    #[test]
+    fn a_torn_header_in_quotes_is_not_hashed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file(&dir, &[]);
+        let header = fs::read_to_string(&path).unwrap();
+        let quoted = header.trim_end().split(',').map(|name| format!("\"{name}\""));
+        fs::write(&path, quoted.collect::<Vec<_>>().join(",")).unwrap();
+        let resumed = resume(&path).unwrap().unwrap();
+        let mut writer = Writer::resume(resumed, RowFormat::default()).unwrap();
+        writer.close();
+        assert_eq!(fs::read_to_string(&path).unwrap(), header);
+        assert_eq!(writer.take_digest(), sha256_file(&path).ok());
     }
 
     /// A copied row would be counted twice.
