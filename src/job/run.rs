@@ -256,16 +256,22 @@ impl<'env> RunningJob<'_, 'env> {
             _ => Unlock::new(&connection.client, &records.records),
         };
         if self.outputs.is_staged() {
+            self.stage()?;
             let first: Vec<_> = jobs.by_ref().take(1).collect();
-            let n_before = self.stages.recorder.call(|it| it.stats.n_asked)?;
+            let n_before = self.n_maybe_changed()?;
             self.stages.work(&work, first, pool(canary.map(|_| 1)), self.listeners())?;
-            if self.stages.recorder.call(|it| it.stats.n_asked)? == n_before {
+            if self.n_maybe_changed()? == n_before {
                 self.refuse_if_stopped_early()?;
             }
             self.commit()?;
             canary = canary.map(|n| n.saturating_sub(1)).filter(|n| *n > 0);
         }
         Ok(self.stages.work(&work, jobs, pool(canary), self.listeners())?)
+    }
+
+    /// How many requests so far may have changed a user.
+    fn n_maybe_changed(&self) -> Result<u64, RecorderGone> {
+        self.stages.recorder.call(|it| it.stats.n_asked + it.stats.n_unclear)
     }
 
     /// Refuses a job that was stopped before it changed a user, so that its files are not in the way of
@@ -310,11 +316,23 @@ impl<'env> RunningJob<'_, 'env> {
         Err(Early::Refused(Failure::text(ExitStatus::of_early_stop(reason), text)))
     }
 
+    /// Writes the files that replace those of an earlier run, but not in their places.
+    fn stage(&mut self) -> Result<(), Early> {
+        let has_row = self.stages.recorder.call(|it| it.recorded.clone())?;
+        self.outputs.stage(&self.input.records, &has_row).map_err(|error| {
+            let (error, results) =
+                (error.without_resume(), self.job.settings.output.path.display());
+            let text = format!("{error} The earlier run in {results} is unchanged.");
+            Failure::output(text).into()
+        })
+    }
+
     /// The job may continue: its files replace those of an earlier run.
     fn commit(&mut self) -> Result<(), Early> {
         if !self.outputs.is_staged() {
             return Ok(());
         }
+        self.stage()?;
         let recorder = &self.stages.recorder;
         let has_row = recorder.call(|it| it.recorded.clone())?;
         let commit_writer = || {

@@ -39,6 +39,8 @@ struct Files {
     results: PathBuf,
     sidecars: Sidecars,
     state: State,
+    /// The manifest and the unprocessed list, until they are at their paths.
+    staged: Option<[AtomicWriter; 2]>,
     /// The list of a walk, until it is at its path.
     list: Option<AtomicWriter>,
     /// This job wrote the list of a walk.
@@ -177,7 +179,8 @@ impl Outputs {
         [results, failed, unprocessed, of_manifest, input].into_iter().for_each(remove_stale);
         let (results, reserve) = (results.to_owned(), reserve(results));
         let has_list = list.is_some();
-        Self { manifest, files: Some(Files { results, sidecars, state, list, has_list, reserve }) }
+        let files = Files { results, sidecars, state, staged: None, list, has_list, reserve };
+        Self { manifest, files: Some(files) }
     }
 
     fn publish_list(&mut self) -> Result<(), WriteError> {
@@ -216,6 +219,24 @@ impl Outputs {
         self.files.as_ref().is_some_and(|files| files.state == State::Staged)
     }
 
+    /// Writes what [`commit`](Self::commit) puts beside the results under temporary names, so that
+    /// a full disk is noticed before users are changed. Does nothing a second time, or if no files
+    /// of an earlier run would be replaced.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn stage(&mut self, records: &Records, recorded: &[bool]) -> Result<(), WriteError> {
+        let Some(files) = &mut self.files else { return Ok(()) };
+        if files.state == State::Staged && files.staged.is_none() {
+            let path = &files.sidecars.manifest;
+            let manifest = files::stage(path, self.manifest.to_json(path)?.as_bytes())?;
+            let unprocessed = write_unprocessed(records, recorded, &files.sidecars.unprocessed)?;
+            files.staged = Some([manifest, unprocessed]);
+        }
+        Ok(())
+    }
+
     /// The job may continue: its files replace those of an earlier run. `commit_writer` calls
     /// [`Writer::commit_staged`] wherever the writer is; [`Writer::publish_failed`] is to follow.
     ///
@@ -228,12 +249,11 @@ impl Outputs {
         recorded: &[bool],
         commit_writer: impl FnOnce() -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
+        self.stage(records, recorded)?;
         let Some(files) = &mut self.files else { return Ok(()) };
-        if files.state == State::Staged {
-            // Everything is written before anything is replaced: only renames are left then.
-            let path = &files.sidecars.manifest;
-            let manifest = files::stage(path, self.manifest.to_json(path)?.as_bytes())?;
-            let unprocessed = write_unprocessed(records, recorded, &files.sidecars.unprocessed)?;
+        if let Some([manifest, unprocessed]) = files.staged.take() {
+            // Not even after a kill does a manifest stand beside the results of another run.
+            let _ = files.sidecars.manifest.canonicalize().and_then(fs::remove_file);
             // No results without their list: resuming compares its hash with the manifest.
             if let Some(list) = files.list.take() {
                 list.finish()?;
@@ -631,7 +651,15 @@ mod tests {
         assert!(run.contents() == before, "ended before it was committed");
 
         let (mut outputs, mut writer) = run.create(Existing::Replace, true).unwrap();
-        outputs.commit(&run.records, &[false; 3], || writer.commit_staged()).unwrap();
+        outputs.stage(&run.records, &[false; 3]).unwrap();
+        let mut visible = run.contents();
+        visible.retain(|name, _| !name.starts_with('.'));
+        assert!(visible == before, "staged");
+        let commit_writer = || {
+            assert!(!run.path("r.manifest.json").exists(), "it is not that of these results");
+            writer.commit_staged()
+        };
+        outputs.commit(&run.records, &[true; 3], commit_writer).unwrap();
         assert_eq!(run.manifest().ending, Manifest::RUNNING);
         assert_eq!(run.contents()["r.unprocessed.csv"].lines().count(), 4);
         assert_eq!(fs::read_to_string(run.path("r.csv")).unwrap().lines().count(), 1);

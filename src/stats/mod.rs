@@ -49,6 +49,9 @@ pub struct Stats {
     pub retried: ErrorCounts,
     /// Number of requests that were cut off before their response came.
     pub n_given_up: u64,
+    /// Number of requests that the API may have processed without a row: they were cut off, or
+    /// failed without an answer that rules it out.
+    pub n_unclear: u64,
     /// Number of rows of this run for which requests were made.
     pub n_asked: u64,
     /// Number of those that the API refused with 402 or 403.
@@ -79,6 +82,7 @@ impl Stats {
             n_retries: 0,
             retried: ErrorCounts::default(),
             n_given_up: 0,
+            n_unclear: 0,
             n_asked: 0,
             n_forbidden: 0,
             n_looked_up: 0,
@@ -111,6 +115,7 @@ impl Stats {
             Event::AttemptFailed { attempt, failure, .. } => {
                 self.add_request(attempt);
                 self.count_retry(attempt, failure);
+                self.n_unclear += u64::from(may_be_processed(failure));
             }
             Event::BatchAnswered { attempt, n_records } => {
                 self.add_request(attempt);
@@ -130,6 +135,7 @@ impl Stats {
             Event::GivenUp => {
                 self.n_requests += 1;
                 self.n_given_up += 1;
+                self.n_unclear += 1;
                 self.timeline.at(self.clock.elapsed()).n_requests += 1;
             }
             Event::Paused(pause) => self.pauses.begin(*pause, self.clock.now()),
@@ -177,6 +183,14 @@ impl Stats {
         let bucket = self.timeline.at(self.clock.elapsed());
         bucket.n_finished += 1;
         bucket.n_failed += u64::from(was_asked && row.outcome == Outcome::Failed);
+    }
+}
+
+/// Whether the API may have processed a request that failed this way.
+fn may_be_processed(failure: &Failure) -> bool {
+    match failure.status {
+        Some(status) => !matches!(status, 401 | 403 | 407 | 429),
+        None => !matches!(&*failure.code, "connection" | "untrusted_certificate" | "proxy_refused"),
     }
 }
 

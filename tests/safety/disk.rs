@@ -119,6 +119,23 @@ fn closing_lines_list_only_written_files() {
     limited.does_not_print("  ids.results.unprocessed.csv");
 }
 
+/// The size limit allows the first row, but not the list of unprocessed records.
+#[test]
+fn a_forced_run_that_cannot_write_its_lists_unlocks_no_user() {
+    let stage = Stage::with_quick_sandbox();
+    stage.write("monday.txt", list(&users(2)));
+    stage.run(&format!("run monday.txt --yes -o out.csv {FAST}")).exits_with(0);
+    stage.write("ids.txt", list(&users(2_000)));
+    let (before, n_posts) = (stage.contents(), stage.n_posts());
+    let line = format!("run ids.txt --yes -o out.csv --force {FAST}");
+    let limited = Running::start(stage.command_after("ulimit -f 64", &line)).wait().exits_with(6);
+    limited
+        .prints("cannot write out.unprocessed.csv")
+        .prints("The earlier run in out.csv is unchanged");
+    assert!(stage.contents() == before, "nothing was changed");
+    assert_eq!(stage.n_posts(), n_posts);
+}
+
 /// Invalid records have rows but no requests.
 #[test]
 fn unwritten_rows_of_invalid_records_are_not_counted_as_requests() {

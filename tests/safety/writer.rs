@@ -1,7 +1,9 @@
 //! Existing files: a results file has one writer, and files of earlier runs are not lost.
 
 use std::fs;
+use std::time::Duration;
 
+use crate::common::server::serve;
 use crate::common::watch::{FAST, slow_config, wait_until};
 use crate::common::{Running, Stage, list, locked_users, users};
 
@@ -227,6 +229,31 @@ fn output_files_are_written_when_descriptors_run_out() {
     let manifest = stage.json("ids.results.manifest.json");
     assert_eq!(manifest["ending"], "completed");
     assert_eq!(manifest["files"][4]["role"], "report");
+}
+
+/// The server unlocks the user, but its response comes too late.
+#[test]
+fn forced_run_whose_first_response_is_late_keeps_its_own_files() {
+    let url = serve(|target| {
+        if target.contains("late") {
+            std::thread::sleep(Duration::from_millis(600));
+        }
+        let id = target.split('/').rev().nth(1).unwrap_or_default();
+        (200, format!(r#"{{"id":"{id}","locked":false}}"#))
+    });
+    let mut stage = Stage::new();
+    stage.set("CLERK_SECRET_KEY", "sk_test_abcdefghijklmnopqrst");
+    stage.set("CLERK_API_URL", &url);
+    stage.write("monday.txt", "user_early\n");
+    stage.run(&format!("run monday.txt --yes -o out.csv {FAST}")).exits_with(0);
+    stage.write("ids.txt", "user_late\nuser_b\n");
+    let late = format!("run ids.txt --yes -o out.csv --force {FAST}");
+    let ended = stage.run(&format!("{late} --timeout 100ms --max-duration 1s")).exits_with(3);
+    ended.does_not_print("before any user was unlocked").does_not_print("unchanged");
+    let manifest = stage.json("out.manifest.json");
+    let counts = ["records", "rows", "unprocessed"].map(|name| manifest[name].as_u64());
+    assert_eq!((&manifest["exit_code"], counts), (&3.into(), [Some(2), Some(0), Some(2)]));
+    assert!(stage.read("out.unprocessed.csv").contains("user_late"));
 }
 
 #[test]
