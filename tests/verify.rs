@@ -7,6 +7,7 @@ use std::time::Duration;
 use bulk_unlock::clerk::UserId;
 use bulk_unlock::sandbox::{Faults, Mode, SandboxConfig, Script, Scripted, max_in_any};
 use common::population::{admin_locked_users, listed, unlocked_users};
+use common::server::serve;
 use common::watch::FAST;
 use common::{Stage, list, locked_users, missing_user};
 
@@ -273,6 +274,29 @@ fn the_json_of_a_run_with_verify_counts_the_read_back_and_has_the_final_exit_cod
     let verified = &json["verified"];
     assert_eq!((&verified["still_unlocked"], &verified["locked_again"]), (&2.into(), &1.into()));
     assert_eq!(json["next_command"], serde_json::Value::Null, "it was verified");
+}
+
+#[test]
+fn a_read_back_that_is_refused_does_not_hide_the_run() {
+    for (refusal, code) in [(407, 3), (401, 4)] {
+        let url = serve(move |target| match target.strip_suffix("/unlock") {
+            Some(path) => {
+                let id = path.rsplit('/').next().unwrap_or_default();
+                (200, format!(r#"{{"id":"{id}","locked":false}}"#))
+            }
+            None => (refusal, "{}".to_owned()),
+        });
+        let mut stage = Stage::new();
+        stage.set("CLERK_SECRET_KEY", "sk_test_abcdefghijklmnopqrst");
+        stage.set("CLERK_API_URL", &url);
+        stage.write("ids.txt", "user_a\nuser_b\n");
+        let ended = stage.run(&format!("run ids.txt --verify --json --yes {FAST}"));
+        let ended = ended.exits_with(code).does_not_print("no user was unlocked");
+        let ended = ended.prints("error: cannot read back the unlocked users: ");
+        let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("one JSON value");
+        assert_eq!((&json["exit_code"], &json["counts"]["unlocked"]), (&code.into(), &2.into()));
+        assert_eq!(stage.json("ids.results.manifest.json")["exit_code"], code);
+    }
 }
 
 /// What it found may have changed since.

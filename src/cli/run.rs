@@ -87,8 +87,13 @@ pub(super) fn run(
     let context = Context { effective: &effective, ..context };
     let mut finished = job::run(&settings, &connection, context, consent)?;
     if settings.verify && matches!(finished.status, ExitStatus::Success | ExitStatus::NotAllWell) {
-        let verified = verify(&settings, &connection, context)?;
-        finished.add_verified(&verified)?;
+        match verify(&settings, &connection, context) {
+            Ok(verified) => finished.add_verified(&verified)?,
+            Err(failure) => {
+                console.error(&format!("cannot read back the unlocked users: {failure}"));
+                finished.set_status(failure.status.after_changes())?;
+            }
+        }
     }
     finished.print_json(settings.output.json)
 }

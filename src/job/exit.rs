@@ -113,6 +113,11 @@ impl ExitStatus {
         }
     }
 
+    /// The same where an earlier job of the command changed users: a usage error would deny that.
+    pub(crate) fn after_changes(self) -> Self {
+        if self == Self::Usage { Self::Guard } else { self }
+    }
+
     /// The exit status of a job that was stopped for this reason and left something undone.
     pub(crate) fn of_stop(reason: StopReason) -> Self {
         match reason {

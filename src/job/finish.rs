@@ -168,7 +168,7 @@ impl Finished {
     /// Adds the read-back at the end of a run: the manifest gets the exit code of both.
     pub(crate) fn add_verified(&mut self, verified: &Self) -> Result<(), Failure> {
         if verified.status != ExitStatus::Success {
-            self.status = verified.status;
+            self.status = verified.status.after_changes();
         }
         self.summary.verified = Some(verified.summary.counts);
         self.set_status(self.status)

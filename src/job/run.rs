@@ -293,7 +293,10 @@ impl<'env> RunningJob<'_, 'env> {
         if let Some(failure) = failure {
             context.console.error(&failure.to_string());
         }
-        let participle = settings.command.participle();
+        let participle = match settings.command {
+            CommandKind::Verify => "read back",
+            command => command.participle(),
+        };
         let (earlier, before) = match settings.pass {
             Some(_) => ("pass", "during a pass".to_owned()),
             None => ("run", format!("before any user was {participle}")),
