@@ -206,10 +206,12 @@ fn a_run_without_locked_users_succeeds() {
 
 #[test]
 fn a_user_whose_lock_state_is_unclear_exits_with_1() {
-    let stage = with_one_user("null");
-    let ended = stage.run(RUN).exits_with(1);
-    ended.prints("not listed: 1 user whose `locked` is neither true nor false");
-    assert_eq!(stage.json("locked.results.manifest.json")["exit_code"], 1);
+    for locked in ["null", r#"true,"verification_attempts_remaining":3.0"#] {
+        let stage = with_one_user(locked);
+        let ended = stage.run(RUN).exits_with(1);
+        ended.prints("not listed: 1 user whose `locked` is neither true nor false");
+        assert_eq!(stage.json("locked.results.manifest.json")["exit_code"], 1);
+    }
 }
 
 #[test]
