@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::columns::{ColumnChoice, UserColumn, Wanted};
+use super::columns::{UserColumn, Wanted};
 use super::error::{Malformed, Refusal, Suspicion};
 use super::read::ReadInput;
 use super::rows::{LineReader, Row, RowReader};
@@ -76,14 +76,9 @@ impl<'a> Table<'a> {
         {
             return Err(Refusal::TitleLine { line, text: first[0].clone(), header_line });
         }
-        let others = match wanted.column {
-            Some(&ColumnChoice::Number(number @ 1..)) => {
-                let rows = self.rows_below(head, self.delimiter).into_iter();
-                rows.filter_map(|(_, cells)| cells.get(number - 1).cloned()).collect()
-            }
-            _ => Vec::new(),
-        };
-        self.column = wanted.choose(line, &first, &others)?;
+        let below = self.rows_below(head, self.delimiter).into_iter();
+        let below: Vec<_> = below.map(|(_, cells)| cells).collect();
+        self.column = wanted.choose(line, &first, &below)?;
         self.own = wanted.own_file(&first);
         if self.column.header().is_none() {
             self.rows.hold();
@@ -283,6 +278,7 @@ fn whole_chars(head: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::columns::ColumnChoice;
     use super::*;
     use crate::model::IdentifierKind;
 

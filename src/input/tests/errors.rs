@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::columns::Columns;
+use super::super::columns::{Columns, UserColumn};
 use super::super::error::{LeftAlone, Malformed, Suspicion};
 use super::super::source::WINDOWS_1252;
 use super::*;
@@ -206,6 +206,10 @@ fn one_of_each() -> Vec<Refusal> {
     let reason = || std::io::ErrorKind::PermissionDenied.into();
     let kind = IdentifierKind::UserId;
     let line = 7;
+    let readings = || {
+        let headers = ["id".to_owned(), "user_id".to_owned()];
+        [0, 1].map(|index| UserColumn::named(&headers, index)).into()
+    };
     let malformed = |what| Refusal::Malformed { line, what };
     let suspicious = |line| Refusal::Suspicious(Suspicion { line, text: value() });
     let left_alone = |outcome, n_rows, is_locked_list| {
@@ -228,6 +232,12 @@ fn one_of_each() -> Vec<Refusal> {
         Refusal::AmbiguousDelimiter(vec![';', '\t']),
         Refusal::LineOrColumns { line, kind, columns: columns() },
         Refusal::HeaderOrUser { line, kind, cell: value() },
+        Refusal::OwnFileOrList {
+            line,
+            kind,
+            cells: ["user_m", "user_a"].map(str::to_owned).into(),
+            columns: readings(),
+        },
         Refusal::TitleLine { line, text: value(), header_line: 9 },
         Refusal::UnknownColumn { wanted: value(), columns: columns() },
         Refusal::NoSuchNumber { number: 3, columns: columns() },
@@ -272,6 +282,7 @@ fn each_error_has_a_message() {
     users.csv: the cells may be separated by ";" or a tab; choose one with --delimiter
     users.csv:7: is this line one user ID, or the columns 1 "Name", 2 "Team"? Name a column with --column, or take whole lines with --delimiter none
     users.csv:7: is "oops" a column header or a user ID? If it is a header, give --column with that name; if it is a user ID, add a header line
+    users.csv:7: does this row name "user_m" or "user_a"? The user IDs are in column 1 ("id") if this is a failed or unprocessed file of bulk-unlock, and in column 2 ("user_id") if it is another list; choose one with --column
     users.csv:7: line 7 ("oops") is neither a header nor a user, and line 9 looks like the header; remove the lines above it
     users.csv has no column "oops"; its columns are 1 "Name", 2 "Team"
     users.csv has no column number 3; its columns are 1 "Name", 2 "Team"
