@@ -518,6 +518,27 @@ fn the_unprocessed_file_continues_a_stopped_run() {
     assert!(stage.column("rest.csv", "in_ticket").contains(&"T-30".to_owned()));
 }
 
+#[test]
+fn a_header_in_a_comment_that_names_another_column_is_refused() {
+    let (a, b) = two();
+    let expected = [
+        "ids.csv:2:",
+        "\"#manager_id,user_id\"",
+        "column 2 (\"user_id\")",
+        "column 1 (no header)",
+        "remove the \"#\"",
+        "--column",
+    ];
+    let text = format!("# from the desk\n#manager_id,user_id\n{b},{a}\n");
+    check_refused(&text, "", &expected);
+    check_refused(&text, "--lenient", &expected);
+    check(&text, "--column 1", &["3 unlocked"]);
+    check(&text, "--column 2", &["3 unlocked"]);
+    for comment in ["#user_id,manager_id", "# see user_id, and the wiki", "#user_id", "#a,b"] {
+        check(format!("{comment}\n{a},{b}\n"), "", &["2 unlocked"]);
+    }
+}
+
 /// A list may end with the columns of our `unprocessed` or `failed` files by chance.
 #[test]
 fn a_list_that_only_has_the_header_of_an_own_file_is_an_ordinary_list() {

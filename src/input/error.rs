@@ -63,6 +63,14 @@ pub enum Refusal {
         cells: Box<[String; 2]>,
         columns: Box<[UserColumn; 2]>,
     },
+    /// A comment above a first record without a header: the column of the users by the comment,
+    /// and by that record.
+    HeaderInComment {
+        line: u64,
+        kind: IdentifierKind,
+        comment: String,
+        columns: Box<[UserColumn; 2]>,
+    },
     /// A line above the header.
     TitleLine {
         line: u64,
@@ -182,6 +190,14 @@ impl Refusal {
                  one with --column",
                 excerpt(&cells[0]),
                 excerpt(&cells[1]),
+                kind.plural(),
+                columns[0],
+                columns[1]
+            ),
+            Self::HeaderInComment { line, kind, comment, columns } => format!(
+                "{name}:{line}: is the comment \"{}\" the header? The {} are in {} if it is, and in \
+                 {} if it is not; remove the \"#\", or choose the column by its number with --column",
+                excerpt(comment),
                 kind.plural(),
                 columns[0],
                 columns[1]

@@ -81,6 +81,9 @@ impl<'a> Table<'a> {
         self.column = wanted.choose(line, &first, &below)?;
         self.own = wanted.own_file(&first);
         if self.column.header().is_none() {
+            if wanted.column.is_none() {
+                self.check_comments(head, line, wanted)?;
+            }
             self.rows.hold();
         }
         if self.column != UserColumn::PlainList {
@@ -89,6 +92,33 @@ impl<'a> Table<'a> {
         let can_shift = self.column.header().is_some() || self.column.index() > 0;
         self.max_columns = can_shift.then_some(first.len()).filter(|_| self.delimiter.is_some());
         self.first = first;
+        Ok(())
+    }
+
+    /// Refuses a comment above the first row that is a header with the users in another column.
+    fn check_comments(
+        &self,
+        head: &[u8],
+        first_line: u64,
+        wanted: &Wanted<'_>,
+    ) -> Result<(), Refusal> {
+        let mut lines = LineReader::new(head);
+        while let Ok(Some((line, comment))) = lines.read(head.len())
+            && line < first_line
+        {
+            let text = comment.trim_start_matches('#');
+            let mut rows = RowReader::new(text.as_bytes(), self.delimiter, false);
+            let Ok(Some(row)) = rows.read() else { continue };
+            let cells = row.cells();
+            if cells.len() > 1
+                && let Some(index) = wanted.find_known(&cells)?
+                && index != self.column.index()
+            {
+                let columns = [UserColumn::named(&cells, index), self.column.clone()].into();
+                let comment = comment.to_owned();
+                return Err(Refusal::HeaderInComment { line, kind: wanted.kind, comment, columns });
+            }
+        }
         Ok(())
     }
 
