@@ -518,6 +518,93 @@ fn the_unprocessed_file_continues_a_stopped_run() {
     assert!(stage.column("rest.csv", "in_ticket").contains(&"T-30".to_owned()));
 }
 
+#[test]
+fn a_header_in_a_comment_that_names_another_column_is_refused() {
+    let (a, b) = two();
+    let expected = [
+        "ids.csv:2:",
+        "\"#manager_id,user_id\"",
+        "column 2 (\"user_id\")",
+        "column 1 (no header)",
+        "remove the \"#\"",
+        "--column",
+    ];
+    let text = format!("# from the desk\n#manager_id,user_id\n{b},{a}\n");
+    check_refused(&text, "", &expected);
+    check_refused(&text, "--lenient", &expected);
+    check(&text, "--column 1", &["3 unlocked"]);
+    check(&text, "--column 2", &["3 unlocked"]);
+    for comment in ["#user_id,manager_id", "# see user_id, and the wiki", "#user_id", "#a,b"] {
+        check(format!("{comment}\n{a},{b}\n"), "", &["2 unlocked"]);
+    }
+}
+
+/// A list may end with the columns of our `unprocessed` or `failed` files by chance.
+#[test]
+fn a_list_that_only_has_the_header_of_an_own_file_is_an_ordinary_list() {
+    let (a, b) = two();
+    let text = format!("id,user_id,line\n{b},{a},mobile\n");
+    let stderr = check(&text, "", &["2 unlocked"]);
+    assert!(stderr.contains("user IDs from column 2 (\"user_id\")"), "{stderr}");
+    let text =
+        format!("owner,user_id,line,outcome,error_code,error_message\n{b},{a},app,contacted,x,y\n");
+    let stderr = check(&text, "", &["2 unlocked"]);
+    assert!(stderr.contains("user IDs from column 2 (\"user_id\")"), "{stderr}");
+}
+
+#[test]
+fn a_file_that_may_be_an_own_file_or_a_list_of_other_users_is_refused() {
+    let (a, b) = two();
+    let readings = [
+        format!("ids.csv:2: does this row name \"{a}\" or \"{b}\"?"),
+        "column 1 (\"clerk_id\")".to_owned(),
+        "column 2 (\"user_id\")".to_owned(),
+        "--column".to_owned(),
+    ];
+    let readings = readings.each_ref().map(String::as_str);
+    let unprocessed = format!("clerk_id,user_id,line\n{a},{b},2\n");
+    check_refused(&unprocessed, "", &readings);
+    check_refused(&unprocessed, "--lenient", &readings);
+    let failed = format!(
+        "clerk_id,user_id,line,outcome,error_code,error_message\n{a},{b},2,failed,timeout,x\n"
+    );
+    check_refused(&failed, "", &readings);
+    // A row without a line number, anywhere in the file.
+    for n_before in [0, 50] {
+        let before = format!("{b},{b},7\n").repeat(n_before);
+        let text = format!("clerk_id,user_id,line\n{before}{a},{b},7\n{a},{b},\n");
+        check_refused(&text, "", &readings[1..]);
+    }
+    check(&unprocessed, "--column clerk_id", &["2 unlocked"]);
+    check(&unprocessed, "--column 2", &["2 unlocked"]);
+    // Both columns name the same user.
+    check(format!("clerk_id,user_id,line\n{a},{a},2\n"), "", &["2 unlocked"]);
+    check(format!("user_id,id,line\n{a},{b},2\n"), "", &["2 unlocked"]);
+}
+
+#[test]
+fn own_files_of_a_chosen_column_are_read_from_it_under_their_own_names() {
+    let stage = Stage::with_quick_sandbox();
+    let (a, b) = two();
+    let (gone, other) = (missing_user(), users(3).remove(2));
+    stage.write("ids.csv", format!("user_id,clerk_id\n{other},{gone}\n{other},{a}\n{a},{b}\n"));
+    let line = format!("run ids.csv {RUN} --column clerk_id --carry all --canary 1");
+    stage.run(&line).exits_with(3);
+    for name in ["ids.results.failed.csv", "ids.results.unprocessed.csv"] {
+        let text = stage.read(name);
+        assert!(text.starts_with("clerk_id,user_id,line"), "{text}");
+        stage.pipe(&text, &format!("run - {RUN}")).exits_with(2).prints("--column");
+    }
+    stage.run(&format!("run ids.results.failed.csv {RUN} -o failed.csv")).exits_with(1);
+    assert_eq!(stage.column("failed.csv", "input"), [gone.as_str()]);
+    stage.run(&format!("run ids.results.unprocessed.csv {RUN} -o rest.csv")).exits_with(0);
+    let mut rest = stage.column("rest.csv", "input");
+    rest.sort();
+    let mut expected = [a.as_str(), b.as_str()];
+    expected.sort_unstable();
+    assert_eq!(rest, expected);
+}
+
 /// A spreadsheet may write booleans in another language, and `sort` may move the header.
 #[test]
 fn edited_own_files_are_refused_as_plain_input() {

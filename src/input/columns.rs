@@ -210,13 +210,12 @@ impl Wanted<'_> {
         }
     }
 
-    /// Finds the column of the users by the first record. `others` are cells of the column that
-    /// [`ColumnChoice::Number`] names, in later records.
+    /// Finds the column of the users by the first record, and some records below it.
     pub(super) fn choose(
         &self,
         line: u64,
         first: &[String],
-        others: &[String],
+        below: &[Vec<String>],
     ) -> Result<UserColumn, Refusal> {
         let columns = || Columns::of(first);
         match self.column {
@@ -224,9 +223,9 @@ impl Wanted<'_> {
                 Some(index) => Ok(UserColumn::named(first, index)),
                 None => Err(Refusal::UnknownColumn { wanted: wanted.clone(), columns: columns() }),
             },
-            Some(&ColumnChoice::Number(number)) => self.numbered(line, number, first, others),
+            Some(&ColumnChoice::Number(number)) => self.numbered(line, number, first, below),
             None => self
-                .found(first)?
+                .found(first, below)?
                 .ok_or_else(|| Refusal::NoUserColumn { kind: self.kind, columns: columns() }),
         }
     }
@@ -266,7 +265,7 @@ impl Wanted<'_> {
         line: u64,
         number: usize,
         first: &[String],
-        others: &[String],
+        below: &[Vec<String>],
     ) -> Result<UserColumn, Refusal> {
         let Some((index, cell)) = number.checked_sub(1).and_then(|it| Some((it, first.get(it)?)))
         else {
@@ -277,7 +276,7 @@ impl Wanted<'_> {
             !is_any_header(cell) && (!self.kind.has_shape() || self.is_valid(cell))
         } else if self.kind.has_shape() || is_any_header(cell) {
             self.is_user(cell)
-        } else if others.iter().any(|other| is_alike(cell, other)) {
+        } else if below.iter().filter_map(|row| row.get(index)).any(|it| is_alike(cell, it)) {
             true
         } else {
             // Any word may be such a user, and the look-up of a header may find one.
@@ -290,22 +289,26 @@ impl Wanted<'_> {
         })
     }
 
-    fn found(&self, first: &[String]) -> Result<Option<UserColumn>, Refusal> {
-        let known = |index: Option<usize>| index.map(|index| UserColumn::named(first, index));
-        match self.own_file(first) {
-            Some(OwnFile::Failed | OwnFile::Unprocessed) => return Ok(known(Some(0))),
-            Some(OwnFile::Rows { user_id, .. } | OwnFile::Locked { user_id })
-                if self.kind == IdentifierKind::UserId =>
-            {
-                return Ok(known(Some(user_id)));
+    fn found(
+        &self,
+        first: &[String],
+        below: &[Vec<String>],
+    ) -> Result<Option<UserColumn>, Refusal> {
+        // The last of these rows may be cut off.
+        let mut whole = below.iter().filter(|row| row.len() >= first.len());
+        let own = self.own_file(first).filter(|own| whole.all(|row| own.has_row(|at| &row[at])));
+        let index = match own {
+            Some(OwnFile::Unfinished { is_named: true, .. }) => Some(0),
+            Some(OwnFile::Unfinished { is_named: false, .. }) => {
+                // It may be a list, and two columns with one name are refused there.
+                self.find_known(first)?;
+                Some(0)
             }
-            Some(OwnFile::Rows { input, .. }) => {
-                return Ok(known(Some(self.find_known(first)?.unwrap_or(input))));
-            }
-            Some(OwnFile::Locked { .. }) | None => {}
-        }
-        if let Some(index) = self.find_known(first)? {
-            return Ok(known(Some(index)));
+            Some(OwnFile::Rows { input, .. }) => self.find_known(first)?.or(Some(input)),
+            Some(OwnFile::Locked) | None => self.find_known(first)?,
+        };
+        if let Some(index) = index {
+            return Ok(Some(UserColumn::named(first, index)));
         }
         Ok(match first {
             [cell] => (!is_any_header(cell)).then_some(UserColumn::PlainList),
@@ -317,7 +320,7 @@ impl Wanted<'_> {
     }
 
     /// The column with a known header, the most specific one.
-    fn find_known(&self, headers: &[String]) -> Result<Option<usize>, Refusal> {
+    pub(super) fn find_known(&self, headers: &[String]) -> Result<Option<usize>, Refusal> {
         for known in known_headers(self.kind) {
             let places = places(headers, |header| is_header(header, known));
             if !places.is_empty() {

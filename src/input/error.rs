@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::columns::{Columns, usual_header};
+use super::columns::{Columns, UserColumn, usual_header};
 use super::source::{Encoding, STDIN};
 use crate::model::{IdentifierKind, Outcome, excerpt};
 use crate::stats::summary::CommandKind;
@@ -54,6 +54,22 @@ pub enum Refusal {
         line: u64,
         kind: IdentifierKind,
         cell: String,
+    },
+    /// A file that may be a `failed` or `unprocessed` file of this program, or another list: the
+    /// cells of a row and the columns by both readings.
+    OwnFileOrList {
+        line: u64,
+        kind: IdentifierKind,
+        cells: Box<[String; 2]>,
+        columns: Box<[UserColumn; 2]>,
+    },
+    /// A comment above a first record without a header: the column of the users by the comment,
+    /// and by that record.
+    HeaderInComment {
+        line: u64,
+        kind: IdentifierKind,
+        comment: String,
+        columns: Box<[UserColumn; 2]>,
     },
     /// A line above the header.
     TitleLine {
@@ -168,6 +184,24 @@ impl Refusal {
                     excerpt(cell)
                 )
             }
+            Self::OwnFileOrList { line, kind, cells, columns } => format!(
+                "{name}:{line}: does this row name \"{}\" or \"{}\"? The {} are in {} if this is a \
+                 failed or unprocessed file of bulk-unlock, and in {} if it is another list; choose \
+                 one with --column",
+                excerpt(&cells[0]),
+                excerpt(&cells[1]),
+                kind.plural(),
+                columns[0],
+                columns[1]
+            ),
+            Self::HeaderInComment { line, kind, comment, columns } => format!(
+                "{name}:{line}: is the comment \"{}\" the header? The {} are in {} if it is, and in \
+                 {} if it is not; remove the \"#\", or choose the column by its number with --column",
+                excerpt(comment),
+                kind.plural(),
+                columns[0],
+                columns[1]
+            ),
             Self::TitleLine { line, text, header_line } => format!(
                 "{name}:{line}: line {line} (\"{}\") is neither a header nor a user, and line \
                  {header_line} looks like the header; remove the lines above it",

@@ -6,8 +6,8 @@ use super::read::{Options, ReadInput};
 use super::rows::Row;
 use super::source::Source;
 use super::table::{Delimiter, Table};
-use crate::model::{IdentifierKind, InputRecord, Outcome, Records};
-use crate::results::format::{OwnFile, columns_named};
+use crate::model::{Identifier, IdentifierKind, InputRecord, Outcome, Records};
+use crate::results::format::{OwnFile, columns_named, outcome_of};
 use crate::results::kind_of_outcome;
 use crate::stats::summary::CommandKind;
 
@@ -75,14 +75,69 @@ impl Decisions {
     }
 }
 
+/// Compares the two readings of a file with the header of `NAME.failed.csv` or
+/// `NAME.unprocessed.csv`: as ours, the users are in the first column; as an ordinary list, in the
+/// column with a known header. Its name and all rows must agree on one, unless both give the same
+/// users.
+pub(super) struct Readings {
+    file: OwnFile,
+    kind: IdentifierKind,
+    ours: UserColumn,
+    list: UserColumn,
+    /// It is read as ours.
+    is_ours: bool,
+    /// Its name or a row contradicts that reading.
+    is_doubtful: bool,
+    /// The first row that names two users: its line, and the cells of both.
+    differing: Option<(u64, [String; 2])>,
+}
+
+impl Readings {
+    /// `None` where the users are in one column only.
+    pub(super) fn new(table: &Table<'_>, wanted: &Wanted<'_>) -> Option<Self> {
+        let own = table.own.filter(|_| wanted.column.is_none());
+        let Some(file @ OwnFile::Unfinished { is_named, .. }) = own else { return None };
+        let list = wanted.find_known(&table.first).ok().flatten().filter(|&index| index > 0)?;
+        let is_ours = table.column.index() == 0;
+        Some(Self {
+            file,
+            kind: wanted.kind,
+            ours: UserColumn::named(&table.first, 0),
+            list: UserColumn::named(&table.first, list),
+            is_ours,
+            is_doubtful: is_named != is_ours,
+            differing: None,
+        })
+    }
+
+    pub(super) fn note(&mut self, row: &Row<'_>) {
+        self.is_doubtful |= self.file.has_row(|index| row.cell(index)) != self.is_ours;
+        if self.differing.is_none() {
+            let cells = [&self.ours, &self.list].map(|it| row.cell(it.index()).into_owned());
+            let differs = cells[0] != cells[1] && Identifier::is_valid(self.kind, &cells[1]);
+            self.differing = differs.then_some((row.line, cells));
+        }
+    }
+
+    /// # Errors
+    ///
+    /// When it can be read in both ways, and they give different users.
+    pub(super) fn finish(self) -> Result<(), Refusal> {
+        match self.differing {
+            Some((line, cells)) if self.is_doubtful => Err(Refusal::OwnFileOrList {
+                line,
+                kind: self.kind,
+                cells: cells.into(),
+                columns: [self.ours, self.list].into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 fn count(left_alone: &mut Option<LeftAlone>, line: u64, outcome: Outcome, is_locked_list: bool) {
     let first = LeftAlone { line, outcome, n_rows: 0, is_locked_list };
     left_alone.get_or_insert(first).n_rows += 1;
-}
-
-/// The outcome in a cell, if it is one.
-fn outcome_of(cell: &str) -> Option<Outcome> {
-    cell.trim().to_ascii_lowercase().parse().ok()
 }
 
 /// `true` or `false`, as this program or a spreadsheet writes it; `None` for anything else.

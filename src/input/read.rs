@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::ColumnChoice;
 use super::columns::{Carried, Carry, Columns, HeaderFinder, UserColumn, Wanted};
 use super::error::{Error, Refusal, Suspicion, by_hint};
-use super::own_files::{Decisions, Filter, recorded};
+use super::own_files::{Decisions, Filter, Readings, recorded};
 use super::rows::{LineReader, MAX_LEN, Row};
 use super::source::{Source, sha256};
 use super::table::{CANDIDATES, Delimiter, Table};
@@ -93,12 +93,13 @@ fn read_table(source: Source<'_>, name: &str, options: &Options) -> Result<ReadI
     let mut table = Table::open(source, &wanted, options.delimiter)?;
     let carried = Carried::of_input(&options.carry, &table.first, &table.column)?;
     let column = table.column.clone();
-    let second_choice = match table.own {
-        Some(OwnFile::Rows { input, .. }) if options.column.is_none() => Some(input),
+    let results = match table.own {
+        Some(file @ OwnFile::Rows { input, .. }) if options.column.is_none() => Some((file, input)),
         _ => None,
     };
     let headers = HeaderFinder::new(kind, &column);
     let mut decisions = Decisions::new(&table, options);
+    let mut readings = Readings::new(&table, &wanted);
     let mut census = Census::new(wanted, &table);
     let mut records =
         Records { kind, header: column.header().map(str::to_owned), ..Records::default() };
@@ -106,8 +107,10 @@ fn read_table(source: Source<'_>, name: &str, options: &Options) -> Result<ReadI
     let limit = options.limit.unwrap_or(u64::MAX);
     while let Some(row) = table.read()? {
         let mut cell = row.cell(column.index());
-        if let (true, Some(second)) = (cell.is_empty(), second_choice) {
-            cell = row.cell(second);
+        if let (true, Some((file, input))) = (cell.is_empty(), results)
+            && file.has_row(|index| row.cell(index))
+        {
+            cell = row.cell(input);
         }
         if is_delimiter_guessed && cell.contains(CANDIDATES) {
             let columns = columns_of(&cell);
@@ -115,6 +118,9 @@ fn read_table(source: Source<'_>, name: &str, options: &Options) -> Result<ReadI
         }
         let is_header = headers.is_header(&cell);
         decisions.note(&row);
+        if let Some(readings) = readings.as_mut().filter(|_| !is_header) {
+            readings.note(&row);
+        }
         census.note(&row, &cell, is_header);
         let place = census.n_records - 1;
         if place < options.skip || place - options.skip >= limit {
@@ -129,6 +135,7 @@ fn read_table(source: Source<'_>, name: &str, options: &Options) -> Result<ReadI
     records.records.shrink_to_fit();
     records.carried = carried.into_headers();
     let is_plan = decisions.finish()?;
+    readings.map_or(Ok(()), Readings::finish)?;
     let mut suspicions = census.finish();
     if !options.lenient && !suspicions.is_empty() {
         return Err(Refusal::Suspicious(suspicions.swap_remove(0)));

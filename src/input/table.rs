@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::columns::{ColumnChoice, UserColumn, Wanted};
+use super::columns::{UserColumn, Wanted};
 use super::error::{Malformed, Refusal, Suspicion};
 use super::read::ReadInput;
 use super::rows::{LineReader, Row, RowReader};
@@ -76,16 +76,14 @@ impl<'a> Table<'a> {
         {
             return Err(Refusal::TitleLine { line, text: first[0].clone(), header_line });
         }
-        let others = match wanted.column {
-            Some(&ColumnChoice::Number(number @ 1..)) => {
-                let rows = self.rows_below(head, self.delimiter).into_iter();
-                rows.filter_map(|(_, cells)| cells.get(number - 1).cloned()).collect()
-            }
-            _ => Vec::new(),
-        };
-        self.column = wanted.choose(line, &first, &others)?;
+        let below = self.rows_below(head, self.delimiter).into_iter();
+        let below: Vec<_> = below.map(|(_, cells)| cells).collect();
+        self.column = wanted.choose(line, &first, &below)?;
         self.own = wanted.own_file(&first);
         if self.column.header().is_none() {
+            if wanted.column.is_none() {
+                self.check_comments(head, line, wanted)?;
+            }
             self.rows.hold();
         }
         if self.column != UserColumn::PlainList {
@@ -94,6 +92,33 @@ impl<'a> Table<'a> {
         let can_shift = self.column.header().is_some() || self.column.index() > 0;
         self.max_columns = can_shift.then_some(first.len()).filter(|_| self.delimiter.is_some());
         self.first = first;
+        Ok(())
+    }
+
+    /// Refuses a comment above the first row that is a header with the users in another column.
+    fn check_comments(
+        &self,
+        head: &[u8],
+        first_line: u64,
+        wanted: &Wanted<'_>,
+    ) -> Result<(), Refusal> {
+        let mut lines = LineReader::new(head);
+        while let Ok(Some((line, comment))) = lines.read(head.len())
+            && line < first_line
+        {
+            let text = comment.trim_start_matches('#');
+            let mut rows = RowReader::new(text.as_bytes(), self.delimiter, false);
+            let Ok(Some(row)) = rows.read() else { continue };
+            let cells = row.cells();
+            if cells.len() > 1
+                && let Some(index) = wanted.find_known(&cells)?
+                && index != self.column.index()
+            {
+                let columns = [UserColumn::named(&cells, index), self.column.clone()].into();
+                let comment = comment.to_owned();
+                return Err(Refusal::HeaderInComment { line, kind: wanted.kind, comment, columns });
+            }
+        }
         Ok(())
     }
 
@@ -283,6 +308,7 @@ fn whole_chars(head: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::columns::ColumnChoice;
     use super::*;
     use crate::model::IdentifierKind;
 

@@ -163,17 +163,17 @@ pub fn kind_of_outcome(outcome: Outcome) -> Option<CommandKind> {
 pub enum OwnFile {
     /// Results of `run`, `plan`, `verify`, or `relock`.
     Rows { line: usize, input: usize, user_id: usize, outcome: usize },
-    /// `NAME.failed.csv`: the users' column is the first.
-    Failed,
-    /// `NAME.unprocessed.csv`: the users' column is the first.
-    Unprocessed,
+    /// `NAME.failed.csv`, which has outcomes, or `NAME.unprocessed.csv`: the users' column is the
+    /// first. `is_named`: the file still has that name.
+    Unfinished { line: usize, outcome: Option<usize>, is_named: bool },
     /// The list of `locked`.
-    Locked { user_id: usize },
+    Locked,
 }
 
 impl OwnFile {
-    /// Recognizes a file by its header. The header of an `unprocessed` file can occur in any file,
-    /// so it counts only with our file name or a users' column in front.
+    /// The file that has this header, if the rows below agree ([`OwnFile::has_row`]). The header of
+    /// an `unprocessed` file can occur in any file, so it counts only with our file name or a users'
+    /// column in front.
     pub fn recognize<T: AsRef<str>>(
         name: &str,
         headers: &[T],
@@ -186,19 +186,38 @@ impl OwnFile {
         {
             return Some(Self::Rows { line, input, user_id, outcome });
         }
-        if ends_with(headers, &FAILED_COLUMNS) {
-            return Some(Self::Failed);
+        if let Some(line) = end_columns(headers, &FAILED_COLUMNS) {
+            let is_named = name.ends_with(".failed.csv");
+            return Some(Self::Unfinished { line, outcome: Some(line + 1), is_named });
         }
-        if let (Some(user_id), Some(_), Some(_)) =
-            (column("user_id"), column("locked"), column("admin_locked"))
-        {
-            return Some(Self::Locked { user_id });
+        if ["user_id", "locked", "admin_locked"].iter().all(|name| column(name).is_some()) {
+            return Some(Self::Locked);
         }
-        let is_ours = name.ends_with(".unprocessed.csv")
-            || is_header(first, &normalized_header("user_id"))
-            || is_users_header(first);
-        (is_ours && ends_with(headers, &UNPROCESSED_COLUMNS)).then_some(Self::Unprocessed)
+        let is_named = name.ends_with(".unprocessed.csv");
+        let is_ours =
+            is_named || is_header(first, &normalized_header("user_id")) || is_users_header(first);
+        let line = end_columns(headers, &UNPROCESSED_COLUMNS).filter(|_| is_ours)?;
+        Some(Self::Unfinished { line, outcome: None, is_named })
     }
+
+    /// Whether a row below the header can be of this file: its `line` is a line number, and its
+    /// `outcome` one of this program. Joined files repeat the header.
+    pub fn has_row<T: AsRef<str>>(self, cell: impl Fn(usize) -> T) -> bool {
+        let (line, outcome) = match self {
+            Self::Rows { line, outcome, .. } => (line, Some(outcome)),
+            Self::Unfinished { line, outcome, .. } => (line, outcome),
+            Self::Locked => return true,
+        };
+        let line = cell(line);
+        is_header(line.as_ref(), "line")
+            || line.as_ref().parse::<u64>().is_ok()
+                && outcome.is_none_or(|at| outcome_of(cell(at).as_ref()).is_some())
+    }
+}
+
+/// The outcome in a cell, if it is one.
+pub fn outcome_of(cell: &str) -> Option<Outcome> {
+    cell.trim().to_ascii_lowercase().parse().ok()
 }
 
 /// The indices of the columns with this name, as any spreadsheet may have written it.
@@ -207,16 +226,15 @@ pub fn columns_named<T: AsRef<str>>(headers: &[T], name: &str) -> impl Iterator<
     (0..headers.len()).filter(move |&index| is_header(headers[index].as_ref(), &name))
 }
 
-/// Whether the header has a first column, any others, and then these columns.
-fn ends_with<T: AsRef<str>>(headers: &[T], end: &[&str]) -> bool {
+/// Where the header has these columns as its last ones, after at least one other.
+fn end_columns<T: AsRef<str>>(headers: &[T], end: &[&str]) -> Option<usize> {
     // A spreadsheet may append empty columns.
     let n_named = headers.iter().rposition(|header| !header.as_ref().trim().is_empty());
     let headers = &headers[..n_named.map_or(0, |last| last + 1)];
-    headers.len() > end.len()
-        && headers[headers.len() - end.len()..]
-            .iter()
-            .zip(end)
-            .all(|(header, name)| is_header(header.as_ref(), &normalized_header(name)))
+    let start = headers.len().checked_sub(end.len()).filter(|&start| start > 0)?;
+    let mut pairs = headers[start..].iter().zip(end);
+    let is_end = pairs.all(|(header, name)| is_header(header.as_ref(), &normalized_header(name)));
+    is_end.then_some(start)
 }
 
 #[cfg(test)]
@@ -371,18 +389,23 @@ mod tests {
 
     #[test]
     fn a_failed_file_is_recognized_by_the_end_of_its_header() {
-        let failed = Some(OwnFile::Failed);
-        check_recognized("x.csv", "cust,line,outcome,error_code,error_message", failed);
-        check_recognized("x.csv", "cust,id,Line,Outcome,Error Code,error_message,,", failed);
+        let failed =
+            |line, is_named| Some(OwnFile::Unfinished { line, outcome: Some(line + 1), is_named });
+        let header = "cust,line,outcome,error_code,error_message";
+        check_recognized("x.csv", header, failed(1, false));
+        check_recognized("x.failed.csv", header, failed(1, true));
+        let resaved = "cust,id,Line,Outcome,Error Code,error_message,,";
+        check_recognized("x.csv", resaved, failed(2, false));
         check_recognized("x.csv", "line,outcome,error_code,error_message", None);
     }
 
     #[test]
     fn an_unprocessed_file_is_recognized_by_its_name_or_its_first_column_too() {
-        let unprocessed = Some(OwnFile::Unprocessed);
-        check_recognized("x.unprocessed.csv", "cust,id,line", unprocessed);
-        check_recognized("x.csv", "user_id,ticket,line", unprocessed);
-        check_recognized("x.csv", "email,line", unprocessed);
+        let unprocessed =
+            |line, is_named| Some(OwnFile::Unfinished { line, outcome: None, is_named });
+        check_recognized("x.unprocessed.csv", "cust,id,line", unprocessed(2, true));
+        check_recognized("x.csv", "user_id,ticket,line", unprocessed(2, false));
+        check_recognized("x.csv", "email,line", unprocessed(1, false));
         check_recognized("x.csv", "cust,id,line", None);
         check_recognized("x.unprocessed.csv", "line", None);
         check_recognized("x.unprocessed.csv", "name,user_id", None);
@@ -391,7 +414,7 @@ mod tests {
     #[test]
     fn a_list_of_locked_users_is_recognized_by_its_columns() {
         let list = super::super::locked_list::LOCKED_COLUMNS.join(",");
-        check_recognized("x.csv", &list, Some(OwnFile::Locked { user_id: 0 }));
+        check_recognized("x.csv", &list, Some(OwnFile::Locked));
         check_recognized("x.csv", "user_id,locked", None);
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::columns::Columns;
+use super::super::columns::{Columns, UserColumn};
 use super::super::error::{LeftAlone, Malformed, Suspicion};
 use super::super::source::WINDOWS_1252;
 use super::*;
@@ -50,6 +50,28 @@ fn the_error_of_another_encoding_has_the_command_to_convert_it() {
     assert!(spaced.to_string().contains("-t UTF-8 'my users.csv' >"), "{spaced}");
     let stdin = read(Source::bytes("standard input", b"\xe9"), &Options::default()).unwrap_err();
     assert!(stdin.to_string().contains("-t UTF-8 old.csv >"), "{stdin}");
+}
+
+#[test]
+fn a_commented_header_that_names_another_column_is_an_error() {
+    insta::assert_snapshot!(error("\u{feff}\n#manager_id,user_id\n\nuser_m,user_a\n"), @r##"users.csv:2: is the comment "#manager_id,user_id" the header? The user IDs are in column 2 ("user_id") if it is, and in column 1 (no header) if it is not; remove the "#", or choose the column by its number with --column"##);
+    for text in [
+        "sep=;\n## manager_id ; User ID\nuser_m;user_a\n",
+        "#\"manager, id\"\t\"user_id\"\nuser_m\tuser_a\n",
+        "# from the desk\r#x|id\r# and\ruser_m|user_a\r",
+    ] {
+        assert!(refusal(&lenient(), text).contains("is the comment"), "{text}");
+    }
+    let email = by(IdentifierKind::Email);
+    assert!(refusal(&email, "#user_id,email\na@x.org,b@x.org\n").contains("is the comment"));
+    assert!(refusal(&lenient(), "#id,id\nuser_m,user_a\n").contains("are both named"));
+    // The same column, another delimiter or kind, one cell, and prose.
+    for comment in ["#id,x", "#user_id,id", "#x;user_id", "#x,email", "#id", "# our id, by \"x\""] {
+        check(&format!("{comment}\nuser_m,user_a\n"), "2:user_m");
+    }
+    check_with(&column("1"), "#x,user_id\nuser_m,user_a\n", "2:user_m");
+    check("#x,user_id\nid,user_x\nuser_m,user_a\n", "3:user_m");
+    check("user_m,user_a\n#x,user_id\n", "1:user_m 2:#x");
 }
 
 #[test]
@@ -206,6 +228,10 @@ fn one_of_each() -> Vec<Refusal> {
     let reason = || std::io::ErrorKind::PermissionDenied.into();
     let kind = IdentifierKind::UserId;
     let line = 7;
+    let readings = || {
+        let headers = ["id".to_owned(), "user_id".to_owned()];
+        [0, 1].map(|index| UserColumn::named(&headers, index)).into()
+    };
     let malformed = |what| Refusal::Malformed { line, what };
     let suspicious = |line| Refusal::Suspicious(Suspicion { line, text: value() });
     let left_alone = |outcome, n_rows, is_locked_list| {
@@ -228,6 +254,13 @@ fn one_of_each() -> Vec<Refusal> {
         Refusal::AmbiguousDelimiter(vec![';', '\t']),
         Refusal::LineOrColumns { line, kind, columns: columns() },
         Refusal::HeaderOrUser { line, kind, cell: value() },
+        Refusal::OwnFileOrList {
+            line,
+            kind,
+            cells: ["user_m", "user_a"].map(str::to_owned).into(),
+            columns: readings(),
+        },
+        Refusal::HeaderInComment { line, kind, comment: "#id,user_id".into(), columns: readings() },
         Refusal::TitleLine { line, text: value(), header_line: 9 },
         Refusal::UnknownColumn { wanted: value(), columns: columns() },
         Refusal::NoSuchNumber { number: 3, columns: columns() },
@@ -255,7 +288,7 @@ fn each_error_has_a_message() {
         .into_iter()
         .map(|refusal| Error { name: "users.csv".into(), refusal }.to_string());
     let messages: Vec<String> = messages.collect();
-    insta::assert_snapshot!(messages.join("\n"), @r#"
+    insta::assert_snapshot!(messages.join("\n"), @r##"
     cannot open users.csv: permission denied
     users.csv is a directory; give the file in it that lists the users
     cannot read users.csv: permission denied
@@ -272,6 +305,8 @@ fn each_error_has_a_message() {
     users.csv: the cells may be separated by ";" or a tab; choose one with --delimiter
     users.csv:7: is this line one user ID, or the columns 1 "Name", 2 "Team"? Name a column with --column, or take whole lines with --delimiter none
     users.csv:7: is "oops" a column header or a user ID? If it is a header, give --column with that name; if it is a user ID, add a header line
+    users.csv:7: does this row name "user_m" or "user_a"? The user IDs are in column 1 ("id") if this is a failed or unprocessed file of bulk-unlock, and in column 2 ("user_id") if it is another list; choose one with --column
+    users.csv:7: is the comment "#id,user_id" the header? The user IDs are in column 1 ("id") if it is, and in column 2 ("user_id") if it is not; remove the "#", or choose the column by its number with --column
     users.csv:7: line 7 ("oops") is neither a header nor a user, and line 9 looks like the header; remove the lines above it
     users.csv has no column "oops"; its columns are 1 "Name", 2 "Team"
     users.csv has no column number 3; its columns are 1 "Name", 2 "Team"
@@ -290,5 +325,5 @@ fn each_error_has_a_message() {
     users.csv:7: "oops" is not an outcome; the file was edited, or its run was cut off: finish that with --resume
     users.csv:7: "oops" in the column "line" is not a line number; the file was edited
     users.csv contains no entry, so it excludes nobody; add the users to exclude, or leave out --exclude
-    "#);
+    "##);
 }

@@ -179,15 +179,62 @@ fn failed_and_unprocessed_files_are_ordinary_input() {
 #[test]
 fn the_users_of_failed_and_unprocessed_files_are_in_the_first_column() {
     let own = |name, text: &str| {
-        records_of(&read(Source::bytes(name, text.as_bytes()), &lenient()).unwrap())
+        let read = read(Source::bytes(name, text.as_bytes()), &lenient());
+        read.map_or_else(|error| error.to_string(), |input| records_of(&input))
     };
     let failed = "cust,id,line,outcome,error_code,error_message\nuser_a,user_x,2,failed,,\n";
     for text in resaved(failed) {
-        assert_eq!(own("x.csv", &text), "2:user_a");
+        assert_eq!(own("x.failed.csv", &text), "2:user_a");
+        assert!(own("x.csv", &text).starts_with("x.csv:2: does this row name"), "{text}");
     }
-    assert_eq!(own("x.unprocessed.csv", "cust,id,line\nuser_a,user_x,2\n"), "2:user_a");
+    let alone = "cust,line,outcome,error_code,error_message\nuser_a,2,failed,,\n";
+    assert_eq!(own("x.csv", alone), "2:user_a");
+    let unprocessed = "cust,id,line\nuser_a,user_x,2\n";
+    assert_eq!(own("x.unprocessed.csv", unprocessed), "2:user_a");
+    assert_eq!(own("mine.csv", unprocessed), "2:user_x");
     assert_eq!(own("standard input", "user_id,team,line\nbad,red,2\n"), "2:bad");
-    assert_eq!(own("mine.csv", "cust,id,line\nuser_a,user_x,2\n"), "2:user_x");
+    // Joined files repeat the header.
+    let joined = unprocessed.repeat(2);
+    assert_eq!(own("x.unprocessed.csv", &joined), "2:user_a 3:cust 4:user_a");
+}
+
+#[test]
+fn a_file_that_may_be_ours_or_another_list_is_refused_with_both_readings() {
+    insta::assert_snapshot!(refusal(&lenient(), "id,user_id,line\nuser_m,user_a,7\n"), @r#"users.csv:2: does this row name "user_m" or "user_a"? The user IDs are in column 1 ("id") if this is a failed or unprocessed file of bulk-unlock, and in column 2 ("user_id") if it is another list; choose one with --column"#);
+    // The name, or some rows, may contradict the others.
+    for (name, text) in [
+        ("x.unprocessed.csv", "id,user_id,line\nuser_m,user_a,mobile\n"),
+        ("x.unprocessed.csv", "id,user_id,line\nuser_m,user_a,7\nuser_m,user_b,\n"),
+        ("x.csv", "id,user_id,line\nuser_m,user_a,mobile\nuser_m,user_a,7\n"),
+        ("x.csv", "id,user_id,line\nuser_m,user_a\n"),
+    ] {
+        let error = read(Source::bytes(name, text.as_bytes()), &lenient()).unwrap_err();
+        assert!(matches!(error.refusal, Refusal::OwnFileOrList { .. }), "{text}: {error}");
+    }
+    check_with(&column("id"), "id,user_id,line\nuser_m,user_a,7\n", "2:user_m");
+    check_with(&column("2"), "id,user_id,line\nuser_m,user_a,7\n", "2:user_a");
+    check("id,user_id,line\nuser_a,user_a,7\nuser_b,,8\n", "2:user_a 3:user_b");
+    check("user_id,id,line\nuser_a,user_m,7\n", "2:user_a");
+    let email = by(IdentifierKind::Email);
+    let error = refusal(&email, "mail,email,line\na@x.org,b@x.org,7\n");
+    assert!(error.contains("email addresses") || error.contains("emails"), "{error}");
+    let repeated = "user_id,user_id,line\nuser_m,user_a,7\n";
+    assert!(refusal(&lenient(), repeated).contains("are both named"));
+}
+
+#[test]
+fn a_list_with_the_header_of_our_files_and_other_rows_is_an_ordinary_list() {
+    check("id,user_id,line\nuser_m,user_a,mobile\n", "2:user_a");
+    check("id,user_id,line\nuser_m,user_a,\n", "2:user_a");
+    let failed = "owner,user_id,line,outcome,error_code,error_message\n";
+    check(&format!("{failed}user_m,user_a,app,contacted,x,y\n"), "2:user_a");
+    check(&format!("{failed}user_m,user_a,7,contacted,x,y\n"), "2:user_a");
+    check("line,input,user_id,outcome\nmobile,user_m,user_a,x\nmobile,user_m,,x\n", "2:user_a 3:");
+    let email = by(IdentifierKind::Email);
+    let error = refusal(&email, "line,input,user_id,outcome\nmobile,a@x.org,user_a,x\n");
+    assert!(error.contains("no header names a column of"), "{error}");
+    let repeated = "line,input,user_id,outcome,user_id\nmobile,x,user_m,y,user_a\n";
+    assert!(refusal(&lenient(), repeated).contains("are both named"));
 }
 
 #[test]
