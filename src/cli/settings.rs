@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::config;
 use super::connection::{ADDRESS_VARIABLE, KEY_VARIABLE};
 use crate::clerk::SecretKey;
-use crate::job::command_line::{CommandLine, VariablesOfFlags};
+use crate::job::command_line::{CommandLine, FILTERS, VariablesOfFlags};
 use crate::job::{Effective, Source};
 use crate::report::{Console, Level, LogType};
 
@@ -39,6 +39,11 @@ const REPLACEABLE: [&str; 6] =
 /// How an input is read. A plan or a results file has its own columns and names the users itself,
 /// so in a file these settings are replaceable too.
 const OF_AN_INPUT: [&str; 6] = ["column", "by", "delimiter", "lenient", "carry", "max-input-age"];
+
+/// Flags that restrict which users a command processes, or whether it starts; so do the filters. A
+/// command without such a flag does not drop it silently.
+const RESTRICTING: [&str; 8] =
+    ["exclude", "limit", "max-input-age", "plan", "plan-sha256", "retry-failed", "shard", "skip"];
 
 /// The variable of a flag.
 pub(super) fn variable(long: &str) -> String {
@@ -70,6 +75,8 @@ pub(super) struct Resolved {
     variables: VariablesOfFlags,
     /// Settings that were replaced by others with another value.
     pub(super) notes: Vec<String>,
+    /// Restrictions that the command cannot apply.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Adds the settings of variables and the file to the arguments.
@@ -89,6 +96,7 @@ pub(super) fn resolve(top: &Command, arguments: &[OsString]) -> Result<Resolved,
     for setting in settings.extract_if(.., is_of_other) {
         resolved.add_of_other_command(setting);
     }
+    resolved.check_restrictions(command.get_name())?;
     let mut added: Vec<OsString> = Vec::new();
     for setting in &settings {
         match given.fate(setting, &settings) {
@@ -371,6 +379,43 @@ impl Resolved {
             Some(_) => {}
             None => self.of_other_commands.push(setting),
         }
+    }
+
+    /// Refuses or reports restrictions that `relock` and `locked` do not have: one locks users, and
+    /// the list of the other is the input of the next command. One file serves all commands, so its
+    /// settings are not refused.
+    fn check_restrictions(&mut self, command: &str) -> Result<(), String> {
+        let set = self.of_other_commands.iter().filter(|it| !it.arguments.is_empty());
+        let restricting = set.filter(|it| {
+            let flag = it.flag.as_str();
+            RESTRICTING.contains(&flag) || FILTERS.contains(&flag)
+        });
+        let (of_variables, of_file): (Vec<&Setting>, Vec<&Setting>) =
+            restricting.partition(|it| it.source == Source::Environment);
+        let join = |settings: &[&Setting], part: fn(&Setting) -> String| {
+            settings.iter().map(|it| part(it)).collect::<Vec<_>>().join(", ")
+        };
+        let problem = |settings: &[&Setting]| {
+            let flags = join(settings, |it| format!("--{}", it.flag));
+            let names = join(settings, |it| it.name.clone());
+            format!("`{command}` has no {flags} and cannot apply {names}")
+        };
+        match command {
+            "relock" if !of_variables.is_empty() => {
+                let names = join(&of_variables, |it| it.name.clone());
+                let problem = problem(&of_variables);
+                return Err(format!("{problem}; unset {names} (--exclude leaves users out)"));
+            }
+            "relock" if !of_file.is_empty() => {
+                self.warnings.push(problem(&of_file) + " (--exclude leaves users out)");
+            }
+            "locked" if !of_variables.is_empty() => {
+                let advice = "to its list; unset variables that are not meant for the next command";
+                self.warnings.push(format!("{} {advice}", problem(&of_variables)));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// What to add to clap's message about a conflict, which does not name a variable or the file.

@@ -204,7 +204,7 @@ fn quote_always(word: &OsStr) -> String {
 }
 
 /// Flags that select users of the instance, which no list of users allows.
-pub(super) const FILTERS: [&str; 9] = [
+pub(crate) const FILTERS: [&str; 9] = [
     "organization",
     "email-domain",
     "last-sign-in-after",
