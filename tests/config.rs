@@ -1,9 +1,11 @@
-//! The configuration file: its settings, the precedence of sources, and messages.
+//! The configuration file and the environment variables: the precedence of sources, messages, and
+//! printed commands.
 
 mod common;
 
+use bulk_unlock::sandbox::{Script, Scripted};
 use common::sample;
-use common::{Stage, list, locked_users};
+use common::{PROGRAM, Stage, list, locked_users, users};
 
 /// A stage with four users to unlock in `ids.csv`.
 fn stage() -> Stage {
@@ -297,6 +299,151 @@ fn command_printed_by_locked_repeats_guards_of_the_file() {
         assert!(line.contains(flag), "{line}");
     }
     assert!(!line.contains("--by"), "{line}");
+}
+
+/// The command that a job printed, with the path of the program replaced.
+#[track_caller]
+fn printed(stage: &Stage, manifest: &str) -> String {
+    let manifest = stage.json(manifest);
+    manifest["next"].as_str().expect("a command").replace(PROGRAM, "bulk-unlock")
+}
+
+/// Runs a printed command in a shell with the variables of the stage.
+#[track_caller]
+fn run_printed(stage: &Stage, command: &str) {
+    stage.run_printed(&command.replace("bulk-unlock", PROGRAM)).exits_with(0);
+}
+
+#[test]
+fn printed_retry_does_not_skip_what_a_variable_skipped() {
+    let ids = locked_users(5);
+    let failures = ids[2..].iter().map(|id| (id.clone(), [Scripted::status(500)].into()));
+    let mut stage = Stage::with_script(failures.collect());
+    stage.write("ids.csv", list(&ids));
+    stage.set("BULK_UNLOCK_SKIP", "2");
+    stage.run("run ids.csv --yes --max-retries 0").exits_with(1);
+    let line = printed(&stage, "ids.results.manifest.json");
+    let expected = "env -u BULK_UNLOCK_SKIP bulk-unlock run ids.results.csv --";
+    assert!(line.starts_with(expected), "{line}");
+    run_printed(&stage, &format!("{line} -o again.csv"));
+    assert_eq!(stage.column("again.csv", "outcome"), ["unlocked"; 3]);
+}
+
+#[test]
+fn variable_that_a_flag_replaced_does_not_hold_in_the_printed_command() {
+    let mut stage = stage();
+    stage.set("BULK_UNLOCK_LIMIT", "1");
+    stage.run("plan ids.csv --limit 3").exits_with(0);
+    let line = printed(&stage, "ids.plan.manifest.json");
+    assert!(line.starts_with("env -u BULK_UNLOCK_LIMIT bulk-unlock run --"), "{line}");
+    run_printed(&stage, &format!("{line} --yes"));
+    assert_eq!(stage.column("ids.plan.results.csv", "outcome"), ["unlocked"; 3]);
+}
+
+#[test]
+fn printed_commands_unset_variables_of_settings_that_they_leave_out() {
+    let mut stage = stage();
+    for (name, value) in [
+        ("BY", "user-id"),
+        ("CARRY", "all"),
+        ("COLUMN", "1"),
+        ("DRY_RUN", "true"),
+        ("MAX_INPUT_AGE", "1h"),
+        ("METRICS_FILE", "m.prom"),
+        ("OUTPUT", "p.csv"),
+        ("REPORT", "p.html"),
+        ("MAX_USERS", "9"),
+        ("FORCE", "false"),
+        ("PROGRESS", "none"),
+    ] {
+        stage.set(&format!("BULK_UNLOCK_{name}"), value);
+    }
+    stage.run("run ids.csv").exits_with(0);
+    let line = printed(&stage, "p.manifest.json");
+    let expected = "env -u BULK_UNLOCK_BY -u BULK_UNLOCK_CARRY -u BULK_UNLOCK_COLUMN \
+                    -u BULK_UNLOCK_DRY_RUN -u BULK_UNLOCK_MAX_INPUT_AGE -u BULK_UNLOCK_METRICS_FILE \
+                    -u BULK_UNLOCK_OUTPUT -u BULK_UNLOCK_REPORT bulk-unlock run --";
+    assert!(line.starts_with(expected), "{line}");
+    assert!(line.contains(" --max-users=9"), "{line}");
+    run_printed(&stage, &format!("{line} --yes"));
+    assert_eq!(stage.column("p.results.csv", "outcome"), ["unlocked"; 4]);
+    // `report` prints the same.
+    let report = stage.run("report p.csv").exits_with(0);
+    let report = report.stdout.replace(PROGRAM, "bulk-unlock");
+    assert!(report.contains(&format!("  {line}\n")), "{report}");
+}
+
+#[test]
+fn printed_resume_does_not_overwrite_under_a_variable() {
+    let ids = locked_users(4);
+    let refusal = (ids[1].clone(), [Scripted::status(422)].into());
+    let mut stage = Stage::with_script(Script::from([refusal]));
+    stage.write("ids.csv", list(&ids));
+    stage.set("BULK_UNLOCK_FORCE", "true");
+    stage.set("BULK_UNLOCK_SKIP", "1");
+    stage.run("run ids.csv --yes --max-fail 1 --concurrency 1").exits_with(3);
+    let line = printed(&stage, "ids.results.manifest.json");
+    assert!(line.starts_with("env -u BULK_UNLOCK_FORCE bulk-unlock run ids.csv --"), "{line}");
+    assert!(line.contains(" --skip=1") && line.ends_with(" --resume"), "{line}");
+    let line = line.replace("--max-fail=1", "").replace("bulk-unlock", PROGRAM);
+    stage.run_printed(&line).exits_with(1).prints("Resuming ids.results.csv");
+    assert_eq!(stage.rows("ids.results.csv").len(), 3);
+}
+
+#[test]
+fn variables_that_the_printed_command_does_not_read_are_not_unset() {
+    let mut stage = stage();
+    for (name, value) in [
+        ("SKIP", "1"),
+        ("QUIET", "true"),
+        ("SHARD", "1/1"),
+        ("SANDBOX_LATENCY", "0ms"),
+        ("EXCLUDE", "vip.txt"),
+    ] {
+        stage.set(&format!("BULK_UNLOCK_{name}"), value);
+    }
+    stage.write("vip.txt", list(&users(1)));
+    stage.run("run ids.csv --yes -o r.csv").exits_with(0);
+    let line = printed(&stage, "r.manifest.json");
+    assert!(line.starts_with("bulk-unlock verify r.csv --"), "{line}");
+    run_printed(&stage, &line);
+}
+
+#[test]
+fn printed_commands_unset_the_variable_of_a_file_whose_settings_they_leave_out() {
+    let mut stage = stage_with("output = \"p.csv\"\nmax-users = 9\n");
+    stage.set("BULK_UNLOCK_CONFIG", "ops.toml");
+    stage.run("plan ids.csv").exits_with(0);
+    let line = printed(&stage, "p.manifest.json");
+    assert!(line.starts_with("env -u BULK_UNLOCK_CONFIG bulk-unlock run --"), "{line}");
+    assert!(line.contains(" --max-users=9"), "{line}");
+    // All settings of this file are repeated.
+    stage.write("ops.toml", "max-users = 9\n");
+    stage.run("plan ids.csv").exits_with(0);
+    let line = printed(&stage, "ids.plan.manifest.json");
+    assert!(line.starts_with("bulk-unlock run --"), "{line}");
+    // The file of the variable was not read.
+    stage.set("BULK_UNLOCK_CONFIG", "nowhere.toml");
+    stage.run("plan ids.csv --force --config ops.toml").exits_with(0);
+    let line = printed(&stage, "ids.plan.manifest.json");
+    assert!(line.starts_with("env -u BULK_UNLOCK_CONFIG bulk-unlock run --"), "{line}");
+    run_printed(&stage, &format!("{line} --yes"));
+    assert_eq!(stage.column("ids.plan.results.csv", "outcome"), ["unlocked"; 4]);
+}
+
+#[test]
+fn command_printed_by_locked_repeats_variables_of_other_commands() {
+    let mut stage = stage_with("exclude = [\"file.txt\"]\nonly-locked = false\nmax-users = 8\n");
+    for (name, value) in [("EXCLUDE", "vip.txt"), ("MAX_USERS", "9"), ("BY", "email")] {
+        stage.set(&format!("BULK_UNLOCK_{name}"), value);
+    }
+    let ended = stage.run("locked -o locked.csv --config ops.toml").exits_with(0);
+    let line = ended.printed_commands().pop().expect("a command").replace(PROGRAM, "bulk-unlock");
+    let expected = "env -u BULK_UNLOCK_BY bulk-unlock plan locked.csv --";
+    assert!(line.starts_with(expected) && !line.contains("--only-locked"), "{line}");
+    for flag in ["--exclude=vip.txt --exclude=file.txt", "--max-users=9"] {
+        assert!(line.contains(flag), "{line}");
+    }
 }
 
 #[test]

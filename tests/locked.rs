@@ -47,6 +47,24 @@ fn the_list_is_on_stdout_and_messages_on_stderr() {
 }
 
 #[test]
+fn variables_of_restrictions_that_locked_does_not_have_are_reported() {
+    let mut stage = Stage::with_users(20);
+    stage.write("ops.toml", "shard = \"1/2\"\n");
+    let line = format!("locked --force -o locked.csv --config ops.toml {FAST}");
+    stage.run(&line).exits_with(0).does_not_print("cannot apply");
+    for (name, value) in [("EXCLUDE", "vip.txt"), ("LIMIT", "2"), ("SKIP_BANNED", "true")] {
+        stage.set(&format!("BULK_UNLOCK_{name}"), value);
+    }
+    let ended = stage.run(&line).exits_with(0).prints(
+        "`locked` has no --exclude, --limit and cannot apply BULK_UNLOCK_EXCLUDE, BULK_UNLOCK_LIMIT \
+         to its list; unset variables that are not meant for the next command",
+    );
+    let plan = ended.printed_commands().pop().expect("a command");
+    assert!(plan.starts_with("env -u BULK_UNLOCK_LIMIT -u BULK_UNLOCK_SKIP_BANNED "), "{plan}");
+    assert!(plan.contains(" --exclude=vip.txt"), "{plan}");
+}
+
+#[test]
 fn a_row_has_the_user_and_the_lock() {
     let stage = Stage::with_users(200);
     let ended = stage.run(&format!("locked --snapshot full -o - {FAST}")).exits_with(0);

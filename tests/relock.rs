@@ -279,6 +279,78 @@ fn a_response_without_locked_does_not_count_as_relocked() {
 }
 
 #[test]
+fn variables_of_restrictions_that_relock_does_not_have_are_refused() {
+    let ids = locked_users(3);
+    let mut stage = after_run(&ids);
+    for (flag, value) in [
+        ("limit", "2"),
+        ("skip", "2"),
+        ("shard", "1/2"),
+        ("plan", "ids.plan.csv"),
+        ("plan-sha256", "any"),
+        ("retry-failed", "true"),
+        ("max-input-age", "1h"),
+        ("organization", "org_1"),
+        ("email-domain", "acme.com"),
+        ("last-sign-in-after", "7d"),
+        ("last-sign-in-before", "7d"),
+        ("created-after", "7d"),
+        ("created-before", "7d"),
+        ("password-changed-after", "7d"),
+        ("lock-ends-after", "1h"),
+        ("skip-banned", "true"),
+    ] {
+        let name = format!("BULK_UNLOCK_{}", flag.replace('-', "_").to_uppercase());
+        stage.set(&name, value);
+        let problem = format!(
+            "`relock` has no --{flag} and cannot apply {name}; unset {name} (--exclude leaves users \
+             out)"
+        );
+        for flags in ["--yes", "-n"] {
+            stage.run_refused(&format!("{RELOCK} {flags} {FAST}"), 2).prints(&problem);
+        }
+        stage.unset(&name);
+    }
+    stage.set("BULK_UNLOCK_LIMIT", "2");
+    stage.set("BULK_UNLOCK_SKIP", "1");
+    stage.run_refused(&format!("{RELOCK} --yes {FAST}"), 2).prints(
+        "`relock` has no --limit, --skip and cannot apply BULK_UNLOCK_LIMIT, BULK_UNLOCK_SKIP; \
+         unset BULK_UNLOCK_LIMIT, BULK_UNLOCK_SKIP (",
+    );
+    assert_eq!(n_locked(&stage, &ids), 0);
+}
+
+#[test]
+fn variables_that_restrict_nothing_or_that_relock_has_are_accepted() {
+    let ids = locked_users(3);
+    let mut stage = after_run(&ids);
+    stage.write("vip.txt", list(&ids[..1]));
+    for (name, value) in [
+        ("BY", "user-id"),
+        ("EXCLUDE", "vip.txt"),
+        ("MAX_USERS", "2"),
+        ("ONLY_LOCKED", "true"),
+        ("RETRY_FAILED", "false"),
+    ] {
+        stage.set(&format!("BULK_UNLOCK_{name}"), value);
+    }
+    relock(&stage, "").exits_with(0).does_not_print("cannot apply");
+    assert_eq!(n_locked(&stage, &ids), 2);
+}
+
+#[test]
+fn restrictions_of_the_file_that_relock_does_not_have_are_reported() {
+    let ids = locked_users(3);
+    let stage = after_run(&ids);
+    stage.write("ops.toml", "email-domain = \"acme.com\"\nmax-users = 9\nshard = \"1/2\"\n");
+    relock(&stage, "--config ops.toml").exits_with(0).prints(
+        "`relock` has no --email-domain, --shard and cannot apply email-domain of ops.toml:1, shard \
+         of ops.toml:3 (--exclude leaves users out)",
+    );
+    assert_eq!(n_locked(&stage, &ids), 3);
+}
+
+#[test]
 fn without_yes_or_a_terminal_no_user_is_locked() {
     let ids = locked_users(2);
     let stage = after_run(&ids);

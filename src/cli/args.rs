@@ -34,6 +34,9 @@ use crate::sandbox::{Faults, InvalidSetting, Latency, Population, Rate};
 /// The heading of the filters in the help.
 const FILTERS: &str = "Filters";
 
+/// The default of `--max-outage`.
+const MAX_OUTAGE: &str = "15m";
+
 /// What `--version` prints; `-V` prints the first line.
 const LONG_VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -614,7 +617,7 @@ pub(super) struct ExecutionArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     pub(super) max_duration: Option<Duration>,
     /// Stop after the API was unreachable for this long
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = MAX_OUTAGE)]
     #[arg(hide_short_help = true)]
     pub(super) max_outage: Duration,
     /// Directory in which runs with the same key share their pace
@@ -665,6 +668,7 @@ impl ExecutionArgs {
             concurrency: usize::from(self.concurrency),
             max_retries: self.max_retries,
             max_duration: self.max_duration,
+            max_outage: Some(self.max_outage).filter(|it| duration(MAX_OUTAGE) != Ok(*it)),
         }
     }
 }

@@ -55,7 +55,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let status = match args::parse(&command, &resolved.arguments) {
         Ok((cli, matches)) => {
-            supervised(cli.command, resolved.effective(&command, &matches), &resolved.notes)
+            supervised(cli.command, resolved.effective(&command, &matches), &resolved)
         }
         Err(error) => print_usage(&error, &command, &resolved),
     };
@@ -63,13 +63,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Runs the command under `stop::supervise`, which ends it after a second signal.
-fn supervised(command: Command, effective: Effective, notes: &[String]) -> ExitStatus {
+fn supervised(command: Command, effective: Effective, resolved: &Resolved) -> ExitStatus {
     let (console, progress) = match command.terminal() {
         Some(args) => console::console(args),
         None => (console::early(LogFormat::Text), Progress::None),
     };
-    for note in notes {
+    for note in &resolved.notes {
         console.note(note);
+    }
+    for warning in &resolved.warnings {
+        console.warning(warning);
     }
     settings::print(&effective, &console);
     if let Err(error) = stop::outlive_file_size_limit() {

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::config;
 use super::connection::{ADDRESS_VARIABLE, KEY_VARIABLE};
 use crate::clerk::SecretKey;
-use crate::job::command_line::CommandLine;
+use crate::job::command_line::{CommandLine, FILTERS, VariablesOfFlags};
 use crate::job::{Effective, Source};
 use crate::report::{Console, Level, LogType};
 
@@ -39,6 +39,11 @@ const REPLACEABLE: [&str; 6] =
 /// How an input is read. A plan or a results file has its own columns and names the users itself,
 /// so in a file these settings are replaceable too.
 const OF_AN_INPUT: [&str; 6] = ["column", "by", "delimiter", "lenient", "carry", "max-input-age"];
+
+/// Flags that restrict which users a command processes, or whether it starts; so do the filters. A
+/// command without such a flag does not drop it silently.
+const RESTRICTING: [&str; 8] =
+    ["exclude", "limit", "max-input-age", "plan", "plan-sha256", "retry-failed", "shard", "skip"];
 
 /// The variable of a flag.
 pub(super) fn variable(long: &str) -> String {
@@ -64,10 +69,14 @@ pub(super) struct Resolved {
     pub(super) arguments: Vec<OsString>,
     /// The source of each setting that was not given as a flag, by the long name of its flag.
     sources: BTreeMap<String, Source>,
-    /// Settings of the file for other commands.
+    /// Settings for other commands.
     of_other_commands: Vec<Setting>,
+    /// The variables that set flags of any command.
+    variables: VariablesOfFlags,
     /// Settings that were replaced by others with another value.
     pub(super) notes: Vec<String>,
+    /// Restrictions that the command cannot apply.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Adds the settings of variables and the file to the arguments.
@@ -77,13 +86,17 @@ pub(super) fn resolve(top: &Command, arguments: &[OsString]) -> Result<Resolved,
         return Ok(Resolved { arguments: arguments.to_vec(), ..Resolved::default() });
     };
     let command = given.command;
-    let mut settings = variables(command)?;
+    let mut settings = variables(top, command)?;
     if let Some(path) = given.config_file() {
         settings.extend(config::read(&path, top, command)?);
     }
-    let is_of_command = |setting: &mut Setting| find(command, &setting.flag).is_none();
-    let of_other_commands = settings.extract_if(.., is_of_command).collect();
-    let mut resolved = Resolved { of_other_commands, ..Resolved::default() };
+    let mut resolved =
+        Resolved { variables: given.variables_of_flags(&settings), ..Resolved::default() };
+    let is_of_other = |setting: &mut Setting| find(command, &setting.flag).is_none();
+    for setting in settings.extract_if(.., is_of_other) {
+        resolved.add_of_other_command(setting);
+    }
+    resolved.check_restrictions(command.get_name())?;
     let mut added: Vec<OsString> = Vec::new();
     for setting in &settings {
         match given.fate(setting, &settings) {
@@ -141,11 +154,15 @@ pub(super) fn nearest<'a>(
     known.min_by_key(distance).filter(|other| distance(other) <= max_distance)
 }
 
-/// The variables that are set for a command.
-fn variables(command: &Command) -> Result<Vec<Setting>, String> {
-    let mut settings = Vec::new();
-    for arg in command.get_arguments() {
+/// The variables that are set, those of other commands last.
+fn variables(top: &Command, command: &Command) -> Result<Vec<Setting>, String> {
+    let mut settings: Vec<Setting> = Vec::new();
+    let of_others = top.get_subcommands().flat_map(Command::get_arguments);
+    for arg in command.get_arguments().chain(of_others) {
         let Some(flag) = arg.get_long() else { continue };
+        if settings.iter().any(|it| it.flag == flag) {
+            continue;
+        }
         let mut name = variable(flag);
         let mut value = std::env::var_os(&name);
         if value.is_none() && flag == "api-url" {
@@ -153,21 +170,13 @@ fn variables(command: &Command) -> Result<Vec<Setting>, String> {
             value = clerk_variable(ADDRESS_VARIABLE);
         }
         let Some(value) = value else { continue };
-        let switch = OsString::from(format!("--{flag}"));
-        let text = value.to_string_lossy();
-        let arguments = match (arg.get_action(), &*text) {
-            (ArgAction::SetTrue | ArgAction::Count, "true") => vec![switch],
-            (ArgAction::SetTrue | ArgAction::Count, "false") => Vec::new(),
-            (ArgAction::SetTrue, _) => {
-                return Err(format!("{name} is {text:?}, expected true or false"));
+        let arguments = match arguments(arg, flag, &value) {
+            Err(problem) if find(command, flag).is_some() => {
+                return Err(format!("{name} is {problem}"));
             }
-            (ArgAction::Count, number) => match number.parse::<u8>() {
-                Ok(n) => vec![switch; n.into()],
-                Err(_) => {
-                    return Err(format!("{name} is {text:?}, expected true, false, or a number"));
-                }
-            },
-            _ => vec![argument(flag, &value)],
+            // The command that has the flag refuses the value.
+            Err(_) => vec![argument(flag, &value)],
+            Ok(arguments) => arguments,
         };
         settings.push(Setting {
             flag: flag.to_owned(),
@@ -177,6 +186,22 @@ fn variables(command: &Command) -> Result<Vec<Setting>, String> {
         });
     }
     Ok(settings)
+}
+
+/// The value of a variable as arguments.
+fn arguments(arg: &Arg, flag: &str, value: &OsStr) -> Result<Vec<OsString>, String> {
+    let switch = OsString::from(format!("--{flag}"));
+    let text = value.to_string_lossy();
+    match (arg.get_action(), &*text) {
+        (ArgAction::SetTrue | ArgAction::Count, "true") => Ok(vec![switch]),
+        (ArgAction::SetTrue | ArgAction::Count, "false") => Ok(Vec::new()),
+        (ArgAction::SetTrue, _) => Err(format!("{text:?}, expected true or false")),
+        (ArgAction::Count, number) => match number.parse::<u8>() {
+            Ok(n) => Ok(vec![switch; n.into()]),
+            Err(_) => Err(format!("{text:?}, expected true, false, or a number")),
+        },
+        _ => Ok(vec![argument(flag, value)]),
+    }
 }
 
 /// `--flag=value`.
@@ -189,6 +214,12 @@ fn argument(flag: &str, value: &OsStr) -> OsString {
 /// The value of a variable of Clerk's own tools, for which empty means not set.
 fn clerk_variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The configuration file that the variable names.
+fn config_variable() -> Option<PathBuf> {
+    let path = std::env::var_os(variable(config::FLAG)).filter(|path| !path.is_empty());
+    path.map(PathBuf::from)
 }
 
 /// What becomes of a setting.
@@ -228,8 +259,30 @@ impl<'a> Given<'a> {
     fn config_file(&self) -> Option<PathBuf> {
         let arg = find(self.command, config::FLAG)?;
         let given = self.matches.get_one::<PathBuf>(arg.get_id().as_str()).cloned();
-        let set = || std::env::var_os(variable(config::FLAG)).filter(|path| !path.is_empty());
-        given.or_else(|| set().map(PathBuf::from))
+        given.or_else(config_variable)
+    }
+
+    /// The variables that set each flag, whether or not another source replaces them: a printed
+    /// command may leave out what replaced them.
+    fn variables_of_flags(&self, settings: &[Setting]) -> VariablesOfFlags {
+        let mut variables = VariablesOfFlags::new();
+        let of_config = variable(config::FLAG);
+        let is_file_of_variable = config_variable() == self.config_file();
+        for setting in settings.iter().filter(|it| !it.arguments.is_empty()) {
+            let name = match setting.source {
+                Source::File(_) if is_file_of_variable => &of_config,
+                Source::Environment if setting.flag != config::FLAG => &setting.name,
+                _ => continue,
+            };
+            if !OF_THE_TERMINAL.contains(&setting.flag.as_str()) {
+                variables.entry(setting.flag.clone()).or_default().insert(name.clone());
+            }
+        }
+        // The file of the variable was not read, and must not be read by the next command.
+        if config_variable().is_some() && !is_file_of_variable {
+            variables.entry(config::FLAG.to_owned()).or_default().insert(of_config);
+        }
+        variables
     }
 
     /// `all` are the settings of all sources in the order of their precedence.
@@ -318,6 +371,53 @@ pub(super) fn find<'a>(command: &'a Command, flag: &str) -> Option<&'a Arg> {
 }
 
 impl Resolved {
+    /// Keeps a setting for the commands that follow. A variable takes precedence over the file; their
+    /// exclude files add up.
+    fn add_of_other_command(&mut self, setting: Setting) {
+        match self.of_other_commands.iter_mut().find(|it| it.flag == setting.flag) {
+            Some(first) if setting.flag == "exclude" => first.arguments.extend(setting.arguments),
+            Some(_) => {}
+            None => self.of_other_commands.push(setting),
+        }
+    }
+
+    /// Refuses or reports restrictions that `relock` and `locked` do not have: one locks users, and
+    /// the list of the other is the input of the next command. One file serves all commands, so its
+    /// settings are not refused.
+    fn check_restrictions(&mut self, command: &str) -> Result<(), String> {
+        let set = self.of_other_commands.iter().filter(|it| !it.arguments.is_empty());
+        let restricting = set.filter(|it| {
+            let flag = it.flag.as_str();
+            RESTRICTING.contains(&flag) || FILTERS.contains(&flag)
+        });
+        let (of_variables, of_file): (Vec<&Setting>, Vec<&Setting>) =
+            restricting.partition(|it| it.source == Source::Environment);
+        let join = |settings: &[&Setting], part: fn(&Setting) -> String| {
+            settings.iter().map(|it| part(it)).collect::<Vec<_>>().join(", ")
+        };
+        let problem = |settings: &[&Setting]| {
+            let flags = join(settings, |it| format!("--{}", it.flag));
+            let names = join(settings, |it| it.name.clone());
+            format!("`{command}` has no {flags} and cannot apply {names}")
+        };
+        match command {
+            "relock" if !of_variables.is_empty() => {
+                let names = join(&of_variables, |it| it.name.clone());
+                let problem = problem(&of_variables);
+                return Err(format!("{problem}; unset {names} (--exclude leaves users out)"));
+            }
+            "relock" if !of_file.is_empty() => {
+                self.warnings.push(problem(&of_file) + " (--exclude leaves users out)");
+            }
+            "locked" if !of_variables.is_empty() => {
+                let advice = "to its list; unset variables that are not meant for the next command";
+                self.warnings.push(format!("{} {advice}", problem(&of_variables)));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// What to add to clap's message about a conflict, which does not name a variable or the file.
     pub(super) fn conflict_note(&self, error: &clap::Error) -> String {
         if error.kind() != ErrorKind::ArgumentConflict {
@@ -370,7 +470,8 @@ impl Resolved {
             command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect()
         };
         let accepted = top.get_subcommands().map(|it| (it.get_name().to_owned(), flags(it)));
-        let mut line = CommandLine::new(program, name, accepted.collect());
+        let line = CommandLine::new(program, name, accepted.collect(), self.variables.clone());
+        let mut line = line.without(&[config::FLAG]);
         let arguments = top.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
         for arg in arguments {
             let Some(long) = arg.get_long() else {
@@ -401,7 +502,12 @@ impl Resolved {
         for Setting { flag, arguments, .. } in &self.of_other_commands {
             let texts = arguments.iter().filter_map(|it| it.to_str()?.split_once('='));
             let values: Vec<OsString> = texts.map(|(_, value)| value.into()).collect();
-            line = if values.is_empty() { line.switch(flag) } else { line.values(flag, values) };
+            line = match arguments.as_slice() {
+                [switch] if *switch == *format!("--{flag}") => line.switch(flag),
+                // Off; or a variable that is not UTF-8, which still holds in the user's shell.
+                _ if values.is_empty() => line,
+                _ => line.values(flag, values),
+            };
         }
         Effective { map, line, sources, files }
     }

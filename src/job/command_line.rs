@@ -22,21 +22,35 @@ pub(crate) struct CommandLine {
     /// Long flag names without the dashes, each with its value; `None` for a switch. Those that this
     /// command does not accept are kept for the commands that follow it.
     flags: Vec<(String, Option<OsString>)>,
+    /// Flags that were removed.
+    left_out: BTreeSet<String>,
     accepted: Arc<AcceptedFlags>,
+    variables: VariablesOfFlags,
 }
 
 /// The long flag names that each command accepts.
 pub(crate) type AcceptedFlags = BTreeMap<String, BTreeSet<String>>;
 
+/// The environment variables that set each flag, by its long name: the flag's own, and the one that
+/// names a configuration file with it.
+pub(crate) type VariablesOfFlags = BTreeMap<String, BTreeSet<String>>;
+
 impl CommandLine {
     /// A command without arguments. `program` is how the user called this program.
-    pub(crate) fn new(program: &OsStr, command: &str, accepted: AcceptedFlags) -> Self {
+    pub(crate) fn new(
+        program: &OsStr,
+        command: &str,
+        accepted: AcceptedFlags,
+        variables: VariablesOfFlags,
+    ) -> Self {
         Self {
             program: program.to_owned(),
             command: command.to_owned(),
             operands: Vec::new(),
             flags: Vec::new(),
+            left_out: BTreeSet::new(),
             accepted: Arc::new(accepted),
+            variables,
         }
     }
 
@@ -51,6 +65,7 @@ impl CommandLine {
     #[must_use]
     pub(crate) fn without(mut self, names: &[&str]) -> Self {
         self.flags.retain(|(name, _)| !names.contains(&name.as_str()));
+        self.left_out.extend(names.iter().map(|&name| name.to_owned()));
         self
     }
 
@@ -102,11 +117,10 @@ impl CommandLine {
     /// The command as a line for a POSIX shell. It is safe for a terminal: whatever a terminal
     /// would not show as it is, is written as an escape.
     pub(crate) fn to_shell(&self) -> String {
-        let accepted = self.accepted.get(&self.command);
-        let mut words = vec![program_word(&self.program), self.command.clone()];
+        let mut words = self.without_variables();
+        words.extend([program_word(&self.program), self.command.clone()]);
         words.extend(self.operands.iter().map(|operand| operand_word(operand)));
-        let is_accepted = |name: &str| accepted.is_none_or(|names| names.contains(name));
-        for (name, value) in self.flags.iter().filter(|(name, _)| is_accepted(name)) {
+        for (name, value) in self.flags.iter().filter(|(name, _)| self.accepts(name)) {
             let mut word = OsString::from(format!("--{name}"));
             if let Some(value) = value {
                 word.push("=");
@@ -115,6 +129,29 @@ impl CommandLine {
             words.push(quote(&word));
         }
         words.join(" ")
+    }
+
+    /// The words that unset the variables of flags that were left out, which would still hold in the
+    /// user's shell. Empty where there are none.
+    fn without_variables(&self) -> Vec<String> {
+        let is_given = |flag: &String| self.flags.iter().any(|(name, _)| name == flag);
+        let left_out = self.left_out.iter().filter(|it| self.accepts(it) && !is_given(it));
+        let names: BTreeSet<&String> =
+            left_out.filter_map(|flag| self.variables.get(flag)).flatten().collect();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let mut words = vec!["env".to_owned()];
+        words.extend(names.into_iter().map(|name| format!("-u {name}")));
+        // `env` would take the program for an assignment.
+        if self.program.as_encoded_bytes().contains(&b'=') {
+            words.push("sh -c 'exec \"$0\" \"$@\"'".to_owned());
+        }
+        words
+    }
+
+    fn accepts(&self, flag: &str) -> bool {
+        self.accepted.get(&self.command).is_none_or(|flags| flags.contains(flag))
     }
 }
 
@@ -167,7 +204,7 @@ fn quote_always(word: &OsStr) -> String {
 }
 
 /// Flags that select users of the instance, which no list of users allows.
-pub(super) const FILTERS: [&str; 9] = [
+pub(crate) const FILTERS: [&str; 9] = [
     "organization",
     "email-domain",
     "last-sign-in-after",
@@ -320,7 +357,11 @@ mod tests {
             ("run".to_owned(), names(&["exclude", "only-locked", "rate", "output"])),
             ("verify".to_owned(), names(&["rate"])),
         ]);
-        CommandLine::new(OsStr::new("bulk-unlock"), command, accepted)
+        let variables = VariablesOfFlags::from([
+            ("output".to_owned(), names(&["X_OUTPUT", "X_CONFIG"])),
+            ("rate".to_owned(), names(&["X_CONFIG"])),
+        ]);
+        CommandLine::new(OsStr::new("bulk-unlock"), command, accepted, variables)
     }
 
     #[test]
@@ -352,10 +393,40 @@ mod tests {
     }
 
     #[test]
+    fn variables_of_flags_that_are_left_out_are_unset() {
+        let run = line("run").value("output", "a.csv").value("rate", "5/s");
+        assert_eq!(run.to_shell(), "bulk-unlock run --output=a.csv --rate=5/s");
+        let bare = run.without(&["output", "rate"]);
+        assert_eq!(bare.to_shell(), "env -u X_CONFIG -u X_OUTPUT bulk-unlock run");
+        let other = bare.clone().value("output", "b.csv").value("rate", "6/s");
+        assert_eq!(other.to_shell(), "bulk-unlock run --output=b.csv --rate=6/s");
+        let verify = bare.value("rate", "5/s").for_command("verify");
+        assert_eq!(verify.to_shell(), "bulk-unlock verify --rate=5/s", "it has no --output");
+    }
+
+    #[test]
     fn names_that_begin_with_a_dash_stay_names() {
         let run = line("run").operand("-x.csv").value("output", "-y.csv");
         assert_eq!(run.to_shell(), "bulk-unlock run ./-x.csv --output=-y.csv");
         assert_eq!(line("run").operand("-").to_shell(), "bulk-unlock run -");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_with_an_equals_sign_in_its_path_is_no_assignment() {
+        use std::process::Command;
+
+        let echo = |line: CommandLine| {
+            let dir = tempfile::tempdir().unwrap();
+            let bin = dir.path().join("a=b");
+            std::os::unix::fs::symlink("/bin", &bin).unwrap();
+            let line = CommandLine { program: bin.join("echo").into(), ..line };
+            let output = Command::new("sh").args(["-c", &line.to_shell()]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let run = line("run").operand("a b.csv");
+        assert_eq!(echo(run.clone()), "run a b.csv\n");
+        assert_eq!(echo(run.without(&["output"])), "run a b.csv\n");
     }
 
     #[cfg(unix)]

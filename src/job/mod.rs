@@ -122,7 +122,7 @@ fn confirm(
         ("list", input.lines_of_walk.join(" ")),
         ("left out", left_out.join(", ")),
         ("exclude", input.describe_exclusions().unwrap_or_default()),
-        ("guards", settings.guards.describe()),
+        ("guards", settings.guards.describe(settings.execution)),
         ("reason", settings.reason.clone().unwrap_or_default()),
     ] {
         if !fact.is_empty() {

@@ -19,6 +19,7 @@ use crate::policy::pacing::Pace;
 use crate::policy::retry::RetryPolicy;
 use crate::policy::shard::Shard;
 use crate::policy::stop_rule::MaxFail;
+use crate::report::text::duration;
 use crate::results::SnapshotMode;
 use crate::stats::summary::CommandKind;
 
@@ -130,6 +131,8 @@ pub(crate) struct Execution {
     pub(crate) concurrency: usize,
     pub(crate) max_retries: u32,
     pub(crate) max_duration: Option<Duration>,
+    /// How long the API may be unreachable; `None` is the default.
+    pub(crate) max_outage: Option<Duration>,
 }
 
 /// What is written.
@@ -215,8 +218,9 @@ impl Execution {
 }
 
 impl Guards {
-    /// The guards in words, for the confirmation prompt; empty where there are none.
-    pub(super) fn describe(&self) -> String {
+    /// The guards in words, with the limits of time, for the confirmation prompt; empty where there
+    /// are none.
+    pub(super) fn describe(&self, execution: Execution) -> String {
         let max_fail = self.max_fail.map(|limit| match limit {
             MaxFail::Count(n) => format!("stop at {n} failed users"),
             MaxFail::Percent(percent) => format!("stop when {percent} % of users fail"),
@@ -227,6 +231,8 @@ impl Guards {
             max_fail,
             self.max_users.map(|n| format!("at most {n} users")),
             self.expect_count.map(|n| format!("expect {n} users")),
+            execution.max_duration.map(|it| format!("stop after {}", duration(it))),
+            execution.max_outage.map(|it| format!("stop after an outage of {}", duration(it))),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
@@ -315,9 +321,18 @@ mod tests {
             canary: Some(2),
             max_fail: Some(MaxFail::Percent(2.5)),
         };
-        let expected = "canary of 2 (the run continues by itself if all succeed), stop when 2.5 % \
-                        of users fail, at most 9 users, expect 7 users";
-        assert_eq!(guards.describe(), expected);
-        assert_eq!(Guards::default().describe(), "");
+        let minutes = |n| Some(Duration::from_mins(n));
+        let unlimited =
+            Execution { concurrency: 1, max_retries: 0, max_duration: None, max_outage: None };
+        let limited = Execution { max_duration: minutes(90), max_outage: minutes(5), ..unlimited };
+        insta::assert_snapshot!(guards.describe(limited).replace(", ", "\n"), @"
+        canary of 2 (the run continues by itself if all succeed)
+        stop when 2.5 % of users fail
+        at most 9 users
+        expect 7 users
+        stop after 1 h 30 min
+        stop after an outage of 5 min 0 s
+        ");
+        assert_eq!(Guards::default().describe(unlimited), "");
     }
 }

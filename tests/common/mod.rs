@@ -316,14 +316,16 @@ impl Ended {
     /// The commands of this program that it printed, one per line unless a file name contains a line
     /// break.
     pub fn printed_commands(&self) -> Vec<String> {
-        let begin = format!("  {PROGRAM}");
+        let begin = [format!("  {PROGRAM}"), "  env -u ".to_owned()];
         let text = if self.line.starts_with("report ") { &self.stdout } else { &self.stderr };
         let mut commands: Vec<String> = Vec::new();
         let is_open = |command: &String| shell_words::split(command).is_err();
         for line in text.lines() {
             match commands.last_mut().filter(|command| is_open(command)) {
                 Some(command) => *command = format!("{command}\n{line}"),
-                None if line.starts_with(&begin) => commands.push(line.trim_start().to_owned()),
+                None if begin.iter().any(|it| line.starts_with(it)) => {
+                    commands.push(line.trim_start().to_owned());
+                }
                 None => {}
             }
         }

@@ -158,6 +158,23 @@ fn prompt_after_a_look_up_shows_users_left_out_and_guards() {
 }
 
 #[test]
+fn prompt_shows_the_limits_of_time_that_were_given() {
+    if !is_installed("script") {
+        return;
+    }
+    let check = |flags: &str, expected: Option<&str>| {
+        let stage = stage();
+        let line = format!("NO_COLOR=1 \"$BU\" run ids.txt {flags}");
+        let text = run_on_terminal(&stage, &line, "n\n").text;
+        let guards = text.lines().find_map(|line| line.strip_prefix("  guards    "));
+        assert_eq!(guards.map(str::trim_end), expected, "{text}");
+    };
+    let both = "at most 99 users, stop after 30 min 0 s, stop after an outage of 5 min 0 s";
+    check("--max-users 99 --max-duration 30m --max-outage 5m", Some(both));
+    check("--max-outage 900s", None);
+}
+
+#[test]
 fn production_requires_the_number_of_users() {
     if !is_installed("script") {
         return;
