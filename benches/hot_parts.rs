@@ -63,7 +63,7 @@ fn results(c: &mut Criterion) {
         user_id: id(0).parse().ok(),
         http_status: Some(200),
         attempts: 1,
-        user: UserSnapshot::parse(&user(&id(0))).ok().map(Box::new),
+        user: UserSnapshot::parse(user(&id(0))).ok().map(Box::new),
         ..Row::new(&record, Outcome::Unlocked, SystemTime::UNIX_EPOCH)
     };
     let mut writer = Writer::stream(io::sink(), RowFormat::default()).expect("a writer");

@@ -621,3 +621,19 @@ fn edited_own_files_are_refused_as_plain_input() {
         check_refused(&text, "", &["ids.csv"]);
     }
 }
+
+/// Spreadsheets format line numbers, and file systems change the case of names.
+#[test]
+fn own_files_with_formatted_line_numbers_are_recognized() {
+    let stage = Stage::with_quick_sandbox();
+    let header = "line,input,user_id,outcome";
+    let rows = "3.0,user_b,,failed\n\"1,000\",user_c,,failed\n4,user_d,user_d,failed\n";
+    stage.write("rows.csv", format!("{header}\n{rows}"));
+    stage.run("plan rows.csv -o rows.plan.csv").prints("Read 3 records");
+    assert_eq!(stage.column("rows.plan.csv", "input"), ["user_b", "user_c", "user_d"]);
+    let failed =
+        "cust,id,line,outcome,error_code,error_message\nuser_a,user_x,2.0,failed,timeout,x\n";
+    stage.write("R.FAILED.CSV", failed);
+    stage.run("plan R.FAILED.CSV -o failed.plan.csv");
+    assert_eq!(stage.column("failed.plan.csv", "input"), ["user_a"]);
+}

@@ -206,8 +206,7 @@ fn a_user_who_differs_between_pages_is_looked_up() {
 
 #[test]
 fn a_user_whose_lock_is_unknown_is_counted_and_not_listed() {
-    let attempts = r#"true,"verification_attempts_remaining":"5""#;
-    for locked in [r#""true""#, "1", "null", "0", "[]", attempts] {
+    for locked in [r#""true""#, "1", "null", "0", "[]"] {
         let stage = stage(move |target| {
             if target.contains("/count") {
                 return total(2);
@@ -221,6 +220,31 @@ fn a_user_whose_lock_is_unknown_is_counted_and_not_listed() {
         assert_eq!(list.lines().count(), 2, "{locked}: {list}");
         assert!(list.contains("\nuser_b,"), "{locked}: {list}");
     }
+}
+
+/// It is known that the user is locked, but not whether on purpose.
+#[test]
+fn a_locked_user_with_unreadable_attempts_is_listed_and_refused_as_input() {
+    let stage = stage(move |target| {
+        if target.contains("/count") {
+            return total(1);
+        }
+        let user = r#"{"id":"user_a","locked":true,"verification_attempts_remaining":"5"}"#;
+        (
+            200,
+            if target.contains("/unlock") {
+                user.replace("true", "false")
+            } else {
+                format!("[{user}]")
+            },
+        )
+    });
+    stage.run("locked -o locked.csv").exits_with(0);
+    assert!(stage.read("locked.csv").contains("true,unknown,"));
+    stage.run("run locked.csv --yes").exits_with(2).prints("admin_locked");
+    stage.run("run --all-locked --yes -o left.csv").exits_with(1);
+    stage.run("run --all-locked --yes --include-admin-locked -o all.csv").exits_with(0);
+    stage.check_all_outcomes("all.csv", "unlocked");
 }
 
 /// A user object does not contain organizations, so only counts show whether the filter was applied.

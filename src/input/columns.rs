@@ -296,7 +296,10 @@ impl Wanted<'_> {
     ) -> Result<Option<UserColumn>, Refusal> {
         // The last of these rows may be cut off.
         let mut whole = below.iter().filter(|row| row.len() >= first.len());
-        let own = self.own_file(first).filter(|own| whole.all(|row| own.has_row(|at| &row[at])));
+        let own = self.own_file(first).filter(|own| {
+            let is_named = matches!(own, OwnFile::Unfinished { is_named: true, .. });
+            is_named || whole.all(|row| own.has_row(|at| &row[at]))
+        });
         let index = match own {
             Some(OwnFile::Unfinished { is_named: true, .. }) => Some(0),
             Some(OwnFile::Unfinished { is_named: false, .. }) => {

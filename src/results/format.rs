@@ -179,7 +179,7 @@ impl OwnFile {
         headers: &[T],
         is_users_header: impl Fn(&str) -> bool,
     ) -> Option<Self> {
-        let first = headers.first()?.as_ref();
+        let (first, name) = (headers.first()?.as_ref(), name.to_lowercase());
         let column = |name| columns_named(headers, name).next();
         if let (Some(line), Some(input), Some(user_id), Some(outcome)) =
             (column("line"), column("input"), column("user_id"), column("outcome"))
@@ -210,9 +210,15 @@ impl OwnFile {
         };
         let line = cell(line);
         is_header(line.as_ref(), "line")
-            || line.as_ref().parse::<u64>().is_ok()
+            || is_number(line.as_ref())
                 && outcome.is_none_or(|at| outcome_of(cell(at).as_ref()).is_some())
     }
+}
+
+/// Whether a spreadsheet may have made this of a line number: `1000`, `1000.0`, `1,000`, `1 000`.
+fn is_number(cell: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_digit() || ".,' \u{a0}\u{202f}".contains(c);
+    cell.starts_with(|c: char| c.is_ascii_digit()) && cell.chars().all(is_part)
 }
 
 /// The outcome in a cell, if it is one.

@@ -16,7 +16,7 @@ use super::lines::Moment;
 use super::sidecars::sibling;
 use super::snapshot::{Redaction, SnapshotMode, compact};
 use crate::model::UserView;
-use crate::policy::selection::Selection;
+use crate::policy::selection::{Condition, Selection};
 
 /// The columns of the list, in order. The last one is there only with [`SnapshotMode::Full`].
 pub const LOCKED_COLUMNS: [&str; 14] = [
@@ -64,7 +64,15 @@ impl LockedFormat {
         fields.text("first_name", shown(&user.first_name).as_deref());
         fields.text("last_name", shown(&user.last_name).as_deref());
         fields.plain("locked", user.locked);
-        fields.plain("admin_locked", user.is_admin_locked());
+        // Whoever may be locked on purpose is refused as input, like those who are.
+        fields.plain(
+            "admin_locked",
+            Some(match user.is_admin_locked() {
+                Some(true) => "true",
+                Some(false) => "false",
+                None => "unknown",
+            }),
+        );
         fields.plain("lockout_expires_in_seconds", user.lockout_expires_in_seconds);
         fields.plain("verification_attempts_remaining", user.verification_attempts_remaining);
         fields.plain("banned", user.banned);
@@ -338,12 +346,16 @@ impl Answer {
             return Self::NotLocked;
         }
         let never_expires = user.never_expires();
+        let is_left_alone = selection.conditions.contains(&Condition::NotAdminLocked);
         match (selection.left_out_by(user), user.is_admin_locked()) {
             (Some(condition), _) if user.is_locked() => Self::LeftOut(condition),
             // Not selected, locked or not.
             (Some(_), _) => Self::NotLocked,
-            (None, None) => Self::Unknown,
-            (None, Some(is_admin_locked)) => Self::Locked { is_admin_locked, never_expires },
+            (None, None) if is_left_alone || !user.is_locked() => Self::Unknown,
+            (None, is_admin_locked) => {
+                let is_admin_locked = is_admin_locked == Some(true);
+                Self::Locked { is_admin_locked, never_expires }
+            }
         }
     }
 }
@@ -353,7 +365,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::policy::selection::Condition;
 
     fn user() -> UserView {
         UserView::parse(
