@@ -110,7 +110,7 @@ fn a_user_whose_lock_state_is_unclear_is_neither_unlocked_nor_skipped() {
     check_only_b_fails("run emails.txt --yes --by email", "unlocked", unclear_for_b);
 }
 
-/// `user_b` has verification attempts that are no integer, so that it is not known whether this user
+/// `user_b` has verification attempts that are not an integer, so that it is not known whether this user
 /// is locked on purpose.
 fn unclear_reason_for_b(id: &str, n: usize) -> Option<&'static str> {
     let odd = [

@@ -399,11 +399,11 @@ pub struct UserSnapshot {
     pub banned: Option<bool>,
     /// `lockout_expires_in_seconds`; `None` for a locked user if the lock never expires.
     pub lockout_expires_in_seconds: Option<i64>,
-    /// Whether `lockout_expires_in_seconds` is present, not `null`, and no integer.
+    /// Whether `lockout_expires_in_seconds` is present, not `null`, and not an integer.
     pub is_lockout_garbled: bool,
     /// `verification_attempts_remaining`; above zero for a user who was locked on purpose.
     pub verification_attempts_remaining: Option<i64>,
-    /// Whether `verification_attempts_remaining` is present, not `null`, and no integer.
+    /// Whether `verification_attempts_remaining` is present, not `null`, and not an integer.
     pub are_attempts_garbled: bool,
     /// `username`.
     pub username: Option<String>,

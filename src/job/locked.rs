@@ -195,7 +195,7 @@ fn left_out(counts: &ListCounts, filtered: &Filtered, selection: &Selection) -> 
 
 /// Why a user is not listed.
 const UNKNOWN_LOCK: &str = "`locked` is neither true nor false, or \
-                            `verification_attempts_remaining` is no integer";
+                            `verification_attempts_remaining` is not an integer";
 
 /// Warns of users who are neither listed nor known to be unlocked.
 fn warn_of_unknown(n_unknown: u64, console: &Console) {

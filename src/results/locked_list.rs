@@ -64,7 +64,7 @@ impl LockedFormat {
         fields.text("first_name", shown(&user.first_name).as_deref());
         fields.text("last_name", shown(&user.last_name).as_deref());
         fields.plain("locked", user.locked);
-        // Whoever may be locked on purpose is refused as input, like those who are.
+        // A user who may be locked on purpose is refused as input, too.
         fields.plain(
             "admin_locked",
             Some(match user.is_admin_locked() {

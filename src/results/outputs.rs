@@ -252,7 +252,7 @@ impl Outputs {
         self.stage(records, recorded)?;
         let Some(files) = &mut self.files else { return Ok(()) };
         if let Some([manifest, unprocessed]) = files.staged.take() {
-            // Not even after a kill does a manifest stand beside the results of another run.
+            // Even after a kill, no manifest is beside the results of another run.
             let _ = files.sidecars.manifest.canonicalize().and_then(fs::remove_file);
             // No results without their list: resuming compares its hash with the manifest.
             if let Some(list) = files.list.take() {

@@ -392,7 +392,7 @@ mod tests {
 
     /// A retry of the results of two runs, put together, has two rows with the line of each.
     #[test]
-    fn rows_of_different_users_on_one_line_are_no_copies() {
+    fn rows_of_different_users_on_one_line_are_not_copies() {
         let dir = tempfile::tempdir().unwrap();
         let rows = ["user_a", "user_b"].map(|user| of(Outcome::Excluded, user, Some(user)));
         assert_eq!(resume(&file(&dir, &rows)).unwrap().unwrap().done.n_rows(), 2);
