@@ -343,3 +343,15 @@ fn a_full_disk_ends_the_walk_and_a_new_walk_succeeds() {
     let ended = Running::start(command).wait().exits_with(6);
     ended.prints("Free some space, then run the same command again").does_not_print("--resume");
 }
+
+/// The printed command may be run by someone else.
+#[test]
+fn variables_with_consent_are_not_part_of_the_printed_command() {
+    let mut stage = Stage::with_quick_sandbox();
+    for name in ["YES", "LENIENT", "INCLUDE_ADMIN_LOCKED"] {
+        stage.set(&format!("BULK_UNLOCK_{name}"), "true");
+    }
+    let ended = stage.run(&format!("locked -o locked.csv {FAST}")).exits_with(0);
+    let ended = ended.prints(" plan locked.csv").does_not_print("--yes");
+    ended.does_not_print("--lenient").does_not_print("--include-admin-locked");
+}

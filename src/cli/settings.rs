@@ -45,6 +45,10 @@ const OF_AN_INPUT: [&str; 6] = ["column", "by", "delimiter", "lenient", "carry",
 const RESTRICTING: [&str; 8] =
     ["exclude", "limit", "max-input-age", "plan", "plan-sha256", "retry-failed", "shard", "skip"];
 
+/// Flags that widen what a command may do, and consent. A command that does not have such a flag does
+/// not pass its variable on: the printed command may be run by someone else, in another shell.
+const WIDENING: [&str; 5] = ["yes", "force", "lenient", "include-admin-locked", "include-unknown"];
+
 /// The variable of a flag.
 pub(super) fn variable(long: &str) -> String {
     format!("{PREFIX}{}", long.replace('-', "_").to_uppercase())
@@ -374,6 +378,9 @@ impl Resolved {
     /// Keeps a setting for the commands that follow. A variable takes precedence over the file; their
     /// exclude files add up.
     fn add_of_other_command(&mut self, setting: Setting) {
+        if setting.source == Source::Environment && WIDENING.contains(&setting.flag.as_str()) {
+            return;
+        }
         match self.of_other_commands.iter_mut().find(|it| it.flag == setting.flag) {
             Some(first) if setting.flag == "exclude" => first.arguments.extend(setting.arguments),
             Some(_) => {}
