@@ -29,6 +29,8 @@ pub(super) fn sandbox(args: SandboxArgs, context: Context<'_>) -> Result<ExitSta
     let sandbox = Sandbox::start(config, args.port)
         .with_context(|| format!("cannot start the sandbox on 127.0.0.1:{}", args.port))
         .map_err(|error| Failure::new(ExitStatus::Usage, error))?;
+    // A signal may follow as soon as the address is printed.
+    context.signals.begin_orderly();
     let mut stdout = std::io::stdout();
     // On a terminal, the lines can be pasted into a shell; a script reads names and values.
     let word = if stdout.is_terminal() { "export " } else { "" };
@@ -60,7 +62,6 @@ async fn serve(sandbox: &Sandbox, context: Context<'_>) -> ExitStatus {
             before = now;
         }
     };
-    context.signals.begin_orderly();
     let stop = context.signals.stop();
     tokio::select! {
         () = watch => ExitStatus::Success,
